@@ -1,0 +1,142 @@
+"""Heatmap per frame -> weight per latent, for every family of video autoencoders.
+
+Letters: B batch, F frames, H W pixels, C channels, F' latent frames, h w latents.
+
+An autoencoder says which frames a latent covers. Weighting a latent with a map of other frames
+(a plain resize over time does that) teaches the wrong place at the wrong moment, so the pooling
+follows the grid exactly: the first latent covers ``first`` frames, each later one ``later``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from einops import rearrange, reduce
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class LatentGeometry:
+    """Which pixels and frames a latent covers, and how the model lays the latents out.
+
+    ``padded_to``: the model wants a whole multiple of so many latents and puts copies of the first
+    one in front. ``conditioned_first``: the first latent enters clean (t = 0), so it is no part
+    of the loss. ``layout``: einops pattern of the model's latents, from "b c f h w".
+    """
+
+    stride: int
+    first: int
+    later: int
+    padded_to: int = 1
+    conditioned_first: bool = False
+    layout: str = "b c f h w"
+
+    def __post_init__(self) -> None:
+        for name in ("stride", "first", "later", "padded_to"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} should be at least 1, got {getattr(self, name)}")
+        if sorted(self.layout.replace("(", " ").replace(")", " ").split()) != list("bcfhw"):
+            raise ValueError(f"layout should order the letters b c f h w, got {self.layout!r}")
+
+    def latent_frames(self, frames: int) -> int:
+        """F' for a clip of ``frames`` frames, padding in front included.
+
+        Raises:
+            ValueError: no clip of this family has so many frames; names the nearest that do.
+        """
+        return self.padding(frames) + self._covering(frames)
+
+    def padding(self, frames: int) -> int:
+        """Copies of the first latent that the model puts in front of a clip of ``frames``."""
+        return -self._covering(frames) % self.padded_to
+
+    def covered_frames(self, frames: int) -> list[tuple[int, int]]:
+        """[start, stop) of the frames that each of the F' latents covers; padding shares frames."""
+        starts = [0, *range(self.first, frames, self.later)]
+        spans = list(zip(starts, [*starts[1:], frames], strict=True))
+        return [spans[0]] * self.padding(frames) + spans
+
+    def _covering(self, frames: int) -> int:
+        """Latents that the autoencoder makes of ``frames``, before the model pads them."""
+        rest = (frames - self.first) % self.later
+        if frames >= self.first and rest == 0:
+            return 1 + (frames - self.first) // self.later
+        below = frames - rest
+        nearest = [self.first] if frames < self.first else [below, below + self.later]
+        raise ValueError(
+            f"frames should be {self.first} + a multiple of {self.later} "
+            f"(nearest: {' or '.join(map(str, nearest))}), got {frames}"
+        )
+
+
+# Strides and frame groups as in the published autoencoders' configurations; `conditioned_first`
+# where the image-to-video model is given the clean first latent instead of extra channels.
+FAMILIES: dict[str, LatentGeometry] = {
+    "sd": LatentGeometry(stride=8, first=1, later=1),  # VideoCrafter2, I2VGen-XL
+    "svd": LatentGeometry(stride=8, first=1, later=1, layout="b f c h w"),
+    "wan": LatentGeometry(stride=8, first=1, later=4),  # 2.1 and 2.2-A14B
+    "wan-5b": LatentGeometry(stride=16, first=1, later=4, conditioned_first=True),  # 2.2 TI2V-5B
+    "cogvideox": LatentGeometry(stride=8, first=1, later=4, layout="b f c h w"),
+    "cogvideox-1.5": LatentGeometry(stride=8, first=1, later=4, padded_to=2, layout="b f c h w"),
+    "ltx": LatentGeometry(
+        stride=32, first=1, later=8, conditioned_first=True, layout="b (f h w) c"
+    ),
+    "hunyuan": LatentGeometry(stride=8, first=1, later=4, conditioned_first=True),
+}
+
+
+def pool(heatmap: Tensor, geometry: LatentGeometry) -> Tensor:
+    """Heatmap (B, F, H, W) or (F, H, W) -> (B, 1, F', h, w), in the range of the input.
+
+    Maximum over exactly the frames that a latent covers, pixel by pixel, then the mean over the
+    pixels that it covers: a latent's weight is the share of its area that moved at some time in
+    its frames. (The paper only says "downsampled"; maximum over time is our reading, so that a
+    short movement inside a group of frames is not averaged away.)
+
+    Raises:
+        ValueError: H or W is not a multiple of the stride, or no clip has F frames.
+    """
+    if heatmap.ndim not in (3, 4):
+        raise ValueError(f"heatmap should be (F, H, W) or (B, F, H, W), got {tuple(heatmap.shape)}")
+    if not heatmap.is_floating_point():
+        raise ValueError(f"heatmap should be floating point, got {heatmap.dtype}")
+    heatmap = heatmap if heatmap.ndim == 4 else heatmap[None]
+    _, frames, height, width = heatmap.shape
+    if height % geometry.stride or width % geometry.stride:
+        raise ValueError(
+            f"height and width should be multiples of {geometry.stride}, got {height}x{width}"
+        )
+    spans = geometry.covered_frames(frames)
+    # One frame a latent (the sd family) is the common case and has nothing to take a maximum of.
+    if spans != [(frame, frame + 1) for frame in range(frames)]:
+        heatmap = torch.stack([heatmap[:, start:stop].amax(1) for start, stop in spans], 1)
+    s = geometry.stride
+    return reduce(heatmap, "b f (h s) (w t) -> b 1 f h w", "mean", s=s, t=s)
+
+
+def valid_mask(
+    geometry: LatentGeometry, frames: int, device: torch.device | str | None = None
+) -> Tensor:
+    """Bool (1, 1, F', 1, 1): False at the latents that are no part of the loss.
+
+    These are the conditioned first latent and its copies in the padding. Hand it to the loss as
+    ``valid``, which leaves such latents out before it takes any mean. Other padding stays in the
+    loss: the published trainers of those families count it.
+    """
+    latents = geometry.latent_frames(frames)
+    valid = torch.ones(1, 1, latents, 1, 1, dtype=torch.bool, device=device)
+    if geometry.conditioned_first:
+        spans = geometry.covered_frames(frames)
+        valid[:, :, [index for index, (start, _) in enumerate(spans) if start == 0]] = False
+    return valid
+
+
+def to_layout(weight: Tensor, geometry: LatentGeometry) -> Tensor:
+    """(B, 1, F', h, w) -> the model's own layout, e.g. (B, F', 1, h, w) or tokens (B, F' h w, 1).
+
+    A mask from ``valid_mask`` has to be expanded to the weight's size first.
+    """
+    if weight.ndim != 5:
+        raise ValueError(f"weight should be (B, 1, F', h, w), got {tuple(weight.shape)}")
+    return rearrange(weight, f"b c f h w -> {geometry.layout}")

@@ -1,0 +1,279 @@
+"""Heatmaps on the latent grid: which frames and pixels end up in which latent."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from motifocal.geometry import FAMILIES, LatentGeometry, pool, to_layout, valid_mask
+from motifocal.loss import motion_focal_loss
+
+# A busy machine misses deadlines; the same cases every time make a failure repeatable.
+steady = settings(deadline=None, derandomize=True)
+
+families = st.sampled_from(sorted(FAMILIES)).map(FAMILIES.__getitem__)
+geometries = st.one_of(
+    families,
+    st.builds(
+        LatentGeometry,
+        stride=st.sampled_from([1, 2, 8]),
+        first=st.integers(1, 3),
+        later=st.integers(1, 8),
+        padded_to=st.integers(1, 3),
+        conditioned_first=st.booleans(),
+    ),
+)
+
+
+@st.composite
+def clips(draw: st.DrawFn) -> tuple[Tensor, LatentGeometry]:
+    """A random heatmap that fits a random geometry: B F H W from 1 batch and 1x1 latents up."""
+    geometry = draw(geometries)
+    frames = geometry.first + draw(st.integers(0, 5)) * geometry.later
+    height, width = (geometry.stride * draw(st.integers(1, 3)) for _ in range(2))
+    generator = torch.Generator().manual_seed(draw(st.integers(0, 2**31)))
+    return torch.rand(draw(st.integers(1, 2)), frames, height, width, generator=generator), geometry
+
+
+@steady
+@given(clips())
+def test_pooling_keeps_the_range_and_gives_one_weight_a_latent(
+    clip: tuple[Tensor, LatentGeometry],
+) -> None:
+    heatmap, geometry = clip
+    batch, frames, height, width = heatmap.shape
+    pooled = pool(heatmap, geometry)
+    stride = geometry.stride
+    assert pooled.shape == (
+        batch,
+        1,
+        geometry.latent_frames(frames),
+        height // stride,
+        width // stride,
+    )
+    assert pooled.min() >= heatmap.min() - 1e-6
+    assert pooled.max() <= heatmap.max() + 1e-6
+
+
+@steady
+@given(clips(), st.sampled_from([0.0, 0.25, 1.0]))
+def test_a_constant_map_stays_that_constant(
+    clip: tuple[Tensor, LatentGeometry], value: float
+) -> None:
+    heatmap, geometry = clip
+    assert pool(torch.full_like(heatmap, value), geometry).eq(value).all()
+
+
+@steady
+@given(clips(), st.data())
+def test_a_hot_frame_shows_up_only_in_the_latents_that_cover_it(
+    clip: tuple[Tensor, LatentGeometry], data: st.DataObject
+) -> None:
+    heatmap, geometry = clip
+    frames = heatmap.shape[1]
+    hot = data.draw(st.integers(0, frames - 1))
+    heatmap = torch.zeros_like(heatmap)
+    heatmap[:, hot] = 1
+    pooled = pool(heatmap, geometry)
+    # Counted afresh: latent 0 holds frames 0..first-1, latent k the next `later` frames.
+    latent = 0 if hot < geometry.first else 1 + (hot - geometry.first) // geometry.later
+    padding = geometry.latent_frames(frames) - (1 + (frames - geometry.first) // geometry.later)
+    expected = torch.zeros(pooled.shape[2])
+    expected[padding + latent] = 1
+    if latent == 0:  # whose copies the padding is
+        expected[:padding] = 1
+    assert torch.equal(pooled, expected[None, None, :, None, None].expand_as(pooled))
+
+
+@steady
+@given(clips(), st.data())
+def test_a_hot_pixel_shows_up_only_in_the_latent_over_it_with_its_share(
+    clip: tuple[Tensor, LatentGeometry], data: st.DataObject
+) -> None:
+    heatmap, geometry = clip
+    y, x = (data.draw(st.integers(0, size - 1)) for size in heatmap.shape[2:])
+    heatmap = torch.zeros_like(heatmap)
+    heatmap[..., y, x] = 1
+    pooled = pool(heatmap, geometry)
+    share = pooled[..., y // geometry.stride, x // geometry.stride]
+    torch.testing.assert_close(share, torch.full_like(share, 1 / geometry.stride**2))
+    torch.testing.assert_close(pooled.sum(), share.sum())
+
+
+@steady
+@given(clips(), st.data())
+def test_frames_in_another_order_inside_a_latent_change_nothing(
+    clip: tuple[Tensor, LatentGeometry], data: st.DataObject
+) -> None:
+    heatmap, geometry = clip
+    order: list[int] = []
+    for start, stop in sorted(set(geometry.covered_frames(heatmap.shape[1]))):
+        order += data.draw(st.permutations(range(start, stop)))
+    assert torch.equal(pool(heatmap[:, order], geometry), pool(heatmap, geometry))
+
+
+def test_the_weight_is_the_area_that_moved_at_some_time_in_the_latent() -> None:
+    geometry = LatentGeometry(stride=2, first=1, later=4)
+    heatmap = torch.zeros(5, 2, 2)
+    heatmap[1, 0, 0] = heatmap[3, 1, 1] = 1  # two of four pixels, at different times
+    assert pool(heatmap, geometry).flatten().tolist() == [0.0, 0.5]
+
+
+@steady
+@given(clips())
+def test_every_frame_belongs_to_a_latent_and_latents_follow_each_other(
+    clip: tuple[Tensor, LatentGeometry],
+) -> None:
+    heatmap, geometry = clip
+    frames = heatmap.shape[1]
+    spans = geometry.covered_frames(frames)
+    assert len(spans) == geometry.latent_frames(frames)
+    assert len(spans) % geometry.padded_to == 0
+    own = spans[geometry.padding(frames) :]
+    assert [frame for span in own for frame in range(*span)] == list(range(frames))
+
+
+@pytest.mark.parametrize(
+    ("family", "frames", "latents"),
+    [
+        ("sd", 16, 16),
+        ("svd", 14, 14),
+        ("wan", 81, 21),
+        ("wan-5b", 121, 31),
+        ("cogvideox", 49, 13),
+        ("cogvideox-1.5", 81, 22),  # 21 and one in front
+        ("cogvideox-1.5", 85, 22),
+        ("ltx", 161, 21),
+        ("hunyuan", 129, 33),
+        ("hunyuan", 1, 1),
+    ],
+)
+def test_latent_frames_are_those_of_the_published_models(
+    family: str, frames: int, latents: int
+) -> None:
+    assert FAMILIES[family].latent_frames(frames) == latents
+
+
+@pytest.mark.parametrize(
+    ("family", "frames", "nearest"),
+    [
+        ("wan", 80, "77 or 81"),
+        ("wan", 4, "1 or 5"),
+        ("ltx", 16, "9 or 17"),
+        ("ltx", 0, "1"),
+        ("sd", 0, "1"),
+        ("wan", -7, "1"),
+    ],
+)
+def test_a_wrong_frame_count_is_refused_and_the_nearest_named(
+    family: str, frames: int, nearest: str
+) -> None:
+    with pytest.raises(ValueError, match=rf"\(nearest: {nearest}\), got {frames}"):
+        FAMILIES[family].latent_frames(frames)
+
+
+@steady
+@given(geometries, st.integers(-3, 40))
+def test_the_nearest_counts_that_an_error_names_are_valid_and_nearest(
+    geometry: LatentGeometry, frames: int
+) -> None:
+    valid = [geometry.first + k * geometry.later for k in range(60)]
+    if frames in valid:
+        geometry.latent_frames(frames)
+        return
+    with pytest.raises(ValueError, match="nearest") as caught:
+        geometry.latent_frames(frames)
+    named = str(caught.value).split("nearest: ")[1].split(")")[0].split(" or ")
+    neighbours = [max((n for n in valid if n < frames), default=None)]
+    neighbours += [min(n for n in valid if n > frames)]
+    assert [int(n) for n in named] == [n for n in neighbours if n is not None]
+
+
+@pytest.mark.parametrize(
+    ("shape", "message"),
+    [
+        ((16, 320, 516), "multiples of 8, got 320x516"),
+        ((16, 321, 512), "multiples of 8, got 321x512"),
+        ((320, 512), r"heatmap should be \(F, H, W\) or \(B, F, H, W\), got \(320, 512\)"),
+        ((1, 1, 16, 320, 512), r"heatmap should be"),
+    ],
+)
+def test_sizes_that_do_not_divide_are_refused(shape: tuple[int, ...], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        pool(torch.zeros(shape), FAMILIES["sd"])
+
+
+def test_a_map_of_whole_numbers_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"floating point, got torch.uint8"):
+        pool(torch.zeros(16, 32, 32, dtype=torch.uint8), FAMILIES["sd"])
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"stride": 0}, "stride should be at least 1, got 0"),
+        ({"first": 0}, "first should be at least 1, got 0"),
+        ({"later": -1}, "later should be at least 1, got -1"),
+        ({"padded_to": 0}, "padded_to should be at least 1, got 0"),
+        ({"layout": "b c f h"}, "layout should order the letters"),
+        ({"layout": "b c f h h"}, "layout should order the letters"),
+    ],
+)
+def test_an_impossible_geometry_is_refused(options: dict, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        LatentGeometry(**{"stride": 8, "first": 1, "later": 4, **options})
+
+
+@steady
+@given(clips())
+def test_only_a_conditioned_first_latent_is_out_of_the_loss(
+    clip: tuple[Tensor, LatentGeometry],
+) -> None:
+    heatmap, geometry = clip
+    frames = heatmap.shape[1]
+    valid = valid_mask(geometry, frames)
+    latents = geometry.latent_frames(frames)
+    assert valid.shape == (1, 1, latents, 1, 1)
+    out = [index for index in range(latents) if not valid[0, 0, index, 0, 0]]
+    first_and_its_copies = list(range(geometry.padding(frames) + 1))
+    assert out == (first_and_its_copies if geometry.conditioned_first else [])
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_weights_meet_the_latents_in_the_models_own_layout(family: str) -> None:
+    geometry = FAMILIES[family]
+    frames, channels = geometry.first + 2 * geometry.later, 4
+    generator = torch.Generator().manual_seed(0)
+    heatmap = torch.rand(2, frames, geometry.stride * 2, geometry.stride * 3, generator=generator)
+    weight = pool(heatmap, geometry)
+    prediction, target = torch.randn(2, 2, channels, *weight.shape[2:], generator=generator)
+    valid = valid_mask(geometry, frames)
+    plain = motion_focal_loss(prediction, target, weight, valid=valid)
+    laid_out = motion_focal_loss(
+        to_layout(prediction, geometry),
+        to_layout(target, geometry),
+        to_layout(weight, geometry),
+        valid=to_layout(valid.expand_as(weight), geometry),
+    )
+    torch.testing.assert_close(laid_out, plain)
+
+
+def test_tokens_run_over_frames_then_rows_then_columns() -> None:
+    weight = torch.arange(2.0 * 3 * 4).reshape(1, 1, 2, 3, 4)
+    tokens = to_layout(weight, FAMILIES["ltx"])
+    assert torch.equal(tokens, torch.arange(24.0).reshape(1, 24, 1))
+    with pytest.raises(ValueError, match=r"weight should be \(B, 1, F', h, w\)"):
+        to_layout(tokens, FAMILIES["ltx"])
+
+
+def test_cogvideox_padding_repeats_the_first_latents_weight_and_stays_in_the_loss() -> None:
+    geometry = FAMILIES["cogvideox-1.5"]
+    heatmap = torch.rand(1, 9, 8, 8, generator=torch.Generator().manual_seed(0))
+    pooled = pool(heatmap, geometry)
+    assert pooled.shape[2] == 4
+    assert torch.equal(pooled[:, :, 0], pooled[:, :, 1])
+    assert torch.equal(pooled[:, :, 1:], pool(heatmap, FAMILIES["cogvideox"]))
+    assert valid_mask(geometry, 9).all()
