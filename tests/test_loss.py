@@ -1,0 +1,311 @@
+"""The motion focal loss: what it equals, what it weighs, what it refuses."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from motifocal.loss import VARIANTS, check_values, motion_focal_loss
+
+SHAPE = (3, 4, 5, 6, 7)
+HEATMAP_SHAPE = (3, 1, 5, 6, 7)
+
+
+def latents(seed: int = 0, shape: tuple[int, ...] = SHAPE, **options) -> tuple[Tensor, Tensor]:
+    generator = torch.Generator().manual_seed(seed)
+    prediction, target = torch.randn((2, *shape), generator=generator)
+    return prediction.to(**options).requires_grad_(), target.to(**options)
+
+
+def heat(seed: int = 1, shape: tuple[int, ...] = HEATMAP_SHAPE) -> Tensor:
+    return torch.rand(shape, generator=torch.Generator().manual_seed(seed))
+
+
+def mask(seed: int = 2, shape: tuple[int, ...] = HEATMAP_SHAPE) -> Tensor:
+    return torch.rand(shape, generator=torch.Generator().manual_seed(seed)) < 0.6
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
+def test_lambda_zero_equals_the_plain_loss_bit_for_bit(variant: str, dtype: torch.dtype) -> None:
+    prediction, target = latents(dtype=dtype)
+    loss = motion_focal_loss(prediction, target, heat(), weight=0.0, variant=variant).total
+    plain = functional.mse_loss(prediction.float(), target.float(), reduction="none")
+    assert torch.equal(loss, plain.flatten(1).mean(1))
+    for sample in range(SHAPE[0]):
+        one = functional.mse_loss(prediction[sample].float(), target[sample].float())
+        assert torch.equal(loss[sample], one)
+
+
+def test_lambda_zero_has_the_gradient_of_the_plain_loss_bit_for_bit() -> None:
+    prediction, target = latents()
+    (ours,) = torch.autograd.grad(
+        motion_focal_loss(prediction, target, heat(), weight=0.0).total.mean(), prediction
+    )
+    plain = functional.mse_loss(prediction, target, reduction="none").flatten(1).mean(1).mean()
+    (theirs,) = torch.autograd.grad(plain, prediction)
+    assert torch.equal(ours, theirs)
+
+
+def test_lambda_zero_survives_a_motion_part_that_overflows() -> None:
+    prediction, target = latents()
+    prediction = prediction.detach() * 1e20
+    loss = motion_focal_loss(prediction, target, heat(), weight=0.0)
+    assert torch.equal(loss.total, loss.diffusion)
+    assert loss.total.isinf().all()
+
+
+def test_motion_part_is_the_papers_equation() -> None:
+    prediction, target = latents()
+    heatmap = heat()
+    loss = motion_focal_loss(prediction, target, heatmap, weight=2.0)
+    paper = (heatmap * (target - prediction)).square().flatten(1).mean(1)
+    torch.testing.assert_close(loss.motion, paper)
+    torch.testing.assert_close(loss.total, loss.diffusion + 2.0 * paper)
+
+
+def test_heatmap_lies_inside_the_square() -> None:
+    prediction, target = latents()
+    half = torch.full(HEATMAP_SHAPE, 0.5)
+    loss = motion_focal_loss(prediction, target, half)
+    torch.testing.assert_close(loss.motion, 0.25 * loss.diffusion)
+
+
+@pytest.mark.parametrize(
+    ("layout", "channels"),
+    [
+        ((2, 4, 3, 5, 6), 1),
+        ((2, 3, 4, 5, 6), 2),
+        ((2, 30, 8), 2),
+        ((2, 4, 5, 6), 1),
+        ((2, 7), None),
+    ],
+)
+def test_every_layout_gives_the_same_equation(
+    layout: tuple[int, ...], channels: int | None
+) -> None:
+    prediction, target = latents(shape=layout)
+    shape = tuple(1 if d == channels else n for d, n in enumerate(layout))
+    heatmap = heat(shape=shape)
+    loss = motion_focal_loss(prediction, target, heatmap)
+    paper = (heatmap * (target - prediction)).square().flatten(1).mean(1)
+    torch.testing.assert_close(loss.motion, paper)
+
+
+def test_inverse_weighs_what_motif_leaves() -> None:
+    prediction, target = latents()
+    binary = heat().round()
+    motif = motion_focal_loss(prediction, target, binary)
+    inverse = motion_focal_loss(prediction, target, binary, variant="inverse")
+    torch.testing.assert_close(motif.motion + inverse.motion, motif.diffusion)
+    other = motion_focal_loss(prediction, target, 1 - binary, variant="motif")
+    assert torch.equal(inverse.motion, other.motion)
+
+
+def test_none_is_the_plain_loss_and_needs_no_heatmap() -> None:
+    prediction, target = latents()
+    loss = motion_focal_loss(prediction, target, None, variant="none")
+    assert torch.equal(loss.total, loss.diffusion)
+    assert not loss.motion.any()
+
+
+def test_normalised_is_the_mean_error_of_the_hot_area() -> None:
+    prediction, target = latents()
+    binary = heat().round()
+    loss = motion_focal_loss(prediction, target, binary, variant="normalised")
+    error = (target - prediction).square()
+    for sample in range(SHAPE[0]):
+        hot = error[sample][binary[sample].expand(SHAPE[1:]).bool()].mean()
+        torch.testing.assert_close(loss.motion[sample], hot)
+
+
+def test_normalised_does_not_change_with_the_size_of_what_moves() -> None:
+    shape = (1, 4, 2, 8, 8)
+    small, large = torch.zeros(2, 1, 1, 2, 8, 8)
+    small[..., 0, 0] = 1
+    large[..., :4, :] = 1
+    prediction, target = torch.zeros(shape), torch.ones(shape)
+    for heatmap, share in ((small, 1 / 64), (large, 1 / 2)):
+        normalised = motion_focal_loss(prediction, target, heatmap, variant="normalised").motion
+        assert normalised.item() == 1.0
+        assert motion_focal_loss(prediction, target, heatmap).motion.item() == share
+
+
+def test_normalised_is_zero_for_a_cold_map_and_so_is_its_gradient() -> None:
+    prediction, target = latents()
+    cold = torch.zeros(HEATMAP_SHAPE)
+    loss = motion_focal_loss(prediction, target, cold, variant="normalised")
+    assert not loss.motion.any()
+    (gradient,) = torch.autograd.grad(loss.motion.sum(), prediction)
+    assert not gradient.any()
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize("masked", [False, True])
+def test_gradient_is_right_in_float64(variant: str, masked: bool) -> None:
+    prediction, target = latents(shape=(2, 3, 2, 3, 2), dtype=torch.float64)
+    heatmap = heat(shape=(2, 1, 2, 3, 2)).double()
+    valid = mask(shape=(2, 1, 2, 3, 2)) if masked else None
+
+    def loss(prediction: Tensor, target: Tensor) -> Tensor:
+        return motion_focal_loss(
+            prediction, target, heatmap, weight=1.5, valid=valid, variant=variant
+        ).total
+
+    assert loss(prediction, target).dtype == torch.float64
+    assert torch.autograd.gradcheck(loss, (prediction, target.requires_grad_()))
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize("garbage", [float("nan"), float("inf"), 1e30])
+def test_gradient_of_a_location_out_of_the_loss_is_exactly_zero(
+    variant: str, garbage: float
+) -> None:
+    values, target = latents()
+    valid = mask()
+    valid[:, :, 0] = False  # a conditioned first latent
+    out = ~valid.expand(SHAPE)
+    prediction = values.detach().masked_fill(out, garbage).requires_grad_()
+    loss = motion_focal_loss(prediction, target, heat(), valid=valid, variant=variant)
+    assert loss.total.isfinite().all()
+    (gradient,) = torch.autograd.grad(loss.total.sum(), prediction)
+    assert torch.equal(gradient[out], torch.zeros(int(out.sum())))
+    assert gradient[~out].ne(0).all()
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_a_mask_gives_the_loss_of_the_remaining_latents(variant: str) -> None:
+    prediction, target = latents()
+    heatmap = heat()
+    valid = torch.ones(1, 1, SHAPE[2], 1, 1)
+    valid[:, :, 0] = 0
+    masked = motion_focal_loss(prediction, target, heatmap, valid=valid, variant=variant)
+    cropped = motion_focal_loss(
+        prediction[:, :, 1:], target[:, :, 1:], heatmap[:, :, 1:], variant=variant
+    )
+    torch.testing.assert_close(masked, cropped)
+
+
+@pytest.mark.parametrize("shape", [(3, 1, 5, 6, 7), (1, 1, 5, 1, 1), (3, 4, 5, 6, 7)])
+def test_a_mask_of_ones_changes_nothing(shape: tuple[int, ...]) -> None:
+    prediction, target = latents()
+    for variant in VARIANTS:
+        plain = motion_focal_loss(prediction, target, heat(), variant=variant)
+        masked = motion_focal_loss(
+            prediction, target, heat(), valid=torch.ones(shape), variant=variant
+        )
+        torch.testing.assert_close(masked, plain)
+
+
+def test_each_sample_is_averaged_over_its_own_valid_elements() -> None:
+    prediction, target = torch.zeros(2, 4, 3, 2, 2), torch.full((2, 4, 3, 2, 2), 3.0)
+    valid = torch.ones(2, 1, 3, 1, 1)
+    valid[1, :, 1:] = 0
+    loss = motion_focal_loss(prediction, target, torch.ones(2, 1, 3, 2, 2), valid=valid)
+    assert loss.diffusion.tolist() == [9.0, 9.0]
+    assert loss.motion.tolist() == [9.0, 9.0]
+
+
+def test_samples_do_not_see_each_other() -> None:
+    prediction, target = latents()
+    whole = motion_focal_loss(prediction, target, heat())
+    for sample in range(SHAPE[0]):
+        one = slice(sample, sample + 1)
+        alone = motion_focal_loss(prediction[one], target[one], heat()[one])
+        torch.testing.assert_close(alone.total, whole.total[one])
+
+
+def test_timestep_weight_multiplies_both_parts() -> None:
+    prediction, target = latents()
+    factor = torch.tensor([0.0, 1.0, 5.0])
+    plain = motion_focal_loss(prediction, target, heat(), weight=2.0)
+    weighted = motion_focal_loss(prediction, target, heat(), weight=2.0, timestep_weight=factor)
+    for ours, theirs in zip(weighted, plain, strict=True):
+        torch.testing.assert_close(ours, theirs * factor)
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_bfloat16_errors_are_summed_in_float32(variant: str) -> None:
+    shape = (1, 4, 16, 64, 64)  # 262 144 terms: a bfloat16 sum would stop growing at 256
+    prediction, target = latents(shape=shape, dtype=torch.bfloat16)
+    heatmap = heat(shape=(1, 1, 16, 64, 64))
+    low = motion_focal_loss(prediction, target, heatmap, variant=variant)
+    high = motion_focal_loss(prediction.double(), target.double(), heatmap, variant=variant)
+    assert {part.dtype for part in low} == {torch.float32}
+    for ours, exact in zip(low, high, strict=True):
+        torch.testing.assert_close(ours.double(), exact, rtol=1e-5, atol=0)
+    low.total.sum().backward()
+    assert prediction.grad is not None
+    assert prediction.grad.dtype == torch.bfloat16
+
+
+def test_no_random_number_is_drawn() -> None:
+    prediction, target = latents()
+    before = torch.get_rng_state()
+    motion_focal_loss(prediction, target, heat(), valid=mask())
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+@pytest.mark.parametrize("bad", [-0.01, 1.01, float("nan"), float("inf")])
+def test_heatmap_out_of_range_is_refused_and_named(bad: float) -> None:
+    prediction, target = latents()
+    heatmap = heat()
+    heatmap[1, 0, 2, 3, 4] = bad
+    with pytest.raises(ValueError, match=r"heatmap should be in \[0, 1\]"):
+        motion_focal_loss(prediction, target, heatmap)
+    with pytest.raises(ValueError, match=r"heatmap should be in \[0, 1\]"):
+        check_values(heatmap)
+    motion_focal_loss(prediction, target, heatmap, check=False)
+
+
+@pytest.mark.parametrize(
+    "shape",
+    [
+        (3, 1, 4, 6, 7),
+        (3, 1, 5, 7, 6),
+        (1, 1, 5, 6, 7),
+        (2, 1, 5, 6, 7),
+        (3, 1, 1, 6, 7),
+        (3, 1, 5, 1, 1),
+        (3, 2, 5, 6, 7),
+        (3, 5, 6, 7),
+    ],
+)
+def test_heatmap_of_another_grid_is_refused(shape: tuple[int, ...]) -> None:
+    prediction, target = latents()
+    with pytest.raises(ValueError, match=r"heatmap should be \(3, 1, 5, 6, 7\).*got") as caught:
+        motion_focal_loss(prediction, target, heat(shape=shape))
+    assert str(shape) in str(caught.value)
+
+
+def test_sample_without_a_valid_element_is_refused() -> None:
+    prediction, target = latents()
+    valid = torch.ones(HEATMAP_SHAPE)
+    valid[2] = 0
+    with pytest.raises(ValueError, match=r"at least one element a sample, got none in \[2\]"):
+        motion_focal_loss(prediction, target, heat(), valid=valid)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"target": torch.zeros(3, 4, 5, 6, 8)}, r"target should be \(3, 4, 5, 6, 7\), got"),
+        ({"valid": torch.full(HEATMAP_SHAPE, 0.5)}, "valid should hold 0 and 1 only"),
+        ({"valid": torch.full(HEATMAP_SHAPE, float("nan"))}, "valid should hold 0 and 1 only"),
+        ({"valid": torch.ones(3, 1, 4, 6, 7)}, r"valid should broadcast to \(3, 4, 5, 6, 7\)"),
+        ({"valid": torch.ones(5, 6, 7)}, r"valid should broadcast to \(3, 4, 5, 6, 7\)"),
+        ({"timestep_weight": torch.ones(2)}, r"timestep_weight should be \(3,\), got \(2,\)"),
+        ({"timestep_weight": torch.ones(3, 1)}, r"timestep_weight should be \(3,\)"),
+        ({"weight": -1.0}, "weight should be finite and at least 0, got -1"),
+        ({"weight": float("nan")}, "weight should be finite"),
+        ({"variant": "motion"}, "variant should be one of .*'motif'.* got 'motion'"),
+        ({"heatmap": None}, 'heatmap should be a tensor for the variant "motif"'),
+    ],
+)
+def test_wrong_arguments_are_refused_with_both_values(options: dict, message: str) -> None:
+    prediction, target = latents()
+    arguments = {"target": target, "heatmap": heat(), **options}
+    with pytest.raises(ValueError, match=message):
+        motion_focal_loss(prediction, **arguments)
