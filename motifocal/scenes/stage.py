@@ -1,0 +1,95 @@
+"""A scenario, a split and a seed become a stage: a picture with its three to five sentences.
+
+Training and evaluation never share a seed, and one in six combinations of scenario, main colour
+and background belongs to evaluation alone.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from motifocal.scenes import in_the_air, on_the_ground, still_life
+from motifocal.scenes.world import Action, Actor, Stage
+
+Split = Literal["train", "eval"]
+Build = Callable[[np.random.Generator, list[str]], tuple[dict[str, Actor], tuple[Action, ...]]]
+
+HELD_OUT_ONE_IN = 6
+SPLIT_NUMBERS: dict[Split, int] = {"train": 1, "eval": 2}
+ALL = ("red", "orange", "yellow", "green", "blue", "purple", "pink", "white")
+VIVID = ("red", "orange", "yellow", "green", "blue", "purple")
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """How to draw one scenario: its builder, the colours and the backgrounds it may have."""
+
+    build: Build
+    colours: tuple[str, ...]
+    backgrounds: tuple[str, ...]
+
+
+SCENARIOS: dict[str, Scenario] = {
+    "balloons": Scenario(in_the_air.balloons, VIVID, ("sky", "clouds", "dusk", "brick")),
+    "sun": Scenario(in_the_air.sun, ("yellow", "orange", "red"), ("sky", "dusk", "clouds")),
+    "bird": Scenario(in_the_air.bird, ALL, ("sky", "clouds", "dusk", "stone")),
+    "butterfly": Scenario(in_the_air.butterfly, VIVID + ("pink",), ("meadow", "bokeh", "sky")),
+    "volcano": Scenario(in_the_air.volcano, ("red", "blue", "white", "green"),
+                        ("dusk", "night", "sky", "clouds")),
+    "golf": Scenario(on_the_ground.golf, ALL, ("meadow", "sand")),
+    "car": Scenario(on_the_ground.car, ALL, ("meadow", "sand", "stone")),
+    "tide": Scenario(on_the_ground.tide, VIVID, ("sand", "stone")),
+    "duck": Scenario(on_the_ground.duck, ("yellow", "orange", "pink", "white", "green"),
+                     ("brick", "sky", "bokeh", "meadow")),
+    "fish": Scenario(on_the_ground.fish, ALL, ("water", "stone", "sand")),
+    "traffic_light": Scenario(still_life.traffic_light, ("red", "yellow", "green"),
+                              ("sky", "clouds", "brick", "dusk")),
+    "candle": Scenario(still_life.candle, ALL, ("night", "wood", "bokeh", "fabric")),
+    "bulbs": Scenario(still_life.bulbs, VIVID, ("night", "brick", "wood", "fabric")),
+    "balance": Scenario(still_life.balance, VIVID, ("wood", "fabric", "stone", "bokeh")),
+    "flower": Scenario(still_life.flower, VIVID + ("pink", "white"),
+                       ("brick", "wood", "sky", "fabric")),
+}
+
+
+def is_held_out(scenario: str, colour: str, background: str) -> bool:
+    """True for the combinations that never occur in training."""
+    key = f"{scenario}/{colour}/{background}".encode()
+    return zlib.crc32(key) % HELD_OUT_ONE_IN == 0
+
+
+def make_stage(scenario: str, split: Split, seed: int) -> Stage:
+    """The stage of this scenario, split and seed; the same arguments give the same stage.
+
+    In training, held-out combinations are drawn again; in evaluation every other stage prefers
+    one, so that about half of the pictures show a combination that training never saw.
+    Raises ValueError for an unknown scenario or split.
+    """
+    if scenario not in SCENARIOS:
+        raise ValueError(f"scenario should be one of {sorted(SCENARIOS)}, got {scenario!r}")
+    if split not in SPLIT_NUMBERS:
+        raise ValueError(f"split should be one of {sorted(SPLIT_NUMBERS)}, got {split!r}")
+    rule = SCENARIOS[scenario]
+    number = sorted(SCENARIOS).index(scenario)
+    rng = np.random.default_rng([SPLIT_NUMBERS[split], number, seed])
+    wanted = False if split == "train" else seed % 2 == 1
+    colours, background = _draw(rng, rule)
+    for _ in range(64):
+        if is_held_out(scenario, colours[0], background) == wanted:
+            break
+        colours, background = _draw(rng, rule)
+    else:
+        if split == "train":
+            raise ValueError(f"{scenario} has no combination left for training")
+    actors, actions = rule.build(rng, colours)
+    return Stage(scenario, background, int(rng.integers(2**31)), colours[0], actors, actions)
+
+
+def _draw(rng: np.random.Generator, rule: Scenario) -> tuple[list[str], str]:
+    colours = [str(c) for c in rng.permutation(rule.colours)]
+    return colours, str(rng.choice(rule.backgrounds))
