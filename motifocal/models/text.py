@@ -1,0 +1,83 @@
+"""Sentences become the text features that the U-Net attends to.
+
+The base model takes OpenCLIP's features before the last block, through the final norm, at all 77
+places. In transformers that is a `CLIPTextModel` with one block fewer and the exact GELU.
+
+Shape letters: B batch, L text tokens (77), D text width.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
+
+#: Places of the text tower, and token 0, "!", which fills those after the end token.
+TEXT_LENGTH = 77
+PAD_TOKEN_ID = 0
+
+
+def text_config(width: int, heads: int, layers: int, vocabulary: int) -> CLIPTextConfig:
+    """The configuration of a tower that keeps `layers` blocks; the end token is the last id."""
+    return CLIPTextConfig(
+        vocab_size=vocabulary,
+        hidden_size=width,
+        intermediate_size=4 * width,
+        num_hidden_layers=layers,
+        num_attention_heads=heads,
+        max_position_embeddings=TEXT_LENGTH,
+        hidden_act="gelu",
+        layer_norm_eps=1e-5,
+        projection_dim=width,
+        pad_token_id=PAD_TOKEN_ID,
+        bos_token_id=vocabulary - 2,
+        eos_token_id=vocabulary - 1,
+    )
+
+
+def load_tokenizer(location: str | Path, config: CLIPTextConfig) -> CLIPTokenizer:
+    """CLIP's tokenizer from a local folder or a hub id, for the text tower of `config`.
+
+    Raises:
+        ValueError: its vocabulary or its start and end tokens are not those of the tower.
+    """
+    tokenizer = CLIPTokenizer.from_pretrained(str(location))
+    found = (len(tokenizer), tokenizer.bos_token_id, tokenizer.eos_token_id)
+    expected = (config.vocab_size, config.bos_token_id, config.eos_token_id)
+    if found != expected:
+        raise ValueError(
+            f"tokenizer should have (size, start, end) {expected}, got {found} from {location}"
+        )
+    return tokenizer
+
+
+def tokenize(tokenizer: CLIPTokenizer, sentences: Sequence[str]) -> Tensor:
+    """`(B, 77)` int64: start, sentence, end, then token 0; longer sentences are cut.
+
+    Padded here: a tokenizer told to pad with "!" would also read every "!" of a sentence as
+    token 0.
+    """
+    tokens = torch.full((len(sentences), TEXT_LENGTH), PAD_TOKEN_ID, dtype=torch.int64)
+    for row, sentence in zip(tokens, sentences, strict=True):
+        ids = tokenizer(sentence, truncation=True, max_length=TEXT_LENGTH).input_ids
+        row[: len(ids)] = torch.tensor(ids)
+    return tokens
+
+
+def encode_tokens(text_encoder: CLIPTextModel, tokens: Tensor) -> Tensor:
+    """Token ids `(B, 77)` become features `(B, 77, D)`; padding is attended to, as in training."""
+    if tokens.ndim != 2 or tokens.shape[1] != TEXT_LENGTH:
+        raise ValueError(f"tokens should be (B, {TEXT_LENGTH}), got {tuple(tokens.shape)}")
+    return text_encoder(input_ids=tokens).last_hidden_state
+
+
+@torch.no_grad()
+def encode_text(
+    tokenizer: CLIPTokenizer, text_encoder: CLIPTextModel, sentences: Sequence[str]
+) -> Tensor:
+    """Sentences become features `(B, 77, D)`. The unconditional prompt is "", not zeros."""
+    tokens = tokenize(tokenizer, sentences).to(text_encoder.device)
+    return encode_tokens(text_encoder, tokens)

@@ -1,0 +1,237 @@
+"""A noisy latent video, a time, a sentence, a frame rate and a picture become a prediction.
+
+The network is diffusers' `UNet3DConditionModel`, which computes what the published VideoCrafter2
+U-Net computes, with what it lacks: the frame rate, the picture, and gradient checkpointing.
+
+Shape letters: B batch, F frames, C latent channels, h w latents, L text tokens, D text width,
+N image tokens, E image token width.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from dataclasses import asdict, fields
+from typing import Any
+
+import torch
+from diffusers.configuration_utils import register_to_config
+from diffusers.models.embeddings import TimestepEmbedding, Timesteps
+from diffusers.models.transformers.transformer_temporal import TransformerTemporalModel
+from diffusers.models.unets.unet_3d_condition import UNet3DConditionModel
+from einops import rearrange, repeat
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+from motifocal.models.unet_config import VIDEOCRAFTER2, ImageCondition, UNetConfig
+from motifocal.models.unet_parts import (
+    SharedTextProcessor,
+    adapt_temporal_convs,
+    attend,
+    layers_of,
+    run_layer,
+    zero_residual_ends,
+)
+
+__all__ = ["VIDEOCRAFTER2", "ImageCondition", "TI2VUNet", "UNetConfig"]
+
+
+class TI2VUNet(UNet3DConditionModel):
+    """The text-image-to-video denoiser. A freshly built one predicts exactly zero.
+
+    Saved and loaded by `save_pretrained` / `from_pretrained`; `config.json` holds the fields of
+    `UNetConfig`. Build one with `TI2VUNet.build(config)`.
+    """
+
+    _supports_gradient_checkpointing = True
+    _gradient_checkpointing_func: Any
+    # The base class registers its own arguments too; ours say the same in one vocabulary.
+    ignore_for_config = sorted(
+        set(inspect.signature(UNet3DConditionModel.__init__).parameters)
+        - {field.name for field in fields(UNetConfig)}
+    )
+
+    @register_to_config
+    def __init__(
+        self,
+        latent_channels: int,
+        block_out_channels: tuple[int, ...],
+        attention: tuple[bool, ...],
+        layers_per_block: int,
+        norm_num_groups: int,
+        head_width: int,
+        input_attention_heads: int,
+        cross_attention_dim: int,
+        temporal_dropout: float,
+        image_condition: ImageCondition = "concat",
+        image_token_dim: int | None = None,
+    ) -> None:
+        config = UNetConfig.from_mapping(self.config)
+        channels = config.block_out_channels
+        super().__init__(
+            in_channels=latent_channels * (2 if config.takes_image_latent else 1),
+            out_channels=latent_channels,
+            down_block_types=tuple(_block("Down", yes) for yes in config.attention),
+            up_block_types=tuple(_block("Up", yes) for yes in reversed(config.attention)),
+            block_out_channels=channels,
+            layers_per_block=layers_per_block,
+            norm_num_groups=norm_num_groups,
+            cross_attention_dim=cross_attention_dim,
+            attention_head_dim=head_width,
+        )
+        self.transformer_in = TransformerTemporalModel(
+            num_attention_heads=input_attention_heads,
+            attention_head_dim=head_width,
+            in_channels=channels[0],
+            num_layers=1,
+            norm_num_groups=norm_num_groups,
+        )
+        self.fps_proj = Timesteps(channels[0], flip_sin_to_cos=True, downscale_freq_shift=0)
+        self.fps_embedding = TimestepEmbedding(channels[0], 4 * channels[0])
+        if config.image_token_dim is not None:
+            self.image_proj = nn.Sequential(
+                nn.LayerNorm(config.image_token_dim),
+                nn.Linear(config.image_token_dim, cross_attention_dim),
+            )
+        self.unet_config = config
+        self.gradient_checkpointing = False
+        self.set_attn_processor(SharedTextProcessor())
+        adapt_temporal_convs(self, temporal_dropout)
+        zero_residual_ends(self)
+
+    @classmethod
+    def build(cls, config: UNetConfig) -> TI2VUNet:
+        """A fresh network; seed torch before the call to make its weights reproducible."""
+        return cls(**asdict(config))
+
+    def forward(  # type: ignore[override]
+        self,
+        sample: Tensor,
+        timestep: Tensor | float,
+        encoder_hidden_states: Tensor,
+        fps: Tensor | float,
+        image_latent: Tensor | None = None,
+        image_tokens: Tensor | None = None,
+    ) -> Tensor:
+        """Predict noise or velocity: a plain tensor `(B, C, F, h, w)`.
+
+        Args:
+            sample: noisy latents `(B, C, F, h, w)`; any F; h and w divide by 2^(levels - 1).
+            timestep: `(B,)` or one number, 0 to 999.
+            encoder_hidden_states: text features `(B, L, D)`.
+            fps: frames per second of the clip as a raw number, `(B,)` or one for all.
+            image_latent: `(B, C, h, w)`, the clean latent of the first frame, repeated over the
+                frames and concatenated on channels (the paper's x-cat).
+            image_tokens: `(B, N, E)`, appended to the text in cross-attention (cx-attn).
+
+        Raises:
+            ValueError: a shape is wrong, or an image condition is missing or not taken.
+        """
+        self._check(sample, encoder_hidden_states, image_latent, image_tokens)
+        batch, _, frames, _, _ = sample.shape
+        emb = self.time_embedding(self._sinusoid(self.time_proj, "timestep", timestep, sample))
+        emb = emb + self.fps_embedding(self._sinusoid(self.fps_proj, "fps", fps, sample))
+        emb = emb.repeat_interleave(frames, dim=0, output_size=batch * frames)
+        text = encoder_hidden_states
+        if image_tokens is not None:
+            text = torch.cat([text, self.image_proj(image_tokens)], dim=1)
+        if image_latent is not None:
+            picture = repeat(image_latent, "b c h w -> b c f h w", f=frames).to(sample.dtype)
+            sample = torch.cat([sample, picture], dim=1)
+
+        x = self.conv_in(rearrange(sample, "b c f h w -> (b f) c h w"))
+        x = self._run(attend, x, text, frames, None, self.transformer_in)
+        skips = [x]
+        block: Any
+        for block in self.down_blocks:
+            for layer in layers_of(block):
+                x = self._run(run_layer, x, None, emb, text, frames, *layer)
+                skips.append(x)
+            for downsampler in block.downsamplers or ():
+                x = downsampler(x)
+                skips.append(x)
+        x = self._middle(x, emb, text, frames)
+        for block in self.up_blocks:
+            for layer in layers_of(block):
+                x = self._run(run_layer, x, skips.pop(), emb, text, frames, *layer)
+            for upsampler in block.upsamplers or ():
+                x = upsampler(x)
+        x = self.conv_out(self.conv_act(self.conv_norm_out(x)))
+        return rearrange(x, "(b f) c h w -> b c f h w", f=frames)
+
+    def enable_freeu(self, s1: float, s2: float, b1: float, b2: float) -> None:
+        """Refused: this forward pass does not go through the blocks that read these numbers."""
+        raise NotImplementedError("TI2VUNet does not support FreeU")
+
+    def _middle(self, x: Tensor, emb: Tensor, text: Tensor, frames: int) -> Tensor:
+        block = self.mid_block
+        first, *rest = zip(block.resnets, block.temp_convs, strict=True)
+        x = self._run(run_layer, x, None, emb, text, frames, *first, None, None)
+        attentions = zip(block.attentions, block.temp_attentions, strict=True)
+        for attention, convolutions in zip(attentions, rest, strict=True):
+            x = self._run(attend, x, text, frames, *attention)
+            x = self._run(run_layer, x, None, emb, text, frames, *convolutions, None, None)
+        return x
+
+    def _run(self, function: Callable[..., Tensor], *args: Any) -> Tensor:
+        if self.gradient_checkpointing and torch.is_grad_enabled():
+            return self._gradient_checkpointing_func(function, *args)
+        return function(*args)
+
+    def _set_gradient_checkpointing(
+        self, enable: bool = True, gradient_checkpointing_func: Callable[..., Any] = checkpoint
+    ) -> None:
+        # Only here: a block inside that checkpoints too would be computed a third time.
+        self.gradient_checkpointing = enable
+        self._gradient_checkpointing_func = gradient_checkpointing_func
+
+    def _sinusoid(
+        self, proj: Timesteps, name: str, value: Tensor | float, sample: Tensor
+    ) -> Tensor:
+        values, batch = torch.as_tensor(value, device=sample.device), len(sample)
+        if values.shape not in ((), (1,), (batch,)):
+            raise ValueError(
+                f"{name} should be ({batch},) or one number, got {tuple(values.shape)}"
+            )
+        return proj(values.expand(batch)).to(self.dtype)
+
+    def _check(
+        self, sample: Tensor, text: Tensor, image_latent: Tensor | None, image_tokens: Tensor | None
+    ) -> None:
+        config = self.unet_config
+        if sample.ndim != 5 or sample.shape[1] != config.latent_channels:
+            raise ValueError(
+                f"sample should be (B, {config.latent_channels}, F, h, w), "
+                f"got {tuple(sample.shape)}"
+            )
+        batch, channels, _, height, width = sample.shape
+        divisor = config.spatial_divisor
+        if height % divisor or width % divisor:
+            raise ValueError(
+                f"latent height and width should divide by {divisor} "
+                f"(2^(levels - 1)), got {height}x{width}"
+            )
+        _check_shape("encoder_hidden_states", text, (batch, None, config.cross_attention_dim))
+        if config.takes_image_latent:
+            _check_shape("image_latent", image_latent, (batch, channels, height, width))
+        elif image_latent is not None:
+            raise ValueError(f"image_condition {config.image_condition!r} takes no image_latent")
+        if config.takes_image_tokens:
+            _check_shape("image_tokens", image_tokens, (batch, None, config.image_token_dim))
+        elif image_tokens is not None:
+            raise ValueError(f"image_condition {config.image_condition!r} takes no image_tokens")
+
+
+def _block(direction: str, attends: bool) -> str:
+    return f"{'CrossAttn' if attends else ''}{direction}Block3D"
+
+
+def _check_shape(name: str, value: Tensor | None, expected: tuple[int | None, ...]) -> None:
+    shape = None if value is None else tuple(value.shape)
+    if (
+        shape is None
+        or len(shape) != len(expected)
+        or any(want not in (None, got) for want, got in zip(expected, shape, strict=True))
+    ):
+        wanted = ", ".join("any" if want is None else str(want) for want in expected)
+        raise ValueError(f"{name} should be ({wanted}), got {shape}")

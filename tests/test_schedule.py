@@ -1,0 +1,153 @@
+"""Noising, its targets, and DDIM undo each other, with and without the x0 factor."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from diffusers.schedulers.scheduling_ddim import DDIMScheduler
+from torch import Tensor
+
+from motifocal.models.schedule import (
+    NoiseSchedule,
+    PredictionType,
+    ScaledDDIMScheduler,
+    ddim_scheduler,
+    noise_schedule,
+)
+
+VARIANTS: dict[str, tuple[PredictionType, bool, bool]] = {
+    "epsilon": ("epsilon", False, False),
+    "epsilon with scale": ("epsilon", False, True),
+    "v": ("v_prediction", False, False),
+    "v, zero terminal snr": ("v_prediction", True, False),
+    "v, zero terminal snr, with scale": ("v_prediction", True, True),
+}
+
+
+def draw(seed: int = 0) -> tuple[Tensor, Tensor, Tensor]:
+    generator = torch.Generator().manual_seed(seed)
+    x0 = torch.randn(3, 4, 2, 3, 5, generator=generator)
+    return x0, torch.randn(x0.shape, generator=generator), torch.tensor([3, 400, 900])
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_the_target_gives_back_the_clean_latent_and_the_noise(variant: str) -> None:
+    schedule, (x0, noise, t) = noise_schedule(*VARIANTS[variant]), draw()
+    x_t, target = schedule.add_noise(x0, noise, t), schedule.target(x0, noise, t)
+    torch.testing.assert_close(schedule.x0_from(target, x_t, t), x0, atol=1e-4, rtol=0)
+    torch.testing.assert_close(schedule.noise_from(target, x_t, t), noise, atol=1e-4, rtol=0)
+
+
+@pytest.mark.parametrize("steps", [7, 10, 30])
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_sampling_with_a_perfect_denoiser_ends_at_the_clean_latent(
+    variant: str, steps: int
+) -> None:
+    scheduler, (x0, noise, _) = ddim_scheduler(*VARIANTS[variant]), draw()
+    scheduler.set_timesteps(steps)
+    schedule, first = scheduler.noise_schedule, int(scheduler.timesteps[0])
+    x = schedule.add_noise(x0, noise, first)
+    for t in scheduler.timesteps:
+        x, seen = scheduler.step(schedule.target(x0, noise, int(t)), t, x, return_dict=False)
+        torch.testing.assert_close(seen, x0, atol=1e-3, rtol=0)
+    torch.testing.assert_close(x, schedule.add_noise(x0, noise, 0), atol=1e-4, rtol=0)
+
+
+@pytest.mark.parametrize("eta", [0.0, 1.0])
+@pytest.mark.parametrize("variant", ["epsilon", "v", "v, zero terminal snr"])
+def test_without_the_factor_a_step_is_the_librarys(variant: str, eta: float) -> None:
+    ours, (x, prediction, _) = ddim_scheduler(*VARIANTS[variant]), draw()
+    known = {k: v for k, v in ours.config.items() if not k.startswith("x0_scale")}
+    library = DDIMScheduler.from_config(known)
+    # From pure noise the library takes the root of the difference of two equal numbers.
+    tolerance = 2e-3 if eta and variant.endswith("snr") else 1e-5
+    for scheduler in (ours, library):
+        scheduler.set_timesteps(10)
+    for t in ours.timesteps.tolist():
+        given = {"eta": eta, "variance_noise": x.flip(0) if eta else None}
+        one, other = (s.step(prediction, t, x, **given) for s in (ours, library))
+        torch.testing.assert_close(one.prev_sample, other.prev_sample, atol=tolerance, rtol=1e-5)
+        torch.testing.assert_close(
+            one.pred_original_sample, other.pred_original_sample, atol=1e-5, rtol=1e-5
+        )
+
+
+def test_every_step_ends_where_the_next_one_starts() -> None:
+    scheduler = ddim_scheduler("v_prediction", zero_terminal_snr=True)
+    scheduler.set_timesteps(30)  # 1000 / 30 leaves a rest
+    timesteps = scheduler.timesteps.tolist()
+    assert [scheduler.previous_timestep(t) for t in timesteps] == [*timesteps[1:], 0]
+
+
+def test_velocity_is_safe_where_nothing_of_the_signal_is_left() -> None:
+    schedule, (x0, noise, _) = noise_schedule("v_prediction", zero_terminal_snr=True), draw()
+    assert schedule.alphas_cumprod[999] == 0
+    x_t, v = schedule.add_noise(x0, noise, 999), schedule.velocity(x0, noise, 999)
+    assert torch.equal(x_t, noise)
+    assert torch.equal(v, -x0)
+    assert torch.equal(schedule.x0_from(v, x_t, 999), x0)
+
+
+def test_the_factor_falls_from_1_to_0_7_and_stays() -> None:
+    scale = noise_schedule("epsilon", use_scale=True).scale
+    assert scale[0] == 1
+    assert torch.all(scale[:399].diff() < 0)
+    assert torch.allclose(scale[399:], torch.tensor(0.7))
+    assert torch.all(noise_schedule("epsilon").scale == 1)
+
+
+def test_one_timestep_is_the_same_for_all() -> None:
+    schedule, (x0, noise, _) = noise_schedule("epsilon", use_scale=True), draw()
+    one, many = (schedule.add_noise(x0, noise, t) for t in (250, torch.tensor([250] * 3)))
+    assert torch.equal(one, many)
+
+
+def test_low_precision_latents_are_noised_in_float32() -> None:
+    schedule, (x0, noise, t) = noise_schedule("epsilon"), draw()
+    low = schedule.add_noise(x0.bfloat16(), noise.bfloat16(), t)
+    exact = schedule.add_noise(x0.bfloat16().float(), noise.bfloat16().float(), t)
+    assert torch.equal(low, exact.bfloat16())
+
+
+def test_a_saved_scheduler_loads_with_its_factor(tmp_path: Path) -> None:
+    saved = ddim_scheduler("v_prediction", zero_terminal_snr=True, use_scale=True)
+    saved.save_pretrained(tmp_path)
+    loaded = ScaledDDIMScheduler.from_pretrained(tmp_path)
+    assert torch.equal(loaded.noise_schedule.scale, saved.noise_schedule.scale)
+    assert torch.equal(loaded.noise_schedule.alphas_cumprod, saved.noise_schedule.alphas_cumprod)
+    assert loaded.config.timestep_spacing == "trailing"
+
+
+def test_a_stochastic_step_follows_the_generator() -> None:
+    scheduler, (x, prediction, _) = ddim_scheduler("epsilon"), draw()
+    scheduler.set_timesteps(10)
+
+    def step(seed: int) -> Tensor:
+        generator = torch.Generator().manual_seed(seed)
+        return scheduler.step(prediction, 501, x, eta=1.0, generator=generator).prev_sample
+
+    assert torch.equal(step(1), step(1))
+    assert not torch.equal(step(1), step(2))
+
+
+def test_predicting_noise_with_zero_terminal_snr_is_refused() -> None:
+    with pytest.raises(ValueError, match="should go with v_prediction, got epsilon"):
+        noise_schedule("epsilon", zero_terminal_snr=True)
+
+
+def test_a_step_before_set_timesteps_is_refused() -> None:
+    x, prediction, _ = draw()
+    with pytest.raises(ValueError, match="set_timesteps should be called before"):
+        ddim_scheduler("epsilon").step(prediction, 901, x)
+
+
+def test_wrong_shapes_are_refused() -> None:
+    schedule, (x0, noise, t) = noise_schedule("epsilon"), draw()
+    with pytest.raises(ValueError, match=r"t should be \(3,\) or one timestep, got \(2,\)"):
+        schedule.add_noise(x0, noise, t[:2])
+    with pytest.raises(ValueError, match=r"prediction should be \(3, 4, 2, 3, 5\), got \(3, 4, 1"):
+        schedule.x0_from(noise[:, :, :1], x0, t)
+    with pytest.raises(ValueError, match=r"\(T,\) both, got \(10,\) and \(9,\)"):
+        NoiseSchedule(torch.ones(10), torch.ones(9), "epsilon")
