@@ -1,0 +1,1 @@
+"""Clips with captions become shards of latents and heatmaps, and shards become batches."""

@@ -1,0 +1,218 @@
+"""Preparation is resumable and exact, and every epoch visits every clip once."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tiny
+import torch
+from click.testing import CliRunner, Result
+from hypothesis import given
+from hypothesis import strategies as st
+
+from motifocal.cli import cli
+from motifocal.data.shards import PrepareSettings, Shards, indices_of_step, prepare
+from motifocal.data.sources import SceneClips
+from motifocal.geometry import LatentGeometry, pool
+from motifocal.heatmap import UNITS, HeatmapSettings, clip_heatmap
+from motifocal.models.autoencoder import encode
+from motifocal.video import read_image, write_video
+
+SETTINGS = PrepareSettings(HeatmapSettings(floor=0.05), LatentGeometry(8, 1, 1), 4, 16)
+SOURCE = SceneClips(10, "train", 16, 3, 0)
+DESCRIBED = {"clips": 10}
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Ten clips in three shards, prepared without a break."""
+    folder = tmp_path_factory.mktemp("whole")
+    assert list(begin(folder)) == [4, 8, 10]
+    return folder
+
+
+def begin(folder: Path, **changed: object):
+    arguments = {"source": SOURCE, "settings": SETTINGS, "described": DESCRIBED, **changed}
+    return prepare(folder=folder, autoencoder=tiny.tiny_vae(), workers=0, **arguments)
+
+
+def test_a_preparation_that_was_killed_goes_on_and_gives_the_same_bytes(
+    whole: Path, tmp_path: Path
+) -> None:
+    steps = begin(tmp_path)
+    assert next(steps) == 4
+    steps.close()
+    first = tmp_path / "shard-00000.safetensors"
+    before = first.stat().st_mtime_ns
+    (tmp_path / "shard-00001.partial").write_bytes(b"half a sha")
+    assert list(begin(tmp_path)) == [8, 10]
+    assert first.stat().st_mtime_ns == before
+    for path in whole.glob("shard-*.safetensors"):
+        assert (tmp_path / path.name).read_bytes() == path.read_bytes()
+
+
+def test_a_finished_preparation_has_nothing_left_to_do(whole: Path) -> None:
+    assert list(begin(whole)) == []
+
+
+@pytest.mark.parametrize(
+    ("changed", "named"),
+    [
+        ({"settings": replace(SETTINGS, heatmap=HeatmapSettings(unit="pixels"))}, "heatmap"),
+        ({"settings": replace(SETTINGS, clips_per_shard=5)}, "clips_per_shard"),
+        ({"described": {"clips": 10, "autoencoder": "another"}}, "source"),
+        ({"source": SceneClips(11, "train", 16, 3, 0)}, "clips"),
+    ],
+)
+def test_other_settings_or_clips_are_refused_in_a_folder_that_was_begun(
+    changed: dict[str, object], named: str, whole: Path
+) -> None:
+    with pytest.raises(ValueError, match=rf"begun with other settings \({named}\)"):
+        next(begin(whole, **changed))
+
+
+def test_shards_of_an_unfinished_preparation_are_refused(whole: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(whole, tmp_path / "copy"))
+    (folder / "shard-00001.safetensors").unlink()
+    with pytest.raises(ValueError, match="lacks 1 of 3 shards; prepare it again"):
+        Shards(folder)
+
+
+def test_a_folder_that_was_never_prepared_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"should hold prepared\.json"):
+        Shards(tmp_path)
+
+
+def test_nothing_to_prepare_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="at least one clip to prepare, got none"):
+        next(begin(tmp_path, source=SceneClips(0, "train", 16, 3, 0)))
+
+
+def test_a_batch_holds_the_latents_heatmaps_and_captions_of_its_clips(whole: Path) -> None:
+    shards, chosen = Shards(whole), [9, 0, 4, 3]
+    batch = shards.batch(chosen)
+    assert (len(shards), shards.latent_shape, shards.clip_size) == (10, (4, 3, 2, 2), (3, 16, 16))
+    for row, index in enumerate(chosen):
+        clip = SOURCE[index]
+        video = torch.from_numpy(clip.frames).permute(3, 0, 1, 2)[None].float() / 127.5 - 1
+        heatmap = torch.from_numpy(clip_heatmap(clip.frames, SETTINGS.heatmap))
+        latents = encode(tiny.tiny_vae(), video, 16)[0]
+        assert batch.captions[row] == clip.caption
+        assert float(batch.fps[row]) == clip.fps
+        assert torch.allclose(batch.latents[row], latents, atol=2e-3)
+        expected = pool(heatmap, SETTINGS.geometry)[0]
+        assert (batch.heatmap[row] - expected).abs().max() <= 0.5 / 255 + 1e-6
+
+
+def test_the_hot_share_is_that_of_the_clips_in_order(whole: Path) -> None:
+    shards = Shards(whole)
+    share = shards.hot_share()
+    heatmaps = shards.batch(list(range(10))).heatmap
+    assert np.array_equal(share, (heatmaps > 0.5).double().flatten(1).mean(1).numpy())
+    assert share.max() > share.min()
+
+
+@given(clips=st.integers(1, 40), batch=st.integers(1, 50), seed=st.integers(0, 5))
+def test_every_epoch_visits_every_clip_once(clips: int, batch: int, seed: int) -> None:
+    epochs = 3
+    steps = -(-epochs * clips // batch)
+    visited = [i for step in range(steps) for i in indices_of_step(step, clips, batch, seed)]
+    for epoch in range(epochs):
+        assert sorted(visited[epoch * clips : (epoch + 1) * clips]) == list(range(clips))
+
+
+def test_epochs_and_seeds_differ_in_their_order() -> None:
+    first, second, other = (
+        indices_of_step(0, 100, 100, 0), indices_of_step(1, 100, 100, 0),
+        indices_of_step(0, 100, 100, 1),
+    )  # fmt: skip
+    assert first != second
+    assert first != other
+    assert first == indices_of_step(0, 100, 100, 0)
+
+
+# The command.
+
+
+def run(*arguments: object) -> Result:
+    return CliRunner().invoke(cli, ["prepare", *map(str, arguments)])
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny.tiny_base(tmp_path_factory.mktemp("base"))
+
+
+def scene_arguments(base: Path, output: Path) -> list[object]:
+    return ["scenes", "-o", output, "--model", base, "--size", 16, "--frames", 3, "--clips", 5,
+            "--clips-per-shard", 2, "--workers", 0]  # fmt: skip
+
+
+def test_the_command_prepares_the_drawn_world_and_shows_its_maps(
+    base: Path, tmp_path: Path
+) -> None:
+    result = run(*scene_arguments(base, tmp_path / "shards"))
+    assert result.exit_code == 0, result.output
+    assert result.stdout.split() == [str(tmp_path / "shards"), str(tmp_path / "shards/look.png")]
+    assert "5 clips; hot share of a clip: mean" in result.stderr
+    assert len(Shards(tmp_path / "shards")) == 5
+    height, width, _ = read_image(tmp_path / "shards/look.png").shape
+    assert height > 300
+    assert width >= 480
+    other = run(*scene_arguments(base, tmp_path / "shards"), "--seed", 3)
+    assert isinstance(other.exception, ValueError)
+    assert "(source)" in str(other.exception)
+
+
+def test_the_command_prepares_a_folder_and_lists_what_it_left_out(
+    base: Path, tmp_path: Path
+) -> None:
+    clips = tmp_path / "clips"
+    clips.mkdir()
+    for index, length in enumerate((8, 6, 2)):
+        drawn = SceneClips(3, "train", 32, max(length, 2), 0)[index]
+        write_video(clips / f"{index}.mp4", drawn.frames, 8)
+        (clips / f"{index}.txt").write_text(drawn.caption)
+    (clips / "3.mp4").write_bytes(b"no video")
+    (clips / "3.txt").write_text("nothing")
+    arguments = [clips, "-o", tmp_path / "shards", "--model", base, "--size", "16x24",
+                 "--frames", 3, "--windows", 2, "--workers", 0]  # fmt: skip
+    result = run(*arguments)
+    assert result.exit_code == 0, result.output
+    assert "left out, 2 clips" in result.stderr
+    assert "2.mp4: holds 2 of 3 frames" in result.stderr
+    rejected = (tmp_path / "shards/rejected.jsonl").read_text().splitlines()
+    assert [json.loads(line)["name"] for line in rejected] == ["2.mp4", "3.mp4"]
+    shards = Shards(tmp_path / "shards")
+    assert (len(shards), shards.clip_size) == (4, (3, 16, 24))
+    assert set(shards.batch([0, 1, 2, 3]).fps.tolist()) <= {8.0, 4.0, 8 / 3}
+    (clips / "1.txt").write_text("another caption")
+    assert isinstance(run(*arguments).exception, ValueError)
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "named"),
+    [("--size", "64by64", "--size"), ("--size", "16x24", "--size"), ("--unit", "metres", "--unit"),
+     ("--model", "/nowhere", "--model"), ("--clips", "0", "--clips")],
+)  # fmt: skip
+def test_a_wrong_option_is_named(
+    option: str, value: str, named: str, base: Path, tmp_path: Path
+) -> None:
+    result = run(*scene_arguments(base, tmp_path / "shards"), option, value)
+    assert result.exit_code == 2
+    assert named in result.stderr
+
+
+def test_the_options_of_the_heatmap_are_those_of_the_library() -> None:
+    (unit,) = (p for p in cli.get_command(None, "prepare").params if p.name == "unit")
+    assert sorted(unit.type.choices) == sorted(UNITS)
+    defaults = HeatmapSettings()
+    for name in ("unit", "threshold", "floor"):
+        assert f"[default: {getattr(defaults, name)}]" in " ".join(
+            run("--help").stdout.split()
+        )
