@@ -1,0 +1,1 @@
+"""Shards of latents become weights: the step, checkpoints, presets and the loss ratio figure."""

@@ -1,0 +1,152 @@
+"""A model folder becomes the parts that a training needs: autoencoder, text tower, first weights.
+
+The folder has the diffusers layout: `vae/`, `text_encoder/`, `tokenizer/` and perhaps `unet/`.
+Nothing is fetched: everything has to lie there.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
+from torch import nn
+from transformers import AutoTokenizer, CLIPTextModel
+from transformers.utils import logging
+
+from motifocal.data.shards import Shards
+from motifocal.geometry import LatentGeometry
+from motifocal.models.schedule import NoiseSchedule, ScaledDDIMScheduler, noise_schedule
+from motifocal.models.unet import TI2VUNet, UNetConfig
+from motifocal.training.checkpoint import load_checkpoint
+from motifocal.training.loop import TextFeatures, settings_path
+from motifocal.training.presets import TrainingSettings
+
+
+def load_vae(folder: Path) -> AutoencoderKL:
+    """The autoencoder of a model folder, float32, in eval mode. ValueError where there is none."""
+    vae = AutoencoderKL.from_pretrained(
+        _part(folder, "vae"), torch_dtype=torch.float32, local_files_only=True,
+        use_safetensors=True,
+    )
+    assert isinstance(vae, AutoencoderKL)
+    return vae.requires_grad_(False).eval()
+
+
+def load_text(folder: Path) -> TextFeatures:
+    """Tokenizer and text tower of a model folder, float32. ValueError where one is missing."""
+    places = _part(folder, "tokenizer"), _part(folder, "text_encoder")
+    logging.disable_progress_bar()
+    tokenizer = AutoTokenizer.from_pretrained(places[0], local_files_only=True)
+    tower = CLIPTextModel.from_pretrained(places[1], dtype=torch.float32, local_files_only=True,
+                                          use_safetensors=True)
+    return TextFeatures(tokenizer, tower.requires_grad_(False).eval())
+
+
+def load_unet(folder: Path) -> TI2VUNet | None:
+    """The denoiser of a model folder, float32; None where the folder has none."""
+    if not (folder / "unet").is_dir():
+        return None
+    unet = TI2VUNet.from_pretrained(
+        folder / "unet", torch_dtype=torch.float32, local_files_only=True,
+        use_safetensors=True,
+    )
+    assert isinstance(unet, TI2VUNet)
+    return unet
+
+
+def unet_config_of(folder: Path) -> UNetConfig | None:
+    """The configuration of a model folder's denoiser, without its weights; None without one."""
+    path = folder / "unet" / "config.json"
+    return UNetConfig.from_mapping(json.loads(path.read_text())) if path.exists() else None
+
+
+def text_width_of(folder: Path) -> int:
+    """The width of a model folder's text features, without loading the text tower."""
+    config = json.loads((_part(folder, "text_encoder") / "config.json").read_text())
+    return int(config["hidden_size"])
+
+
+def load_settings(run: Path) -> TrainingSettings:
+    """The settings of a run's folder. ValueError where there are none."""
+    path = settings_path(run)
+    if not path.exists():
+        raise ValueError(f"{run} should hold {path.name}: it is no run of a training")
+    return TrainingSettings.model_validate_json(path.read_text())
+
+
+def load_averaged(run: Path) -> tuple[TI2VUNet, TrainingSettings, int]:
+    """The averaged weights of a run's newest checkpoint, in eval mode, its settings and its step.
+
+    Raises ValueError where the run has no checkpoint yet.
+    """
+    settings = load_settings(run)
+    state = load_checkpoint(run / "checkpoints")
+    if state is None:
+        raise ValueError(f"{run} should hold a checkpoint, got none yet")
+    unet = TI2VUNet.build(settings.unet)
+    pairs = zip(unet.parameters(), state["average"]["shadow_params"], strict=True)
+    for parameter, average in pairs:
+        parameter.data.copy_(average)
+    return unet.eval(), settings, int(state["step"])
+
+
+def load_clip_size(run: Path) -> tuple[int, int, int] | None:
+    """(F, H, W) of the clips that a run of the command was trained on; None if not noted."""
+    path = run / "inputs.json"
+    if not path.exists():
+        return None
+    frames, height, width = json.loads(path.read_text())["clip"]
+    return frames, height, width
+
+
+def load_denoiser(folder: Path) -> tuple[TI2VUNet, NoiseSchedule]:
+    """The averaged network of a run, or that of a model folder, with the schedule it goes by."""
+    if settings_path(folder).exists() and (folder / "checkpoints").is_dir():
+        unet, s, _ = load_averaged(folder)
+        return unet, noise_schedule(s.prediction_type, s.zero_terminal_snr, s.use_scale)
+    found = load_unet(folder)
+    if found is None:
+        raise ValueError(f"{folder} should be a run or a model folder with unet/, got neither")
+    scheduler = ScaledDDIMScheduler.from_pretrained(_part(folder, "scheduler"))
+    return found.eval(), scheduler.noise_schedule
+
+
+def move(model: nn.Module, device: torch.device) -> None:
+    """Bring a model to a device, in place."""
+    model.to(device)
+
+
+def geometry_of(vae: AutoencoderKL) -> LatentGeometry:
+    """Where a frame's latents lie: one latent a frame, at the autoencoder's stride."""
+    config: Any = vae.config
+    return LatentGeometry(stride=2 ** (len(config.block_out_channels) - 1), first=1, later=1)
+
+
+def fingerprint(vae: AutoencoderKL) -> str:
+    """What tells two autoencoders apart: a hash of weights and scaling factor.
+
+    Of the weights in half precision, so that a model saved as float32 and as float16 is one.
+    """
+    config: Any = vae.config
+    found = hashlib.sha256(json.dumps(config.scaling_factor).encode())
+    for name, tensor in sorted(vae.state_dict().items()):
+        found.update(name.encode())
+        found.update(tensor.cpu().half().contiguous().numpy().tobytes())
+    return found.hexdigest()
+
+
+def check_autoencoder(shards: Shards, vae: AutoencoderKL) -> None:
+    """Raise ValueError where the shards say that another autoencoder made their latents."""
+    made_by = shards.manifest["source"].get("autoencoder")
+    if made_by is not None and made_by != fingerprint(vae):
+        raise ValueError("the shards should come from the autoencoder in vae/, got another's")
+
+
+def _part(folder: Path, name: str) -> Path:
+    if not (folder / name).is_dir():
+        raise ValueError(f"{folder} should hold a folder {name}/, which it does not")
+    return folder / name

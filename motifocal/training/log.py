@@ -1,0 +1,76 @@
+"""Log lines of training steps become a JSONL file with each step once, however often it was killed.
+
+A line is a flat dictionary with a "step". Lines stay in memory for some seconds, since writing
+each one at once would cost more than it tells.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import IO
+
+
+class TrainingLog:
+    """The JSONL log of a run that stands at `step`; lines of later steps are dropped.
+
+    A kill leaves lines of steps after the last checkpoint, which are then taken again, and perhaps
+    half a line at the end.
+    """
+
+    def __init__(self, path: Path, step: int, seconds: float = 10.0) -> None:
+        self.path, self.seconds = path, seconds
+        kept = [line for line in read_log(path) if line["step"] <= step]
+        partial = path.with_suffix(".partial")
+        partial.write_text("".join(json.dumps(line) + "\n" for line in kept))
+        os.replace(partial, path)
+        self._file: IO[str] = path.open("a")
+        self._waiting: list[str] = []
+        self._written = time.monotonic()
+
+    def write(self, line: dict[str, float]) -> None:
+        """Take a line; it is on disk `seconds` later at the latest, if more lines follow."""
+        self._waiting.append(json.dumps(line) + "\n")
+        if time.monotonic() - self._written > self.seconds:
+            self.flush()
+
+    def flush(self) -> None:
+        """Bring all lines to the disk."""
+        self._file.writelines(self._waiting)
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        self._waiting.clear()
+        self._written = time.monotonic()
+
+    def __enter__(self) -> TrainingLog:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.flush()
+        self._file.close()
+
+
+def read_log(path: Path) -> list[dict[str, float]]:
+    """The lines of a log, oldest first; none where there is no file, half a last line left out.
+
+    Raises ValueError for a line in the middle that is no JSON.
+    """
+    if not path.exists():
+        return []
+    lines = path.read_text().split("\n")
+    lines.pop()  # empty, or what a kill left of a line
+    found = []
+    for number, text in enumerate(lines, start=1):
+        try:
+            found.append(json.loads(text))
+        except json.JSONDecodeError as error:
+            raise ValueError(f"{path}, line {number} is no JSON: {text[:60]!r}") from error
+    return found

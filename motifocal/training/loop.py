@@ -1,0 +1,289 @@
+"""Prepared shards and a base model become a trained denoiser, resumable at any moment.
+
+Letters: B batch, C channels, F frames, h w latents, L tokens, D text width.
+
+Every random draw is a function of (seed, optimiser step, micro-batch), and a checkpoint is written
+between optimiser steps, atomically. So a run that is killed and started again with the same
+command computes what an unbroken run computes, bit for bit.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import time
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from diffusers.training_utils import EMAModel
+from torch import Tensor
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from transformers import CLIPTextModel, PreTrainedTokenizerBase
+
+from motifocal.data.shards import LatentBatch, Shards, indices_of_step
+from motifocal.models.schedule import NoiseSchedule, noise_schedule
+from motifocal.models.unet import TI2VUNet
+from motifocal.training.checkpoint import load_checkpoint, mixed_seed, save_checkpoint
+from motifocal.training.log import TrainingLog
+from motifocal.training.optimizer import build_optimizer
+from motifocal.training.presets import TrainingSettings
+from motifocal.training.rates import learning_rate, set_rate
+from motifocal.training.step import draw, training_step
+
+CACHE_BYTES = 2**28  # of text features; a ViT-H caption has 315 kB of them
+# What may change between two starts of one run: it decides nothing that was computed so far.
+# (The number of steps does from the cool-down on; see _claim.)
+FREE_TO_CHANGE = frozenset({"save_every", "sample_every", "steps"})
+
+
+class NonFiniteLoss(FloatingPointError):  # noqa: N818
+    """The loss became nan or infinite; the optimiser step was not taken."""
+
+
+@dataclass
+class TextFeatures:
+    """Captions become features (B, L, D) of the frozen text tower, each caption computed once.
+
+    One caption at a time: in a batch the last bits of its features would depend on the others,
+    and so on which of them an interrupted run had met before.
+    """
+
+    tokenizer: PreTrainedTokenizerBase
+    tower: CLIPTextModel
+    cache: dict[str, Tensor] = field(default_factory=dict)
+
+    @torch.no_grad()
+    def __call__(self, captions: list[str]) -> Tensor:
+        features = []
+        for caption in captions:
+            if caption not in self.cache:
+                made = encode_text(self.tokenizer, self.tower, [caption])[0]
+                if (len(self.cache) + 1) * made.nbytes > CACHE_BYTES:
+                    self.cache.clear()
+                self.cache[caption] = made
+            features.append(self.cache[caption])
+        return torch.stack(features)
+
+
+def encode_text(
+    tokenizer: PreTrainedTokenizerBase, tower: CLIPTextModel, texts: list[str]
+) -> Tensor:
+    """Features (B, L, D) of the tower's last hidden state, padded to its full length L.
+
+    Padded here with the tower's own padding token: OpenCLIP's is token 0, which CLIP's tokenizer
+    knows as the word "!" and will not pad with.
+    """
+    length, padding = tower.config.max_position_embeddings, tower.config.pad_token_id
+    if padding is None:
+        raise ValueError("the text tower's config should name its pad_token_id, got None")
+    ids = torch.full((len(texts), length), padding, dtype=torch.int64)
+    for row, text in zip(ids, texts, strict=True):
+        tokens = tokenizer(text, truncation=True, max_length=length)["input_ids"]
+        row[: len(tokens)] = torch.tensor(tokens)
+    return tower(ids.to(tower.device)).last_hidden_state
+
+
+@dataclass
+class Run:
+    """What one training holds in memory."""
+
+    settings: TrainingSettings
+    accelerator: Accelerator
+    unet: Any  # a TI2VUNet, or what accelerate wrapped it into
+    average: EMAModel
+    optimizer: Any
+    text: TextFeatures
+    schedule: NoiseSchedule
+    shards: Shards
+    folder: Path
+    step: int = 0
+
+
+def start(
+    folder: Path, shards: Shards, text: TextFeatures, settings: TrainingSettings,
+    unet: TI2VUNet | None = None, cpu: bool = False,
+) -> Run:
+    """Set up a run in `folder`, from its newest checkpoint where there is one.
+
+    `unet` gives first weights (an imported model); without it a fresh network is built from the
+    settings. Raises ValueError when the latents do not fit the network, or when the folder belongs
+    to a run with other settings.
+    """
+    accelerator = Accelerator(mixed_precision=settings.precision, cpu=cpu)
+    settings.accumulation(accelerator.num_processes)
+    torch.manual_seed(settings.seed)
+    unet = unet or TI2VUNet.build(settings.unet)
+    if unet.unet_config != settings.unet:
+        raise ValueError(f"unet should be {settings.unet}, got {unet.unet_config}")
+    check_fit(settings, shards, text.tower.config.hidden_size)
+    state = load_checkpoint(folder / "checkpoints")
+    step = state["step"] if state else 0
+    if accelerator.is_main_process:
+        claim(folder, settings, step)
+    if settings.gradient_checkpointing:
+        unet.enable_gradient_checkpointing()
+    unet.to(accelerator.device).train()
+    average = EMAModel(unet.parameters(), decay=settings.average, use_ema_warmup=True, power=0.75,
+                       foreach=True)
+    optimizer = build_optimizer(settings.optimizer, unet, settings.rate, settings.weight_decay,
+                                edges=("conv_in", "conv_out"))
+    if state is not None:
+        unet.load_state_dict(state["unet"])
+        average.load_state_dict(state["average"])
+        average.to(accelerator.device)
+        optimizer.load_state_dict(state["optimizer"])
+    wrapped, optimizer = accelerator.prepare(unet, optimizer)
+    text.tower.requires_grad_(False).to(accelerator.device).eval()
+    schedule = noise_schedule(settings.prediction_type, settings.zero_terminal_snr,
+                              settings.use_scale)
+    return Run(settings, accelerator, wrapped, average, optimizer, text, schedule, shards, folder,
+               step)
+
+
+def check_fit(settings: TrainingSettings, shards: Shards, text_width: int) -> None:
+    """Raise ValueError where the network cannot take these latents or this width of text."""
+    if settings.unet.image_condition != "concat":
+        condition = settings.unet.image_condition
+        raise ValueError(f"image_condition should be 'concat' to be trained, got {condition!r}")
+    channels = settings.unet.latent_channels
+    if shards.latent_shape[0] != channels:
+        raise ValueError(f"latents should have {channels} channels, got {shards.latent_shape[0]}")
+    height, width = shards.latent_shape[-2:]
+    divisor = settings.unet.spatial_divisor
+    if height % divisor or width % divisor:
+        raise ValueError(f"latents should divide by {divisor}, got {height}x{width}")
+    wanted = settings.unet.cross_attention_dim
+    if text_width != wanted:
+        raise ValueError(f"text tower should be {wanted} wide, got {text_width}")
+
+
+def settings_path(folder: Path) -> Path:
+    """Where a run keeps its settings."""
+    return folder / "training.json"
+
+
+def claim(folder: Path, settings: TrainingSettings, done: int) -> None:
+    """Keep the settings beside the run; refuse to go on with others that would compute others.
+
+    `done` steps are taken already; before the first checkpoint other settings lose nothing. A run
+    may be made longer or shorter until it cools down.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    path = settings_path(folder)
+    now = json.loads(settings.model_dump_json())
+    if path.exists() and done:
+        before = json.loads(path.read_text())
+        changed = sorted(k for k in before | now if before.get(k) != now.get(k))
+        cooling = done > min(s["steps"] - s["cooldown"] for s in (before, now))
+        free = FREE_TO_CHANGE - {"steps"} if cooling else FREE_TO_CHANGE
+        if refused := [key for key in changed if key not in free]:
+            raise ValueError(f"{folder} was begun with other settings ({', '.join(refused)})")
+    partial = path.with_suffix(".partial")
+    partial.write_text(json.dumps(now, indent=1) + "\n")
+    os.replace(partial, path)
+
+
+def train(run: Run, log: TrainingLog | None = None) -> Iterator[dict[str, float]]:
+    """Take the steps that are left; yields one log line for each, and writes it to `log`.
+
+    Lines reach the disk before the checkpoint of their step does, so that none is lost to a kill.
+    Raises NonFiniteLoss before an optimiser step that would spoil the weights.
+    """
+    settings = run.settings
+    while run.step < settings.steps:
+        began = time.perf_counter()
+        line = _optimiser_step(run)
+        run.step += 1
+        line = {"step": run.step, **line, "seconds": time.perf_counter() - began}
+        if log is not None:
+            log.write(line)
+        if run.step % settings.save_every == 0 or run.step == settings.steps:
+            if log is not None:
+                log.flush()
+            save(run)
+        yield line
+
+
+def _optimiser_step(run: Run) -> dict[str, float]:
+    """One global batch: its micro-batches, then clip, step, average."""
+    settings, accelerator = run.settings, run.accelerator
+    parts = settings.accumulation(accelerator.num_processes)
+    rate = learning_rate(run.step, peak=settings.rate, warmup=settings.warmup,
+                         total=settings.steps, cooldown=settings.cooldown)
+    set_rate(run.optimizer, rate)
+    run.optimizer.zero_grad(set_to_none=True)
+
+    # The draws of the whole global batch: how it is split does not change them.
+    generator = torch.Generator().manual_seed(mixed_seed(settings.seed, run.step))
+    draws = draw((settings.global_batch, *run.shards.latent_shape), settings, generator)
+    sums = torch.zeros(3)
+    for part in range(parts):
+        place = part * accelerator.num_processes + accelerator.process_index
+        rows = slice(place * settings.micro_batch, (place + 1) * settings.micro_batch)
+        batch, own = _micro_batch(run, rows), draws.rows(rows, accelerator.device)
+        text, empty = run.text(batch.captions), run.text([""])
+        torch.manual_seed(mixed_seed(settings.seed, run.step, place))  # of dropout
+        with accelerator.no_sync(run.unet) if part + 1 < parts else nullcontext():
+            with _attention(accelerator.device):
+                loss = training_step(run.unet, batch, text, empty, own, run.schedule, settings)
+            _check_finite(run, loss.total, batch, own.timesteps)
+            accelerator.backward(loss.total.mean() / parts)
+        sums += torch.stack([x.detach().mean() for x in loss]).cpu() / parts
+    norm = accelerator.clip_grad_norm_(run.unet.parameters(), settings.clip)
+    if not math.isfinite(float(norm)):
+        raise NonFiniteLoss(f"gradient norm is {float(norm)} at step {run.step}; weights untouched")
+    run.optimizer.step()
+    run.average.step(accelerator.unwrap_model(run.unet).parameters())
+    return {"loss": float(sums[0]), "diffusion": float(sums[1]), "motion": float(sums[2]),
+            "norm": float(norm), "rate": rate}
+
+
+def _attention(device: torch.device) -> AbstractContextManager[Any]:
+    """Plain matrix products for attention on the CPU, the fused kernels elsewhere.
+
+    torch's fused attention spends most of a CPU step in its backward pass over the many short
+    sequences of temporal attention.
+    """
+    return sdpa_kernel(SDPBackend.MATH) if device.type == "cpu" else nullcontext()
+
+
+def _micro_batch(run: Run, rows: slice) -> LatentBatch:
+    """These rows of the global batch, on the accelerator."""
+    s = run.settings
+    chosen = indices_of_step(run.step, len(run.shards), s.global_batch, s.seed)
+    batch = run.shards.batch(chosen[rows])
+    device = run.accelerator.device
+    return LatentBatch(batch.latents.to(device), batch.heatmap.to(device), batch.captions,
+                       batch.fps.to(device))
+
+
+def _check_finite(run: Run, total: Tensor, batch: LatentBatch, timesteps: Tensor) -> None:
+    """Stop before the optimiser step and say which clips and times were to blame."""
+    bad = (~torch.isfinite(total.detach())).nonzero().flatten().tolist()
+    if bad:
+        where = "; ".join(f"t={int(timesteps[i])} {batch.captions[i]!r}" for i in bad[:3])
+        raise NonFiniteLoss(f"loss is not finite at step {run.step} ({where}); weights untouched")
+
+
+def save(run: Run) -> None:
+    """Write the checkpoint of the current step (main process only)."""
+    if run.accelerator.is_main_process:
+        save_checkpoint(run.folder / "checkpoints", run.step, {
+            "unet": run.accelerator.unwrap_model(run.unet).state_dict(),
+            "average": run.average.state_dict(),
+            "optimizer": run.optimizer.state_dict(),
+        })
+    run.accelerator.wait_for_everyone()
+
+
+def averaged_unet(run: Run) -> TI2VUNet:
+    """A copy of the network that holds the averaged weights, in eval mode on the CPU."""
+    unet = TI2VUNet.build(run.accelerator.unwrap_model(run.unet).unet_config)
+    run.average.copy_to(unet.parameters())
+    return unet.eval()
