@@ -1,0 +1,320 @@
+"""A picture and a sentence become a short video: the sampler around the trained parts of a folder.
+
+A folder holds `model_index.json`, `unet/`, `vae/`, `text_encoder/`, `tokenizer/` and `scheduler/`.
+
+Shape letters: B batch, F frames, C latent channels, H W pixels, h w latents, L tokens, D text
+width, G guidance branches (2, or 1 where the guidance scale is 1).
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
+from diffusers.pipelines.pipeline_utils import DiffusionPipeline
+from diffusers.utils.outputs import BaseOutput
+from diffusers.utils.torch_utils import randn_tensor
+from torch import Tensor
+from transformers import AutoTokenizer, CLIPTextModel, PreTrainedTokenizerBase
+from transformers.utils import logging
+
+from motifocal.models.autoencoder import decode, encode
+from motifocal.models.schedule import ScaledDDIMScheduler
+from motifocal.models.unet import TI2VUNet
+from motifocal.pipeline_parts import (
+    OUTPUTS,
+    Conditions,
+    Generators,
+    Picture,
+    StepCallback,
+    check_options,
+    guide,
+    paired,
+    picture_tensor,
+    tokenize,
+)
+
+#: The small model of the drawn world that comes with the package.
+BUNDLED = Path(__file__).parent / "bundled"
+
+
+@dataclass
+class TI2VOutput(BaseOutput):
+    """What `TI2VPipeline` returns; what `frames` is depends on `output_type`."""
+
+    frames: Any
+
+
+class TI2VPipeline(DiffusionPipeline):
+    """Text-image-to-video sampling with DDIM and classifier-free guidance.
+
+    `sample_*` are the size, length and rate the network was trained for; they are kept in
+    `model_index.json` and used where a call does not say otherwise.
+    """
+
+    model_cpu_offload_seq = "text_encoder->unet->vae"  # type: ignore[assignment]
+
+    def __init__(
+        self,
+        unet: TI2VUNet,
+        vae: AutoencoderKL,
+        text_encoder: CLIPTextModel,
+        tokenizer: PreTrainedTokenizerBase,
+        scheduler: ScaledDDIMScheduler,
+        sample_height: int = 320,
+        sample_width: int = 512,
+        sample_frames: int = 16,
+        sample_fps: float = 8.0,
+    ) -> None:
+        super().__init__()
+        if unet.unet_config.takes_image_tokens:
+            raise ValueError(
+                "image_condition should be 'none' or 'concat', as the folder has no image encoder, "
+                f"got {unet.unet_config.image_condition!r}"
+            )
+        self.register_modules(
+            unet=unet, vae=vae, text_encoder=text_encoder, tokenizer=tokenizer, scheduler=scheduler
+        )
+        self.register_to_config(
+            sample_height=sample_height,
+            sample_width=sample_width,
+            sample_frames=sample_frames,
+            sample_fps=sample_fps,
+        )
+
+    @classmethod
+    def from_pretrained(  # type: ignore[override]
+        cls, folder: str | Path | None = None, torch_dtype: torch.dtype | None = None
+    ) -> TI2VPipeline:
+        """Load a folder that `save_pretrained` or an import wrote; without one, the bundled model.
+
+        Only local safetensors are read, by the classes above: `model_index.json` cannot make
+        this import other code. `torch_dtype` defaults to float32 however the file stores it.
+
+        Raises:
+            ValueError: the folder is no model of this pipeline, or lacks a part.
+        """
+        folder = BUNDLED if folder is None else Path(folder)
+        index = _read_index(folder)
+        options: dict[str, Any] = {"local_files_only": True, "use_safetensors": True}
+        dtype = torch_dtype or torch.float32
+        with _without_progress_bars():
+            tower = CLIPTextModel.from_pretrained(folder / "text_encoder", dtype=dtype, **options)
+        return cls(
+            unet=TI2VUNet.from_pretrained(folder / "unet", torch_dtype=dtype, **options),
+            vae=AutoencoderKL.from_pretrained(folder / "vae", torch_dtype=dtype, **options),
+            text_encoder=tower,
+            tokenizer=AutoTokenizer.from_pretrained(folder / "tokenizer", local_files_only=True),
+            scheduler=ScaledDDIMScheduler.from_pretrained(folder / "scheduler"),
+            **{name: value for name, value in index.items() if name.startswith("sample_")},
+        )
+
+    def save_pretrained(  # type: ignore[override]
+        self, folder: str | Path, **options: Any
+    ) -> None:
+        """Write the folder that `from_pretrained` reads; `options` are those of diffusers."""
+        with _without_progress_bars():
+            super().save_pretrained(folder, **options)
+
+    @torch.no_grad()
+    def __call__(
+        self,
+        image: Picture | Sequence[Picture],
+        prompt: str | Sequence[str],
+        *,
+        negative_prompt: str | Sequence[str] = "",
+        height: int | None = None,
+        width: int | None = None,
+        num_frames: int | None = None,
+        fps: float | None = None,
+        num_inference_steps: int = 50,
+        guidance_scale: float = 7.5,
+        guidance_rescale: float = 0.0,
+        eta: float = 0.0,
+        generator: Generators | None = None,
+        latents: Tensor | None = None,
+        output_type: str = "pt",
+        callback_on_step_end: StepCallback | None = None,
+        decode_chunk_size: int = 16,
+    ) -> TI2VOutput:
+        """Animate `image` as `prompt` says: B videos for a list of B of either, or of both.
+
+        Args:
+            image: a file, a PIL picture or `(H, W, 3)` uint8 of any size, scaled and cropped at
+                the centre to `height` x `width`; or a tensor `(3, height, width)` in [-1, 1].
+            prompt: one sentence a video.
+            negative_prompt: what guidance leads away from; "" is what training dropped to. The
+                branch keeps the picture (the paper's base model does).
+            height: pixels, like `width`; a multiple of what the autoencoder and the network
+                divide by. Default: the folder's.
+            width: see `height`.
+            num_frames: length of the video. Default: the folder's.
+            fps: frames per second that the network is told. Default: the folder's.
+            num_inference_steps: DDIM steps, 50 in the paper.
+            guidance_scale: 1 is no guidance and runs one branch; 7.5 in the paper.
+            guidance_rescale: how much of the contrast that guidance adds is taken out again, in
+                [0, 1] (arXiv 2305.08891, equation 16).
+            eta: share of fresh noise a step; 0 is deterministic.
+            generator: one for the batch, or one for each video: then a video does not depend on
+                what else is in the batch, up to rounding.
+            latents: start noise `(B, C, F, h, w)`, instead of drawing it.
+            output_type: "pt": `(B, 3, F, H, W)` float in [-1, 1], for `motifocal.video`;
+                "np": `(B, F, H, W, 3)` float in [0, 1] and "pil": lists of pictures, for
+                diffusers' exporters; "latent": `(B, C, F, h, w)`, undecoded.
+            callback_on_step_end: called as `(pipeline, index, timestep, {"latents": ...})` after
+                each step; latents in the dict that it returns are used from there on.
+            decode_chunk_size: frames that the autoencoder decodes at once.
+
+        Raises:
+            ValueError: an argument is out of range, or the numbers of things disagree.
+        """
+        frames = self.config["sample_frames"] if num_frames is None else num_frames
+        rate = self.config["sample_fps"] if fps is None else fps
+        size = height or self.sample_size[0], width or self.sample_size[1]
+        images, prompts, negatives = paired(image, prompt, negative_prompt)
+        self._check(size, frames, rate)
+        check_options(num_inference_steps, guidance_scale, guidance_rescale, eta, output_type)
+
+        # What does not change over the steps, for both guidance branches.
+        sentences = prompts if guidance_scale == 1 else [*negatives, *prompts]
+        conditions = self._conditions(images, sentences, len(prompts), size, rate)
+
+        # Denoise. Latents stay float32 whatever the network computes in.
+        x = self._start((len(prompts), *self._latent_shape(frames, size)), generator, latents)
+        self.scheduler.set_timesteps(num_inference_steps, device=x.device)
+        with self.progress_bar(total=num_inference_steps) as bar:
+            for index, t in enumerate(self.scheduler.timesteps):
+                prediction = self._predict(x, t, conditions, guidance_scale, guidance_rescale)
+                x = self.scheduler.step(
+                    prediction, t, x, eta=eta, generator=generator, return_dict=False
+                )[0]
+                if callback_on_step_end is not None:
+                    changed = callback_on_step_end(self, index, int(t), {"latents": x})
+                    x = (changed or {}).get("latents", x)
+                bar.update()
+
+        made = x if output_type == "latent" else decode(self.vae, x, decode_chunk_size)
+        self.maybe_free_model_hooks()
+        return TI2VOutput(frames=OUTPUTS[output_type](made))
+
+    @property
+    def sample_size(self) -> tuple[int, int]:
+        """The height and width that the network was trained for."""
+        return self.config["sample_height"], self.config["sample_width"]
+
+    @property
+    def divisor(self) -> int:
+        """What height and width divide by: the autoencoder's factor times the network's."""
+        return int(self._factor * self.unet.unet_config.spatial_divisor)
+
+    def _conditions(
+        self, images: list[Picture], sentences: list[str], batch: int, size: tuple[int, int],
+        fps: float,
+    ) -> Conditions:  # fmt: skip
+        """For B videos and their G B sentences."""
+        picture = self._encode_pictures(images, size)
+        if picture is not None:
+            picture = picture.expand(batch, -1, -1, -1)
+            picture = picture.repeat(len(sentences) // batch, 1, 1, 1)
+        rates = torch.full((len(sentences),), float(fps), device=self._execution_device)
+        return Conditions(self._encode_sentences(sentences), rates, picture)
+
+    def _predict(
+        self, x: Tensor, t: Tensor, conditions: Conditions, scale: float, rescale: float
+    ) -> Tensor:
+        """The network's prediction at latents `(B, C, F, h, w)`, guided where there are two."""
+        branches = len(conditions.text) // len(x)
+        predicted = self.unet(
+            x.repeat(branches, 1, 1, 1, 1).to(self.unet.dtype),
+            t,
+            encoder_hidden_states=conditions.text,
+            fps=conditions.fps,
+            image_latent=conditions.image_latent,
+        ).float()
+        if branches == 1:
+            return predicted
+        without, with_text = predicted.chunk(2)
+        return guide(without, with_text, scale, rescale)
+
+    def _encode_sentences(self, sentences: Sequence[str]) -> Tensor:
+        """Features `(B, L, D)`; a sentence that occurs again is not encoded again."""
+        distinct = list(dict.fromkeys(sentences))
+        tokens = tokenize(self.tokenizer, self.text_encoder, distinct).to(self._execution_device)
+        features = self.text_encoder(input_ids=tokens).last_hidden_state.to(self.unet.dtype)
+        return features[[distinct.index(sentence) for sentence in sentences]]
+
+    def _encode_pictures(self, images: list[Picture], size: tuple[int, int]) -> Tensor | None:
+        """Image latents `(B or 1, C, h, w)`: the posterior's mean, as in training."""
+        if not self.unet.unet_config.takes_image_latent:
+            return None
+        video = torch.stack([picture_tensor(image, *size) for image in images])[:, :, None]
+        latent = encode(self.vae, video.to(self._execution_device), frames_per_chunk=8)
+        return latent[:, :, 0].to(self.unet.dtype)
+
+    def _start(
+        self, shape: tuple[int, ...], generator: Generators | None, latents: Tensor | None
+    ) -> Tensor:
+        """Pure noise `(B, C, F, h, w)`, float32, drawn where the generator lives."""
+        if isinstance(generator, list) and len(generator) != shape[0]:
+            raise ValueError(f"generator should be one or {shape[0]}, got {len(generator)}")
+        device = self._execution_device
+        if latents is None:
+            return randn_tensor(shape, generator, device, torch.float32)
+        if tuple(latents.shape) != shape:
+            raise ValueError(f"latents should be {shape}, got {tuple(latents.shape)}")
+        return latents.to(device, torch.float32)
+
+    @property
+    def _factor(self) -> int:
+        return int(2 ** (len(self.vae.config.block_out_channels) - 1))
+
+    def _latent_shape(self, frames: int, size: tuple[int, int]) -> tuple[int, int, int, int]:
+        height, width = (side // self._factor for side in size)
+        return self.vae.config.latent_channels, frames, height, width
+
+    def _check(self, size: tuple[int, int], frames: int, fps: float) -> None:
+        if min(size) < 1 or any(side % self.divisor for side in size):
+            raise ValueError(
+                f"height and width should be multiples of {self.divisor}, got {size[0]}x{size[1]}"
+            )
+        if frames < 1:
+            raise ValueError(f"num_frames should be at least 1, got {frames}")
+        if not (math.isfinite(fps) and fps > 0):
+            raise ValueError(f"fps should be positive and finite, got {fps}")
+
+
+@contextmanager
+def _without_progress_bars() -> Iterator[None]:
+    """transformers' bars over reading and writing a single file, which takes no time."""
+    shown = logging.is_progress_bar_enabled()
+    if shown:
+        logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            logging.enable_progress_bar()
+
+
+def _read_index(folder: Path) -> dict[str, Any]:
+    """The folder's `model_index.json`; ValueError unless it is a whole model of this pipeline."""
+    path = folder / "model_index.json"
+    if not path.is_file():
+        raise ValueError(f"{folder} should be a model folder, got no model_index.json in it")
+    index = json.loads(path.read_text(encoding="utf-8"))
+    if index.get("_class_name") != TI2VPipeline.__name__:
+        raise ValueError(
+            f"{path} should say {TI2VPipeline.__name__}, got {index.get('_class_name')!r}"
+        )
+    for part in ("unet", "vae", "text_encoder", "tokenizer", "scheduler"):
+        if not (folder / part).is_dir():
+            raise ValueError(f"{folder} should hold unet, vae, text_encoder, tokenizer and "
+                             f"scheduler, got no {part}")
+    return index

@@ -1,0 +1,103 @@
+"""Notes appear for what a model never saw, and only for that."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
+from tiny_model import tiny_autoencoder
+
+from motifocal.familiar import (
+    FILE,
+    MARGIN,
+    Familiar,
+    measure_drawn_world,
+    notes,
+    read_familiar,
+    reconstruction_psnr,
+    words_of,
+    write_familiar,
+)
+from motifocal.models.autoencoder import decode, encode
+from motifocal.scenes.render import first_picture
+from motifocal.scenes.stage import SCENARIOS, make_stage
+from motifocal.video import to_tensor
+
+
+@pytest.fixture(scope="module")
+def autoencoder() -> AutoencoderKL:
+    return tiny_autoencoder()
+
+
+@pytest.fixture(scope="module")
+def picture() -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, (16, 16, 3), dtype=np.uint8)
+
+
+def test_words_are_lower_case_distinct_and_without_punctuation() -> None:
+    said = "The blue balloon, the BLUE one: isn't it 2-coloured?"
+    assert words_of(said) == ["the", "blue", "balloon", "one", "isn't", "it", "2", "coloured"]
+    assert words_of("?! ...") == []
+
+
+def test_the_psnr_is_that_of_eight_bit_pictures(
+    autoencoder: AutoencoderKL, picture: np.ndarray
+) -> None:
+    video = to_tensor(picture[None])[None]
+    made = decode(autoencoder, encode(autoencoder, video, 1), 1).clamp(-1, 1)
+    levels = (made - video).mul(127.5).square().mean()
+    expected = 10 * torch.log10(255**2 / levels)
+    assert reconstruction_psnr(autoencoder, picture) == pytest.approx(float(expected), abs=1e-3)
+
+
+def test_a_familiar_request_gets_no_note(autoencoder: AutoencoderKL, picture: np.ndarray) -> None:
+    known = Familiar(frozenset({"the", "car", "stops"}), least_psnr=-99.0)
+    assert notes(known, autoencoder, picture, ["The car stops.", "the car"]) == []
+
+
+def test_unknown_words_are_named_once(autoencoder: AutoencoderKL, picture: np.ndarray) -> None:
+    known = Familiar(frozenset({"the", "car"}), least_psnr=-99.0)
+    found = notes(known, autoencoder, picture, ["the car flies", "the dragon flies"])
+    assert found == ["this model knows 2 words; it has never read: flies, dragon"]
+    (many,) = notes(known, autoencoder, picture, ["a b c d e f g h i j"])
+    assert many.endswith("a, b, c, d, e, f, g, h, ...")
+
+
+def test_an_unlike_picture_is_told_with_both_numbers(
+    autoencoder: AutoencoderKL, picture: np.ndarray
+) -> None:
+    psnr = reconstruction_psnr(autoencoder, picture)
+    known = Familiar(frozenset({"car"}), least_psnr=psnr + 3)
+    (found,) = notes(known, autoencoder, picture, ["car"])
+    assert f"{psnr:.1f} dB" in found
+    assert f"{psnr + 3:.1f} dB" in found
+
+
+def test_what_is_written_is_read_again(tmp_path: Path) -> None:
+    assert read_familiar(tmp_path) is None
+    known = Familiar(frozenset({"the", "car"}), 25.5)
+    write_familiar(tmp_path, known)
+    assert read_familiar(tmp_path) == known
+
+
+def test_a_file_without_its_entries_is_refused(tmp_path: Path) -> None:
+    (tmp_path / FILE).write_text('{"words": ["car"]}')
+    with pytest.raises(ValueError, match=r"should hold words and least_psnr, got \['words'\]"):
+        read_familiar(tmp_path)
+
+
+def test_the_drawn_world_is_familiar_to_its_own_measure(autoencoder: AutoencoderKL) -> None:
+    known = measure_drawn_world(autoencoder, size=16, stages=1, pictures=1)
+    stages = [make_stage(scenario, "train", 0) for scenario in SCENARIOS]
+    sentences = [action.sentence for stage in stages for action in stage.actions]
+    assert {"balloon", "fish", "the"} <= known.words
+    assert "camera" not in known.words
+    worst = np.inf
+    for scenario in SCENARIOS:
+        drawn = first_picture(make_stage(scenario, "eval", 0), 16)
+        assert notes(known, autoencoder, drawn, sentences) == []
+        worst = min(worst, reconstruction_psnr(autoencoder, drawn))
+    assert known.least_psnr == pytest.approx(worst - MARGIN, abs=0.051)
