@@ -1,0 +1,237 @@
+"""`motifocal scenes eval`: a model or a folder of videos becomes a report: do they follow?"""
+
+from __future__ import annotations
+
+import hashlib
+import zlib
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+if TYPE_CHECKING:
+    from motifocal.pipeline import TI2VPipeline
+    from motifocal.scenes.evaluate import EvalPair, Frames, Reference, Scored, Truth
+    from motifocal.scenes.report import Report
+
+T = TypeVar("T")
+
+BUNDLED = "bundled"
+SHEET_PAIRS = 12  # how many of the scored pairs the contact sheet shows
+SIZE = click.IntRange(min=16)
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How a model makes the videos that are scored."""
+
+    steps: int
+    guidance: float
+    seed: int
+    batch: int
+    device: str
+
+
+@click.command("eval", epilog="""
+\b
+Examples:
+  motifocal scenes eval bundled -o report
+  motifocal scenes eval runs/mine/model --pairs 80 --steps 25
+  motifocal scenes eval bench/videos/other-model --size 256
+""")
+@click.argument("source", type=str)
+@click.option("-o", "--output", type=click.Path(path_type=Path, file_okay=False),
+              default=Path("report"), show_default=True,
+              help="The folder for the report, and for a model's videos: run again to continue.")
+@click.option("--pairs", type=click.IntRange(min=1), default=320, show_default=True,
+              help="How many pictures with a sentence.")
+@click.option("--size", type=SIZE, help="Side of the pictures, pixels; videos of other sizes are "
+              "scaled and cropped to it.  [default: the model's, or 64]")
+@click.option("--steps", type=click.IntRange(min=1), default=50, show_default=True,
+              help="Model: denoising steps.")
+@click.option("--guidance", default=7.5, show_default=True, help="Model: guidance scale.")
+@click.option("--seed", default=0, show_default=True, help="Model: of the noise. It ends the file "
+              "names, so a folder of videos is read for this seed.")
+@click.option("--batch", type=click.IntRange(min=1), default=8, show_default=True,
+              help="Model: videos made at once.")
+@click.option("--device", default="auto", show_default=True, help="Model: cpu, cuda, ...")
+@click.option("--autoencoder", is_flag=True,
+              help="Model: also score the true clips passed through its autoencoder.")
+@click.option("--allow-missing", is_flag=True,
+              help="Score although videos are missing; the report lists them and says INCOMPLETE.")
+def evaluate(
+    source: str, output: Path, pairs: int, size: int | None, steps: int, guidance: float,
+    seed: int, batch: int, device: str, autoencoder: bool, allow_missing: bool,
+) -> None:
+    """Score SOURCE: how often does a video follow its sentence?
+
+    SOURCE is `bundled`, a model folder, or a folder of videos named as in the pairs.csv that
+    `motifocal scenes export --kind benchmark` writes. Videos of other tools may have any size and
+    length: 16 frames spread over the whole video are scored, scaled and cropped to the square.
+    """
+    from motifocal.scenes.evaluate import REFERENCES, eval_pairs, score
+    from motifocal.scenes.report import summarise
+
+    folder = _source_folder(source)
+    references = dict(REFERENCES)
+    if source == BUNDLED or (folder / "model_index.json").exists():
+        pipe = _model(folder, device)
+        config: Any = pipe.config
+        wanted = eval_pairs(pairs, size or int(config.sample_height))
+        videos = output / "videos"
+        _animate_missing(pipe, folder, wanted, videos,
+                         Sampling(steps, guidance, seed, batch, device))
+        if autoencoder:
+            references["truth through the autoencoder"] = _through_autoencoder(pipe)
+    elif autoencoder:
+        raise click.UsageError("--autoencoder needs a model, SOURCE is a folder of videos")
+    else:
+        wanted, videos = eval_pairs(pairs, size or 64), folder
+    given = tracked(_videos(wanted, videos, seed), "scoring", len(wanted))
+    scored = score(given, wanted, references=references, allow_missing=allow_missing)
+    report = summarise(scored, folder.name)
+    _write_report(report, videos, seed, output)
+
+
+def _source_folder(source: str) -> Path:
+    if source == BUNDLED:
+        from motifocal.pipeline import BUNDLED as FOLDER
+
+        return FOLDER
+    folder = Path(source)
+    if not folder.is_dir():
+        raise click.BadParameter(f"{source} is no folder", param_hint="SOURCE")
+    return folder
+
+
+def _model(folder: Path, device: str) -> TI2VPipeline:
+    import torch
+
+    from motifocal.pipeline import TI2VPipeline
+
+    pipe = TI2VPipeline.from_pretrained(folder)
+    pipe.set_progress_bar_config(disable=True)
+    place = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
+    return pipe.to(place)
+
+
+def _animate_missing(
+    pipe: TI2VPipeline, folder: Path, pairs: Sequence[EvalPair], videos: Path, how: Sampling
+) -> None:
+    """Make the videos that are not there yet; each has noise of its own, whatever the batch."""
+    import torch
+
+    from motifocal.scenes.export import CRF, claim
+    from motifocal.scenes.render import FPS, FRAMES
+    from motifocal.video import to_frames, write_video
+
+    claim(videos / "made.json", {"weights": _fingerprint(folder), "size": pairs[0].size,
+                                 "steps": how.steps, "guidance": how.guidance, "seed": how.seed})
+    missing = [pair for pair in pairs if not (videos / pair.file(how.seed)).exists()]
+    chunks = [missing[at : at + how.batch] for at in range(0, len(missing), how.batch)]
+    for chunk in tracked(chunks, "animating", len(chunks)):
+        names = [pair.file(how.seed) for pair in chunk]
+        noise = [torch.Generator().manual_seed(zlib.crc32(name.encode())) for name in names]
+        made = pipe([pair.picture() for pair in chunk], [pair.prompt for pair in chunk],
+                    height=chunk[0].size, width=chunk[0].size, num_frames=FRAMES, fps=FPS,
+                    num_inference_steps=how.steps, guidance_scale=how.guidance, generator=noise)
+        for name, video in zip(names, made.frames, strict=True):
+            write_video(videos / name, to_frames(video), FPS, crf=CRF)
+
+
+def _fingerprint(folder: Path) -> str:
+    """What tells two models apart, also where one was saved over the other."""
+    digest = hashlib.sha256()
+    for path in sorted(folder.rglob("*.safetensors")):
+        with path.open("rb") as file:
+            digest.update(hashlib.sha256(file.read()).digest())
+    return digest.hexdigest()
+
+
+def _through_autoencoder(pipe: TI2VPipeline) -> Reference:
+    import torch
+
+    from motifocal.models.autoencoder import decode, encode
+    from motifocal.video import to_frames, to_tensor
+
+    @torch.no_grad()
+    def passed(truth: Truth, action: int) -> Frames:
+        video = to_tensor(truth.clips[action])[None].to(pipe.device)
+        latents = encode(pipe.vae, video, frames_per_chunk=8)
+        return to_frames(decode(pipe.vae, latents, frames_per_chunk=8)[0].clamp(-1, 1))
+
+    return passed
+
+
+def _videos(
+    pairs: Sequence[EvalPair], folder: Path, seed: int
+) -> Iterator[tuple[EvalPair, Frames]]:
+    from motifocal.video import read_video
+
+    for pair in pairs:
+        path = folder / pair.file(seed)
+        if path.exists():
+            yield pair, read_video(path).frames
+
+
+def _write_report(report: Report, videos: Path, seed: int, output: Path) -> None:
+    """Print the table, write it with all scores and a contact sheet, and print where."""
+    from motifocal.scenes.export import write_text
+    from motifocal.scenes.report import incomplete_line, to_csv, to_json, to_markdown
+    from motifocal.video import write_image
+
+    output.mkdir(parents=True, exist_ok=True)
+    texts = {"report.json": to_json, "report.md": to_markdown, "pairs.csv": to_csv}
+    for name, text in texts.items():
+        write_text(output / name, text(report))
+    write_image(output / "sheet.png", _sheet(report.scored, videos, seed))
+    _print_table(report)
+    if not report.complete:
+        click.echo(incomplete_line(report), err=True)
+    for name in (*texts, "sheet.png"):
+        click.echo(output / name)
+
+
+def _sheet(scored: Scored, videos: Path, seed: int) -> Frames:
+    """Some of the pairs, spread over all: the true clip, and below it the video."""
+    from motifocal.scenes.evaluate import fit, truth_of
+    from motifocal.scenes.sheet import contact_sheet
+    from motifocal.scenes.stage import make_stage
+    from motifocal.video import read_video
+
+    blocks = []
+    step = max(1, len(scored.pairs) // SHEET_PAIRS)
+    for index in range(0, len(scored.pairs), step)[:SHEET_PAIRS]:
+        pair, judged = scored.pairs[index], scored.scores["made"][index]
+        stage = make_stage(pair.scenario, "eval", pair.seed)
+        truth = truth_of(stage, size=pair.size).clips[pair.action]
+        made = fit(read_video(videos / pair.file(seed)).frames, len(truth), pair.size)
+        verdict = "follows" if judged.follows else "does not follow"
+        blocks.append((f"{pair.image_id}: {pair.prompt}",
+                       [("above the truth, below the video, which " + verdict, [truth, made])]))
+    return contact_sheet(blocks, side=96)
+
+
+def _print_table(report: Report) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    from motifocal.scenes.report import cells, headings
+
+    table = Table(title=report.title)
+    for name in headings(report):
+        table.add_column(name, justify="right" if name else "left")
+    for group in report.groups:
+        table.add_row(*cells(group), end_section=group.ends_section)
+    # A pipe tells no width, and the table should not be cut to 80 columns there.
+    Console(width=None if Console().is_terminal else 140).print(table)
+
+
+def tracked(items: Iterable[T], doing: str, total: int) -> Iterable[T]:
+    """The same items with a progress bar on stderr."""
+    from rich.console import Console
+    from rich.progress import track
+
+    return track(items, doing, total=total, console=Console(stderr=True))

@@ -1,0 +1,232 @@
+"""The drawn world becomes folders that other tools read: captioned videos, or a benchmark.
+
+Letters: F frames, H W pixels. A data set is a Hugging Face videofolder (`metadata.jsonl` with
+`file_name` and `text`), a benchmark has TI2V-Bench's layout (`images/` and `pairs.csv`). Every
+file is a function of the settings alone and appears whole or not at all, so that running an
+export again writes just what is missing.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import shutil
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Literal, cast
+
+import numpy as np
+
+from motifocal.picture import replacing, write_image
+from motifocal.scenes.evaluate import EvalPair, eval_pairs, truth_of
+from motifocal.scenes.render import CAMERA_WORDS, FPS, FRAMES, Camera, SceneClip, render
+from motifocal.scenes.stage import SCENARIOS, Split, make_stage
+from motifocal.scenes.world import Action, Stage
+from motifocal.video import write_video
+
+CameraMix = Literal["static", "moving", "mixed"]
+
+MANIFEST = "export.json"
+MOVING_CAMERAS = tuple(camera for camera in CAMERA_WORDS if camera != "static")
+CRF = 8  # small pictures need a fine quantiser; what 4:2:0 costs remains
+
+
+@dataclass(frozen=True)
+class DatasetSettings:
+    """What decides a data set: `clips` of them, each (frames, size, size), drawn from `seed`.
+
+    `truth` adds an .npz per clip with mask, flow and flow_valid; `lossless` writes each clip as a
+    folder of PNG frames in place of an .mp4.
+    """
+
+    clips: int
+    split: Split
+    size: int
+    frames: int
+    seed: int
+    camera: CameraMix
+    truth: bool
+    lossless: bool
+
+
+@dataclass(frozen=True)
+class BenchmarkSettings:
+    """What decides a benchmark: its first `pairs` pairs at `size`, with the true videos or not."""
+
+    pairs: int
+    size: int
+    truth: bool
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """One clip of a data set before it is drawn."""
+
+    stage: Stage
+    stage_seed: int
+    action: Action
+    camera: Camera
+    text: str
+
+
+def recipe(index: int, split: Split, seed: int, camera: CameraMix = "static") -> Recipe:
+    """Clip `index` of the drawn world: scenarios in turn, a stage of its own, one of its sentences.
+
+    Half of the captions are the benchmark's wording, the others a paraphrase. "mixed" moves the
+    camera in half of the clips; the caption then says how.
+    """
+    names = sorted(SCENARIOS)
+    rng = np.random.default_rng([seed, index])
+    stage_seed = int(rng.integers(2**31))
+    stage = make_stage(names[index % len(names)], split, stage_seed)
+    action = stage.actions[rng.integers(len(stage.actions))]
+    words = (action.sentence, str(rng.choice(action.paraphrases or (action.sentence,))))
+    text = words[int(rng.integers(2))]
+    # Drawn last, so that the same index shows the same stage and sentence whatever the camera does.
+    moves = camera == "moving" or (camera == "mixed" and rng.random() < 0.5)
+    chosen = cast("Camera", str(rng.choice(MOVING_CAMERAS))) if moves else "static"
+    return Recipe(stage, stage_seed, action, chosen, text + CAMERA_WORDS[chosen])
+
+
+def export_dataset(folder: Path, settings: DatasetSettings) -> Iterator[int]:
+    """Write the clips that are missing, then `metadata.jsonl`; yields how many clips are there.
+
+    Raises ValueError for no clips and for a folder that holds an export of other settings.
+    """
+    if settings.clips < 1:
+        raise ValueError(f"clips should be at least 1, got {settings.clips}")
+    claim(folder / MANIFEST, {"kind": "dataset", **asdict(settings)})
+    (folder / "videos").mkdir(exist_ok=True)
+    if settings.truth:
+        (folder / "truth").mkdir(exist_ok=True)
+    lines = []
+    for index in range(settings.clips):
+        made = recipe(index, settings.split, settings.seed, settings.camera)
+        lines.append(json.dumps(_described(index, made, settings)) + "\n")
+        _write_clip(folder, index, made, settings)
+        yield index + 1
+    write_text(folder / "metadata.jsonl", "".join(lines))
+
+
+def _described(index: int, made: Recipe, settings: DatasetSettings) -> dict[str, object]:
+    row: dict[str, object] = {
+        "file_name": _video(index, settings),
+        "text": made.text,
+        "sentence": made.action.sentence,
+        "facts": list(made.action.facts),
+        "scenario": made.stage.scenario,
+        "colour": made.stage.colour,
+        "background": made.stage.background,
+        "camera": made.camera,
+        "stage_seed": made.stage_seed,
+        "fps": FPS,
+    }
+    return row | ({"truth": _truth_file(index)} if settings.truth else {})
+
+
+def _video(index: int, settings: DatasetSettings) -> str:
+    return f"videos/{index:06d}" + ("" if settings.lossless else ".mp4")
+
+
+def _truth_file(index: int) -> str:
+    return f"truth/{index:06d}.npz"
+
+
+def _write_clip(folder: Path, index: int, made: Recipe, settings: DatasetSettings) -> None:
+    video, truth = folder / _video(index, settings), folder / _truth_file(index)
+    if video.exists() and (truth.exists() or not settings.truth):
+        return
+    clip = render(made.stage, made.action, size=settings.size, frames=settings.frames,
+                  camera=made.camera, with_flow=settings.truth)
+    if settings.truth:
+        _write_truth(truth, clip)
+    if settings.lossless:
+        _write_pictures(video, clip)
+    else:
+        write_video(video, clip.frames, clip.fps, crf=CRF)
+
+
+def _write_truth(path: Path, clip: SceneClip) -> None:
+    if clip.flow is None or clip.flow_valid is None:
+        raise ValueError("clip should hold its flow, got none")
+    with replacing(path) as temporary, temporary.open("wb") as file:
+        np.savez_compressed(file, mask=clip.mask, flow=clip.flow, flow_valid=clip.flow_valid)
+
+
+def _write_pictures(folder: Path, clip: SceneClip) -> None:
+    """A folder of PNG frames, filled under another name."""
+    filling = folder.with_name(f".{folder.name}.tmp")
+    for old in (filling, folder):
+        if old.exists():
+            shutil.rmtree(old)
+    filling.mkdir()
+    for number, frame in enumerate(clip.frames):
+        write_image(filling / f"{number:03d}.png", frame)
+    filling.rename(folder)
+
+
+def export_benchmark(folder: Path, settings: BenchmarkSettings) -> Iterator[int]:
+    """Write pictures, true videos and `pairs.csv`; yields how many pairs are done.
+
+    A tool that is to be scored writes `<folder>/videos/<its name>/<file>` for every row, or any
+    other folder with these file names. Raises ValueError as `export_dataset` does.
+    """
+    claim(folder / MANIFEST, {"kind": "benchmark", **asdict(settings)})
+    pairs = eval_pairs(settings.pairs, settings.size)
+    (folder / "images").mkdir(exist_ok=True)
+    if settings.truth:
+        (folder / "videos" / "truth").mkdir(parents=True, exist_ok=True)
+    done = 0
+    for image_id in dict.fromkeys(pair.image_id for pair in pairs):
+        inside = [pair for pair in pairs if pair.image_id == image_id]
+        _write_picture_and_truth(folder, inside, settings)
+        done += len(inside)
+        yield done
+    write_text(folder / "pairs.csv", pairs_csv(pairs))
+
+
+def _write_picture_and_truth(
+    folder: Path, pairs: list[EvalPair], settings: BenchmarkSettings
+) -> None:
+    image = folder / "images" / f"{pairs[0].image_id}.png"
+    if not image.exists():
+        write_image(image, pairs[0].picture())
+    videos = {folder / "videos" / "truth" / pair.file(): pair for pair in pairs}
+    if settings.truth and not all(path.exists() for path in videos):
+        stage = make_stage(pairs[0].scenario, "eval", pairs[0].seed)
+        truth = truth_of(stage, size=settings.size, frames=FRAMES)
+        for path, pair in videos.items():
+            write_video(path, truth.clips[pair.action], FPS, crf=CRF)
+
+
+def pairs_csv(pairs: list[EvalPair]) -> str:
+    """TI2V-Bench's table: scenario, image id, prompt, and the name of the video to make."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["scenario", "image_id", "prompt", "file"])
+    writer.writerows([pair.scenario, pair.image_id, pair.prompt, pair.file()] for pair in pairs)
+    return text.getvalue()
+
+
+def claim(path: Path, settings: Mapping[str, object]) -> None:
+    """Write the settings as JSON to `path`, or compare with those that are there.
+
+    Raises ValueError where they differ: a folder is never filled with a mixture.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if not path.exists():
+        write_text(path, json.dumps(settings, indent=1) + "\n")
+        return
+    held = json.loads(path.read_text(encoding="utf-8"))
+    if held != settings:
+        keys = [key for key in {**held, **settings} if held.get(key) != settings.get(key)]
+        theirs = ", ".join(f"{key} {held.get(key)!r} (not {settings.get(key)!r})" for key in keys)
+        raise ValueError(f"{path} says {theirs}; use the same settings or another folder")
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write UTF-8 with plain line ends; the file appears whole or not at all."""
+    with replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8", newline="")

@@ -1,0 +1,204 @@
+"""Scores of videos become summaries with intervals, and those become JSON, CSV and Markdown.
+
+Letters: P pictures, R resamples. A picture's sentences share its difficulty, so intervals resample
+whole pictures, never single pairs.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from motifocal.scenes.evaluate import KINDS, Score, Scored
+
+RESAMPLES = 4000
+MEASURES = tuple(Score.__dataclass_fields__)
+SEEN, HELD_OUT = "seen combinations", "held-out combinations"
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A mean over pairs and its 95 % interval over pictures."""
+
+    mean: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Group:
+    """One row of a report: which pairs, how many, and every measure of every kind of video.
+
+    `measures` maps the kind of video ("made", "still picture", "truth") to measure to value;
+    `ends_section` is true where the next group splits the pairs in another way.
+    """
+
+    name: str
+    pictures: int
+    pairs: int
+    chance: float
+    measures: Mapping[str, Mapping[str, Measured]]
+    ends_section: bool
+
+
+@dataclass(frozen=True)
+class Report:
+    """The scores of one set of videos, summed up over all pairs, scenarios and hard kinds."""
+
+    title: str
+    scored: Scored
+    groups: tuple[Group, ...]
+
+    @property
+    def complete(self) -> bool:
+        """Whether every pair had a video."""
+        return not self.scored.missing
+
+
+def over_pictures(
+    values: npt.NDArray[np.float64], pictures: list[str], *, seed: int = 0
+) -> Measured:
+    """The mean of `values` (one per pair) with the 95 % percentile bootstrap over pictures.
+
+    `pictures` names the picture of each pair. The same arguments give the same interval. With
+    fewer than two pictures there is nothing to resample, and the interval is (nan, nan).
+    """
+    names, place = np.unique(pictures, return_inverse=True)
+    sums = np.bincount(place, weights=values)
+    counts = np.bincount(place).astype(np.float64)
+    mean = float(sums.sum() / counts.sum())
+    if len(names) < 2:
+        return Measured(mean, float("nan"), float("nan"))
+    rng = np.random.default_rng(seed)
+    times = rng.multinomial(len(names), np.full(len(names), 1 / len(names)), size=RESAMPLES)
+    means = (times @ sums) / (times @ counts)
+    low, high = np.quantile(means, [0.025, 0.975])
+    return Measured(mean, float(low), float(high))
+
+
+def summarise(scored: Scored, title: str = "made", *, seed: int = 0) -> Report:
+    """Sum up over all pairs, seen and held-out combinations, kinds of sentence, and scenarios."""
+    scenarios = sorted({pair.scenario for pair in scored.pairs})
+    sections = (("all",), (SEEN, HELD_OUT), KINDS, scenarios)
+    members: dict[str, list[int]] = {name: [] for section in sections for name in section}
+    for index, pair in enumerate(scored.pairs):
+        for name in ("all", HELD_OUT if pair.held_out else SEEN, pair.kind, pair.scenario):
+            members[name].append(index)
+    groups = []
+    for section in sections:
+        held = [name for name in section if members[name]]
+        groups += [_group(scored, name, members[name], name == held[-1], seed) for name in held]
+    return Report(title, scored, tuple(groups))
+
+
+def _group(scored: Scored, name: str, inside: list[int], ends_section: bool, seed: int) -> Group:
+    """Sum up the pairs with these indices."""
+    pictures = [scored.pairs[index].image_id for index in inside]
+    measures = {
+        row: {
+            measure: over_pictures(
+                np.array([getattr(scores[i], measure) for i in inside]), pictures, seed=seed
+            )
+            for measure in MEASURES
+        }
+        for row, scores in scored.scores.items()
+    }
+    chance = float(np.mean([scored.chance[index] for index in inside]))
+    return Group(name, len(set(pictures)), len(inside), chance, measures, ends_section)
+
+
+def to_json(report: Report) -> str:
+    """Groups, pairs and missing files as JSON; what is not a number becomes null."""
+    content = {
+        "title": report.title,
+        "complete": report.complete,
+        "missing": list(report.scored.missing),
+        "groups": [asdict(group) for group in report.groups],
+        "pairs": _rows(report.scored),
+    }
+    return json.dumps(_finite(content), indent=1, allow_nan=False) + "\n"
+
+
+def _finite(content: object) -> object:
+    if isinstance(content, Mapping):
+        return {key: _finite(value) for key, value in content.items()}
+    if isinstance(content, list | tuple):
+        return [_finite(value) for value in content]
+    return None if isinstance(content, float) and not np.isfinite(content) else content
+
+
+def _rows(scored: Scored) -> list[dict[str, object]]:
+    """One row for every pair: what it is, the scores of the made video, chance."""
+    return [
+        {"image_id": pair.image_id, **asdict(pair), "chance": chance, **asdict(made)}
+        for pair, chance, made in zip(scored.pairs, scored.chance, scored.scores["made"],
+                                      strict=True)
+    ]
+
+
+def to_csv(report: Report) -> str:
+    """One line per pair. An incomplete report is told by its JSON and Markdown, not here."""
+    rows = _rows(report.scored)
+    text = io.StringIO()
+    writer = csv.DictWriter(text, fieldnames=list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()
+
+
+def to_markdown(report: Report) -> str:
+    """The table of groups with chance and reference rows, and what the columns mean."""
+    head = headings(report)
+    lines = [f"# {report.title}", ""]
+    if not report.complete:
+        lines += [incomplete_line(report), "", *(f"- `{f}`" for f in report.scored.missing), ""]
+    lines += [_line(head), _line(["---", *["---:"] * (len(head) - 1)])]
+    lines += [_line(cells(group)) for group in report.groups]
+    return "\n".join([*lines, "", NOTES, ""])
+
+
+NOTES = (
+    "A video follows its text when, among the true clips of all sentences for its picture and the "
+    "still picture, the nearest one inside the moving region is the one asked for. *95 %*: "
+    "bootstrap over pictures. *Chance*: one of the candidates at random. *Stands still*: the still "
+    "picture is nearest. *Motion*: change inside the moving region, over that of the true clip. "
+    "*PSNR*, *SSIM*: frame 0 against the picture. *Background PSNR*: all frames against the "
+    "picture outside the moving region; shadows and glows fall there, so compare it with the truth."
+)
+
+
+def incomplete_line(report: Report) -> str:
+    """What an incomplete report has to say first."""
+    missing, given = len(report.scored.missing), len(report.scored.pairs)
+    return f"INCOMPLETE: {missing} of {missing + given} videos are missing and in no number below."
+
+
+def headings(report: Report) -> list[str]:
+    """What the columns of `cells` hold."""
+    references = [f"{row} follows" for row in report.scored.scores if row != "made"]
+    return ["", "pictures", "pairs", "follows", "95 %", "chance", *references, "stands still",
+            "motion", "PSNR", "SSIM", "background PSNR"]
+
+
+def cells(group: Group) -> list[str]:
+    """One group as the cells of a table row."""
+    made = group.measures["made"]
+    others = [row for row in group.measures if row != "made"]
+    follows = made["follows"]
+    interval = "" if np.isnan(follows.low) else f"{follows.low:.0%} to {follows.high:.0%}"
+    references = [f"{group.measures[row]['follows'].mean:.1%}" for row in others]
+    return [group.name, str(group.pictures), str(group.pairs), f"{follows.mean:.1%}", interval,
+            f"{group.chance:.1%}", *references,
+            f"{made['stands_still'].mean:.1%}", f"{made['motion'].mean:.2f}",
+            f"{made['psnr'].mean:.1f}", f"{made['ssim'].mean:.3f}",
+            f"{made['background_psnr'].mean:.1f}"]
+
+
+def _line(texts: list[str]) -> str:
+    return "| " + " | ".join(texts) + " |"

@@ -1,0 +1,102 @@
+"""Clips with a line of text become a contact sheet to look at, or a grid in which all of them play.
+
+Letters: F frames, H W pixels. Frames are (F, H, W, 3) uint8 RGB.
+"""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, ImageDraw, ImageFont
+
+Frames = npt.NDArray[np.uint8]
+Picture = npt.NDArray[np.uint8]
+
+PAPER, INK, TITLE = (250, 249, 246), (40, 42, 48), (178, 58, 40)
+FONT_SIZE = 14
+GAP = 6
+
+
+def label(lines: Sequence[str], width: int, colour: tuple[int, int, int] = INK) -> Picture:
+    """Lines of text on a strip of paper, (H, width, 3)."""
+    line_height = FONT_SIZE + 4
+    strip = Image.new("RGB", (width, line_height * len(lines) + 2), PAPER)
+    draw = ImageDraw.Draw(strip)
+    font = ImageFont.load_default(FONT_SIZE)
+    for row, line in enumerate(lines):
+        draw.text((2, row * line_height), line, fill=colour, font=font)
+    return np.array(strip)
+
+
+def spread(frames: Frames, columns: int, side: int) -> Picture:
+    """`columns` frames from the first to the last side by side, each `side` pixels wide."""
+    picked = np.rint(np.linspace(0, len(frames) - 1, columns)).astype(int)
+    strip = np.full((side, columns * (side + GAP) - GAP, 3), PAPER, np.uint8)
+    for column, index in enumerate(picked):
+        left = column * (side + GAP)
+        strip[:, left : left + side] = _scaled(frames[index], side)
+    return strip
+
+
+def contact_sheet(
+    blocks: Sequence[tuple[str, Sequence[tuple[str, Sequence[Frames]]]]],
+    *,
+    columns: int = 8,
+    side: int = 112,
+) -> Picture:
+    """Blocks with a title; in each, rows of a text above one strip of frames per clip."""
+    if not blocks or columns < 2:
+        raise ValueError(f"there should be blocks and 2 columns, got {len(blocks)} and {columns}")
+    width = columns * (side + GAP) - GAP
+    parts: list[Picture] = []
+    for title, rows in blocks:
+        parts.append(label([title], width, TITLE))
+        for text, clips in rows:
+            parts.append(label([text], width))
+            parts += [_below(spread(clip, columns, side)) for clip in clips]
+    return _framed(np.concatenate(parts))
+
+
+def moving_grid(rows: Sequence[Sequence[tuple[str, Frames]]], *, side: int = 144) -> Frames:
+    """All clips at once, (F, H, W, 3): a row of the grid per row given, texts below the clips."""
+    if not rows or not all(rows):
+        raise ValueError("there should be at least one row of clips, got an empty one")
+    wrapped = [[textwrap.wrap(text, side // 7) for text, _ in row] for row in rows]
+    height = max(len(lines) for row in wrapped for lines in row)
+    texts = [[label([*lines, *[""] * (height - len(lines))], side) for lines in row]
+             for row in wrapped]
+    columns = max(len(row) for row in rows)
+    cell_height = side + texts[0][0].shape[0] + GAP
+    shape = (len(rows) * cell_height - GAP, columns * (side + GAP) - GAP, 3)
+
+    def at(frame: int) -> Picture:
+        page = np.full(shape, PAPER, np.uint8)
+        for r, (row, row_texts) in enumerate(zip(rows, texts, strict=True)):
+            for c, ((_, clip), text) in enumerate(zip(row, row_texts, strict=True)):
+                cell = np.concatenate([_scaled(clip[frame], side), text])
+                y, x = r * cell_height, c * (side + GAP)
+                page[y : y + len(cell), x : x + side] = cell
+        return _framed(page)
+
+    return np.stack([at(frame) for frame in range(len(rows[0][0][1]))])
+
+
+def _scaled(picture: Picture, side: int) -> Picture:
+    method = cv2.INTER_AREA if picture.shape[0] > side else cv2.INTER_CUBIC
+    return np.asarray(cv2.resize(picture, (side, side), interpolation=method), np.uint8)
+
+
+def _below(picture: Picture) -> Picture:
+    return np.concatenate([picture, np.full((GAP, picture.shape[1], 3), PAPER, np.uint8)])
+
+
+def _framed(picture: Picture) -> Picture:
+    margin = 2 * GAP
+    height, width = picture.shape[0] + 2 * margin, picture.shape[1] + 2 * margin
+    page = np.full((height + height % 2, width + width % 2, 3), PAPER, np.uint8)
+    page[margin : margin + picture.shape[0], margin : margin + picture.shape[1]] = picture
+    return page
