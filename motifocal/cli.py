@@ -18,6 +18,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "animate": ("animate", "animate", "Animate a picture as one or more sentences say."),
     "heatmap": ("heatmap", "heatmap", "Write motion heatmaps and overlays of clips."),
     "scenes": ("scenes", "scenes", "The drawn world: look at it, export it, score on it."),
+    "base": ("base", "base", "Train the drawn world's autoencoder and text tower."),
     "prepare": ("prepare", "prepare", "Turn captioned clips into shards of latents and heatmaps."),
     "train": ("train", "train", "Train a denoiser with the motion focal loss."),
     "figure6": ("figure6", "figure6", "Loss in the moving region over mean loss, per timestep."),

@@ -1,0 +1,192 @@
+"""`motifocal prepare`: captioned clips, or the drawn world, become shards for training."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from motifocal.commands.size import Size
+
+if TYPE_CHECKING:
+    from motifocal.data.captions import Rejected
+    from motifocal.data.shards import ClipSource, Shards
+    from motifocal.heatmap import HeatmapSettings
+
+SCENES = "scenes"
+HEATMAP_OPTIONS = ("unit", "threshold", "floor")  # left at the library's defaults where not given
+
+
+@click.command(epilog="""\b
+Examples:
+  motifocal prepare clips/ -o shards/ --model base/ --size 320x512 --max-stride 4
+  motifocal prepare scenes -o shards/ --model base/ --size 64 --clips 7200
+  motifocal prepare scenes -o held-out/ --model base/ --size 64 --clips 480 --split eval --seed 1
+""")
+@click.argument("source")
+@click.option("-o", "--output", type=click.Path(path_type=Path, file_okay=False), required=True,
+              help="Folder of the shards; run again to go on.")
+@click.option("--model", type=click.Path(path_type=Path, exists=True, file_okay=False),
+              required=True, help="Model folder whose vae/ encodes the clips.")
+@click.option("--size", type=Size(), default="320x512", show_default=True,
+              help="Height x width in pixels.")
+@click.option("--frames", type=click.IntRange(2), default=16, show_default=True,
+              help="Frames of a clip.")
+@click.option("--max-stride", type=click.IntRange(1), default=4, show_default=True,
+              help="Frame strides are drawn from 1 to this (folders).")
+@click.option("--windows", type=click.IntRange(1), default=1, show_default=True,
+              help="Clips cut from each video (folders).")
+@click.option("--clips", type=click.IntRange(1), default=2400, show_default=True,
+              help="How many clips to draw (scenes).")
+@click.option("--split", type=click.Choice(["train", "eval"]), default="train", show_default=True,
+              help="Which part of the drawn world (scenes).")
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True,
+              help="Of windows and strides, or of the drawn clips.")
+@click.option("--unit", type=click.Choice(["fraction", "maximum", "percentile", "pixels"]),
+              help="What speed counts as 1 in the heatmap. [default: maximum]")
+@click.option("--threshold", type=float,
+              help="Speed, in the unit, at which the heatmap is 0.5. [default: 0.05]")
+@click.option("--floor", type=float,
+              help="Pixels a frame; slower motion is never hot. [default: 0.3]")
+@click.option("--workers", type=click.IntRange(0), default=2, show_default=True,
+              help="Processes that read clips and estimate motion.")
+@click.option("--clips-per-shard", type=click.IntRange(1), default=64, show_default=True,
+              help="Clips in one file.")
+@click.option("--precision", type=click.Choice(["no", "bf16"]), default="no", show_default=True,
+              help="What the autoencoder computes in.")
+@click.option("--device", default=None, help="cpu, cuda, ... [default: an accelerator if any]")
+def prepare(source: str, output: Path, model: Path, **options: Any) -> None:
+    """Turn SOURCE into shards of latents, heatmaps and captions.
+
+    SOURCE is a folder of captioned clips (metadata.jsonl, metadata.csv or x.mp4 beside x.txt), a
+    .jsonl or .csv table beside its clips, or the word "scenes" for the drawn world. Prints where
+    the shards lie, and a picture of a few clips with their heatmaps: look at it.
+    """
+    from motifocal.data.shards import Shards
+    from motifocal.heatmap import HeatmapSettings
+
+    given = {key: options[key] for key in HEATMAP_OPTIONS if options[key] is not None}
+    heatmap = HeatmapSettings(**given)
+    output.mkdir(parents=True, exist_ok=True)
+    clips, described = _scenes(options) if source == SCENES else _folder(source, output, options)
+    _write_shards(clips, described, output, model, heatmap, options)
+    _show_hot_share(Shards(output))
+    click.echo(output)
+    click.echo(_picture(clips, heatmap, output / "look.png"))
+
+
+def _scenes(options: dict[str, Any]) -> tuple[ClipSource, dict[str, Any]]:
+    from dataclasses import asdict
+
+    from motifocal.data.sources import SceneClips
+
+    height, width = options["size"]
+    if height != width:
+        raise click.BadParameter(f"the drawn world is square, got {height}x{width}",
+                                 param_hint="--size")
+    clips = SceneClips(options["clips"], options["split"], height, options["frames"],
+                       options["seed"])
+    return clips, {"scenes": asdict(clips)}
+
+
+def _folder(
+    source: str, output: Path, options: dict[str, Any]
+) -> tuple[ClipSource, dict[str, Any]]:
+    import hashlib
+
+    from rich.progress import track
+
+    from motifocal.data.captions import read_captions
+    from motifocal.data.sources import VideoFolderClips, scan_videos, usable
+
+    found = read_captions(source)
+    scan = scan_videos(found.videos, output / "videos.jsonl", options["workers"])
+    scanned = track(scan, "checking clips", len(found.videos), console=_console())
+    videos, lengths, unusable = usable(scanned, options["frames"])
+    _list_rejected((*found.rejected, *unusable), output)
+    if not videos:
+        raise ValueError(f"{source} should hold usable clips, got none")
+    height, width = options["size"]
+    settings = {"frames": options["frames"], "height": height, "width": width,
+                "max_stride": options["max_stride"], "windows": options["windows"],
+                "seed": options["seed"]}
+    words = "\n".join(f"{v.name}\t{n}\t{v.caption}" for v, n in zip(videos, lengths, strict=True))
+    described = {**settings, "videos": hashlib.sha256(words.encode()).hexdigest()}
+    return VideoFolderClips(videos, lengths, **settings), {"folder": described}
+
+
+def _list_rejected(rejected: tuple[Rejected, ...], output: Path) -> None:
+    """Print what is left out, and keep the list beside the shards."""
+    import json
+    from dataclasses import asdict
+
+    path = output / "rejected.jsonl"
+    path.write_text("".join(json.dumps(asdict(r)) + "\n" for r in rejected), encoding="utf-8")
+    if rejected:
+        click.echo(f"left out, {len(rejected)} clips (kept in {path}):", err=True)
+    for one in rejected:
+        click.echo(f"  {one.name}: {one.reason}", err=True)
+
+
+def _write_shards(
+    clips: ClipSource, described: dict[str, Any], output: Path, model: Path,
+    heatmap: HeatmapSettings, options: dict[str, Any],
+) -> None:
+    from contextlib import nullcontext
+
+    import torch
+    from rich.progress import MofNCompleteColumn, Progress
+
+    from motifocal.data import shards
+    from motifocal.training.base import fingerprint, geometry_of, load_vae, move
+
+    vae = load_vae(model)
+    described = {**described, "autoencoder": fingerprint(vae), "precision": options["precision"]}
+    device = torch.device(options["device"] or ("cuda" if torch.cuda.is_available() else "cpu"))
+    move(vae, device)
+    settings = shards.PrepareSettings(heatmap, geometry_of(vae), options["clips_per_shard"],
+                                      frames_per_chunk=16)
+    bf16 = options["precision"] == "bf16"
+    columns = (*Progress.get_default_columns(), MofNCompleteColumn())
+    with (Progress(*columns, console=_console()) as progress,
+          torch.autocast(device.type, torch.bfloat16) if bf16 else nullcontext()):
+        task = progress.add_task("encoding clips", total=len(clips))
+        made = shards.prepare(clips, output, vae, settings, described=described,
+                              workers=options["workers"])
+        for done in made:
+            progress.update(task, completed=done)
+
+
+def _show_hot_share(shards: Shards) -> None:
+    share = shards.hot_share()
+    click.echo(
+        f"{len(shards)} clips; hot share of a clip: mean {share.mean():.1%}, "
+        f"least {share.min():.1%}, most {share.max():.1%}; "
+        f"nothing hot in {(share == 0).sum()}, more than half hot in {(share > 0.5).sum()}",
+        err=True,
+    )
+
+
+def _picture(clips: ClipSource, heatmap: HeatmapSettings, path: Path) -> Path:
+    """A few clips spread over the source, frames over heatmaps."""
+    import numpy as np
+
+    from motifocal.data.labelled import labelled
+    from motifocal.heatmap import clip_heatmap
+    from motifocal.overlay import filmstrip
+    from motifocal.video import write_image
+
+    rows = []
+    for index in np.unique(np.linspace(0, len(clips) - 1, 6).astype(int)):
+        clip = clips[int(index)]
+        maps = clip_heatmap(clip.frames, heatmap, workers=1)
+        rows.append((clip.caption, filmstrip(clip.frames, maps, columns=8)))
+    write_image(path, labelled(rows))
+    return path
+
+
+def _console() -> Any:
+    from rich.console import Console
+
+    return Console(stderr=True)

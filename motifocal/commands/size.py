@@ -1,0 +1,22 @@
+"""Text like 64 or 320x512 on the command line becomes a height and a width."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import click
+
+
+class Size(click.ParamType):
+    """`64` or `320x512` (height x width) as (height, width)."""
+
+    name = "size"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[int, int]:
+        found = re.fullmatch(r"(\d+)(?:x(\d+))?", str(value))
+        if found is None:
+            self.fail(f"should be like 64 or 320x512 (height x width), got {value!r}", param, ctx)
+        return int(found[1]), int(found[2] or found[1])

@@ -1,0 +1,172 @@
+"""`motifocal train`: shards become a denoiser, with a bar, a log, samples and clean stops."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+
+    from motifocal.data.shards import Shards
+    from motifocal.training.loop import Run
+    from motifocal.training.presets import TrainingSettings
+
+FOLDER = click.Path(path_type=Path, exists=True, file_okay=False)
+
+
+@click.command(epilog="""\b
+Examples:
+  motifocal train shards/ -o run/ --model base/ --preset scenes --held-out held-out/
+  motifocal train shards/ -o run/ --model videocrafter2/ --preset paper --set micro_batch=4
+  motifocal train shards/ -o plain/ --model base/ --preset scenes --set motif_weight=0
+  accelerate launch -m motifocal train shards/ -o run/ --model videocrafter2/ --preset paper
+""")
+@click.argument("shards", type=FOLDER)
+@click.option("-o", "--output", type=click.Path(path_type=Path, file_okay=False), required=True,
+              help="Folder of the run; run again to go on.")
+@click.option("--model", type=FOLDER, required=True,
+              help="Model folder with vae/, text_encoder/, tokenizer/ and perhaps unet/.")
+@click.option("--preset", type=click.Choice(["paper", "scenes"]), default="paper",
+              show_default=True, help="Settings to begin with.")
+@click.option("--set", "assignments", metavar="KEY=VALUE", multiple=True,
+              help="Change a setting, e.g. steps=500 or unet.temporal_dropout=0; repeatable.")
+@click.option("--fresh", is_flag=True, help="Begin with new weights even where there is a unet/.")
+@click.option("--held-out", type=FOLDER,
+              help="Shards that are not trained on, for samples and a second loss.")
+@click.option("--samples", type=click.IntRange(0), default=4, show_default=True,
+              help="Clips to sample every sample_every steps; 0 for none.")
+@click.option("--cpu", is_flag=True, help="Do not use an accelerator.")
+@click.option("--dry-run", is_flag=True, help="Print and save the settings, then stop.")
+def train(shards: Path, output: Path, model: Path, assignments: tuple[str, ...],
+          **options: Any) -> None:
+    """Train a denoiser on SHARDS with the motion focal loss.
+
+    Run the same command again to go on after any kind of end. The folder of the run holds
+    training.json (the settings), log.jsonl (one line a step), checkpoints/, samples/ and, where
+    TensorBoard is installed, tensorboard/. Ctrl-C saves a checkpoint first.
+    """
+    from motifocal.data.shards import Shards
+    from motifocal.training.base import text_width_of
+    from motifocal.training.checkpoint import latest_step
+    from motifocal.training.loop import check_fit, claim, settings_path
+
+    settings = _settings(model, options["preset"], assignments, options["fresh"])
+    prepared = Shards(shards)
+    check_fit(settings, prepared, text_width_of(model))
+    click.echo(settings.model_dump_json(indent=1))
+    if options["dry_run"]:
+        claim(output, settings, latest_step(output / "checkpoints"))
+        click.echo(settings_path(output))
+        return
+    _claim_inputs(output, shards, prepared, model)
+    sys.exit(_train(settings, prepared, output, model, options))
+
+
+def _settings(
+    model: Path, preset: str, assignments: tuple[str, ...], fresh: bool
+) -> TrainingSettings:
+    """The preset for the network that is in the folder, or the preset's own, with the changes."""
+    from dataclasses import asdict
+
+    from motifocal.training.base import unet_config_of
+    from motifocal.training.presets import resolve
+
+    found = None if fresh else unet_config_of(model)
+    overrides: dict[str, Any] = {} if found is None else {"unet": asdict(found)}
+    for assignment in assignments:
+        key, equals, text = assignment.partition("=")
+        if not equals:
+            raise click.BadParameter(f"should be KEY=VALUE, got {assignment!r}", param_hint="--set")
+        try:
+            value = json.loads(text)
+        except json.JSONDecodeError:
+            value = text  # a word, e.g. optimizer=adamw
+        if key.startswith("unet."):
+            overrides.setdefault("unet", {})[key.removeprefix("unet.")] = value
+        else:
+            overrides[key] = value
+    return resolve(preset, overrides)
+
+
+def _claim_inputs(output: Path, folder: Path, shards: Shards, model: Path) -> None:
+    """Keep what the run was begun with; refuse to go on with other shards or another text tower."""
+    import hashlib
+
+    from motifocal.data.shards import MANIFEST
+    from motifocal.training.checkpoint import latest_step
+
+    def digest(*paths: Path) -> str:
+        return hashlib.sha256(b"".join(path.read_bytes() for path in paths)).hexdigest()
+
+    tower = sorted((model / "text_encoder").glob("*.safetensors"))
+    now = {"shards": digest(folder / MANIFEST), "text_encoder": digest(*tower)}
+    path = output / "inputs.json"
+    if path.exists() and latest_step(output / "checkpoints"):
+        before = json.loads(path.read_text())
+        changed = [key for key, value in now.items() if before.get(key) != value]
+        if changed:
+            raise ValueError(f"{output} was begun with other {' and '.join(changed)}")
+    output.mkdir(parents=True, exist_ok=True)
+    partial = path.with_suffix(".partial")
+    now["clip"] = shards.clip_size  # type: ignore[assignment]
+    partial.write_text(json.dumps(now, indent=1) + "\n")
+    partial.replace(path)
+
+
+def _train(settings: TrainingSettings, shards: Shards, output: Path, model: Path,
+           options: dict[str, Any]) -> int:
+    """Train to the end or to a signal; returns the exit code."""
+    from contextlib import ExitStack
+
+    from rich.console import Console
+
+    from motifocal.commands.training_report import Reporter
+    from motifocal.data.shards import Shards
+    from motifocal.training.base import check_autoencoder, load_text, load_unet, load_vae
+    from motifocal.training.log import TrainingLog
+    from motifocal.training.loop import save, start, train
+    from motifocal.training.reporting import TrainingBar, stop_on_signals
+
+    vae = load_vae(model)
+    check_autoencoder(shards, vae)
+    unet = None if options["fresh"] else load_unet(model)
+    run = start(output, shards, load_text(model), settings, unet, cpu=options["cpu"])
+    main = run.accelerator.is_main_process
+    console = Console(stderr=True, quiet=not main)
+    if run.step:
+        console.print(f"resuming at step {run.step}")
+    held_out = Shards(options["held_out"]) if options["held_out"] else None
+    bar = TrainingBar(console, run.step, settings.steps, settings.global_batch)
+    with ExitStack() as stack:
+        stop = stack.enter_context(stop_on_signals(console))
+        log = stack.enter_context(TrainingLog(output / "log.jsonl", run.step)) if main else None
+        reporter = Reporter(run, vae, held_out, options["samples"], console) if main else None
+        if reporter is not None:
+            stack.enter_context(reporter).catch_up()
+        stack.enter_context(bar.progress)
+        for line in train(run, log):
+            bar.show(line)
+            if reporter is not None:
+                reporter.after(line)
+            if run.step < settings.steps and _stopping(run, stop.signal is not None):
+                save(run)
+                break
+    if run.step < settings.steps:
+        console.print(f"saved at step {run.step}; run the same command again to go on")
+        return stop.exit_code
+    click.echo(output)
+    return 0
+
+
+def _stopping(run: Run, here: bool) -> bool:
+    """Whether any process was asked to stop: they have to do so after the same step."""
+    import torch
+
+    if run.accelerator.num_processes == 1:
+        return here
+    asked = torch.tensor(float(here), device=run.accelerator.device)
+    return bool(run.accelerator.reduce(asked) > 0)
