@@ -21,6 +21,7 @@ lint: $(VENV)/.dev
 
 docs: $(VENV)/.dev
 	$(BIN)/python scripts/cli_docs.py
+	$(BIN)/python scripts/paper_docs.py
 
 setup: $(VENV)/.dev
 

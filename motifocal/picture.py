@@ -132,7 +132,10 @@ def write_image(path: str | Path, image: Pixels) -> None:
         raise VideoError(f"{path}: should end in one of {', '.join(_SAVE_OPTIONS)}")
     name, options = _SAVE_OPTIONS[path.suffix.lower()]
     with replacing(path) as temporary:
-        Image.fromarray(image).save(temporary, format=name, **options)
+        try:
+            Image.fromarray(image).save(temporary, format=name, **options)
+        except (OSError, ValueError) as error:  # ValueError: more pixels than WebP takes
+            raise VideoError(f"{path}: cannot be written ({one_line(error)})") from error
 
 
 def check_frame(frame: Pixels, name: str) -> None:

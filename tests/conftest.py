@@ -1,4 +1,4 @@
-"""Shared fixtures and markers."""
+"""Fixtures that several test files use."""
 
 from __future__ import annotations
 
@@ -6,10 +6,6 @@ import os
 from pathlib import Path
 
 import pytest
-
-
-def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", "slow: takes longer than 5 seconds")
 
 
 @pytest.fixture(scope="session")

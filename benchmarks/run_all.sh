@@ -1,0 +1,17 @@
+#!/usr/bin/env bash
+# Runs every benchmark and writes the tables into docs/benchmarks.md. Wants a quiet machine.
+# With --quick it is a smoke run: everything runs for seconds, and the page is left alone.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+export OMP_WAIT_POLICY="${OMP_WAIT_POLICY:-PASSIVE}"
+python="${PYTHON:-.venv/bin/python}"
+
+for name in step unet sampling heatmap startup scenes; do
+  echo "benchmarks/$name.py" >&2
+  table="$("$python" "benchmarks/$name.py" "$@")"
+  printf '%s\n\n' "$table"
+  case " $* " in
+    *" --quick "*) ;;
+    *) printf '%s\n' "$table" | "$python" benchmarks/into_docs.py "$name" ;;
+  esac
+done

@@ -1,0 +1,131 @@
+"""The benchmarks run, compare fairly, and land in the page that shows them."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+import shlex
+from collections.abc import Callable
+from itertools import count
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+FOLDER = ROOT / "benchmarks"
+SCRIPTS = sorted(
+    path.stem
+    for path in FOLDER.glob("*.py")
+    if "\n    options = parser(" in path.read_text() or "read(parser(" in path.read_text()
+)
+
+Load = Callable[[str], ModuleType]
+
+
+@pytest.fixture
+def load(monkeypatch: pytest.MonkeyPatch) -> Load:
+    """A script of benchmarks/ as a module, beside which the others are found."""
+    monkeypatch.syspath_prepend(FOLDER)
+
+    def module(name: str) -> ModuleType:
+        spec = importlib.util.spec_from_file_location(f"benchmark_{name}", FOLDER / f"{name}.py")
+        assert spec is not None
+        assert spec.loader is not None
+        loaded = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(loaded)
+        return loaded
+
+    return module
+
+
+def rows_of(output: str) -> list[list[str]]:
+    """The cells of a printed table's rows, without its header."""
+    lines = [line for line in output.splitlines() if line.startswith("| ")]
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[2:]]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_a_quick_run_prints_a_table_of_ratios(
+    name: str, load: Load, capsys: pytest.CaptureFixture[str]
+) -> None:
+    load(name).main(["--quick"])
+    output = capsys.readouterr().out
+    assert re.search(r"\d+ cores?, Python 3\.\d+\.\d+, torch .*; 2 rounds\.$", output, re.MULTILINE)
+    rows = rows_of(output)
+    assert len(rows) >= 3
+    ratios = [float(row[1]) for row in rows]
+    assert ratios[0] == 1
+    assert all(ratio > 0 for ratio in ratios)
+
+
+def test_ways_take_turns_and_the_first_turn_is_not_measured(load: Load) -> None:
+    measure = load("measure")
+    order: list[str] = []
+    ticks = count()
+    times = measure.take_turns(
+        {"a": lambda: order.append("a"), "b": lambda: order.append("b")},
+        rounds=2,
+        clock=lambda: float(next(ticks)),
+    )
+    assert "".join(order) == "ababab"
+    assert {name: len(seconds) for name, seconds in times.items()} == {"a": 2, "b": 2}
+
+
+def test_what_slows_a_whole_turn_leaves_the_ratio_alone(load: Load) -> None:
+    measure = load("measure")
+    times = {"a": [1.0, 10.0, 2.0, 1.0], "b": [3.0, 30.0, 6.0, 3.0]}
+    assert measure.ratio(times, "b", "a") == (3.0, 3.0, 3.0)
+    assert measure.ratio_rows(times, ["a", "b"], "a") == [
+        ["a", "1.000", "", "1.5 s"],
+        ["b", "3.000", "3.000 to 3.000", "4.5 s"],
+    ]
+
+
+def test_one_round_has_no_spread_and_is_refused(load: Load) -> None:
+    with pytest.raises(ValueError, match="rounds should be at least 2, got 1"):
+        load("measure").take_turns({"a": list}, rounds=1)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(12.345, "12.3 s"), (0.25, "250 ms"), (0.001, "1 ms"), (3.2e-5, "32 µs")]
+)
+def test_durations_are_shown_in_a_readable_unit(seconds: float, text: str, load: Load) -> None:
+    assert load("measure").duration(seconds) == text
+
+
+def test_the_share_of_the_motion_part_is_what_it_adds_over_a_step(load: Load) -> None:
+    step = load("step")
+    times = dict(zip((*step.STEPS, *step.LOSSES), ([2.0], [9.0], [0.01], [0.03]), strict=True))
+    assert step.share(times) == pytest.approx(0.01)
+
+
+def test_a_table_replaces_what_lies_between_its_markers_only(load: Load) -> None:
+    replaced = load("into_docs").replaced
+    page = "a\n<!-- begin x -->\nold\n<!-- end x -->\nb\n<!-- begin y -->\n<!-- end y -->\n"
+    once = replaced(page, "x", "new\n")
+    assert once == (
+        "a\n<!-- begin x -->\n\nnew\n\n<!-- end x -->\nb\n<!-- begin y -->\n<!-- end y -->\n"
+    )
+    assert replaced(once, "x", "new") == once
+
+
+@pytest.mark.parametrize(
+    "page",
+    ["", "<!-- end x --><!-- begin x -->", "<!-- begin x --><!-- begin x --><!-- end x -->"],
+)
+def test_a_page_without_the_markers_is_refused(page: str, load: Load) -> None:
+    with pytest.raises(ValueError, match="should hold <!-- begin x --> and then <!-- end x -->"):
+        load("into_docs").replaced(page, "x", "new")
+
+
+def test_every_benchmark_is_run_by_run_all_and_has_its_place_on_the_page() -> None:
+    script = (FOLDER / "run_all.sh").read_text()
+    loop = re.search(r"^for name in (.*); do$", script, re.MULTILINE)
+    assert loop is not None
+    page = (ROOT / "docs" / "benchmarks.md").read_text(encoding="utf-8")
+    assert len(SCRIPTS) == 6
+    assert sorted(shlex.split(loop[1])) == SCRIPTS
+    assert sorted(re.findall(r"<!-- begin (\w+) -->", page)) == SCRIPTS
+    assert sorted(re.findall(r"<!-- end (\w+) -->", page)) == SCRIPTS
