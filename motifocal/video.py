@@ -146,9 +146,8 @@ def dynamic_stride(
     `max_stride` as far as the source is long enough, then the start uniform over what is left.
     Raises ValueError when the source is shorter than `num_frames`.
     """
-    if num_frames < 1 or max_stride < 1:
-        given = f"{num_frames} and {max_stride}"
-        raise ValueError(f"num_frames and max_stride should be at least 1, got {given}")
+    if min(num_frames, max_stride) < 1:
+        raise ValueError(f"num_frames, max_stride should be >= 1, got {num_frames}, {max_stride}")
     if num_source_frames < num_frames:
         held = f"the clip holds {num_source_frames}"
         raise ValueError(f"num_frames should be at most what {held}, got {num_frames}")
@@ -194,27 +193,29 @@ def write_video(path: str | Path, frames: Iterable[Pixels], fps: float, crf: int
     for frames of wrong type or differing size, VideoError for another suffix or a missing folder.
     """
     path = Path(path)
-    rate = Fraction(fps).limit_denominator(1001) if math.isfinite(fps) else Fraction(0)
-    if rate <= 0:
-        raise ValueError(f"fps should be positive and finite, got {fps}")
+    rate = _fraction(fps, 1001)
     if not 0 <= crf <= 51:
         raise ValueError(f"crf should be from 0 to 51, got {crf}")
-    writers: dict[str, Callable[[Path, Iterator[Pixels], Fraction], None]] = {
-        ".mp4": partial(write_mp4, crf=crf),
-        ".gif": write_gif,
-    }
+    writers: dict[str, Callable[[Path, Iterator[Pixels], Fraction], None]]
+    writers = {".mp4": partial(write_mp4, crf=crf), ".gif": write_gif}
     if path.suffix.lower() not in writers:
         raise VideoError(f"{path}: should end in .mp4 or .gif")
     with replacing(path) as temporary, naming(path, "cannot be written"):
         writers[path.suffix.lower()](temporary, _checked(frames), rate)
 
 
+def _fraction(fps: float, largest_denominator: int) -> Fraction:
+    """The nearest fraction; 1001 is the denominator of the NTSC rates. ValueError if not > 0."""
+    rate = Fraction(fps).limit_denominator(largest_denominator) if math.isfinite(fps) else None
+    if rate is None or rate <= 0:
+        raise ValueError(f"fps should be positive and finite, got {fps}")
+    return rate
+
+
 @contextmanager
 def _opened(path: Path, fps: float | None) -> Iterator[Source]:
     """The frames of any source, resampled to `fps` if given."""
-    if fps is not None and not (math.isfinite(fps) and fps > 0):
-        raise ValueError(f"fps should be positive and finite, got {fps}")
-    wanted = None if fps is None else Fraction(fps).limit_denominator(100_000)
+    wanted = None if fps is None else _fraction(fps, 100_000)
     with _stored(path, wanted or DEFAULT_FPS) as source:
         yield source if wanted is None else _resampled(source, wanted)
 
@@ -235,8 +236,8 @@ def _stored(path: Path, still_rate: Fraction) -> Iterator[Source]:
 
 def _resampled(source: Source, wanted: Fraction) -> Source:
     """The frames seen at times 0, 1 / wanted, 2 / wanted, ... until the source ends."""
-    near = source.rate is not None and abs(wanted / source.rate - 1) <= Fraction(15, 10_000)
-    rate = source.rate if near and source.rate is not None else wanted
+    declared = source.rate or wanted
+    rate = declared if abs(wanted / declared - 1) <= Fraction(15, 10_000) else wanted
 
     def shots() -> Iterator[Shot]:
         count = 0
@@ -259,9 +260,8 @@ def _collected(
     for shot in shots:
         frame = shot.pixels()
         if frames and frame.shape != frames[0].shape:
-            (height, width), (first_height, first_width) = frame.shape[:2], frames[0].shape[:2]
-            sizes = f"is {width}x{height}, the first is {first_width}x{first_height}"
-            raise VideoError(f"{path}: frame {len(frames)} {sizes}")
+            sizes = "{1}x{0}, the first is {3}x{2}".format(*frame.shape[:2], *frames[0].shape[:2])
+            raise VideoError(f"{path}: frame {len(frames)} is {sizes}")
         if frame.nbytes * (len(frames) + 1) > MAX_CLIP_BYTES:
             size = f"{MAX_CLIP_BYTES / 2**30:g} GiB"
             raise VideoError(f"{path}: more than {size} decoded, set num_frames or a larger stride")

@@ -356,6 +356,12 @@ def test_resampling_to_the_same_rate_neither_repeats_nor_drops(
     assert numbers(read_video(path, fps=float(rate)).frames) == list(range(31))
 
 
+def test_times_that_a_container_stores_exactly_are_taken_exactly(tmp_path: Path) -> None:
+    path = encode(tmp_path / "a.avi", numbered(16), name="mpeg4")
+    expected = [int(Fraction(k * 8 * 10, 84)) for k in range(16)]
+    assert numbers(read_video(path, fps=8.4, num_frames=16).frames) == expected
+
+
 def test_24_of_a_23_976_video_repeats_no_frame(tmp_path: Path) -> None:
     path = encode(tmp_path / "a.mp4", numbered(30), rate=Fraction(24000, 1001))
     clip = read_video(path, fps=24)
@@ -587,7 +593,15 @@ def test_too_short_a_video_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "options", [{"stride": 0}, {"start": -1}, {"num_frames": 0}, {"fps": 0}, {"fps": float("inf")}]
+    "options",
+    [
+        {"stride": 0},
+        {"start": -1},
+        {"num_frames": 0},
+        {"fps": -1},
+        {"fps": 1e-9},
+        {"fps": float("inf")},
+    ],
 )
 def test_read_video_refuses_impossible_arguments(tmp_path: Path, options: dict[str, float]) -> None:
     write_video(tmp_path / "a.mp4", numbered(2), 8)
