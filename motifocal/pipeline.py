@@ -1,7 +1,5 @@
 """A picture and a sentence become a short video: the sampler around the trained parts of a folder.
 
-A folder holds `model_index.json`, `unet/`, `vae/`, `text_encoder/`, `tokenizer/` and `scheduler/`.
-
 Shape letters: B batch, F frames, C latent channels, H W pixels, h w latents, L tokens, D text
 width, G guidance branches (2, or 1 where the guidance scale is 1).
 """
@@ -9,7 +7,6 @@ width, G guidance branches (2, or 1 where the guidance scale is 1).
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,13 +17,13 @@ import torch
 from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
 from diffusers.pipelines.pipeline_utils import DiffusionPipeline
 from diffusers.utils.outputs import BaseOutput
-from diffusers.utils.torch_utils import randn_tensor
 from torch import Tensor
 from transformers import AutoTokenizer, CLIPTextModel, PreTrainedTokenizerBase
 from transformers.utils import logging
 
 from motifocal.models.autoencoder import decode, encode
 from motifocal.models.schedule import ScaledDDIMScheduler
+from motifocal.models.text import encode_tokens, tokenize
 from motifocal.models.unet import TI2VUNet
 from motifocal.pipeline_parts import (
     OUTPUTS,
@@ -34,15 +31,18 @@ from motifocal.pipeline_parts import (
     Generators,
     Picture,
     StepCallback,
-    check_options,
+    check_clip,
+    check_sampling,
     guide,
     paired,
     picture_tensor,
-    tokenize,
+    start_noise,
 )
 
 #: The small model of the drawn world that comes with the package.
 BUNDLED = Path(__file__).parent / "bundled"
+PARTS = ("unet", "vae", "text_encoder", "tokenizer", "scheduler")
+SAMPLE = ("height", "width", "frames", "fps", "steps", "guidance")
 
 
 @dataclass
@@ -55,8 +55,9 @@ class TI2VOutput(BaseOutput):
 class TI2VPipeline(DiffusionPipeline):
     """Text-image-to-video sampling with DDIM and classifier-free guidance.
 
-    `sample_*` are the size, length and rate the network was trained for; they are kept in
-    `model_index.json` and used where a call does not say otherwise.
+    `sample_*` is kept in `model_index.json` and holds where a call does not say otherwise: the
+    size, length and rate that the network was trained for, the steps and the guidance that suit
+    it. The defaults are the paper's, and the rate that of TI2V-Bench's outputs.
     """
 
     model_cpu_offload_seq = "text_encoder->unet->vae"  # type: ignore[assignment]
@@ -72,6 +73,8 @@ class TI2VPipeline(DiffusionPipeline):
         sample_width: int = 512,
         sample_frames: int = 16,
         sample_fps: float = 8.0,
+        sample_steps: int = 50,
+        sample_guidance: float = 7.5,
     ) -> None:
         super().__init__()
         if unet.unet_config.takes_image_tokens:
@@ -87,6 +90,8 @@ class TI2VPipeline(DiffusionPipeline):
             sample_width=sample_width,
             sample_frames=sample_frames,
             sample_fps=sample_fps,
+            sample_steps=sample_steps,
+            sample_guidance=sample_guidance,
         )
 
     @classmethod
@@ -113,12 +118,10 @@ class TI2VPipeline(DiffusionPipeline):
             text_encoder=tower,
             tokenizer=AutoTokenizer.from_pretrained(folder / "tokenizer", local_files_only=True),
             scheduler=ScaledDDIMScheduler.from_pretrained(folder / "scheduler"),
-            **{name: value for name, value in index.items() if name.startswith("sample_")},
+            **{key: index[key] for key in (f"sample_{name}" for name in SAMPLE) if key in index},
         )
 
-    def save_pretrained(  # type: ignore[override]
-        self, folder: str | Path, **options: Any
-    ) -> None:
+    def save_pretrained(self, folder: str | Path, **options: Any) -> None:  # type: ignore[override]
         """Write the folder that `from_pretrained` reads; `options` are those of diffusers."""
         with _without_progress_bars():
             super().save_pretrained(folder, **options)
@@ -134,8 +137,8 @@ class TI2VPipeline(DiffusionPipeline):
         width: int | None = None,
         num_frames: int | None = None,
         fps: float | None = None,
-        num_inference_steps: int = 50,
-        guidance_scale: float = 7.5,
+        num_inference_steps: int | None = None,
+        guidance_scale: float | None = None,
         guidance_rescale: float = 0.0,
         eta: float = 0.0,
         generator: Generators | None = None,
@@ -152,13 +155,11 @@ class TI2VPipeline(DiffusionPipeline):
             prompt: one sentence a video.
             negative_prompt: what guidance leads away from; "" is what training dropped to. The
                 branch keeps the picture (the paper's base model does).
-            height: pixels, like `width`; a multiple of what the autoencoder and the network
-                divide by. Default: the folder's.
-            width: see `height`.
+            height, width: pixels; multiples of `divisor`. Default: the folder's.
             num_frames: length of the video. Default: the folder's.
             fps: frames per second that the network is told. Default: the folder's.
-            num_inference_steps: DDIM steps, 50 in the paper.
-            guidance_scale: 1 is no guidance and runs one branch; 7.5 in the paper.
+            num_inference_steps: DDIM steps, 50 in the paper. Default: the folder's.
+            guidance_scale: 7.5 in the paper; 1 runs one branch. Default: the folder's.
             guidance_rescale: how much of the contrast that guidance adds is taken out again, in
                 [0, 1] (arXiv 2305.08891, equation 16).
             eta: share of fresh noise a step; 0 is deterministic.
@@ -168,30 +169,32 @@ class TI2VPipeline(DiffusionPipeline):
             output_type: "pt": `(B, 3, F, H, W)` float in [-1, 1], for `motifocal.video`;
                 "np": `(B, F, H, W, 3)` float in [0, 1] and "pil": lists of pictures, for
                 diffusers' exporters; "latent": `(B, C, F, h, w)`, undecoded.
-            callback_on_step_end: called as `(pipeline, index, timestep, {"latents": ...})` after
-                each step; latents in the dict that it returns are used from there on.
+            callback_on_step_end: called after each step; latents that it returns replace ours.
             decode_chunk_size: frames that the autoencoder decodes at once.
 
         Raises:
             ValueError: an argument is out of range, or the numbers of things disagree.
         """
-        frames = self.config["sample_frames"] if num_frames is None else num_frames
-        rate = self.config["sample_fps"] if fps is None else fps
-        size = height or self.sample_size[0], width or self.sample_size[1]
+        frames, rate = self._default("frames", num_frames), self._default("fps", fps)
+        steps = self._default("steps", num_inference_steps)
+        scale = self._default("guidance", guidance_scale)
+        size = self._default("height", height), self._default("width", width)
         images, prompts, negatives = paired(image, prompt, negative_prompt)
-        self._check(size, frames, rate)
-        check_options(num_inference_steps, guidance_scale, guidance_rescale, eta, output_type)
+        check_clip(size, self.divisor, frames, rate, decode_chunk_size, output_type)
+        check_sampling(steps, scale, guidance_rescale, eta)
 
         # What does not change over the steps, for both guidance branches.
-        sentences = prompts if guidance_scale == 1 else [*negatives, *prompts]
+        sentences = prompts if scale == 1 else [*negatives, *prompts]
         conditions = self._conditions(images, sentences, len(prompts), size, rate)
 
         # Denoise. Latents stay float32 whatever the network computes in.
-        x = self._start((len(prompts), *self._latent_shape(frames, size)), generator, latents)
-        self.scheduler.set_timesteps(num_inference_steps, device=x.device)
-        with self.progress_bar(total=num_inference_steps) as bar:
+        latent_size = (side // self._factor for side in size)
+        shape = (len(prompts), self.vae.config.latent_channels, frames, *latent_size)
+        x = start_noise(shape, self._execution_device, generator, latents)
+        self.scheduler.set_timesteps(steps, device=x.device)
+        with self.progress_bar(total=steps) as bar:
             for index, t in enumerate(self.scheduler.timesteps):
-                prediction = self._predict(x, t, conditions, guidance_scale, guidance_rescale)
+                prediction = self._predict(x, t, conditions, scale, guidance_rescale)
                 x = self.scheduler.step(
                     prediction, t, x, eta=eta, generator=generator, return_dict=False
                 )[0]
@@ -213,6 +216,9 @@ class TI2VPipeline(DiffusionPipeline):
     def divisor(self) -> int:
         """What height and width divide by: the autoencoder's factor times the network's."""
         return int(self._factor * self.unet.unet_config.spatial_divisor)
+
+    def _default(self, name: str, given: Any) -> Any:
+        return self.config[f"sample_{name}"] if given is None else given
 
     def _conditions(
         self, images: list[Picture], sentences: list[str], batch: int, size: tuple[int, int],
@@ -240,14 +246,13 @@ class TI2VPipeline(DiffusionPipeline):
         ).float()
         if branches == 1:
             return predicted
-        without, with_text = predicted.chunk(2)
-        return guide(without, with_text, scale, rescale)
+        return guide(*predicted.chunk(2), scale, rescale)
 
     def _encode_sentences(self, sentences: Sequence[str]) -> Tensor:
         """Features `(B, L, D)`; a sentence that occurs again is not encoded again."""
         distinct = list(dict.fromkeys(sentences))
         tokens = tokenize(self.tokenizer, self.text_encoder, distinct).to(self._execution_device)
-        features = self.text_encoder(input_ids=tokens).last_hidden_state.to(self.unet.dtype)
+        features = encode_tokens(self.text_encoder, tokens).to(self.unet.dtype)
         return features[[distinct.index(sentence) for sentence in sentences]]
 
     def _encode_pictures(self, images: list[Picture], size: tuple[int, int]) -> Tensor | None:
@@ -258,36 +263,9 @@ class TI2VPipeline(DiffusionPipeline):
         latent = encode(self.vae, video.to(self._execution_device), frames_per_chunk=8)
         return latent[:, :, 0].to(self.unet.dtype)
 
-    def _start(
-        self, shape: tuple[int, ...], generator: Generators | None, latents: Tensor | None
-    ) -> Tensor:
-        """Pure noise `(B, C, F, h, w)`, float32, drawn where the generator lives."""
-        if isinstance(generator, list) and len(generator) != shape[0]:
-            raise ValueError(f"generator should be one or {shape[0]}, got {len(generator)}")
-        device = self._execution_device
-        if latents is None:
-            return randn_tensor(shape, generator, device, torch.float32)
-        if tuple(latents.shape) != shape:
-            raise ValueError(f"latents should be {shape}, got {tuple(latents.shape)}")
-        return latents.to(device, torch.float32)
-
     @property
     def _factor(self) -> int:
         return int(2 ** (len(self.vae.config.block_out_channels) - 1))
-
-    def _latent_shape(self, frames: int, size: tuple[int, int]) -> tuple[int, int, int, int]:
-        height, width = (side // self._factor for side in size)
-        return self.vae.config.latent_channels, frames, height, width
-
-    def _check(self, size: tuple[int, int], frames: int, fps: float) -> None:
-        if min(size) < 1 or any(side % self.divisor for side in size):
-            raise ValueError(
-                f"height and width should be multiples of {self.divisor}, got {size[0]}x{size[1]}"
-            )
-        if frames < 1:
-            raise ValueError(f"num_frames should be at least 1, got {frames}")
-        if not (math.isfinite(fps) and fps > 0):
-            raise ValueError(f"fps should be positive and finite, got {fps}")
 
 
 @contextmanager
@@ -308,13 +286,15 @@ def _read_index(folder: Path) -> dict[str, Any]:
     path = folder / "model_index.json"
     if not path.is_file():
         raise ValueError(f"{folder} should be a model folder, got no model_index.json in it")
-    index = json.loads(path.read_text(encoding="utf-8"))
+    try:
+        index = json.loads(path.read_text(encoding="utf-8"))
+    except json.JSONDecodeError as error:
+        raise ValueError(f"{path} should be JSON, got {error}") from error
     if index.get("_class_name") != TI2VPipeline.__name__:
         raise ValueError(
             f"{path} should say {TI2VPipeline.__name__}, got {index.get('_class_name')!r}"
         )
-    for part in ("unet", "vae", "text_encoder", "tokenizer", "scheduler"):
-        if not (folder / part).is_dir():
-            raise ValueError(f"{folder} should hold unet, vae, text_encoder, tokenizer and "
-                             f"scheduler, got no {part}")
+    missing = [part for part in PARTS if not (folder / part).is_dir()]
+    if missing:
+        raise ValueError(f"{folder} should hold {', '.join(PARTS)}, got no {', '.join(missing)}")
     return index

@@ -14,9 +14,9 @@ from typing import Any, TypeAlias
 
 import numpy as np
 import torch
+from diffusers.utils.torch_utils import randn_tensor
 from PIL import Image
 from torch import Tensor
-from transformers import CLIPTextModel, PreTrainedTokenizerBase
 
 from motifocal.picture import Pixels, on_white, read_image, resize_crop
 from motifocal.video import to_frames, to_tensor
@@ -54,21 +54,20 @@ def guide(without: Tensor, with_text: Tensor, scale: float, rescale: float = 0.0
     return guided * (rescale * factor + 1 - rescale)
 
 
-def tokenize(
-    tokenizer: PreTrainedTokenizerBase, text_encoder: CLIPTextModel, sentences: Sequence[str]
+def start_noise(
+    shape: tuple[int, ...],
+    device: torch.device,
+    generator: Generators | None,
+    latents: Tensor | None,
 ) -> Tensor:
-    """`(B, L)` int64: the sentence's tokens, cut or filled to the tower's full length.
-
-    Filled with the tower's padding id, not the tokenizer's: CLIP's tokenizer would fill with the
-    end token, which the released text-to-video weights have never seen there.
-    """
-    config: Any = text_encoder.config
-    length, padding = config.max_position_embeddings, config.pad_token_id
-    tokens = torch.full((len(sentences), length), padding, dtype=torch.int64)
-    for row, sentence in zip(tokens, sentences, strict=True):
-        ids = tokenizer(sentence, truncation=True, max_length=length).input_ids
-        row[: len(ids)] = torch.tensor(ids)
-    return tokens
+    """Pure noise `(B, C, F, h, w)`, float32, drawn where the generator lives, or as given."""
+    if isinstance(generator, list) and len(generator) != shape[0]:
+        raise ValueError(f"generator should be one or {shape[0]}, got {len(generator)}")
+    if latents is None:
+        return randn_tensor(shape, generator, device, torch.float32)
+    if tuple(latents.shape) != shape:
+        raise ValueError(f"latents should be {shape}, got {tuple(latents.shape)}")
+    return latents.to(device, torch.float32)
 
 
 def picture_tensor(image: Picture, height: int, width: int) -> Tensor:
@@ -102,11 +101,11 @@ def paired(
     image: Picture | Sequence[Picture], prompt: str | Sequence[str], negative: str | Sequence[str]
 ) -> tuple[list[Picture], list[str], list[str]]:
     """One picture (shared by all) or B of them, B sentences and B negative ones."""
-    single = isinstance(image, str | Path | Image.Image) or getattr(image, "ndim", 4) == 3
+    single = isinstance(image, str | Path | Image.Image) or getattr(image, "ndim", 4) < 4
     images: list[Picture] = [image] if single else list(image)  # type: ignore[arg-type, list-item]
     prompts = [prompt] if isinstance(prompt, str) else list(prompt)
     negatives = [negative] if isinstance(negative, str) else list(negative)
-    batch = max(len(images), len(prompts))
+    batch = max(len(images), len(prompts), 1)
     for name, things in (("image", images), ("prompt", prompts), ("negative_prompt", negatives)):
         if len(things) not in (1, batch):
             raise ValueError(f"{name} should be one or {batch}, got {len(things)}")
@@ -116,9 +115,25 @@ def paired(
     return images, prompts * (batch // len(prompts)), negatives * (batch // len(negatives))
 
 
-def check_options(
-    steps: int, scale: float, rescale: float, eta: float, output_type: str
+def check_clip(
+    size: tuple[int, int], divisor: int, frames: int, fps: float, chunk: int, output_type: str
 ) -> None:
+    """ValueError for a video that cannot be made."""
+    if min(size) < 1 or any(side % divisor for side in size):
+        raise ValueError(
+            f"height and width should be multiples of {divisor}, got {size[0]}x{size[1]}"
+        )
+    for name, number in (("num_frames", frames), ("decode_chunk_size", chunk)):
+        if number < 1:
+            raise ValueError(f"{name} should be at least 1, got {number}")
+    if not (math.isfinite(fps) and fps > 0):
+        raise ValueError(f"fps should be positive and finite, got {fps}")
+    if output_type not in OUTPUTS:
+        raise ValueError(f"output_type should be one of {list(OUTPUTS)}, got {output_type!r}")
+
+
+def check_sampling(steps: int, scale: float, rescale: float, eta: float) -> None:
+    """ValueError for settings of the sampler that are out of range."""
     if steps < 1:
         raise ValueError(f"num_inference_steps should be at least 1, got {steps}")
     if not math.isfinite(scale):
@@ -126,5 +141,3 @@ def check_options(
     for name, value in (("guidance_rescale", rescale), ("eta", eta)):
         if not 0 <= value <= 1:
             raise ValueError(f"{name} should be in [0, 1], got {value}")
-    if output_type not in OUTPUTS:
-        raise ValueError(f"output_type should be one of {list(OUTPUTS)}, got {output_type!r}")

@@ -12,5 +12,5 @@ $MOTIFOCAL prepare scenes --clips 7200 --split train --floor 0.15 --model "$OUT/
 $MOTIFOCAL prepare scenes --clips 480 --split eval --seed 1 --floor 0.15 --model "$OUT/base" -o "$OUT/held-out"
 $MOTIFOCAL train "$OUT/shards" --preset scenes --held-out "$OUT/held-out" --model "$OUT/base" -o "$OUT/run"
 $MOTIFOCAL base --decoder-of "$OUT/base" -o "$OUT/refined"
-$MOTIFOCAL bundle "$OUT/run" "$OUT/refined" -o "$OUT/bundled"
+$MOTIFOCAL bundle "$OUT/run" "$OUT/refined" -o "$OUT/bundled" --steps 20 --guidance 2.5 --drawn-world
 $MOTIFOCAL scenes eval "$OUT/bundled" --pairs 320 -o "$OUT/eval"

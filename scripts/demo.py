@@ -55,9 +55,7 @@ class Animated:
     type=click.Path(path_type=Path, exists=True, file_okay=False),
     help="Model folder.  [default: the bundled model]",
 )
-@click.option(
-    "--steps", type=click.IntRange(1), default=25, show_default=True, help="Denoising steps."
-)
+@click.option("--steps", type=click.IntRange(1), help="Denoising steps.  [default: the model's]")
 @click.option(
     "--seed",
     type=click.IntRange(0),
@@ -66,7 +64,7 @@ class Animated:
     help="Of the drawn pictures and of the sampling.",
 )
 def demo(
-    scenarios: tuple[str, ...], output: Path, model: Path | None, steps: int, seed: int
+    scenarios: tuple[str, ...], output: Path, model: Path | None, steps: int | None, seed: int
 ) -> None:
     """Animate a few drawn pictures as all their sentences say.
 
@@ -78,6 +76,7 @@ def demo(
 
         pipeline = TI2VPipeline.from_pretrained(model)
     pipeline.set_progress_bar_config(disable=True)
+    steps = steps or int(pipeline.config["sample_steps"])
     stages = {name: make_stage(name, "eval", seed) for name in scenarios or PICTURES}
     with Progress(console=console) as progress:
         task = progress.add_task("animating", total=len(stages) * steps)

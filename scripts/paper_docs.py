@@ -1,7 +1,7 @@
 """A table of the paper's equations and settings becomes docs/paper.md, with file and line of each.
 
-A row says what the paper has, what is here, and a piece of the line that has it. The line numbers are
-looked up, so they stay true: `make docs` writes the page and a test compares.
+A row says what the paper has, what is here, and a piece of the line that has it. The line numbers
+are looked up, so they stay true: `make docs` writes the page and a test compares.
 """
 
 from __future__ import annotations
@@ -19,74 +19,174 @@ INTRODUCTION = """# The paper, line by line
 #: title -> rows of (what the paper has, what is here, file under motifocal/, piece of the line)
 TABLES: dict[str, list[tuple[str, str, str, str]]] = {
     "The motion focal loss": [
-        ("L = L_diffusion + λ L_motif", "λ is `weight`; λ = 0 leaves the plain loss, bit for bit",
-         "loss.py", "total = diffusion if weight == 0 else"),
-        ("L_diffusion = E‖ε − ε_θ‖²", "squared error, mean over all but the batch",
-         "loss.py", "diffusion = error.mean(inner)"),
-        ("L_motif = E‖m′ · (ε − ε_θ)‖²", "m′ inside the square",
-         "loss.py", "energy * heatmap.square()"),
-        ("λ = 1; ablation 0.5, 1, 2, 5", "`motif_weight`", "training/presets.py", "motif_weight=1.0"),
-        ("ablation: inverse MotiF, weight 1 − m", "`variant=\"inverse\"`", "loss.py",
-         "def _inverse("),
-        ("ablation: no MotiF", "`variant=\"none\"`, or λ = 0", "loss.py", "def _none("),
+        (
+            "L = L_diffusion + λ L_motif",
+            "λ is `weight`; λ = 0 leaves the plain loss, bit for bit",
+            "loss.py",
+            "total = diffusion if weight == 0 else",
+        ),
+        (
+            "L_diffusion = E‖ε − ε_θ‖²",
+            "squared error, mean over all but the batch",
+            "loss.py",
+            "diffusion = error.mean(inner)",
+        ),
+        (
+            "L_motif = E‖m′ · (ε − ε_θ)‖²",
+            "m′ inside the square",
+            "loss.py",
+            "energy * heatmap.square()",
+        ),
+        (
+            "λ = 1; ablation 0.5, 1, 2, 5",
+            "`motif_weight`",
+            "training/presets.py",
+            "motif_weight=1.0",
+        ),
+        (
+            "ablation: inverse MotiF, weight 1 − m",
+            '`variant="inverse"`',
+            "loss.py",
+            "def _inverse(",
+        ),
+        ("ablation: no MotiF", '`variant="none"`, or λ = 0', "loss.py", "def _none("),
         ("—", "**Ours**: variant normalised by the heatmap's mass", "loss.py", "def _normalised("),
     ],
     "The motion heatmap": [
-        ("optical flow between consecutive frames (RAFT)",
-         "DIS is embedded; other estimators join the table", "flow.py", "ESTIMATORS"),
+        (
+            "optical flow between consecutive frames (RAFT)",
+            "DIS is embedded; other estimators join the table",
+            "flow.py",
+            "ESTIMATORS",
+        ),
         ("magnitude f_l", "Euclidean length, pixels a frame", "heatmap.py", "np.hypot("),
-        ("σ(x) = 1 / (1 + e^{100 (0.05 − x)})", "`slope` and `threshold`", "heatmap.py",
-         "def _sigma("),
-        ("the unit of x is not stated", "**Ours**: a setting, its default measured in heatmap.md",
-         "heatmap.py", "UNITS: dict"),
-        ("—", "**Ours**: the last frame repeats the map before it (F − 1 flows for F frames)",
-         "heatmap.py", "np.concatenate([heatmap, heatmap[-1:]])"),
-        ("m′: m downsampled to the latent's size",
-         "area mean; maximum over the frames that a latent covers (**ours**)", "geometry.py",
-         "def pool("),
+        (
+            "σ(x) = 1 / (1 + e^{100 (0.05 − x)})",
+            "`slope` and `threshold`",
+            "heatmap.py",
+            "def _sigma(",
+        ),
+        (
+            "the unit of x is not stated",
+            "**Ours**: a setting, its default measured in heatmap.md",
+            "heatmap.py",
+            "UNITS: dict",
+        ),
+        (
+            "—",
+            "**Ours**: the last frame repeats the map before it (F − 1 flows for F frames)",
+            "heatmap.py",
+            "np.concatenate([heatmap, heatmap[-1:]])",
+        ),
+        (
+            "m′: m downsampled to the latent's size",
+            "area mean; maximum over the frames that a latent covers (**ours**)",
+            "geometry.py",
+            "def pool(",
+        ),
     ],
     "The network": [
-        ("VideoCrafter2's latent 3-D U-Net", "`VIDEOCRAFTER2`, of diffusers' class",
-         "models/unet_config.py", "VIDEOCRAFTER2 ="),
-        ("FPS embedded like the timestep", "a second sinusoid and MLP, added to the first",
-         "models/unet.py", "fps_embedding"),
-        ("image condition x-cat: first latent, repeated, on the channels",
-         "4 → 8 input channels, the new ones zero at first", "models/unet.py", "image_latent"),
-        ("image condition cx-attn, and both", "image tokens after the text tokens",
-         "models/unet.py", "image_tokens"),
-        ("text: OpenCLIP ViT-H by cross-attention", "penultimate layer, final norm, 77 tokens",
-         "models/text.py", "def encode_text("),
-        ("VAE: Stable Diffusion's, 8×, factor 0.18215", "frame by frame", "models/autoencoder.py",
-         "def encode("),
-        ("released weights", "all 2039 names onto the diffusers layout", "models/weights.py",
-         "def import_videocrafter2("),
+        (
+            "VideoCrafter2's latent 3-D U-Net",
+            "`VIDEOCRAFTER2`, of diffusers' class",
+            "models/unet_config.py",
+            "VIDEOCRAFTER2 =",
+        ),
+        (
+            "FPS embedded like the timestep",
+            "a second sinusoid and MLP, added to the first",
+            "models/unet.py",
+            "fps_embedding",
+        ),
+        (
+            "image condition x-cat: first latent, repeated, on the channels",
+            "4 → 8 input channels, the new ones zero at first",
+            "models/unet.py",
+            "image_latent",
+        ),
+        (
+            "image condition cx-attn, and both",
+            "image tokens after the text tokens",
+            "models/unet.py",
+            "image_tokens",
+        ),
+        (
+            "text: OpenCLIP ViT-H by cross-attention",
+            "penultimate layer, final norm, 77 tokens",
+            "models/text.py",
+            "def encode_text(",
+        ),
+        (
+            "VAE: Stable Diffusion's, 8×, factor 0.18215",
+            "frame by frame",
+            "models/autoencoder.py",
+            "def encode(",
+        ),
+        (
+            "released weights",
+            "all 2039 names onto the diffusers layout",
+            "models/weights.py",
+            "def import_videocrafter2(",
+        ),
     ],
     "Training": [
         ("the step", "fits on a screen", "training/step.py", "def training_step("),
         ("v-prediction", "", "training/presets.py", 'prediction_type="v_prediction"'),
-        ("linear schedule, 1000 steps", "linear in the square root, 0.00085 to 0.012",
-         "models/schedule.py", 'beta_schedule: str = "scaled_linear"'),
-        ("base weights trained with `use_scale`", "x0 × (1 → 0.7) over t < 400",
-         "models/schedule.py", "torch.linspace(1.0, x0_scale_end"),
-        ("text dropped 10 %", "replaced by the features of \"\"", "training/presets.py",
-         "text_dropout=0.1"),
+        (
+            "linear schedule, 1000 steps",
+            "linear in the square root, 0.00085 to 0.012",
+            "models/schedule.py",
+            'beta_schedule: str = "scaled_linear"',
+        ),
+        (
+            "base weights trained with `use_scale`",
+            "x0 × (1 → 0.7) over t < 400",
+            "models/schedule.py",
+            "torch.linspace(1.0, x0_scale_end",
+        ),
+        (
+            "text dropped 10 %",
+            'replaced by the features of ""',
+            "training/presets.py",
+            "text_dropout=0.1",
+        ),
         ("learning rate 5e-5", "", "training/presets.py", "rate=5e-5"),
         ("batch 64", "any micro-batch, by accumulation", "training/presets.py", "global_batch=64"),
         ("32 000 steps", "", "training/presets.py", "steps=32_000"),
-        ("dynamic frame stride", "drawn per clip among those that fit", "video.py",
-         "def dynamic_stride("),
-        ("Figure 6: loss where it moves ÷ mean loss, per timestep", "hot: heatmap > 0.5 (**ours**)",
-         "training/figure6.py", "def evaluate_loss_ratio("),
+        (
+            "dynamic frame stride",
+            "drawn per clip among those that fit",
+            "video.py",
+            "def dynamic_stride(",
+        ),
+        (
+            "Figure 6: loss where it moves ÷ mean loss, per timestep",
+            "hot: heatmap > 0.5 (**ours**)",
+            "training/figure6.py",
+            "def evaluate_loss_ratio(",
+        ),
     ],
     "Sampling": [
-        ("DDIM, 50 steps", "diffusers' scheduler with the x0 factor", "pipeline.py",
-         "num_inference_steps: int = 50"),
-        ("guidance 7.5", "both branches in one batch; the picture stays in both", "pipeline.py",
-         "guidance_scale: float = 7.5"),
+        (
+            "DDIM, 50 steps",
+            "diffusers' scheduler with the x0 factor",
+            "pipeline.py",
+            "sample_steps: int = 50",
+        ),
+        (
+            "guidance 7.5",
+            "both branches in one batch; the picture stays in both",
+            "pipeline.py",
+            "sample_guidance: float = 7.5",
+        ),
     ],
     "TI2V-Bench": [
-        ("file names `<image id>_<slug>_<seed>.mp4`", "lower case, spaces to _, no punctuation",
-         "scenes/evaluate.py", "def slug("),
+        (
+            "file names `<image id>_<slug>_<seed>.mp4`",
+            "lower case, spaces to _, no punctuation",
+            "scenes/evaluate.py",
+            "def slug(",
+        ),
     ],
 }
 
@@ -96,7 +196,9 @@ def document() -> str:
     parts = [INTRODUCTION]
     for title, rows in TABLES.items():
         parts += [f"## {title}\n", "| the paper | here | where |", "| --- | --- | --- |"]
-        parts += [f"| {paper} | {here} | {place(file, piece)} |" for paper, here, file, piece in rows]
+        parts += [
+            f"| {paper} | {here} | {place(file, piece)} |" for paper, here, file, piece in rows
+        ]
         parts.append("")
     return "\n".join(parts)
 

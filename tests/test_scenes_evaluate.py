@@ -383,7 +383,7 @@ def test_json_csv_and_markdown_hold_the_same_numbers(scored: Scored) -> None:
     assert content["groups"][0]["measures"]["made"]["follows"]["mean"] == 1
     assert np.mean([float(row["follows"]) for row in rows]) == 1
     line = next(line for line in to_markdown(report).splitlines() if line.startswith("| all |"))
-    assert line.split(" | ")[1:8] == ["30", "110", "100.0%", "100% to 100%", "21.3%", "0.0%",
+    assert line.split(" | ")[1:8] == ["30", "110", "100.0%", "100-100%", "21.3%", "0.0%",
                                       "100.0%"]
 
 
@@ -437,9 +437,11 @@ def test_the_command_animates_what_is_missing_and_resumes(tmp_path: Path) -> Non
     lost.unlink()
     run(*arguments, "--batch", 1, "--device", "cpu")
     assert kept.stat().st_mtime_ns == stamp
-    # Another batch size sums in another order, and rounding may tip a level.
-    change = read_video(lost).frames.astype(int) - first[lost.name]
-    assert np.abs(change).max() <= 2
+    # Another batch size sums in another order; where that tips a pixel by one level, the codec may
+    # spend its bits elsewhere. Another video is ten times as far away.
+    again = read_video(lost).frames.astype(float)
+    assert np.abs(again - first[lost.name]).mean() < 2
+    assert np.abs(again - first[videos[4].name]).mean() > 10
 
     with pytest.raises(ValueError, match=r"steps 2 \(not 3\)"):
         run(*arguments[:-4], "--steps", 3, "-o", tmp_path / "report")

@@ -272,11 +272,13 @@ def test_a_given_tokenizer_comes_along_and_encodes(
 
 
 def test_sentences_are_padded_with_token_0_which_is_no_exclamation_mark(
-    tokenizer_folder: Path,
+    models: dict[str, nn.Module], tokenizer_folder: Path
 ) -> None:
     tokenizer = CLIPTokenizer.from_pretrained(tokenizer_folder)
     start, end, letters = VOCABULARY - 2, VOCABULARY - 1, len(CHARACTERS)
-    empty, exclaimed, long = tokenize(tokenizer, ["", "A!", "b " * 100])
+    empty, exclaimed, long = tokenize(
+        tokenizer, models["text_encoder"], ["", "A!", "b " * 100]
+    )
     assert empty.tolist() == [start, end] + 75 * [0]
     assert exclaimed.tolist() == [start, letters + 1, letters + 0, end] + 73 * [0]
     assert long.tolist() == [start] + 75 * [letters + 2] + [end]

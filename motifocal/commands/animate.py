@@ -16,6 +16,7 @@ from motifocal.commands.size import Size
 
 if TYPE_CHECKING:
     import numpy as np
+
     from motifocal.picture import Pixels
     from motifocal.pipeline import TI2VPipeline
 
@@ -46,6 +47,7 @@ def parse_device(ctx: click.Context, param: click.Parameter, value: str) -> str:
     return value
 
 
+# fmt: off
 @click.command(epilog="""\b
 Examples:
   motifocal animate balloons.png "the blue balloon dips down" -o balloon.mp4
@@ -63,10 +65,11 @@ Examples:
               help="Of the first video of each sentence.")
 @click.option("--number", type=click.IntRange(1, 100), default=1, show_default=True,
               help="Videos a sentence, with the seeds from --seed on.")
-@click.option("--steps", type=click.IntRange(1, 1000), default=25, show_default=True,
-              help="Denoising steps; the paper takes 50.")
-@click.option("--guidance", type=click.FloatRange(0, 100), default=7.5, show_default=True,
-              help="How much the sentence counts; 1 is no guidance, and twice as fast.")
+@click.option("--steps", type=click.IntRange(1, 1000),
+              help="Denoising steps; the paper takes 50.  [default: what the model is made for]")
+@click.option("--guidance", type=click.FloatRange(0, 100),
+              help="How much the sentence counts; 1 is no guidance, and twice as fast; the paper "
+              "takes 7.5.  [default: what the model is made for]")
 @click.option("--guidance-rescale", type=click.FloatRange(0, 1), default=0.0, show_default=True,
               help="How much of the contrast that guidance adds is taken out.")
 @click.option("--fps", type=click.FloatRange(1, 120), help="[default: what the model is made for]")
@@ -87,6 +90,7 @@ Examples:
 def animate(picture: Path, sentences: tuple[str, ...], output: Path, model: Path | None,
             seed: int, number: int, scale: int | None, batch: int, device: str, dtype: str,
             overwrite: bool, **options: Any) -> None:
+    # fmt: on
     """Animate PICTURE as each SENTENCE says, and print the paths of the videos.
 
     The picture may have any size: it is scaled and cropped to the model's. Several videos are
@@ -221,10 +225,11 @@ def sample(
     from motifocal.video import to_frames
 
     videos: list[np.ndarray] = []
+    steps = options["steps"] or pipeline.config["sample_steps"]
     groups = [wanted[start : start + batch] for start in range(0, len(wanted), batch)]
     console = Console(stderr=True)
     with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
-        task = progress.add_task("animating", total=len(groups) * options["steps"])
+        task = progress.add_task("animating", total=len(groups) * steps)
 
         def advance(*step: Any) -> None:
             progress.advance(task)
@@ -237,7 +242,7 @@ def sample(
                 width=shown.shape[1],
                 num_frames=options["frames"],
                 fps=options["fps"],
-                num_inference_steps=options["steps"],
+                num_inference_steps=steps,
                 guidance_scale=options["guidance"],
                 guidance_rescale=options["guidance_rescale"],
                 generator=[torch.Generator().manual_seed(one.seed) for one in group],

@@ -12,18 +12,35 @@ if TYPE_CHECKING:
     from motifocal.training.autoencoder import AutoencoderSettings
 
 
-@click.command(epilog="""\b
+@click.command(
+    epilog="""\b
 Examples:
   motifocal base -o base/                              autoencoder, tokenizer and text tower
   motifocal base --decoder-of base/ -o refined/        the same latents, a sharper decoder
-""")
-@click.option("-o", "--output", type=click.Path(path_type=Path, file_okay=False), required=True,
-              help="Folder for vae/, tokenizer/ and text_encoder/; run again to go on.")
-@click.option("--decoder-of", type=click.Path(path_type=Path, exists=True, file_okay=False),
-              help="Train only the decoder of this base folder further; its latents stay as they are.")
-@click.option("--steps", type=click.IntRange(min=1), help="Autoencoder steps, instead of the bundled model's.")
-@click.option("--workers", type=click.IntRange(0), default=1, show_default=True,
-              help="Processes that draw frames.")
+"""
+)
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path, file_okay=False),
+    required=True,
+    help="Folder for vae/, tokenizer/ and text_encoder/; run again to go on.",
+)
+@click.option(
+    "--decoder-of",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    help="Train only the decoder of this base folder further; its latents stay as they are.",
+)
+@click.option(
+    "--steps", type=click.IntRange(min=1), help="Autoencoder steps, instead of the bundled model's."
+)
+@click.option(
+    "--workers",
+    type=click.IntRange(0),
+    default=1,
+    show_default=True,
+    help="Processes that draw frames.",
+)
 def base(output: Path, decoder_of: Path | None, steps: int | None, workers: int) -> None:
     """Train the drawn world's autoencoder and text tower.
 
@@ -33,7 +50,7 @@ def base(output: Path, decoder_of: Path | None, steps: int | None, workers: int)
     import shutil
     from dataclasses import replace
 
-    from diffusers import AutoencoderKL
+    from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
 
     from motifocal.training.autoencoder import (
         BUNDLED_AUTOENCODER,
@@ -52,8 +69,13 @@ def base(output: Path, decoder_of: Path | None, steps: int | None, workers: int)
         for part in ("tokenizer", "text_encoder"):
             shutil.copytree(decoder_of / part, output / part, dirs_exist_ok=True)
     elif not (output / "text_encoder").exists():
-        click.echo("text tower: " + ", ".join(
-            f"{k} {v:g}" for k, v in train_text_tower(output, BUNDLED_TEXT_TOWER).items()), err=True)
+        click.echo(
+            "text tower: "
+            + ", ".join(
+                f"{k} {v:g}" for k, v in train_text_tower(output, BUNDLED_TEXT_TOWER).items()
+            ),
+            err=True,
+        )
     settings = replace(settings, steps=steps) if steps else settings
     _show(train_autoencoder(output, settings, workers, finished), settings)
     click.echo(output)
@@ -67,5 +89,8 @@ def _show(lines: Iterator[dict[str, float]], settings: AutoencoderSettings) -> N
     with Progress(console=Console(stderr=True)) as progress:
         task = progress.add_task("autoencoder", total=settings.steps)
         for line in lines:
-            progress.update(task, completed=int(line["step"]),
-                            description=f"autoencoder, loss {line['loss']:.4f}")
+            progress.update(
+                task,
+                completed=int(line["step"]),
+                description=f"autoencoder, loss {line['loss']:.4f}",
+            )

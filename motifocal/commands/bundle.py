@@ -54,8 +54,16 @@ Example:
               help="Frames that a call makes by default. [default: that of the shards]")
 @click.option("--fps", type=click.FloatRange(0, min_open=True), default=8.0, show_default=True,
               help="Frames per second that a call asks for by default.")
+@click.option("--drawn-world", is_flag=True,
+              help="Keep what the model knows of the drawn world beside it, so that `animate` can "
+              "say when it is asked for something else.")
+@click.option("--steps", type=click.IntRange(1, 1000), default=50, show_default=True,
+              help="Denoising steps that a call takes by default.")
+@click.option("--guidance", type=click.FloatRange(0, 100), default=7.5, show_default=True,
+              help="Guidance scale of a call by default.")
 def bundle(run: Path, base: Path, output: Path, dtype: str, size: tuple[int, int] | None,
-           frames: int | None, fps: float) -> None:
+           frames: int | None, fps: float, steps: int, guidance: float,
+           drawn_world: bool) -> None:
     """Put the averaged weights of RUN and the other parts of BASE together as one model folder.
 
     The folder has the diffusers layout (safetensors), with training.json, a thinned log.jsonl and
@@ -73,7 +81,7 @@ def bundle(run: Path, base: Path, output: Path, dtype: str, size: tuple[int, int
         if known is None:
             raise click.UsageError(f"{run} does not say its clips' size: give --size and --frames")
         size, frames = size or known[1:], frames or known[0]
-    pipeline = _pipeline(unet, settings, base, (*size, frames, fps))
+    pipeline = _pipeline(unet, settings, base, (*size, frames, fps, steps, guidance))
     _cast(pipeline, getattr(torch, dtype))
     card = CARD.format(
         frames=frames, width=size[1], height=size[0], fps=fps, step=step, dtype=dtype,
@@ -81,15 +89,27 @@ def bundle(run: Path, base: Path, output: Path, dtype: str, size: tuple[int, int
         variant=settings.motif_variant, name=output.name,
     )
     write_folder(output, pipeline, run, card)
+    if drawn_world:
+        _write_familiar(output)
     stored = sum(p.stat().st_size for p in output.rglob("*") if p.is_file())
     click.echo(f"{stored / 1e6:.1f} MB, step {step}", err=True)
     click.echo(output)
 
 
+def _write_familiar(folder: Path) -> None:
+    """Measured on the weights as they are stored."""
+    from motifocal.familiar import measure_drawn_world, write_familiar
+    from motifocal.training.base import load_vae
+
+    size = json.loads((folder / "model_index.json").read_text())["sample_height"]
+    write_familiar(folder, measure_drawn_world(load_vae(folder), size))
+
+
 def _pipeline(
-    unet: TI2VUNet, settings: TrainingSettings, base: Path, clip: tuple[int, int, int, float]
+    unet: TI2VUNet, settings: TrainingSettings, base: Path,
+    defaults: tuple[int, int, int, float, int, float],
 ) -> TI2VPipeline:
-    """The trained network among the parts of the base; `clip` is height, width, frames, fps."""
+    """The trained network among the parts of the base; `defaults` of a call: `sample_*`."""
     from motifocal.models.schedule import ddim_scheduler
     from motifocal.pipeline import TI2VPipeline
     from motifocal.training.base import load_text, load_vae
@@ -97,13 +117,17 @@ def _pipeline(
     scheduler = ddim_scheduler(settings.prediction_type, settings.zero_terminal_snr,
                                settings.use_scale)
     text = load_text(base)
-    return TI2VPipeline(unet, load_vae(base), text.tower, text.tokenizer, scheduler, *clip)
+    return TI2VPipeline(unet, load_vae(base), text.tower, text.tokenizer, scheduler,
+                        *defaults)
 
 
 def _cast(pipeline: TI2VPipeline, dtype: torch.dtype) -> None:
     """Store all weights as `dtype`. ValueError where one does not fit into it."""
+    from torch import nn
+
     for part in ("unet", "vae", "text_encoder"):
-        model = getattr(pipeline, part).to(dtype)
+        # Not the parts' own `to`, which warns of modules to keep wide even where there are none.
+        model = nn.Module.to(getattr(pipeline, part), dtype)
         for name, tensor in model.state_dict().items():
             if not bool(tensor.isfinite().all()):
                 raise ValueError(f"{part}'s {name} should be finite as {dtype}, but overflows")

@@ -49,9 +49,10 @@ Examples:
               help="How many pictures with a sentence.")
 @click.option("--size", type=SIZE, help="Side of the pictures, pixels; videos of other sizes are "
               "scaled and cropped to it.  [default: the model's, or 64]")
-@click.option("--steps", type=click.IntRange(min=1), default=50, show_default=True,
-              help="Model: denoising steps.")
-@click.option("--guidance", default=7.5, show_default=True, help="Model: guidance scale.")
+@click.option("--steps", type=click.IntRange(min=1),
+              help="Model: denoising steps.  [default: what the model is made for]")
+@click.option("--guidance", type=float,
+              help="Model: guidance scale.  [default: what the model is made for]")
 @click.option("--seed", default=0, show_default=True, help="Model: of the noise. It ends the file "
               "names, so a folder of videos is read for this seed.")
 @click.option("--batch", type=click.IntRange(min=1), default=8, show_default=True,
@@ -62,7 +63,8 @@ Examples:
 @click.option("--allow-missing", is_flag=True,
               help="Score although videos are missing; the report lists them and says INCOMPLETE.")
 def evaluate(
-    source: str, output: Path, pairs: int, size: int | None, steps: int, guidance: float,
+    source: str, output: Path, pairs: int, size: int | None, steps: int | None,
+    guidance: float | None,
     seed: int, batch: int, device: str, autoencoder: bool, allow_missing: bool,
 ) -> None:
     """Score SOURCE: how often does a video follow its sentence?
@@ -81,6 +83,8 @@ def evaluate(
         config: Any = pipe.config
         wanted = eval_pairs(pairs, size or int(config.sample_height))
         videos = output / "videos"
+        steps = int(config.sample_steps) if steps is None else steps
+        guidance = float(config.sample_guidance) if guidance is None else guidance
         _animate_missing(pipe, folder, wanted, videos,
                          Sampling(steps, guidance, seed, batch, device))
         if autoencoder:
@@ -146,7 +150,8 @@ def _fingerprint(folder: Path) -> str:
     digest = hashlib.sha256()
     for path in sorted(folder.rglob("*.safetensors")):
         with path.open("rb") as file:
-            digest.update(hashlib.sha256(file.read()).digest())
+            while chunk := file.read(2**20):
+                digest.update(chunk)
     return digest.hexdigest()
 
 
@@ -222,7 +227,7 @@ def _print_table(report: Report) -> None:
 
     table = Table(title=report.title)
     for name in headings(report):
-        table.add_column(name, justify="right" if name else "left")
+        table.add_column(name, justify="right" if name else "left", no_wrap=not name)
     for group in report.groups:
         table.add_row(*cells(group), end_section=group.ends_section)
     # A pipe tells no width, and the table should not be cut to 80 columns there.

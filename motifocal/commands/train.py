@@ -56,6 +56,7 @@ def train(shards: Path, output: Path, model: Path, assignments: tuple[str, ...],
 
     settings = _settings(model, options["preset"], assignments, options["fresh"])
     prepared = Shards(shards)
+    settings.accumulation(processes=1)
     check_fit(settings, prepared, text_width_of(model))
     click.echo(settings.model_dump_json(indent=1))
     if options["dry_run"]:

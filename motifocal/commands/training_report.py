@@ -37,7 +37,8 @@ class Reporter:
         self.shards = held_out or run.shards
         self.writer = tensorboard(run.folder / "tensorboard", run.step)
         if self.writer is None:
-            console.print("no curves: TensorBoard is not installed (motifocal[train])")
+            missing = "no curves: TensorBoard is not installed (motifocal[train])"
+            console.print(missing, markup=False)
 
     def __enter__(self) -> Reporter:
         return self

@@ -3,7 +3,7 @@
 The base model takes OpenCLIP's features before the last block, through the final norm, at all 77
 places. In transformers that is a `CLIPTextModel` with one block fewer and the exact GELU.
 
-Shape letters: B batch, L text tokens (77), D text width.
+Shape letters: B batch, L text tokens (77 there, fewer in small towers), D text width.
 """
 
 from __future__ import annotations
@@ -13,7 +13,12 @@ from pathlib import Path
 
 import torch
 from torch import Tensor
-from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
+from transformers import (
+    CLIPTextConfig,
+    CLIPTextModel,
+    CLIPTokenizer,
+    PreTrainedTokenizerBase,
+)
 
 #: Places of the text tower, and token 0, "!", which fills those after the end token.
 TEXT_LENGTH = 77
@@ -54,30 +59,40 @@ def load_tokenizer(location: str | Path, config: CLIPTextConfig) -> CLIPTokenize
     return tokenizer
 
 
-def tokenize(tokenizer: CLIPTokenizer, sentences: Sequence[str]) -> Tensor:
-    """`(B, 77)` int64: start, sentence, end, then token 0; longer sentences are cut.
+def tokenize(
+    tokenizer: PreTrainedTokenizerBase, text_encoder: CLIPTextModel, sentences: Sequence[str]
+) -> Tensor:
+    """`(B, L)` int64: start, sentence, end, padding to the tower's length; longer ones are cut.
 
-    Padded here: a tokenizer told to pad with "!" would also read every "!" of a sentence as
-    token 0.
+    Padded here, with the tower's padding id: OpenCLIP's is token 0, and a tokenizer told to pad
+    with "!" would also read every "!" of a sentence as token 0.
+
+    Raises:
+        ValueError: the tower's config names no padding id.
     """
-    tokens = torch.full((len(sentences), TEXT_LENGTH), PAD_TOKEN_ID, dtype=torch.int64)
+    length = text_encoder.config.max_position_embeddings
+    padding = text_encoder.config.pad_token_id
+    if padding is None:
+        raise ValueError("the text tower's config should name its pad_token_id, got None")
+    tokens = torch.full((len(sentences), length), padding, dtype=torch.int64)
     for row, sentence in zip(tokens, sentences, strict=True):
-        ids = tokenizer(sentence, truncation=True, max_length=TEXT_LENGTH).input_ids
+        ids = tokenizer(sentence, truncation=True, max_length=length)["input_ids"]
         row[: len(ids)] = torch.tensor(ids)
     return tokens
 
 
 def encode_tokens(text_encoder: CLIPTextModel, tokens: Tensor) -> Tensor:
-    """Token ids `(B, 77)` become features `(B, 77, D)`; padding is attended to, as in training."""
-    if tokens.ndim != 2 or tokens.shape[1] != TEXT_LENGTH:
-        raise ValueError(f"tokens should be (B, {TEXT_LENGTH}), got {tuple(tokens.shape)}")
+    """Token ids `(B, L)` become features `(B, L, D)`; padding is attended to, as in training."""
+    length = text_encoder.config.max_position_embeddings
+    if tokens.ndim != 2 or tokens.shape[1] != length:
+        raise ValueError(f"tokens should be (B, {length}), got {tuple(tokens.shape)}")
     return text_encoder(input_ids=tokens).last_hidden_state
 
 
 @torch.no_grad()
 def encode_text(
-    tokenizer: CLIPTokenizer, text_encoder: CLIPTextModel, sentences: Sequence[str]
+    tokenizer: PreTrainedTokenizerBase, text_encoder: CLIPTextModel, sentences: Sequence[str]
 ) -> Tensor:
-    """Sentences become features `(B, 77, D)`. The unconditional prompt is "", not zeros."""
-    tokens = tokenize(tokenizer, sentences).to(text_encoder.device)
+    """Sentences become features `(B, L, D)`. The unconditional prompt is "", not zeros."""
+    tokens = tokenize(tokenizer, text_encoder, sentences).to(text_encoder.device)
     return encode_tokens(text_encoder, tokens)

@@ -1,1 +1,1 @@
-"""The drawn world: a seed becomes a short clip whose motion, mask and sentence are known exactly."""
+"""The drawn world: a seed becomes a clip whose motion, mask and sentence are known exactly."""

@@ -102,7 +102,9 @@ def ball(x: float, y: float, rx: float, ry: float, colour: Colour) -> tuple[Fill
     steps = ((1.0, 0.72), (0.9, 0.86), (0.76, 1.0), (0.56, 1.1), (0.34, 1.22))
     rings = tuple(
         Fill(
-            ellipse(x - (1 - share) * rx * 0.42, y - (1 - share) * ry * 0.42, rx * share, ry * share),
+            ellipse(
+                x - (1 - share) * rx * 0.42, y - (1 - share) * ry * 0.42, rx * share, ry * share
+            ),
             shade(colour, light),
         )
         for share, light in steps
@@ -114,7 +116,13 @@ def ball(x: float, y: float, rx: float, ry: float, colour: Colour) -> tuple[Fill
 def glow(x: float, y: float, radius: float, colour: Colour, strength: float) -> tuple[Fill, ...]:
     """A soft halo that is dark at look 0 and bright at look 1; it owns no pixels."""
     return tuple(
-        Fill(ellipse(x, y, radius * r, radius * r), colour, alpha=0.0, lit_alpha=strength, solid=False)
+        Fill(
+            ellipse(x, y, radius * r, radius * r),
+            colour,
+            alpha=0.0,
+            lit_alpha=strength,
+            solid=False,
+        )
         for r in (1.0, 0.82, 0.66, 0.52)
     )
 

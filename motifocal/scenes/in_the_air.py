@@ -18,7 +18,6 @@ from motifocal.scenes.world import (
     light,
     shift,
     slow_down,
-    swing,
 )
 
 Generator = np.random.Generator
@@ -172,7 +171,9 @@ def butterfly(rng: Generator, colours: list[str]) -> Build:
     leaf = Fill(polygon((0, 0.42), (0.15, 0.3), (0.2, 0.34), (0.02, 0.48)), (74, 146, 66))
     petals = tuple(
         Fill(ellipse(0.15 * np.cos(a), 0.08 * np.sin(a), 0.085, 0.05), shade(petal, f))
-        for a, f in zip(np.linspace(0, 2 * np.pi, 7)[:-1], (0.8, 0.9, 1, 0.85, 0.95, 1.05), strict=True)
+        for a, f in zip(
+            np.linspace(0, 2 * np.pi, 7)[:-1], (0.8, 0.9, 1, 0.85, 0.95, 1.05), strict=True
+        )
     )
     centre = Fill(ellipse(0, 0, 0.07, 0.045), (236, 188, 66))
     # The stem's foot is the flower's origin, so that it sways about the ground.
@@ -238,9 +239,16 @@ def volcano(rng: Generator, colours: list[str]) -> Build:
     side = 1.0 if rng.random() < 0.5 else -1.0
     plane = tuple(
         Fill(f.points * [-side, 1], f.colour)
-        for f in (Fill(polygon((-0.13, -0.08), (-0.16, -0.02), (-0.1, 0.01)), shade(PALETTE[colours[0]], 0.8)),
-                  Fill(ellipse(0, 0, 0.15, 0.042), PALETTE[colours[0]]),
-                  Fill(polygon((0.03, 0.0), (-0.08, 0.1), (-0.04, 0.0)), shade(PALETTE[colours[0]], 0.62)))
+        for f in (
+            Fill(
+                polygon((-0.13, -0.08), (-0.16, -0.02), (-0.1, 0.01)),
+                shade(PALETTE[colours[0]], 0.8),
+            ),
+            Fill(ellipse(0, 0, 0.15, 0.042), PALETTE[colours[0]]),
+            Fill(
+                polygon((0.03, 0.0), (-0.08, 0.1), (-0.04, 0.0)), shade(PALETTE[colours[0]], 0.62)
+            ),
+        )
     )
     bolt = (Fill(polygon((0.05, -0.56), (-0.06, -0.26), (0.01, -0.27), (-0.02, 0.0), (0.1, -0.32),
                          (0.03, -0.31), (0.12, -0.56)), (255, 246, 170)),

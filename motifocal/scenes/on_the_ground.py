@@ -39,7 +39,9 @@ def golf(rng: Generator, colours: list[str]) -> Build:
             Fill(polygon((0.008, -0.56), (-0.2 * side, -0.49), (0.008, -0.42)), flag),
             Fill(polygon((0.008, -0.5), (-0.14 * side, -0.48), (0.008, -0.42)), shade(flag, 0.8)))
     # The lip hides the ball once it has dropped in.
-    lip = (Fill(polygon((-0.13, 0.035), (0.13, 0.035), (0.1, 0.185), (-0.1, 0.185)), (88, 150, 66)),)
+    lip = (
+        Fill(polygon((-0.13, 0.035), (0.13, 0.035), (0.1, 0.185), (-0.1, 0.185)), (88, 150, 66)),
+    )
     dots = tuple(Fill(ellipse(dx * radius, dy * radius, radius * 0.09, radius * 0.09, 8),
                       (196, 198, 200)) for dx, dy in ((0.3, 0.2), (-0.1, 0.45), (0.1, -0.15)))
     actors = {
@@ -84,8 +86,14 @@ def golf(rng: Generator, colours: list[str]) -> Build:
 def _car(colour: str, length: float) -> tuple[Fill, ...]:
     """A car from above, driving up the picture."""
     base, width = PALETTE[colour], length * 0.52
-    wheels = tuple(Fill(box(sx * width * 0.48, sy * length * 0.3, width * 0.16, length * 0.18, 0.004),
-                        (24, 24, 28)) for sx in (-1, 1) for sy in (-1, 1))
+    wheels = tuple(
+        Fill(
+            box(sx * width * 0.48, sy * length * 0.3, width * 0.16, length * 0.18, 0.004),
+            (24, 24, 28),
+        )
+        for sx in (-1, 1)
+        for sy in (-1, 1)
+    )
     return (
         *shadow(0.015, 0.02, width * 0.66, length * 0.58, 0.12),
         *wheels,
@@ -103,10 +111,14 @@ def car(rng: Generator, colours: list[str]) -> Build:
     """Two cars on a road seen from above; the sentence names one."""
     length = rng.uniform(0.3, 0.34)
     lanes = (0.3, 0.7)
-    dashes = tuple(Fill(box(0.5, y, 0.022, 0.11), (232, 230, 220)) for y in np.arange(-0.6, 1.7, 0.24))
+    dashes = tuple(
+        Fill(box(0.5, y, 0.022, 0.11), (232, 230, 220)) for y in np.arange(-0.6, 1.7, 0.24)
+    )
     kerbs = tuple(Fill(box(x, 0.5, 0.02, 2.2), (222, 220, 212)) for x in (0.09, 0.91))
     asphalt = shade((98, 100, 106), rng.uniform(0.8, 1.05))
-    actors = {"road": Actor((Fill(box(0.5, 0.5, 0.86, 2.2), asphalt), *dashes, *kerbs), State(0, 0))}
+    actors = {
+        "road": Actor((Fill(box(0.5, 0.5, 0.86, 2.2), asphalt), *dashes, *kerbs), State(0, 0))
+    }
     for colour, x in zip(colours[:2], rng.permutation(lanes), strict=True):
         actors[colour] = Actor(_car(colour, length), State(x, rng.uniform(0.46, 0.56)))
     a, b = rng.permutation(colours[:2])
@@ -145,12 +157,24 @@ def tide(rng: Generator, colours: list[str]) -> Build:
               "boat": Actor(boat, State(0.5 - 0.24 * side, level - 0.18))}
     way = "right" if side > 0 else "left"
     actions = (
-        Action("waves advance towards the shore", {"sea": shift(0, 0.36)}, ("tide", "sea", "advance"),
-               ("the tide comes in", "the water moves up the beach")),
-        Action("waves recede back into the ocean", {"sea": shift(0, -0.24)},
-               ("tide", "sea", "recede"), ("the tide goes out",)),
-        Action(f"the boat sails to the {way}", {"boat": shift(0.48 * side, 0)}, ("tide", "boat", way),
-               (f"the boat moves {way}",)),
+        Action(
+            "waves advance towards the shore",
+            {"sea": shift(0, 0.36)},
+            ("tide", "sea", "advance"),
+            ("the tide comes in", "the water moves up the beach"),
+        ),
+        Action(
+            "waves recede back into the ocean",
+            {"sea": shift(0, -0.24)},
+            ("tide", "sea", "recede"),
+            ("the tide goes out",),
+        ),
+        Action(
+            f"the boat sails to the {way}",
+            {"boat": shift(0.48 * side, 0)},
+            ("tide", "boat", way),
+            (f"the boat moves {way}",),
+        ),
     )
     return actors, actions
 
@@ -176,10 +200,18 @@ def duck(rng: Generator, colours: list[str]) -> Build:
                     for dx, dy, w in ((0.2, 0.1, 0.2), (0.62, 0.16, 0.26), (0.34, 0.26, 0.3),
                                       (0.8, 0.3, 0.18)))
     water = (Fill(polygon((-0.6, 0), (1.6, 0), (1.6, 1.2), (-0.6, 1.2)), blue), *ripples)
-    actors = {"far water": Actor((Fill(polygon((-0.6, -0.12), (1.6, -0.12), (1.6, 1.2), (-0.6, 1.2)),
-                                       shade(blue, 1.18)),), State(0, y + 0.1)),
-              "duck": Actor(body, State(0.5, y, sx=facing)),
-              "water": Actor(water, State(0, y + size * 0.42))}
+    actors = {
+        "far water": Actor(
+            (
+                Fill(
+                    polygon((-0.6, -0.12), (1.6, -0.12), (1.6, 1.2), (-0.6, 1.2)), shade(blue, 1.18)
+                ),
+            ),
+            State(0, y + 0.1),
+        ),
+        "duck": Actor(body, State(0.5, y, sx=facing)),
+        "water": Actor(water, State(0, y + size * 0.42)),
+    }
     bob = swing(0.08, 2)
     actions = (
         Action("the rubber duck floats to the left", {"duck": both(bob, shift(-0.4, 0))},
@@ -214,8 +246,9 @@ def fish(rng: Generator, colours: list[str]) -> Build:
     rows = rng.permutation([0.34, 0.7])
     actors = {}
     for colour, y in zip(colours[:2], rows, strict=True):
-        actors[colour] = Actor(_fish(colour, size), State(0.5 - 0.2 * side + rng.uniform(-0.05, 0.05),
-                                                          y, sx=side))
+        actors[colour] = Actor(
+            _fish(colour, size), State(0.5 - 0.2 * side + rng.uniform(-0.05, 0.05), y, sx=side)
+        )
     actors["third"] = Actor(_fish(colours[2], size), State(0.5 + 0.7 * side, 0.52, sx=-side))
     a, b = rng.permutation(colours[:2])
     way = "right" if side > 0 else "left"

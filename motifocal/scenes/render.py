@@ -76,18 +76,22 @@ def render(
     """Draw the clip that `action` makes of `stage`; no action gives the still picture.
 
     `size` is the side in pixels, `fps` only labels the clip: the motion always fills it. The first
-    frame is the same for every action. Raises ValueError for a size under 16 or fewer than 2 frames.
+    frame is the same for every action. Raises ValueError for a size under 16 or under 2 frames.
     """
     if size < 16 or frames < 2:
-        raise ValueError(f"size should be at least 16 and frames at least 2, got {size} and {frames}")
+        raise ValueError(
+            f"size should be at least 16 and frames at least 2, got {size} and {frames}"
+        )
     s = supersample or (4 if size <= 96 else 2)
     views = [_view(camera, f / (frames - 1)) for f in range(frames)]
     states = [_states(stage, action, f / (frames - 1)) for f in range(frames)]
     canvas = _canvas(stage, size * s, camera)
-    layers = [_paint(stage.actors, state, view, canvas, size * s, camera)
-              for state, view in zip(states, views, strict=True)]
-    pictures = np.stack([cv2.resize(la.colours, (size, size), interpolation=cv2.INTER_AREA)
-                         for la in layers])
+    layers = [
+        _paint(stage.actors, state, view, canvas, size * s, camera)
+        for state, view in zip(states, views, strict=True)
+    ]
+    small = [cv2.resize(la.colours, (size, size), interpolation=cv2.INTER_AREA) for la in layers]
+    pictures = np.stack(small).astype(np.uint8)
     names = list(stage.actors)
     mask = np.stack([_moving(layers[f].owner, names, states, f, size) for f in range(frames)])
     flow, valid = (None, None)
@@ -116,8 +120,10 @@ def _view(camera: Camera, u: float) -> Matrix:
 
 def _states(stage: Stage, action: Action | None, u: float) -> dict[str, State]:
     moves = action.moves if action else {}
-    return {name: moves[name](actor.state, u) if name in moves else actor.state
-            for name, actor in stage.actors.items()}
+    return {
+        name: moves[name](actor.state, u) if name in moves else actor.state
+        for name, actor in stage.actors.items()
+    }
 
 
 @lru_cache(maxsize=8)
@@ -131,7 +137,7 @@ def _canvas(stage: Stage, side: int, camera: Camera) -> npt.NDArray[np.uint8]:
     whole = side + 2 * margin
     # At half the supersampled size: backgrounds have no edges that would show the difference.
     half = _background(stage.background, stage.background_seed, whole // 2)
-    wide = cv2.resize(half, (whole, whole), interpolation=cv2.INTER_LINEAR)
+    wide = np.asarray(cv2.resize(half, (whole, whole), interpolation=cv2.INTER_LINEAR), np.uint8)
     return wide[margin : margin + side, margin : margin + side] if camera == "static" else wide
 
 
@@ -149,7 +155,8 @@ def _paint(
         offset = np.array([[1, 0, -MARGIN], [0, 1, -MARGIN], [0, 0, 1.0]])
         place = (view @ offset)[:2].copy()
         place[:, 2] *= side
-        colours = cv2.warpAffine(canvas, place, (side, side), borderMode=cv2.BORDER_REFLECT)
+        seen = cv2.warpAffine(canvas, place, (side, side), borderMode=cv2.BORDER_REFLECT)
+        colours = np.asarray(seen, np.uint8)
     owner = np.zeros((side, side), np.uint8)
     for number, (name, actor) in enumerate(actors.items(), start=1):
         state = states[name]
@@ -168,7 +175,7 @@ def _moving(
     f: int,
     size: int,
 ) -> npt.NDArray[np.bool_]:
-    """Pixels of the objects whose state changes from frame f to the next (at the end: to the last)."""
+    """Pixels of the objects whose state changes from frame f to the next (last: from before)."""
     a, b = (f, f + 1) if f + 1 < len(states) else (f - 1, f)
     moving = np.zeros(len(names) + 1, np.float32)
     for number, name in enumerate(names, start=1):

@@ -166,10 +166,11 @@ def to_markdown(report: Report) -> str:
 NOTES = (
     "A video follows its text when, among the true clips of all sentences for its picture and the "
     "still picture, the nearest one inside the moving region is the one asked for. *95 %*: "
-    "bootstrap over pictures. *Chance*: one of the candidates at random. *Stands still*: the still "
-    "picture is nearest. *Motion*: change inside the moving region, over that of the true clip. "
-    "*PSNR*, *SSIM*: frame 0 against the picture. *Background PSNR*: all frames against the "
-    "picture outside the moving region; shadows and glows fall there, so compare it with the truth."
+    "bootstrap over pictures. *Chance*, *still picture*, *truth*: how often one of the candidates "
+    "at random, the picture repeated, and the true clip follow. *Stands still*: the still picture "
+    "is nearest. *Motion*: change inside the moving region, over that of the true clip. "
+    "*PSNR*, *SSIM*: frame 0 against the picture. *Background*: PSNR of all frames against the "
+    "picture outside the moving region, where the true clips too have shadows and glows."
 )
 
 
@@ -181,9 +182,9 @@ def incomplete_line(report: Report) -> str:
 
 def headings(report: Report) -> list[str]:
     """What the columns of `cells` hold."""
-    references = [f"{row} follows" for row in report.scored.scores if row != "made"]
+    references = [row for row in report.scored.scores if row != "made"]
     return ["", "pictures", "pairs", "follows", "95 %", "chance", *references, "stands still",
-            "motion", "PSNR", "SSIM", "background PSNR"]
+            "motion", "PSNR", "SSIM", "background"]
 
 
 def cells(group: Group) -> list[str]:
@@ -191,7 +192,7 @@ def cells(group: Group) -> list[str]:
     made = group.measures["made"]
     others = [row for row in group.measures if row != "made"]
     follows = made["follows"]
-    interval = "" if np.isnan(follows.low) else f"{follows.low:.0%} to {follows.high:.0%}"
+    interval = "" if np.isnan(follows.low) else f"{100 * follows.low:.0f}-{follows.high:.0%}"
     references = [f"{group.measures[row]['follows'].mean:.1%}" for row in others]
     return [group.name, str(group.pictures), str(group.pairs), f"{follows.mean:.1%}", interval,
             f"{group.chance:.1%}", *references,

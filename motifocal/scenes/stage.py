@@ -38,22 +38,28 @@ SCENARIOS: dict[str, Scenario] = {
     "balloons": Scenario(in_the_air.balloons, VIVID, ("sky", "clouds", "dusk", "brick")),
     "sun": Scenario(in_the_air.sun, ("yellow", "orange", "red"), ("sky", "dusk", "clouds")),
     "bird": Scenario(in_the_air.bird, ALL, ("sky", "clouds", "dusk", "stone")),
-    "butterfly": Scenario(in_the_air.butterfly, VIVID + ("pink",), ("meadow", "bokeh", "sky")),
-    "volcano": Scenario(in_the_air.volcano, ("red", "blue", "white", "green"),
-                        ("dusk", "night", "sky", "clouds")),
+    "butterfly": Scenario(in_the_air.butterfly, (*VIVID, "pink"), ("meadow", "bokeh", "sky")),
+    "volcano": Scenario(
+        in_the_air.volcano, ("red", "blue", "white", "green"), ("dusk", "night", "sky", "clouds")
+    ),
     "golf": Scenario(on_the_ground.golf, ALL, ("meadow", "sand")),
     "car": Scenario(on_the_ground.car, ALL, ("meadow", "sand", "stone")),
     "tide": Scenario(on_the_ground.tide, VIVID, ("sand", "stone")),
-    "duck": Scenario(on_the_ground.duck, ("yellow", "orange", "pink", "white", "green"),
-                     ("brick", "sky", "bokeh", "meadow")),
+    "duck": Scenario(
+        on_the_ground.duck,
+        ("yellow", "orange", "pink", "white", "green"),
+        ("brick", "sky", "bokeh", "meadow"),
+    ),
     "fish": Scenario(on_the_ground.fish, ALL, ("water", "stone", "sand")),
-    "traffic_light": Scenario(still_life.traffic_light, ("red", "yellow", "green"),
-                              ("sky", "clouds", "brick", "dusk")),
+    "traffic_light": Scenario(
+        still_life.traffic_light, ("red", "yellow", "green"), ("sky", "clouds", "brick", "dusk")
+    ),
     "candle": Scenario(still_life.candle, ALL, ("night", "wood", "bokeh", "fabric")),
     "bulbs": Scenario(still_life.bulbs, VIVID, ("night", "brick", "wood", "fabric")),
     "balance": Scenario(still_life.balance, VIVID, ("wood", "fabric", "stone", "bokeh")),
-    "flower": Scenario(still_life.flower, VIVID + ("pink", "white"),
-                       ("brick", "wood", "sky", "fabric")),
+    "flower": Scenario(
+        still_life.flower, (*VIVID, "pink", "white"), ("brick", "wood", "sky", "fabric")
+    ),
 }
 
 

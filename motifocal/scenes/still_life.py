@@ -121,7 +121,9 @@ def bulbs(rng: Generator, colours: list[str]) -> Build:
         cap = Fill(box(0, -0.13, 0.1, 0.09, 0.012), (92, 92, 96))
         glass = tuple(Fill(ellipse(0, 0.01, 0.115 * r, 0.125 * r), shade(dark, d), shade(lit, b))
                       for r, d, b in ((1.0, 0.8, 0.9), (0.8, 1.0, 1.15), (0.45, 1.15, 1.7)))
-        spot = Fill(ellipse(-0.04, -0.04, 0.022, 0.022, 10), (255, 255, 255), alpha=0.6, solid=False)
+        spot = Fill(
+            ellipse(-0.04, -0.04, 0.022, 0.022, 10), (255, 255, 255), alpha=0.6, solid=False
+        )
         actors[colour] = Actor((cord, cap, *glow(0, 0.01, 0.19, lit, 0.18), *glass, spot),
                                State(x, y + rng.uniform(-0.03, 0.03)))
     actions = [
@@ -139,9 +141,13 @@ def balance(rng: Generator, colours: list[str]) -> Build:
     """A pair of scales that tilts or swings."""
     metal = (206, 168, 84)
     x, y, arm = rng.uniform(0.46, 0.54), rng.uniform(0.28, 0.36), rng.uniform(0.3, 0.34)
-    stand = (Fill(box(0, 0.3, 0.036, 0.6), shade(metal, 0.72)), Fill(box(-0.006, 0.3, 0.014, 0.6), metal),
-             *shadow(0, 0.61, 0.2, 0.04), Fill(box(0, 0.59, 0.3, 0.05, 0.02), shade(metal, 0.62)),
-             Fill(box(0, 0.578, 0.26, 0.022, 0.01), metal))
+    stand = (
+        Fill(box(0, 0.3, 0.036, 0.6), shade(metal, 0.72)),
+        Fill(box(-0.006, 0.3, 0.014, 0.6), metal),
+        *shadow(0, 0.61, 0.2, 0.04),
+        Fill(box(0, 0.59, 0.3, 0.05, 0.02), shade(metal, 0.62)),
+        Fill(box(0, 0.578, 0.26, 0.022, 0.01), metal),
+    )
     beam = (Fill(box(0, 0, arm * 2, 0.042, 0.02), shade(metal, 0.82)),
             Fill(box(0, -0.008, arm * 1.9, 0.014, 0.006), shade(metal, 1.3)),
             *ball(0, 0, 0.042, 0.042, metal))
@@ -159,7 +165,11 @@ def balance(rng: Generator, colours: list[str]) -> Build:
               "beam": Actor(beam, State(x, y))}
 
     def tilt(angle: float) -> dict[str, Motion]:
-        return {"beam": turn(angle), "left pan": orbit(x, y, angle), "right pan": orbit(x, y, angle)}
+        return {
+            "beam": turn(angle),
+            "left pan": orbit(x, y, angle),
+            "right pan": orbit(x, y, angle),
+        }
 
     def rock(s: State, u: float) -> State:
         return orbit(x, y, 0.42 * float(np.sin(2 * np.pi * u)))(s, 1.0)
@@ -181,20 +191,31 @@ def flower(rng: Generator, colours: list[str]) -> Build:
     petal = PALETTE[colours[0]]
     x, foot = rng.uniform(0.4, 0.6), rng.uniform(0.76, 0.8)
     tall = rng.uniform(0.36, 0.42)
-    pot = (*shadow(0, 0.2, 0.18, 0.04), Fill(polygon((-0.15, 0), (0.15, 0), (0.11, 0.21), (-0.11, 0.21)),
-           (176, 96, 62)), Fill(box(0, 0.01, 0.34, 0.06, 0.01), (198, 116, 78)),
-           Fill(box(-0.07, 0.12, 0.04, 0.14), (206, 132, 94)))
-    stem = (Fill(box(0, -tall / 2, 0.03, tall), (70, 134, 62)),
-            Fill(polygon((0, -0.1), (0.16, -0.22), (0.19, -0.16), (0.01, -0.05)), (84, 156, 72)),
-            Fill(polygon((0, -0.16), (-0.15, -0.28), (-0.18, -0.22), (-0.01, -0.11)), (76, 146, 66)))
+    pot = (
+        *shadow(0, 0.2, 0.18, 0.04),
+        Fill(polygon((-0.15, 0), (0.15, 0), (0.11, 0.21), (-0.11, 0.21)), (176, 96, 62)),
+        Fill(box(0, 0.01, 0.34, 0.06, 0.01), (198, 116, 78)),
+        Fill(box(-0.07, 0.12, 0.04, 0.14), (206, 132, 94)),
+    )
+    stem = (
+        Fill(box(0, -tall / 2, 0.03, tall), (70, 134, 62)),
+        Fill(polygon((0, -0.1), (0.16, -0.22), (0.19, -0.16), (0.01, -0.05)), (84, 156, 72)),
+        Fill(polygon((0, -0.16), (-0.15, -0.28), (-0.18, -0.22), (-0.01, -0.11)), (76, 146, 66)),
+    )
     petals = tuple(
         Fill(ellipse(0.105 * np.cos(a), 0.105 * np.sin(a), 0.085, 0.085, 18), shade(petal, f))
         for a, f in zip(np.linspace(0, 2 * np.pi, 8)[:-1], (0.8, 0.92, 1.0, 0.84, 0.96, 1.08, 0.9),
                         strict=True)
     )
-    head = (*petals, *ball(0, 0, 0.062, 0.062, PALETTE["yellow" if colours[0] != "yellow" else "orange"]))
-    actors = {"stem": Actor(stem, State(x, foot)), "head": Actor(head, State(x, foot - tall, sx=0.8, sy=0.8)),
-              "pot": Actor(pot, State(x, foot))}
+    head = (
+        *petals,
+        *ball(0, 0, 0.062, 0.062, PALETTE["yellow" if colours[0] != "yellow" else "orange"]),
+    )
+    actors = {
+        "stem": Actor(stem, State(x, foot)),
+        "head": Actor(head, State(x, foot - tall, sx=0.8, sy=0.8)),
+        "pot": Actor(pot, State(x, foot)),
+    }
 
     def lean(angle: float) -> dict[str, Motion]:
         return {"stem": turn(angle), "head": both(orbit(x, foot, angle), turn(angle))}

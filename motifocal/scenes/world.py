@@ -144,8 +144,9 @@ def orbit(cx: float, cy: float, angle: float, ease: Callable[[float], float] = l
     def move(s: State, u: float) -> State:
         a = angle * ease(u)
         dx, dy = s.x - cx, s.y - cy
-        return replace(s, x=cx + dx * np.cos(a) - dy * np.sin(a),
-                       y=cy + dx * np.sin(a) + dy * np.cos(a))
+        return replace(
+            s, x=cx + dx * np.cos(a) - dy * np.sin(a), y=cy + dx * np.sin(a) + dy * np.cos(a)
+        )
 
     return move
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from diffusers import AutoencoderKL
+from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.data import DataLoader, Dataset
 
@@ -52,7 +52,7 @@ BUNDLED_AUTOENCODER = AutoencoderSettings(
 )  # fmt: skip
 
 
-BUNDLED_DECODER = replace(BUNDLED_AUTOENCODER, steps=1000, batch=16, rate=1e-3, seed=1)
+BUNDLED_DECODER = replace(BUNDLED_AUTOENCODER, steps=600, batch=16, rate=1e-3, seed=1)
 
 
 class SceneFrames(Dataset[torch.Tensor]):
@@ -100,9 +100,7 @@ def build_autoencoder(settings: AutoencoderSettings) -> AutoencoderKL:
     return model
 
 
-def reconstruction_loss(
-    made: torch.Tensor, frames: torch.Tensor, absolute: float
-) -> torch.Tensor:
+def reconstruction_loss(made: torch.Tensor, frames: torch.Tensor, absolute: float) -> torch.Tensor:
     """Twice the mean squared error plus `absolute` times the mean absolute error."""
     error = made - frames
     return 2 * error.square().mean() + absolute * error.abs().mean()
@@ -124,6 +122,7 @@ def train_autoencoder(
     model = finished or build_autoencoder(settings)
     if finished is not None:
         model.encoder.requires_grad_(False)
+        assert model.quant_conv is not None
         model.quant_conv.requires_grad_(False)
     average = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(settings.average))
     edges = ("encoder.conv_in", "decoder.conv_out")
@@ -135,20 +134,36 @@ def train_autoencoder(
         optimizer.load_state_dict(state["optimizer"])
         done = state["step"]
     data = SceneFrames(settings)
-    batches = DataLoader(data, batch_size=None, sampler=range(done, settings.steps), num_workers=workers)
+    batches = DataLoader(
+        data, batch_size=None, sampler=range(done, settings.steps), num_workers=workers
+    )
     for step, frames in zip(range(done, settings.steps), batches, strict=True):
         began = time.perf_counter()
-        set_rate(optimizer, learning_rate(step, peak=settings.rate, warmup=settings.warmup,
-                                          total=settings.steps,
-                                          cooldown=settings.steps - settings.warmup))
+        set_rate(
+            optimizer,
+            learning_rate(
+                step,
+                peak=settings.rate,
+                warmup=settings.warmup,
+                total=settings.steps,
+                cooldown=settings.steps - settings.warmup,
+            ),
+        )
         loss = _step(model, optimizer, frames, settings, seed_everything(settings.seed, step))
         average.update_parameters(model)
         if (step + 1) % settings.save_every == 0 or step + 1 == settings.steps:
-            save_checkpoint(folder / "checkpoints", step + 1,
-                            {"model": model.state_dict(), "average": average.state_dict(),
-                             "optimizer": optimizer.state_dict()})
+            save_checkpoint(
+                folder / "checkpoints",
+                step + 1,
+                {
+                    "model": model.state_dict(),
+                    "average": average.state_dict(),
+                    "optimizer": optimizer.state_dict(),
+                },
+            )
         yield {"step": step + 1, "loss": loss, "seconds": time.perf_counter() - began}
-    made: AutoencoderKL = average.module.eval()
+    made = average.module.eval()
+    assert isinstance(made, AutoencoderKL)
     if finished is None:
         measure_scaling(made, data)
     made.save_pretrained(folder / "vae")

@@ -55,7 +55,7 @@ def load_checkpoint(folder: Path) -> dict[str, Any] | None:
 
 
 def mixed_seed(*numbers: int) -> int:
-    """A seed that differs wherever one of the numbers does: (seed, step, micro-batch)."""
+    """A seed that differs wherever one of the numbers does; zeros at the end do not count."""
     return int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0] >> 1)
 
 

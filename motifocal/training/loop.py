@@ -14,7 +14,7 @@ import math
 import os
 import time
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,11 +23,11 @@ import torch
 from accelerate import Accelerator
 from diffusers.training_utils import EMAModel
 from torch import Tensor
-from torch.nn.attention import SDPBackend, sdpa_kernel
 from transformers import CLIPTextModel, PreTrainedTokenizerBase
 
 from motifocal.data.shards import LatentBatch, Shards, indices_of_step
 from motifocal.models.schedule import NoiseSchedule, noise_schedule
+from motifocal.models.text import encode_text
 from motifocal.models.unet import TI2VUNet
 from motifocal.training.checkpoint import load_checkpoint, mixed_seed, save_checkpoint
 from motifocal.training.log import TrainingLog
@@ -69,24 +69,6 @@ class TextFeatures:
                 self.cache[caption] = made
             features.append(self.cache[caption])
         return torch.stack(features)
-
-
-def encode_text(
-    tokenizer: PreTrainedTokenizerBase, tower: CLIPTextModel, texts: list[str]
-) -> Tensor:
-    """Features (B, L, D) of the tower's last hidden state, padded to its full length L.
-
-    Padded here with the tower's own padding token: OpenCLIP's is token 0, which CLIP's tokenizer
-    knows as the word "!" and will not pad with.
-    """
-    length, padding = tower.config.max_position_embeddings, tower.config.pad_token_id
-    if padding is None:
-        raise ValueError("the text tower's config should name its pad_token_id, got None")
-    ids = torch.full((len(texts), length), padding, dtype=torch.int64)
-    for row, text in zip(ids, texts, strict=True):
-        tokens = tokenizer(text, truncation=True, max_length=length)["input_ids"]
-        row[: len(tokens)] = torch.tensor(tokens)
-    return tower(ids.to(tower.device)).last_hidden_state
 
 
 @dataclass
@@ -228,10 +210,9 @@ def _optimiser_step(run: Run) -> dict[str, float]:
         rows = slice(place * settings.micro_batch, (place + 1) * settings.micro_batch)
         batch, own = _micro_batch(run, rows), draws.rows(rows, accelerator.device)
         text, empty = run.text(batch.captions), run.text([""])
-        torch.manual_seed(mixed_seed(settings.seed, run.step, place))  # of dropout
+        torch.manual_seed(mixed_seed(settings.seed, run.step, 1 + place))  # of dropout
         with accelerator.no_sync(run.unet) if part + 1 < parts else nullcontext():
-            with _attention(accelerator.device):
-                loss = training_step(run.unet, batch, text, empty, own, run.schedule, settings)
+            loss = training_step(run.unet, batch, text, empty, own, run.schedule, settings)
             _check_finite(run, loss.total, batch, own.timesteps)
             accelerator.backward(loss.total.mean() / parts)
         sums += torch.stack([x.detach().mean() for x in loss]).cpu() / parts
@@ -242,15 +223,6 @@ def _optimiser_step(run: Run) -> dict[str, float]:
     run.average.step(accelerator.unwrap_model(run.unet).parameters())
     return {"loss": float(sums[0]), "diffusion": float(sums[1]), "motion": float(sums[2]),
             "norm": float(norm), "rate": rate}
-
-
-def _attention(device: torch.device) -> AbstractContextManager[Any]:
-    """Plain matrix products for attention on the CPU, the fused kernels elsewhere.
-
-    torch's fused attention spends most of a CPU step in its backward pass over the many short
-    sequences of temporal attention.
-    """
-    return sdpa_kernel(SDPBackend.MATH) if device.type == "cpu" else nullcontext()
 
 
 def _micro_batch(run: Run, rows: slice) -> LatentBatch:

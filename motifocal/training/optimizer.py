@@ -24,7 +24,10 @@ class MuonWithAdamW(torch.optim.Optimizer):
     """
 
     def __init__(
-        self, named: Iterable[tuple[str, nn.Parameter]], rate: float, weight_decay: float,
+        self,
+        named: Iterable[tuple[str, nn.Parameter]],
+        rate: float,
+        weight_decay: float,
         edges: tuple[str, ...],
     ) -> None:
         named = list(named)
@@ -34,8 +37,13 @@ class MuonWithAdamW(torch.optim.Optimizer):
         # Views as matrices: they share memory with the weights, which therefore stay contiguous.
         self._pairs = [(p, nn.Parameter(p.data.view(len(p), -1))) for p in hidden]
         self._adam = torch.optim.AdamW(rest, lr=rate, betas=(0.9, 0.98), weight_decay=weight_decay)
-        self._muon = torch.optim.Muon([m for _, m in self._pairs], lr=rate, momentum=0.95,
-                                      weight_decay=weight_decay, adjust_lr_fn="match_rms_adamw")
+        self._muon = torch.optim.Muon(
+            [m for _, m in self._pairs],
+            lr=rate,
+            momentum=0.95,
+            weight_decay=weight_decay,
+            adjust_lr_fn="match_rms_adamw",
+        )
         super().__init__([p for _, p in named], {"lr": rate})
 
     def zero_grad(self, set_to_none: bool = True) -> None:
@@ -56,8 +64,12 @@ class MuonWithAdamW(torch.optim.Optimizer):
         self._muon.step()
 
     def state_dict(self) -> dict[str, Any]:
-        return {"adamw": self._adam.state_dict(), "muon": self._muon.state_dict(),
-                "param_groups": [{"lr": self.param_groups[0]["lr"]}], "state": {}}
+        return {
+            "adamw": self._adam.state_dict(),
+            "muon": self._muon.state_dict(),
+            "param_groups": [{"lr": self.param_groups[0]["lr"]}],
+            "state": {},
+        }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self._adam.load_state_dict(state_dict["adamw"])
@@ -65,7 +77,10 @@ class MuonWithAdamW(torch.optim.Optimizer):
 
 
 def build_optimizer(
-    name: OptimizerName, network: nn.Module, rate: float, weight_decay: float,
+    name: OptimizerName,
+    network: nn.Module,
+    rate: float,
+    weight_decay: float,
     edges: tuple[str, ...] = (),
 ) -> torch.optim.Optimizer:
     """The optimiser called `name` for every parameter of `network` that takes gradients."""

@@ -10,7 +10,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
+from tokenizers import (
+    Tokenizer,
+    decoders,
+    models,
+    normalizers,
+    pre_tokenizers,
+    processors,
+    trainers,
+)
 from torch import nn
 from transformers import CLIPTextConfig, CLIPTextModel, PreTrainedTokenizerFast
 
@@ -36,7 +44,15 @@ class TextTowerSettings:
 
 
 BUNDLED_TEXT_TOWER = TextTowerSettings(
-    width=128, layers=3, heads=4, tokens=24, vocabulary=640, steps=400, rate=1e-3, seed=0, stages=120
+    width=128,
+    layers=3,
+    heads=4,
+    tokens=24,
+    vocabulary=640,
+    steps=400,
+    rate=1e-3,
+    seed=0,
+    stages=120,
 )
 
 
@@ -73,7 +89,9 @@ def train_tokenizer(sentences: list[str], settings: TextTowerSettings) -> PreTra
     )  # fmt: skip
 
 
-def build_text_tower(tokenizer: PreTrainedTokenizerFast, settings: TextTowerSettings) -> CLIPTextModel:
+def build_text_tower(
+    tokenizer: PreTrainedTokenizerFast, settings: TextTowerSettings
+) -> CLIPTextModel:
     """A fresh tower for this tokenizer."""
     return CLIPTextModel(
         CLIPTextConfig(
@@ -98,7 +116,9 @@ class FactHeads(nn.Module):
         """(N, slots) label numbers."""
         return torch.tensor([[self.labels[k].index(v) for k, v in enumerate(f)] for f in facts])
 
-    def forward(self, features: torch.Tensor, end: torch.Tensor, keep: torch.Tensor) -> list[torch.Tensor]:
+    def forward(
+        self, features: torch.Tensor, end: torch.Tensor, keep: torch.Tensor
+    ) -> list[torch.Tensor]:
         """Logits a slot from features (N, L, D), the end token's place (N,), real tokens (N, L)."""
         mean = (features * keep[..., None]).sum(1) / keep.sum(1, keepdim=True)
         last = features[torch.arange(len(features)), end]
@@ -106,15 +126,20 @@ class FactHeads(nn.Module):
 
 
 def train_text_tower(folder: Path, settings: TextTowerSettings) -> dict[str, float]:
-    """Write `folder/tokenizer` and `folder/text_encoder`; returns the accuracy a slot and overall."""
+    """Write `folder/tokenizer` and `folder/text_encoder`; returns what it came to."""
     torch.manual_seed(settings.seed)
     known = corpus(settings.stages)
     tokenizer = train_tokenizer(list(known), settings)
     tower = build_text_tower(tokenizer, settings)
     facts = list(known.values())
     heads = FactHeads(facts, settings.width)
-    batch = tokenizer(list(known), padding="max_length", truncation=True, return_tensors="pt",
-                      max_length=settings.tokens)
+    batch = tokenizer(
+        list(known),
+        padding="max_length",
+        truncation=True,
+        return_tensors="pt",
+        max_length=settings.tokens,
+    )
     ids, keep = batch["input_ids"], batch["attention_mask"].float()
     end = (ids == tokenizer.eos_token_id).int().argmax(1)
     if not (ids == tokenizer.eos_token_id).any(1).all():
@@ -125,7 +150,8 @@ def train_text_tower(folder: Path, settings: TextTowerSettings) -> dict[str, flo
     for step in range(settings.steps):
         chosen = torch.randint(len(ids), (256,), generator=generator)
         logits = heads(tower(ids[chosen]).last_hidden_state, end[chosen], keep[chosen])
-        loss = sum(nn.functional.cross_entropy(x, targets[chosen, k]) for k, x in enumerate(logits))
+        losses = [nn.functional.cross_entropy(x, targets[chosen, k]) for k, x in enumerate(logits)]
+        loss = torch.stack(losses).sum()
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         optimizer.step()
@@ -137,5 +163,9 @@ def train_text_tower(folder: Path, settings: TextTowerSettings) -> dict[str, flo
     tokenizer.save_pretrained(folder / "tokenizer")
     tower.save_pretrained(folder / "text_encoder")
     right = made == targets
-    return {"sentences": len(known), "tokens": float(keep.sum(1).max()),
-            "right": float(right.all(1).float().mean()), "loss": float(loss)}
+    return {
+        "sentences": len(known),
+        "tokens": float(keep.sum(1).max()),
+        "right": float(right.all(1).float().mean()),
+        "loss": float(loss.detach()),
+    }
