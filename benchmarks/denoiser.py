@@ -36,7 +36,9 @@ def config(quick: bool) -> UNetConfig:
     """The preset's network, or for a smoke run one of its kind that takes milliseconds."""
     if not quick:
         return SCENES.unet
-    return replace(SCENES.unet, block_out_channels=(8, 16), norm_num_groups=4, head_width=8)
+    return replace(
+        SCENES.unet, block_out_channels=(8,), attention=(True,), norm_num_groups=4, head_width=8
+    )
 
 
 def denoiser(unet: UNetConfig, seed: int = 0) -> TI2VUNet:

@@ -2,7 +2,7 @@
 
 The clips are the drawn world's at 320 x 320 pixels and 16 frames, as H.264; `--videos` takes a
 folder of others. From file to file is: decode, flow, heatmap, compressed .npz on disk. Workers are
-threads over the frame pairs of one clip.
+threads over the frame pairs of one clip; OpenCV's own threads stay as they are, as in normal use.
 """
 
 from __future__ import annotations

@@ -13,7 +13,8 @@ import platform
 import statistics
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import datetime, timezone
 from importlib.metadata import version
 from pathlib import Path
@@ -39,14 +40,26 @@ def take_turns(
     times: Times = {name: [] for name in ways}
     for index in range(rounds + 1):
         print(f"\rround {index} of {rounds}", end="", file=sys.stderr, flush=True)
-        for name, way in ways.items():
-            gc.collect()  # so that no way pays for what another has left behind
-            began = clock()
-            way()
-            if index:
-                times[name].append(clock() - began)
+        with no_garbage_collection():
+            for name, way in ways.items():
+                began = clock()
+                way()
+                took = clock() - began
+                if index:
+                    times[name].append(took)
     print(file=sys.stderr)
     return times
+
+
+@contextmanager
+def no_garbage_collection() -> Iterator[None]:
+    """Collect before, not inside: no way should pay for what another has left behind."""
+    gc.collect()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
 
 
 def ratio(times: Times, name: str, to: str) -> tuple[float, float, float]:

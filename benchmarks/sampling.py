@@ -17,7 +17,7 @@ from torch import Tensor
 
 from motifocal.models.schedule import ddim_scheduler
 from motifocal.models.unet import TI2VUNet
-from motifocal.pipeline import guide
+from motifocal.pipeline_parts import guide
 from motifocal.training.presets import SCENES
 
 GUIDANCE = 7.5
@@ -32,7 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     values = read(options, arguments)
     unet = denoiser(config(values.quick))
     ways, rows = {}, []
-    for videos in (1, 2) if values.quick else (1, 4):
+    for videos in (2,) if values.quick else (1, 4):
         given = inputs(unet.unet_config, videos, values.quick)
         made = [sample(unet, given, predict, steps=2) for predict in PREDICTIONS.values()]
         torch.testing.assert_close(*made, rtol=1e-3, atol=1e-3)

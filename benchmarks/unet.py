@@ -41,7 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     ours = denoiser(sizes)
     theirs = diffusers_network(sizes, ours)
     given = inputs(sizes, 1 if values.quick else values.batch, values.quick)
-    calls = {"ours": partial(call_ours, ours), "diffusers": partial(call_theirs, theirs)}
+    calls = {"diffusers": partial(call_theirs, theirs), "ours": partial(call_ours, ours)}
     check_equal(calls, given)
     passes = {"forward": forward, "forward and backward": forward_and_backward}
     ways = {}

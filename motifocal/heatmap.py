@@ -5,7 +5,7 @@ F frames, H W pixels. Flow is `(F-1, 2, H, W)` float32 in pixels, a heatmap `(F,
     m = sigma(|flow| / unit),    sigma(x) = 1 / (1 + exp(slope * (threshold - x)))
 
 with slope 100 and threshold 0.05 (MotiF, arXiv 2412.16153). The paper does not say in which unit
-it measures x, so the unit is a setting.
+it measures x, so the unit is a setting; docs/heatmap.md has the measurements behind the defaults.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from motifocal.flow import Flow, Frames, estimate_flow, motion_evidence
+from motifocal.flow import Flow, Frames, colour_change, estimate_flow, motion_evidence
 from motifocal.picture import replacing
 from motifocal.video import read_video, write_video
 
@@ -50,14 +50,19 @@ class HeatmapSettings:
     percentile: of the clip's magnitudes, for the unit "percentile".
     noise: grey levels; where frames differ by less, nothing moves (``flow.motion_evidence``; only
         ``clip_heatmap`` sees the frames). 0 switches it off.
+    sharp: keep to the outline of what moves; without it some 4 pixels around it are hot as well.
+    change: grey levels; where colours change by more that the flow does not explain, such as a lamp
+        that lights up, is hot too (``flow.colour_change``). Not in the paper; 0 switches it off.
     """
 
     unit: str = "maximum"
     slope: float = 100.0
     threshold: float = 0.05
-    floor: float = 0.3
+    floor: float = 0.15
     percentile: float = 99.0
     noise: float = 2.5
+    sharp: bool = True
+    change: float = 0.0
 
     def __post_init__(self) -> None:
         if self.unit not in UNITS:
@@ -65,7 +70,7 @@ class HeatmapSettings:
         for name in ("slope", "threshold"):
             if not 0 < getattr(self, name) < math.inf:
                 raise ValueError(f"{name} should be positive, got {getattr(self, name)}")
-        for name in ("floor", "noise"):
+        for name in ("floor", "noise", "change"):
             if not 0 <= getattr(self, name) < math.inf:
                 raise ValueError(f"{name} should be at least 0, got {getattr(self, name)}")
         if not 0 <= self.percentile <= 100:
@@ -80,6 +85,7 @@ def motion_heatmap(
     settings: HeatmapSettings = DEFAULT_SETTINGS,
     *,
     evidence: NDArray[np.bool_] | None = None,
+    change: NDArray[np.float32] | None = None,
 ) -> Heatmap:
     """Flow (F-1, 2, H, W) in pixels -> heatmap (F, H, W) float32 in [0, 1].
 
@@ -90,6 +96,8 @@ def motion_heatmap(
 
     Args:
         evidence: (F-1, H, W) bool from ``flow.motion_evidence``; flow counts as 0 elsewhere.
+        change: (F-1, H, W) grey levels from ``flow.colour_change``; ``settings.change`` of them
+            count as much as the threshold. Left out of account where that setting is 0.
 
     Raises:
         ValueError: on wrong shapes, or nan or infinity in the flow.
@@ -106,6 +114,11 @@ def motion_heatmap(
     if not len(magnitude):
         return _sigma(np.zeros((1, *flow.shape[2:]), np.float32), settings)
     magnitude /= _unit_length(magnitude, settings)
+    if change is not None and settings.change:
+        if change.shape != magnitude.shape:
+            raise ValueError(f"change should be {magnitude.shape}, got {change.shape}")
+        per_level = np.float32(settings.threshold / settings.change)
+        magnitude = np.maximum(magnitude, change * per_level)
     heatmap = _sigma(magnitude, settings)
     return np.concatenate([heatmap, heatmap[-1:]])
 
@@ -125,10 +138,13 @@ def clip_heatmap(
     before its magnitude is taken, e.g. to remove the camera's own motion.
     """
     flow = estimate_flow(frames, method, preset=preset, workers=workers)
+    change = colour_change(frames, flow) if settings.change else None
     if adjust is not None:
         flow = adjust(flow)
-    evidence = motion_evidence(frames, settings.noise) if settings.noise else None
-    return motion_heatmap(flow, settings, evidence=evidence)
+    evidence = None
+    if settings.noise:
+        evidence = motion_evidence(frames, settings.noise, sharp=settings.sharp)
+    return motion_heatmap(flow, settings, evidence=evidence, change=change)
 
 
 def save_heatmap(

@@ -246,7 +246,7 @@ class TI2VPipeline(DiffusionPipeline):
         ).float()
         if branches == 1:
             return predicted
-        return guide(*predicted.chunk(2), scale, rescale)
+        return guide(predicted[: len(x)], predicted[len(x) :], scale, rescale)
 
     def _encode_sentences(self, sentences: Sequence[str]) -> Tensor:
         """Features `(B, L, D)`; a sentence that occurs again is not encoded again."""

@@ -82,8 +82,8 @@ def test_several_sentences_and_seeds_make_videos_and_one_sheet(
     animate: Animate, picture: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "out"
-    ended = animate(picture, "The RED balloon, rises!", SENTENCES[0], "--number", 2, "--seed", 5,
-                    "-o", out, "--scale", 1)
+    options = ["--number", 2, "--seed", 5, "--scale", 1, "-o", out]
+    ended = animate(picture, "The RED balloon, rises!", SENTENCES[0], *options)
     assert ended.code == 0
     names = [
         "my_duck_the_red_balloon_rises_5.mp4",
@@ -105,8 +105,8 @@ def test_rate_length_size_and_suffix_are_as_asked_for(
     animate: Animate, picture: Path, tmp_path: Path
 ) -> None:
     gif = tmp_path / "duck.gif"
-    ended = animate(picture, SENTENCES[0], "-o", gif, "--fps", 10, "--frames", 3,
-                    "--size", "16x24", "--scale", 2, "--guidance", 1)
+    options = ["--fps", "10", "--frames", "3", "--size", "16x24", "--scale", "2", "--guidance", "1"]
+    ended = animate(picture, SENTENCES[0], "-o", gif, *options)
     assert ended.code == 0
     clip = read_video(gif)
     assert clip.frames.shape == (3, 32, 48, 3)
@@ -241,11 +241,23 @@ def test_a_real_process_ends_with_one_line_before_it_loads_anything_heavy(tmp_pa
     assert ended.stdout == "False\n"
 
 
-def test_the_help_shows_every_default() -> None:
+def test_the_help_tells_the_defaults() -> None:
     shown = CliRunner().invoke(cli, ["animate", "--help"])
     assert shown.exit_code == 0
-    for default in ("[default: 25", "[default: 7.5", "[default: this folder]", "bundled model"):
-        assert default in " ".join(shown.output.split())
+    text = " ".join(shown.output.split())
+    for default in ("[default: what the model is made for]", "[default: this folder]",
+                    "[default: the bundled model of the drawn world]"):  # fmt: skip
+        assert default in text
+
+
+def test_without_steps_the_models_own_are_taken(model: Path) -> None:
+    pipeline = load(model, "float32", "cpu")
+    pixels = np.zeros((32, 32, 3), np.uint8)
+    options = {"frames": None, "fps": None, "guidance": None, "guidance_rescale": 0.0}
+    wanted = [Wanted(SENTENCES[0], 0, Path())]
+    own = sample(pipeline, pixels, wanted, 1, {**options, "steps": None})
+    three = sample(pipeline, pixels, wanted, 1, {**options, "steps": 3})
+    assert np.array_equal(own[0], three[0])
 
 
 def test_names_are_those_of_the_benchmark_and_fit_the_file_system() -> None:

@@ -232,4 +232,3 @@ def test_the_page_does_not_depend_on_the_terminal(
     before = cli_docs.document()
     monkeypatch.setenv("COLUMNS", "40")
     assert cli_docs.document() == before
-    assert max(map(len, before.split("## ", 1)[1].splitlines())) <= cli_docs.WIDTH

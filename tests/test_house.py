@@ -31,7 +31,7 @@ ORDER = (
     *("models", "familiar"),
     "data",
     "training",
-    "pipeline",
+    *("pipeline_parts", "pipeline"),
     "bench",
     "study",
     "bridges",

@@ -7,11 +7,11 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import tiny
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import mse_loss
 
 from motifocal.data.shards import LatentBatch, Shards, indices_of_step
 from motifocal.models.schedule import noise_schedule
@@ -19,6 +19,7 @@ from motifocal.models.unet import TI2VUNet
 from motifocal.training import loop
 from motifocal.training.base import check_autoencoder, fingerprint, load_text, load_vae
 from motifocal.training.checkpoint import mixed_seed
+from motifocal.training.figure6 import evaluate_loss_ratio
 from motifocal.training.loop import NonFiniteLoss, train
 from motifocal.training.optimizer import MuonWithAdamW, build_optimizer
 from motifocal.training.presets import PAPER, SCENES, TrainingSettings, resolve
@@ -139,10 +140,13 @@ def take(run: loop.Run, count: int) -> list[dict[str, float]]:
 
 
 def test_a_training_lowers_the_loss(base: Path, shards: Shards, tmp_path: Path) -> None:
-    run = tiny.tiny_run(tmp_path, base, shards, steps=40, save_every=100, rate=5e-3)
-    losses = [line["diffusion"] for line in train(run)]
-    print(losses)
-    assert sum(losses[-10:]) < 0.8 * sum(losses[:10])
+    run = tiny.tiny_run(tmp_path, base, shards, steps=25, save_every=100, rate=5e-3)
+    before = evaluate_loss_ratio(run.unet, shards, run.text, run.schedule, [300, 700])
+    run.unet.train()
+    take(run, 25)
+    after = evaluate_loss_ratio(run.unet, shards, run.text, run.schedule, [300, 700])
+    assert after.mean.mean() < 0.7 * before.mean.mean()
+    assert np.nanmean(after.hot) < 0.7 * np.nanmean(before.hot)
 
 
 def test_accumulation_gives_the_gradients_of_the_whole_batch(
@@ -187,11 +191,12 @@ def plain_training(
         draws = draw(tuple(batch.latents.shape), settings, generator)
         features = text(batch.captions)
         features[draws.dropped] = text([""])
-        torch.manual_seed(mixed_seed(settings.seed, step, 0))
+        torch.manual_seed(mixed_seed(settings.seed, step, 1))
         noisy = schedule.add_noise(batch.latents, draws.noise, draws.timesteps)
         prediction = unet(noisy, draws.timesteps, features, batch.fps, batch.latents[:, :, 0])
         target = schedule.velocity(batch.latents, draws.noise, draws.timesteps)
-        loss = mse_loss(prediction, target, reduction="none").mean((1, 2, 3, 4)).mean()
+        # Not mse_loss: its gradient has another memory layout, which moves last bits downstream.
+        loss = (prediction - target).square().mean((1, 2, 3, 4)).mean()
         optimizer.zero_grad()
         loss.backward()
         nn.utils.clip_grad_norm_(unet.parameters(), settings.clip)
@@ -257,7 +262,7 @@ def test_the_average_follows_the_weights(base: Path, shards: Shards, tmp_path: P
     [
         ({"latent_channels": 5}, "latents should have 5 channels, got 4"),
         ({"cross_attention_dim": 12}, "text tower should be 12 wide, got 8"),
-        ({"block_out_channels": [8] * 3, "attention": [True] * 3},
+        ({"block_out_channels": [8] * 3, "attention": [False] * 3},
          "latents should divide by 4, got 2x2"),
         ({"image_condition": "none"}, "image_condition should be 'concat' to be trained"),
     ],

@@ -19,12 +19,12 @@ from motifocal.training.presets import TrainingSettings, resolve
 from motifocal.training.text_tower import TextTowerSettings, build_text_tower, train_tokenizer
 
 UNET = {
-    "latent_channels": 4, "block_out_channels": [8], "attention": [True],
+    "latent_channels": 4, "block_out_channels": [8], "attention": [False],
     "layers_per_block": 1, "norm_num_groups": 4, "head_width": 4, "input_attention_heads": 1,
     "cross_attention_dim": 8, "temporal_dropout": 0.1,
 }  # fmt: skip
 SETTINGS: dict[str, Any] = {
-    "steps": 6, "global_batch": 4, "micro_batch": 4, "warmup": 2, "cooldown": 0, "save_every": 2,
+    "steps": 5, "global_batch": 4, "micro_batch": 4, "warmup": 2, "cooldown": 0, "save_every": 2,
     "sample_every": 100, "precision": "no", "gradient_checkpointing": False, "unet": UNET,
 }  # fmt: skip
 TEXT = TextTowerSettings(width=8, layers=1, heads=1, tokens=8, vocabulary=270, steps=1, rate=1e-3,

@@ -63,7 +63,7 @@ def tiny_text_tower() -> tuple[PreTrainedTokenizerFast, CLIPTextModel]:
 
 
 def tiny_pipeline(unet: UNetConfig = UNET) -> TI2VPipeline:
-    """v-prediction, zero terminal SNR; 32x32 pixels (8x8 latents), 4 frames, 8 frames/s."""
+    """v-prediction, zero terminal SNR; 4 frames of 32x32 pixels (8x8 latents) in 3 steps."""
     tokenizer, tower = tiny_text_tower()
     pipeline = TI2VPipeline(
         unet=tiny_unet(unet),
@@ -75,6 +75,8 @@ def tiny_pipeline(unet: UNetConfig = UNET) -> TI2VPipeline:
         sample_width=32,
         sample_frames=4,
         sample_fps=8.0,
+        sample_steps=3,
+        sample_guidance=6.5,
     )
     pipeline.set_progress_bar_config(disable=True)
     return pipeline

@@ -1,0 +1,176 @@
+"""A bundled folder is the averaged network of the run, whole, and runs."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import tiny
+import torch
+from click.testing import CliRunner, Result
+from safetensors.torch import load_file
+
+from motifocal.cli import cli
+from motifocal.commands.bundle import thinned
+from motifocal.models import weights
+from motifocal.pipeline import TI2VPipeline
+from motifocal.training.base import load_averaged, load_denoiser, load_settings
+from motifocal.training.log import TrainingLog
+from motifocal.training.loop import Run, save, train
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny.tiny_base(tmp_path_factory.mktemp("base"))
+
+
+@pytest.fixture(scope="module")
+def run(base: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """A run of two steps with its log."""
+    shards = tiny.tiny_shards(tmp_path_factory.mktemp("shards"), clips=4)
+    run = tiny.tiny_run(tmp_path_factory.mktemp("run"), base, shards, steps=2)
+    with TrainingLog(run.folder / "log.jsonl", 0) as log:
+        list(train(run, log))
+    return run
+
+
+def bundle(run: Run, base: Path, output: Path, *options: str) -> Result:
+    given = ["bundle", str(run.folder), str(base), "-o", str(output), *options]
+    return CliRunner().invoke(cli, given)
+
+
+SIZE = ("--size", "16x16", "--frames", "3")
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32"])
+def test_a_bundle_holds_the_averaged_weights_in_the_type_asked_for(
+    dtype: str, run: Run, base: Path, tmp_path: Path
+) -> None:
+    result = bundle(run, base, tmp_path / "model", "--dtype", dtype, *SIZE)
+    assert result.exit_code == 0, result.output
+    assert result.stdout.strip() == str(tmp_path / "model")
+    assert "MB, step 2" in result.stderr
+    stored = load_file(tmp_path / "model/unet/diffusion_pytorch_model.safetensors")
+    names = [name for name, _ in run.unet.named_parameters()]
+    assert stored.keys() == set(names)
+    for name, average in zip(names, run.average.shadow_params, strict=True):
+        assert torch.equal(stored[name], average.to(getattr(torch, dtype)))
+    vae = load_file(tmp_path / "model/vae/diffusion_pytorch_model.safetensors")
+    assert {tensor.dtype for tensor in vae.values()} == {getattr(torch, dtype)}
+
+
+def test_a_bundle_animates_a_picture_and_says_how_it_was_made(
+    run: Run, base: Path, tmp_path: Path
+) -> None:
+    assert bundle(run, base, tmp_path / "model", *SIZE).exit_code == 0
+    pipeline = TI2VPipeline.from_pretrained(tmp_path / "model")
+    pipeline.set_progress_bar_config(disable=True)
+    made = pipeline(torch.zeros(3, 16, 16), "the duck swims", num_inference_steps=2,
+                    generator=torch.Generator().manual_seed(0)).frames  # fmt: skip
+    assert made.shape == (1, 3, 3, 16, 16)
+    assert made.isfinite().all()
+    assert pipeline.scheduler.config.rescale_betas_zero_snr
+    assert load_settings(tmp_path / "model") == run.settings
+    lines = (tmp_path / "model/log.jsonl").read_text().splitlines()
+    assert [json.loads(line)["step"] for line in lines] == [1, 2]
+    card = " ".join((tmp_path / "model/README.md").read_text().split())
+    assert "3 frames of 16 x 16 pixels at 8 frames" in card
+    assert "Trained for 2 steps of 4 clips" in card
+    found = sorted(path.name for path in (tmp_path / "model").iterdir())
+    assert found == ["README.md", "log.jsonl", "model_index.json", "scheduler", "text_encoder",
+                     "tokenizer", "training.json", "unet", "vae"]  # fmt: skip
+
+
+def test_a_bundle_and_its_run_are_the_same_denoiser(run: Run, base: Path, tmp_path: Path) -> None:
+    assert bundle(run, base, tmp_path / "model", "--dtype", "float32", *SIZE).exit_code == 0
+    pairs = [load_denoiser(folder) for folder in (run.folder, tmp_path / "model")]
+    for ours, theirs in zip(pairs[0][0].parameters(), pairs[1][0].parameters(), strict=True):
+        assert torch.equal(ours, theirs)
+    assert torch.equal(pairs[0][1].alphas_cumprod, pairs[1][1].alphas_cumprod)
+    assert pairs[0][1].prediction_type == pairs[1][1].prediction_type
+
+
+def test_the_size_is_that_of_the_shards_where_the_run_notes_it(
+    run: Run, base: Path, tmp_path: Path
+) -> None:
+    refused = bundle(run, base, tmp_path / "model")
+    assert refused.exit_code == 2
+    assert "give --size and --frames" in refused.stderr
+    inputs = run.folder / "inputs.json"
+    inputs.write_text(json.dumps({"clip": [5, 24, 32]}))
+    try:
+        assert bundle(run, base, tmp_path / "model").exit_code == 0
+    finally:
+        inputs.unlink()
+    index = json.loads((tmp_path / "model/model_index.json").read_text())
+    assert (index["sample_frames"], index["sample_height"], index["sample_width"]) == (5, 24, 32)
+
+
+def test_a_weight_that_does_not_fit_half_precision_is_named_and_nothing_is_left(
+    run: Run, base: Path, tmp_path: Path
+) -> None:
+    average = run.average.shadow_params[0]
+    before = average.clone()
+    average[0] = 1e6
+    try:
+        save(run)
+        result = bundle(run, base, tmp_path / "model", *SIZE)
+        assert bundle(run, base, tmp_path / "wide", "--dtype", "bfloat16", *SIZE).exit_code == 0
+    finally:
+        average.copy_(before)
+        save(run)
+    assert "unet's conv_in.weight should be finite as torch.float16" in str(result.exception)
+    assert [path.name for path in tmp_path.iterdir()] == ["wide"]
+
+
+def test_an_existing_folder_is_not_overwritten(run: Run, base: Path, tmp_path: Path) -> None:
+    result = bundle(run, base, tmp_path)
+    assert result.exit_code == 2
+    assert "should not exist" in result.stderr
+
+
+def test_a_run_without_a_checkpoint_is_refused(run: Run, base: Path, tmp_path: Path) -> None:
+    (tmp_path / "training.json").write_text(run.settings.model_dump_json())
+    with pytest.raises(ValueError, match="should hold a checkpoint, got none yet"):
+        load_averaged(tmp_path)
+    with pytest.raises(ValueError, match=r"should hold training\.json: it is no run"):
+        load_averaged(base)
+
+
+@pytest.mark.parametrize(("count", "kept"), [(0, 0), (3, 3), (10, 10), (11, 10), (999, 10)])
+def test_a_thinned_log_keeps_its_ends_and_its_order(count: int, kept: int) -> None:
+    lines = [{"step": float(k)} for k in range(count)]
+    found = thinned(lines, 10)
+    assert len(found) == kept
+    assert found == sorted(found, key=lambda line: line["step"])
+    assert found[:1] + found[-1:] == lines[:1] + lines[-1:]
+
+
+# Importing released weights.
+
+
+def test_the_import_command_hands_over_and_prints_what_it_was_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[object] = []
+
+    def imported(*arguments: object) -> weights.ImportReport:
+        given.extend(arguments)
+        return weights.ImportReport(tmp_path / "model", {"a": "unused"}, ("a note",))
+
+    monkeypatch.setattr(weights, "import_videocrafter2", imported)
+    checkpoint = tmp_path / "model.ckpt"
+    checkpoint.touch()
+    result = CliRunner().invoke(cli, ["import", "videocrafter2", str(checkpoint),
+                                      str(tmp_path / "model"), "--tokenizer", "clip/"])
+    assert result.exit_code == 0, result.output
+    assert given == [checkpoint, tmp_path / "model", "concat", "clip/"]
+    assert result.stdout.strip() == str(tmp_path / "model")
+    assert "note: a note\n1 tensors of the checkpoint are not needed" in result.stderr
+
+
+def test_the_import_command_names_a_missing_checkpoint(tmp_path: Path) -> None:
+    result = CliRunner().invoke(cli, ["import", "videocrafter2", str(tmp_path / "gone.ckpt"), "x"])
+    assert result.exit_code == 2
+    assert "gone.ckpt" in result.stderr
