@@ -71,5 +71,5 @@ def main() -> None:
         click.echo("stopped", err=True)
         sys.exit(130)
     except (ValueError, OSError, FloatingPointError) as error:
-        click.echo(f"motifocal: {error}", err=True)
+        click.echo(f"motifocal: {' '.join(str(error).split())}", err=True)
         sys.exit(1)
