@@ -12,6 +12,7 @@ import pytest
 import tiny
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import mse_loss
 
 from motifocal.data.shards import LatentBatch, Shards, indices_of_step
 from motifocal.models.schedule import noise_schedule
@@ -140,13 +141,13 @@ def take(run: loop.Run, count: int) -> list[dict[str, float]]:
 
 
 def test_a_training_lowers_the_loss(base: Path, shards: Shards, tmp_path: Path) -> None:
-    run = tiny.tiny_run(tmp_path, base, shards, steps=25, save_every=100, rate=5e-3)
-    before = evaluate_loss_ratio(run.unet, shards, run.text, run.schedule, [300, 700])
+    run = tiny.tiny_run(tmp_path, base, shards, steps=40, save_every=100, rate=5e-3)
+    before = evaluate_loss_ratio(run.unet, shards, run.text, run.schedule, [700])
     run.unet.train()
-    take(run, 25)
-    after = evaluate_loss_ratio(run.unet, shards, run.text, run.schedule, [300, 700])
-    assert after.mean.mean() < 0.7 * before.mean.mean()
-    assert np.nanmean(after.hot) < 0.7 * np.nanmean(before.hot)
+    take(run, 40)
+    after = evaluate_loss_ratio(run.unet, shards, run.text, run.schedule, [700])
+    assert after.mean.mean() < 0.6 * before.mean.mean()
+    assert np.nanmean(after.hot) < 0.8 * np.nanmean(before.hot)
 
 
 def test_accumulation_gives_the_gradients_of_the_whole_batch(
@@ -195,8 +196,7 @@ def plain_training(
         noisy = schedule.add_noise(batch.latents, draws.noise, draws.timesteps)
         prediction = unet(noisy, draws.timesteps, features, batch.fps, batch.latents[:, :, 0])
         target = schedule.velocity(batch.latents, draws.noise, draws.timesteps)
-        # Not mse_loss: its gradient has another memory layout, which moves last bits downstream.
-        loss = (prediction - target).square().mean((1, 2, 3, 4)).mean()
+        loss = mse_loss(prediction, target, reduction="none").mean((1, 2, 3, 4)).mean()
         optimizer.zero_grad()
         loss.backward()
         nn.utils.clip_grad_norm_(unet.parameters(), settings.clip)
@@ -320,7 +320,9 @@ def test_a_caption_has_the_same_features_in_any_company(base: Path) -> None:
 def test_a_short_caption_is_padded_with_the_towers_own_token(base: Path) -> None:
     text = load_text(base)
     seen = []
-    text.tower.register_forward_pre_hook(lambda module, ids: seen.append(ids[0]))
+    text.tower.register_forward_pre_hook(
+        lambda module, args, kwargs: seen.append(kwargs["input_ids"]), with_kwargs=True
+    )
     text([""])
     assert seen[0].tolist() == [[1, 2, 0, 0, 0, 0, 0, 0]]
 

@@ -48,7 +48,7 @@ Examples:
 @click.option("--threshold", type=float,
               help="Speed, in the unit, at which the heatmap is 0.5. [default: 0.05]")
 @click.option("--floor", type=float,
-              help="Pixels a frame; slower motion is never hot. [default: 0.3]")
+              help="Pixels a frame; slower motion is never hot. [default: 0.15]")
 @click.option("--workers", type=click.IntRange(0), default=2, show_default=True,
               help="Processes that read clips and estimate motion.")
 @click.option("--clips-per-shard", type=click.IntRange(1), default=64, show_default=True,

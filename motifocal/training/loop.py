@@ -4,7 +4,8 @@ Letters: B batch, C channels, F frames, h w latents, L tokens, D text width.
 
 Every random draw is a function of (seed, optimiser step, micro-batch), and a checkpoint is written
 between optimiser steps, atomically. So a run that is killed and started again with the same
-command computes what an unbroken run computes, bit for bit.
+command computes what an unbroken run computes, bit for bit (as far as the device's kernels are
+deterministic: the CPU's are, some of a GPU's add up in any order).
 """
 
 from __future__ import annotations
