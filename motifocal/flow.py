@@ -53,7 +53,7 @@ def estimate_flow(
         raise ValueError(f"method should be one of {sorted(ESTIMATORS)}, got {method!r}")
     if workers is not None and workers < 1:
         raise ValueError(f"workers should be at least 1, got {workers}")
-    return ESTIMATORS[method](frames, preset, workers or _cores())
+    return ESTIMATORS[method](frames, preset, workers or usable_cores())
 
 
 def motion_evidence(frames: Frames, noise: float, *, sharp: bool = True) -> NDArray[np.bool_]:
@@ -63,11 +63,12 @@ def motion_evidence(frames: Frames, noise: float, *, sharp: bool = True) -> NDAr
     spreads the nearest motion over half of a plain background. Evidence is where two frames,
     smoothed over a few pixels, differ by more than ``noise`` grey levels (2.5 covers independent
     noise of +-2), and what has evidence in three of the four directions along its row and column:
-    the flat inside of a moving thing, whose rim alone changes (our reading; measured in tests).
+    the flat inside of a moving thing, whose rim alone changes.
 
-    Smoothing carries the difference past the outline of what moved. ``sharp`` asks for a second
-    difference, of frames smoothed less, beyond what the same noise reaches there. Without it the
-    evidence is wider by some 4 pixels all around, which on small frames doubles the area.
+    Smoothing carries the difference past the outline of what moved. ``sharp`` keeps only what
+    differs in less smoothed frames as well, beyond what the same noise reaches there, and what
+    lies between such places. Without it the evidence is wider by some 4 pixels all around, which
+    on small frames doubles the area. (Our reading throughout; docs/heatmap.md has measurements.)
     """
     check_frames(frames)
     if not noise >= 0:
@@ -103,12 +104,13 @@ def colour_change(frames: Frames, flow: Flow) -> NDArray[np.float32]:
     change = np.zeros((len(flow), height, width), np.float32)
     for pair, (dx, dy) in enumerate(flow):
         to_x, to_y = x + dx, y + dy
-        followed = cv2.remap(frames[pair + 1], to_x, to_y, cv2.INTER_LINEAR,
-                             borderMode=cv2.BORDER_REPLICATE)
-        differs = followed.astype(np.float32) - frames[pair]
-        smooth = np.abs(cv2.GaussianBlur(differs, (0, 0), _EVIDENCE_SIGMA)).max(axis=-1)
+        followed = cv2.remap(
+            frames[pair + 1], to_x, to_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+        )
         inside = (to_x >= 0) & (to_x <= width - 1) & (to_y >= 0) & (to_y <= height - 1)
-        change[pair] = np.where(inside, smooth, np.float32(0))
+        differs = np.where(inside[..., None], followed.astype(np.float32) - frames[pair], 0)
+        smooth = np.abs(cv2.GaussianBlur(differs, (0, 0), _EVIDENCE_SIGMA)).max(axis=-1)
+        change[pair] = np.where(inside, smooth, 0)
     return change
 
 
@@ -189,7 +191,7 @@ def _directions(found: NDArray[np.bool_]) -> list[NDArray[np.bool_]]:
     ]
 
 
-def _cores() -> int:
+def usable_cores() -> int:
     """Cores that this process may use (containers often allow fewer than the machine has)."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))

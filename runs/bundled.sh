@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # The bundled model, from nothing: every command that made motifocal/bundled, in order.
-# About three hours on two CPU cores. Each command goes on where it was stopped.
+# About two hours on two CPU cores. Each command goes on where it was stopped. (The weights in the
+# package were trained on maps of an earlier, wider gate: HeatmapSettings(sharp=False).)
 set -euo pipefail
 cd "$(dirname "$0")/.."
 export OMP_WAIT_POLICY=PASSIVE

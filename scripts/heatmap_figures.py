@@ -24,7 +24,7 @@ from motifocal.video import write_image
 
 SIDE = 160
 MIDDLE = 7  # the frame that stands for a clip
-UNIT_CLIPS = (("balloons", 1, 0), ("fish", 1, 0), ("candle", 1, 2), ("tide", 2, 0))
+UNIT_CLIPS = (("balloons", 1, 0), ("fish", 1, 0), ("duck", 1, 1), ("tide", 2, 0))
 COLOUR_CLIPS = (("bulbs", 1, 0), ("traffic_light", 1, 1))
 COLOUR_FRAME = 2  # the light changes in the first third
 CHANGE = 12.0
@@ -38,7 +38,9 @@ def draw(
     """Write all of them: heatmap-overlay, -units, -colour and -threshold.png."""
     images.mkdir(parents=True, exist_ok=True)
     clip = drawn("balloons", 1, 1)
-    write_image(images / "heatmap-overlay.png", filmstrip(clip.frames, clip_heatmap(clip.frames), 5))
+    write_image(
+        images / "heatmap-overlay.png", filmstrip(clip.frames, clip_heatmap(clip.frames), 5)
+    )
 
     named = {unit: replace(DEFAULT_SETTINGS, unit=unit) for unit in UNITS}
     write_image(images / "heatmap-units.png", grid(UNIT_CLIPS, named, MIDDLE))
@@ -82,7 +84,7 @@ def chart(
 ) -> None:
     """IoU with the truth against the threshold, a line per unit, a panel per size of frame."""
     figure = matplotlib.figure.Figure(figsize=(8, 3), layout="constrained")
-    panels = figure.subplots(1, len(scores), sharey=True)
+    panels = figure.subplots(1, len(scores))
     for panel, (size, of) in zip(panels, scores.items(), strict=True):
         for unit, values in thresholds.items():
             found = [of[f"{unit} > {value:g}"]["moves, as video"]["IoU"] for value in values]
@@ -95,5 +97,5 @@ def chart(
 
 def finish(panel: Axes, title: str) -> None:
     panel.axvline(DEFAULT_SETTINGS.threshold, color="0.8", linewidth=1, zorder=0)
-    panel.set(xscale="log", title=title, xlabel="threshold, in the unit", ylim=(0, None))
+    panel.set(xscale="log", title=title, xlabel="threshold, in the unit", ylim=(0, 0.7))
     panel.spines[["top", "right"]].set_visible(False)

@@ -140,17 +140,16 @@ def score(heatmap: Heatmap, truth: NDArray[np.bool_]) -> Score:
         "recall": (both, float(truth.sum())),
         "latents": (float(np.minimum(*pooled).sum()), float(np.maximum(*pooled).sum())),
     }
-    ratios = {name: part / whole if whole else float("nan") for name, (part, whole) in parts.items()}
+    ratios = {
+        name: part / whole if whole else float("nan") for name, (part, whole) in parts.items()
+    }
     return {**ratios, "hot": float(hot.mean()), "true": float(truth.mean())}
 
 
 def mean(scores: Sequence[Score]) -> Score:
     """nan only where all are: a still clip has no truth to recall."""
-    columns = {name: np.array([s[name] for s in scores]) for name in scores[0]}
-    return {
-        name: float(np.nanmean(values)) if not np.isnan(values).all() else float("nan")
-        for name, values in columns.items()
-    }
+    known = {name: [s[name] for s in scores if not np.isnan(s[name])] for name in scores[0]}
+    return {name: float(np.mean(of)) if of else float("nan") for name, of in known.items()}
 
 
 def scored(clips: Iterable[Case], named: Mapping[str, HeatmapSettings]) -> Scores:
@@ -161,10 +160,7 @@ def scored(clips: Iterable[Case], named: Mapping[str, HeatmapSettings]) -> Score
             evidence = gates[gate_of(settings)]
             heat = motion_heatmap(clip.flow, settings, evidence=evidence, change=change)
             found[name][clip.kind].append(score(heat, clip.truth))
-    return {
-        name: {kind: mean(scores) for kind, scores in kinds.items()}
-        for name, kinds in found.items()
-    }
+    return {name: {k: mean(scores) for k, scores in of.items()} for name, of in found.items()}
 
 
 def all_settings() -> dict[str, dict[str, HeatmapSettings]]:
@@ -186,17 +182,15 @@ def all_settings() -> dict[str, dict[str, HeatmapSettings]]:
             for unit, thresholds in THRESHOLDS.items()
             for threshold in thresholds
         },
-        "Change of colour": {
-            f"change {change:g}": replace(default, change=change) for change in CHANGES
-        },
+        "Change of colour": {f"change {c:g}": replace(default, change=c) for c in CHANGES},
     }
 
 
 def detailed(names: Iterable[str], scores: Scores) -> str:
     """All that is known of clips in which something moves, one number of each other kind."""
-    columns = ("IoU", "precision", "recall", "latents", "hot", "true")
-    others = ("moves, as video", "camera", "colour", "colour, as video")
-    header = ["", *columns, *(f"IoU {kind}" for kind in others), "hot still, as video"]
+    columns = ("IoU", "precision", "recall", "latents", "hot")
+    others = ("moves, as video", "camera", "colour")
+    header = ["", *columns, "as video: IoU", "camera: IoU", "colour: IoU", "still: hot"]
     rows = [
         [
             name,
@@ -219,7 +213,7 @@ def markdown(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def flows_table(clips: Iterable[Case]) -> str:
-    """Other ways to estimate the flow of small frames; the true flow is the most there is to gain."""
+    """Other ways to estimate the flow of small frames; with the true flow, the most there is."""
     ways: dict[str, Callable[[Case], Flow]] = {
         "as they are": lambda clip: estimate_flow(clip.frames, workers=1),
         "enlarged 2x": lambda clip: enlarged(clip.frames, 2),
@@ -276,19 +270,24 @@ def real_table(videos: Sequence[Path]) -> str:
 
 @click.command()
 @click.option("--seed", default=0, show_default=True, help="Of the stages and the noise.")
-@click.option("--images", type=click.Path(path_type=Path, file_okay=False),
-              default=Path(__file__).parents[1] / "docs" / "images", help="Where pictures go.")
+@click.option(
+    "--images",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path(__file__).parents[1] / "docs" / "images",
+    help="Where pictures go.",
+)
 def main(seed: int, images: Path) -> None:  # fmt: skip
     """Print the tables of docs/heatmap.md and draw its pictures."""
     cv2.setNumThreads(1)
-    began, tables = time.process_time(), all_settings()
-    by_size = {}
+    began, tables, by_size = time.process_time(), all_settings(), {}
+    named = {name: settings for rows in tables.values() for name, settings in rows.items()}
     for size in STAGES:
-        named = {name: settings for rows in tables.values() for name, settings in rows.items()}
         by_size[size] = scored(cases(size, seed), named)
         for title, rows in tables.items():
-            print(f"\n### {title}, {size} px\n\n{detailed(rows, by_size[size])}", flush=True)
-    print(f"\n### Flow of frames of 64 px\n\n{flows_table(cases(64, seed))}", flush=True)
+            true = next(iter(by_size[size].values()))["moves"]["true"]
+            print(f"\n### {title}: {size} pixels, {true:.1%} of the area moves\n")
+            print(detailed(rows, by_size[size]), flush=True)
+    print(f"\n### Flow: 64 pixels\n\n{flows_table(cases(64, seed))}", flush=True)
     if "MOTIFOCAL_SHARED" in os.environ:
         videos = list_videos(Path(os.environ["MOTIFOCAL_SHARED"]) / "ti2v-clips" / "videos")
         print(f"\n### {len(videos)} real clips\n\n{real_table(videos)}", flush=True)

@@ -1,78 +1,420 @@
-"""`motifocal heatmap`: maps and overlays of good clips, a list of the bad ones."""
+"""`motifocal heatmap`: a map for every clip, names that never clash, and nothing done twice."""
 
 from __future__ import annotations
 
+import os
+import re
+import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
+import cv2
 import numpy as np
 import pytest
-from click.testing import CliRunner, Result
 
-from motifocal.cli import cli
-from motifocal.heatmap import load_heatmap
-from motifocal.scenes.render import render
-from motifocal.scenes.stage import make_stage
-from motifocal.video import read_video, write_video
+from motifocal.cli import main
+from motifocal.commands import heatmap as command
+from motifocal.commands.heatmap_files import COLUMNS, read_table
+from motifocal.heatmap import DEFAULT_SETTINGS, HeatmapSettings, clip_heatmap, load_heatmap
+from motifocal.video import count_frames, read_image, read_video, write_image, write_video
+
+
+class Ended(NamedTuple):
+    code: int
+    out: str
+    err: str
+
+
+Heatmap = Callable[..., Ended]
 
 
 @pytest.fixture
-def clips(tmp_path: Path) -> Path:
-    """Two drawn clips of the same name in two folders, and a file that is no video."""
-    for number, folder in enumerate(("a", "b")):
-        stage = make_stage("car", "eval", number)
-        clip = render(stage, stage.actions[0], size=64, frames=6)
-        (tmp_path / "clips" / folder).mkdir(parents=True)
-        write_video(tmp_path / "clips" / folder / "car.mp4", clip.frames, 8.0)
-    return tmp_path / "clips"
+def heatmap(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Heatmap:
+    """Runs the command line in this process; a traceback would fail the test."""
+
+    def run(*arguments: object) -> Ended:
+        monkeypatch.setattr(sys, "argv", ["motifocal", "heatmap", *map(str, arguments)])
+        code = 0
+        try:
+            main()
+        except SystemExit as stopped:
+            code = int(stopped.code or 0)
+        return Ended(code, *capsys.readouterr())
+
+    return run
 
 
-def run(*arguments: object) -> Result:
-    return CliRunner().invoke(cli, ["heatmap", *map(str, arguments)])
+def square(step: int, height: int = 48, width: int = 64, frames: int = 4) -> np.ndarray:
+    """A bright textured square moves right on grey by ``step`` pixels a frame."""
+    texture = np.random.default_rng(0).integers(150, 250, (16, 16, 1), dtype=np.uint8)
+    clip = np.full((frames, height, width, 3), 90, np.uint8)
+    for frame in range(frames):
+        clip[frame, 12:28, 8 + step * frame : 24 + step * frame] = texture
+    return clip
 
 
-def test_every_clip_gets_a_map_an_overlay_and_a_row_of_the_filmstrip(
-    clips: Path, tmp_path: Path
+def write(path: Path, step: int = 3, fps: float = 8, **size: int) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_video(path, square(step, **size), fps, crf=8)
+    return path
+
+
+def expected(clip: Path, settings: HeatmapSettings = DEFAULT_SETTINGS) -> np.ndarray:
+    return clip_heatmap(read_video(clip).frames, settings)
+
+
+def same(path: Path, heat: np.ndarray) -> bool:
+    return bool(np.abs(load_heatmap(path)[0] - heat).max() <= 0.5 / 255 + 1e-6)
+
+
+def stamps(folder: Path) -> dict[str, tuple[int, int]]:
+    """What tells whether a file was written anew."""
+    return {
+        path.relative_to(folder).as_posix(): (path.stat().st_mtime_ns, path.stat().st_ino)
+        for path in folder.rglob("*")
+        if path.suffix in (".npz", ".mp4")
+    }
+
+
+def test_every_clip_gets_the_map_that_the_library_gives(heatmap: Heatmap, tmp_path: Path) -> None:
+    slow, fast = write(tmp_path / "clips/a.mp4", 1), write(tmp_path / "clips/deep/b.mp4", 4)
+    ended = heatmap(tmp_path / "clips", "-o", tmp_path / "maps")
+    assert ended.code == 0
+    assert same(tmp_path / "maps/a.npz", expected(slow))
+    assert same(tmp_path / "maps/deep/b.npz", expected(fast))
+    assert load_heatmap(tmp_path / "maps/a.npz")[1] == DEFAULT_SETTINGS
+
+
+def test_shares_are_printed_for_each_clip_and_in_sum_by_area(
+    heatmap: Heatmap, tmp_path: Path
 ) -> None:
-    result = run(clips, "-o", tmp_path / "maps", "--overlay")
-    assert result.exit_code == 0, result.output
-    maps = sorted((tmp_path / "maps").glob("*_heatmap.npz"))
-    assert len(maps) == 2
-    for path in maps:
-        heatmap, settings = load_heatmap(path)
-        assert heatmap.shape == (6, 64, 64)
-        assert 0 < (heatmap > 0.5).mean() < 0.5
-        assert settings is not None
-        assert len(read_video(path.with_name(path.stem + "_overlay.mp4")).frames) == 6
-    assert (tmp_path / "maps" / "filmstrip.png").exists()
+    small = write(tmp_path / "clips/a.mp4", 3)
+    large = write(tmp_path / "clips/b.mp4", 0, height=96, width=128)
+    ended = heatmap(tmp_path / "clips", "-o", tmp_path / "maps")
+    hot = (expected(small) > 0.5).mean()
+    assert 0.05 < hot < 0.5
+    assert (expected(large) > 0.5).mean() == 0
+    assert re.findall(r"^ *([\d.]+)%  (\S+)$", ended.out, re.MULTILINE) == [
+        (f"{100 * hot:.1f}", str(tmp_path / "maps/a.npz")),
+        ("0.0", str(tmp_path / "maps/b.npz")),
+    ]
+    assert f"2 clips: {hot / 5:.1%} of their area is hot" in ended.err  # b has four times the area
+    assert "nothing hot in 1, more than half hot in 0" in ended.err
+    table = read_table(tmp_path / "maps/clips.csv")
+    assert table[str(small)].hot == pytest.approx(hot)
+    row = table[str(large)]
+    assert (row.frames, row.height, row.width) == (4, 96, 128)
 
 
-def test_a_second_run_leaves_the_maps_alone(clips: Path, tmp_path: Path) -> None:
-    run(clips, "-o", tmp_path / "maps")
-    before = {p: p.stat().st_mtime_ns for p in (tmp_path / "maps").glob("*.npz")}
-    assert run(clips, "-o", tmp_path / "maps").exit_code == 0
-    assert before == {p: p.stat().st_mtime_ns for p in (tmp_path / "maps").glob("*.npz")}
+def test_a_bad_clip_is_listed_with_its_reason_and_the_others_are_done(
+    heatmap: Heatmap, tmp_path: Path
+) -> None:
+    for name in ("a", "z"):
+        write(tmp_path / f"clips/{name}.mp4")
+    (tmp_path / "clips/empty.mp4").touch()
+    (tmp_path / "clips/text.mp4").write_text("no video at all")
+    ended = heatmap(tmp_path / "clips", "-o", tmp_path / "maps")
+    assert ended.code == 1
+    assert sorted(stamps(tmp_path / "maps")) == ["a.npz", "z.npz"]
+    assert f"  {tmp_path}/clips/empty.mp4: the file is empty" in ended.err
+    assert re.search(rf"^  {tmp_path}/clips/text.mp4: \S+", ended.err, re.MULTILINE)
+    assert "left out, 2 of 4 clips:" in ended.err
+    assert ended.err.endswith("Error: 2 of 4 clips could not be measured\n")
+    assert "2 clips: " in ended.err  # the sum is of those that were measured
+    reasons = [row.reason for row in read_table(tmp_path / "maps/clips.csv").values()]
+    assert [bool(reason) for reason in reasons] == [False, True, True, False]
 
 
-def test_a_bad_clip_is_named_and_the_others_are_done(clips: Path, tmp_path: Path) -> None:
-    (clips / "broken.mp4").write_bytes(b"no video")
-    result = run(clips, "-o", tmp_path / "maps")
-    assert result.exit_code == 1
-    assert "broken.mp4" in result.output
-    assert "1 of 3 clips could not be used" in result.output
-    assert len(list((tmp_path / "maps").glob("*.npz"))) == 2
+def test_running_again_does_nothing_twice_and_says_so(heatmap: Heatmap, tmp_path: Path) -> None:
+    for name in ("a", "b", "c"):
+        write(tmp_path / f"clips/{name}.mp4")
+    first = heatmap(tmp_path / "clips", "-o", tmp_path / "maps", "--overlay")
+    before = stamps(tmp_path / "maps")
+    (tmp_path / "maps/b.npz").unlink()
+    (tmp_path / "maps/c.overlay.mp4").unlink()
+    again = heatmap(tmp_path / "clips", "-o", tmp_path / "maps", "--overlay")
+    assert (again.code, again.out) == (0, first.out)
+    assert "3 clips (1 done before)" in again.err
+    after = stamps(tmp_path / "maps")
+    changed = {name for name, stamp in after.items() if stamp != before[name]}
+    assert changed == {"b.npz", "c.overlay.mp4"}
+    assert after.keys() == before.keys()
 
 
-def test_settings_change_the_map(clips: Path, tmp_path: Path) -> None:
-    clip = clips / "a" / "car.mp4"
-    assert run(clip, "-o", tmp_path / "cold", "--unit", "pixels", "--floor", "40").exit_code == 0
-    cold, settings = load_heatmap(tmp_path / "cold" / "car_heatmap.npz")
-    assert settings is not None
-    assert (settings.unit, settings.floor) == ("pixels", 40)
-    assert np.all(cold < 0.5)
+def test_after_a_kill_what_is_there_is_not_computed_again(
+    heatmap: Heatmap, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("a", "b", "c"):
+        write(tmp_path / f"clips/{name}.mp4")
+    work = command.measure
+
+    def full_disk(row: command.Row, *rest: object) -> command.Row:
+        if row.heatmap == "b.npz":
+            raise OSError(28, "No space left on device")
+        return work(row, *rest)
+
+    monkeypatch.setattr(command, "measure", full_disk)
+    ended = heatmap(tmp_path / "clips", "-o", tmp_path / "maps", "--workers", 1)
+    assert ended.code == 1
+    assert "motifocal: [Errno 28] No space left on device" in ended.err
+    before = stamps(tmp_path / "maps")
+    assert "a.npz" in before
+    assert "b.npz" not in before
+    monkeypatch.undo()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["motifocal", "heatmap", "clips", "-o", "maps"])
+    main()
+    after = stamps(tmp_path / "maps")
+    assert set(after) == {"a.npz", "b.npz", "c.npz"}
+    assert after["a.npz"] == before["a.npz"]
+    rows = read_table(tmp_path / "maps/clips.csv")
+    for name in "abc":
+        clip = tmp_path / f"clips/{name}.mp4"
+        assert rows[str(clip)].hot == pytest.approx((expected(clip) > 0.5).mean())
 
 
-def test_a_folder_without_clips_is_an_error_in_one_line(tmp_path: Path) -> None:
+def test_a_clip_that_has_changed_gets_a_new_map_and_overlay(
+    heatmap: Heatmap, tmp_path: Path
+) -> None:
+    clip = write(tmp_path / "a.mp4", 0)
+    heatmap(clip, "-o", tmp_path / "maps", "--overlay")
+    assert load_heatmap(tmp_path / "maps/a.npz")[0].max() < 0.5
+    before = stamps(tmp_path / "maps")
+    write(clip, 3)
+    assert heatmap(clip, "-o", tmp_path / "maps", "--overlay").code == 0
+    assert same(tmp_path / "maps/a.npz", expected(clip))
+    after = stamps(tmp_path / "maps")
+    assert after.keys() == before.keys()
+    assert all(after[name] != before[name] for name in after)
+
+
+def test_clips_of_one_name_get_maps_of_their_own_within_a_run_and_across_runs(
+    heatmap: Heatmap, tmp_path: Path
+) -> None:
+    clips = [
+        *(write(tmp_path / "one/x.mp4", 1), write(tmp_path / "one/x.gif", 2)),
+        *(write(tmp_path / "one/X.mov.mp4", 3), write(tmp_path / "two/x.mp4", 4)),
+    ]
+    (tmp_path / "maps").mkdir()
+    (tmp_path / "maps/x.npz").write_text("somebody else's")
+    heatmap(tmp_path / "one", "-o", tmp_path / "maps")
+    heatmap(tmp_path / "two", "-o", tmp_path / "maps")
+    ended = heatmap(tmp_path / "two", tmp_path / "one", "-o", tmp_path / "maps")
+    assert "4 clips (4 done before)" in ended.err
+    rows = read_table(tmp_path / "maps/clips.csv")
+    names = [rows[str(clip)].heatmap for clip in clips]
+    assert len({name.casefold() for name in names}) == 4
+    for clip, name in zip(clips, names, strict=True):
+        assert same(tmp_path / "maps" / name, expected(clip)), name
+    assert (tmp_path / "maps/x.npz").read_text() == "somebody else's"
+
+
+def test_a_clip_named_like_an_overlay_does_not_become_one(heatmap: Heatmap, tmp_path: Path) -> None:
+    clips = [write(tmp_path / f"clips/{name}.mp4") for name in ("a", "a.overlay")]
+    ended = heatmap(tmp_path / "clips", "-o", tmp_path / "maps", "--format", "mp4", "--overlay")
+    assert ended.code == 0
+    rows = read_table(tmp_path / "maps/clips.csv")
+    names = [name for clip in clips for name in (rows[str(clip)].heatmap, rows[str(clip)].overlay)]
+    assert len(set(names)) == 4
+    assert set(stamps(tmp_path / "maps")) == set(names)
+
+
+def test_folders_of_one_name_are_kept_apart_by_the_folders_above(
+    heatmap: Heatmap, tmp_path: Path
+) -> None:
+    for model in ("ours", "theirs"):
+        write(tmp_path / f"videos/{model}/x.mp4")
+    heatmap(tmp_path / "videos/ours", tmp_path / "videos/theirs", "-o", tmp_path / "maps")
+    assert set(stamps(tmp_path / "maps")) == {"ours/x.npz", "theirs/x.npz"}
+
+
+def test_a_clip_given_twice_is_measured_once(heatmap: Heatmap, tmp_path: Path) -> None:
+    clip = write(tmp_path / "clips/a.mp4")
+    ended = heatmap(clip, tmp_path / "clips", clip, "-o", tmp_path / "maps")
+    assert "1 clip: " in ended.err
+    assert set(stamps(tmp_path / "maps")) == {"a.npz"}
+
+
+def test_what_lies_in_the_output_folder_is_no_clip(heatmap: Heatmap, tmp_path: Path) -> None:
+    write(tmp_path / "a.mp4")
+    given = (tmp_path, "-o", tmp_path / "maps", "--format", "mp4", "--overlay")
+    heatmap(*given)
+    ended = heatmap(*given)
+    assert "1 clip (1 done before)" in ended.err
+    ended = heatmap(tmp_path / "maps", "-o", tmp_path / "maps")
+    assert ended.code == 1
+    assert "there should be clips outside of" in ended.err
+
+
+def test_overlays_lie_beside_the_maps_and_can_be_asked_for_later(
+    heatmap: Heatmap, tmp_path: Path
+) -> None:
+    clip = write(tmp_path / "a.mp4", fps=12)
+    heatmap(clip, "-o", tmp_path / "maps")
+    before = stamps(tmp_path / "maps")
+    heatmap(clip, "-o", tmp_path / "maps", "--overlay")
+    after = stamps(tmp_path / "maps")
+    assert after["a.npz"] == before["a.npz"]
+    overlay = read_video(tmp_path / "maps/a.overlay.mp4")
+    assert overlay.fps == 12
+    assert overlay.frames.shape == (4, 48, 64, 3)
+    inside, outside = overlay.frames[0, 16:24, 12:20], overlay.frames[0, 34:40, 40:60]
+    assert inside[..., 0].mean() > inside[..., 2].mean() + 40  # hot is orange
+    assert np.ptp(outside.mean(axis=(0, 1))) < 6  # cold is grey
+
+
+def test_a_strip_shows_clips_from_the_least_to_the_most_hot(
+    heatmap: Heatmap, tmp_path: Path
+) -> None:
+    for index, step in enumerate([4, 0, 2, 0, 3, 0, 0, 1]):
+        write(tmp_path / f"clips/{index}.mp4", step)
+    ended = heatmap(tmp_path / "clips", "-o", tmp_path / "maps")
+    assert str(tmp_path / "maps/filmstrip.png") in ended.out.splitlines()
+    rows = list(read_table(tmp_path / "maps/clips.csv").values())
+    picture = read_image(tmp_path / "maps/filmstrip.png")
+    assert picture.shape[0] > 6 * 2 * command.STRIP_HEIGHT
+    outlined = (picture == (90, 255, 255)).all(-1)  # bars and outlines of what is hot
+    strips = np.array_split(outlined, 6)
+    assert not strips[0].any()
+    assert strips[-1].sum() > strips[3].sum() > 0
+    assert min(row.hot for row in rows) == 0
+
+
+def test_the_mp4_format_holds_the_map_in_grey(heatmap: Heatmap, tmp_path: Path) -> None:
+    clip = write(tmp_path / "a.mp4")
+    assert heatmap(clip, "-o", tmp_path / "maps", "--format", "mp4").code == 0
+    assert np.abs(load_heatmap(tmp_path / "maps/a.mp4")[0] - expected(clip)).max() < 0.1
+
+
+def test_odd_sides_go_into_npz_but_not_into_mp4(heatmap: Heatmap, tmp_path: Path) -> None:
+    for index in range(4):
+        path = tmp_path / f"pictures/{index}.png"
+        path.parent.mkdir(exist_ok=True)
+        write_image(path, square(3, 41, 63)[index])
+    ended = heatmap(tmp_path / "pictures", "-o", tmp_path / "npz")  # a folder of pictures: a clip
+    assert ended.code == 0
+    assert load_heatmap(tmp_path / "npz/pictures.npz")[0].shape == (4, 41, 63)
+    ended = heatmap(tmp_path / "pictures", "-o", tmp_path / "mp4", "--format", "mp4")
+    assert ended.code == 1
+    assert "pictures: an .mp4 cannot hold 63x41, add --size" in ended.err
+
+
+def test_a_folder_of_pictures_counts_as_changed_when_one_of_them_does(
+    heatmap: Heatmap, tmp_path: Path
+) -> None:
+    (tmp_path / "frames").mkdir()
+    for index, picture in enumerate(square(0)):
+        write_image(tmp_path / f"frames/{index}.png", picture)
+    heatmap(tmp_path / "frames", "-o", tmp_path / "maps")
+    assert load_heatmap(tmp_path / "maps/frames.npz")[0].max() < 0.5
+    write_image(tmp_path / "frames/3.png", square(5)[3])
+    heatmap(tmp_path / "frames", "-o", tmp_path / "maps")
+    assert load_heatmap(tmp_path / "maps/frames.npz")[0].max() > 0.5
+
+
+def test_clips_are_scaled_and_resampled_before_they_are_measured(
+    heatmap: Heatmap, tmp_path: Path
+) -> None:
+    clip = write(tmp_path / "a.mp4", 2, fps=8)
+    heatmap(clip, "-o", tmp_path / "maps", "--size", "32x40", "--fps", 4)
+    heat, _ = load_heatmap(tmp_path / "maps/a.npz")
+    assert heat.shape == (count_frames(clip, fps=4), 32, 40) == (2, 32, 40)
+
+
+def test_options_become_the_settings_that_are_kept(heatmap: Heatmap, tmp_path: Path) -> None:
+    clip = write(tmp_path / "a.mp4")
+    options = ["--unit", "percentile", "--threshold", 0.2, "--slope", 30, "--floor", 0.4]
+    options += ["--percentile", 90, "--noise", 4, "--wide", "--change", 20]
+    heatmap(clip, "-o", tmp_path / "maps", *options)
+    wanted = HeatmapSettings("percentile", 30, 0.2, 0.4, 90, 4, sharp=False, change=20)
+    assert load_heatmap(tmp_path / "maps/a.npz")[1] == wanted
+    assert same(tmp_path / "maps/a.npz", expected(clip, wanted))
+
+
+def test_a_folder_is_never_filled_with_maps_of_two_settings(
+    heatmap: Heatmap, tmp_path: Path
+) -> None:
+    clip = write(tmp_path / "a.mp4")
+    heatmap(clip, "-o", tmp_path / "maps")
+    for options in (["--floor", 0.4], ["--size", 32], ["--fps", 4], ["--format", "mp4"]):
+        ended = heatmap(clip, "-o", tmp_path / "maps", *options)
+        assert ended.code == 1
+        assert "use the same settings or another folder" in ended.err
+    assert set(stamps(tmp_path / "maps")) == {"a.npz"}
+
+
+def test_the_number_of_workers_changes_nothing(heatmap: Heatmap, tmp_path: Path) -> None:
+    for index in range(3):
+        write(tmp_path / f"clips/{index}.mp4", index)
+    threads = cv2.getNumThreads()
+    found = []
+    for workers in (1, 2, 7):
+        heatmap(tmp_path / "clips", "-o", tmp_path / f"{workers}", "--workers", workers)
+        found.append([(tmp_path / f"{workers}/{i}.npz").read_bytes() for i in range(3)])
+    assert found[0] == found[1] == found[2]
+    assert cv2.getNumThreads() == threads
+
+
+def test_a_clip_too_large_for_memory_is_left_out_and_says_what_helps(
+    heatmap: Heatmap, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(command, "MOST_PIXELS", 5000)
+    clip = write(tmp_path / "a.mp4")
+    ended = heatmap(clip, "-o", tmp_path / "maps")
+    assert ended.code == 1
+    assert "a.mp4: 4 frames of 64x48 are too much, add --size" in ended.err
+    assert heatmap(clip, "-o", tmp_path / "small", "--size", "24x32").code == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["gone.mp4", "-o", "maps"], 2, "'gone.mp4' does not exist"),
+        (["-o", "maps"], 2, "Missing argument 'CLIP...'"),
+        (["a.mp4"], 2, "Missing option '-o'"),
+        (["empty", "-o", "maps"], 1, "empty: the folder holds no videos"),
+        (["a.mp4", "-o", "maps", "--unit", "metres"], 2, "'metres' is not one of"),
+        (["a.mp4", "-o", "maps", "--threshold", "0"], 1, "threshold should be positive, got 0.0"),
+        (["a.mp4", "-o", "maps", "--noise", "-1"], 1, "noise should be at least 0, got -1.0"),
+        (["a.mp4", "-o", "maps", "--format", "mp4", "--size", "31x32"], 2, "should be even for"),
+    ],
+)  # fmt: skip
+def test_mistakes_are_told_in_a_line_and_write_nothing(
+    heatmap: Heatmap, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    arguments: list[str], code: int, message: str,
+) -> None:  # fmt: skip
+    monkeypatch.chdir(tmp_path)
+    write(tmp_path / "a.mp4")
     (tmp_path / "empty").mkdir()
-    result = run(tmp_path / "empty", "-o", tmp_path / "maps")
-    assert result.exit_code != 0
+    ended = heatmap(*arguments)
+    assert ended.code == code
+    assert message in ended.err
     assert not (tmp_path / "maps").exists()
+
+
+def test_another_table_in_the_folder_is_not_overwritten(heatmap: Heatmap, tmp_path: Path) -> None:
+    clip = write(tmp_path / "a.mp4")
+    (tmp_path / "maps").mkdir()
+    for text in ("name,score\na,1\n", ",".join(COLUMNS) + "\nhalf a line"):
+        (tmp_path / "maps/clips.csv").write_text(text)
+        ended = heatmap(clip, "-o", tmp_path / "maps")
+        assert ended.code == 1
+        assert "clips.csv should be a table with the columns heatmap, clip" in ended.err
+        assert (tmp_path / "maps/clips.csv").read_text() == text
+
+
+def test_the_defaults_that_help_shows_are_the_library_s() -> None:
+    options = {option.name: option.default for option in command.heatmap.params}
+    fields = vars(DEFAULT_SETTINGS)
+    assert {name: options[name] for name in fields} == fields
+
+
+@pytest.mark.skipif("MOTIFOCAL_SHARED" not in os.environ, reason="MOTIFOCAL_SHARED is not set")
+def test_real_clips_are_neither_all_hot_nor_all_cold(heatmap: Heatmap, tmp_path: Path) -> None:
+    videos = Path(os.environ["MOTIFOCAL_SHARED"]) / "ti2v-clips" / "videos"
+    clips = sorted((videos / "motif").glob("*.mp4"))[::8]
+    assert heatmap(*clips, "-o", tmp_path).code == 0
+    shares = [row.hot for row in read_table(tmp_path / "clips.csv").values()]
+    assert len(shares) == len(clips)
+    assert all(0.001 < share < 0.99 for share in shares)

@@ -1,143 +1,237 @@
-"""`motifocal heatmap`: clips become motion heatmaps, overlays, and one picture to judge them by."""
+"""`motifocal heatmap`: clips become motion heatmaps, overlays to look at, and a table of shares."""
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from motifocal.commands.heatmap_files import Row, find, planned, read_table, write_table
 from motifocal.commands.size import Size
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from motifocal.heatmap import HeatmapSettings
+    from motifocal.picture import Pixels
 
-STRIP_CLIPS = 6  # at most, in the filmstrip of a run
-HOT = 0.5
+TABLE, SETTINGS, STRIP = "clips.csv", "heatmap.json", "filmstrip.png"
+STRIP_CLIPS, STRIP_COLUMNS, STRIP_HEIGHT = 6, 6, 128
+MOST_PIXELS = 2**27  # of a clip, all frames together: some 5 GB while its motion is measured
 
 
+@dataclass(frozen=True)
+class How:
+    """What decides the maps, and where they go."""
+
+    output: Path
+    suffix: str
+    settings: HeatmapSettings
+    size: tuple[int, int] | None
+    fps: float | None
+    overlay: bool
+
+
+# fmt: off
 @click.command(epilog="""\b
 Examples:
   motifocal heatmap clip.mp4 -o maps/ --overlay
-  motifocal heatmap clips/ -o maps/ --unit percentile --threshold 0.1
-  motifocal heatmap clips/ -o maps/ --format mp4 --size 320x512 --fps 8
+  motifocal heatmap clips/ -o maps/ --size 320x512 --fps 8
+  motifocal heatmap clips/ -o maps/ --unit pixels --threshold 0.5
+  motifocal heatmap lamps/ -o maps/ --change 12
 """)
 @click.argument("clips", nargs=-1, required=True, metavar="CLIP...",
                 type=click.Path(exists=True, path_type=Path))
-@click.option("-o", "--output", required=True, type=click.Path(file_okay=False, path_type=Path),
-              help="Folder for the maps; maps that are there already are left as they are.")
-@click.option("--overlay", is_flag=True, help="Also write the clip with its heat on top, as mp4.")
+@click.option("-o", "--output", type=click.Path(path_type=Path, file_okay=False), required=True,
+              metavar="DIR", help="Folder for the maps; run again to go on.")
+@click.option("--overlay", is_flag=True, help="Also write an .mp4 of each clip with its map on it.")
+@click.option("--unit", type=click.Choice(["maximum", "percentile", "pixels", "fraction"]),
+              default="maximum", show_default=True,
+              help="Speed that counts as 1: the clip's maximum or percentile, a pixel a frame, or "
+              "the longer side of the frame a frame.")
+@click.option("--threshold", type=float, default=0.05, show_default=True,
+              help="Speed, in the unit, at which heat is 0.5.")
+@click.option("--slope", type=float, default=100.0, show_default=True,
+              help="How steeply heat rises there.")
+@click.option("--floor", type=float, default=0.15, show_default=True,
+              help="Pixels a frame; slower motion is never hot.")
+@click.option("--percentile", type=float, default=99.0, show_default=True,
+              help="Of the clip's speeds, for --unit percentile.")
+@click.option("--noise", type=float, default=2.5, show_default=True,
+              help="Grey levels; where frames differ less, nothing moves. Raise it for grainy "
+              "clips; 0 believes the flow everywhere.")
+@click.option("--sharp/--wide", default=True, show_default=True,
+              help="Keep to the outline of what moves, or leave some 4 pixels around it.")
+@click.option("--change", type=float, default=0.0, show_default=True,
+              help="Grey levels; colours that change by more are hot too, as of a lamp that lights "
+              "up. 0: motion alone, as in the paper.")
 @click.option("--format", "suffix", type=click.Choice(["npz", "mp4"]), default="npz",
-              show_default=True, help="npz: uint8 `heatmap` (F, H, W), 255 is 1; mp4: grey video.")
-@click.option("--unit", type=click.Choice(["pixels", "fraction", "maximum", "percentile"]),
-              help="What counts as 1 before sigma.  [default: see docs/heatmap.md]")
-@click.option("--slope", type=click.FloatRange(0, min_open=True), help="Of sigma.  [default: 100]")
-@click.option("--threshold", type=click.FloatRange(0, min_open=True),
-              help="Of sigma.  [default: 0.05]")
-@click.option("--floor", type=click.FloatRange(0), help="Pixels a frame; slower is never hot.")
-@click.option("--noise", type=click.FloatRange(0), help="Grey levels; smaller changes are noise.")
-@click.option("--size", type=Size(), help="Scale and crop to HEIGHTxWIDTH first.")
-@click.option("--fps", type=click.FloatRange(0, min_open=True), help="Resample to this rate first.")
-@click.option("--workers", type=click.IntRange(1), help="Threads.  [default: one a core]")
-def heatmap(clips: tuple[Path, ...], output: Path, overlay: bool, suffix: str, **options: Any
-            ) -> None:
-    """Write the motion heatmap of every CLIP; folders are searched for clips.
+              show_default=True, help="npz holds 8 bits a pixel and the settings; mp4 is for eyes.")
+@click.option("--size", type=Size(), metavar="HEIGHTxWIDTH",
+              help="Scale and crop the clips to this first.  [default: as they are]")
+@click.option("--fps", type=click.FloatRange(min=0, min_open=True),
+              help="Resample the clips to this rate first.  [default: as they are]")
+@click.option("--workers", type=click.IntRange(1),
+              help="Clips measured at a time.  [default: the cores of this machine]")
+def heatmap(clips: tuple[Path, ...], output: Path, overlay: bool, suffix: str,
+            size: tuple[int, int] | None, fps: float | None, workers: int | None,
+            **given: Any) -> None:
+    # fmt: on
+    """Write a motion heatmap of every CLIP, and print how much of it is hot.
 
-    A clip that cannot be read is listed at the end with its reason, and the exit code is 1; the
-    others are done all the same. Prints each clip's share of hot area.
+    A CLIP is a video, a folder to search for videos, or a folder of pictures. DIR will hold a map
+    for each, clips.csv with all of them, and filmstrip.png: look at it. Clips that cannot be read
+    are listed, and the exit code is 1; the others are done. Running again does what is missing.
     """
+    from motifocal.flow import usable_cores
+    from motifocal.heatmap import HeatmapSettings
+    from motifocal.scenes.export import claim
+
+    how = How(output, f".{suffix}", HeatmapSettings(**given), size, fps, overlay)
+    if size and suffix == "mp4" and (size[0] % 2 or size[1] % 2):
+        raise click.BadParameter(f"should be even for .mp4, got {size[0]}x{size[1]}",
+                                 param_hint="--size")  # fmt: skip
+    found = find(clips, output)
+    claim(output / SETTINGS, {"heatmap": asdict(how.settings), "format": suffix, "fps": fps,
+                              "size": list(size) if size else None})  # fmt: skip
+    table = read_table(output / TABLE)
+    rows = planned(found, output, how.suffix, table)
+    write_table(output / TABLE, {**table, **rows}.values())
+    todo = [row for row in rows.values() if not is_done(row, how)]
+    rows |= {row.clip: row for row in measured(todo, how, workers or usable_cores())}
+    write_table(output / TABLE, {**table, **rows}.values())
+    tell(list(rows.values()), len(rows) - len(todo), how)
+
+
+def is_done(row: Row, how: How) -> bool:
+    """Whether all that is wanted of this clip is there, and known."""
+    wanted = (row.heatmap, row.overlay) if how.overlay else (row.heatmap,)
+    return row.hot is not None and all((how.output / name).exists() for name in wanted)
+
+
+def measured(rows: Sequence[Row], how: How, workers: int) -> Iterator[Row]:
+    """The rows with what was found in their clips, in the order in which they are done."""
+    from concurrent.futures import ThreadPoolExecutor, as_completed
+
+    import cv2
     from rich.console import Console
-    from rich.progress import track
+    from rich.progress import MofNCompleteColumn, Progress
 
-    settings = _settings(options)
-    jobs = list(_jobs(clips, output, suffix))
-    if not jobs:
-        raise click.UsageError("the folders given hold no clip")
-    output.mkdir(parents=True, exist_ok=True)
-    bad: list[str] = []
-    shares: list[float] = []
-    strips: list[np.ndarray] = []
-    for clip, target in track(jobs, "heatmaps", console=Console(stderr=True), transient=True):
+    threads = max(1, workers // max(1, len(rows)))  # in a clip, where clips are few
+    before = cv2.getNumThreads()
+    cv2.setNumThreads(1)  # a thread a clip is enough; OpenCV would start more in each
+    columns = (*Progress.get_default_columns(), MofNCompleteColumn())
+    progress = Progress(*columns, console=Console(stderr=True))
+    # Threads, not processes: decoder, flow and encoder let go of the interpreter lock.
+    with ThreadPoolExecutor(workers) as pool, progress as bar:
         try:
-            share, strip = _one(clip, target, overlay, settings, options)
-        except ValueError as error:  # VideoError among them: the clip is at fault, not the run
-            bad.append(f"{clip}: {error}")
-            continue
-        shares.append(share)
-        click.echo(f"{target}  {100 * share:5.1f} % hot")
-        if len(strips) < STRIP_CLIPS:
-            strips.append(strip)
-    if shares:
-        click.echo(f"{len(shares)} clips, {100 * sum(shares) / len(shares):.1f} % hot on average")
-        click.echo(_write_strips(output, strips))
-    for line in bad:
-        click.echo(line, err=True)
-    if bad:
-        click.echo(f"{len(bad)} of {len(jobs)} clips could not be used", err=True)
-        sys.exit(1)
+            futures = [pool.submit(measure, row, how, threads) for row in rows]
+            for future in bar.track(as_completed(futures), len(rows), description="clips"):
+                yield future.result()
+        finally:
+            pool.shutdown(cancel_futures=True)
+            cv2.setNumThreads(before)
 
 
-def _settings(options: dict[str, Any]) -> HeatmapSettings:
-    from dataclasses import replace
-
-    from motifocal.heatmap import DEFAULT_SETTINGS
-
-    names = ("unit", "slope", "threshold", "floor", "noise")
-    given = {name: options[name] for name in names if options[name] is not None}
-    return replace(DEFAULT_SETTINGS, **given)
-
-
-def _jobs(clips: tuple[Path, ...], output: Path, suffix: str) -> Iterator[tuple[Path, Path]]:
-    """Every clip with the file of its map; names that would meet get their folder's in front."""
-    from motifocal.video import list_videos
-
-    found = [video for clip in clips for video in list_videos(clip)]
-    names = [video.stem for video in found]
-    for video in dict.fromkeys(found):
-        clear = names.count(video.stem) == 1
-        stem = video.stem if clear else "_".join([*video.resolve().parts[-3:-1], video.stem])
-        yield video, output / f"{stem}_heatmap.{suffix}"
-
-
-def _one(
-    clip: Path, target: Path, overlay: bool, settings: HeatmapSettings, options: dict[str, Any]
-) -> tuple[float, np.ndarray]:
-    """Make what is missing of one clip's files; its share of hot area and its filmstrip."""
+def measure(row: Row, how: How, threads: int) -> Row:
+    """Write what is missing of a clip; the row says how much is hot, or why there is no map."""
     from motifocal.heatmap import clip_heatmap, load_heatmap, save_heatmap
-    from motifocal.overlay import filmstrip, heatmap_overlay
-    from motifocal.video import read_video, resize_crop, write_video
+    from motifocal.overlay import HOT, heatmap_overlay
+    from motifocal.video import VideoError, write_video
 
-    source = read_video(clip, fps=options["fps"])
-    frames = resize_crop(source.frames, *options["size"]) if options["size"] else source.frames
-    if target.exists():
-        made = load_heatmap(target)[0]
-        if made.shape != frames.shape[:3]:
-            raise ValueError(f"{target} should be {frames.shape[:3]}, got {made.shape}; remove it")
-    else:
-        made = clip_heatmap(frames, settings, workers=options["workers"])
-        save_heatmap(target, made, settings, fps=source.fps)
-    shown = target.with_name(target.stem + "_overlay.mp4")
-    if overlay and not shown.exists():
-        write_video(shown, heatmap_overlay(frames, made), source.fps)
-    return float((made > HOT).mean()), filmstrip(frames, made)
+    path, overlay = how.output / row.heatmap, how.output / row.overlay
+    shown = how.overlay and not overlay.exists()
+    heat = load_heatmap(path)[0] if path.exists() else None
+    if heat is None or shown:
+        try:
+            frames, fps = read(Path(row.clip), how)
+        except VideoError as error:
+            return replace(row, hot=None, reason=str(error).removeprefix(f"{row.clip}: "))
+        if heat is None:
+            heat = clip_heatmap(frames, how.settings, workers=threads)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            save_heatmap(path, heat, how.settings, fps=fps)
+        if shown:
+            write_video(overlay, heatmap_overlay(frames, heat), fps)
+    count, height, width = heat.shape
+    hot = float((heat > HOT).mean())
+    return replace(row, frames=count, height=height, width=width, hot=hot, reason="")
 
 
-def _write_strips(output: Path, strips: list[np.ndarray]) -> Path:
-    """The filmstrips of the first clips, one under the other, all as wide as the first."""
+def read(clip: Path, how: How) -> tuple[Pixels, float]:
+    """Frames as they are measured, and their rate; VideoError where they cannot be."""
+    from motifocal.video import VideoError, read_video, resize_crop
+
+    found = read_video(clip, fps=how.fps)
+    frames = resize_crop(found.frames, *how.size) if how.size else found.frames
+    count, height, width, _ = frames.shape
+    if count * height * width > MOST_PIXELS:
+        raise VideoError(f"{clip}: {count} frames of {width}x{height} are too much, add --size")
+    if how.suffix == ".mp4" and (height % 2 or width % 2):
+        raise VideoError(f"{clip}: an .mp4 cannot hold {width}x{height}, add --size")
+    return frames, found.fps
+
+
+def tell(rows: Sequence[Row], before: int, how: How) -> None:
+    """Print the shares, what was left out, and a picture to look at; exit code 1 with bad clips."""
+    good = [row for row in rows if row.hot is not None]
+    bad = [row for row in rows if row.hot is None]
+    for row in good:
+        click.echo(f"{row.hot:7.1%}  {how.output / row.heatmap}")
+    if good:
+        click.echo(how.output / TABLE)
+        click.echo(filmstrips(good, how))
+        click.echo(in_sum(good, before), err=True)
+    if bad:
+        click.echo(f"left out, {len(bad)} of {len(rows)} clips:", err=True)
+        for row in bad:
+            click.echo(f"  {row.clip}: {row.reason}", err=True)
+        raise click.ClickException(f"{len(bad)} of {len(rows)} clips could not be measured")
+
+
+def in_sum(rows: Sequence[Row], before: int) -> str:
+    """The share of all area of all clips that is hot, and how the clips differ."""
+    areas = [row.frames * row.height * row.width for row in rows]
+    hot = [row.hot or 0.0 for row in rows]
+    share = sum(h * area for h, area in zip(hot, areas, strict=True)) / sum(areas)
+    number = f"{len(rows)} clip{'s' if len(rows) > 1 else ''}"
+    number += f" ({before} done before)" if before else ""
+    return (
+        f"{number}: {share:.1%} of their area is hot; least {min(hot):.1%}, "
+        f"most {max(hot):.1%}; nothing hot in {sum(h == 0 for h in hot)}, more than half hot in "
+        f"{sum(h > 0.5 for h in hot)}"
+    )
+
+
+def filmstrips(rows: Sequence[Row], how: How) -> Path:
+    """Write a picture of a few clips, from the least hot to the hottest: frames over maps."""
+    import numpy as np
+
+    from motifocal.data.labelled import labelled
+    from motifocal.video import write_image
+
+    ranked = sorted(rows, key=lambda row: row.hot or 0.0)
+    chosen = np.unique(np.rint(np.linspace(0, len(ranked) - 1, STRIP_CLIPS)).astype(int))
+    strips = [(f"{row.heatmap}: {row.hot:.1%} hot", strip(row, how))
+              for row in (ranked[index] for index in chosen)]  # fmt: skip
+    write_image(how.output / STRIP, labelled(strips))
+    return how.output / STRIP
+
+
+def strip(row: Row, how: How) -> Pixels:
+    """Frames of a clip over their maps, all of one height whatever the clip's."""
     import cv2
     import numpy as np
 
-    from motifocal.video import write_image
+    from motifocal.heatmap import load_heatmap
+    from motifocal.overlay import filmstrip
+    from motifocal.video import resize_crop
 
-    width = strips[0].shape[1]
-    rows = [
-        cv2.resize(s, (width, round(s.shape[0] * width / s.shape[1])), interpolation=cv2.INTER_AREA)
-        for s in strips
-    ]
-    path = output / "filmstrip.png"
-    write_image(path, np.concatenate(rows).astype(np.uint8))
-    return path
+    frames, _ = read(Path(row.clip), how)
+    heat, _ = load_heatmap(how.output / row.heatmap)
+    spread = np.unique(np.rint(np.linspace(0, len(frames) - 1, STRIP_COLUMNS)).astype(int))
+    size = (max(1, round(row.width * STRIP_HEIGHT / row.height)), STRIP_HEIGHT)
+    small = [cv2.resize(heat[index], size, interpolation=cv2.INTER_AREA) for index in spread]
+    shown = resize_crop(frames[spread], size[1], size[0])
+    return filmstrip(shown, np.clip(np.stack(small), 0, 1), STRIP_COLUMNS)

@@ -11,8 +11,8 @@ def learning_rate(step: int, *, peak: float, warmup: int, total: int, cooldown: 
     """The rate for optimiser step `step`, from 0.
 
     The last `cooldown` of `total` steps fall along a cosine to a hundredth of the peak: 0 keeps
-    the rate constant, `total - warmup` or more is the common cosine schedule. In between, a run can be
-    made longer as long as it has not begun to cool down.
+    the rate constant, `total - warmup` or more is the common cosine schedule. In between, a run can
+    be made longer as long as it has not begun to cool down.
     """
     if step < warmup:
         return peak * (step + 1) / warmup

@@ -1,0 +1,143 @@
+"""Clips given on the command line become rows of a table: which is which, and what is known of it.
+
+The table is clips.csv in the folder of the maps. It is what makes names safe: a clip keeps the map
+it was once given, and no two clips share one.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import astuple, dataclass, fields, replace
+from itertools import chain, count
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Row:
+    """A clip in the table: where its map lies, what the clip was then, what was found in it.
+
+    ``heatmap`` is relative to the folder; ``hot`` is the share of all frames' area, empty while
+    unknown; ``reason`` says why there is no map.
+    """
+
+    heatmap: str
+    clip: str
+    bytes: int
+    modified: int
+    frames: int = 0
+    height: int = 0
+    width: int = 0
+    hot: float | None = None
+    reason: str = ""
+
+    @property
+    def overlay(self) -> str:
+        return f"{os.path.splitext(self.heatmap)[0]}.overlay.mp4"
+
+    def same_clip(self, other: Row) -> bool:
+        return (self.bytes, self.modified) == (other.bytes, other.modified)
+
+
+COLUMNS = [field.name for field in fields(Row)]
+
+
+def find(given: Iterable[Path], output: Path) -> list[Path]:
+    """All clips once, as absolute paths; what lies under the output folder is none."""
+    paths = chain.from_iterable(clips_in(path) for path in given)
+    absolute = dict.fromkeys(Path(os.path.abspath(path)) for path in paths)
+    own = Path(os.path.abspath(output))
+    found = [path for path in absolute if own not in path.parents]
+    if not found:
+        raise ValueError(f"there should be clips outside of {output}, got none")
+    return found
+
+
+def clips_in(path: Path) -> list[Path]:
+    """The videos that a path stands for; a folder of nothing but pictures is one clip."""
+    from motifocal.picture import PICTURE_SUFFIXES
+    from motifocal.video import VideoError, list_videos
+
+    try:
+        return list_videos(path)
+    except VideoError:
+        if path.is_dir() and any(p.suffix.lower() in PICTURE_SUFFIXES for p in path.iterdir()):
+            return [path]
+        raise
+
+
+def planned(
+    clips: Sequence[Path], output: Path, suffix: str, table: Mapping[str, Row]
+) -> dict[str, Row]:
+    """A row for each clip: as the table has it, or with a name that nothing else has.
+
+    Names repeat the folders below the one that all clips share. What was made of a clip that has
+    changed since is deleted, so that no map is ever taken for one of another clip.
+    """
+    base = Path(os.path.commonpath([clip.parent for clip in clips]))
+    names = {name.casefold() for row in table.values() for name in (row.heatmap, row.overlay)}
+    rows = {}
+    for clip in clips:
+        before = table.get(str(clip))
+        if before is None:
+            stem = clip if clip.is_dir() else clip.with_suffix("")
+            row = unused(described(clip, stem.relative_to(base).as_posix()), output, suffix, names)
+            names |= {row.heatmap.casefold(), row.overlay.casefold()}
+        else:
+            row = described(clip, before.heatmap)
+            if before.same_clip(row):
+                row = before
+            else:
+                (output / row.heatmap).unlink(missing_ok=True)
+                (output / row.overlay).unlink(missing_ok=True)
+        rows[row.clip] = row
+    return rows
+
+
+def described(clip: Path, heatmap: str) -> Row:
+    """The row of a clip that nothing is known of yet; of a folder, all its files count."""
+    states = [file.stat() for file in clip.iterdir()] if clip.is_dir() else [clip.stat()]
+    size, modified = sum(s.st_size for s in states), max(s.st_mtime_ns for s in states)
+    return Row(heatmap, str(clip), size, modified)
+
+
+def unused(row: Row, output: Path, suffix: str, names: set[str]) -> Row:
+    """The row with its map's suffix, and with a number where another clip has the name."""
+
+    def is_free(name: str) -> bool:
+        return name.casefold() not in names and not (output / name).exists()
+
+    tails = chain([""], (f"-{number}" for number in count(2)))
+    tried = (replace(row, heatmap=f"{row.heatmap}{tail}{suffix}") for tail in tails)
+    return next(row for row in tried if is_free(row.heatmap) and is_free(row.overlay))
+
+
+def read_table(path: Path) -> dict[str, Row]:
+    """The rows by their clips; none where there is no table. ValueError for another table."""
+    if not path.exists():
+        return {}
+    with path.open(encoding="utf-8", newline="") as file:
+        lines = list(csv.reader(file))
+    if not lines or lines[0] != COLUMNS or any(len(line) != len(COLUMNS) for line in lines):
+        raise ValueError(f"{path} should be a table with the columns {', '.join(COLUMNS)}")
+    rows = (dict(zip(COLUMNS, line, strict=True)) for line in lines[1:])
+    return {row["clip"]: parsed(row) for row in rows}
+
+
+def parsed(row: Mapping[str, str]) -> Row:
+    numbers = {name: int(row[name]) for name in ("bytes", "modified", "frames", "height", "width")}
+    hot = float(row["hot"]) if row["hot"] else None
+    return Row(row["heatmap"], row["clip"], **numbers, hot=hot, reason=row["reason"])
+
+
+def write_table(path: Path, rows: Iterable[Row]) -> None:
+    """Write the table whole or not at all."""
+    from motifocal.scenes.export import write_text
+
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    writer.writerows(astuple(row) for row in rows)
+    write_text(path, text.getvalue())
