@@ -225,6 +225,20 @@ def test_the_same_frames_give_the_same_bytes(tmp_path: Path, suffix: str) -> Non
         assert b" threads=1 " in written
 
 
+@pytest.mark.parametrize("side", [32, 96])
+def test_the_bytes_do_not_depend_on_what_memory_held_before(tmp_path: Path, side: int) -> None:
+    small = np.random.default_rng(1).integers(0, 256, (10, 12, 3), np.uint8)
+    drawn = cv2.resize(small, (side, side), interpolation=cv2.INTER_CUBIC)
+    frames = np.stack([np.roll(drawn, 2 * index, 1) for index in range(8)])
+    path, seen = tmp_path / "a.mp4", set()
+    for _ in range(40):
+        video.write_video(path, frames, 8.0)
+        seen.add(path.read_bytes())
+        video.read_video(path)  # leaves its own bytes in the memory that the next round gets
+    assert len(seen) == 1
+
+
+
 def test_the_index_of_an_mp4_stands_before_its_frames(tmp_path: Path) -> None:
     write_video(tmp_path / "a.mp4", scene(4), 8)
     written = (tmp_path / "a.mp4").read_bytes()
