@@ -6,18 +6,18 @@ inside the command modules.
 
 from __future__ import annotations
 
-import importlib
 import sys
 
 import click
 
 from motifocal import __version__
+from motifocal.commands.lazy import LazyGroup, Table
 
-#: name -> (module in motifocal.commands, its click command, one line of help)
-COMMANDS: dict[str, tuple[str, str, str]] = {
+COMMANDS: Table = {
     "animate": ("animate", "animate", "Animate a picture as one or more sentences say."),
     "heatmap": ("heatmap", "heatmap", "Write motion heatmaps and overlays of clips."),
     "scenes": ("scenes", "scenes", "The drawn world: look at it, export it, score on it."),
+    "bench": ("bench", "bench", "TI2V-Bench: run any model on it, check, score, look at it."),
     "base": ("base", "base", "Train the drawn world's autoencoder and text tower."),
     "prepare": ("prepare", "prepare", "Turn captioned clips into shards of latents and heatmaps."),
     "train": ("train", "train", "Train a denoiser with the motion focal loss."),
@@ -27,27 +27,9 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
 }
 
 
-class LazyGroup(click.Group):
-    """A group that knows its commands' names and help, and imports one only to run it."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(COMMANDS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in COMMANDS:
-            return None
-        module, name, _ = COMMANDS[cmd_name]
-        command = getattr(importlib.import_module(f"motifocal.commands.{module}"), name)
-        assert isinstance(command, click.Command)
-        return command
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, line) for name, (_, _, line) in COMMANDS.items()])
-
-
 @click.group(
     cls=LazyGroup,
+    table=COMMANDS,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog='Try: motifocal animate picture.png "the blue balloon dips down" -o balloon.mp4',
 )

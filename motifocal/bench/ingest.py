@@ -1,0 +1,113 @@
+"""Finished videos of any model become a folder of results, matched by name against the pairs."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from types import MappingProxyType
+
+import cv2
+import numpy as np
+
+from motifocal.bench.pairs import Benchmark, Pair, match
+from motifocal.bench.results import Results, Wanted, append_line, claim_results
+from motifocal.bench.run import Fit, Shard, described, manifest_name, sha256_of, take_in
+from motifocal.picture import Pixels, read_image, replacing
+from motifocal.video import list_videos, read_video, resize_crop, write_video
+
+TRANSCODED_CRF = 8  # what is not .mp4 yet should lose next to nothing
+
+
+def stretch(picture: Pixels, height: int, width: int) -> Pixels:
+    """The whole picture, its proportions changed."""
+    shrinks = height * width < picture.shape[0] * picture.shape[1]
+    how = cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC
+    return np.asarray(cv2.resize(picture, (width, height), interpolation=how), np.uint8)
+
+
+#: How a model may have brought pictures to its size.
+FITS: Mapping[str, Fit] = MappingProxyType({"crop": resize_crop, "stretch": stretch})
+
+
+@dataclass(frozen=True)
+class Found:
+    """The videos of a folder: by pair and seed, and the names that belong to no pair."""
+
+    videos: Mapping[tuple[str, int], Path]
+    strange: tuple[str, ...]
+
+    def seeds(self) -> tuple[int, ...]:
+        """All seeds that occur."""
+        return tuple(sorted({seed for _, seed in self.videos}))
+
+
+def find_videos(folder: Path, pairs: tuple[Pair, ...]) -> Found:
+    """All videos under a folder, matched against the pairs by name, whatever the container.
+
+    Raises ValueError where two files are the video of one pair and seed.
+    """
+    files = list_videos(folder)
+    names, strange = match([str(path) for path in files], pairs)
+    videos: dict[tuple[str, int], Path] = {}
+    for name, (pair, seed) in names.items():
+        other = videos.setdefault((pair.stem, seed), Path(name))
+        if other != Path(name):
+            raise ValueError(f"{pair.file(seed)} should be one file, got {other} and {name}")
+    return Found(videos, tuple(Path(name).name for name in strange))
+
+
+def with_videos(benchmark: Benchmark, found: Found) -> Benchmark:
+    """The part of a benchmark of which there is a video for every seed, marked as one.
+
+    Raises ValueError where there is none.
+    """
+    seeds = found.seeds()
+    pairs = tuple(pair for pair in benchmark.pairs
+                  if seeds and all((pair.stem, seed) in found.videos for seed in seeds))
+    if not pairs:
+        raise ValueError(f"none of the {benchmark.total} pairs of {benchmark.title} has a video")
+    if len(pairs) == benchmark.total:
+        return benchmark
+    said = [benchmark.subset] if benchmark.subset else []
+    return replace(benchmark, pairs=pairs, subset=", ".join([*said, "those with a video"]))
+
+
+def ingest(results: Results, found: Found, fit: Fit = resize_crop) -> Iterator[Wanted]:
+    """Copy the videos that are not in `results` yet, with their pictures and manifest lines.
+
+    An .mp4 is taken byte for byte, anything else is encoded again. Yields every expected video
+    that is there; what is missing stays missing (`Results.missing`). Raises VideoError for a file
+    that does not decode, or differs in size from the other videos of its picture.
+    """
+    claim_results(results)
+    for video in results.wanted():
+        source = found.videos.get((video.pair.stem, video.seed))
+        if source is None:
+            continue
+        if not video.path.exists():
+            with TemporaryDirectory(prefix=".ingest-", dir=results.folder) as folder:
+                _take(results, video, source, Path(folder), fit)
+        yield video
+
+
+def _take(results: Results, video: Wanted, source: Path, scratch: Path, fit: Fit) -> None:
+    file = source
+    if source.suffix.lower() != ".mp4":
+        clip = read_video(source)
+        file = scratch / video.path.name
+        write_video(file, clip.frames, clip.fps, crf=TRANSCODED_CRF)
+    line = described(video, results.settings) | {"status": "ingested"}
+    line |= {"source": source.name, "source_sha256": sha256_of(source)}
+    line |= take_in(results, video, file, _picture(video.pair), fit)
+    append_line(results.folder / manifest_name(Shard()), line)
+    with replacing(video.path) as temporary:
+        shutil.copyfile(file, temporary)
+
+
+def _picture(pair: Pair) -> Pixels:
+    if pair.picture is None:
+        raise ValueError(f"{pair.image_id} should have a picture, got none")
+    return read_image(pair.picture)

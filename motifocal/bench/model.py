@@ -1,0 +1,79 @@
+"""What every model looks like to the benchmark: jobs in, video files out.
+
+An adapter is a class with these members; `open_model` (models.py) picks one. Failures belong to
+single jobs, so that one bad picture does not end a run of hundreds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+
+@dataclass(frozen=True)
+class Job:
+    """One video to make: the picture's file, its sentence, a seed, and the .mp4 to write."""
+
+    picture: Path
+    prompt: str
+    seed: int
+    output: Path
+
+
+@dataclass(frozen=True)
+class Format:
+    """What a video measures: frames, pixels, frames per second."""
+
+    frames: int
+    height: int
+    width: int
+    fps: float
+
+    def __str__(self) -> str:
+        return f"{self.frames} frames of {self.height}x{self.width} at {self.fps:g}/s"
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How a model is asked to sample; None leaves a choice to what the model is made for.
+
+    `size` is (height, width) in pixels, `offload` one of OFFLOADS, `extra` what else goes into the
+    call of a diffusers pipeline.
+    """
+
+    steps: int | None = None
+    guidance: float | None = None
+    frames: int | None = None
+    size: tuple[int, int] | None = None
+    fps: float | None = None
+    negative_prompt: str | None = None
+    device: str = "cpu"
+    dtype: str = "float32"
+    offload: str = "none"
+    extra: Mapping[str, Any] = field(default_factory=dict)
+
+
+OFFLOADS = ("none", "model", "sequential")
+
+
+class Model(Protocol):
+    """Something that animates pictures.
+
+    `name` stands in tables and file names. `settings` are JSON values that, with the job, decide
+    the video: they are compared when a run is resumed. `format` is what its videos will measure,
+    where that is known beforehand.
+    """
+
+    name: str
+    settings: Mapping[str, Any]
+    format: Format | None
+
+    def animate(self, jobs: Sequence[Job]) -> list[str | None]:
+        """Write the video of every job to its `output` (its folder exists, the file does not).
+
+        Returns for each job None, or why there is no video, in one line. What concerns all jobs
+        is raised instead. The same jobs give the same files.
+        """
+        ...

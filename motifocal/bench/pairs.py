@@ -1,0 +1,277 @@
+"""A folder of pictures and a table of sentences become the pairs of a benchmark, validated.
+
+A pair is one picture and one sentence. The folder has TI2V-Bench's layout: `pairs.csv` (or .json,
+.jsonl) and `images/<image id>.png`. Ids may hold `_`, so a video's name is matched against the
+pairs and never taken apart.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from motifocal.bench.tables_in import read_rows
+from motifocal.scenes.evaluate import slug
+
+PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
+LONGEST_NAME = 255  # bytes that file systems allow for one name
+SEED_ROOM = len("_4294967295.mp4")
+TI2V_BENCH = "TI2V-Bench"
+#: What the paper says TI2V-Bench holds.
+PAPER = {"scenarios": 22, "pictures": 88, "sentences": 133, "pairs": 320}
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A picture to animate, and the sentence that says how. `picture` is a file, or None."""
+
+    scenario: str
+    image_id: str
+    prompt: str
+    picture: Path | None = None
+
+    @property
+    def stem(self) -> str:
+        """The video's name without its seed: `<image id>_<sentence as a slug>`."""
+        return f"{self.image_id}_{slug(self.prompt)}"
+
+    def file(self, seed: int = 0) -> str:
+        """The name of this pair's video for one sampling seed, as in TI2V-Bench."""
+        return f"{self.stem}_{seed}.mp4"
+
+
+@dataclass(frozen=True)
+class Benchmark:
+    """Pairs in the order of their table.
+
+    `title` says which benchmark, `total` how many pairs the whole of it has, and `subset` which
+    part of it this is: "" for all of it, else a phrase that every output repeats.
+    """
+
+    title: str
+    pairs: tuple[Pair, ...]
+    total: int
+    subset: str = ""
+
+    @property
+    def mark(self) -> str:
+        """What every output of a part says of itself; "" for the whole benchmark."""
+        if not self.subset:
+            return ""
+        return f"SUBSET: {len(self.pairs)} of {self.total} pairs of {self.title} ({self.subset})"
+
+    def digest(self) -> str:
+        """Names the pairs, whatever their order, pictures or titles: SHA-256 of the stems."""
+        return hashlib.sha256("\n".join(sorted(p.stem for p in self.pairs)).encode()).hexdigest()
+
+
+def read_benchmark(
+    folder: Path, *, table: Path | None = None, own_pairs: bool = False
+) -> Benchmark:
+    """The benchmark in `folder`: TI2V-Bench, an export of the drawn world, or a user's own pairs.
+
+    The table is `folder/pairs.csv`, .json or .jsonl, or the file `table`; pictures lie in
+    `folder/images` or in the folder itself. Columns: image_id, prompt, and perhaps scenario and
+    file, under any of the names in `tables_in.ALIASES`.
+
+    Raises ValueError for a table that cannot be read, rows without id or sentence, ids that are no
+    file name, doubled pairs, names that collide or pass 255 bytes, and, unless `own_pairs` or the
+    folder says that it is an export of the drawn world, for counts other than the paper's. A
+    picture that is missing is no error here (see `subset_of`).
+    """
+    if not folder.is_dir():
+        raise ValueError(f"{folder} should be a folder with pairs.csv and images/")
+    table = table or _table_in(folder)
+    pictures = _pictures(folder)
+    pairs = tuple(_pair(row, pictures, f"{table}, row {number}")
+                  for number, row in enumerate(read_rows(table), start=1))
+    _check_names(pairs, table)
+    drawn = _is_drawn(folder)
+    title = TI2V_BENCH if counts(pairs) == PAPER else "the drawn world" if drawn else folder.name
+    if title != TI2V_BENCH and not (drawn or own_pairs):
+        raise ValueError(f"{table}: {what_differs(pairs)}; say so if these are pairs of your own "
+                         "(--own-pairs)")
+    return Benchmark(title, pairs, len(pairs))
+
+
+def counts(pairs: Sequence[Pair]) -> dict[str, int]:
+    """How many scenarios, pictures, different sentences and pairs there are."""
+    return {
+        "scenarios": len({pair.scenario for pair in pairs}),
+        "pictures": len({pair.image_id for pair in pairs}),
+        "sentences": len({pair.prompt for pair in pairs}),
+        "pairs": len(pairs),
+    }
+
+
+def what_differs(pairs: Sequence[Pair]) -> str:
+    """In words, where the pairs are not what the paper counts, and where they look cut short.
+
+    In TI2V-Bench the pictures of one scenario have equally many sentences, so a picture with fewer
+    than its siblings has lost some.
+    """
+    found = counts(pairs)
+    words = [f"{found[name]} {name} where {TI2V_BENCH} has {wanted}"
+             for name, wanted in PAPER.items() if found[name] != wanted]
+    per_scenario: dict[str, Counter[str]] = defaultdict(Counter)
+    for pair in pairs:
+        per_scenario[pair.scenario][pair.image_id] += 1
+    for scenario, each in per_scenario.items():
+        most = max(each.values())
+        short = [f"{image} {number} of {most}" for image, number in each.items() if number < most]
+        if short and scenario:
+            words.append(f"sentences are missing in {scenario}: {_some(short)}")
+    return ", ".join(words)
+
+
+def subset_of(
+    benchmark: Benchmark, wanted: str | None = None, limit: int | None = None
+) -> Benchmark:
+    """The part of a benchmark that was asked for, marked as one.
+
+    `wanted` is "pictures" (pairs whose picture is there), "scenarios:balloon,fish" or
+    "images:balloon1,fish2"; None is all of it. `limit` keeps the first so many.
+
+    Raises ValueError for a word that is none of these, names that do not occur, a part that is
+    empty, and for a picture that is missing in what is left, naming the missing ones.
+    """
+    pairs, said = list(benchmark.pairs), []
+    if wanted is not None:
+        pairs = _wanted(pairs, wanted)
+        said.append(_described(wanted))
+    if limit is not None:
+        if limit < 1:
+            raise ValueError(f"limit should be at least 1, got {limit}")
+        pairs = pairs[:limit]
+        said.append(f"the first {limit}")
+    if not pairs:
+        raise ValueError(f"{wanted!r} leaves none of the {benchmark.total} pairs")
+    missing = sorted({pair.image_id for pair in pairs if pair.picture is None})
+    if missing:
+        raise ValueError(
+            f"{len(missing)} of {len({p.image_id for p in pairs})} pictures are missing: "
+            f"{_some(missing)}; --subset pictures takes the pairs that have one"
+        )
+    if len(pairs) == benchmark.total:
+        return benchmark
+    return replace(benchmark, pairs=tuple(pairs), subset=", ".join(said))
+
+
+def match(
+    names: Iterable[str], pairs: Sequence[Pair]
+) -> tuple[dict[str, tuple[Pair, int]], list[str]]:
+    """Which pair and seed each file name belongs to, and the names that belong to none.
+
+    A name is `<image id>_<slug>_<seed>` with any suffix; the letters' case does not count.
+    """
+    by_stem = {pair.stem.casefold(): pair for pair in pairs}
+    found, strange = {}, []
+    for name in names:
+        stem, _, seed = Path(name).stem.rpartition("_")
+        pair = by_stem.get(stem.casefold())
+        if pair is None or not (seed.isascii() and seed.isdigit()):
+            strange.append(name)
+        else:
+            found[name] = (pair, int(seed))
+    return found, strange
+
+
+def _table_in(folder: Path) -> Path:
+    there = [folder / f"pairs{suffix}" for suffix in (".csv", ".json", ".jsonl")]
+    there = [path for path in there if path.exists()]
+    if len(there) != 1:
+        held = " and ".join(path.name for path in there) or "none of them"
+        raise ValueError(f"{folder} should hold one of pairs.csv, .json, .jsonl, got {held}")
+    return there[0]
+
+
+def _pictures(folder: Path) -> dict[str, Path]:
+    """Image id -> file. Raises ValueError where two files are the picture of one id."""
+    inside = folder / "images" if (folder / "images").is_dir() else folder
+    found: dict[str, Path] = {}
+    for path in sorted(inside.iterdir()):
+        if path.suffix.lower() in PICTURE_SUFFIXES and path.is_file() and path.name[0] != ".":
+            if path.stem in found:
+                raise ValueError(f"{inside} should hold one picture of {path.stem}, got "
+                                 f"{found[path.stem].name} and {path.name}")
+            found[path.stem] = path
+    return found
+
+
+def _pair(row: Mapping[str, str], pictures: Mapping[str, Path], place: str) -> Pair:
+    image_id = row.get("image_id", "")
+    if Path(image_id).suffix.lower() in PICTURE_SUFFIXES:
+        image_id = Path(image_id).stem
+    prompt = " ".join(row.get("prompt", "").split())
+    if not image_id or not slug(prompt):
+        raise ValueError(f"{place} should have an image id and a sentence, got {dict(row)}")
+    if any(bad in image_id for bad in "/\\\0:") or image_id[0] == "." or not image_id.isprintable():
+        raise ValueError(f"{place}: the image id should be a plain file name, got {image_id!r}")
+    pair = Pair(row.get("scenario", ""), image_id, prompt, pictures.get(image_id))
+    if len(pair.stem.encode()) + SEED_ROOM > LONGEST_NAME:
+        longest = LONGEST_NAME - SEED_ROOM
+        raise ValueError(f"{place}: id and sentence should give a name of at most {longest} bytes, "
+                         f"got {len(pair.stem.encode())}: {pair.stem[:60]}...")
+    file = row.get("file", "")
+    if file and file not in (pair.file(), pair.stem):
+        raise ValueError(f"{place}: the file should be {pair.file()}, got {file}")
+    return pair
+
+
+def _check_names(pairs: Sequence[Pair], table: Path) -> None:
+    """Raise ValueError for no pairs, a pair that is there twice, and two that share a name."""
+    if not pairs:
+        raise ValueError(f"{table} should hold at least one pair, got none")
+    seen: dict[str, Pair] = {}
+    doubled, colliding = [], []
+    for pair in pairs:
+        other = seen.setdefault(pair.stem.casefold(), pair)
+        if other is not pair:
+            same = (other.image_id, other.prompt) == (pair.image_id, pair.prompt)
+            words = f"{pair.image_id}: {pair.prompt!r}"
+            if same:
+                doubled.append(words)
+            else:
+                colliding.append(f"{words} and {other.image_id}: {other.prompt!r}")
+    if doubled:
+        raise ValueError(f"{table}: {len(doubled)} pairs are there twice: {_some(doubled)}")
+    if colliding:
+        raise ValueError(f"{table}: names should differ by more than case and punctuation, got "
+                         f"{_some(colliding)}")
+
+
+def _is_drawn(folder: Path) -> bool:
+    """Whether `motifocal scenes export --kind benchmark` wrote the folder."""
+    manifest = folder / "export.json"
+    if not manifest.exists():
+        return False
+    held = json.loads(manifest.read_text(encoding="utf-8"))
+    return isinstance(held, dict) and held.get("kind") == "benchmark"
+
+
+def _wanted(pairs: list[Pair], wanted: str) -> list[Pair]:
+    if wanted == "pictures":
+        return [pair for pair in pairs if pair.picture is not None]
+    kind, _, listed = wanted.partition(":")
+    names = {name.strip() for name in listed.split(",") if name.strip()}
+    fields = {"scenarios": "scenario", "images": "image_id"}
+    if kind not in fields or not names:
+        raise ValueError(f"subset should be pictures, scenarios:a,b or images:a,b, got {wanted!r}")
+    unknown = names - {getattr(pair, fields[kind]) for pair in pairs}
+    if unknown:
+        raise ValueError(f"subset names {kind} that there are not: {_some(sorted(unknown))}")
+    return [pair for pair in pairs if getattr(pair, fields[kind]) in names]
+
+
+def _described(wanted: str) -> str:
+    return "those with a picture" if wanted == "pictures" else wanted.replace(":", " ", 1)
+
+
+def _some(words: Sequence[str], most: int = 8) -> str:
+    """The first few of a list, and how many more there are."""
+    more = f" and {len(words) - most} more" if len(words) > most else ""
+    return ", ".join(words[:most]) + more

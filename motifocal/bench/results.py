@@ -1,0 +1,142 @@
+"""The folder of one model's videos: what it should hold, where, and how each was made.
+
+    run.json            the model, its settings, the benchmark and the seeds: decided at the start
+    pairs.csv           the pairs that are expected, in order
+    pictures/           each picture as the model saw it, cropped to its videos' size
+    videos/             <image id>_<slug>_<seed>.mp4
+    manifest*.jsonl     a line for every video made or failed; a shard has a file of its own
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from motifocal.bench.model import Format
+from motifocal.bench.pairs import Benchmark, Pair
+from motifocal.bench.tables_in import read_rows
+from motifocal.scenes.export import claim, write_text
+
+RUN, PAIRS, MANIFEST = "run.json", "pairs.csv", "manifest"
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """One video that is expected in a folder of results."""
+
+    pair: Pair
+    seed: int
+    path: Path
+
+
+@dataclass(frozen=True)
+class Results:
+    """One model's videos for a benchmark; `settings` are the model's own, as JSON values."""
+
+    folder: Path
+    model: str
+    settings: Mapping[str, Any]
+    benchmark: Benchmark
+    seeds: tuple[int, ...]
+    format: Format | None
+
+    def wanted(self) -> list[Wanted]:
+        """All expected videos, pair by pair and seed by seed."""
+        return [Wanted(pair, seed, self.folder / "videos" / pair.file(seed))
+                for pair in self.benchmark.pairs for seed in self.seeds]
+
+    def missing(self) -> list[Wanted]:
+        """Those that are not there."""
+        return [video for video in self.wanted() if not video.path.exists()]
+
+    def picture(self, pair: Pair) -> Path:
+        """The picture of a pair as the model saw it, (H, W) of its videos."""
+        return self.folder / "pictures" / f"{pair.image_id}.png"
+
+
+def open_results(folder: Path) -> Results:
+    """Read what a folder of results says of itself. Raises ValueError where it is none."""
+    path = folder / RUN
+    if not path.exists():
+        raise ValueError(f"{folder} should hold {RUN}, as motifocal bench run and ingest write it")
+    try:
+        held = json.loads(path.read_text(encoding="utf-8"))
+        benchmark = Benchmark(held["benchmark"], _read_pairs(folder), held["pairs_total"],
+                              held["subset"])
+        form = Format(**held["format"]) if held["format"] else None
+        results = Results(folder, held["model"], held["settings"], benchmark,
+                          tuple(held["seeds"]), form)
+    except (KeyError, TypeError, json.JSONDecodeError) as error:
+        raise ValueError(f"{path} should be as motifocal bench writes it: {error!r}") from error
+    if benchmark.digest() != held["pairs_sha256"]:
+        raise ValueError(f"{folder / PAIRS} should hold the pairs that {RUN} was written for")
+    return results
+
+
+def claim_results(results: Results) -> None:
+    """Make the folder, or take up one of the same model, settings, pairs and seeds.
+
+    Raises ValueError where the folder was begun with others, saying which.
+    """
+    benchmark = results.benchmark
+    run = {
+        "model": results.model,
+        "benchmark": benchmark.title,
+        "pairs_total": benchmark.total,
+        "subset": benchmark.subset,
+        "pairs_sha256": benchmark.digest(),
+        "seeds": list(results.seeds),
+        "format": asdict(results.format) if results.format else None,
+        "settings": dict(results.settings),
+    }
+    # Through JSON, so that tuples and lists compare equal.
+    claim(results.folder / RUN, json.loads(json.dumps(run)))
+    write_text(results.folder / PAIRS, _pairs_csv(benchmark.pairs))
+    for name in ("videos", "pictures"):
+        (results.folder / name).mkdir(exist_ok=True)
+
+
+def append_line(path: Path, line: Mapping[str, Any]) -> None:
+    """Add one JSON line in a single write, on a line of its own even after a torn one."""
+    data = (json.dumps(line, ensure_ascii=False, allow_nan=False) + "\n").encode()
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
+    try:
+        size = os.fstat(descriptor).st_size
+        if size:
+            os.lseek(descriptor, size - 1, os.SEEK_SET)
+        torn = size > 0 and os.read(descriptor, 1) != b"\n"
+        os.write(descriptor, b"\n" + data if torn else data)
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def manifest_lines(folder: Path) -> Iterator[dict[str, Any]]:
+    """All lines of all shards' manifests; a line that a crash tore in two is left out."""
+    for path in sorted(folder.glob(f"{MANIFEST}*.jsonl")):
+        for text in path.read_text(encoding="utf-8", errors="replace").split("\n"):
+            try:
+                line = json.loads(text or "null")
+            except json.JSONDecodeError:  # torn; its video, if there is one, is complete
+                continue
+            if isinstance(line, dict):
+                yield line
+
+
+def _read_pairs(folder: Path) -> tuple[Pair, ...]:
+    return tuple(Pair(row.get("scenario", ""), row["image_id"], row["prompt"])
+                 for row in read_rows(folder / PAIRS))
+
+
+def _pairs_csv(pairs: Sequence[Pair]) -> str:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["scenario", "image_id", "prompt"])
+    writer.writerows([pair.scenario, pair.image_id, pair.prompt] for pair in pairs)
+    return text.getvalue()

@@ -1,0 +1,193 @@
+"""A model and a benchmark become a folder of results: resumable, sharded, with a manifest."""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+import shutil
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from motifocal.bench.model import Format, Job, Model
+from motifocal.bench.results import MANIFEST, Results, Wanted, append_line, claim_results
+from motifocal.picture import Pixels
+from motifocal.video import VideoError, read_image, read_video, resize_crop, write_image
+
+PACKAGES = ("motifocal", "torch", "diffusers", "transformers", "av", "numpy")
+Fit = Callable[[Pixels, int, int], Pixels]
+
+FAILURES_IN_A_ROW = 5  # that end a run: it is not the pictures then
+
+
+@dataclass(frozen=True)
+class Shard:
+    """Part `index` (from 1) of `count` parts of a run."""
+
+    index: int = 1
+    count: int = 1
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.index <= self.count:
+            raise ValueError(f"shard should be i/n with 1 <= i <= n, got {self.index}/{self.count}")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one wanted video: None, or why it is not there; `new` if made just now."""
+
+    video: Wanted
+    failure: str | None
+    new: bool
+
+
+def run(
+    model: Model,
+    results: Results,
+    *,
+    shard: Shard = Shard(),
+    batch: int = 1,
+    failures_in_a_row: int = FAILURES_IN_A_ROW,
+) -> Iterator[Outcome]:
+    """Make the videos of `results` that are missing, and say of every one what became of it.
+
+    Videos are made `batch` at a time. Which ones go together depends neither on the shard nor on
+    what is already there: batching may change a video in its last bits, and so a run that was
+    killed, or done in shards, gives the very files of one that was not. Failed ones are tried
+    again by the next run.
+
+    Raises ValueError for a folder begun with another model, settings, pairs or seeds, and after
+    `failures_in_a_row` videos have failed one after the other.
+    """
+    if batch < 1:
+        raise ValueError(f"batch should be at least 1, got {batch}")
+    claim_results(results)
+    wanted = results.wanted()
+    chunks = [wanted[start : start + batch] for start in range(0, len(wanted), batch)]
+    making = results.folder / f".making-{shard.index}-of-{shard.count}"
+    failed = 0
+    for chunk in chunks[shard.index - 1 :: shard.count]:
+        there = [video.path.exists() for video in chunk]
+        if all(there):
+            yield from (Outcome(video, None, False) for video in chunk)
+            continue
+        outcomes = _make(model, results, shard, chunk, making)
+        for outcome in outcomes:
+            failed = failed + 1 if outcome.failure else 0
+            yield outcome
+        if failed >= failures_in_a_row:
+            raise ValueError(f"{failed} videos failed one after the other, the last one: "
+                             f"{outcomes[-1].failure}")
+    shutil.rmtree(making, ignore_errors=True)
+
+
+def _make(
+    model: Model, results: Results, shard: Shard, chunk: Sequence[Wanted], making: Path
+) -> list[Outcome]:
+    """Make one chunk under other names, look at every video, then put them in their places."""
+    shutil.rmtree(making, ignore_errors=True)
+    making.mkdir()
+    jobs = [Job(_picture_of(video), video.pair.prompt, video.seed, making / video.path.name)
+            for video in chunk]
+    began = time.perf_counter()
+    reasons = model.animate(jobs)
+    seconds = (time.perf_counter() - began) / len(chunk)
+    outcomes = []
+    for video, job, reason in zip(chunk, jobs, reasons, strict=True):
+        if video.path.exists():  # made by an earlier run, which was stopped within this chunk
+            outcomes.append(Outcome(video, None, False))
+            continue
+        line = {**described(video, model.settings), "seconds": round(seconds, 3)}
+        try:
+            if reason is None:
+                line |= take_in(results, video, job.output, read_image(job.picture))
+        except VideoError as error:
+            reason = str(error).replace(str(making), "").lstrip("/\\")
+        line |= {"status": "made"} if reason is None else {"status": "failed", "reason": reason}
+        append_line(results.folder / manifest_name(shard), line)
+        if reason is None:
+            job.output.replace(video.path)
+        outcomes.append(Outcome(video, reason, reason is None))
+    return outcomes
+
+
+def take_in(
+    results: Results, video: Wanted, file: Path, picture: Pixels, fit: Fit = resize_crop
+) -> dict[str, Any]:
+    """Look at a finished video and keep the picture as its model saw it; what the manifest says.
+
+    `fit` brings the picture to the video's (height, width).
+
+    Raises VideoError where the video does not decode, is not what its model promised, or differs
+    in size from the other videos of its picture.
+    """
+    clip = read_video(file)
+    count, height, width, _ = clip.frames.shape
+    found = Format(count, height, width, clip.fps)
+    if results.format is not None and found != results.format:
+        raise VideoError(f"{file.name}: should be {results.format}, got {found}")
+    keep_picture(results, video, fit(picture, height, width))
+    return {**asdict(found), "picture_sha256": sha256_of(results.picture(video.pair)),
+            "video_sha256": sha256_of(file)}
+
+
+def keep_picture(results: Results, video: Wanted, shown: Pixels) -> None:
+    """Write the picture as the model saw it, or compare with the one that is there."""
+    path = results.picture(video.pair)
+    if not path.exists():
+        write_image(path, shown)
+    held = read_image(path)
+    if held.shape != shown.shape or not np.array_equal(held, shown):
+        sizes = "{}x{}, got {}x{}".format(*held.shape[:2], *shown.shape[:2])
+        raise VideoError(f"{video.path.name}: should show the picture like the other videos of "
+                         f"{video.pair.image_id}, {sizes}")
+
+
+def described(video: Wanted, settings: Any) -> dict[str, Any]:
+    """What a manifest line says of a video whatever became of it."""
+    return {
+        "file": video.path.name,
+        "scenario": video.pair.scenario,
+        "image_id": video.pair.image_id,
+        "prompt": video.pair.prompt,
+        "seed": video.seed,
+        "settings": dict(settings),
+        "versions": versions(),
+    }
+
+
+def versions() -> dict[str, str]:
+    """The versions of what decides a video, and the machine's kind."""
+    found = {"python": platform.python_version(), "machine": platform.machine()}
+    for name in PACKAGES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:  # a model behind a command needs none of them
+            continue
+    return found
+
+
+def manifest_name(shard: Shard) -> str:
+    """A file for every shard, so that no two processes write to one."""
+    part = f"-{shard.index}-of-{shard.count}" if shard.count > 1 else ""
+    return f"{MANIFEST}{part}.jsonl"
+
+
+def sha256_of(path: Path) -> str:
+    """The hash of a file's bytes."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(2**20):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def _picture_of(video: Wanted) -> Path:
+    if video.pair.picture is None:
+        raise ValueError(f"{video.pair.image_id} should have a picture, got none")
+    return video.pair.picture

@@ -1,0 +1,55 @@
+"""Options that the commands of `motifocal bench` share, and how they read a benchmark."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+if TYPE_CHECKING:
+    from motifocal.bench.pairs import Benchmark
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+FOLDER = click.Path(path_type=Path, exists=True, file_okay=False)
+NEW_FOLDER = click.Path(path_type=Path, file_okay=False)
+
+
+def bench_options(command: F) -> F:
+    """--bench, --pairs, --own-pairs, --subset, --limit, as `chosen` takes them."""
+    for option in reversed((
+        click.option("--bench", type=FOLDER, required=True,
+                     help="The benchmark: pairs.csv (or .json, .jsonl) and images/."),
+        click.option("--pairs", "table", metavar="FILE",
+                     type=click.Path(path_type=Path, exists=True, dir_okay=False),
+                     help="Another table of pairs than the folder's own."),
+        click.option("--own-pairs", is_flag=True,
+                     help="Take pairs that are not TI2V-Bench's 320."),
+        click.option("--subset", metavar="PART", help="Only a part, marked as such everywhere: "
+                     "pictures (pairs whose picture is there), scenarios:a,b or images:a,b."),
+        click.option("--limit", type=click.IntRange(min=1), metavar="N",
+                     help="Only the first N pairs, marked as such everywhere."),
+    )):
+        command = option(command)
+    return command
+
+
+def chosen(
+    bench: Path, table: Path | None, own_pairs: bool, subset: str | None, limit: int | None
+) -> Benchmark:
+    """The benchmark, or the part of it that was asked for; says on stderr which."""
+    from motifocal.bench.pairs import read_benchmark, subset_of
+
+    benchmark = subset_of(read_benchmark(bench, table=table, own_pairs=own_pairs), subset, limit)
+    click.echo(benchmark.mark or f"{benchmark.title}: all {benchmark.total} pairs", err=True)
+    return benchmark
+
+
+def parse_shard(ctx: click.Context, param: click.Parameter, value: str) -> tuple[int, int]:
+    """"2/4" -> (2, 4)."""
+    index, slash, count = value.partition("/")
+    if not (slash and index.isdecimal() and count.isdecimal() and 1 <= int(index) <= int(count)):
+        raise click.BadParameter(f"should be i/n with 1 <= i <= n, got {value}")
+    return int(index), int(count)

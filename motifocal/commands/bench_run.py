@@ -1,0 +1,119 @@
+"""`motifocal bench run`: a model animates every pair of a benchmark; stop it at any time."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from motifocal.commands.bench_options import NEW_FOLDER, bench_options, chosen, parse_shard
+from motifocal.commands.sampling_options import given, sampling_of, sampling_options
+
+if TYPE_CHECKING:
+    from motifocal.bench.model import Model
+    from motifocal.bench.run import Outcome
+
+
+# fmt: off
+@click.command(epilog="""\b
+Examples:
+  motifocal bench run --bench TI2V-Bench --model Lightricks/LTX-Video -o results/ltx --device cuda
+  motifocal bench run --bench drawn --model bundled -o results/bundled
+  motifocal bench run --bench drawn --model bundled -o results/bundled --shard 1/2
+  motifocal bench run --bench TI2V-Bench -o results/mine --name Mine --timeout 600 --command \\
+      'python infer.py --image {image} --prompt {prompt} --out {output} --seed {seed}'
+""")
+@bench_options
+@click.option("--model", metavar="MODEL", help="bundled, a Motifocal folder, or a diffusers "
+              "image-to-video pipeline by folder or hub id.")
+@click.option("--command", metavar="TEMPLATE", help="Any program instead: {image}, {prompt}, "
+              "{output} and {seed} are filled in; or {batch}, a JSONL file of many jobs.")
+@click.option("--name", help="What the model is called in tables.  [default: from --model]")
+@click.option("-o", "--output", type=NEW_FOLDER, required=True,
+              help="The folder of results; run again to go on.")
+@click.option("--seeds", type=click.IntRange(1, 1000), default=1, show_default=True,
+              help="Videos a pair, with the seeds 0, 1, ...")
+@click.option("--shard", metavar="I/N", default="1/1", show_default=True, callback=parse_shard,
+              help="Make only part I of N; the parts may run side by side into one folder.")
+@click.option("--batch", type=click.IntRange(min=1), default=1, show_default=True,
+              help="Videos made at once; part of what decides them, to the last bit.")
+@click.option("--timeout", type=click.FloatRange(min=1), metavar="SECONDS",
+              help="With --command: how long one process may take.")
+@sampling_options
+def run(model: str | None, command: str | None, name: str | None, output: Path, seeds: int,
+        shard: tuple[int, int], batch: int, timeout: float | None, **options: Any) -> None:
+    # fmt: on
+    """Animate every pair of a benchmark with a model.
+
+    The folder of results holds the videos, the pictures as the model saw them, and a manifest
+    with a line for every video. Stop it at any time: the same command goes on where it was. A
+    video that fails is recorded, the run goes on, and the exit code is 1; the same command tries
+    it again.
+    """
+    from motifocal.bench.results import Results
+    from motifocal.bench.run import Shard
+    from motifocal.bench.run import run as run_model
+
+    sampling = {key: options.pop(key) for key in list(options) if key not in BENCH}
+    benchmark = chosen(**options)
+    opened = _open(model, command, name, timeout, output, sampling)
+    settings = {**opened.settings, "batch": batch}
+    results = Results(output, name or opened.name, settings, benchmark, tuple(range(seeds)),
+                      opened.format)
+    outcomes = run_model(opened, results, shard=Shard(*shard), batch=batch)
+    chunks = -(-len(results.wanted()) // batch)
+    total = min(len(results.wanted()), len(range(shard[0] - 1, chunks, shard[1])) * batch)
+    failed = _follow(outcomes, total)
+    click.echo(output)
+    sys.exit(1 if failed else 0)
+
+
+BENCH = ("bench", "table", "own_pairs", "subset", "limit")
+
+
+def _open(
+    model: str | None, command: str | None, name: str | None, timeout: float | None,
+    output: Path, sampling: dict[str, Any],
+) -> Model:  # fmt: skip
+    """The one model that was asked for."""
+    if (model is None) == (command is None):
+        raise click.UsageError("give either --model or --command")
+    if model is not None:
+        if timeout is not None:
+            raise click.UsageError("--timeout goes with --command")
+        from motifocal.bench.models import open_model
+
+        return open_model(model, sampling_of(sampling))
+    if name is None:
+        raise click.UsageError("--command needs a --name")
+    if given(sampling):
+        words = ", ".join(f"--{key.replace('_', '-')}" for key in given(sampling))
+        raise click.UsageError(f"{words}: a command samples as it says itself")
+    from motifocal.bench.command_model import CommandModel
+
+    assert command is not None
+    return CommandModel(command, name, timeout=timeout)
+
+
+def _follow(outcomes: Iterable[Outcome], total: int) -> int:
+    """Show how far it is, print what failed; how many did."""
+    from rich.console import Console
+    from rich.progress import MofNCompleteColumn, Progress, TimeRemainingColumn
+
+    made = there = failed = 0
+    columns = [*Progress.get_default_columns()[:-1], MofNCompleteColumn(), TimeRemainingColumn()]
+    with Progress(*columns, console=Console(stderr=True)) as progress:
+        task = progress.add_task("animating", total=total)
+        for outcome in outcomes:
+            made, there = made + outcome.new, there + (not outcome.new and not outcome.failure)
+            if outcome.failure:
+                failed += 1
+                progress.console.print(f"failed: {outcome.video.path.name}: {outcome.failure}",
+                                       markup=False, highlight=False)
+            progress.advance(task)
+    words = [f"{made} made", f"{there} there before", f"{failed} failed"]
+    click.echo(", ".join(words), err=True)
+    return failed

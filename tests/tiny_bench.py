@@ -1,0 +1,69 @@
+"""A benchmark of a few drawn pictures and a model that draws its videos, in milliseconds."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from motifocal.bench.model import Format, Job
+from motifocal.picture import Pixels
+from motifocal.video import read_image, resize_crop, write_image, write_video
+
+SIDE, FRAMES, FPS = 32, 5, 8.0
+FORMAT = Format(FRAMES, SIDE, SIDE, FPS)
+SENTENCES = {"ball_1": ("the ball rises", "the ball falls, slowly!"),
+             "ball_1_b": ("the ball rises",),
+             "kite": ("a kite flies in", "it's still")}
+
+
+def textured(seed: int, height: int = SIDE, width: int = SIDE) -> Pixels:
+    """A picture unlike those of other seeds: blurred noise."""
+    import cv2
+
+    noise = np.random.default_rng(seed).integers(0, 256, (height // 4, width // 4, 3), np.uint8)
+    return np.asarray(cv2.resize(noise, (width, height), interpolation=cv2.INTER_CUBIC), np.uint8)
+
+
+def write_benchmark(folder: Path, sentences: Mapping[str, Sequence[str]] = SENTENCES) -> Path:
+    """pairs.csv and images/ of `sentences`: image id -> its sentences."""
+    (folder / "images").mkdir(parents=True)
+    with (folder / "pairs.csv").open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["scenario", "image_id", "prompt"])
+        for seed, (image_id, prompts) in enumerate(sentences.items()):
+            write_image(folder / "images" / f"{image_id}.png", textured(seed, 40, 48))
+            writer.writerows([image_id.split("_")[0], image_id, prompt] for prompt in prompts)
+    return folder
+
+
+def moving(picture: Pixels, prompt: str, seed: int, frames: int = FRAMES) -> Pixels:
+    """The picture, then the picture shifted ever more, (frames, SIDE, SIDE, 3)."""
+    step = 1 + (len(prompt) + seed) % 3
+    shown = resize_crop(picture, SIDE, SIDE)
+    return np.stack([np.roll(shown, index * step, axis=1) for index in range(frames)])
+
+
+@dataclass
+class DrawingModel:
+    """A model that shifts pictures. `trouble` may raise, or give a reason why a job fails."""
+
+    name: str = "drawing"
+    settings: Mapping[str, Any] = field(default_factory=lambda: {"strength": 3})
+    format: Format | None = FORMAT
+    trouble: Callable[[Job], str | None] = lambda job: None
+    calls: list[tuple[tuple[str, int], ...]] = field(default_factory=list)
+
+    def animate(self, jobs: Sequence[Job]) -> list[str | None]:
+        self.calls.append(tuple((job.output.name, job.seed) for job in jobs))
+        reasons = []
+        for job in jobs:
+            reason = self.trouble(job)
+            if reason is None:
+                write_video(job.output, moving(read_image(job.picture), job.prompt, job.seed), FPS)
+            reasons.append(reason)
+        return reasons
