@@ -23,8 +23,8 @@ Examples:
   motifocal bench run --bench TI2V-Bench --model Lightricks/LTX-Video -o results/ltx --device cuda
   motifocal bench run --bench drawn --model bundled -o results/bundled
   motifocal bench run --bench drawn --model bundled -o results/bundled --shard 1/2
-  motifocal bench run --bench TI2V-Bench -o results/mine --name Mine --timeout 600 --command \\
-      'python infer.py --image {image} --prompt {prompt} --out {output} --seed {seed}'
+  motifocal bench run --bench mine --own-pairs -o results/mine --name Mine --timeout 600
+    --command 'python infer.py --image {image} --prompt {prompt} --out {output} --seed {seed}'
 """)
 @bench_options
 @click.option("--model", metavar="MODEL", help="bundled, a Motifocal folder, or a diffusers "
@@ -39,7 +39,8 @@ Examples:
 @click.option("--shard", metavar="I/N", default="1/1", show_default=True, callback=parse_shard,
               help="Make only part I of N; the parts may run side by side into one folder.")
 @click.option("--batch", type=click.IntRange(min=1), default=1, show_default=True,
-              help="Videos made at once; part of what decides them, to the last bit.")
+              help="Videos made at once (with {batch}: jobs a file); part of what decides them, "
+              "to the last bit.")
 @click.option("--timeout", type=click.FloatRange(min=1), metavar="SECONDS",
               help="With --command: how long one process may take.")
 @sampling_options
@@ -95,7 +96,7 @@ def _open(
     from motifocal.bench.command_model import CommandModel
 
     assert command is not None
-    return CommandModel(command, name, timeout=timeout)
+    return CommandModel(command, name, timeout=timeout, logs=output / "logs")
 
 
 def _follow(outcomes: Iterable[Outcome], total: int) -> int:

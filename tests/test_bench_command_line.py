@@ -1,0 +1,165 @@
+"""`motifocal bench run` from the command line: options, exit codes, resuming, the bundled model."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+from tiny_bench import DrawingModel, write_benchmark
+
+from motifocal.bench import models
+from motifocal.bench.model import Sampling
+from motifocal.bench.results import manifest_lines, open_results
+from motifocal.cli import cli
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Path:
+    return write_benchmark(tmp_path / "bench")
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, Sampling]]:
+    """What `open_model` was asked for; it gives a model that draws."""
+    asked: list[tuple[str, Sampling]] = []
+
+    def open_model(name: str, sampling: Sampling) -> DrawingModel:
+        asked.append((name, sampling))
+        unlucky = "unlucky" in name
+        return DrawingModel(trouble=lambda job: "no luck" if unlucky and "its" in job.output.name
+                            else None)  # fmt: skip
+
+    monkeypatch.setattr(models, "open_model", open_model)
+    return asked
+
+
+def run(bench: Path, out: Path, *arguments: str, model: str = "some/model") -> Result:
+    return CliRunner().invoke(cli, ["bench", "run", "--bench", str(bench), "--own-pairs", "-o",
+                                    str(out), "--model", model, *arguments])  # fmt: skip
+
+
+def test_options_reach_the_model_and_nothing_is_set_that_was_not_given(
+    bench: Path, tmp_path: Path, asked: list[tuple[str, Sampling]]
+) -> None:
+    done = run(bench, tmp_path / "a")
+    assert done.exit_code == 0, done.output
+    assert done.stdout.strip() == str(tmp_path / "a")
+    assert "5 made, 0 there before, 0 failed" in done.stderr
+    run(bench, tmp_path / "b", "--steps", "7", "--size", "320x512", "--offload", "model",
+        "--extra", "motion_bucket_id=180", "--extra", "note=as it is", "--dtype", "bfloat16")
+    extra = {"motion_bucket_id": 180, "note": "as it is"}
+    assert [sampling for _, sampling in asked] == [
+        Sampling(),
+        Sampling(steps=7, size=(320, 512), offload="model", dtype="bfloat16", extra=extra),
+    ]
+
+
+def test_a_failed_video_makes_the_exit_code_one_and_is_tried_again(
+    bench: Path, tmp_path: Path, asked: list[Any]
+) -> None:
+    done = run(bench, tmp_path / "out", model="unlucky")
+    assert done.exit_code == 1
+    assert "kite_its_still_0.mp4: no luck" in done.stderr
+    assert "4 made, 0 there before, 1 failed" in done.stderr
+    done = run(bench, tmp_path / "out")
+    assert done.exit_code == 0
+    assert "1 made, 4 there before, 0 failed" in done.stderr
+
+
+def test_parts_are_said_and_recorded(bench: Path, tmp_path: Path, asked: list[Any]) -> None:
+    mark = "SUBSET: 2 of 5 pairs of bench (scenarios ball, the first 2)"
+    done = run(bench, tmp_path / "out", "--subset", "scenarios:ball", "--limit", "2", "--seeds",
+               "3", "--name", "Mine")
+    assert mark in done.stderr
+    held = open_results(tmp_path / "out")
+    assert (held.benchmark.mark, held.model, held.seeds) == (mark, "Mine", (0, 1, 2))
+    assert len(held.wanted()) == 6
+
+
+def test_shards_fill_one_folder(bench: Path, tmp_path: Path, asked: list[Any]) -> None:
+    for part in ("1/2", "2/2"):
+        assert run(bench, tmp_path / "out", "--shard", part).exit_code == 0
+    assert open_results(tmp_path / "out").missing() == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "what"),
+    [
+        (["--shard", "3/2"], "1 <= i <= n"),
+        (["--shard", "half"], "i/n"),
+        (["--extra", "half"], "KEY=VALUE"),
+        (["--command", "x {image} {output}"], "either --model or --command"),
+        (["--timeout", "5"], "--timeout goes with --command"),
+    ],
+)
+def test_options_that_make_no_sense_are_named(
+    arguments: list[str], what: str, bench: Path, tmp_path: Path, asked: list[Any]
+) -> None:
+    done = run(bench, tmp_path / "out", *arguments)
+    assert done.exit_code == 2
+    assert what in done.output
+    assert not (tmp_path / "out").exists()
+
+
+def test_any_program_can_be_the_model(bench: Path, tmp_path: Path) -> None:
+    script = tmp_path / "infer.py"
+    script.write_text(
+        "import sys\n"
+        "import numpy as np\n"
+        "from motifocal.video import read_image, write_video\n"
+        "image, prompt, out, seed = sys.argv[1:]\n"
+        "assert prompt in ('the ball rises', 'the ball falls, slowly!', 'a kite flies in',\n"
+        '                  "it\'s still"), prompt\n'
+        "picture = read_image(image)\n"
+        "write_video(out, np.stack([np.roll(picture, k, 1) for k in range(3)]), 8)\n"
+    )
+    template = f"{sys.executable} {script} {{image}} {{prompt}} {{output}} {{seed}}"
+    common = ["bench", "run", "--bench", str(bench), "--own-pairs", "-o", str(tmp_path / "out")]
+    refused = CliRunner().invoke(cli, [*common, "--command", template])
+    assert "--command needs a --name" in refused.output
+    refused = CliRunner().invoke(cli, [*common, "--command", template, "--name", "x",
+                                       "--steps", "3"])  # fmt: skip
+    assert "--steps: a command samples as it says itself" in refused.output
+    done = CliRunner().invoke(cli, [*common, "--command", template, "--name", "Mine"])
+    assert done.exit_code == 0, done.output
+    held = open_results(tmp_path / "out")
+    assert held.missing() == []
+    assert {line["status"] for line in manifest_lines(held.folder)} == {"made"}
+
+
+@pytest.mark.slow
+def test_the_bundled_model_is_killed_half_way_resumed_and_sharded(tmp_path: Path) -> None:
+    drawn = tmp_path / "drawn"
+    done = CliRunner().invoke(cli, ["scenes", "export", "-o", str(drawn), "--kind", "benchmark",
+                                    "--pairs", "6"])  # fmt: skip
+    assert done.exit_code == 0, done.output
+    command = [sys.executable, "-m", "motifocal", "bench", "run", "--bench", str(drawn),
+               "--model", "bundled", "--steps", "2", "-o"]  # fmt: skip
+    killed = subprocess.Popen([*command, str(tmp_path / "killed")], stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 120
+    while len(list((tmp_path / "killed").glob("videos/*.mp4"))) < 2:
+        assert killed.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    os.kill(killed.pid, signal.SIGKILL)
+    killed.wait()
+    assert 0 < len(open_results(tmp_path / "killed").missing()) < 6
+    for target, shards in (("killed", ["1/1"]), ("parts", ["1/2", "2/2"])):
+        for shard in shards:
+            subprocess.run([*command, str(tmp_path / target), "--shard", shard], check=True,
+                           stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)  # fmt: skip
+    folders = {name: tmp_path / name / "videos" for name in ("killed", "parts")}
+    videos = {name: {path.name: path.read_bytes() for path in folder.iterdir()}
+              for name, folder in folders.items()}  # fmt: skip
+    assert len(videos["killed"]) == 6
+    assert videos["killed"] == videos["parts"]
+    lines = [json.dumps(line["file"]) for line in manifest_lines(tmp_path / "parts")]
+    assert len(lines) == len(set(lines)) == 6

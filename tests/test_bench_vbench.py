@@ -1,0 +1,398 @@
+"""The view for VBench-I2V: names that its custom input reads, links, marks, and what it refuses."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from motifocal.bench.model import Format
+from motifocal.bench.pairs import Benchmark, Pair, read_benchmark
+from motifocal.bench.results import Results, claim_results
+from motifocal.bench.vbench import (
+    DIMENSIONS,
+    SCRIPT,
+    STATEMENT,
+    export_vbench,
+    naming_rule,
+    validate_view,
+)
+from motifocal.commands.bench_vbench import vbench
+from motifocal.picture import write_image
+from motifocal.video import read_video, write_video
+
+PAIRS = (
+    Pair("duck", "duck_1", "The duck swims, left!"),
+    Pair("duck", "duck_1", "the duck dives"),
+    Pair("cat", "cat-3", "a cat jumps on box 7"),
+    Pair("car", "v1.2", "the red car stops"),
+)
+Make = Callable[..., Results]
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("clip") / "clip.mp4"
+    frames = np.random.default_rng(0).integers(0, 255, (4, 16, 32, 3), dtype=np.uint8)
+    write_video(path, frames, 8)
+    return path
+
+
+@pytest.fixture
+def make(tmp_path: Path, clip: Path) -> Make:
+    """A folder of results with a video for every pair and seed."""
+
+    def made(
+        pairs: tuple[Pair, ...] = PAIRS, seeds: tuple[int, ...] = (0,), subset: str = "",
+        folder: str = "results", model: str = "Mine",
+    ) -> Results:  # fmt: skip
+        results = Results(tmp_path / folder, model, {}, Benchmark("a few", pairs, 9, subset),
+                          seeds, Format(4, 16, 32, 8.0))
+        claim_results(results)
+        for video in results.wanted():
+            shutil.copy(clip, video.path)
+            write_image(results.picture(video.pair), np.full((16, 32, 3), 7, np.uint8))
+        return results
+
+    return made
+
+
+def read_as_vbench_does(videos: Path, pictures: Path) -> dict[str, Path]:
+    """File name of a video -> the picture that custom input pairs it with; KeyError without one."""
+    known = {}
+    for name in os.listdir(pictures):
+        stem, suffix = os.path.splitext(name)
+        if (pictures / name).is_file() and suffix.lower() in (".jpg", ".jpeg", ".png"):
+            known[stem] = pictures / name
+    found = {}
+    for name in os.listdir(videos):
+        if Path(name).suffix.lower() in (".mp4", ".gif"):
+            stem = Path(name).stem
+            found[name] = known[re.sub(r"-\d+$", "", stem) if re.search(r"-\d+$", stem) else stem]
+    return found
+
+
+def test_every_video_has_the_picture_of_its_own_pair(make: Make, tmp_path: Path) -> None:
+    results = make(seeds=(0, 3, 12))
+    for pair in PAIRS:  # a picture of its own colour each
+        colour = sum(pair.image_id.encode()) % 256
+        write_image(results.picture(pair), np.full((16, 32, 3), colour, np.uint8))
+    view = export_vbench(results, tmp_path / "view")
+    assert view.state == "complete"
+    seen = read_as_vbench_does(tmp_path / "view" / "videos", tmp_path / "view" / "pictures")
+    assert len(seen) == len(PAIRS) * 3
+    assert {name: path.name for name, path in seen.items()} == validate_view(tmp_path / "view")
+    for video in results.wanted():
+        name = f"{video.pair.stem}-{video.seed}.mp4"
+        assert seen[name].read_bytes() == results.picture(video.pair).read_bytes()
+        assert (tmp_path / "view" / "videos" / name).resolve() == video.path.resolve()
+    assert read_video(tmp_path / "view/videos/cat-3_a_cat_jumps_on_box_7-12.mp4").fps == 8
+
+
+def test_the_naming_rule_takes_one_number_off_the_end() -> None:
+    assert naming_rule("duck_1_the_duck_dives-0.mp4") == "duck_1_the_duck_dives"
+    assert naming_rule("cat-3_jumps-3-4294967295.mp4") == "cat-3_jumps-3"
+    assert naming_rule("v1.2_stops-7.mp4") == "v1.2_stops"
+    assert naming_rule("no_number.mp4") == "no_number"
+    assert naming_rule("duck_3.mp4") == "duck_3"
+
+
+@given(st.text(st.characters(exclude_categories=("C", "Z"), exclude_characters="/\\:"), min_size=1,
+               max_size=40).filter(lambda text: text[0] != "."), st.integers(0, 2**32))
+def test_any_stem_comes_back_from_its_video_s_name(stem: str, seed: int) -> None:
+    assert naming_rule(f"{stem}-{seed}.mp4") == stem
+
+
+def test_the_names_of_all_320_pairs_work(shared: Path, tmp_path: Path, make: Make) -> None:
+    benchmark = read_benchmark(shared / "ti2v-clips")
+    assert len(benchmark.pairs) == 320
+    results = make(pairs=benchmark.pairs, seeds=(0, 1))
+    view = export_vbench(results, tmp_path / "view")
+    assert len(view.videos) == 640
+    assert len(set(view.videos.values())) == 320
+    seen = read_as_vbench_does(tmp_path / "view" / "videos", tmp_path / "view" / "pictures")
+    assert {name: path.name for name, path in seen.items()} == view.videos
+    with (shared / "ti2v-clips" / "pairs.csv").open(encoding="utf-8", newline="") as file:
+        names = {re.sub(r"_0\.mp4$", "-0.mp4", row["file"]) for row in csv.DictReader(file)}
+    assert names == {name for name in view.videos if name.endswith("-0.mp4")}
+
+
+def test_real_outputs_can_be_laid_out(shared: Path, tmp_path: Path) -> None:
+    clips = shared / "ti2v-clips"
+    videos = {path.name: path for path in sorted((clips / "videos" / "cinemo").glob("*.mp4"))}
+    pairs = tuple(pair for pair in read_benchmark(clips).pairs if pair.file() in videos)
+    results = Results(tmp_path / "results", "Cinemo", {},
+                      Benchmark("TI2V-Bench", pairs, 320, "those with a video"), (0,), None)
+    claim_results(results)
+    for video in results.wanted():
+        video.path.symlink_to(videos[video.path.name])
+        shutil.copy(clips / "images" / f"{video.pair.image_id}.png", results.picture(video.pair))
+    export_vbench(results, tmp_path / "view")
+    held = json.loads((tmp_path / "view" / STATEMENT).read_text())
+    assert held["mark"] == "SUBSET: 26 of 320 pairs of TI2V-Bench (those with a video)"
+    assert held["frame_rates"] == [{
+        "frames_per_second": 8.0, "videos": 26,
+        "dynamic_degree": {"every_nth_frame": 1, "threshold_times": 1.0}}]
+
+
+def test_the_statement_says_what_the_view_is_of(make: Make, tmp_path: Path) -> None:
+    export_vbench(make(subset="the first 4"), tmp_path / "view")
+    held = json.loads((tmp_path / "view" / STATEMENT).read_text())
+    assert (held["model"], held["benchmark"], held["state"]) == ("Mine", "a few", "complete")
+    assert held["mark"] == "SUBSET: 4 of 9 pairs of a few (the first 4)"
+    assert held["missing"] == []
+    assert held["videos"]["cat-3_a_cat_jumps_on_box_7-0.mp4"] == {
+        "picture": "cat-3_a_cat_jumps_on_box_7.png", "image_id": "cat-3",
+        "prompt": "a cat jumps on box 7", "seed": 0}
+    assert held["dimensions"] == list(DIMENSIONS)
+    assert "camera_motion" in held["left_out"]
+
+
+def test_the_frame_rates_are_those_of_the_files(make: Make, tmp_path: Path) -> None:
+    results = make()
+    frames = np.zeros((3, 16, 32, 3), np.uint8)
+    write_video(results.wanted()[0].path, frames, 24)
+    write_video(results.wanted()[1].path, frames, 4)
+    export_vbench(results, tmp_path / "view")
+    held = json.loads((tmp_path / "view" / STATEMENT).read_text())
+    assert [(rate["frames_per_second"], rate["videos"], *rate["dynamic_degree"].values())
+            for rate in held["frame_rates"]] == [(4, 1, 1, 2.0), (8, 2, 1, 1.0), (24, 1, 3, 1.0)]
+
+
+def test_missing_videos_are_refused_or_recorded(make: Make, tmp_path: Path) -> None:
+    results = make(seeds=(0, 1))
+    gone = [video for video in results.wanted() if video.pair.image_id == "cat-3"]
+    for video in gone:
+        video.path.unlink()
+    with pytest.raises(ValueError, match=r"2 of 8 videos are missing: cat-3_a_cat\S+_0.mp4"):
+        export_vbench(results, tmp_path / "view")
+    assert not (tmp_path / "view").exists()
+    view = export_vbench(results, tmp_path / "view", allow_missing=True)
+    assert view.state == "INCOMPLETE: 2 of 8 videos are missing"
+    held = json.loads((tmp_path / "view" / STATEMENT).read_text())
+    assert held["state"] == view.state
+    assert held["missing"] == [f"cat-3_a_cat_jumps_on_box_7-{seed}.mp4" for seed in (0, 1)]
+    assert not any("cat-3" in name for name in os.listdir(tmp_path / "view" / "pictures"))
+    for video in results.wanted():
+        video.path.unlink(missing_ok=True)
+    with pytest.raises(ValueError, match="8 of 8 videos are missing"):
+        export_vbench(results, tmp_path / "other", allow_missing=True)
+
+
+def snapshot(folder: Path) -> dict[str, object]:
+    return {str(path.relative_to(folder)): os.readlink(path) if path.is_symlink()
+            else path.read_bytes() for path in folder.rglob("*") if not path.is_dir()}
+
+
+def test_running_again_makes_the_same_view_and_keeps_what_is_not_its_own(
+    make: Make, tmp_path: Path
+) -> None:
+    results, view = make(seeds=(0, 1)), tmp_path / "view"
+    export_vbench(results, view)
+    (view / "scores").mkdir()
+    (view / "scores" / "a.json").write_text("{}")
+    (view / "notes.txt").write_text("mine")
+    before = snapshot(view)
+    export_vbench(results, view)
+    assert snapshot(view) == before
+    # What is gone from the results goes from the view, what is back comes back.
+    first = results.wanted()[0].path
+    kept = first.rename(tmp_path / "kept.mp4")
+    export_vbench(results, view, allow_missing=True)
+    assert set(before) - set(snapshot(view)) == {f"videos/{PAIRS[0].stem}-0.mp4"}
+    kept.rename(first)
+    export_vbench(results, view)
+    assert snapshot(view) == before
+
+
+def test_an_export_that_was_stopped_can_be_finished(
+    make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    results, view = make(), tmp_path / "view"
+    done: list[Path] = []
+
+    def stopping(source: Path, target: Path, link: str) -> None:
+        if len(done) == 3:
+            raise KeyboardInterrupt
+        done.append(target)
+        target.symlink_to(source)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("motifocal.bench.vbench._bring", stopping)
+        with pytest.raises(KeyboardInterrupt):
+            export_vbench(results, view)
+    with pytest.raises(ValueError, match="is missing or a link to nothing"):
+        validate_view(view)
+    export_vbench(results, view)
+    assert len(validate_view(view)) == len(PAIRS)
+
+
+def test_files_of_others_are_neither_overwritten_nor_passed_on(make: Make, tmp_path: Path) -> None:
+    results, view = make(), tmp_path / "view"
+    (view / "videos").mkdir(parents=True)
+    (view / "videos" / f"{PAIRS[0].stem}-0.mp4").write_text("mine")
+    with pytest.raises(ValueError, match=r"swims_left-0\.mp4, which is not of this"):
+        export_vbench(results, view)
+    assert (view / "videos" / f"{PAIRS[0].stem}-0.mp4").read_text() == "mine"
+    (view / "videos" / f"{PAIRS[0].stem}-0.mp4").rename(view / "videos" / "stranger.mp4")
+    with pytest.raises(ValueError, match=r"videos/stranger\.mp4 is not of this view.*no picture"):
+        export_vbench(results, view)
+    with pytest.raises(ValueError, match="another folder than the results'"):
+        export_vbench(results, results.folder)
+
+
+def test_a_view_is_of_one_model(make: Make, tmp_path: Path) -> None:
+    export_vbench(make(), tmp_path / "view")
+    with pytest.raises(ValueError, match="says model 'Mine' \\(not 'Other'\\)"):
+        export_vbench(make(folder="more", model="Other"), tmp_path / "view")
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["../precious.txt", "videos/../../precious.txt", "/precious.txt", "videos/..", "videos/"],
+)
+def test_a_forged_statement_removes_nothing_elsewhere(
+    make: Make, tmp_path: Path, name: str
+) -> None:
+    (tmp_path / "precious.txt").write_text("keep")
+    results = make()
+    export_vbench(results, tmp_path / "view")
+    statement = tmp_path / "view" / STATEMENT
+    held = json.loads(statement.read_text())
+    statement.write_text(json.dumps({**held, "files": [name]}))
+    with pytest.raises(ValueError, match="should list files of the view"):
+        export_vbench(results, tmp_path / "view")
+    assert (tmp_path / "precious.txt").read_text() == "keep"
+    statement.write_text("{")
+    with pytest.raises(ValueError, match="as motifocal bench vbench writes it"):
+        export_vbench(results, tmp_path / "view")
+
+
+@pytest.mark.parametrize("link", ["symlink", "hardlink", "copy"])
+def test_links_can_be_of_three_kinds(make: Make, tmp_path: Path, link: str) -> None:
+    results, view = make(), tmp_path / "view"
+    export_vbench(results, view)
+    export_vbench(results, view, link=link)
+    video, source = view / "videos" / f"{PAIRS[2].stem}-0.mp4", results.wanted()[2].path
+    assert video.read_bytes() == source.read_bytes()
+    assert video.is_symlink() == (link == "symlink")
+    assert os.path.samefile(video, source) == (link != "copy")
+    assert [name for name in os.listdir(view / "videos") if name[0] == "."] == []
+
+
+def test_results_and_view_can_be_moved_together(make: Make, tmp_path: Path) -> None:
+    (tmp_path / "all").mkdir()
+    export_vbench(make(folder="all/results"), tmp_path / "all" / "view")
+    (tmp_path / "all").rename(tmp_path / "moved")
+    assert len(validate_view(tmp_path / "moved" / "view")) == len(PAIRS)
+
+
+def test_what_is_wrong_with_a_view_is_named(make: Make, tmp_path: Path) -> None:
+    view = tmp_path / "view"
+    export_vbench(make(), view)
+    picture = view / "pictures" / f"{PAIRS[1].stem}.png"
+
+    def faults() -> str:
+        with pytest.raises(ValueError, match=re.escape(str(view))) as error:
+            validate_view(view)
+        return str(error.value)
+
+    target = os.readlink(picture)
+    picture.unlink()
+    assert f"pictures/{picture.name} is missing" in faults()
+    assert f"{PAIRS[1].stem}-0.mp4 has no picture {picture.name}" in faults()
+    picture.symlink_to("nowhere.png")
+    assert "is missing or a link to nothing" in faults()
+    picture.unlink()
+    Image.new("L", (32, 16)).save(picture)
+    assert f"{picture.name} should be RGB" in faults()
+    picture.unlink()
+    picture.symlink_to(target)
+    (view / "pictures" / f"{PAIRS[1].stem}.jpg").symlink_to(target)
+    assert "are pictures of the same videos" in faults()
+    (view / "pictures" / f"{PAIRS[1].stem}.jpg").rename(view / "pictures" / "lonely.jpg")
+    assert "lonely.jpg has no video" in faults()
+    (view / "pictures" / "lonely.jpg").rename(view / "pictures" / picture.name.upper())
+    assert "differ in case only" in faults()
+
+
+def test_names_that_are_too_long_are_refused_and_the_longest_works(
+    make: Make, tmp_path: Path
+) -> None:
+    longest = Pair("", "a" * 120, "b" * 119)
+    export_vbench(make(pairs=(longest,), seeds=(4294967295,)), tmp_path / "view")
+    (name,) = os.listdir(tmp_path / "view" / "videos")
+    assert len(name) == 255
+    results = make(pairs=(Pair("", "a" * 120, "b" * 128),), seeds=(0,), folder="more")
+    stem = results.benchmark.pairs[0].stem
+    assert len(f"{stem}-0.mp4") == 255
+    export_vbench(results, tmp_path / "more view")
+    one_more = Results(results.folder, "Mine", {}, results.benchmark, (0, 10), None)
+    with pytest.raises(ValueError, match="at most 255 bytes, got a"):
+        export_vbench(one_more, tmp_path / "last view")
+
+
+def test_the_script_runs_every_dimension_once_on_the_view(make: Make, tmp_path: Path) -> None:
+    view, clone = tmp_path / "a view's", tmp_path / "VBench"
+    export_vbench(make(), view)
+    assert subprocess.run(["sh", "-n", view / SCRIPT], check=False).returncode == 0
+    text = (view / SCRIPT).read_text()
+    words = re.findall(r"^for dimension in (.*); do$", text, re.MULTILINE)
+    assert words == [" ".join(DIMENSIONS)]
+    assert "camera_motion" not in text
+    clone.mkdir()
+    (clone / "evaluate_i2v.py").write_text(
+        "import json, os, sys\n"
+        "given = dict(zip(sys.argv[1::2], sys.argv[2::2]))\n"
+        "os.makedirs(given['--output_path'])\n"
+        "given['seen'] = len(os.listdir(given['--videos_path']))\n"
+        "json.dump(given, open(given['--output_path'] + '/given.json', 'w'))\n")
+    done = subprocess.run(["sh", str(view / SCRIPT), str(clone)], check=False, cwd=tmp_path,
+                          capture_output=True, env={**os.environ, "PYTHON": shutil.which("python3")
+                                                    or "python"})
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert sorted(os.listdir(view / "scores")) == sorted(DIMENSIONS)
+    for dimension in DIMENSIONS:
+        assert json.loads((view / "scores" / dimension / "given.json").read_text()) == {
+            "--mode": "custom_input", "--dimension": dimension, "seen": len(PAIRS),
+            "--videos_path": str(view / "videos"),
+            "--custom_image_folder": str(view / "pictures"),
+            "--output_path": str(view / "scores" / dimension)}
+    alone = subprocess.run(["sh", str(view / SCRIPT)], check=False, capture_output=True, text=True)
+    assert alone.returncode != 0
+    assert "usage: sh run_vbench.sh" in alone.stderr
+
+
+def test_the_dimensions_are_those_of_custom_input_without_camera_motion() -> None:
+    allowed = ["i2v_subject", "i2v_background", "camera_motion", "subject_consistency",
+               "background_consistency", "motion_smoothness", "dynamic_degree",
+               "aesthetic_quality", "imaging_quality"]
+    assert sorted([*DIMENSIONS, "camera_motion"]) == sorted(allowed)
+
+
+def test_the_command_lays_out_a_view_and_says_where(make: Make, tmp_path: Path) -> None:
+    results = make(subset="the first 4")
+    results.wanted()[0].path.unlink()
+    view = tmp_path / "view"
+    arguments = [str(results.folder), "-o", str(view)]
+    failed = CliRunner().invoke(vbench, arguments)
+    assert isinstance(failed.exception, ValueError)
+    assert "1 of 4 videos are missing" in str(failed.exception)
+    done = CliRunner().invoke(vbench, [*arguments, "--allow-missing", "--copy"])
+    assert done.exit_code == 0
+    assert done.stdout.split() == [str(view / STATEMENT), str(view / SCRIPT)]
+    assert "SUBSET: 4 of 9 pairs of a few (the first 4)" in done.stderr
+    assert "3 videos of Mine, INCOMPLETE: 1 of 4 videos are missing" in done.stderr
+    assert not any(path.is_symlink() for path in view.rglob("*"))
