@@ -3,21 +3,29 @@
 from __future__ import annotations
 
 import os
+import shlex
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from tiny_diffusers import save_tiny
 from tiny_model import SENTENCES, tiny_folder
 
+from motifocal.bench.model import Format, Job, Sampling
+from motifocal.bench.models import open_model
 from motifocal.cli import cli, main
-from motifocal.commands.animate import Wanted, load, plan, sample
+from motifocal.commands.animate import motifocal_folder
+from motifocal.commands.animate_files import Wanted, plan
+from motifocal.commands.animate_motifocal import load, sample
+from motifocal.commands.animate_with import animate_with
 from motifocal.familiar import Familiar, write_familiar
-from motifocal.video import read_image, read_video, write_image
+from motifocal.pipeline import BUNDLED
+from motifocal.video import read_image, read_video, write_image, write_video
 
 QUICK = ("--steps", "2")
 
@@ -277,3 +285,214 @@ def test_the_number_made_at_once_does_not_change_the_videos(model: Path) -> None
     alone = np.stack(sample(pipeline, pixels, wanted, 1, options)).astype(int)
     assert np.abs(together - alone).max() <= 1
     assert np.abs(together[0] - together[2]).max() > 20  # another sentence, the same noise
+
+
+def test_a_negative_prompt_leads_a_motifocal_model_elsewhere(model: Path) -> None:
+    pipeline = load(model, "float32", "cpu")
+    pixels = np.zeros((32, 32, 3), np.uint8)
+    options = {"frames": None, "fps": None, "steps": 2, "guidance": 7.5, "guidance_rescale": 0.0}
+    wanted = [Wanted(SENTENCES[0], 0, Path())]
+    (plain,) = sample(pipeline, pixels, wanted, 1, options)
+    (led,) = sample(pipeline, pixels, wanted, 1, {**options, "negative_prompt": SENTENCES[1]})
+    assert not np.array_equal(plain, led)
+
+
+def test_the_bundled_model_may_be_named() -> None:
+    assert motifocal_folder(None) == motifocal_folder("bundled") == BUNDLED
+
+
+@pytest.fixture(scope="module")
+def pipeline(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return save_tiny("ltx", tmp_path_factory.mktemp("pipelines") / "ltx")
+
+
+@pytest.fixture
+def command_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Animate:
+    """`motifocal animate` with no options of its own."""
+
+    def run(*arguments: object) -> Ended:
+        monkeypatch.setattr(sys, "argv", ["motifocal", "animate", *map(str, arguments)])
+        code = 0
+        try:
+            main()
+        except SystemExit as end:
+            code = int(end.code or 0)
+        return Ended(code, *capsys.readouterr())
+
+    return run
+
+
+SMALL = ("--size", "32x64", "--frames", "9", "--steps", "2")
+
+
+def test_a_diffusers_pipeline_writes_the_same_kinds_of_files(
+    command_line: Animate, pipeline: Path, picture: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "new" / "out"
+    options = ["--model", pipeline, *SMALL, "--number", 2, "--seed", 5, "-o", out]
+    ended = command_line(picture, SENTENCES[0], SENTENCES[1], *options)
+    assert ended.code == 0
+    names = [
+        f"my_duck_{name}_{seed}.mp4"
+        for name in ("the_blue_balloon_dips_down", "the_red_balloon_rises")
+        for seed in (5, 6)
+    ]
+    assert ended.out.split() == [str(out / name) for name in [*names, "my_duck_sheet_5.png"]]
+    assert sorted(path.name for path in out.iterdir()) == sorted([*names, "my_duck_sheet_5.png"])
+    assert read_image(out / "my_duck_sheet_5.png").shape[0] > 4 * 160
+    clip = read_video(out / names[0])
+    assert clip.frames.shape == (9, 256, 512, 3)  # 32 pixels enlarged to at least 256
+    assert clip.fps == 25
+    assert [line.split(":")[0] for line in ended.err.splitlines()][-2:] == ["load", "sample"]
+
+
+def test_a_seed_is_that_of_the_benchmark_s_adapter(
+    command_line: Animate, pipeline: Path, picture: Path, tmp_path: Path
+) -> None:
+    video = tmp_path / "video.mp4"
+    options = ["--model", pipeline, *SMALL, "--seed", 7, "--scale", 1, "-o", video]
+    assert command_line(picture, SENTENCES[0], *options).code == 0
+    adapter = open_model(str(pipeline), Sampling(steps=2, frames=9, size=(32, 64)))
+    adapter.animate([Job(picture, SENTENCES[0], 7, tmp_path / "other.mp4")])
+    assert video.read_bytes() == (tmp_path / "other.mp4").read_bytes()
+
+
+def test_a_diffusers_pipeline_writes_a_gif_at_the_scale_and_rate_asked_for(
+    command_line: Animate, pipeline: Path, picture: Path, tmp_path: Path
+) -> None:
+    gif = tmp_path / "duck.gif"
+    options = ["--model", pipeline, *SMALL, "--scale", 2, "--fps", 10, "-o", gif,
+               "--negative-prompt", "blurred", "--guidance-rescale", "0.5"]  # fmt: skip
+    assert command_line(picture, SENTENCES[0], *options).code == 0
+    clip = read_video(gif)
+    assert clip.frames.shape == (9, 64, 128, 3)
+    assert clip.fps == pytest.approx(10)
+
+
+PIPELINE_MISTAKES: dict[str, tuple[tuple[str, ...], str]] = {
+    "a length": (("--model", "{pipeline}", "--frames", "8"), "nearest are 1 and 9, got 8"),
+    "a size": (("--model", "{pipeline}", "--size", "40x64"), "nearest is 32x64, got 40x64"),
+    "an offload": (("--model", "{pipeline}", "--offload", "model"), "none on the CPU, got model"),
+    "its own offload": (("--model", "{model}", "--offload", "model"), "none on the CPU, got model"),
+    "no folder": (("--model", "no-such-model"), "should be a model folder or a hub id"),
+    "a template": (("--command", "infer --seed {{seed}}"), "command should name {image}"),
+}
+
+
+@pytest.mark.parametrize("mistake", PIPELINE_MISTAKES)
+def test_what_a_model_cannot_do_is_one_line(
+    mistake: str, command_line: Animate, pipeline: Path, model: Path, picture: Path, tmp_path: Path
+) -> None:
+    options, words = PIPELINE_MISTAKES[mistake]
+    out = tmp_path / "out"
+    given = [option.format(pipeline=pipeline, model=model) for option in options]
+    ended = command_line(picture, "it rises", "-o", out, *given)
+    assert ended.code == 1
+    last = ended.err.splitlines()[-1]
+    assert last.startswith("motifocal: ")
+    assert words in last
+    assert ended.out == ""
+    assert not out.exists()
+
+
+def test_a_hub_id_out_of_reach_is_one_line(
+    command_line: Animate, picture: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import huggingface_hub
+
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
+    ended = command_line(picture, "it rises", "--model", "nobody/none", "-o", tmp_path / "a.mp4")
+    assert ended.code == 1
+    assert ended.err.splitlines()[-1].startswith("motifocal: nobody/none is no folder here")
+
+
+PROGRAM = """
+import sys
+import numpy as np
+from motifocal.video import read_image, write_video
+image, prompt, output, seed = sys.argv[1:]
+if prompt == "it fails":
+    sys.exit("there is no such motion")
+frames = np.stack([read_image(image)] * 4)
+frames[:, :8] = int(seed) * 40
+write_video(output, frames, 8)
+"""
+
+
+@pytest.fixture
+def template(tmp_path: Path) -> str:
+    (tmp_path / "program.py").write_text(PROGRAM)
+    words = [sys.executable, str(tmp_path / "program.py")]
+    return shlex.join(words) + " {image} {prompt} {output} {seed}"
+
+
+def test_any_program_may_animate(
+    command_line: Animate, template: str, picture: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    ended = command_line(picture, "it's \"here\"", "it fails", "--command", template, "-o", out,
+                         "--seed", 3, "--scale", 1)  # fmt: skip
+    assert ended.code == 1
+    assert "my_duck_it_fails_3.mp4" in ended.err.splitlines()[-1]
+    assert "there is no such motion" in ended.err.splitlines()[-1]
+    assert sorted(path.name for path in out.iterdir()) == [
+        "my_duck_its_here_3.mp4", "my_duck_sheet_3.png"
+    ]  # fmt: skip
+    clip = read_video(out / "my_duck_its_here_3.mp4")
+    assert clip.frames.shape == (4, 40, 56, 3)
+    assert abs(int(clip.frames[0, 2, 20, 0]) - 120) < 20
+
+
+@pytest.mark.parametrize(("options", "words"), [
+    (("--steps", "3"), "--steps: a command samples as it says itself"),
+    (("--dtype", "float32", "--negative-prompt", "x"), "--negative-prompt, --dtype: a command"),
+    (("--model", "bundled"), "give either --model or --command"),
+])  # fmt: skip
+def test_options_that_a_program_would_not_see_are_refused(
+    options: tuple[str, ...], words: str, command_line: Animate, template: str, picture: Path
+) -> None:
+    ended = command_line(picture, "it rises", "--command", template, *options)
+    assert ended.code == 2
+    assert words in " ".join(ended.err.split())
+
+
+class SomeModel:
+    """Draws its seed as a grey level; refuses seed 1, and writes no video for seed 2."""
+
+    name = "some"
+    settings: Mapping[str, Any] = {}
+    format: Format | None = None
+
+    def __init__(self) -> None:
+        self.calls: list[int] = []
+
+    def animate(self, jobs: Sequence[Job]) -> list[str | None]:
+        self.calls.append(len(jobs))
+        for job in jobs:
+            if job.seed == 2:
+                job.output.write_bytes(b"no video")
+            elif job.seed != 1:
+                frames = np.full((2, 16, 16, 3), job.seed * 20, np.uint8)
+                write_video(job.output, frames, 8)
+        return ["it is the one" if job.seed == 1 else None for job in jobs]
+
+
+def test_any_model_can_be_plugged_in_and_what_fails_spoils_nothing_else(
+    picture: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    wanted = [Wanted("it moves", seed, out / f"{seed}.mp4") for seed in range(5)]
+    some = SomeModel()
+    with pytest.raises(ValueError, match=r"2\.mp4: .*cannot be"):
+        animate_with(some, picture, wanted, out / "sheet.png", 1, batch=2)
+    assert some.calls == [2, 2, 1]
+    said = capsys.readouterr()
+    assert said.out.split() == [str(out / name)
+                                for name in ("0.mp4", "3.mp4", "4.mp4", "sheet.png")]  # fmt: skip
+    assert f"failed: {out / '1.mp4'}: it is the one" in said.err
+    assert sorted(path.name for path in out.iterdir()) == [
+        "0.mp4", "3.mp4", "4.mp4", "sheet.png"
+    ]  # fmt: skip

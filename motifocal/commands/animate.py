@@ -3,36 +3,32 @@
 from __future__ import annotations
 
 import math
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
+from motifocal.commands.animate_files import (
+    LEAST_SIDE,
+    Wanted,
+    phase,
+    plan,
+    refuse_existing,
+    write,
+    write_sheet,
+)
 from motifocal.commands.size import Size
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from motifocal.picture import Pixels
     from motifocal.pipeline import TI2VPipeline
 
-VIDEO_SUFFIXES = (".mp4", ".gif")
-LEAST_SIDE = 256  # pixels: what --scale enlarges to unless it is given
-SHEET_COLUMNS, SHEET_SIDE = 7, 160
-LONGEST_SLUG = 120  # bytes; file systems allow names of 255
-
-
-@dataclass(frozen=True)
-class Wanted:
-    """One video to make."""
-
-    sentence: str
-    seed: int
-    path: Path
+BUNDLED = "bundled"
+#: Options that say how a model samples, which a program does as it says itself.
+SAMPLING = ("steps", "guidance", "guidance_rescale", "negative_prompt", "fps", "frames", "size",
+            "device", "dtype", "offload")
 
 
 def parse_device(ctx: click.Context, param: click.Parameter, value: str) -> str:
@@ -54,13 +50,19 @@ Examples:
   motifocal animate balloons.png "the blue balloon dips down" "the red balloon rises" -o videos/
   motifocal animate duck.png "the duck swims to the left" --number 4 --seed 10
   motifocal animate photo.jpg "a boat sails away" --model videocrafter2/ --device cuda
+  motifocal animate photo.jpg "a boat sails away" --model Lightricks/LTX-Video --device cuda
+  motifocal animate photo.jpg "it sails" --command 'infer.sh {image} {prompt} {output} {seed}'
 """)
 @click.argument("picture", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.argument("sentences", nargs=-1, required=True, metavar="SENTENCE...")
 @click.option("-o", "--output", type=click.Path(path_type=Path), default=Path(),
               help="An .mp4 or .gif file for one video, or a folder.  [default: this folder]")
-@click.option("--model", type=click.Path(path_type=Path, exists=True, file_okay=False),
-              help="Model folder.  [default: the bundled model of the drawn world]")
+@click.option("--model", metavar="MODEL",
+              help="A Motifocal folder, or a diffusers image-to-video pipeline by folder or hub id "
+              "(owner/name).  [default: the bundled model of the drawn world]")
+@click.option("--command", metavar="TEMPLATE",
+              help="Any program instead of a model: {image}, {prompt}, {output} and {seed} are "
+              "filled in; or {batch}, a JSONL file of --batch jobs.")
 @click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=0, show_default=True,
               help="Of the first video of each sentence.")
 @click.option("--number", type=click.IntRange(1, 100), default=1, show_default=True,
@@ -72,6 +74,8 @@ Examples:
               "takes 7.5.  [default: what the model is made for]")
 @click.option("--guidance-rescale", type=click.FloatRange(0, 1), default=0.0, show_default=True,
               help="How much of the contrast that guidance adds is taken out.")
+@click.option("--negative-prompt", metavar="TEXT",
+              help="What guidance leads away from.  [default: nothing in particular]")
 @click.option("--fps", type=click.FloatRange(1, 120), help="[default: what the model is made for]")
 @click.option("--frames", type=click.IntRange(1, 1000),
               help="[default: what the model is made for]")
@@ -81,14 +85,18 @@ Examples:
               help="Enlarge the frames for viewing (cubic).  "
               f"[default: as far as the shorter side needs to reach {LEAST_SIDE}]")
 @click.option("--batch", type=click.IntRange(1, 64), default=4, show_default=True,
-              help="Videos made at once: memory against speed; does not change them.")
+              help="Videos made at once: memory against speed; does not change them. Diffusers "
+              "pipelines make one at a time.")
 @click.option("--device", type=click.Choice(["cpu", "cuda", "mps"]), default="cpu",
               show_default=True, callback=parse_device, help="Where to compute.")
 @click.option("--dtype", type=click.Choice(["float32", "bfloat16", "float16"]), default="float32",
               show_default=True, help="What to compute in.")
+@click.option("--offload", type=click.Choice(["none", "model", "sequential"]), default="none",
+              show_default=True, help="Keep parts of the model off the accelerator while they are "
+              "not needed: less memory, slower.")
 @click.option("--overwrite", is_flag=True, help="Replace files that exist.")
-def animate(picture: Path, sentences: tuple[str, ...], output: Path, model: Path | None,
-            seed: int, number: int, scale: int | None, batch: int, device: str, dtype: str,
+def animate(picture: Path, sentences: tuple[str, ...], output: Path, model: str | None,
+            command: str | None, seed: int, number: int, scale: int | None, batch: int,
             overwrite: bool, **options: Any) -> None:
     # fmt: on
     """Animate PICTURE as each SENTENCE says, and print the paths of the videos.
@@ -98,21 +106,79 @@ def animate(picture: Path, sentences: tuple[str, ...], output: Path, model: Path
     """
     from motifocal.video import read_image
 
+    if command is not None:
+        refuse_sampling(model)
     wanted, sheet = plan(picture, sentences, output, seed, number)
     if not overwrite:
         refuse_existing([w.path for w in wanted] + ([sheet] if sheet else []))
     pixels = read_image(picture)
+    if command is not None:
+        with_command(command, picture, wanted, sheet, scale, batch)
+        return
+    from motifocal.commands.animate_with import animate_with, open_pipeline
 
     with phase("load"):
-        pipeline = load(model, dtype, device)
-        size = options["size"] or pipeline.sample_size
-        shown = fit(pipeline, pixels, size)
-        say_kindly(pipeline, model, shown, sentences)
+        folder = motifocal_folder(model)
+        if folder is None:
+            opened = open_pipeline(str(model), options)
+        else:
+            pipeline, shown = load_motifocal(folder, pixels, wanted, options)
+    if folder is None:
+        animate_with(opened, picture, wanted, sheet, scale)
+    else:
+        with_motifocal(pipeline, shown, wanted, sheet, scale, batch, options)
+
+
+def refuse_sampling(model: str | None) -> None:
+    """Raise UsageError for options that a program of one's own would not see."""
+    if model is not None:
+        raise click.UsageError("give either --model or --command")
+    context = click.get_current_context()
+    given = [name for name in SAMPLING
+             if context.get_parameter_source(name) is not ParameterSource.DEFAULT]
+    if given:
+        words = ", ".join(f"--{name.replace('_', '-')}" for name in given)
+        raise click.UsageError(f"{words}: a command samples as it says itself")
+
+
+def motifocal_folder(model: str | None) -> Path | None:
+    """The folder of the model if it is Motifocal's own; ValueError for a folder of no model."""
+    if model is None or model == BUNDLED:
+        from motifocal.pipeline import BUNDLED as FOLDER
+
+        return FOLDER
+    folder = Path(model)
+    if not folder.is_dir():
+        return None
+    from motifocal.bench.models import is_motifocal
+
+    return folder if is_motifocal(folder) else None
+
+
+def load_motifocal(
+    folder: Path, pixels: Pixels, wanted: list[Wanted], options: dict[str, Any]
+) -> tuple[TI2VPipeline, Pixels]:
+    """The pipeline of a folder, and the picture as it will see it."""
+    from motifocal.commands.animate_motifocal import fit, load, say_kindly
+
+    pipeline = load(folder, options["dtype"], options["device"], options["offload"])
+    shown = fit(pipeline, pixels, options["size"] or pipeline.sample_size)
+    say_kindly(pipeline, folder, shown, tuple(dict.fromkeys(one.sentence for one in wanted)))
+    return pipeline, shown
+
+
+def with_motifocal(
+    pipeline: TI2VPipeline, shown: Pixels, wanted: list[Wanted], sheet: Path | None,
+    scale: int | None, batch: int, options: dict[str, Any],
+) -> None:  # fmt: skip
+    """Make the videos, then write them, and print their paths."""
+    from motifocal.commands.animate_motifocal import sample
+
     with phase("sample"):
         videos = sample(pipeline, shown, wanted, batch, options)
     with phase("write"):
         rate = options["fps"] or pipeline.config["sample_fps"]
-        factor = scale or math.ceil(LEAST_SIDE / min(size))
+        factor = scale or math.ceil(LEAST_SIDE / min(shown.shape[:2]))
         for one, frames in zip(wanted, videos, strict=True):
             write(one.path, frames, rate, factor)
             click.echo(one.path)
@@ -121,159 +187,13 @@ def animate(picture: Path, sentences: tuple[str, ...], output: Path, model: Path
             click.echo(sheet)
 
 
-def plan(
-    picture: Path, sentences: tuple[str, ...], output: Path, seed: int, number: int
-) -> tuple[list[Wanted], Path | None]:
-    """Which videos to make under which names, and the contact sheet where there are several.
+def with_command(
+    template: str, picture: Path, wanted: list[Wanted], sheet: Path | None, scale: int | None,
+    batch: int,
+) -> None:  # fmt: skip
+    """Make the videos with a program of one's own."""
+    from motifocal.bench.command_model import CommandModel
+    from motifocal.commands.animate_with import animate_with
 
-    Names follow TI2V-Bench: the picture's, the sentence in lower case without punctuation and
-    with _ for spaces, the seed.
-    """
-    from motifocal.scenes.evaluate import slug
-
-    spoken = [" ".join(sentence.split()) for sentence in sentences]
-    slugs = [slug(s).encode()[:LONGEST_SLUG].decode(errors="ignore") for s in spoken]
-    for sentence, name in zip(spoken, slugs, strict=True):
-        if not name:
-            raise click.BadParameter(f"should hold words, got {sentence!r}", param_hint="SENTENCE")
-        if slugs.count(name) > 1:
-            raise click.BadParameter(
-                f"should differ, got {sentence!r} twice", param_hint="SENTENCE"
-            )
-    several = len(sentences) * number > 1
-    if output.suffix.lower() in VIDEO_SUFFIXES and not output.is_dir():
-        if several:
-            raise click.BadParameter(
-                f"should be a folder for several videos, got {output}", param_hint="--output"
-            )
-        return [Wanted(spoken[0], seed, output)], None
-    if output.suffix and not output.is_dir():
-        raise click.BadParameter(
-            f"should be a folder or end in .mp4 or .gif, got {output}", param_hint="--output"
-        )
-    wanted = [
-        Wanted(sentence, s, output / f"{picture.stem}_{name}_{s}.mp4")
-        for sentence, name in zip(spoken, slugs, strict=True)
-        for s in range(seed, seed + number)
-    ]
-    return wanted, output / f"{picture.stem}_sheet_{seed}.png" if several else None
-
-
-def refuse_existing(paths: list[Path]) -> None:
-    """Raise ValueError where one of the files to write is there already."""
-    there = [path for path in paths if path.exists()]
-    if there:
-        more = f" and {len(there) - 1} more" if len(there) > 1 else ""
-        raise click.BadParameter(
-            f"{there[0]}{more} should not exist, or add --overwrite", param_hint="--output"
-        )
-
-
-@contextmanager
-def phase(name: str) -> Iterator[None]:
-    """Says on stderr how long a part of the work took."""
-    began = time.perf_counter()
-    yield
-    click.echo(f"{name}: {time.perf_counter() - began:.1f} s", err=True)
-
-
-def load(model: Path | None, dtype: str, device: str) -> TI2VPipeline:
-    """The pipeline of a model folder, or of the bundled model, without bars of its own."""
-    import torch
-
-    from motifocal.pipeline import TI2VPipeline
-
-    pipeline = TI2VPipeline.from_pretrained(model, torch_dtype=getattr(torch, dtype)).to(device)
-    pipeline.set_progress_bar_config(disable=True)
-    return pipeline
-
-
-def fit(pipeline: TI2VPipeline, pixels: Pixels, size: tuple[int, int]) -> Pixels:
-    """The picture as the model will see it, (H, W, 3) uint8."""
-    from motifocal.video import resize_crop
-
-    divisor = pipeline.divisor
-    if min(size) < 1 or any(side % divisor for side in size):
-        raise click.BadParameter(
-            f"should be multiples of {divisor}, got {size[0]}x{size[1]}", param_hint="--size"
-        )
-    return resize_crop(pixels, *size)
-
-
-def say_kindly(
-    pipeline: TI2VPipeline, model: Path | None, shown: Pixels, sentences: tuple[str, ...]
-) -> None:
-    """A line on stderr where the model is asked for what it never saw; it still does its best."""
-    from motifocal.familiar import notes, read_familiar
-    from motifocal.pipeline import BUNDLED
-
-    familiar = read_familiar(model or BUNDLED)
-    if familiar is not None:
-        for note in notes(familiar, pipeline.vae, shown, sentences):
-            click.echo(f"note: {note}", err=True)
-
-
-def sample(
-    pipeline: TI2VPipeline, shown: Pixels, wanted: list[Wanted], batch: int,
-    options: dict[str, Any],
-) -> list[np.ndarray]:  # fmt: skip
-    """The videos, each (F, H, W, 3) uint8, with a bar over the steps."""
-    import torch
-    from rich.console import Console
-    from rich.progress import Progress
-
-    from motifocal.video import to_frames
-
-    videos: list[np.ndarray] = []
-    steps = options["steps"] or pipeline.config["sample_steps"]
-    groups = [wanted[start : start + batch] for start in range(0, len(wanted), batch)]
-    console = Console(stderr=True)
-    with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
-        task = progress.add_task("animating", total=len(groups) * steps)
-
-        def advance(*step: Any) -> None:
-            progress.advance(task)
-
-        for group in groups:
-            made = pipeline(
-                shown,
-                [one.sentence for one in group],
-                height=shown.shape[0],
-                width=shown.shape[1],
-                num_frames=options["frames"],
-                fps=options["fps"],
-                num_inference_steps=steps,
-                guidance_scale=options["guidance"],
-                guidance_rescale=options["guidance_rescale"],
-                generator=[torch.Generator().manual_seed(one.seed) for one in group],
-                callback_on_step_end=advance,
-            ).frames
-            videos += [to_frames(video) for video in made]
-    return videos
-
-
-def write(path: Path, frames: np.ndarray, fps: float, factor: int) -> None:
-    """Write the frames, enlarged, into a folder that is made where it is missing."""
-    from motifocal.video import resize_crop, write_video
-
-    path.parent.mkdir(parents=True, exist_ok=True)
-    _, height, width, _ = frames.shape
-    write_video(path, resize_crop(frames, height * factor, width * factor), fps)
-
-
-def write_sheet(
-    path: Path, shown: Pixels, wanted: list[Wanted], videos: list[np.ndarray]
-) -> None:
-    """A row a video, under its sentence: the picture, then frames spread over the video."""
-    import numpy as np
-
-    from motifocal.data.labelled import labelled, side_by_side
-    from motifocal.video import resize_crop, write_image
-
-    factor = SHEET_SIDE / min(shown.shape[:2])
-    height, width = (round(side * factor) for side in shown.shape[:2])
-    rows = []
-    for one, frames in zip(wanted, videos, strict=True):
-        pictures = resize_crop(np.concatenate([shown[None], frames]), height, width)
-        rows.append((f"{one.sentence} (seed {one.seed})", side_by_side(pictures, SHEET_COLUMNS)))
-    write_image(path, labelled(rows))
+    model = CommandModel(template, "command", timeout=None)
+    animate_with(model, picture, wanted, sheet, scale, batch)

@@ -1,0 +1,117 @@
+"""Which files `motifocal animate` writes, under which names, and how frames become them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from motifocal.picture import Pixels
+
+VIDEO_SUFFIXES = (".mp4", ".gif")
+LEAST_SIDE = 256  # pixels: what --scale enlarges to unless it is given
+SHEET_COLUMNS, SHEET_SIDE = 7, 160
+LONGEST_SLUG = 120  # bytes; file systems allow names of 255
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """One video to make."""
+
+    sentence: str
+    seed: int
+    path: Path
+
+
+def plan(
+    picture: Path, sentences: tuple[str, ...], output: Path, seed: int, number: int
+) -> tuple[list[Wanted], Path | None]:
+    """Which videos to make under which names, and the contact sheet where there are several.
+
+    Names follow TI2V-Bench: the picture's, the sentence in lower case without punctuation and
+    with _ for spaces, the seed.
+    """
+    from motifocal.scenes.evaluate import slug
+
+    spoken = [" ".join(sentence.split()) for sentence in sentences]
+    slugs = [slug(s).encode()[:LONGEST_SLUG].decode(errors="ignore") for s in spoken]
+    for sentence, name in zip(spoken, slugs, strict=True):
+        if not name:
+            raise click.BadParameter(f"should hold words, got {sentence!r}", param_hint="SENTENCE")
+        if slugs.count(name) > 1:
+            raise click.BadParameter(
+                f"should differ, got {sentence!r} twice", param_hint="SENTENCE"
+            )
+    several = len(sentences) * number > 1
+    if output.suffix.lower() in VIDEO_SUFFIXES and not output.is_dir():
+        if several:
+            raise click.BadParameter(
+                f"should be a folder for several videos, got {output}", param_hint="--output"
+            )
+        return [Wanted(spoken[0], seed, output)], None
+    if output.suffix and not output.is_dir():
+        raise click.BadParameter(
+            f"should be a folder or end in .mp4 or .gif, got {output}", param_hint="--output"
+        )
+    wanted = [
+        Wanted(sentence, s, output / f"{picture.stem}_{name}_{s}.mp4")
+        for sentence, name in zip(spoken, slugs, strict=True)
+        for s in range(seed, seed + number)
+    ]
+    return wanted, output / f"{picture.stem}_sheet_{seed}.png" if several else None
+
+
+def refuse_existing(paths: list[Path]) -> None:
+    """Raise ValueError where one of the files to write is there already."""
+    there = [path for path in paths if path.exists()]
+    if there:
+        more = f" and {len(there) - 1} more" if len(there) > 1 else ""
+        raise click.BadParameter(
+            f"{there[0]}{more} should not exist, or add --overwrite", param_hint="--output"
+        )
+
+
+@contextmanager
+def phase(name: str) -> Iterator[None]:
+    """Says on stderr how long a part of the work took."""
+    began = time.perf_counter()
+    yield
+    click.echo(f"{name}: {time.perf_counter() - began:.1f} s", err=True)
+
+
+def write(path: Path, frames: Pixels, fps: float, factor: int) -> None:
+    """Write the frames, enlarged, into a folder that is made where it is missing."""
+    from motifocal.video import resize_crop, write_video
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    _, height, width, _ = frames.shape
+    write_video(path, resize_crop(frames, height * factor, width * factor), fps)
+
+
+def small(pixels: Pixels) -> Pixels:
+    """A picture or frames as the contact sheet shows them: the shorter side is SHEET_SIDE."""
+    from motifocal.video import resize_crop
+
+    height, width = pixels.shape[-3:-1]
+    factor = SHEET_SIDE / min(height, width)
+    return resize_crop(pixels, round(height * factor), round(width * factor))
+
+
+def write_sheet(path: Path, shown: Pixels, wanted: list[Wanted], videos: list[Pixels]) -> None:
+    """A row a video, under its sentence: the picture, then frames spread over the video."""
+    import numpy as np
+
+    from motifocal.data.labelled import labelled, side_by_side
+    from motifocal.video import write_image
+
+    rows = []
+    for one, frames in zip(wanted, videos, strict=True):
+        pictures = np.concatenate([small(shown)[None], small(frames)])
+        rows.append((f"{one.sentence} (seed {one.seed})", side_by_side(pictures, SHEET_COLUMNS)))
+    write_image(path, labelled(rows))
