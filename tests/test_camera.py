@@ -1,0 +1,303 @@
+"""The camera's motion: found where most of the picture agrees, else exactly the identity."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from motifocal.camera import camera_flow, fit_camera, remove_camera, textured
+from motifocal.flow import estimate_flow
+from motifocal.picture import read_image
+from motifocal.scenes.render import Camera, render
+from motifocal.scenes.stage import SCENARIOS, make_stage
+from motifocal.video import read_video, write_video
+
+REST = np.eye(2, 3)
+SIZE = 96
+
+CAMERAS = {
+    "pan": (3.0, -1.5, 1.0, 0.0),
+    "slow pan": (0.2, 0.1, 1.0, 0.0),
+    "long pan": (-14.0, 0.0, 1.0, 0.0),
+    "zoom in": (0.0, 0.0, 1.03, 0.0),
+    "zoom out": (0.0, 0.0, 0.98, 0.0),
+    "roll": (0.0, 0.0, 1.0, 0.02),
+    "all of them": (2.0, 1.0, 1.02, -0.01),
+}
+
+
+def matrix(
+    x: float, y: float, zoom: float, roll: float, height: int = SIZE, width: int = SIZE
+) -> np.ndarray:
+    """Zoom and roll about the picture's centre, then a shift: (2, 3)."""
+    turn = cv2.getRotationMatrix2D(((width - 1) / 2, (height - 1) / 2), -np.degrees(roll), zoom)
+    return turn + np.array([[0, 0, x], [0, 0, y]])
+
+
+def texture(height: int, width: int, seed: int = 0) -> np.ndarray:
+    """A blurred random picture (H, W, 3) uint8."""
+    noise = np.random.default_rng(seed).standard_normal((height, width, 3)).astype(np.float32)
+    smooth = cv2.GaussianBlur(noise, (0, 0), 2)
+    return np.clip(np.rint(smooth / smooth.std() * 30 + 128), 0, 255).astype(np.uint8)
+
+
+def filmed(picture: np.ndarray, step: np.ndarray, frames: int, size: int) -> np.ndarray:
+    """The middle of a larger picture, `size` pixels wide, seen by a camera that moves by `step`."""
+    margin = (picture.shape[0] - size) / 2
+    whole = np.array([[1, 0, -margin], [0, 1, -margin], [0, 0, 1]])
+    clip = []
+    for _ in range(frames):
+        clip.append(cv2.warpAffine(picture, whole[:2], (size, size), flags=cv2.INTER_CUBIC))
+        whole = np.vstack([step, [0, 0, 1]]) @ whole
+    return np.array(clip, np.uint8)
+
+
+def with_object(frames: np.ndarray, side: int, start: int, step: int) -> np.ndarray:
+    """A textured square that slides right and down over the clip."""
+    clip = frames.copy()
+    for index, frame in enumerate(clip):
+        at = start + step * index
+        frame[at : at + side, at : at + side] = texture(side, side, seed=9)
+    return clip
+
+
+def error(cameras: np.ndarray, truth: np.ndarray, size: int = SIZE) -> float:
+    """Mean distance in pixels between what the cameras and the true one do to the picture."""
+    field = camera_flow(cameras, size, size) - camera_flow(truth[None], size, size)
+    return float(np.hypot(field[:, 0], field[:, 1]).mean())
+
+
+@pytest.mark.parametrize("name", CAMERAS)
+def test_the_flow_of_a_camera_gives_back_the_camera(name: str) -> None:
+    truth = matrix(*CAMERAS[name])
+    flow = np.repeat(camera_flow(truth[None], SIZE, SIZE), 3, axis=0)
+    assert np.abs(fit_camera(flow) - truth).max() < 1e-4
+
+
+@pytest.mark.parametrize("name", CAMERAS)
+def test_a_camera_is_found_in_estimated_flow(name: str) -> None:
+    truth = matrix(*CAMERAS[name], 192, 192)
+    frames = filmed(texture(320, 320), truth, 3, 192)
+    cameras = fit_camera(estimate_flow(frames), textured(frames))
+    assert error(cameras, truth, 192) < 0.15
+
+
+@pytest.mark.parametrize("name", CAMERAS)
+@pytest.mark.parametrize("side", [30, 52])  # a tenth and 30 % of the picture
+def test_an_object_changes_a_moving_cameras_fit_little(name: str, side: int) -> None:
+    truth = matrix(*CAMERAS[name])
+    flow = camera_flow(truth[None], SIZE, SIZE)
+    flow[:, :, 20 : 20 + side, 25 : 25 + side] += np.array([5, -4], np.float32)[:, None, None]
+    assert error(fit_camera(flow), truth) < 0.05
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    x=st.floats(-20, 20),
+    y=st.floats(-20, 20),
+    left=st.integers(0, 44),
+    top=st.integers(0, 44),
+    grows=st.booleans(),
+)
+def test_an_object_over_30_percent_leaves_a_resting_camera_at_rest(
+    x: float, y: float, left: int, top: int, grows: bool
+) -> None:
+    flow = np.zeros((1, 2, SIZE, SIZE), np.float32)
+    inside = flow[:, :, top : top + 52, left : left + 52]
+    inside[:] = np.array([x, y], np.float32)[:, None, None]
+    if grows:
+        inside += camera_flow(matrix(0, 0, 1.1, 0, 52, 52)[None], 52, 52)
+    assert np.array_equal(fit_camera(flow)[0], REST)
+
+
+def test_no_motion_is_exactly_the_identity() -> None:
+    flow = np.zeros((4, 2, SIZE, 2 * SIZE), np.float32)
+    assert np.array_equal(fit_camera(flow), np.repeat(REST[None], 4, axis=0))
+
+
+@pytest.mark.parametrize("encoded", [False, True])
+def test_a_clip_that_stands_still_has_a_resting_camera(encoded: bool, tmp_path: Path) -> None:
+    frames = np.repeat(texture(128, 160)[None], 5, axis=0)
+    if encoded:
+        write_video(tmp_path / "still.mp4", frames, fps=8)
+        frames = read_video(tmp_path / "still.mp4").frames
+    cameras = fit_camera(estimate_flow(frames), textured(frames))
+    assert np.array_equal(cameras, np.repeat(REST[None], 4, axis=0))
+
+
+@pytest.mark.parametrize("noise", [0, 2])
+def test_an_object_before_a_plain_wall_moves_by_itself(noise: int) -> None:
+    plain = np.full((5, 160, 160, 3), 110, np.uint8)
+    frames = with_object(plain, 50, 30, 4)
+    frames += np.random.default_rng(0).integers(0, 2 * noise + 1, frames.shape, np.uint8)
+    flow = estimate_flow(frames)
+    assert np.mean(np.hypot(flow[:, 0], flow[:, 1]) > 1) > 0.15  # more than the object moves
+    assert np.array_equal(fit_camera(flow, textured(frames)), np.repeat(REST[None], 4, axis=0))
+
+
+def test_flow_that_agrees_on_nothing_has_no_camera() -> None:
+    flow = np.random.default_rng(0).normal(0, 4, (6, 2, SIZE, SIZE)).astype(np.float32)
+    assert np.array_equal(fit_camera(flow), np.repeat(REST[None], 6, axis=0))
+
+
+def test_too_few_points_have_no_camera() -> None:
+    flow = np.full((3, 2, SIZE, SIZE), 4, np.float32)
+    valid = np.zeros((3, SIZE, SIZE), np.bool_)
+    valid[1, 40:60, 40:60] = True
+    valid[2, :, : SIZE // 3] = True  # a third of the picture, whatever it says, is no majority
+    assert np.array_equal(fit_camera(flow, valid), np.repeat(REST[None], 3, axis=0))
+    valid[2, :, : 2 * SIZE // 3] = True
+    assert error(fit_camera(flow, valid)[2:], matrix(4, 4, 1, 0)) < 1e-3
+
+
+@pytest.mark.parametrize(("height", "width"), [(1, 1), (2, 3), (9, 200), (48, 32), (400, 30)])
+def test_any_size_works(height: int, width: int) -> None:
+    still = np.zeros((2, 2, height, width), np.float32)
+    assert np.array_equal(fit_camera(still), np.repeat(REST[None], 2, axis=0))
+    if min(height, width) >= 8:
+        truth = matrix(1.5, -0.5, 1.01, 0, height, width)
+        flow = camera_flow(truth[None], height, width)
+        assert np.abs(remove_camera(flow, fit_camera(flow))).max() < 1e-3
+
+
+def test_one_frame_has_no_pairs_and_no_cameras() -> None:
+    flow = np.zeros((0, 2, 32, 48), np.float32)
+    assert fit_camera(flow).shape == (0, 2, 3)
+    assert remove_camera(flow, fit_camera(flow)).shape == flow.shape
+    assert textured(np.zeros((1, 32, 48, 3), np.uint8)).shape == (0, 32, 48)
+
+
+def test_a_pair_has_the_same_camera_alone_and_in_a_clip() -> None:
+    rng = np.random.default_rng(1)
+    truths = np.array([matrix(*rng.uniform(-3, 3, 2), 1, 0) for _ in range(5)])
+    truths[2] = REST
+    flow = camera_flow(truths, SIZE, SIZE)
+    flow += rng.normal(0, 0.1, flow.shape).astype(np.float32)
+    whole = fit_camera(flow)
+    assert np.array_equal(whole[2], REST)
+    for pair in range(5):
+        np.testing.assert_allclose(fit_camera(flow[pair : pair + 1])[0], whole[pair], atol=1e-9)
+
+
+def test_the_fit_of_the_same_flow_is_the_same_to_the_bit() -> None:
+    flow = np.random.default_rng(2).normal(3, 0.5, (4, 2, SIZE, SIZE)).astype(np.float32)
+    assert np.array_equal(fit_camera(flow), fit_camera(flow.copy()))
+
+
+def test_a_resting_camera_leaves_every_bit_of_the_flow() -> None:
+    flow = np.random.default_rng(3).normal(0, 9, (3, 2, 20, 30)).astype(np.float32)
+    left = remove_camera(flow, np.repeat(REST[None], 3, axis=0))
+    assert left.dtype == np.float32
+    assert np.array_equal(left, flow)
+
+
+def test_what_moves_by_itself_is_left_when_the_camera_is_removed() -> None:
+    truth = matrix(*CAMERAS["all of them"])
+    flow = camera_flow(truth[None], SIZE, SIZE)
+    flow[:, :, 40:60, 30:50] += np.array([6, 2], np.float32)[:, None, None]
+    (left,) = remove_camera(flow, fit_camera(flow))
+    assert np.abs(left[:, 40:60, 30:50] - np.array([6, 2])[:, None, None]).max() < 0.1
+    left[:, 40:60, 30:50] = 0
+    assert np.abs(left).max() < 0.1
+
+
+def test_cameras_are_the_matrices_that_opencv_warps_with() -> None:
+    step = matrix(*CAMERAS["all of them"])
+    picture = texture(SIZE, SIZE)
+    moved = cv2.warpAffine(picture, step, (SIZE, SIZE), flags=cv2.INTER_CUBIC)
+    (flow,) = camera_flow(step[None], SIZE, SIZE)
+    y, x = np.mgrid[:SIZE, :SIZE].astype(np.float32)
+    back = cv2.remap(moved, x + flow[0], y + flow[1], cv2.INTER_CUBIC)
+    inside = np.s_[12:-12, 12:-12]
+    assert np.abs(back[inside].astype(int) - picture[inside]).mean() < 1
+
+
+def test_texture_is_neither_plain_nor_noise_nor_an_edge() -> None:
+    rng = np.random.default_rng(0)
+    frames = np.full((3, 64, 192, 3), 100, np.uint8)
+    frames[:, :, 96:, :] = 180  # an edge: nothing tells how far it slides along itself
+    frames[:, :, 150:] = texture(64, 42)
+    frames[:, :, :64] += rng.integers(0, 5, (3, 64, 64, 1), np.uint8)
+    found = textured(frames)
+    assert found.shape == (2, 64, 192)
+    assert not found[:, :, :140].any()
+    assert found[:, :, 155:].all()
+
+
+@pytest.mark.parametrize("scenario", ["balloons", "car", "golf", "tide"])
+def test_sentences_of_the_drawn_world_move_no_camera(scenario: str) -> None:
+    stage = make_stage(scenario, "train", 3)
+    for action in stage.actions:
+        frames = render(stage, action, size=128).frames[:6]
+        cameras = fit_camera(estimate_flow(frames), textured(frames))
+        assert np.array_equal(cameras, np.repeat(REST[None], 5, axis=0)), action.sentence
+
+
+@pytest.mark.parametrize("camera", ["left", "up", "in", "out"])
+@pytest.mark.parametrize("scenario", ["fish", "flower", "tide"])
+def test_the_drawn_worlds_camera_is_found(scenario: str, camera: Camera) -> None:
+    clip = render(make_stage(scenario, "train", 0), None, size=128, frames=16, camera=camera,
+                  with_flow=True)
+    frames = clip.frames[:5]
+    assert clip.flow is not None
+    true = clip.flow[:4]
+    left = true - camera_flow(fit_camera(estimate_flow(frames), textured(frames)), 128, 128)
+    assert np.hypot(left[:, 0], left[:, 1]).mean() < 0.15
+    assert np.hypot(true[:, 0], true[:, 1]).mean() > 0.6
+
+
+@pytest.mark.slow
+def test_no_sentence_of_the_drawn_world_moves_a_camera_over_h264(tmp_path: Path) -> None:
+    moved = []
+    for scenario in SCENARIOS:
+        stage = make_stage(scenario, "train", 4)
+        for action in stage.actions:
+            write_video(tmp_path / "a.mp4", render(stage, action, size=128).frames[:5], fps=8)
+            frames = read_video(tmp_path / "a.mp4").frames
+            if (fit_camera(estimate_flow(frames), textured(frames)) != REST).any():
+                moved.append(action.sentence)
+    assert moved == []
+
+
+def test_a_camera_over_real_pictures_is_found_behind_an_object(shared: Path) -> None:
+    found = []
+    for path in sorted((shared / "ti2v-clips" / "images").iterdir())[::6]:
+        picture = read_image(path)
+        for name in ("pan", "zoom in"):
+            truth = matrix(*CAMERAS[name], 240, 240)
+            frames = with_object(filmed(picture, truth, 2, 240), 110, 60, 6)
+            cameras = fit_camera(estimate_flow(frames), textured(frames))
+            found.append(error(cameras, truth, 240) < 0.3)
+    assert np.mean(found) > 0.8
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda flow: fit_camera(flow[0]), r"flow should be \(F-1, 2, H, W\), got \(2, 8, 9\)"),
+        (lambda flow: fit_camera(flow[:, :1]), r"flow should be .*, got \(3, 1, 8, 9\)"),
+        (lambda flow: fit_camera(flow + np.inf), "flow should be finite, got 432 not"),
+        (
+            lambda flow: fit_camera(flow, np.ones((3, 8, 8), np.bool_)),
+            r"valid should be \(3, 8, 9\) bool, got \(3, 8, 8\) bool",
+        ),
+        (
+            lambda flow: fit_camera(flow, np.ones((3, 8, 9), np.float32)),
+            r"valid should be \(3, 8, 9\) bool, got \(3, 8, 9\) float32",
+        ),
+        (
+            lambda flow: remove_camera(flow, REST[None]),
+            r"cameras should be \(3, 2, 3\), got \(1, 2, 3\)",
+        ),
+        (lambda flow: camera_flow(REST, 8, 9), r"cameras should be \(F-1, 2, 3\), got \(2, 3\)"),
+        (lambda flow: textured(flow), "frames should be"),
+    ],
+)
+def test_what_does_not_fit_is_refused(call, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        call(np.zeros((3, 2, 8, 9), np.float32))
