@@ -1,0 +1,147 @@
+"""The votes of one comparison become counts per pair, all that the statistics need.
+
+P pairs (a picture, a sentence and a sampling seed: what five annotators judge), K clusters
+(pictures, unless asked otherwise), R reasons. Gold votes are never counted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from motifocal.study.votes import MODEL_A, REASONS, TIE, WINNERS, Vote
+
+Counts = npt.NDArray[np.int64]
+Values = npt.NDArray[np.float64]
+#: What is drawn anew in another study: pictures (with all their sentences) or whole scenarios.
+Over = Literal["image_id", "scenario"]
+
+WON, LOST, TIED = range(3)
+
+
+@dataclass(frozen=True)
+class Tally:
+    """One comparison, counted per pair.
+
+    `outcomes` (P, 3): votes won by `ours`, lost, tied. `left` (P, 2): among the votes in which
+    `ours` was shown on the left, those won and those lost. `reasons` (P, 2, R): how often each
+    reason was given in votes won and in votes lost. `cluster` (P,): which of `clusters` a pair
+    belongs to. `scenarios` (P,) are names.
+    """
+
+    ours: str
+    theirs: str
+    pairs: tuple[str, ...]
+    clusters: tuple[str, ...]
+    scenarios: tuple[str, ...]
+    cluster: Counts
+    outcomes: Counts
+    left: Counts
+    reasons: Counts
+
+    def per_cluster(self, values: npt.ArrayLike) -> Values:
+        """(P, ...) summed over the pairs of each cluster: (K, ...)."""
+        each = np.asarray(values, dtype=np.float64)
+        sums = np.zeros((len(self.clusters), *each.shape[1:]))
+        np.add.at(sums, self.cluster, each)
+        return sums
+
+    def where(self, chosen: npt.ArrayLike) -> Tally:
+        """The pairs for which `chosen` (P,) is true, with only their clusters."""
+        kept = np.flatnonzero(chosen)
+        used, cluster = np.unique(self.cluster[kept], return_inverse=True)
+        return Tally(
+            ours=self.ours, theirs=self.theirs,
+            pairs=tuple(self.pairs[i] for i in kept),
+            clusters=tuple(self.clusters[i] for i in used),
+            scenarios=tuple(self.scenarios[i] for i in kept),
+            cluster=cluster.astype(np.int64).reshape(-1),
+            outcomes=self.outcomes[kept], left=self.left[kept], reasons=self.reasons[kept],
+        )  # fmt: skip
+
+
+def tally(votes: Sequence[Vote], ours: str, theirs: str, *, over: Over = "image_id") -> Tally:
+    """Count the votes between two models, whichever of them is `model_a`.
+
+    Pairs and clusters keep the order of their first vote. Raises ValueError where there is no such
+    vote and for an unknown winner, side or reason.
+    """
+    models = frozenset((ours, theirs))
+    kept = [vote for vote in votes if vote.gold is None and vote.unit[0] == models]
+    if not kept or len(models) != 2:
+        known = sorted({" and ".join(sorted(vote.unit[0])) for vote in votes if vote.gold is None})
+        listed = ", ".join(known) or "no votes"
+        raise ValueError(f"votes should compare {ours!r} with {theirs!r}, got {listed}")
+    first: dict[tuple[str, int], Vote] = {}
+    for vote in kept:
+        first.setdefault((vote.pair, vote.seed), vote)
+    place = {unit: index for index, unit in enumerate(first)}
+    clusters = list(dict.fromkeys(getattr(vote, over) for vote in first.values()))
+    return counted(
+        ours=ours, theirs=theirs,
+        pairs=tuple(pair for pair, _ in first), clusters=tuple(clusters),
+        scenarios=tuple(vote.scenario for vote in first.values()),
+        cluster=np.array([clusters.index(getattr(vote, over)) for vote in first.values()]),
+        pair=np.array([place[vote.pair, vote.seed] for vote in kept]),
+        outcome=np.array([_outcome(vote, ours) for vote in kept]),
+        on_left=np.array([_on_left(vote, ours) for vote in kept]),
+        reasons=np.array([_reasons(vote) for vote in kept]),
+    )  # fmt: skip
+
+
+def counted(
+    *, ours: str, theirs: str, pairs: tuple[str, ...], clusters: tuple[str, ...],
+    scenarios: tuple[str, ...], cluster: npt.NDArray[np.integer], pair: npt.NDArray[np.integer],
+    outcome: npt.NDArray[np.integer], on_left: npt.NDArray[np.bool_],
+    reasons: npt.NDArray[np.bool_],
+) -> Tally:  # fmt: skip
+    """A tally from votes as arrays, V of them: `pair` (V,), `outcome` (V,) 0 won, 1 lost, 2 tied,
+    `on_left` (V,) whether ours was shown there, `reasons` (V, R)."""
+    outcomes = np.zeros((len(pairs), 3), dtype=np.int64)
+    np.add.at(outcomes, (pair, outcome), 1)
+    left = np.zeros_like(outcomes)
+    np.add.at(left, (pair[on_left], outcome[on_left]), 1)
+    given = np.zeros((len(pairs), 3, len(REASONS)), dtype=np.int64)
+    np.add.at(given, (pair, outcome), reasons)
+    return Tally(ours, theirs, pairs, clusters, scenarios, cluster.astype(np.int64), outcomes,
+                 left[:, :TIED], given[:, :TIED])  # fmt: skip
+
+
+def comparisons(votes: Sequence[Vote]) -> list[tuple[str, str]]:
+    """The pairs of models that were compared, in the order of their first vote, gold aside."""
+    found: dict[frozenset[str], tuple[str, str]] = {}
+    for vote in votes:
+        if vote.gold is None:
+            found.setdefault(vote.unit[0], (vote.model_a, vote.model_b))
+    return list(found.values())
+
+
+def winner_of(vote: Vote) -> str | None:
+    """The name of the chosen model; None for a tie. Raises ValueError for an unknown winner."""
+    if vote.winner not in WINNERS:
+        raise ValueError(f"winner should be one of {', '.join(WINNERS)}, got {vote.winner!r}")
+    if vote.winner == TIE:
+        return None
+    return vote.model_a if vote.winner == MODEL_A else vote.model_b
+
+
+def _outcome(vote: Vote, ours: str) -> int:
+    winner = winner_of(vote)
+    return TIED if winner is None else WON if winner == ours else LOST
+
+
+def _on_left(vote: Vote, ours: str) -> bool:
+    if vote.left not in WINNERS[:2]:
+        raise ValueError(f"left should be one of {', '.join(WINNERS[:2])}, got {vote.left!r}")
+    return (vote.model_a if vote.left == MODEL_A else vote.model_b) == ours
+
+
+def _reasons(vote: Vote) -> list[bool]:
+    unknown = set(vote.reasons) - set(REASONS)
+    if unknown:
+        raise ValueError(f"reasons should be among {', '.join(REASONS)}, got {sorted(unknown)}")
+    return [reason in vote.reasons for reason in REASONS]
