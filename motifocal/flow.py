@@ -170,25 +170,32 @@ def _pad(grey: NDArray[np.uint8]) -> NDArray[np.uint8]:
 def _changed(grey: list[NDArray[np.uint8]], limit: float, sigma: float) -> NDArray[np.bool_]:
     """Where consecutive pictures, smoothed, differ by more than ``limit``: (F-1, H, W)."""
     smooth = [cv2.GaussianBlur(g.astype(np.float32), (0, 0), sigma) for g in grey]
-    changed = [np.abs(after - before) > limit for before, after in pairwise(smooth)]
+    changed = [cv2.absdiff(after, before) > limit for before, after in pairwise(smooth)]
     return np.array(changed, np.bool_).reshape(-1, *grey[0].shape)
 
 
 def _filled(changed: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """``changed`` (H, W), grown by 2 pixels, and all that it surrounds on three of four sides."""
-    found = cv2.dilate(changed.astype(np.uint8), np.ones((5, 5), np.uint8)).astype(np.bool_)
-    around: NDArray[np.bool_] = np.sum(_directions(found), axis=0) >= 3
+    found = cv2.dilate(changed.view(np.uint8), np.ones((5, 5), np.uint8)).view(np.bool_)
+    up, down, left, right = _directions(found)
+    around: NDArray[np.bool_] = (up & down & (left | right)) | (left & right & (up | down))
     return found | around
 
 
 def _directions(found: NDArray[np.bool_]) -> list[NDArray[np.bool_]]:
-    """Where something is found at or above, below, left and right of a pixel: four (H, W)."""
-    return [
-        np.logical_or.accumulate(found, 0),
-        np.logical_or.accumulate(found[::-1], 0)[::-1],
-        np.logical_or.accumulate(found, 1),
-        np.logical_or.accumulate(found[:, ::-1], 1)[:, ::-1],
-    ]
+    """Where something is found at or above, below, left and right of a pixel: four (H, W).
+
+    Told from the first and last find of every row and column: accumulating along them takes
+    several times as long.
+    """
+    height, width = found.shape
+    y, x = np.arange(height)[:, None], np.arange(width)
+    columns, rows = found.any(axis=0), found.any(axis=1)
+    top = np.where(columns, found.argmax(axis=0), height)
+    bottom = np.where(columns, height - 1 - found[::-1].argmax(axis=0), -1)
+    first = np.where(rows, found.argmax(axis=1), width)[:, None]
+    last = np.where(rows, width - 1 - found[:, ::-1].argmax(axis=1), -1)[:, None]
+    return [y >= top, y <= bottom, x >= first, x <= last]
 
 
 def usable_cores() -> int:
