@@ -12,6 +12,7 @@ demo: $(VENV)/.base
 	$(BIN)/python scripts/demo.py
 
 test: $(VENV)/.dev
+	sh scripts/install_chromium.sh || echo "Without it the tests in a browser are skipped." >&2
 	$(BIN)/python -m pytest
 
 lint: $(VENV)/.dev
