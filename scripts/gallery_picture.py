@@ -1,0 +1,118 @@
+"""Drawn pairs and three kinds of videos become a gallery, and its page the picture in the docs.
+
+Letters: F frames, H W pixels. Truth, the bundled model, and the picture repeated. Needs Chromium
+(scripts/install_chromium.sh) and Playwright; the text is in the fonts of the machine.
+"""
+
+from __future__ import annotations
+
+import io
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import click
+import numpy as np
+import torch
+from PIL import Image
+from playwright.sync_api import sync_playwright
+
+from motifocal.bench.gallery import compared, write_gallery
+from motifocal.bench.pairs import Benchmark, Pair
+from motifocal.bench.results import Results, claim_results
+from motifocal.picture import Pixels, read_image
+from motifocal.pipeline import TI2VPipeline
+from motifocal.scenes.evaluate import EvalPair, eval_pairs, truth_of
+from motifocal.scenes.export import CRF
+from motifocal.scenes.render import FPS, FRAMES
+from motifocal.scenes.stage import make_stage
+from motifocal.video import to_frames, write_image, write_video
+
+ROOT = Path(__file__).parents[1]
+PICTURES = ("bulbs0", "balloons0", "butterfly0")
+SIZE = 64  # pixels; what the bundled model makes
+SHOWN = 11  # the frame that the picture shows
+WIDTH, HEIGHT = 1280, 1140
+FLAGS = ("--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking")
+
+Make = Callable[[EvalPair], Pixels]
+
+
+def truth(pair: EvalPair) -> Pixels:
+    """(F, H, W, 3): what the sentence says."""
+    stage = make_stage(pair.scenario, "eval", pair.seed)
+    return truth_of(stage, size=SIZE, frames=FRAMES).clips[pair.action]
+
+
+def still(pair: EvalPair) -> Pixels:
+    return np.repeat(pair.picture()[None], FRAMES, axis=0)
+
+
+def bundled() -> Make:
+    """The bundled model, as it samples by default."""
+    pipe = TI2VPipeline.from_pretrained()
+    pipe.set_progress_bar_config(disable=True)
+
+    def made(pair: EvalPair) -> Pixels:
+        noise = torch.Generator().manual_seed(0)
+        return to_frames(pipe(pair.picture(), pair.prompt, generator=noise).frames[0])
+
+    return made
+
+
+def results(folder: Path, model: str, pairs: list[EvalPair], make: Make) -> Results:
+    """One model's videos of all pairs."""
+    named = tuple(Pair(pair.scenario, pair.image_id, pair.prompt) for pair in pairs)
+    benchmark = Benchmark("The drawn world", named, len(named))
+    held = Results(folder, model, {}, benchmark, (0,), None)
+    claim_results(held)
+    for pair, wanted in zip(pairs, held.wanted(), strict=True):
+        write_image(held.picture(wanted.pair), pair.picture())
+        write_video(wanted.path, make(pair), FPS, crf=CRF)
+    return held
+
+
+def photograph(page_file: Path, **options: Any) -> Image.Image:
+    """The page in Chromium, its videos standing on the same frame."""
+    found = subprocess.run([ROOT / "scripts" / "install_chromium.sh"], check=True,
+                           stdout=subprocess.PIPE, text=True)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=found.stdout.strip(), args=FLAGS)
+        page = browser.new_page(viewport={"width": WIDTH, "height": HEIGHT},
+                                reduced_motion="reduce", **options)
+        page.goto(page_file.as_uri())
+        page.wait_for_selector("video")
+        # Not wait_for_function: it needs eval, which the page's policy forbids.
+        while not page.evaluate("cards.every(({ row, seen }) => !seen || row?.frames > 1)"):
+            page.wait_for_timeout(50)
+        page.evaluate(f"cards.forEach((card) => card.row?.show({SHOWN}))")
+        page.wait_for_timeout(1500)
+        shot = page.screenshot()
+        browser.close()
+    return Image.open(io.BytesIO(shot)).convert("RGB")
+
+
+@click.command()
+@click.option("-o", "--output", type=click.Path(path_type=Path, dir_okay=False),
+              default=ROOT / "docs" / "images" / "gallery.png", help="The picture.")
+@click.option("--dark", is_flag=True, help="In the dark colours.")
+def main(output: Path, dark: bool) -> None:
+    """Draw docs/images/gallery.png anew."""
+    pairs = [pair for pair in eval_pairs(80, SIZE) if pair.image_id in PICTURES]
+    pairs.sort(key=lambda pair: (pair.action, PICTURES.index(pair.image_id)))
+    makers = {"truth": truth, "Motifocal, bundled": bundled(), "still picture": still}
+    with TemporaryDirectory() as folder:
+        home = Path(folder)
+        held = [results(home / str(number), name, pairs, make)
+                for number, (name, make) in enumerate(makers.items())]
+        list(write_gallery(compared(held), home / "gallery"))
+        picture = photograph(home / "gallery" / "index.html",
+                             color_scheme="dark" if dark else "light")
+    picture.save(output, optimize=True)
+    click.echo(f"{output}: {read_image(output).shape}, {output.stat().st_size // 1000} kB")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,414 @@
+"""The gallery in Chromium: it plays in step, filters, remembers, and stays smooth and readable."""
+
+from __future__ import annotations
+
+import bisect
+import functools
+from collections.abc import Iterator
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+from browser import chromium, opened, served, until
+from playwright.sync_api import Browser, Page
+from tiny_gallery import HOSTILE, HOSTILE_MODEL, drawn_video, results_of
+
+from motifocal.bench.gallery import compared, write_gallery
+from motifocal.bench.pairs import Pair
+
+pytestmark = pytest.mark.slow
+
+RISES = Pair("balloon", "balloon_1", "the balloon rises")
+DIPS = Pair("balloon", "balloon_1", "the blue balloon dips down")
+SWIMS = Pair("duck", "duck1", "the duck swims to the left")
+PAIRS = (RISES, DIPS, SWIMS, HOSTILE)
+MODELS = ("first", "second", "short", HOSTILE_MODEL)
+SECONDS, FRAME = 2.0, 1 / 8
+SHORT_LAST = 1.0 - FRAME
+
+LOADED = "cards[0].row && cards[0].row.sound.every(({ video }) => video.readyState === 4)"
+PLAYS = f"{LOADED} && cards[0].row.time > 0.1"
+TIMES = "cards[0].row.members.map(({ video }) => video.currentTime)"
+SPREAD = f"((times) => Math.max(...times) - Math.min(...times))({TIMES}.toSpliced(2, 1))"
+COUNT = "document.querySelectorAll('video').length"
+SHOWN = "cards.filter((card) => !card.root.hidden).map((card) => card.pair.prompt)"
+TILES = """[...cards[0].root.querySelectorAll('.tile:not(.given):not([hidden]) figcaption')]
+           .map((caption) => caption.textContent)"""
+RECORD = """() => {
+  window.record = cards[0].row.members.map(({ video }) => {
+    const seen = [];
+    const note = (_, { expectedDisplayTime, mediaTime }) => {
+      seen.push([expectedDisplayTime, mediaTime]);
+      video.requestVideoFrameCallback(note);
+    };
+    video.requestVideoFrameCallback(note);
+    return seen;
+  });
+}"""
+LOOPS = "record[0].filter(([, time], i, all) => i && time < all[i - 1][1]).length"
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with chromium() as started:
+        yield started
+
+
+def site_of(home: Path, models: dict[str, dict[Pair, Path | None]], seeds: tuple[int, ...]) -> Path:
+    """A site with the folder gallery/, from every model's video of every pair."""
+    results = [results_of(home / f"results{number}", model, tuple(videos),
+                          functools.partial(lambda held, pair, seed: held[pair], videos),
+                          seeds=seeds, total=9, subset="scenarios balloon")
+               for number, (model, videos) in enumerate(models.items())]
+    list(write_gallery(compared(results, title="Some models"), home / "site" / "gallery"))
+    return home / "site"
+
+
+@pytest.fixture(scope="module")
+def clips(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """16 frames that move, 16 that do not, and 8."""
+    home = tmp_path_factory.mktemp("clips")
+    return [drawn_video(home / "whole.mp4"), drawn_video(home / "still.mp4", still=True),
+            drawn_video(home / "short.mp4", frames=8)]
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory, clips: list[Path]) -> Path:
+    """Four models with two seeds; the second has no video of the duck."""
+    models: dict[str, dict[Pair, Path | None]] = {
+        name: dict.fromkeys(PAIRS, clip)
+        for name, clip in zip(MODELS, [*clips, clips[0]], strict=True)}
+    models["second"][SWIMS] = None
+    return site_of(tmp_path_factory.mktemp("gallery"), models, seeds=(0, 1))
+
+
+def address_of(site: Path) -> str:
+    return (site / "gallery" / "index.html").as_uri()
+
+
+@pytest.fixture
+def page(browser: Browser, site: Path) -> Iterator[Page]:
+    """The gallery from the disk, loaded."""
+    with opened(browser, address_of(site), viewport={"width": 1280, "height": 900}) as page:
+        until(page, LOADED)
+        yield page
+
+
+def test_it_plays_from_the_disk_and_from_a_folder_of_a_web_site(
+    browser: Browser, site: Path
+) -> None:
+    with opened(browser, address_of(site)) as page:
+        until(page, PLAYS)
+    with served(site) as host, opened(browser, f"{host}/gallery/") as page:
+        until(page, PLAYS)
+
+
+def test_frames_can_be_chosen_from_a_simple_server_too(browser: Browser, site: Path) -> None:
+    with served(site, ranges=False) as host, opened(browser, f"{host}/gallery/") as page:
+        until(page, PLAYS)
+        page.evaluate("showFrame(5)")
+        until(page, f"{TIMES}.every((time) => Math.abs(time - 5.5 / 8) < 1e-4)")
+
+
+def test_videos_stay_within_one_frame_of_each_other_over_three_loops(page: Page) -> None:
+    page.evaluate(RECORD)
+    until(page, f"{LOOPS} >= 4", 30)
+    first, second, short, _ = page.evaluate("record")
+    loops = [after[0] for before, after in pairwise(first) if after[1] < before[1]]
+    seen = {"first": first, "second": second, "short": short}
+    instants = range(round(loops[0]), round(loops[3]), 8)  # three whole loops, in ms
+    assert len(instants) > 3 * SECONDS * 1000 / 8 * 0.9
+    for instant in instants:
+        now = {name: shown_at(frames, instant) for name, frames in seen.items()}
+        apart = abs(now["first"] - now["second"])
+        assert min(apart, SECONDS - apart) <= FRAME + 1e-6, (instant, now)
+        # The short one waits on its last frame; at the seam either may be the first to go back.
+        due = [min(now["first"], SHORT_LAST)]
+        due += [SHORT_LAST] * (now["first"] == 0) + [0.0] * (now["first"] == SECONDS - FRAME)
+        assert min(abs(now["short"] - time) for time in due) <= FRAME + 1e-6, (instant, now)
+
+
+def shown_at(frames: list[list[float]], instant: float) -> float:
+    """The media time of the frame that is on the screen."""
+    return frames[bisect.bisect_right(frames, [instant, float("inf")]) - 1][1]
+
+
+def test_a_video_that_is_ahead_waits_for_the_others_and_jumps_back_from_afar(page: Page) -> None:
+    page.get_by_label("Speed").select_option("0.25")  # so that the jump itself costs little
+    until(page, "cards[0].row.time < 0.5 && cards[0].row.time > 0.05")
+    before = page.evaluate("cards[0].row.turn")
+    lead = page.evaluate("""async () => {
+      const [ahead, other] = cards[0].row.members.map(({ video }) => video);
+      ahead.currentTime += 0.25;
+      await new Promise((resolve) => ahead.addEventListener("seeked", resolve, { once: true }));
+      return ahead.currentTime - other.currentTime;
+    }""")
+    assert lead > FRAME / 2
+    until(page, f"{SPREAD} < {FRAME / 2}")
+    turn, time = page.evaluate("[cards[0].row.turn, cards[0].row.time]")
+    assert (turn, time < 1.7) == (before, True)  # at the end it would wait in any case
+    page.evaluate("cards[0].row.members[1].video.currentTime = 1.9")
+    until(page, f"cards[0].row.turn > {before} && {SPREAD} < {FRAME / 2}")
+    assert page.evaluate("cards[0].row.time") > time - FRAME  # gathered where the others were
+
+
+def test_pausing_stops_all_on_the_same_frame_and_frames_can_be_stepped(page: Page) -> None:
+    until(page, "cards[0].row.at >= 2")
+    page.keyboard.press("Space")
+    until(page, "cards[0].row.members.every(({ video }) => video.paused && !video.seeking)")
+    at = page.evaluate("cards[0].row.at")
+    until(page, f"{TIMES}.every((time, i) => i === 2 || Math.abs(time - ({at} + 0.5) / 8) < 1e-4)")
+    page.get_by_role("button", name="One frame forward").click()
+    until(page, f"{TIMES}.every((time, i) => i === 2 || Math.abs(time - ({at} + 1.5) / 8) < 1e-4)")
+    page.keyboard.press(",")
+    page.keyboard.press(",")
+    until(page, f"cards[0].row.at === {at - 1}")
+    until(page, f"document.querySelector('#time').textContent === 'frame {at} of 16'")
+    page.locator("#scrub").focus()
+    page.keyboard.press("End")
+    until(page, "cards[0].row.at === 15")
+    # The short one shows its last frame: the middle of it is where it stands.
+    until(page, f"Math.abs({TIMES}[2] - {SHORT_LAST + FRAME / 2}) < 1e-4")
+
+
+def test_a_row_goes_on_where_it_was_paused_after_the_end_of_its_shorter_videos(page: Page) -> None:
+    page.evaluate("showFrame(11)")
+    until(page, f"Math.abs({TIMES}[0] - 11.5 / 8) < 1e-4")
+    until(page, "document.querySelector('#time').textContent === 'frame 12 of 16'")
+    page.get_by_role("button", name="One frame forward").click()
+    until(page, f"Math.abs({TIMES}[0] - 12.5 / 8) < 1e-4")
+    turn = page.evaluate("cards[0].row.turn")
+    page.evaluate("view.speed = 0.25; apply(); setPlaying(true)")
+    until(page, "!cards[0].row.gathering && cards[0].row.time > 1.8")
+    assert page.evaluate("cards[0].row.turn") == turn + 1
+
+
+def test_the_speed_is_that_of_all_videos(page: Page) -> None:
+    page.get_by_label("Speed").select_option("0.25")
+    rates = "cards[0].row.members.map(({ video }) => video.playbackRate)"
+    # One that is ahead goes at half of that.
+    assert {0.25} <= set(page.evaluate(rates)) <= {0.25, 0.125}
+
+
+def test_filters_and_search_show_fewer_pairs_and_can_be_undone(page: Page) -> None:
+    everything = [pair.prompt for pair in PAIRS]
+    assert page.evaluate(SHOWN) == everything
+    page.get_by_label("Scenario").select_option("duck")
+    assert page.evaluate(SHOWN) == [SWIMS.prompt]
+    assert page.locator("#shown").inner_text() == "1 of 4 pairs"
+    page.get_by_label("Scenario").select_option("")
+    page.get_by_label("Search").fill("DOWN balloon")
+    assert page.evaluate(SHOWN) == [DIPS.prompt]
+    page.get_by_label("Search").fill("nothing at all is called this")
+    assert page.evaluate(SHOWN) == []
+    assert page.locator("#shown").inner_text() == "No pair matches"
+    page.get_by_role("button", name="Show everything").click()
+    assert page.evaluate(SHOWN) == everything
+    assert page.locator("#reset").is_hidden()
+
+
+def test_models_are_hidden_and_put_in_order_by_buttons_and_by_dragging(page: Page) -> None:
+    page.get_by_role("button", name="Move first right").click()
+    assert page.evaluate(TILES) == ["second", "first", "short", HOSTILE_MODEL]
+    page.drag_and_drop(".chip:nth-child(3)", ".chip:nth-child(1)")
+    assert page.evaluate(TILES) == ["short", "second", "first", HOSTILE_MODEL]
+    page.get_by_role("button", name="second", exact=False).and_(page.locator(".name")).click()
+    assert page.evaluate(TILES) == ["short", "first", HOSTILE_MODEL]
+    until(page, f"{LOADED} && cards[0].row.members.length === 3")
+
+
+def test_a_view_is_remembered_and_its_address_leads_others_to_it(
+    browser: Browser, site: Path, page: Page
+) -> None:
+    page.get_by_role("button", name="Move first right").click()
+    page.keyboard.press("3")
+    page.get_by_label("Search").fill("duck")
+    until(page, "location.hash.includes('q=duck')")
+    view = page.url
+    page.goto("about:blank")
+    page.goto(address_of(site))
+    assert page.evaluate(TILES) == ["second", "first", HOSTILE_MODEL]
+    assert len(page.evaluate(SHOWN)) == 4
+    with opened(browser, view) as other:
+        assert other.evaluate(TILES) == ["second", "first", HOSTILE_MODEL]
+        assert other.evaluate(SHOWN) == [SWIMS.prompt]
+        other.evaluate("location.hash = '#hide=second&size=large'")
+        until(other, f"{SHOWN}.length === 4")
+        assert other.evaluate(TILES) == ["first", "short", HOSTILE_MODEL]
+        assert other.get_by_label("Size").input_value() == "large"
+
+
+def test_the_keyboard_does_all_that_the_help_says(page: Page) -> None:
+    current = "cards.indexOf(current)"
+    for key, place in (("j", 1), ("ArrowRight", 2), ("k", 1), ("ArrowLeft", 0), ("k", 0)):
+        page.keyboard.press(key)
+        assert page.evaluate(current) == place
+    until(page, "new URLSearchParams(location.hash.slice(1)).get('pair') === cards[0].pair.key")
+    page.keyboard.press("2")
+    assert "second" not in page.evaluate(TILES)
+    page.keyboard.press("s")
+    assert page.get_by_label("Seed").input_value() == "1"
+    until(page, f"{LOADED} && cards[0].row.members.every((m) => m.video.src.endsWith('_1.mp4'))")
+    page.keyboard.press("/")
+    page.keyboard.type("j1 ?")
+    assert page.get_by_label("Search").input_value() == "j1 ?"
+    assert page.evaluate("playing") is True
+    page.get_by_label("Search").fill("")
+    page.keyboard.press("Escape")
+    page.keyboard.press("?")
+    assert page.get_by_role("dialog").is_visible()
+    page.get_by_label("Keys work").uncheck()
+    page.keyboard.press("Escape")
+    assert page.get_by_role("dialog").is_hidden()
+    page.keyboard.press("Space")
+    assert page.evaluate("playing") is True
+
+
+def test_a_missing_video_and_a_part_of_a_benchmark_are_marked(page: Page) -> None:
+    tile = page.locator(".pair", has_text=SWIMS.prompt).locator(".tile", has_text="second")
+    assert tile.locator(".lacks").inner_text() == "missing"
+    assert tile.locator("video").count() == 0
+    assert page.locator("#counts").inner_text() == (
+        "4 pairs · 3 scenarios · 3 pictures · 4 models · 32 videos · 2 missing")
+    assert page.locator(".chip", has_text="second").locator("small").inner_text() == "2 missing"
+    assert page.locator(".mark").all_inner_texts() == [
+        "SUBSET: 4 of 9 pairs of pairs of a test (scenarios balloon)"]
+
+
+def test_hostile_names_are_text_and_their_videos_play(page: Page) -> None:
+    card = page.locator(".pair").nth(3)
+    card.scroll_into_view_if_needed()
+    assert card.locator("h2").inner_text() == HOSTILE.prompt
+    assert card.locator(".place").inner_text().split("\n") == [HOSTILE.scenario, HOSTILE.image_id]
+    assert card.locator("figcaption").last.text_content() == HOSTILE_MODEL
+    assert page.locator("h2 *, .place b, figcaption b, .chip b").count() == 0
+    assert page.evaluate("window.hacked") is None
+    until(page, "cards[3].row?.time > 0.1")
+    assert page.evaluate("cards[3].row.sound.length") == 4
+    until(page, "cards[3].root.querySelector('img').naturalWidth > 0")
+
+
+def test_a_file_that_cannot_be_played_says_so_and_the_others_go_on(
+    browser: Browser, tmp_path: Path, clips: list[Path]
+) -> None:
+    site = site_of(tmp_path, {"good": {RISES: clips[0]}, "bad": {RISES: clips[0]}}, seeds=(0,))
+    bad = site / "gallery" / "videos" / "bad" / RISES.file(0)
+    bad.unlink()  # a link to the clip
+    bad.write_bytes(b"cut off" * 99)
+    with opened(browser, address_of(site)) as page:
+        until(page, "cards[0].row?.time > 0.2")
+        assert page.locator(".tile", has_text="bad").locator(".lacks").inner_text() == (
+            "cannot be played")
+
+
+def test_a_page_of_320_pairs_and_10_models_loads_only_what_is_near(
+    browser: Browser, tmp_path: Path, clips: list[Path]
+) -> None:
+    pairs = [Pair(f"scenario{n // 15}", f"picture{n // 4}", f"sentence {n}") for n in range(320)]
+    models: dict[str, dict[Pair, Path | None]] = {
+        f"model {n}": dict.fromkeys(pairs, clips[n % 2]) for n in range(10)}
+    site = site_of(tmp_path, models, seeds=(0,))
+    with opened(browser, address_of(site), viewport={"width": 1280, "height": 900}) as page:
+        until(page, PLAYS)
+        assert page.locator(".tile:not(.given)").count() == 3200
+        found = page.evaluate("""async () => {
+          const gaps = [], counts = [];
+          let last = await new Promise(requestAnimationFrame);
+          for (let frame = 0; frame < 150; frame++) {
+            scrollBy(0, 80);
+            const now = await new Promise(requestAnimationFrame);
+            gaps.push(now - last);
+            counts.push(document.querySelectorAll("video").length);
+            last = now;
+          }
+          gaps.sort((a, b) => a - b);
+          return { middle: gaps[75], worst: gaps[149], most: Math.max(...counts) };
+        }""")
+        assert 10 <= found["most"] <= 60
+        assert found["middle"] < 100, found  # ms
+        assert found["worst"] < 1000, found
+        assert page.evaluate("cards[0].row") is None
+        page.evaluate("goTo(cards[319])")
+        until(page, "cards[319].row?.time > 0.1")
+        assert page.evaluate(COUNT) <= 60
+        page.set_viewport_size({"width": 1280, "height": 3000})  # more is near than may be loaded
+        until(page, f"{COUNT} > 50")
+        page.wait_for_timeout(500)
+        assert page.evaluate(COUNT) <= 60
+        assert page.evaluate("cards.filter((card) => card.row?.playing).every((c) => c.seen)")
+
+
+def test_on_a_phone_nothing_overflows_but_the_strip_of_models(
+    browser: Browser, site: Path
+) -> None:
+    with opened(browser, address_of(site), viewport={"width": 390, "height": 844}, is_mobile=True,
+                has_touch=True, device_scale_factor=2) as page:
+        until(page, LOADED)
+        assert page.evaluate("document.documentElement.scrollWidth") == 390
+        assert page.evaluate("innerWidth") == 390
+        outside = page.evaluate("""
+          [...document.querySelectorAll("button, input, select, h1, h2, p")]
+          .filter((one) => one.checkVisibility() && !one.closest(".tiles, .skip"))
+          .filter((one) => one.getBoundingClientRect().right > 390.5)
+          .map((one) => one.outerHTML)""")
+        assert outside == []
+        strip = page.evaluate("[cards[0].strip.scrollWidth, cards[0].strip.clientWidth]")
+        assert strip[0] > strip[1]
+        tile = page.locator(".tile").nth(1).bounding_box()
+        assert tile is not None
+        assert tile["x"] + tile["width"] < 390
+
+
+def test_whoever_asked_for_less_motion_gets_a_page_that_stands_until_play(
+    browser: Browser, site: Path
+) -> None:
+    with opened(browser, address_of(site), reduced_motion="reduce") as page:
+        until(page, LOADED)
+        page.wait_for_timeout(300)
+        assert set(page.evaluate(TIMES)) == {0}
+        page.get_by_role("button", name="Play").click()
+        until(page, PLAYS)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_text_stands_out_from_its_ground(browser: Browser, site: Path, scheme: str) -> None:
+    with opened(browser, address_of(site), color_scheme=scheme) as page:
+        until(page, LOADED)
+        page.keyboard.press("1")
+        page.keyboard.press("?")
+        low = page.evaluate("""() => {
+          const numbers = (colour) => colour.match(/[\\d.]+/g).map(Number);
+          const light = (colour) => {
+            const [r, g, b] = numbers(colour).slice(0, 3).map((c) => c / 255)
+              .map((c) => (c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4));
+            return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+          };
+          const clear = (colour) => numbers(colour)[3] === 0;
+          const ground = (one) => {
+            const colour = getComputedStyle(one).backgroundColor;
+            return clear(colour) && one.parentElement ? ground(one.parentElement) : colour;
+          };
+          const text = [...document.querySelectorAll("body *")].filter((one) =>
+            one.checkVisibility() && !one.disabled &&
+            [...one.childNodes].some((node) => node.nodeType === 3 && node.data.trim()));
+          return text.map((one) => {
+            const both = [light(getComputedStyle(one).color), light(ground(one))];
+            const ratio = (Math.max(...both) + 0.05) / (Math.min(...both) + 0.05);
+            return [one.className || one.id || one.tagName, ratio];
+          }).filter(([, ratio]) => ratio < 4.5);
+        }""")
+        assert low == []  # 4.5: WCAG 2.2, level AA
+        assert page.evaluate("getComputedStyle(document.body).backgroundColor") == (
+            {"light": "rgb(251, 251, 250)", "dark": "rgb(19, 21, 25)"}[scheme])
+
+
+def test_everything_that_can_be_used_has_a_name_for_those_who_do_not_see_it(page: Page) -> None:
+    session = page.context.new_cdp_session(page)
+    nodes = session.send("Accessibility.getFullAXTree")["nodes"]
+    roles = {"button", "link", "searchbox", "combobox", "slider", "checkbox", "Video", "article"}
+    named = [(node["role"]["value"], node.get("name", {}).get("value", ""))
+             for node in nodes if not node["ignored"] and node["role"]["value"] in roles]
+    assert {role for role, _ in named} >= {"button", "link", "searchbox", "combobox", "slider"}
+    assert [one for one in named if not one[1].strip()] == []
+    landmarks = {node["role"]["value"] for node in nodes if not node["ignored"]}
+    assert landmarks >= {"main", "banner", "search", "region"}
