@@ -1,0 +1,73 @@
+"""A model's videos become control rows: what no model should be proud to score as well as.
+
+Letters: F frames, H W pixels. A measure that a control row wins says nothing about what the control
+lacks: motion (the still picture), the order of the frames (shuffled), the sentence (another one's).
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections import defaultdict
+from collections.abc import Iterable
+
+import numpy as np
+import numpy.typing as npt
+
+from motifocal.bench.results import Wanted
+
+STILL = "still picture"
+SHUFFLED = "frames shuffled"
+ANOTHER = "another sentence"
+#: Control row -> what stands in it.
+CONTROLS: dict[str, str] = {
+    STILL: "the picture, repeated for as many frames as the video has",
+    SHUFFLED: "the video's own frames; all but the first in another order",
+    ANOTHER: "the video of another sentence of the same picture",
+}
+FEWEST = 3  # frames of which all but the first can change places
+
+
+def still(picture: npt.NDArray[np.uint8], frames: int) -> npt.NDArray[np.uint8]:
+    """The picture (H, W, 3) as a clip (F, H, W, 3) in which nothing happens."""
+    return np.repeat(picture[None], frames, axis=0)
+
+
+def shuffle_order(frames: int, seed: int, name: str) -> tuple[int, ...] | None:
+    """The order in which the shuffled video `name` plays its `frames` frames.
+
+    Frame 0 stays first, so that fidelity to the picture is not what tells the two apart, and the
+    others never keep their order. None where there are fewer than three frames: nothing can
+    change places. The same arguments give the same order.
+    """
+    if frames < FEWEST:
+        return None
+    rng = _generator(seed, name)
+    kept = np.arange(1, frames)
+    while True:
+        order = rng.permutation(kept)
+        if not np.array_equal(order, kept):
+            return (0, *map(int, order))
+
+
+def other_sentences(videos: Iterable[Wanted], seed: int) -> dict[Wanted, Wanted]:
+    """For every video, one of another sentence of the same picture and of the same sampling seed.
+
+    Within a picture each video stands in for exactly one other, by a random cycle through all of
+    them, so that the row holds the same videos as the model's. A video whose picture has no other
+    sentence is left out. The same arguments give the same choice.
+    """
+    groups: dict[tuple[str, int], list[Wanted]] = defaultdict(list)
+    for video in videos:
+        groups[video.pair.image_id, video.seed].append(video)
+    found = {}
+    for (image_id, sample), members in groups.items():
+        if len(members) > 1:
+            members = sorted(members, key=lambda video: video.pair.stem)
+            cycle = _generator(seed, f"{image_id} {sample}").permutation(len(members))
+            for here, there in zip(cycle, np.roll(cycle, 1), strict=True):
+                found[members[here]] = members[there]
+    return found
+
+
+def _generator(seed: int, name: str) -> np.random.Generator:
+    return np.random.default_rng([seed, zlib.crc32(name.encode())])
