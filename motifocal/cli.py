@@ -18,6 +18,7 @@ COMMANDS: Table = {
     "heatmap": ("heatmap", "heatmap", "Write motion heatmaps and overlays of clips."),
     "scenes": ("scenes", "scenes", "The drawn world: look at it, export it, score on it."),
     "bench": ("bench", "bench", "TI2V-Bench: run any model on it, check, score, look at it."),
+    "study": ("study", "study", "Ask people which of two videos is better, and why."),
     "base": ("base", "base", "Train the drawn world's autoencoder and text tower."),
     "prepare": ("prepare", "prepare", "Turn captioned clips into shards of latents and heatmaps."),
     "train": ("train", "train", "Train a denoiser with the motion focal loss."),

@@ -14,8 +14,10 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 from tiny_bench import DrawingModel, write_benchmark
+from tiny_diffusers import TINY, save_tiny
 
 from motifocal.bench import models
+from motifocal.bench.check import check
 from motifocal.bench.model import Sampling
 from motifocal.bench.results import manifest_lines, open_results
 from motifocal.cli import cli
@@ -133,6 +135,28 @@ def test_any_program_can_be_the_model(bench: Path, tmp_path: Path) -> None:
     held = open_results(tmp_path / "out")
     assert held.missing() == []
     assert {line["status"] for line in manifest_lines(held.folder)} == {"made"}
+
+
+# diffusers' schedulers hand tensors to numpy 2 in the manner of numpy 1.
+@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "kind", ["wan21", "wan22-5b", "cogvideox", "ltx", "hunyuan", "svd", "i2vgen-xl"]
+)
+def test_a_diffusers_pipeline_runs_over_a_benchmark(kind: str, tmp_path: Path) -> None:
+    bench = write_benchmark(tmp_path / "bench", {"kite": ["a kite flies in", "it's still"]})
+    model = save_tiny(kind, tmp_path / kind)
+    (height, width), frames = TINY[kind]
+    options = ["--size", f"{height}x{width}", "--frames", str(frames), "--steps", "1"]
+    done = run(bench, tmp_path / "out", *options, model=str(model))
+    assert done.exit_code == 0, done.output
+    held = open_results(tmp_path / "out")
+    assert held.format is not None
+    assert (held.format.height, held.format.width, held.format.frames) == (height, width, frames)
+    # Random weights paint noise, so nothing is asked of its likeness to the picture.
+    assert check(held, least_likeness=-1) == []
+    again = run(bench, tmp_path / "out", *options, model=str(model))
+    assert "0 made, 2 there before, 0 failed" in again.stderr
 
 
 @pytest.mark.slow

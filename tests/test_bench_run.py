@@ -259,3 +259,11 @@ def test_a_folder_that_holds_no_results_says_so(tmp_path: Path) -> None:
     (tmp_path / "run.json").write_text(json.dumps({"model": "x"}))
     with pytest.raises(ValueError, match=r"run\.json should be"):
         open_results(tmp_path)
+
+
+def test_results_whose_ids_lead_out_of_the_folder_are_refused(bench: Path, tmp_path: Path) -> None:
+    whole(bench, tmp_path / "out")
+    table = tmp_path / "out/pairs.csv"
+    table.write_text(table.read_text().replace(",kite,", ",../../kite,"))
+    with pytest.raises(ValueError, match="plain file name"):
+        open_results(tmp_path / "out")

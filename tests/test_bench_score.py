@@ -161,13 +161,13 @@ def test_nothing_is_decoded_or_estimated_twice(results: list[Results], tmp_path:
     scores = score(results, tmp_path / "out", tools=counted.tools(learned=(words,)), workers=3)
     videos = [video.path.as_posix() for each in results for video in each.wanted()]
     assert counted.decoded == Counter(videos)
-    # 15 videos, the 10 of the control model shuffled; stills need no estimate, one a picture.
-    assert sum(counted.estimated.values()) == 15 + 10
-    assert counted.measured == 15 + 10 + 3
+    # 15 videos, one of each of the 3 pictures shuffled; stills need no estimate, one a picture.
+    assert sum(counted.estimated.values()) == 15 + 3
+    assert counted.measured == 15 + 3 + 3
     assert words.looks == 15 + 3
     assert [(row.name, row.kind, len(row.videos)) for row in scores.rows] == [
         ("first", "model", 10), ("second", "model", 5),
-        (STILL, "control", 10), (SHUFFLED, "control", 10), (ANOTHER, "control", 8),
+        (STILL, "control", 10), (SHUFFLED, "control", 3), (ANOTHER, "control", 8),
     ]
 
 
@@ -201,7 +201,9 @@ def test_the_shuffled_row_keeps_the_first_frame_and_changes_what_sees_the_order(
 ) -> None:
     scores = score(results, tmp_path / "out", tools=Counted().tools())
     own, shuffled = numbers(row(scores, "first")), numbers(row(scores, SHUFFLED))
-    assert own.keys() == shuffled.keys()
+    assert own.keys() > shuffled.keys()
+    pictures = {video.pair.image_id for video in row(scores, SHUFFLED).videos}
+    assert len(shuffled) == len(pictures) == 3, "one video of every picture"
     for video, found in shuffled.items():
         assert found["fidelity"] == pytest.approx(own[video]["fidelity"], rel=1e-12)
         assert found["change"] != pytest.approx(own[video]["change"])
@@ -263,12 +265,14 @@ def test_a_shuffle_keeps_the_first_frame_and_never_the_order(
 def test_two_frames_cannot_be_shuffled_and_the_row_says_so(
     results: list[Results], tmp_path: Path
 ) -> None:
-    video = results[0].wanted()[0]
-    write_video(video.path, read_video(video.path).frames[:2], FPS)
+    picture = results[0].wanted()[0].pair.image_id
+    for video in results[0].wanted():
+        if video.pair.image_id == picture:
+            write_video(video.path, read_video(video.path).frames[:2], FPS)
     scores = score(results, tmp_path / "out", tools=Counted().tools())
     shuffled = row(scores, SHUFFLED)
-    assert len(shuffled.videos) == 9
-    assert "9 of 10 videos: the others have no frames to shuffle" in shuffled.note
+    assert len(shuffled.videos) == 2
+    assert "2 of 10 videos: one of each picture" in shuffled.note
     assert len(row(scores, STILL).videos) == 10
     assert shuffle_order(2, 0, "x") is None
 
@@ -443,7 +447,7 @@ def test_other_sentences_under_the_same_name_are_refused(
 def test_the_control_model_can_be_chosen(results: list[Results], tmp_path: Path) -> None:
     scores = score(results, tmp_path / "out", tools=Counted().tools(), control="second")
     assert scores.control == "second"
-    assert [len(each.videos) for each in scores.rows] == [10, 5, 5, 5, 4]
+    assert [len(each.videos) for each in scores.rows] == [10, 5, 5, 3, 4]
     assert all("of second" in each.note for each in scores.rows[2:])
     with pytest.raises(ValueError, match="should be one of first, second, got third"):
         score(results, tmp_path / "out", tools=Counted().tools(), control="third")
@@ -485,7 +489,7 @@ def test_kept_lines_are_whole_json_with_null_for_what_is_no_number(
 ) -> None:
     score(results, tmp_path / "out", tools=Counted().tools())
     lines = [json.loads(line) for line in (tmp_path / "out" / KEPT).read_text().splitlines()]
-    assert len(lines) == 15 + 10 + 3
+    assert len(lines) == 15 + 3 + 3
     assert {line["numbers"]["undefined"] for line in lines} == {None, 1.0}
 
 

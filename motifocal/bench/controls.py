@@ -21,7 +21,7 @@ ANOTHER = "another sentence"
 #: Control row -> what stands in it.
 CONTROLS: dict[str, str] = {
     STILL: "the picture, repeated for as many frames as the video has",
-    SHUFFLED: "the video's own frames; all but the first in another order",
+    SHUFFLED: "a video's own frames, all but the first in another order; one video a picture",
     ANOTHER: "the video of another sentence of the same picture",
 }
 FEWEST = 3  # frames of which all but the first can change places
@@ -47,6 +47,20 @@ def shuffle_order(frames: int, seed: int, name: str) -> tuple[int, ...] | None:
         order = rng.permutation(kept)
         if not np.array_equal(order, kept):
             return (0, *map(int, order))
+
+
+def one_a_picture(videos: Iterable[Wanted], seed: int) -> set[Wanted]:
+    """One video of every picture, drawn by `seed`: those that are shuffled.
+
+    Shuffled frames need their flow estimated anew, which would double the time for a model; and
+    since intervals are over pictures, more videos of a picture would hardly shorten them.
+    """
+    groups: dict[str, list[Wanted]] = defaultdict(list)
+    for video in videos:
+        groups[video.pair.image_id].append(video)
+    return {sorted(members, key=lambda video: (video.pair.stem, video.seed))
+            [int(_generator(seed, image_id).integers(len(members)))]
+            for image_id, members in groups.items()}
 
 
 def other_sentences(videos: Iterable[Wanted], seed: int) -> dict[Wanted, Wanted]:

@@ -180,6 +180,13 @@ def match(
     return found, strange
 
 
+def check_id(image_id: str, place: str) -> None:
+    """Raise ValueError where an image id is no plain file name: it could lead out of a folder."""
+    plain = not any(bad in image_id for bad in "/\\\0:") and image_id.isprintable()
+    if not plain or image_id[:1] in ("", "."):
+        raise ValueError(f"{place}: the image id should be a plain file name, got {image_id!r}")
+
+
 def _table_in(folder: Path) -> Path:
     there = [folder / f"pairs{suffix}" for suffix in (".csv", ".json", ".jsonl")]
     there = [path for path in there if path.exists()]
@@ -209,8 +216,7 @@ def _pair(row: Mapping[str, str], pictures: Mapping[str, Path], place: str) -> P
     prompt = " ".join(row.get("prompt", "").split())
     if not image_id or not slug(prompt):
         raise ValueError(f"{place} should have an image id and a sentence, got {dict(row)}")
-    if any(bad in image_id for bad in "/\\\0:") or image_id[0] == "." or not image_id.isprintable():
-        raise ValueError(f"{place}: the image id should be a plain file name, got {image_id!r}")
+    check_id(image_id, place)
     pair = Pair(row.get("scenario", ""), image_id, prompt, pictures.get(image_id))
     if len(pair.stem.encode()) + SEED_ROOM > LONGEST_NAME:
         longest = LONGEST_NAME - SEED_ROOM

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from motifocal.bench.model import Format
-from motifocal.bench.pairs import Benchmark, Pair
+from motifocal.bench.pairs import Benchmark, Pair, check_id
 from motifocal.bench.tables_in import read_rows
 from motifocal.scenes.export import claim, write_text
 
@@ -130,8 +130,10 @@ def manifest_lines(folder: Path) -> Iterator[dict[str, Any]]:
 
 
 def _read_pairs(folder: Path) -> tuple[Pair, ...]:
-    return tuple(Pair(row.get("scenario", ""), row["image_id"], row["prompt"])
-                 for row in read_rows(folder / PAIRS))
+    rows = read_rows(folder / PAIRS)
+    for row in rows:
+        check_id(row["image_id"], str(folder / PAIRS))
+    return tuple(Pair(row.get("scenario", ""), row["image_id"], row["prompt"]) for row in rows)
 
 
 def _pairs_csv(pairs: Sequence[Pair]) -> str:

@@ -11,7 +11,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
-from motifocal.bench.controls import ANOTHER, CONTROLS, SHUFFLED, STILL, other_sentences
+from motifocal.bench.controls import (
+    ANOTHER,
+    CONTROLS,
+    SHUFFLED,
+    STILL,
+    one_a_picture,
+    other_sentences,
+)
 from motifocal.bench.measures import Measure
 from motifocal.bench.pairs import Pair
 from motifocal.bench.results import Results, Wanted
@@ -143,9 +150,10 @@ class _Run:
         self, results: Sequence[Results], choice: Choice, control: str, failed: dict[Path, str]
     ) -> dict[Path, dict[str, Taken]]:
         """The numbers of all chosen videos by file; fills in why the others have none."""
+        shuffled = {video.path for video in one_a_picture(choice.videos[control], self.seed)}
         jobs = [
             Job(each.picture(video.pair), video.path,
-                (self.seed, video.pair.file(video.seed)) if each.model == control else None)
+                (self.seed, video.pair.file(video.seed)) if video.path in shuffled else None)
             for each in results for video in choice.videos[each.model]
         ]
         found = {}
@@ -194,7 +202,7 @@ class _Run:
 
 def _note(row: str, results: Results, count: int, videos: int) -> str:
     """On what a control row stands."""
-    why = {SHUFFLED: "the others have no frames to shuffle",
+    why = {SHUFFLED: "one of each picture",
            ANOTHER: "the pictures of the others have one sentence"}
     less = f", {count} of {videos} videos: {why[row]}" if count < videos else ""
     return f"of {results.model}{less}"

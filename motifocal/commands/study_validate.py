@@ -1,0 +1,31 @@
+"""`motifocal study validate`: a file of votes becomes a list of what cannot be true in it."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+
+@click.command(epilog="""\b
+Example:
+  motifocal study validate votes.jsonl
+""")
+@click.argument("votes", type=click.Path(path_type=Path, exists=True, dir_okay=False))
+def validate(votes: Path) -> None:
+    """Say what is wrong with VOTES, a JSONL file as `motifocal study export` writes it.
+
+    Ends with exit code 1 where there is anything: lines of another form, unknown names, doubled
+    votes, times below zero, workers that are not hashed, several protocols in one file.
+    """
+    from motifocal.study.votes import read_votes
+    from motifocal.study.votes import validate as problems_of
+
+    held = read_votes(votes)
+    problems = problems_of(held)
+    for problem in problems:
+        click.echo(problem)
+    if problems:
+        sys.exit(1)
+    click.echo(f"{len(held)} votes, nothing wrong", err=True)

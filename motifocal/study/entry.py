@@ -1,0 +1,91 @@
+"""The link that an annotator followed becomes where they come from, and as whom.
+
+Recruitment services add who it is to the link; each has its own names for that:
+
+    Prolific               ?PROLIFIC_PID=...&STUDY_ID=...&SESSION_ID=...
+    CloudResearch Connect  ?participantId=...&assignmentId=...&projectId=...
+    SONA                   ?survey_code=...      (entered there as ?survey_code=%SURVEY_CODE%)
+    Mechanical Turk        ?workerId=...&assignmentId=...&hitId=...&turkSubmitTo=...  (legacy)
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+#: Source -> the parameter that says who it is, in the order in which they are looked for.
+PARAMETERS: Mapping[str, str] = {
+    "prolific": "PROLIFIC_PID",
+    "connect": "participantId",
+    "sona": "survey_code",
+    "mturk": "workerId",
+}
+LINK, MTURK = "link", "mturk"
+#: What Mechanical Turk sends in place of an assignment while a worker only looks at the task.
+NOT_ACCEPTED = "ASSIGNMENT_ID_NOT_AVAILABLE"
+#: Where answers may be handed in: an address from a link is not to be trusted.
+TURK_HOSTS = ("https://www.mturk.com", "https://workersandbox.mturk.com")
+#: The pages of Mechanical Turk that show a task in a frame.
+TURK_FRAMES = ("https://worker.mturk.com", *TURK_HOSTS)
+
+_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:@-]{0,127}", re.ASCII)
+
+
+class LinkError(ValueError):
+    """A link with which nobody can be told apart; the words are for the annotator."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """Who came from where. `external` is the service's id, or a random one for a plain link.
+
+    `assignment` and `submit_to` are Mechanical Turk's; `preview` is a worker who has not accepted.
+    """
+
+    source: str
+    external: str
+    assignment: str | None = None
+    submit_to: str | None = None
+    preview: bool = False
+
+
+def read_entry(parameters: Iterable[tuple[str, str]]) -> Entry:
+    """The entry that a link's parameters tell of; other parameters are ignored.
+
+    Raises LinkError for an id that is there twice, is empty or too long, holds other than letters,
+    digits and `_.:@-`, or is the placeholder that the service should have replaced.
+    """
+    given: dict[str, str] = {}
+    known = {*PARAMETERS.values(), "assignmentId", "turkSubmitTo"}
+    for name, value in parameters:
+        if name in known and given.setdefault(name, value) != value:
+            raise LinkError(f"The link has two different values for {name}.")
+    if given.get("assignmentId") == NOT_ACCEPTED:
+        return Entry(MTURK, "preview", preview=True)
+    for source, name in PARAMETERS.items():
+        if name in given:
+            return _entry(source, name, given)
+    return Entry(LINK, secrets.token_urlsafe(16))
+
+
+def _entry(source: str, name: str, given: Mapping[str, str]) -> Entry:
+    external = _checked(name, given[name])
+    if source != MTURK:
+        return Entry(source, external)
+    if "assignmentId" not in given:
+        raise LinkError("The link has a workerId and no assignmentId.")
+    host = given.get("turkSubmitTo", TURK_HOSTS[0]).rstrip("/")
+    if host not in TURK_HOSTS:
+        raise LinkError("The link would hand in the answers elsewhere than at Mechanical Turk.")
+    return Entry(source, external, _checked("assignmentId", given["assignmentId"]), host)
+
+
+def _checked(name: str, value: str) -> str:
+    if "%" in value or "{" in value:
+        raise LinkError(f"The link has a placeholder in place of the {name}: "
+                      "please open it from the recruitment service's own page.")
+    if not _ID.fullmatch(value):
+        raise LinkError(f"The {name} in the link is damaged.")
+    return value

@@ -1,0 +1,296 @@
+"""The study without a server: fair lists, a folder that is whole, and files that are checked."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+from drawn_study import OURS, THEIRS, drawn_study
+from tiny_study import blank_study
+
+from motifocal.commands.study_import import import_
+from motifocal.commands.study_serve import serve
+from motifocal.study.handing_in import HandingIn, Item
+from motifocal.study.protocol import Protocol
+from motifocal.study.static_plan import lists_of
+from motifocal.study.static_study import Intake, checksum, read_answers, write_folder
+from motifocal.study.votes import validate
+
+ANSWER = {"choice": "left", "reasons": ["object_motion"], "milliseconds": 4000, "loops": 2,
+          "hidden_milliseconds": 0}
+
+
+def items_of(pictures: int, sentences: int, gold: int = 0) -> list[Item]:
+    """Real items, their repeats, and `gold` still ones, as a study has them."""
+    real = [Item(number, f"picture{number % pictures}", "s", (f"a{number}", f"b{number}"))
+            for number in range(pictures * sentences)]
+    repeats = [Item(1000 + one.id, one.picture, "s", (f"c{one.id}", f"d{one.id}"), "repeat", one.id)
+               for one in real if gold]
+    still = [Item(2000 + n, f"picture{n % pictures}", "s", (f"e{n}", f"f{n}"), "still")
+             for n in range(gold)]
+    return [*real, *repeats, *still]
+
+
+@pytest.mark.parametrize(("pictures", "sentences", "cap", "votes"), [
+    (10, 1, 4, 5), (10, 3, 7, 5), (4, 2, 40, 3), (2, 5, 10, 1), (88, 4, 40, 5),
+])  # fmt: skip
+def test_every_item_is_in_exactly_as_many_lists_as_it_wants_votes(
+    pictures: int, sentences: int, cap: int, votes: int
+) -> None:
+    items = items_of(pictures, sentences, gold=6)
+    protocol = Protocol(votes=votes, cap=cap, gold_every=4, gold_kinds=("still", "repeat"),
+                        gold_counted=("still",))
+    lists = lists_of(items, protocol, seed=3)
+    real = [one for each in lists for one in each if one.item.gold is None]
+    assert Counter(one.item.id for one in real) == {n: votes for n in range(pictures * sentences)}
+    left = Counter(one.item.id for one in real if one.left == 0)
+    assert all(abs(2 * left[n] - votes) <= 1 for n in range(pictures * sentences))
+    for each in lists:
+        assert sum(one.item.gold is None for one in each) <= cap
+        assert len({one.item.id for one in each}) == len(each)
+        assert all(a.item.picture != b.item.picture for a, b in pairwise(each))
+
+
+def test_gold_comes_as_often_as_the_rules_say_and_repeats_come_exchanged() -> None:
+    items = items_of(20, 2, gold=10)
+    protocol = Protocol(votes=2, cap=40, gold_every=5, gold_kinds=("still", "repeat"),
+                        gold_counted=("still",))
+    lists = lists_of(items, protocol, seed=0)
+    kinds = Counter(one.item.gold for each in lists for one in each)
+    assert kinds["still"] + kinds["repeat"] == pytest.approx(kinds[None] / 4, abs=len(lists))
+    assert min(kinds["still"], kinds["repeat"]) > len(lists)
+    for each in lists:
+        place = {one.item.id: n for n, one in enumerate(each)}
+        for one in each:
+            if one.item.gold == "repeat":
+                first = place[one.item.of]
+                assert place[one.item.id] - first > 3
+                assert each[first].left == 1 - one.left
+        assert each[0].item.gold is None
+
+
+def test_the_same_seed_gives_the_same_lists_and_another_gives_others() -> None:
+    items, protocol = items_of(8, 2), Protocol(gold_every=0)
+    assert lists_of(items, protocol, 1) == lists_of(items, protocol, 1)
+    assert lists_of(items, protocol, 1) != lists_of(items, protocol, 2)
+
+
+def test_a_study_of_one_picture_cannot_be_laid_out() -> None:
+    with pytest.raises(ValueError, match="twice in a row"):
+        lists_of(items_of(1, 3), Protocol(gold_every=0), 0)
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """A study, and its static page."""
+    folder = tmp_path_factory.mktemp("static")
+    drawn_study(folder, scenarios=("sun", "bird", "duck"), protocol={"votes": 3}).close()
+    ran = CliRunner().invoke(serve, [str(folder / "study.db"), "--static", str(folder / "page")])
+    assert ran.exit_code == 0, ran.output
+    assert ran.stdout == f"{folder / 'page' / 'index.html'}\n"
+    assert "3 participants finish it" in ran.stderr
+    return folder / "study.db", folder / "page"
+
+
+@pytest.fixture
+def store(made: tuple[Path, Path], tmp_path: Path) -> Iterator[HandingIn]:
+    shutil.copy(made[0], tmp_path / "study.db")
+    opened = HandingIn(tmp_path / "study.db")
+    with opened:
+        yield opened
+
+
+def test_the_folder_is_whole_and_names_no_model(made: tuple[Path, Path]) -> None:
+    page = made[1]
+    html = (page / "index.html").read_text()
+    assert all((page / name).is_file() for name in re.findall(r'(?:src|href)="([^"#]+)"', html))
+    held = json.loads((page / "data.js").read_text().removeprefix("const STUDY = ").rstrip(";\n"))
+    media = {name for picture, _, *videos in held["items"] for name in (picture, *videos)}
+    assert media == {path.name for path in (page / "media").iterdir()}
+    text = "".join(path.read_text() for path in page.iterdir() if path.is_file())
+    assert OURS not in text
+    assert THEIRS not in text
+    assert "model_a" not in text
+
+
+def test_the_first_video_of_an_item_may_be_either_models(tmp_path: Path) -> None:
+    with blank_study(tmp_path / "study.db", pictures=20) as blank:
+        blank.close()
+    store = HandingIn(tmp_path / "study.db")
+    items = [item for item in store.items() if item.gold is None]
+    first = [item.videos[0] == min(item.videos) for item in items]
+    assert 0.2 < sum(first) / len(first) < 0.8
+    store.close()
+
+
+def test_a_folder_of_another_study_stays_as_it_is(
+    made: tuple[Path, Path], tmp_path: Path
+) -> None:
+    drawn_study(tmp_path, scenarios=("sun", "bird")).close()
+    other = HandingIn(tmp_path / "study.db")
+    before = (made[1] / "data.js").read_bytes()
+    with other, pytest.raises(ValueError, match=re.escape("study.json")):
+        list(write_folder(other, made[1], seed=0))
+    assert (made[1] / "data.js").read_bytes() == before
+
+
+def handed(store: HandingIn, path: Path, participant: int, change: Callable[[Any], None] = id,
+           **answers: Any) -> Path:  # fmt: skip
+    """A file as the page saves it; `change` damages what is in it before the checksum is made."""
+    length = len(lists_of(store.items(), store.protocol, 0)[(participant - 1) % 3])
+    held = {
+        "format": "motifocal-answers-1", "protocol": store.protocol.digest(), "seed": 0,
+        "participant": participant, "worker": f"{participant:032x}",
+        "answers": [{"place": place, **ANSWER, **answers} for place in range(length)],
+    }  # fmt: skip
+    change(held)
+    path.write_text(json.dumps({**held, "checksum": checksum(held)}))
+    return path
+
+
+def test_all_participants_together_finish_the_study_exactly(
+    store: HandingIn, tmp_path: Path
+) -> None:
+    intake = Intake(store)
+    for participant in (1, 2, 3):
+        file = read_answers(handed(store, tmp_path / f"{participant}.json", participant))
+        assert intake.take(file) == {"taken": 3}
+        assert intake.take(file) == {"known": 3}
+    progress = store.progress()
+    assert (progress.done, progress.wanted) == (9, 9)
+    votes = list(store.votes())
+    assert validate(votes) == []
+    assert all(vote.winner == vote.left for vote in votes)
+    fourth = read_answers(handed(store, tmp_path / "4.json", 4))
+    assert intake.take(fourth) == {"surplus": 3}
+    assert len(list(store.votes())) == 9
+
+
+def test_a_vote_is_stored_for_the_side_that_was_shown(store: HandingIn, tmp_path: Path) -> None:
+    lists = lists_of(store.items(), store.protocol, 0)
+    Intake(store).take(read_answers(handed(store, tmp_path / "1.json", 1, choice="right")))
+    for vote, shown in zip(store.votes(), lists[0], strict=True):
+        assert vote.left == ("model_a", "model_b")[shown.left]
+        assert vote.winner != vote.left
+
+
+def test_files_and_leases_share_the_slots_and_never_overfill_them(
+    store: HandingIn, tmp_path: Path
+) -> None:
+    intake = Intake(store)
+    files = [read_answers(handed(store, tmp_path / f"{n}.json", n)) for n in range(1, 9)]
+    online = store.join("link", None).id
+    store.consent(online)
+    task = store.task(online)
+    assert task is not None
+    threads = [threading.Thread(target=intake.take, args=(file,)) for file in files]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    progress = store.progress()
+    assert progress.done + progress.leased == progress.wanted
+    assert max(Counter((vote.pair, vote.seed) for vote in store.votes()).values()) == 3
+
+
+def test_a_changed_answer_to_what_is_there_is_refused_whole(
+    store: HandingIn, tmp_path: Path
+) -> None:
+    intake = Intake(store)
+
+    def first_two(held: Any) -> None:
+        del held["answers"][2:]
+
+    intake.take(read_answers(handed(store, tmp_path / "a.json", 1, first_two)))
+    other = read_answers(handed(store, tmp_path / "b.json", 1, loops=9))
+    with pytest.raises(ValueError, match="another answer"):
+        intake.take(other)
+    assert len(list(store.votes())) == 2
+
+
+def set_to(**values: Any) -> Callable[[Any], None]:
+    return lambda held: held.update(values)
+
+
+DAMAGE: dict[str, Callable[[Any], None]] = {
+    "another study": set_to(protocol="0" * 64),
+    "no hash": set_to(protocol="x"),
+    "participant 0": set_to(participant=0),
+    "participant as text": set_to(participant="1"),
+    "a huge participant": set_to(participant=10**30),
+    "a worker who is not hexadecimal": set_to(worker="../../../etc/passwd"),
+    "an unknown field": set_to(extra=1),
+    "no field": lambda held: held.pop("seed"),
+    "no list": set_to(answers={}),
+    "an answer twice": lambda held: held["answers"].append(held["answers"][-1]),
+    "an answer left out": lambda held: held["answers"].pop(0),
+    "too many answers": lambda held: held["answers"].extend(
+        {"place": place, **ANSWER} for place in range(3, 9)),
+    "no reason": lambda held: held["answers"][0].update(reasons=[]),
+    "an unknown reason": lambda held: held["answers"][0].update(reasons=["beauty"]),
+    "a tie in a study without": lambda held: held["answers"][0].update(choice="tie", reasons=[]),
+    "no loop": lambda held: held["answers"][0].update(loops=0),
+    "a negative time": lambda held: held["answers"][0].update(milliseconds=-1),
+    "a huge time": lambda held: held["answers"][0].update(milliseconds=10**40),
+    "a time as text": lambda held: held["answers"][0].update(milliseconds="1"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("change", DAMAGE.values(), ids=DAMAGE)
+def test_files_that_cannot_be_true_are_refused(
+    store: HandingIn, tmp_path: Path, change: Callable[[Any], None]
+) -> None:
+    path = handed(store, tmp_path / "1.json", 1, change)
+    with pytest.raises(ValueError, match=r"should|reason|choice"):
+        Intake(store).take(read_answers(path))
+    assert list(store.votes()) == []
+
+
+@pytest.mark.parametrize("raw", [
+    b"", b"null", b"[]", b"{}", b"\xff\xfe\x00", b"[" * 100_000, b'{"a":' * 50_000, b"\x00" * 100,
+    b'{"worker": "\\ud800"}', b"x" * 4_000_001, b'{"format": NaN}',
+])  # fmt: skip
+def test_bytes_that_are_no_file_of_answers_are_refused(tmp_path: Path, raw: bytes) -> None:
+    path = tmp_path / "answers.json"
+    path.write_bytes(raw)
+    with pytest.raises(ValueError, match=re.escape(str(path))):
+        read_answers(path)
+
+
+def test_damage_on_the_way_is_noticed(store: HandingIn, tmp_path: Path) -> None:
+    path = handed(store, tmp_path / "1.json", 1)
+    text = path.read_text()
+    path.write_text(text.replace('"left"', '"right"', 1))
+    with pytest.raises(ValueError, match="damaged or changed"):
+        read_answers(path)
+    path.write_text(text.replace('"seed": 0', '"seed": 0, "seed": 0', 1))
+    with pytest.raises(ValueError, match="twice"):
+        read_answers(path)
+
+
+def test_the_command_takes_good_files_lists_bad_ones_and_says_so(
+    store: HandingIn, tmp_path: Path
+) -> None:
+    study = str(tmp_path / "study.db")
+    good = [handed(store, tmp_path / f"{n}.json", n) for n in (1, 2, 3, 4)]
+    bad = tmp_path / "bad.json"
+    bad.write_text("{}")
+    dry = CliRunner().invoke(import_, [study, str(good[0]), "--dry-run"])
+    assert (dry.exit_code, list(store.votes())) == (0, [])
+    assert "dry run" in dry.stdout
+    ran = CliRunner().invoke(import_, [study, *map(str, good), str(bad)])
+    assert ran.exit_code == 1
+    assert f"refused {bad}" in ran.stderr
+    assert "9 votes taken in, 3 surplus left out; the study has 9 of 9 votes" in ran.stdout
+    again = CliRunner().invoke(import_, [study, *map(str, good[:3])])
+    assert again.exit_code == 0
+    assert "0 votes taken in, 9 known already" in again.stdout
