@@ -187,6 +187,26 @@ TABLES: dict[str, list[tuple[str, str, str, str]]] = {
             "scenes/evaluate.py",
             "def slug(",
         ),
+        (
+            "22 scenarios, 88 pictures, 133 sentences, 320 pairs",
+            "a table with other counts is refused, or called one's own",
+            "bench/pairs.py",
+            "PAPER = {",
+        ),
+    ],
+    "The human study": [
+        (
+            "choose the better video, then justify: four reasons",
+            "the choice first, at least one reason as a second step",
+            "study/votes.py",
+            "REASONS = (",
+        ),
+        (
+            "TI2V score: pairs won by the majority of five",
+            "printed beside the raw share of votes, both with intervals over pictures",
+            "study/shares.py",
+            "def majority(",
+        ),
     ],
 }
 

@@ -140,17 +140,18 @@ def to_latex(summary: Summary) -> str:
     scores = summary.scores
     head = headings(summary)
     lines = ["% needs \\usepackage{booktabs}", f"\\begin{{tabular}}{{l{'r' * (len(head) - 1)}}}",
-             "\\toprule", _latex_row(head), "\\midrule"]
-    lines += [_latex_row(row_cells(summary, row)) for row in scores.models]
+             "\\toprule", latex_row(head), "\\midrule"]
+    lines += [latex_row(row_cells(summary, row)) for row in scores.models]
     lines += ["\\midrule"]
-    lines += [_latex_row(row_cells(summary, row)) for row in scores.rows if row.kind == CONTROL]
+    lines += [latex_row(row_cells(summary, row)) for row in scores.rows if row.kind == CONTROL]
     lines += ["\\bottomrule"]
     lines += [f"\\multicolumn{{{len(head)}}}{{l}}{{\\footnotesize {latex_text(mark)}}} \\\\"
               for mark in (*scores.marks, *(f"left out: {each}" for each in scores.failures))]
     return "\n".join([*lines, "\\end{tabular}"]) + "\n"
 
 
-def _latex_row(cells: Sequence[str]) -> str:
+def latex_row(cells: Sequence[str]) -> str:
+    """One line of a tabular; an interval goes under what it is of."""
     name, *others = cells
     return " & ".join([latex_text(name), *map(_latex_cell, others)]) + " \\\\"
 

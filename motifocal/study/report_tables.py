@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 
-from motifocal.bench.score_tables import latex_text, markdown_text
+from motifocal.bench.score_tables import latex_row, latex_text, markdown_text
 from motifocal.study.metric_votes import POOLED
 from motifocal.study.report import Report
 from motifocal.study.report_sentence import statement
@@ -195,19 +195,6 @@ def to_latex(report: Report) -> str:
         below = [f"\\multicolumn{{{width}}}{{l}}{{\\footnotesize {latex_text(plain(mark))}}} \\\\"
                  for mark in report.marks]
         parts += [f"% {plain(table.title)}", f"\\begin{{tabular}}{{l{'r' * (width - 1)}}}",
-                  "\\toprule", _latex_row(table.head), "\\midrule",
-                  *map(_latex_row, table.rows), "\\bottomrule", *below, "\\end{tabular}", ""]
+                  "\\toprule", latex_row(table.head), "\\midrule",
+                  *map(latex_row, table.rows), "\\bottomrule", *below, "\\end{tabular}", ""]
     return "\n".join(parts)
-
-
-def _latex_row(cells: Sequence[str]) -> str:
-    name, *others = cells
-    return " & ".join([latex_text(name), *map(_latex_cell, others)]) + " \\\\"
-
-
-def _latex_cell(text: str) -> str:
-    """An interval goes under its value."""
-    above, bracket, below = text.partition(" (")
-    if not bracket:
-        return latex_text(text)
-    return f"\\shortstack{{{latex_text(above)} \\\\ \\tiny {latex_text(bracket[1:] + below)}}}"
