@@ -56,7 +56,8 @@ Examples:
               help="Pairs, the first of a benchmark in the paper's arrangement.")
 @click.option("--votes", type=click.IntRange(1, 99), default=5, show_default=True,
               help="Judgements of each pair and comparison.")
-@click.option("--annotators", type=click.IntRange(min=1), default=40, show_default=True)
+@click.option("--annotators", type=click.IntRange(min=1), default=40, show_default=True,
+              help="How many people share the work.")
 @click.option("--gold", type=click.IntRange(min=0), default=8, show_default=True,
               help="Gold items of each annotator.")
 @click.option("--left-bias", type=click.FloatRange(0, 1, min_open=True, max_open=True),
