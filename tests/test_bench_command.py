@@ -363,10 +363,15 @@ def test_control_c_ends_the_process_too(
         signal.pthread_kill(main, signal.SIGINT)
 
     thread = threading.Thread(target=interrupt)
-    thread.start()
-    with pytest.raises(KeyboardInterrupt):
-        CommandModel(words + OPTIONS, "m", grace=5).animate(jobs_of(tmp_path, stock, ""))
-    thread.join()
+    # A shell starts what runs in its background deaf to Ctrl-C, and these tests with it.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        thread.start()
+        with pytest.raises(KeyboardInterrupt):
+            CommandModel(words + OPTIONS, "m", grace=5).animate(jobs_of(tmp_path, stock, ""))
+        thread.join()
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert dies(pid_in(tmp_path / "pid"))
     assert [name for name in os.listdir(tmp_path / "videos") if name[0] == "."] == []
 

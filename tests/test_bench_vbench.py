@@ -29,7 +29,7 @@ from motifocal.bench.vbench import (
     naming_rule,
     validate_view,
 )
-from motifocal.commands.bench_vbench import vbench
+from motifocal.cli import cli
 from motifocal.picture import write_image
 from motifocal.video import read_video, write_video
 
@@ -387,10 +387,12 @@ def test_the_command_lays_out_a_view_and_says_where(make: Make, tmp_path: Path) 
     results.wanted()[0].path.unlink()
     view = tmp_path / "view"
     arguments = [str(results.folder), "-o", str(view)]
-    failed = CliRunner().invoke(vbench, arguments)
+    failed = CliRunner().invoke(cli, ["bench", "vbench", *arguments])
     assert isinstance(failed.exception, ValueError)
     assert "1 of 4 videos are missing" in str(failed.exception)
-    done = CliRunner().invoke(vbench, [*arguments, "--allow-missing", "--copy"])
+    done = CliRunner().invoke(
+        cli, ["bench", "vbench", *arguments, "--allow-missing", "--copy"]
+    )
     assert done.exit_code == 0
     assert done.stdout.split() == [str(view / STATEMENT), str(view / SCRIPT)]
     assert "SUBSET: 4 of 9 pairs of a few (the first 4)" in done.stderr
