@@ -398,6 +398,7 @@ def test_axe_finds_no_serious_fault_on_any_page(
     with opened(browser, study[0], **device, color_scheme=scheme, bypass_csp=True) as page:
         faults = {"consent": serious(page)}
         page.get_by_role("button", name="I agree").click()
+        page.wait_for_url("**/instructions")
         faults["instructions"] = serious(page)
         page.get_by_label("the whole").check()
         page.get_by_role("button", name="Check my answers").click()

@@ -317,8 +317,9 @@ def test_four_processes_at_once_do_no_vote_too_many(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_a_killed_process_loses_no_acknowledged_vote(tmp_path: Path) -> None:
     path = tmp_path / "study.db"
-    store = blank_study(path, pictures=20, sentences=3, votes=5, cap=50)
-    processes = [start(path, 50) for _ in range(2)]
+    # More votes than a process casts before it is killed, however fast the machine.
+    store = blank_study(path, pictures=80, sentences=3, votes=5, cap=600)
+    processes = [start(path, 600) for _ in range(2)]
     for process in processes:
         assert process.stdout is not None
         for _ in range(12):
