@@ -113,6 +113,11 @@ def start(place: str | Path, annotators: int) -> subprocess.Popen[str]:
 
 
 def acknowledged(processes: Sequence[subprocess.Popen[str]]) -> list[tuple[str, str, int]]:
-    """What the processes have printed, as (annotator, slot, number)."""
-    lines = [line for process in processes for line in process.communicate()[0].splitlines()]
+    """What the processes print from here to their end, as (annotator, slot, number)."""
+    lines = []
+    for process in processes:
+        with process:  # closes the pipe and waits
+            assert process.stdout is not None
+            # Not communicate(): it passes over what readline() has read ahead.
+            lines += process.stdout.read().splitlines()
     return [(who, slot, int(number)) for who, slot, number in map(str.split, lines)]
