@@ -80,7 +80,7 @@ class Acknowledged:
             return len(self.votes)
 
 
-LEAVING = {3: 3, 13: 5, 23: 7}  # annotator -> the votes after which they walk away
+LEAVING = {3: 3, 13: 4, 23: 5}  # annotator -> the votes after which they walk away
 
 
 def hold(server: Server, lease: float, annotators: int = 30) -> Acknowledged:
