@@ -7,7 +7,7 @@ project a video is `(C, F, H, W)` float in [-1, 1] (`to_tensor`, `to_frames`).
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
@@ -44,8 +44,8 @@ __all__ = [
     "Clip",
     "VideoError",
     "count_frames",
-    "dynamic_stride",
     "list_videos",
+    "read_frames",
     "read_image",
     "read_video",
     "resize_crop",
@@ -115,6 +115,26 @@ def read_video(
     return Clip(np.stack(frames), float(rate / stride), np.array([float(t) for t, _ in times]))
 
 
+def read_frames(path: str | Path, indices: Sequence[int]) -> Pixels:
+    """The frames with these indices, (F, H, W, 3) uint8, in this order, repeats included.
+
+    Indices count frames as `read_video` without `fps` returns them. Only these are converted and
+    kept, so a few frames of a long video need little memory; decoding stops at the last of them.
+    Raises VideoError for what `read_video` raises it for, and where the video ends too early.
+    """
+    path, chosen = Path(path), frozenset(indices)
+    wanted = sorted(chosen)
+    if not wanted or wanted[0] < 0:
+        raise ValueError(f"indices should be at least one and >= 0, got {list(indices)}")
+    with _stored(path, DEFAULT_FPS) as source:
+        shots = enumerate(islice(source.shots, wanted[-1] + 1))
+        frames, _ = _collected(path, (shot for index, shot in shots if index in chosen))
+    if len(frames) < len(wanted):
+        raise VideoError(f"{path}: too short, it has no frame {wanted[len(frames)]}")
+    place = {index: position for position, index in enumerate(wanted)}
+    return np.stack([frames[place[index]] for index in indices])
+
+
 def count_frames(path: str | Path, *, fps: float | None = None) -> int:
     """How many frames `read_video(path, fps=fps)` would return; decodes all, keeps none."""
     with _opened(Path(path), fps) as source:
@@ -135,26 +155,6 @@ def list_videos(path: str | Path) -> list[Path]:
     if not videos:
         raise VideoError(f"{path}: the folder holds no videos")
     return sorted(videos, key=natural_key)
-
-
-def dynamic_stride(
-    num_source_frames: int, num_frames: int, max_stride: int, generator: np.random.Generator
-) -> tuple[int, int]:
-    """Draws (start, stride) for a training clip: the paper's dynamic frame stride.
-
-    Our reading, as the paper gives no more than the name: the stride is uniform over 1 to
-    `max_stride` as far as the source is long enough, then the start uniform over what is left.
-    Raises ValueError when the source is shorter than `num_frames`.
-    """
-    if min(num_frames, max_stride) < 1:
-        raise ValueError(f"num_frames, max_stride should be >= 1, got {num_frames}, {max_stride}")
-    if num_source_frames < num_frames:
-        held = f"the clip holds {num_source_frames}"
-        raise ValueError(f"num_frames should be at most what {held}, got {num_frames}")
-    longest = (num_source_frames - 1) // (num_frames - 1) if num_frames > 1 else max_stride
-    stride = int(generator.integers(1, min(max_stride, longest), endpoint=True))
-    last_start = num_source_frames - 1 - (num_frames - 1) * stride
-    return int(generator.integers(0, last_start, endpoint=True)), stride
 
 
 def to_tensor(frames: Pixels) -> torch.Tensor:

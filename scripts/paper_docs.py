@@ -156,7 +156,7 @@ TABLES: dict[str, list[tuple[str, str, str, str]]] = {
         (
             "dynamic frame stride",
             "drawn per clip among those that fit",
-            "video.py",
+            "data/selection.py",
             "def dynamic_stride(",
         ),
         (

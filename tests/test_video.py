@@ -20,10 +20,10 @@ from hypothesis import strategies as st
 from PIL import Image, ImageSequence
 
 from motifocal import codec, picture, video
+from motifocal.data.selection import dynamic_stride
 from motifocal.video import (
     VideoError,
     count_frames,
-    dynamic_stride,
     list_videos,
     read_video,
     to_frames,

@@ -14,10 +14,11 @@ from pathlib import Path
 import numpy as np
 
 from motifocal.data.captions import CaptionedVideo, Rejected
+from motifocal.data.selection import dynamic_stride
 from motifocal.data.shards import CaptionedClip
 from motifocal.scenes.render import render
 from motifocal.scenes.stage import SCENARIOS, Split, make_stage
-from motifocal.video import VideoError, count_frames, dynamic_stride, read_video, resize_crop
+from motifocal.video import VideoError, count_frames, read_video, resize_crop
 
 
 @dataclass(frozen=True)
