@@ -119,5 +119,6 @@ def acknowledged(processes: Sequence[subprocess.Popen[str]]) -> list[tuple[str, 
         with process:  # closes the pipe and waits
             assert process.stdout is not None
             # Not communicate(): it passes over what readline() has read ahead.
-            lines += process.stdout.read().splitlines()
+            # A line without an end was cut short by the kill: nothing was acknowledged by it.
+            lines += process.stdout.read().rpartition("\n")[0].splitlines()
     return [(who, slot, int(number)) for who, slot, number in map(str.split, lines)]

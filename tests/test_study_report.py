@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 from scipy import stats
-from tiny_study import arrive, attentive, blank_study, finish, judge
+from tiny_study import arrive, attentive, blank_study, careless, finish, judge, judge_all
 
 from motifocal.picture import read_image
 from motifocal.study.design import Design, Truth, paper_pairs
@@ -311,9 +311,7 @@ def test_intervals_over_scenarios_need_scenarios(votes: list[Vote], made: Report
 def test_a_database_gives_the_same_report_as_its_exported_votes(tmp_path: Path) -> None:
     with blank_study(tmp_path / "study.db", pictures=6, gold_every=4) as store:
         while store.progress().done < store.progress().wanted:
-            who = arrive(store)
-            while (task := store.task(who)) is not None:
-                store.vote(who, task.slot, attentive(store, task))
+            judge_all(store, attentive)
         write_votes(tmp_path / "votes.jsonl", store.votes())
         (tmp_path / "protocol.json").write_text(store.protocol.to_json())
         failed = store.failed_gold()
@@ -330,14 +328,12 @@ def test_a_database_names_who_fails_as_the_store_does_and_what_is_still_wanted(
     tmp_path: Path,
 ) -> None:
     with blank_study(tmp_path / "study.db", pictures=6, gold_every=2, gold_least=2) as store:
-        for _ in range(4):
-            who = arrive(store)
-            while judge(store, who, "left") is not None:
-                pass
+        for how in (careless, attentive, attentive):
+            judge_all(store, how)
         failed, progress = store.failed_gold(), store.progress()
     source = read_source(tmp_path / "study.db")
     assert source.failed() == failed
-    assert 0 < len(failed) < 4
+    assert len(failed) == 1
     report = make_report(source, how=QUICK)
     (missing,) = report.missing
     assert missing.wanted == progress.wanted == 36
@@ -356,14 +352,13 @@ def test_comparisons_without_any_vote_are_missing_too(tmp_path: Path) -> None:
 
 def test_replaced_votes_make_a_study_complete_again(tmp_path: Path) -> None:
     with blank_study(tmp_path / "study.db", pictures=6, gold_every=2, gold_least=2) as store:
+        judge_all(store, careless)
         finish(store)
         for _ in range(20):
             if not store.reopen_failed():
                 break
             while store.progress().done < store.progress().wanted:
-                who = arrive(store)
-                while (task := store.task(who)) is not None:
-                    store.vote(who, task.slot, attentive(store, task))
+                judge_all(store, attentive)
     report = make_report(read_source(tmp_path / "study.db"), how=QUICK)
     assert report.excluded > 0
     assert report.marks == ()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -127,6 +127,19 @@ def attentive(store: Store, task: Task) -> Answer:
     for one, other in ((left, False), (right, True)):
         chosen = other if one.data.decode() in GOLD else chosen
     return answer("left" if chosen else "right")
+
+
+def careless(store: Store, task: Task) -> Answer:
+    """The answer of somebody who is always wrong: the other side of an attentive one's."""
+    return answer("right" if attentive(store, task).choice == "left" else "left")
+
+
+def judge_all(store: Store, how: Callable[[Store, Task], Answer]) -> str:
+    """An annotator comes and judges until nothing is left for them; who it was."""
+    who = arrive(store)
+    while (task := store.task(who)) is not None:
+        store.vote(who, task.slot, how(store, task))
+    return who
 
 
 def judge(store: Store, who: str, choice: str = "left", now: float | None = None) -> Task | None:
