@@ -70,19 +70,43 @@ class LatentGeometry:
         )
 
 
-# Strides and frame groups as in the published autoencoders' configurations; `conditioned_first`
-# where the image-to-video model is given the clean first latent instead of extra channels.
+# Stride and frames a latent: the autoencoder's own code (tests/test_geometry_vaes.py proves them on
+# it). Layout and `conditioned_first`: what diffusers' image-to-video pipeline hands to the model
+# and steps, and which latents the published trainer counts. In `conditioned_first` families the
+# clean first latent takes the place of a noisy one; in the others the picture comes as extra
+# channels and every latent is noisy, predicted and counted. Where a trainer does otherwise, say so
+# with dataclasses.replace(FAMILIES[name], conditioned_first=...).
 FAMILIES: dict[str, LatentGeometry] = {
-    "sd": LatentGeometry(stride=8, first=1, later=1),  # VideoCrafter2, I2VGen-XL
+    # AutoencoderKL, frame by frame. VideoCrafter2, I2VGen-XL (I2VGenXLPipeline: B C F h w).
+    "sd": LatentGeometry(stride=8, first=1, later=1),
+    # StableVideoDiffusionPipeline: (B, F, C, h, w), the picture as four more channels.
     "svd": LatentGeometry(stride=8, first=1, later=1, layout="b f c h w"),
-    "wan": LatentGeometry(stride=8, first=1, later=4),  # 2.1 and 2.2-A14B
-    "wan-5b": LatentGeometry(stride=16, first=1, later=4, conditioned_first=True),  # 2.2 TI2V-5B
+    # Wan 2.1 and 2.2-A14B: AutoencoderKLWan encodes frame 0, then fours; WanImageToVideoPipeline
+    # concatenates four mask and sixteen picture channels.
+    "wan": LatentGeometry(stride=8, first=1, later=4),
+    # Wan 2.2 TI2V-5B: patchify 2x2 before 8x; `expand_timesteps` gives the first latent t = 0, and
+    # DiffSynth-Studio's FlowMatchSFTLoss cuts it off before the mean.
+    "wan-5b": LatentGeometry(stride=16, first=1, later=4, conditioned_first=True),
+    # CogVideoXImageToVideoPipeline: (B, F', C, h, w), the picture as channels of the first latent.
     "cogvideox": LatentGeometry(stride=8, first=1, later=4, layout="b f c h w"),
+    # 1.5 takes latents in pairs (patch_size_t = 2); CogVideo's own trainer puts a copy of the first
+    # in front of an odd number and counts it.
     "cogvideox-1.5": LatentGeometry(stride=8, first=1, later=4, padded_to=2, layout="b f c h w"),
+    # LTXImageToVideoPipeline: tokens of one latent each, t = 0 on those of the first latent, which
+    # Lightricks' trainers mask out of the loss.
     "ltx": LatentGeometry(
         stride=32, first=1, later=8, conditioned_first=True, layout="b (f h w) c"
     ),
+    # The same grid and the same tokens; the sound is a second output with a loss of its own.
+    "ltx-2": LatentGeometry(
+        stride=32, first=1, later=8, conditioned_first=True, layout="b (f h w) c"
+    ),
+    # HunyuanVideo-I2V as published now ("token_replace"): the pipeline steps the latents after the
+    # first only. Its first release ("latent_concat", 33 channels) counts every latent: replace.
     "hunyuan": LatentGeometry(stride=8, first=1, later=4, conditioned_first=True),
+    # HunyuanVideo 1.5: 16x; picture and mask as 33 more channels, and its train.py takes one
+    # mse_loss over all latents.
+    "hunyuan-1.5": LatentGeometry(stride=16, first=1, later=4),
 }
 
 

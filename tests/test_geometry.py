@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -10,6 +13,8 @@ from torch import Tensor
 
 from motifocal.geometry import FAMILIES, LatentGeometry, pool, to_layout, valid_mask
 from motifocal.loss import motion_focal_loss
+
+PAGE = Path(__file__).parents[1] / "docs" / "latents.md"
 
 # A busy machine misses deadlines; the same cases every time make a failure repeatable.
 steady = settings(deadline=None, derandomize=True)
@@ -147,8 +152,10 @@ def test_every_frame_belongs_to_a_latent_and_latents_follow_each_other(
         ("cogvideox-1.5", 81, 22),  # 21 and one in front
         ("cogvideox-1.5", 85, 22),
         ("ltx", 161, 21),
+        ("ltx-2", 121, 16),
         ("hunyuan", 129, 33),
         ("hunyuan", 1, 1),
+        ("hunyuan-1.5", 121, 31),
     ],
 )
 def test_latent_frames_are_those_of_the_published_models(
@@ -173,6 +180,21 @@ def test_a_wrong_frame_count_is_refused_and_the_nearest_named(
 ) -> None:
     with pytest.raises(ValueError, match=rf"\(nearest: {nearest}\), got {frames}"):
         FAMILIES[family].latent_frames(frames)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_every_family_takes_its_own_lengths_and_names_the_nearest_to_any_other(family: str) -> None:
+    geometry = FAMILIES[family]
+    for frames in range(40):
+        rest = (frames - geometry.first) % geometry.later
+        if frames >= geometry.first and rest == 0:
+            assert len(geometry.covered_frames(frames)) == geometry.latent_frames(frames)
+            continue
+        below, above = frames - rest, frames - rest + geometry.later
+        nearest = f"{below} or {above}" if frames > geometry.first else str(geometry.first)
+        for refuses in (geometry.latent_frames, geometry.covered_frames, geometry.padding):
+            with pytest.raises(ValueError, match=rf"nearest: {nearest}\), got {frames}$"):
+                refuses(frames)
 
 
 @steady
@@ -277,3 +299,39 @@ def test_cogvideox_padding_repeats_the_first_latents_weight_and_stays_in_the_los
     assert torch.equal(pooled[:, :, 0], pooled[:, :, 1])
     assert torch.equal(pooled[:, :, 1:], pool(heatmap, FAMILIES["cogvideox"]))
     assert valid_mask(geometry, 9).all()
+
+
+def test_the_page_shows_the_table_as_it_is() -> None:
+    lines = [line for line in PAGE.read_text("utf-8").splitlines() if line.startswith("| `")]
+    rows = [line.strip("| ").split(" | ") for line in lines]
+    shown = {row[0].strip("`"): row[2:] for row in rows}
+    expected = {}
+    for family, geometry in FAMILIES.items():
+        spans = geometry.covered_frames(geometry.first + 2 * geometry.later)
+        names = [str(a) if b - a == 1 else f"{a}–{b - 1}" for a, b in spans]
+        if geometry.padded_to > 1:
+            names[0] = f"({names[0]},) {names.pop(1)}"
+        expected[family] = [
+            ", ".join([*names, "…"]),
+            "any number" if geometry.later == 1 else f"{geometry.first} + {geometry.later}n",
+            str(geometry.stride),
+            f"`{geometry.layout}`",
+            "first latent" if geometry.conditioned_first else "–",
+        ]
+    assert shown == expected
+
+
+def test_the_lines_on_the_page_run() -> None:
+    blocks = re.findall(r"```python\n(.*?)```", PAGE.read_text("utf-8"), re.DOTALL)
+    assert len(blocks) == 4
+    shapes = {"wan": (2, 16, 3, 8, 12), "cogvideox-1.5": (2, 4, 16, 8, 12), "ltx": (2, 18, 128)}
+    names: dict[str, object] = {"weighting": torch.ones(2)}
+    for block in blocks:
+        family = re.findall(r"FAMILIES\[\"(.+?)\"\]", block)[0]
+        frames = 17 if family == "ltx" else 9
+        names["heatmap"] = torch.rand(2, frames, 64, 96)
+        if family in shapes:
+            names["prediction"], names["target"] = torch.randn(2, *shapes[family])
+        exec(block, names)
+        assert torch.as_tensor(names["loss"]).isfinite(), family
+    assert names["geometry"] == LatentGeometry(stride=8, first=1, later=4)
