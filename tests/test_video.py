@@ -15,12 +15,9 @@ import pytest
 import torch
 from av.stream import Disposition
 from av.video.stream import VideoStream
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from PIL import Image, ImageSequence
 
 from motifocal import codec, picture, video
-from motifocal.data.selection import dynamic_stride
 from motifocal.video import (
     VideoError,
     count_frames,
@@ -639,32 +636,6 @@ def test_list_videos_finds_all_videos_in_natural_order(tmp_path: Path) -> None:
         list_videos(tmp_path / "gone")
     with pytest.raises(VideoError, match="holds no videos"):
         list_videos(tmp_path / "folder.mp4")
-
-
-@settings(deadline=None, derandomize=True, database=None)
-@given(st.integers(1, 300), st.integers(1, 40), st.integers(1, 10), st.integers(0, 2**32))
-def test_dynamic_stride_stays_inside_the_source(
-    num_source_frames: int, num_frames: int, max_stride: int, seed: int
-) -> None:
-    generator = np.random.default_rng(seed)
-    if num_frames > num_source_frames:
-        expected = f"got {num_frames}"
-        with pytest.raises(ValueError, match=expected):
-            dynamic_stride(num_source_frames, num_frames, max_stride, generator)
-        return
-    start, stride = dynamic_stride(num_source_frames, num_frames, max_stride, generator)
-    assert 1 <= stride <= max_stride
-    assert start >= 0
-    assert start + (num_frames - 1) * stride < num_source_frames
-
-
-def test_dynamic_stride_reaches_every_feasible_choice_and_repeats_by_seed() -> None:
-    drawn = [dynamic_stride(10, 4, 5, np.random.default_rng(seed)) for seed in range(400)]
-    feasible = {(start, stride) for stride in (1, 2, 3) for start in range(10 - 3 * stride)}
-    assert set(drawn) == feasible
-    strides = np.bincount([stride for _, stride in drawn])[1:]
-    assert strides.min() > 100
-    assert drawn[7] == dynamic_stride(10, 4, 5, np.random.default_rng(7))
 
 
 def test_every_byte_survives_the_way_to_a_tensor_and_back() -> None:

@@ -2,19 +2,22 @@
 
 Trainers differ in which frames of a clip they take, at which rate, and how they crop. A heatmap
 belongs to latents of the very same frames, so the rules are written down here, once: for looking
-at what will be trained on, and for making weights that fit.
+at what will be trained on, and for making weights that fit. ``data/trainers.py`` says which of
+them each trainer has.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, fields
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 
-from motifocal.picture import Pixels, resize_crop
+from motifocal.data.resizing import RESIZES, resized
+from motifocal.picture import Pixels
 from motifocal.video import read_frames
 
 
@@ -42,13 +45,19 @@ class Selection:
 
     ``indices`` count the source's frames as stored (a frame that is repeated is there twice),
     ``fps`` is the rate at which they stand for the source's speed. Frames are scaled to cover
-    ``height`` x ``width`` pixels and cropped in the middle.
+    ``height`` x ``width`` pixels and cropped in the middle; how that is rounded is ``resize``, a
+    key of ``resizing.RESIZES``.
     """
 
     indices: tuple[int, ...]
     fps: float
     height: int
     width: int
+    resize: str = "cover"
+
+    def __post_init__(self) -> None:
+        if self.resize not in RESIZES:
+            raise ValueError(f"resize should be one of {sorted(RESIZES)}, got {self.resize!r}")
 
     def differences(self, other: Selection) -> list[str]:
         """What differs from another selection, in words; empty where nothing does."""
@@ -59,6 +68,8 @@ class Selection:
             found.append(f"rate {self.fps:g} against {other.fps:g} frames/s")
         if (self.height, self.width) != (other.height, other.width):
             found.append(f"size {self.height}x{self.width} against {other.height}x{other.width}")
+        if self.resize != other.resize:
+            found.append(f"resize and crop {self.resize} against {other.resize}")
         return found
 
 
@@ -78,7 +89,8 @@ def frames_of(path: str | Path, selection: Selection) -> Pixels:
 
     Raises VideoError where the file cannot be read or ends before the last of them.
     """
-    return resize_crop(read_frames(path, selection.indices), selection.height, selection.width)
+    frames = read_frames(path, selection.indices)
+    return resized(frames, selection.height, selection.width, selection.resize)
 
 
 @dataclass(frozen=True)
@@ -86,11 +98,13 @@ class FrameRule:
     """How a trainer picks frames.
 
     rule: a key of ``RULES``.
-    frames: of one sample, at least 1; of the rule "full" the most.
+    frames: of one sample, at least 1; of the rules "full" and "stride" the most.
     fps: the clip is resampled to this rate first; None takes every frame as stored.
     step: frames between the starts of two samples, for the rule "slide".
     samples: how many samples, for the rule "uniform".
-    later: for the rule "full": a sample has 1 + a multiple of this many frames.
+    later: for the rules "full" and "stride": a sample has 1 + a multiple of this many frames.
+    resampling: a key of ``RESAMPLING``, where ``fps`` is given.
+    source_fps: the rate that the clip is said to have, for the resampling "declared".
     """
 
     rule: str
@@ -99,71 +113,139 @@ class FrameRule:
     step: int = 1
     samples: int = 1
     later: int = 4
+    resampling: str = "shown"
+    source_fps: float | None = None
 
     def __post_init__(self) -> None:
-        if self.rule not in RULES:
-            raise ValueError(f"rule should be one of {sorted(RULES)}, got {self.rule!r}")
-        for field in fields(self):
-            value = getattr(self, field.name)
-            if field.name in ("frames", "step", "samples", "later") and value < 1:
-                raise ValueError(f"{field.name} should be at least 1, got {value}")
-        if self.fps is not None and not 0 < self.fps < float("inf"):
-            raise ValueError(f"fps should be positive, got {self.fps}")
+        for name, known in (("rule", RULES), ("resampling", RESAMPLING)):
+            if getattr(self, name) not in known:
+                got = getattr(self, name)
+                raise ValueError(f"{name} should be one of {sorted(known)}, got {got!r}")
+        for name in ("frames", "step", "samples", "later"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} should be at least 1, got {getattr(self, name)}")
+        for name in ("fps", "source_fps"):
+            rate = getattr(self, name)
+            if rate is not None and not 0 < rate < float("inf"):
+                raise ValueError(f"{name} should be positive, got {rate}")
+        if self.resampling == "declared" and self.fps is not None and self.source_fps is None:
+            raise ValueError("source_fps should be given for the resampling 'declared', got None")
 
 
 def selected(
-    timeline: Timeline, rule: FrameRule, height: int, width: int
+    timeline: Timeline, rule: FrameRule, height: int, width: int, resize: str = "cover"
 ) -> list[Selection]:
     """The samples that the rule makes of a clip, maybe none: it is too short then."""
-    indices, fps = _resampled(timeline, rule.fps)
-    windows = RULES[rule.rule](len(indices), rule)
-    return [Selection(tuple(indices[i] for i in window), fps, height, width) for window in windows]
+    indices, fps = resampled(timeline, rule)
+    return [
+        Selection(tuple(indices[i] for i in window), fps, height, width, resize)
+        for window in RULES[rule.rule](len(indices), rule)
+    ]
 
 
-def _resampled(timeline: Timeline, fps: float | None) -> tuple[list[int], float]:
-    """Which frame is seen at 0, 1 / fps, 2 / fps, ... seconds from the first until the end."""
-    if fps is None:
+def resampled(timeline: Timeline, rule: FrameRule) -> tuple[list[int], float]:
+    """The clip's frames at the rule's rate, as indices, and the rate at the source's speed."""
+    if rule.fps is None:
         return list(range(len(timeline.starts))), timeline.fps
+    return RESAMPLING[rule.resampling](timeline, rule.fps, rule.source_fps)
+
+
+# Each way of resampling: timeline, wanted rate, declared rate -> indices, rate.
+
+
+def _shown(timeline: Timeline, fps: float, _: float | None) -> tuple[list[int], float]:
+    """Which frame is seen at 0, 1 / fps, 2 / fps, ... seconds from the first until the end."""
     starts = np.asarray(timeline.starts) - timeline.starts[0]
     times = np.arange(0, timeline.end - timeline.starts[0] - 1e-6, 1 / fps)
     return (np.searchsorted(starts, times + 1e-6, side="right") - 1).tolist(), fps
 
 
+def _declared(timeline: Timeline, fps: float, source_fps: float | None) -> tuple[list[int], float]:
+    """Frames are counted, not timed: one is kept where a sum of fps / source_fps passes a number.
+
+    No frame is ever repeated, so a clip that is slower than ``fps`` stays as it is.
+    """
+    assert source_fps is not None  # FrameRule has seen to it
+    kept: list[int] = []
+    position, last = 0.0, -1
+    for index in range(len(timeline.starts)):
+        # Summed up and not multiplied, as musubi-tuner does: the rounding is part of the rule.
+        if int(position) != last:
+            kept.append(index)
+            last = int(position)
+        position += fps / source_fps
+    return kept, timeline.fps * len(kept) / len(timeline.starts)
+
+
+def _rounded(timeline: Timeline, fps: float, _: float | None) -> tuple[list[int], float]:
+    """Frame k is the one whose number, at the clip's mean rate, is nearest to time k / fps."""
+    # Duration and rate are read there from what FFmpeg prints, which has two decimals.
+    count = math.floor(round(timeline.end - timeline.starts[0], 2) * fps)
+    rate, last = round(timeline.fps, 2), len(timeline.starts) - 1
+    return [min(round(k / fps * rate), last) for k in range(count)], fps
+
+
+RESAMPLING: dict[str, Callable[[Timeline, float, float | None], tuple[list[int], float]]] = {
+    "shown": _shown,  # what a viewer sees, as video.read_video does
+    "declared": _declared,  # musubi-tuner, with source_fps in its dataset's configuration
+    "rounded": _rounded,  # DiffSynth-Studio, with a fixed frame rate
+}
+
+
 # Each rule: how many frames there are, and the settings -> which of them make up each sample.
 
 
-def _head(count: int, rule: FrameRule) -> list[range]:
+def _head(count: int, rule: FrameRule) -> list[Sequence[int]]:
     return [range(rule.frames)] if count >= rule.frames else []
 
 
-def _chunk(count: int, rule: FrameRule) -> list[range]:
+def _chunk(count: int, rule: FrameRule) -> list[Sequence[int]]:
     starts = range(0, count - rule.frames + 1, rule.frames)
     return [range(start, start + rule.frames) for start in starts]
 
 
-def _slide(count: int, rule: FrameRule) -> list[range]:
+def _slide(count: int, rule: FrameRule) -> list[Sequence[int]]:
     starts = range(0, count - rule.frames + 1, rule.step)
     return [range(start, start + rule.frames) for start in starts]
 
 
-def _uniform(count: int, rule: FrameRule) -> list[range]:
+def _uniform(count: int, rule: FrameRule) -> list[Sequence[int]]:
     if count < rule.frames:
         return []
     starts = np.linspace(0, count - rule.frames, rule.samples, dtype=int).tolist()
     return [range(start, start + rule.frames) for start in starts]
 
 
-def _full(count: int, rule: FrameRule) -> list[range]:
+def _full(count: int, rule: FrameRule) -> list[Sequence[int]]:
     most = min(count, rule.frames)
-    return [range((most - 1) // rule.later * rule.later + 1)]
+    return [range((most - 1) // rule.later * rule.later + 1)] if most else []
 
 
-RULES: dict[str, Callable[[int, FrameRule], list[range]]] = {
+def _stride(count: int, rule: FrameRule) -> list[Sequence[int]]:
+    every = range(0, count, max(1, count // rule.frames))[: rule.frames]
+    return [every[: (len(every) - 1) // rule.later * rule.later + 1]] if every else []
+
+
+def _spread(count: int, rule: FrameRule) -> list[Sequence[int]]:
+    if count <= rule.frames:
+        return [range(count)]
+    # torch.linspace(0, count - 1, frames).long(): float32, counted from whichever end is nearer.
+    last, step = np.float32(count - 1), np.float32(count - 1) / np.float32(max(1, rule.frames - 1))
+    places = np.arange(rule.frames)
+    from_end = last - step * (rule.frames - 1 - places).astype(np.float32)
+    from_start = step * places.astype(np.float32)
+    near_start = places < max(1, rule.frames // 2)
+    return [np.where(near_start, from_start, from_end).astype(int).tolist()]
+
+
+RULES: dict[str, Callable[[int, FrameRule], list[Sequence[int]]]] = {
     "head": _head,  # the first frames
     "chunk": _chunk,  # one stretch after the other, a short rest left out
     "slide": _slide,  # stretches that overlap
     "uniform": _uniform,  # so many stretches, spread evenly
     "full": _full,  # all frames, up to a number that the autoencoder takes
+    "stride": _stride,  # every n-th frame of the whole clip, from the first on
+    "spread": _spread,  # single frames, spread evenly from the first to the last
 }
 
 

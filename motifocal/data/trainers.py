@@ -1,0 +1,215 @@
+"""What a user asks of a published trainer becomes the frames, rate, size and crop it trains on.
+
+H W are pixels of the clip as stored. Each fact is from the trainer's own code; the comment names
+the file and the version that was read. docs/bridges.md says how each was checked.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from motifocal.data.selection import FrameRule, Selection, Timeline, resampled, selected
+
+Bucket = tuple[int, int, int]
+
+
+@dataclass(frozen=True)
+class Request:
+    """The settings of a trainer that decide which frames it takes; each reads those it has.
+
+    buckets: (frames, height, width), at least one, as the trainer's own buckets, target frames
+        and resolution, or num_frames, height and width say.
+    extraction, step, samples: musubi-tuner's frame_extraction, frame_stride, frame_sample.
+    fps: the rate to resample to. musubi-tuner's is fixed by the model (``MUSUBI_FPS``) and used
+        only together with ``source_fps``, the rate that its configuration says clips have.
+    bucketed: musubi-tuner's enable_bucket: the size follows the clip's shape.
+    later: pixel frames in a later latent: 4, or 8 for LTX.
+    """
+
+    buckets: tuple[Bucket, ...]
+    extraction: str = "head"
+    step: int = 1
+    samples: int = 1
+    fps: float | None = None
+    source_fps: float | None = None
+    bucketed: bool = True
+    later: int = 4
+
+    def __post_init__(self) -> None:
+        if not self.buckets or any(len(b) != 3 or min(b) < 1 for b in self.buckets):
+            raise ValueError(
+                f"buckets should be (frames, height, width), at least one, got {self.buckets}"
+            )
+
+
+@dataclass(frozen=True)
+class Trainer:
+    """``samples``: clip's timeline, its height and width, the request -> what is trained on."""
+
+    title: str
+    samples: Callable[[Timeline, int, int, Request], list[Selection]]
+
+
+# musubi-tuner, kohya-ss/musubi-tuner: src/musubi_tuner/dataset/image_video_dataset.py (0061e6e),
+# media_utils.py (35667084) and bucket.py (6247ca96).
+
+#: Frames a second that each of its models is trained at: VideoDataset.TARGET_FPS_*.
+MUSUBI_FPS = {"wan": 16.0, "hv": 24.0, "hv15": 24.0, "fp": 30.0, "k5": 24.0}
+_MUSUBI_STEP = 16  # every bucket's side is a multiple: BucketSelector.RESOLUTION_STEPS_*
+
+
+def musubi_rules(request: Request) -> list[FrameRule]:
+    """One rule for each of target_frames, rounded down to 4 k + 1; one alone for "full"."""
+    wanted = sorted({(frames - 1) // 4 * 4 + 1 for frames, _, _ in request.buckets})
+    # Its "uniform" of one sample is "head".
+    single = request.extraction == "uniform" and request.samples == 1
+    rule = "head" if single else request.extraction
+    if rule == "full":
+        wanted = [max(frames for frames, _, _ in request.buckets)]  # max_frames
+    if rule == "head" and request.fps and request.source_fps and request.source_fps < request.fps:
+        # "head" stops reading where the longest would end at the wanted rate. A clip that is
+        # slower has fewer frames until there, as none is repeated.
+        reached = math.ceil(wanted[-1] * request.source_fps / request.fps)
+        wanted = [frames for frames in wanted if frames <= reached]
+    return [_musubi_rule(request, rule, frames) for frames in wanted]
+
+
+def _musubi_rule(request: Request, rule: str, frames: int) -> FrameRule:
+    fps = None if request.source_fps is None else request.fps
+    return FrameRule(rule, frames, fps, request.step, request.samples,
+                     resampling="declared", source_fps=request.source_fps)  # fmt: skip
+
+
+def musubi_bucket(height: int, width: int, target: tuple[int, int]) -> tuple[int, int]:
+    """A clip's size and the target's (height, width) -> that of the bucket: BucketSelector.
+
+    The bucket of about the target's area whose width / height is nearest to the clip's. Caches
+    made before the change #1100 always have it, also with enable_bucket = false.
+    """
+    area = target[0] * target[1]
+    side, step = int(math.sqrt(area)), _MUSUBI_STEP
+    sides = range(max(step, side // 2 // step * step), side + step, step)
+    pairs = [(wide, area // wide // step * step) for wide in sides]
+    buckets = sorted({*pairs, *((tall, wide) for wide, tall in pairs)})
+    wide, tall = min(buckets, key=lambda bucket: abs(bucket[0] / bucket[1] - width / height))
+    return tall, wide
+
+
+def _musubi(timeline: Timeline, height: int, width: int, request: Request) -> list[Selection]:
+    size = request.buckets[0][1:]
+    if request.bucketed:
+        size = musubi_bucket(height, width, size)
+    rules = musubi_rules(request)
+    return [found for rule in rules for found in selected(timeline, rule, *size, "half-up")]
+
+
+# The LTX-2 trainer, Lightricks/LTX-2: packages/ltx-trainer/scripts/process_videos.py (29aff0b6):
+# MediaDataset._get_resolution_bucket_for_item, _preprocess_video, _resize_and_crop ("center").
+
+
+def ltx_bucket(count: int, height: int, width: int, buckets: Sequence[Bucket]) -> Bucket | None:
+    """The nearest in shape among those that are short enough; then the longest; then the largest.
+
+    None where every bucket is longer than the clip: it is left out.
+    """
+
+    def distance(bucket: Bucket) -> tuple[float, int, int]:
+        frames, tall, wide = bucket
+        return abs(math.log(width / height) - math.log(wide / tall)), -frames, -(tall * wide)
+
+    fitting = [bucket for bucket in buckets if bucket[0] <= count]
+    return min(fitting, key=distance) if fitting else None
+
+
+def _ltx(timeline: Timeline, height: int, width: int, request: Request) -> list[Selection]:
+    bucket = ltx_bucket(len(timeline.starts), height, width, request.buckets)
+    if bucket is None:
+        return []
+    return selected(timeline, FrameRule("head", bucket[0], later=8), *bucket[1:], "floor")
+
+
+# DiffSynth-Studio, modelscope/DiffSynth-Studio: diffsynth/core/data/operators.py (2.1.12):
+# FrameSamplerByRateMixin, LoadVideo, ImageCropAndResize with height and width given.
+
+
+def _diffsynth(timeline: Timeline, height: int, width: int, request: Request) -> list[Selection]:
+    frames, *size = request.buckets[0]
+    rule = FrameRule("full", frames, request.fps, later=request.later, resampling="rounded")
+    return selected(timeline, rule, size[0], size[1], "even")
+
+
+# finetrainers, a-r-r-o-w/finetrainers: finetrainers/functional/video.py (0.2.0):
+# find_nearest_video_resolution, resize_to_nearest_bucket_video, reshape_mode "bicubic".
+
+
+def _finetrainers(
+    timeline: Timeline, height: int, width: int, request: Request
+) -> list[Selection]:
+    count = len(timeline.starts)
+    lengths = [frames for frames, _, _ in request.buckets]
+    fitting = [frames for frames in lengths if frames <= count]
+    # Where all are longer, the shortest of them gives the size, and the clip stays as short.
+    length = max(fitting) if fitting else min(lengths)
+
+    def distance(bucket: Bucket) -> tuple[float, int, int]:
+        _, tall, wide = bucket
+        return abs(wide / tall - width / height), -tall, -wide
+
+    _, tall, wide = min((b for b in request.buckets if b[0] == length), key=distance)
+    return selected(timeline, FrameRule("spread", length), tall, wide, "stretch")
+
+
+# CogVideoX's LoRA scripts, huggingface/diffusers: examples/cogvideo/train_cogvideox_lora.py
+# (02303d1c): VideoDataset._preprocess_data, video_reshape_mode "center", nothing skipped.
+
+
+def _cogvideox(timeline: Timeline, height: int, width: int, request: Request) -> list[Selection]:
+    frames, tall, wide = request.buckets[0]
+    return selected(timeline, FrameRule("stride", frames), tall, wide, "floor")
+
+
+def _plain(timeline: Timeline, height: int, width: int, request: Request) -> list[Selection]:
+    """Any loop of one's own: the first frames at a rate, as Motifocal itself reads a clip."""
+    frames, tall, wide = request.buckets[0]
+    rule = FrameRule(
+        request.extraction, frames, request.fps, request.step, request.samples, request.later
+    )
+    return selected(timeline, rule, tall, wide)
+
+
+TRAINERS: dict[str, Trainer] = {
+    "plain": Trainer("a loop of your own", _plain),
+    "musubi": Trainer("musubi-tuner", _musubi),
+    "ltx": Trainer("the LTX-2 trainer", _ltx),
+    "diffsynth": Trainer("DiffSynth-Studio", _diffsynth),
+    "finetrainers": Trainer("finetrainers", _finetrainers),
+    "cogvideox-lora": Trainer("diffusers' CogVideoX LoRA scripts", _cogvideox),
+}
+
+
+def trained_on(
+    trainer: str, timeline: Timeline, height: int, width: int, request: Request
+) -> list[Selection]:
+    """The samples that a trainer makes of a clip of ``height`` x ``width``; none: it is too short.
+
+    Raises ValueError for an unknown trainer.
+    """
+    if trainer not in TRAINERS:
+        raise ValueError(f"trainer should be one of {', '.join(TRAINERS)}, got {trainer!r}")
+    return TRAINERS[trainer].samples(timeline, height, width, request)
+
+
+def musubi_frames(
+    timeline: Timeline, request: Request, start: int, frames: int
+) -> tuple[int, ...]:
+    """Indices of the stored frames that musubi-tuner's sample ``start``-``frames`` is made of.
+
+    Raises ValueError where the clip, at the request's rate, ends before the last of them.
+    """
+    indices, _ = resampled(timeline, _musubi_rule(request, "head", frames))
+    if start + frames > len(indices):
+        held = f"the clip has {len(indices)} at that rate"
+        raise ValueError(f"frames {start}-{start + frames - 1} are wanted, {held}")
+    return tuple(indices[start : start + frames])
