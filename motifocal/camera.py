@@ -1,39 +1,49 @@
 """Optical flow becomes the camera's own motion, a robust fit per pair of frames, and what is left.
 
 F frames, H W pixels, P = F - 1 pairs, N points of a grid. Flow is `(F-1, 2, H, W)` float32 in
-pixels; a camera is `(F-1, 2, 3)` float64: (x, y, 1) of frame l to (x, y) in frame l + 1, in pixels.
+pixels; a camera is `(F-1, 3, 3)` float64: (x, y, 1) of frame l to (x, y, 1) of frame l + 1, in
+pixels, up to a factor.
 
-Not in the paper; all of it is our reading. The camera is a similarity: pan, zoom and roll. The two
-more numbers of an affine map fit objects rather than cameras: on crops that move over 42 real
-pictures, an object on a third of them, it is off by more than half a pixel in 3.9 % of the pairs,
-the similarity in 1.2 %.
+Not in the paper; all of it is our reading. The camera is the simplest that will do: a similarity
+(pan, zoom, roll), an affine map or a homography where that carries clearly more of the picture.
+The numbers that a richer map has beside a similarity's fit objects as well as cameras, so they have
+to be earned; `scripts/camera_study.py` measures both sides.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from motifocal.camera_models import (
+    AFFINE,
+    HOMOGRAPHY,
+    SIMILARITY,
+    Floats,
+    Grid,
+    Model,
+    moved,
+    robust_fit,
+)
+from motifocal.evidence import motion_evidence
 from motifocal.flow import Flow, Frames, check_frames
 
 Cameras = NDArray[np.float64]
-Floats = NDArray[np.float64]
 
 #: Camera motion below this is none: the mean over the picture, in pixels a frame.
 LEAST_MOTION = 0.05
-# Points along the shorter side, and cells along each side. Every cell has one vote, however much
-# texture it holds, and a cell at the rim has two: a camera moves the rim, an object seldom does.
-_POINTS, _CELLS, _RIM = 32, 8, 2
 # A camera has to carry more than this share of all votes that could be cast; a plain cell casts
 # none. Three balloons that rise on a plain sky, all together, reach 0.46.
 _MAJORITY = 0.5
+# So much more of all votes has to agree exactly with a richer model before it is believed.
+_EARNED = 0.1
 # How far flow may be from the camera's and still agree: pixels, and a share of its length.
 _AGREES, _AGREES_SHARE = 0.3, 0.2
-# The fit forgives less and less (graduated non-convexity) until what an estimator errs by, pixels.
-_ROUNDS, _SHRINK, _EXACT = 15, 0.6, 0.15
+# What the flow has beside a camera's and is no more than this share of it is its error.
+_ERROR_SHARE = 0.1
 # Texture: least mean squared slope, grey levels a pixel, along the weaker direction.
 _LEAST_TEXTURE = 0.03
 
@@ -55,21 +65,27 @@ def textured(frames: Frames) -> NDArray[np.bool_]:
     return found
 
 
-def fit_camera(flow: Flow, valid: NDArray[np.bool_] | None = None) -> Cameras:
+def fit_camera(
+    flow: Flow,
+    valid: NDArray[np.bool_] | None = None,
+    models: Sequence[Model] = (SIMILARITY, AFFINE, HOMOGRAPHY),
+) -> Cameras:
     """The camera's motion between consecutive frames, and exactly the identity where it rests.
 
     Iteratively reweighted least squares on a grid of points, every cell of the picture with an
     equal say. The camera moves only where more than half of the picture agrees on it, plain areas
     counted against it, and by ``LEAST_MOTION`` or more. So an object that moves before a plain
     wall moves by itself. What cannot be seen: a pan over a picture that is mostly plain, a camera
-    that moves in depth, and one that rests while what fills most of the picture moves as one.
+    that moves past things near and far, and one that rests while what fills most of the picture
+    moves as one.
 
     Args:
         flow: (F-1, 2, H, W) pixels a frame.
         valid: (F-1, H, W) bool, where flow can be believed (``textured``); None is everywhere.
+        models: from the simplest to the richest; a later one has to be earned.
 
     Returns:
-        (F-1, 2, 3) float64, the matrices that ``cv2.warpAffine`` takes.
+        (F-1, 3, 3) float64, the matrices that ``cv2.warpPerspective`` takes.
 
     Raises:
         ValueError: on wrong shapes, or nan or infinity in the flow.
@@ -82,34 +98,105 @@ def fit_camera(flow: Flow, valid: NDArray[np.bool_] | None = None) -> Cameras:
         expected = f"({count}, {height}, {width}) bool"
         raise ValueError(f"valid should be {expected}, got {valid.shape} {valid.dtype}")
     if not count:
-        return np.empty((0, 2, 3))
-    grid = _Grid(height, width)
-    found, votes = grid.pick(flow), grid.votes(valid)
-    numbers = _robust_fit(grid, found, votes)
-    numbers[~_moves(grid, found, votes, grid.field(numbers))] = 0
-    return grid.matrices(numbers)
+        return np.empty((0, 3, 3))
+    grid = Grid(height, width)
+    return grid.cameras(_climb(grid, grid.pick(flow), grid.votes(valid), models))
+
+
+def _climb(grid: Grid, found: Floats, votes: Floats, models: Sequence[Model]) -> Floats:
+    """What the simplest model that will do says of each pair: steps (P, 3, 3), 0 where it rests."""
+    steps, exact = np.zeros((len(found), 3, 3)), np.zeros(len(found))
+    lengths = np.hypot(found[:, 0], found[:, 1])
+    going = np.sum(votes * (lengths > LEAST_MOTION), axis=1) > _MAJORITY
+    for number, model in enumerate(models):
+        # Nothing richer is tried where it could not earn its place: most rests, or most agrees.
+        tried = np.flatnonzero(going & (exact + _EARNED * (number > 0) < 1))
+        if not tried.size:
+            break
+        step = robust_fit(model, grid, found[tried], votes[tried])
+        moves, agree = _judged(found[tried], votes[tried], grid.field(step))
+        better = moves & (agree > exact[tried] + _EARNED * (number > 0))
+        steps[tried[better]], exact[tried[better]] = step[better], agree[better]
+    return steps
 
 
 def camera_flow(cameras: Cameras, height: int, width: int) -> Flow:
     """The flow that a resting world has under these cameras: (F-1, 2, H, W) float32, pixels."""
-    if cameras.ndim != 3 or cameras.shape[1:] != (2, 3):
-        raise ValueError(f"cameras should be (F-1, 2, 3), got {cameras.shape}")
-    step = (cameras - np.eye(2, 3)).astype(np.float32)[..., None, None]
-    x = np.arange(width, dtype=np.float32)
-    y = np.arange(height, dtype=np.float32)[:, None]
-    field: Flow = step[:, :, 0] * x + step[:, :, 1] * y + step[:, :, 2]
+    if cameras.ndim != 3 or cameras.shape[1:] != (3, 3):
+        raise ValueError(f"cameras should be (F-1, 3, 3), got {cameras.shape}")
+    y, x = np.mgrid[:height, :width].astype(np.float64)
+    field = np.zeros((len(cameras), 2, height, width), np.float32)
+    for flow, camera in zip(field, cameras / cameras[:, 2:, 2:], strict=True):
+        step = camera - np.eye(3)
+        if step.any():
+            motion, depth = moved(step[None], x.ravel(), y.ravel())
+            flow[:] = (motion / depth).reshape(2, height, width)
     return field
 
 
 def remove_camera(flow: Flow, cameras: Cameras) -> Flow:
-    """Flow (F-1, 2, H, W) less that of the cameras (F-1, 2, 3): what moves by itself.
+    """Flow (F-1, 2, H, W) less that of the cameras (F-1, 3, 3): what moves by itself.
 
     A resting camera leaves every bit as it was. Raises ValueError for shapes that do not fit.
     """
     _check_flow(flow)
-    if cameras.shape != (len(flow), 2, 3):
-        raise ValueError(f"cameras should be ({len(flow)}, 2, 3), got {cameras.shape}")
+    if cameras.shape != (len(flow), 3, 3):
+        raise ValueError(f"cameras should be ({len(flow)}, 3, 3), got {cameras.shape}")
     return flow - camera_flow(cameras, *flow.shape[2:])
+
+
+def own_motion(
+    frames: Frames, flow: Flow, noise: float, *, sharp: bool = True
+) -> tuple[Flow, NDArray[np.bool_]]:
+    """What moves by itself, and where anything shows it: flow (F-1, 2, H, W), bool (F-1, H, W).
+
+    The camera is found (``fit_camera``) and removed, from the flow and from the frames before they
+    are compared (``beside_camera``). What is then left of the flow and small beside the camera's
+    own is the estimator's error and counts as nothing. Where the camera rests, flow and evidence
+    are those of ``evidence.motion_evidence``, bit for bit.
+    """
+    cameras = fit_camera(flow, textured(frames))
+    evidence = beside_camera(frames, cameras, noise, sharp=sharp)
+    by_camera = camera_flow(cameras, *frames.shape[1:3])
+    left = flow - by_camera
+    error = np.hypot(by_camera[:, 0], by_camera[:, 1]) * _ERROR_SHARE
+    rests = error == 0
+    return left, evidence & (rests | (np.hypot(left[:, 0], left[:, 1]) > error))
+
+
+def beside_camera(
+    frames: Frames, cameras: Cameras, noise: float, *, sharp: bool = True
+) -> NDArray[np.bool_]:
+    """``evidence.motion_evidence`` once the cameras' motion is undone: (F-1, H, W) bool.
+
+    Nothing is known of what the camera leaves behind, the rim: no evidence there. With ``noise`` 0
+    frames are not compared, and there is evidence everywhere else.
+    """
+    height, width = frames.shape[1:3]
+    inside = np.ones((height, width), np.uint8)
+    evidence = np.empty((len(cameras), height, width), np.bool_)
+    for pair, camera in enumerate(cameras):
+        before, after = frames[pair : pair + 2]
+        seen = inside
+        if not np.array_equal(camera, np.eye(3)):
+            # Cubic: a linear filter blurs between pixels, which at fine texture looks like change.
+            after = _undone(after, camera, cv2.INTER_CUBIC, cv2.BORDER_REPLICATE)
+            seen = _undone(inside, camera, cv2.INTER_NEAREST, cv2.BORDER_CONSTANT)
+        evidence[pair] = seen.astype(np.bool_)
+        if noise:
+            both = np.array([before, after], np.uint8)
+            evidence[pair] &= motion_evidence(both, noise, sharp=sharp)[0]
+    return evidence
+
+
+def _undone(
+    picture: NDArray[np.uint8], camera: Floats, method: int, border: int
+) -> NDArray[np.uint8]:
+    """The picture as it was before the camera (3, 3) moved."""
+    size = picture.shape[1], picture.shape[0]
+    flags = method | cv2.WARP_INVERSE_MAP
+    moved_back = cv2.warpPerspective(picture, camera, size, flags=flags, borderMode=border)
+    return moved_back.astype(np.uint8, copy=False)
 
 
 def _check_flow(flow: Flow) -> None:
@@ -119,97 +206,14 @@ def _check_flow(flow: Flow) -> None:
         raise ValueError(f"flow should be finite, got {np.count_nonzero(~np.isfinite(flow))} not")
 
 
-@dataclass
-class _Grid:
-    """The N points that are looked at, and what a similarity does to them.
+def _judged(found: Floats, votes: Floats, field: Floats) -> tuple[NDArray[np.bool_], Floats]:
+    """For each pair: whether votes (P, N) carry the camera's flow against rest, how many exactly.
 
-    A similarity is four numbers: the flow of the picture's centre (x, y), growth and turn. Places
-    are measured from the centre in half of the longer side, so all four are pixels.
+    Slow motion agrees with rest too; what counts is which of the two is nearer.
     """
-
-    height: int
-    width: int
-
-    def __post_init__(self) -> None:
-        step = max(1, round(min(self.height, self.width) / _POINTS))
-        self.rows = np.arange((step - 1) // 2, self.height, step)
-        self.columns = np.arange((step - 1) // 2, self.width, step)
-        self.centre = np.array([self.width - 1, self.height - 1]) / 2
-        self.unit = max(self.height, self.width) / 2
-        y, x = np.meshgrid(
-            (self.rows - self.centre[1]) / self.unit,
-            (self.columns - self.centre[0]) / self.unit,
-            indexing="ij",
-        )
-        x, y, one, none = x.ravel(), y.ravel(), np.ones(x.size), np.zeros(x.size)
-        self.design = np.array([[one, none, x, -y], [none, one, y, x]])  # (2, 4, N)
-
-    def pick(self, flow: Flow) -> Floats:
-        """(P, 2, H, W) at the points: (P, 2, N)."""
-        picked = flow[:, :, self.rows[:, None], self.columns].astype(np.float64)
-        return picked.reshape(len(flow), 2, -1)
-
-    def votes(self, valid: NDArray[np.bool_]) -> Floats:
-        """(P, H, W) becomes the weight of each point, (P, N): a cell's votes shared in it.
-
-        They are shares of all that could be cast: in a picture full of texture they sum to 1.
-        """
-        cells = self.rows[:, None] * _CELLS // self.height * _CELLS
-        cell = (cells + self.columns * _CELLS // self.width).ravel()
-        worth = np.full((_CELLS, _CELLS), float(_RIM))
-        worth[1:-1, 1:-1] = 1
-        cast = valid[:, self.rows[:, None], self.columns].reshape(len(valid), -1)
-        sizes = np.array([np.bincount(cell[points], minlength=_CELLS**2) for points in cast])
-        shares = (worth.ravel() / worth.sum() / np.maximum(sizes.reshape(-1, _CELLS**2), 1))
-        return cast * shares[:, cell]
-
-    def field(self, numbers: Floats) -> Floats:
-        """The flow that cameras (P, 4) have at the points: (P, 2, N)."""
-        flow: Floats = numbers @ self.design.transpose(1, 0, 2).reshape(4, -1)
-        return flow.reshape(len(numbers), 2, -1)
-
-    def solve(self, found: Floats, weights: Floats) -> Floats:
-        """The cameras (P, 4) that come nearest to flow (P, 2, N), by weighted least squares."""
-        left = weights @ np.einsum("cin,cjn->nij", self.design, self.design).reshape(-1, 16)
-        right = (found * weights[:, None]).reshape(len(found), -1) @ self.design.transpose(
-            0, 2, 1
-        ).reshape(-1, 4)
-        # The ridge decides where there are no points, or too few: the identity.
-        left = left.reshape(-1, 4, 4) + 1e-9 * np.eye(4)
-        numbers: Floats = np.linalg.solve(left, right[..., None])[..., 0]
-        return numbers
-
-    def matrices(self, numbers: Floats) -> Cameras:
-        """(P, 4) as (P, 2, 3); zeros become the identity, to the last bit."""
-        x, y, growth, turn = numbers.T / np.array([[1], [1], [self.unit], [self.unit]])
-        linear = np.array([[growth, -turn], [turn, growth]]).transpose(2, 0, 1)
-        shift = np.stack([x, y], axis=1) - linear @ self.centre
-        return np.concatenate([linear, shift[..., None]], axis=2) + np.eye(2, 3)
-
-
-def _robust_fit(grid: _Grid, found: Floats, votes: Floats) -> Floats:
-    """Four numbers for each pair, (P, 4), from flow at the points (P, 2, N) and votes (P, N).
-
-    The weights are Geman and McClure's. At first the scale is the largest residual, which is plain
-    least squares; it shrinks until what disagrees with most has lost its say.
-    """
-    weights, scale = votes, np.zeros(len(votes))
-    for number in range(_ROUNDS):
-        numbers = grid.solve(found, weights)
-        squares = np.square(found - grid.field(numbers)).sum(axis=1)
-        largest = np.sqrt(np.max(squares, axis=1, initial=0, where=votes > 0))
-        scale = np.maximum(scale * _SHRINK if number else largest, _EXACT)
-        weights = votes / np.square(1 + squares / np.square(scale[:, None]))
-    return numbers
-
-
-def _moves(grid: _Grid, found: Floats, votes: Floats, field: Floats) -> NDArray[np.bool_]:
-    """For each pair, whether the votes (P, N) carry the camera's flow (P, 2, N) against rest."""
     length = np.hypot(field[:, 0], field[:, 1])
     residual = np.hypot(*(found - field).transpose(1, 0, 2))
-    agrees = residual < _AGREES + _AGREES_SHARE * length
-    # Slow motion agrees with rest too; what counts is which of the two is nearer.
-    agrees &= residual < np.hypot(found[:, 0], found[:, 1])
-    carried = np.sum(votes * agrees, axis=1)
-    moves: NDArray[np.bool_] = (length.mean(axis=1) >= LEAST_MOTION) & (carried > _MAJORITY)
-    return moves
+    nearer = residual < np.hypot(found[:, 0], found[:, 1])
+    carried = np.sum(votes * (nearer & (residual < _AGREES + _AGREES_SHARE * length)), axis=1)
+    exact: Floats = np.sum(votes * (nearer & (residual < _AGREES)), axis=1)
+    return (length.mean(axis=1) >= LEAST_MOTION) & (carried > _MAJORITY), exact

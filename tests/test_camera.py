@@ -10,14 +10,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from motifocal.camera import camera_flow, fit_camera, remove_camera, textured
+from motifocal.camera import camera_flow, fit_camera, own_motion, remove_camera, textured
+from motifocal.camera_models import AFFINE, HOMOGRAPHY, SIMILARITY
+from motifocal.evidence import motion_evidence
 from motifocal.flow import estimate_flow
 from motifocal.picture import read_image
 from motifocal.scenes.render import Camera, render
 from motifocal.scenes.stage import SCENARIOS, make_stage
 from motifocal.video import read_video, write_video
 
-REST = np.eye(2, 3)
+REST = np.eye(3)
 SIZE = 96
 
 CAMERAS = {
@@ -34,9 +36,9 @@ CAMERAS = {
 def matrix(
     x: float, y: float, zoom: float, roll: float, height: int = SIZE, width: int = SIZE
 ) -> np.ndarray:
-    """Zoom and roll about the picture's centre, then a shift: (2, 3)."""
+    """Zoom and roll about the picture's centre, then a shift: (3, 3)."""
     turn = cv2.getRotationMatrix2D(((width - 1) / 2, (height - 1) / 2), -np.degrees(roll), zoom)
-    return turn + np.array([[0, 0, x], [0, 0, y]])
+    return np.vstack([turn + np.array([[0, 0, x], [0, 0, y]]), [0, 0, 1]])
 
 
 def texture(height: int, width: int, seed: int = 0) -> np.ndarray:
@@ -52,8 +54,8 @@ def filmed(picture: np.ndarray, step: np.ndarray, frames: int, size: int) -> np.
     whole = np.array([[1, 0, -margin], [0, 1, -margin], [0, 0, 1]])
     clip = []
     for _ in range(frames):
-        clip.append(cv2.warpAffine(picture, whole[:2], (size, size), flags=cv2.INTER_CUBIC))
-        whole = np.vstack([step, [0, 0, 1]]) @ whole
+        clip.append(cv2.warpPerspective(picture, whole, (size, size), flags=cv2.INTER_CUBIC))
+        whole = step @ whole
     return np.array(clip, np.uint8)
 
 
@@ -167,7 +169,7 @@ def test_any_size_works(height: int, width: int) -> None:
 
 def test_one_frame_has_no_pairs_and_no_cameras() -> None:
     flow = np.zeros((0, 2, 32, 48), np.float32)
-    assert fit_camera(flow).shape == (0, 2, 3)
+    assert fit_camera(flow).shape == (0, 3, 3)
     assert remove_camera(flow, fit_camera(flow)).shape == flow.shape
     assert textured(np.zeros((1, 32, 48, 3), np.uint8)).shape == (0, 32, 48)
 
@@ -209,7 +211,7 @@ def test_what_moves_by_itself_is_left_when_the_camera_is_removed() -> None:
 def test_cameras_are_the_matrices_that_opencv_warps_with() -> None:
     step = matrix(*CAMERAS["all of them"])
     picture = texture(SIZE, SIZE)
-    moved = cv2.warpAffine(picture, step, (SIZE, SIZE), flags=cv2.INTER_CUBIC)
+    moved = cv2.warpPerspective(picture, step, (SIZE, SIZE), flags=cv2.INTER_CUBIC)
     (flow,) = camera_flow(step[None], SIZE, SIZE)
     y, x = np.mgrid[:SIZE, :SIZE].astype(np.float32)
     back = cv2.remap(moved, x + flow[0], y + flow[1], cv2.INTER_CUBIC)
@@ -276,6 +278,77 @@ def test_a_camera_over_real_pictures_is_found_behind_an_object(shared: Path) -> 
     assert np.mean(found) > 0.8
 
 
+TILTED = np.array([[1.01, 0.03, 1.0], [-0.02, 1.02, -2.0], [4e-4, -3e-4, 1.0]])
+SHEARED = np.array([[1.03, 0.05, 1.0], [-0.01, 0.98, -2.0], [0.0, 0.0, 1.0]])
+
+
+@pytest.mark.parametrize("truth", [TILTED, SHEARED], ids=["homography", "affine"])
+def test_richer_cameras_are_found_to_a_hundredth_of_a_pixel(truth: np.ndarray) -> None:
+    flow = camera_flow(truth[None], SIZE, 2 * SIZE)
+    cameras = fit_camera(flow)
+    assert np.abs(camera_flow(cameras, SIZE, 2 * SIZE) - flow).max() < 0.01
+    assert np.abs(cameras[0] / cameras[0, 2, 2] - truth).max() < 1e-3
+    without = fit_camera(flow, models=(SIMILARITY,))
+    assert np.abs(camera_flow(without, SIZE, 2 * SIZE) - flow).max() > 1
+
+
+def test_a_homographys_flow_is_that_of_projecting_the_points() -> None:
+    flow = camera_flow(TILTED[None], 40, 60)[0]
+    for x, y in ((0, 0), (59, 0), (17, 33)):
+        point = TILTED @ (x, y, 1)
+        np.testing.assert_allclose(flow[:, y, x], point[:2] / point[2] - (x, y), atol=1e-4)
+    assert np.array_equal(camera_flow(2 * TILTED[None], 40, 60)[0], flow)  # up to a factor
+
+
+def test_a_similarity_stays_one_whatever_else_could_fit(shared: Path) -> None:
+    for path in sorted((shared / "ti2v-clips" / "images").iterdir())[::10]:
+        truth = matrix(*CAMERAS["all of them"], 240, 240)
+        frames = with_object(filmed(read_image(path), truth, 3, 240), 100, 60, 6)
+        flow, valid = estimate_flow(frames), textured(frames)
+        assert np.array_equal(fit_camera(flow, valid), fit_camera(flow, valid, (SIMILARITY,)))
+
+
+def test_no_model_that_is_not_given_is_used() -> None:
+    flow = camera_flow(TILTED[None], SIZE, SIZE)
+    affine = fit_camera(flow, models=(SIMILARITY, AFFINE))
+    assert np.array_equal(affine[0, 2], [0, 0, 1])
+    assert fit_camera(flow, models=(HOMOGRAPHY,))[0, 2, :2].any()
+
+
+def panned(seed: int, step: np.ndarray = TILTED) -> np.ndarray:
+    return filmed(texture(2 * SIZE, 2 * SIZE, seed), step, 4, SIZE)
+
+
+@pytest.mark.parametrize("truth", [TILTED, SHEARED, matrix(*CAMERAS["all of them"])])
+def test_nothing_moves_by_itself_where_only_the_camera_moves(truth: np.ndarray) -> None:
+    frames = panned(0, truth)
+    flow = estimate_flow(frames)
+    left, evidence = own_motion(frames, flow, 2.5)
+    moving = evidence & (np.hypot(left[:, 0], left[:, 1]) > 0.5)
+    assert moving.mean() < 0.01
+    assert motion_evidence(frames, 2.5).mean() > 0.9
+
+
+def test_what_moves_before_a_moving_camera_is_all_that_is_left() -> None:
+    side, at, step = 30, 20, 6
+    frames = with_object(panned(1), side, at, step)
+    left, evidence = own_motion(frames, estimate_flow(frames), 2.5)
+    moving = evidence[0] & (np.hypot(*left[0]) > 0.5)
+    inside = np.zeros((SIZE, SIZE), np.bool_)
+    inside[at : at + side, at : at + side] = True
+    assert moving[inside].mean() > 0.8
+    around = cv2.dilate(inside.astype(np.uint8), np.ones((21, 21), np.uint8)).astype(np.bool_)
+    assert moving[~around].mean() < 0.02
+
+
+def test_a_resting_camera_changes_neither_flow_nor_evidence() -> None:
+    frames = with_object(np.repeat(texture(SIZE, SIZE)[None], 4, axis=0), 30, 20, 4)
+    flow = estimate_flow(frames)
+    left, evidence = own_motion(frames, flow, 2.5, sharp=False)
+    assert np.array_equal(left, flow)
+    assert np.array_equal(evidence, motion_evidence(frames, 2.5, sharp=False))
+
+
 @pytest.mark.parametrize(
     ("call", "message"),
     [
@@ -292,9 +365,9 @@ def test_a_camera_over_real_pictures_is_found_behind_an_object(shared: Path) -> 
         ),
         (
             lambda flow: remove_camera(flow, REST[None]),
-            r"cameras should be \(3, 2, 3\), got \(1, 2, 3\)",
+            r"cameras should be \(3, 3, 3\), got \(1, 3, 3\)",
         ),
-        (lambda flow: camera_flow(REST, 8, 9), r"cameras should be \(F-1, 2, 3\), got \(2, 3\)"),
+        (lambda flow: camera_flow(REST, 8, 9), r"cameras should be \(F-1, 3, 3\), got \(3, 3\)"),
         (lambda flow: textured(flow), "frames should be"),
     ],
 )

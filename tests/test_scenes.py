@@ -318,3 +318,13 @@ def followed(clip: SceneClip, f: int) -> npt.NDArray[np.bool_]:
     # Erosion in steps of one pixel; a pixel that lands near the outline may be half hidden.
     landed = cv2.remap(shrunk(shrunk(clip.mask[f + 1])).astype(np.float32), x, y, cv2.INTER_LINEAR)
     return shrunk(shrunk(clip.mask[f] & clip.flow_valid[f])) & inside & (landed > 0.99)
+
+
+def test_what_moves_is_part_of_the_objects_and_a_still_picture_has_objects_too() -> None:
+    stage = make_stage("balloons", "train", 0)
+    clip = render(stage, stage.actions[0])
+    assert clip.mask.any()
+    assert not (clip.mask & ~clip.objects).any()
+    still = render(stage, None)
+    assert not still.mask.any()
+    assert np.array_equal(still.objects[0], clip.objects[0])

@@ -13,8 +13,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from motifocal.camera import Cameras, camera_flow, fit_camera, textured
-from motifocal.flow import Flow, Frames, motion_evidence
+from motifocal.camera import beside_camera, camera_flow, fit_camera, textured
+from motifocal.camera_models import SIMILARITY
+from motifocal.flow import Flow, Frames
 
 #: What moves faster than this has moved: percent of the shorter side per second.
 MOVES = 1.0
@@ -30,7 +31,7 @@ def motion(frames: Frames, flow: Flow, fps: float) -> dict[str, float]:
     """How much moves in all, by itself and by the camera, and the share of pixels that moves.
 
     ``camera_motion`` is the flow of the camera that ``camera.fit_camera`` finds. Where the frames
-    still differ when the next one is moved back by it (``flow.motion_evidence``), what the flow
+    still differ when the next one is moved back by it (``evidence.motion_evidence``), what the flow
     has beside the camera's is an object's: ``object_motion``. Elsewhere things go with the camera,
     whatever the flow says of a plain area. ``motion_amount`` is the two together, as vectors;
     ``moving_share`` the percent of pixels whose own motion is above ``MOVES``.
@@ -41,11 +42,12 @@ def motion(frames: Frames, flow: Flow, fps: float) -> dict[str, float]:
     frames, flow = _reduced(frames, flow)
     height, width = frames.shape[1:3]
     per_second = 100 * fps / min(height, width)
-    cameras = fit_camera(flow, textured(frames))
+    # Pan, zoom and roll alone: a score should not depend on which richer map happens to fit.
+    cameras = fit_camera(flow, textured(frames), (SIMILARITY,))
     by_camera = camera_flow(cameras, height, width)
     own = flow - by_camera
     lengths, camera_lengths = _lengths(own), _lengths(by_camera)
-    moves = _evidence(frames, cameras) & (lengths > FLOOR + FLOOR_SHARE * camera_lengths)
+    moves = beside_camera(frames, cameras, NOISE) & (lengths > FLOOR + FLOOR_SHARE * camera_lengths)
     total = by_camera + own * moves[:, None]
     return {
         "motion_amount": float(_lengths(total).mean()) * per_second,
@@ -72,22 +74,3 @@ def _reduced(frames: Frames, flow: Flow) -> tuple[Frames, Flow]:
     parts = [[cv2.resize(part, size, interpolation=cv2.INTER_AREA) * factor
               for part, factor in zip(pair, scale, strict=True)] for pair in flow]
     return np.array(small, np.uint8), np.array(parts, np.float32)
-
-
-def _evidence(frames: Frames, cameras: Cameras) -> NDArray[np.bool_]:
-    """Where frames differ once the camera's motion is undone, not where it leaves: (F-1, H, W)."""
-    size = frames.shape[2], frames.shape[1]
-    inside = np.ones(frames.shape[1:3], np.uint8)
-    evidence = np.empty((len(cameras), *inside.shape), np.bool_)
-    for pair, matrix in enumerate(cameras):
-        both, back = frames[pair : pair + 2], cv2.WARP_INVERSE_MAP
-        if np.array_equal(matrix, np.eye(2, 3)):
-            evidence[pair] = motion_evidence(both, NOISE)[0]
-            continue
-        # Cubic: a linear filter blurs between pixels, which at fine texture looks like change.
-        after = cv2.warpAffine(both[1], matrix, size, flags=cv2.INTER_CUBIC | back,
-                               borderMode=cv2.BORDER_REPLICATE)
-        seen = cv2.warpAffine(inside, matrix, size, flags=cv2.INTER_NEAREST | back)
-        evidence[pair] = motion_evidence(np.array([both[0], after], np.uint8), NOISE)[0]
-        evidence[pair] &= seen.astype(np.bool_)
-    return evidence

@@ -42,13 +42,15 @@ class SceneClip:
 
     frames (F, H, W, 3) uint8; mask (F, H, W) bool, the pixels of what moves in each frame (camera
     motion does not count); flow (F-1, 2, H, W) float32, pixels from frame f to f+1 as (x, y);
-    flow_valid (F-1, H, W) bool, where that flow is defined (not where an object changes its look).
+    flow_valid (F-1, H, W) bool, where that flow is defined (not where an object changes its look);
+    objects (F, H, W) bool, the pixels of all objects, moving or not: what a segmenter would find.
     """
 
     frames: npt.NDArray[np.uint8]
     mask: npt.NDArray[np.bool_]
     flow: npt.NDArray[np.float32] | None
     flow_valid: npt.NDArray[np.bool_] | None
+    objects: npt.NDArray[np.bool_]
     caption: str
     scenario: str
     fps: float
@@ -94,11 +96,13 @@ def render(
     pictures = np.stack(small).astype(np.uint8)
     names = list(stage.actors)
     mask = np.stack([_moving(layers[f].owner, names, states, f, size) for f in range(frames)])
+    objects = np.stack([_half_covered((layer.owner > 0).astype(np.float32), size)
+                        for layer in layers])
     flow, valid = (None, None)
     if with_flow:
         flow, valid = _flow(layers, names, states, views, size)
     text = (action.sentence if action else "nothing moves") + CAMERA_WORDS[camera]
-    return SceneClip(pictures, mask, flow, valid, text, stage.scenario, fps)
+    return SceneClip(pictures, mask, flow, valid, objects, text, stage.scenario, fps)
 
 
 def first_picture(stage: Stage, size: int = 64) -> npt.NDArray[np.uint8]:
@@ -180,8 +184,12 @@ def _moving(
     moving = np.zeros(len(names) + 1, np.float32)
     for number, name in enumerate(names, start=1):
         moving[number] = states[a][name] != states[b][name]
-    cover = cv2.resize(moving[owner], (size, size), interpolation=cv2.INTER_AREA)
-    return cover >= 0.5
+    return _half_covered(moving[owner], size)
+
+
+def _half_covered(part: npt.NDArray[np.float32], size: int) -> npt.NDArray[np.bool_]:
+    """The pixels of a picture `size` wide of which at least half is in the part."""
+    return np.asarray(cv2.resize(part, (size, size), interpolation=cv2.INTER_AREA) >= 0.5)
 
 
 def _flow(
