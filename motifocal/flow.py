@@ -1,4 +1,4 @@
-"""Consecutive frames become optical flow in pixels, and maps of where and how far they changed.
+"""Consecutive frames become optical flow in pixels: DIS and Farneback by OpenCV, RAFT by torch.
 
 F frames, H W pixels. Frames are `(F, H, W, 3)` uint8 RGB, flow is `(F-1, 2, H, W)` float32.
 """
@@ -9,15 +9,18 @@ import os
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from itertools import pairwise
+from dataclasses import dataclass
 from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from motifocal.raft import DEFAULT_RAFT, RaftOptions, raft_flow
+
 Frames = NDArray[np.uint8]
 Flow = NDArray[np.float32]
+Grey = NDArray[np.uint8]
 
 # Quality against time of OpenCV's Dense Inverse Search (Kroeger et al., 2016).
 DIS_PRESETS: dict[str, int] = {
@@ -26,13 +29,23 @@ DIS_PRESETS: dict[str, int] = {
     "medium": cv2.DISOPTICAL_FLOW_PRESET_MEDIUM,
 }
 
-# Standard deviation in pixels of the smoothing that averages noise away before frames are compared,
-# and of the slighter one that keeps to the outline of what moved.
-_EVIDENCE_SIGMA, _OUTLINE_SIGMA = 1.5, 0.7
+@dataclass(frozen=True)
+class FlowOptions:
+    """What estimators go by: DIS ``preset``, RAFT ``raft``, those on the CPU ``workers``."""
+
+    preset: str = "medium"
+    raft: RaftOptions = DEFAULT_RAFT
+    workers: int = 1
 
 
 def estimate_flow(
-    frames: Frames, method: str = "dis", *, preset: str = "medium", workers: int | None = None
+    frames: Frames,
+    method: str = "dis",
+    *,
+    preset: str = "medium",
+    size: int = 0,
+    raft: RaftOptions = DEFAULT_RAFT,
+    workers: int | None = None,
 ) -> Flow:
     """Optical flow between consecutive frames: (F-1, 2, H, W) float32, pixels a frame, (x, y).
 
@@ -42,76 +55,25 @@ def estimate_flow(
     Args:
         frames: (F, H, W, 3) uint8 RGB, of any size from 1x1 up.
         method: a key of ``ESTIMATORS``.
-        preset: the estimator's own; for "dis" a key of ``DIS_PRESETS``.
+        preset: for "dis" a key of ``DIS_PRESETS``.
+        size: frames whose shorter side is longer than this are reduced to it first; their flow is
+            brought back to H x W and to pixels of the given frames. 0 estimates at full size.
+        raft: for "raft-small" and "raft-large".
         workers: threads over pairs of frames; None takes one for each core of this process.
 
     Raises:
-        ValueError: wrong shape or type, unknown method or preset, workers below 1.
+        ValueError: wrong shape or type, unknown method or preset, size below 0, workers below 1.
     """
     check_frames(frames)
     if method not in ESTIMATORS:
         raise ValueError(f"method should be one of {sorted(ESTIMATORS)}, got {method!r}")
+    if size < 0:
+        raise ValueError(f"size should be at least 0, got {size}")
     if workers is not None and workers < 1:
         raise ValueError(f"workers should be at least 1, got {workers}")
-    return ESTIMATORS[method](frames, preset, workers or usable_cores())
-
-
-def motion_evidence(frames: Frames, noise: float, *, sharp: bool = True) -> NDArray[np.bool_]:
-    """Where anything tells motion from rest between consecutive frames: (F-1, H, W) bool.
-
-    An estimator has to fill in a flat area, and one that flickers with noise, from somewhere; it
-    spreads the nearest motion over half of a plain background. Evidence is where two frames,
-    smoothed over a few pixels, differ by more than ``noise`` grey levels (2.5 covers independent
-    noise of +-2), and what has evidence in three of the four directions along its row and column:
-    the flat inside of a moving thing, whose rim alone changes.
-
-    Smoothing carries the difference past the outline of what moved. ``sharp`` keeps only what
-    differs in less smoothed frames as well, beyond what the same noise reaches there, and what
-    lies between such places. Without it the evidence is wider by some 4 pixels all around, which
-    on small frames doubles the area. (Our reading throughout; docs/heatmap.md has measurements.)
-    """
-    check_frames(frames)
-    if not noise >= 0:
-        raise ValueError(f"noise should be at least 0, got {noise}")
-    grey = _grey(frames)
-    changed = _changed(grey, noise, _EVIDENCE_SIGMA)
-    evidence = np.array([_filled(found) for found in changed], np.bool_).reshape(changed.shape)
-    if sharp:
-        # Smoothing over s pixels divides the deviation of independent noise by about 3.5 s.
-        fine = noise * _EVIDENCE_SIGMA / _OUTLINE_SIGMA
-        outlines = changed & _changed(grey, fine, _OUTLINE_SIGMA)
-        for found, outline in zip(evidence, outlines, strict=True):
-            up, down, left, right = _directions(outline)
-            inside = outline | (up & down) | (left & right)
-            # Single rows and columns reach too far or not at all: the neighbours outvote them.
-            found &= outline | cv2.medianBlur(inside.astype(np.uint8), 5).astype(np.bool_)
-    return evidence
-
-
-def colour_change(frames: Frames, flow: Flow) -> NDArray[np.float32]:
-    """How far colours change that the flow does not explain: (F-1, H, W) float32, grey levels.
-
-    Flow says where a point of frame l is in frame l + 1. A lamp that lights up stays where it is
-    and is still not the same: the colour there differs, by this much in the channel that differs
-    most, smoothed over a few pixels. What the next frame hides differs as well: a strip in front
-    of a moving thing. Where the flow leaves the picture nothing is known, which counts as 0.
-    """
-    check_frames(frames)
-    if flow.shape != (expected := (len(frames) - 1, 2, *frames.shape[1:3])):
-        raise ValueError(f"flow should be {expected}, got {flow.shape}")
-    height, width = frames.shape[1:3]
-    x, y = np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32))
-    change = np.zeros((len(flow), height, width), np.float32)
-    for pair, (dx, dy) in enumerate(flow):
-        to_x, to_y = x + dx, y + dy
-        followed = cv2.remap(
-            frames[pair + 1], to_x, to_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
-        )
-        inside = (to_x >= 0) & (to_x <= width - 1) & (to_y >= 0) & (to_y <= height - 1)
-        differs = np.where(inside[..., None], followed.astype(np.float32) - frames[pair], 0)
-        smooth = np.abs(cv2.GaussianBlur(differs, (0, 0), _EVIDENCE_SIGMA)).max(axis=-1)
-        change[pair] = np.where(inside, smooth, 0)
-    return change
+    options = FlowOptions(preset, raft, workers or usable_cores())
+    flow = ESTIMATORS[method](_reduced(frames, size), options)
+    return _enlarged(flow, *frames.shape[1:3])
 
 
 def check_frames(frames: Frames) -> None:
@@ -120,39 +82,98 @@ def check_frames(frames: Frames) -> None:
         raise ValueError(f"frames should be (F, H, W, 3) uint8, got {frames.shape} {frames.dtype}")
 
 
-def _dis(frames: Frames, preset: str, workers: int) -> Flow:
-    """Dense Inverse Search, pairs of frames in parallel."""
-    if preset not in DIS_PRESETS:
-        raise ValueError(f"preset should be one of {sorted(DIS_PRESETS)}, got {preset!r}")
-    count, height, width, _ = frames.shape
-    grey = [_pad(image) for image in _grey(frames)]
-    flow = np.empty((count - 1, 2, height, width), np.float32)
+def _reduced(frames: Frames, size: int) -> Frames:
+    """Frames with a shorter side of at most ``size`` pixels, each the mean of those it covers."""
+    height, width = frames.shape[1:3]
+    shorter = min(height, width)
+    if not size or shorter <= size:
+        return frames
+    to = (round(width * size / shorter), round(height * size / shorter))
+    small = [cv2.resize(frame, to, interpolation=cv2.INTER_AREA) for frame in frames]
+    return np.array(small, np.uint8)
+
+
+def _enlarged(flow: Flow, height: int, width: int) -> Flow:
+    """Flow at another size and in that size's pixels: (F-1, 2, height, width)."""
+    if flow.shape[2:] == (height, width):
+        return flow
+    scale = np.array([width / flow.shape[3], height / flow.shape[2]], np.float32)
+    large = np.empty((len(flow), 2, height, width), np.float32)
+    for vectors, here in zip(flow, large, strict=True):
+        for one, wide, factor in zip(vectors, here, scale, strict=True):
+            cv2.resize(one, (width, height), dst=wide, interpolation=cv2.INTER_LINEAR)
+            wide *= factor
+    return large
+
+
+def _dis(frames: Frames, options: FlowOptions) -> Flow:
+    """Dense Inverse Search."""
+    if options.preset not in DIS_PRESETS:
+        raise ValueError(f"preset should be one of {sorted(DIS_PRESETS)}, got {options.preset!r}")
     own = threading.local()  # one estimator a thread: it holds buffers and is not thread safe
 
-    def pair(first: int) -> None:
+    def pair(before: Grey, after: Grey) -> NDArray[Any]:
         if not hasattr(own, "dis"):
-            own.dis = cv2.DISOpticalFlow.create(DIS_PRESETS[preset])
-        vectors: NDArray[Any] = own.dis.calc(grey[first], grey[first + 1], None)
+            own.dis = cv2.DISOpticalFlow.create(DIS_PRESETS[options.preset])
+        vectors: NDArray[Any] = own.dis.calc(before, after, None)
+        return vectors
+
+    return _of_pairs(frames, pair, options.workers)
+
+
+def _farneback(frames: Frames, options: FlowOptions) -> Flow:
+    """Polynomial expansion (Farneback, 2003): windows of 15 pixels, five levels."""
+
+    def pair(before: Grey, after: Grey) -> NDArray[Any]:
+        vectors: NDArray[Any] = cv2.calcOpticalFlowFarneback(
+            before, after, np.empty((*before.shape, 2), np.float32), pyr_scale=0.5, levels=5,
+            winsize=15, iterations=3, poly_n=5, poly_sigma=1.2, flags=0,
+        )  # fmt: skip
+        return vectors
+
+    return _of_pairs(frames, pair, options.workers)
+
+
+def _of_pairs(
+    frames: Frames, pair: Callable[[Grey, Grey], NDArray[Any]], workers: int
+) -> Flow:
+    """Flow (F-1, 2, H, W) by a function of two grey pictures to (H, W, 2), pairs in parallel."""
+    count, height, width, _ = frames.shape
+    grey = [_pad(image) for image in grey_of(frames)]
+    flow = np.empty((count - 1, 2, height, width), np.float32)
+
+    def fill(first: int) -> None:
+        vectors = pair(grey[first], grey[first + 1])
         flow[first] = vectors[:height, :width].transpose(2, 0, 1)
 
     if count > 1:
-        # OpenCV lets go of the interpreter lock in calc, so threads do run side by side.
+        # OpenCV lets go of the interpreter lock, so threads do run side by side.
         with ThreadPoolExecutor(min(workers, count - 1)) as pool:
-            list(pool.map(pair, range(count - 1)))
+            list(pool.map(fill, range(count - 1)))
     return flow
 
 
-Estimator = Callable[[Frames, str, int], Flow]
-ESTIMATORS: dict[str, Estimator] = {"dis": _dis}
+def _raft(network: str) -> Estimator:
+    return lambda frames, options: raft_flow(frames, network, options.raft)
 
 
-def _grey(frames: Frames) -> list[NDArray[np.uint8]]:
+Estimator = Callable[[Frames, FlowOptions], Flow]
+ESTIMATORS: dict[str, Estimator] = {
+    "dis": _dis,
+    "farneback": _farneback,
+    "raft-small": _raft("raft-small"),
+    "raft-large": _raft("raft-large"),
+}
+
+
+def grey_of(frames: Frames) -> list[Grey]:
+    """The frames' luma, (H, W) uint8 each."""
     return [
         cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY).astype(np.uint8, copy=False) for frame in frames
     ]
 
 
-def _pad(grey: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def _pad(grey: Grey) -> Grey:
     """Repeats the last row and column until OpenCV's DIS can work on the picture.
 
     It takes the number of pyramid levels from the width alone; where the height shrinks below a
@@ -165,37 +186,6 @@ def _pad(grey: NDArray[np.uint8]) -> NDArray[np.uint8]:
     if not (down or right):
         return grey
     return cv2.copyMakeBorder(grey, 0, down, 0, right, cv2.BORDER_REPLICATE).astype(np.uint8)
-
-
-def _changed(grey: list[NDArray[np.uint8]], limit: float, sigma: float) -> NDArray[np.bool_]:
-    """Where consecutive pictures, smoothed, differ by more than ``limit``: (F-1, H, W)."""
-    smooth = [cv2.GaussianBlur(g.astype(np.float32), (0, 0), sigma) for g in grey]
-    changed = [cv2.absdiff(after, before) > limit for before, after in pairwise(smooth)]
-    return np.array(changed, np.bool_).reshape(-1, *grey[0].shape)
-
-
-def _filled(changed: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """``changed`` (H, W), grown by 2 pixels, and all that it surrounds on three of four sides."""
-    found = cv2.dilate(changed.view(np.uint8), np.ones((5, 5), np.uint8)).view(np.bool_)
-    up, down, left, right = _directions(found)
-    around: NDArray[np.bool_] = (up & down & (left | right)) | (left & right & (up | down))
-    return found | around
-
-
-def _directions(found: NDArray[np.bool_]) -> list[NDArray[np.bool_]]:
-    """Where something is found at or above, below, left and right of a pixel: four (H, W).
-
-    Told from the first and last find of every row and column: accumulating along them takes
-    several times as long.
-    """
-    height, width = found.shape
-    y, x = np.arange(height)[:, None], np.arange(width)
-    columns, rows = found.any(axis=0), found.any(axis=1)
-    top = np.where(columns, found.argmax(axis=0), height)
-    bottom = np.where(columns, height - 1 - found[::-1].argmax(axis=0), -1)
-    first = np.where(rows, found.argmax(axis=1), width)[:, None]
-    last = np.where(rows, width - 1 - found[:, ::-1].argmax(axis=1), -1)[:, None]
-    return [y >= top, y <= bottom, x >= first, x <= last]
 
 
 def usable_cores() -> int:

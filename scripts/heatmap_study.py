@@ -25,7 +25,8 @@ import heatmap_figures
 import numpy as np
 from numpy.typing import NDArray
 
-from motifocal.flow import Flow, Frames, colour_change, estimate_flow, motion_evidence
+from motifocal.evidence import colour_change, motion_evidence
+from motifocal.flow import Flow, Frames, estimate_flow
 from motifocal.heatmap import DEFAULT_SETTINGS, UNITS, Heatmap, HeatmapSettings, motion_heatmap
 from motifocal.scenes.render import Camera, render
 from motifocal.scenes.stage import SCENARIOS, make_stage

@@ -55,9 +55,15 @@ TABLES: dict[str, list[tuple[str, str, str, str]]] = {
     "The motion heatmap": [
         (
             "optical flow between consecutive frames (RAFT)",
-            "DIS is embedded; other estimators join the table",
+            "`source`: DIS embedded, Farnebäck, RAFT as an extra",
             "flow.py",
-            "ESTIMATORS",
+            "ESTIMATORS: dict",
+        ),
+        (
+            "ablation: heatmap from segmentation masks",
+            "`motifocal heatmap --masks`, of any segmenter",
+            "masks.py",
+            "def mask_heatmap(",
         ),
         ("magnitude f_l", "Euclidean length, pixels a frame", "heatmap.py", "np.hypot("),
         (
@@ -69,14 +75,14 @@ TABLES: dict[str, list[tuple[str, str, str, str]]] = {
         (
             "the unit of x is not stated",
             "**Ours**: a setting, its default measured in heatmap.md",
-            "heatmap.py",
+            "heatmap_settings.py",
             "UNITS: dict",
         ),
         (
             "—",
             "**Ours**: the last frame repeats the map before it (F − 1 flows for F frames)",
             "heatmap.py",
-            "np.concatenate([heatmap, heatmap[-1:]])",
+            "heat[-1] = heat[-2]",
         ),
         (
             "m′: m downsampled to the latent's size",

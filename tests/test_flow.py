@@ -6,7 +6,9 @@ import cv2
 import numpy as np
 import pytest
 
-from motifocal.flow import DIS_PRESETS, ESTIMATORS, estimate_flow, motion_evidence
+from motifocal.evidence import motion_evidence
+from motifocal.flow import DIS_PRESETS, ESTIMATORS, FlowOptions, estimate_flow
+from motifocal.raft import RaftOptions
 
 
 def texture(height: int, width: int, seed: int = 0, sigma: float = 2.0) -> np.ndarray:
@@ -30,9 +32,13 @@ def moving_texture(
     return np.clip(np.rint(np.stack(clip)), 0, 255).astype(np.uint8)
 
 
+ON_THE_CPU = ("dis", "farneback")
+
+
+@pytest.mark.parametrize("method", ON_THE_CPU)
 @pytest.mark.parametrize(("x", "y"), [(5, 0), (-3, 0), (0, 4), (0, -2), (2, -3), (0.5, 1.5)])
-def test_flow_of_a_shifted_texture_is_the_shift(x: float, y: float) -> None:
-    flow = estimate_flow(moving_texture(3, x, y))
+def test_flow_of_a_shifted_texture_is_the_shift(x: float, y: float, method: str) -> None:
+    flow = estimate_flow(moving_texture(3, x, y), method)
     assert flow.shape == (2, 2, 96, 128)
     assert flow.dtype == np.float32
     interior = flow[:, :, 16:-16, 16:-16]
@@ -54,6 +60,45 @@ def test_the_number_of_threads_does_not_change_a_bit(preset: str) -> None:
     one = estimate_flow(frames, preset=preset, workers=1)
     for workers in (2, 5, None):
         assert np.array_equal(estimate_flow(frames, preset=preset, workers=workers), one)
+
+
+@pytest.mark.parametrize("size", [0, 64])
+def test_nor_does_it_with_farneback_or_at_a_reduced_size(size: int) -> None:
+    frames = moving_texture(5, 2.3, -1.2)
+    one, three = (estimate_flow(frames, "farneback", size=size, workers=w) for w in (1, 3))
+    assert np.array_equal(one, three)
+
+
+@pytest.mark.parametrize("method", ON_THE_CPU)
+@pytest.mark.parametrize(("height", "width"), [(192, 256), (256, 192), (190, 251)])
+def test_flow_found_at_a_reduced_size_is_in_pixels_of_the_frames(
+    method: str, height: int, width: int
+) -> None:
+    frames = moving_texture(3, 6, -4, height, width)
+    flow = estimate_flow(frames, method, size=96)
+    assert flow.shape == (2, 2, height, width)
+    interior = flow[:, :, 32:-32, 32:-32]
+    assert np.abs(interior - np.array([6, -4], np.float32)[:, None, None]).max() < 0.6
+
+
+def test_flow_found_at_a_reduced_size_lies_where_the_motion_is() -> None:
+    frames, disc = plain_disc(3, 4)
+    fast = np.hypot(*estimate_flow(frames, size=80).transpose(1, 0, 2, 3)) > 2
+    found, true = (np.argwhere(where[0]).mean(axis=0) for where in (fast, disc))
+    np.testing.assert_allclose(found, true, atol=6)
+
+
+@pytest.mark.parametrize("size", [0, 96, 500])
+def test_frames_that_are_small_enough_are_not_reduced(size: int) -> None:
+    frames = moving_texture(3, 2, 1)
+    assert np.array_equal(estimate_flow(frames, size=size), estimate_flow(frames))
+
+
+@pytest.mark.parametrize("shape", [(1, 400), (400, 1), (3, 90), (64, 64)])
+def test_even_a_line_can_be_reduced(shape: tuple[int, int]) -> None:
+    flow = estimate_flow(moving_texture(2, 1, 0, *shape), size=1)
+    assert flow.shape == (1, 2, *shape)
+    assert np.isfinite(flow).all()
 
 
 def test_opencvs_own_threads_neither_change_a_bit_nor_get_changed() -> None:
@@ -90,9 +135,11 @@ def test_a_single_frame_has_no_flow() -> None:
     # The wide ones make OpenCV read outside the picture if nothing is done about it.
     [(1, 1), (3, 5), (8, 8), (16, 16), (8, 64), (16, 256), (24, 1024), (240, 576), (1024, 16)],
 )
-@pytest.mark.parametrize("preset", DIS_PRESETS)
-def test_any_frame_size_works(height: int, width: int, preset: str) -> None:
-    flow = estimate_flow(moving_texture(2, 1, 0, height, width), preset=preset)
+@pytest.mark.parametrize(
+    ("method", "preset"), [*(("dis", preset) for preset in DIS_PRESETS), ("farneback", "medium")]
+)
+def test_any_frame_size_works(height: int, width: int, method: str, preset: str) -> None:
+    flow = estimate_flow(moving_texture(2, 1, 0, height, width), method, preset=preset)
     assert flow.shape == (1, 2, height, width)
     assert np.isfinite(flow).all()
     if min(height, width) >= 16:
@@ -137,6 +184,7 @@ def test_frames_of_another_kind_are_refused(shape: tuple[int, ...], dtype: type)
         ({"method": "farnebeck"}, "method should be one of .*'dis'.*got 'farnebeck'"),
         ({"preset": "best"}, "preset should be one of .*'medium'.*got 'best'"),
         ({"workers": 0}, "workers should be at least 1, got 0"),
+        ({"size": -1}, "size should be at least 0, got -1"),
     ],
 )
 def test_unknown_options_are_refused(options: dict, message: str) -> None:
@@ -147,13 +195,14 @@ def test_unknown_options_are_refused(options: dict, message: str) -> None:
 def test_every_estimator_is_reached_by_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
     calls = []
 
-    def spy(frames: np.ndarray, preset: str, workers: int) -> np.ndarray:
-        calls.append((len(frames), preset, workers))
-        return np.zeros((0, 2, 1, 1), np.float32)
+    def spy(frames: np.ndarray, options: FlowOptions) -> np.ndarray:
+        calls.append((frames.shape, options))
+        return np.zeros((1, 2, *frames.shape[1:3]), np.float32)
 
     monkeypatch.setitem(ESTIMATORS, "spy", spy)
-    estimate_flow(moving_texture(2, 0, 0), "spy", preset="p", workers=3)
-    assert calls == [(2, "p", 3)]
+    raft = RaftOptions(iterations=3)
+    estimate_flow(moving_texture(2, 0, 0), "spy", preset="p", size=48, raft=raft, workers=3)
+    assert calls == [((2, 48, 64, 3), FlowOptions("p", raft, 3))]
 
 
 def plain_disc(frames: int, speed: int, noise: int = 0) -> tuple[np.ndarray, np.ndarray]:

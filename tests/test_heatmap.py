@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from dataclasses import asdict
 from pathlib import Path
 
 import cv2
@@ -21,6 +22,7 @@ from motifocal.heatmap import (
     load_heatmap,
     motion_heatmap,
     save_heatmap,
+    settings_from,
 )
 from motifocal.video import list_videos, read_video, write_video
 
@@ -193,9 +195,51 @@ def test_flow_without_evidence_counts_as_rest_and_does_not_set_the_unit() -> Non
     assert heat[..., 10:].min() > 0.5
 
 
-def test_the_flow_can_be_adjusted_before_it_becomes_heat() -> None:
+def panned() -> tuple[np.ndarray, np.ndarray]:
+    """The square moves while the camera pans: clip and where the square is."""
+    frames, where = square_clip("grass")
+    wide = background("grass", seed=5)
+    for index, (frame, square) in enumerate(zip(frames, where, strict=True)):
+        frame[~square] = np.repeat(np.roll(wide, -2 * index, axis=1)[..., None], 3, -1)[~square]
+    return frames, where
+
+
+@pytest.mark.parametrize("source", ["dis", "farneback"])
+def test_a_pan_is_hot_everywhere_and_cold_once_the_camera_is_taken_out(source: str) -> None:
+    frames, where = panned()
+    with_camera = clip_heatmap(frames, HeatmapSettings(source=source))[:-1]
+    without = clip_heatmap(frames, HeatmapSettings(source=source, camera=True))[:-1]
+    far = ~grown(where[:-1] | where[1:], 12)
+    assert (with_camera[far] > 0.5).mean() > 0.9
+    assert (without[far] > 0.5).mean() < 0.05
+    assert (without[where[:-1]] > 0.5).mean() > 0.9
+
+
+def test_a_camera_that_rests_changes_nothing() -> None:
     frames, _ = square_clip("grass")
-    assert clip_heatmap(frames, adjust=np.zeros_like).max() < COLD
+    assert np.array_equal(clip_heatmap(frames), clip_heatmap(frames, HeatmapSettings(camera=True)))
+
+
+@pytest.mark.parametrize("source", ["dis", "farneback"])
+@pytest.mark.parametrize("size", [40, 80])
+def test_the_outline_stays_where_flow_is_estimated_at_a_reduced_size(
+    source: str, size: int
+) -> None:
+    frames, where = square_clip("grass")
+    heat = clip_heatmap(frames, HeatmapSettings(source=source, flow_size=size))[:-1]
+    inside = where[:-1] & ~grown(~where[:-1], 3)
+    assert (heat[inside] > 0.5).mean() > 0.95
+    assert heat[~grown(where[:-1] | where[1:], BAND)].max() < COLD
+
+
+def test_settings_come_back_from_json_whole() -> None:
+    settings = HeatmapSettings(
+        "pixels", source="raft-small", flow_size=128, camera=True, raft_weights="a.pth"
+    )
+    assert settings_from(json.loads(json.dumps(asdict(settings)))) == settings
+    for other in ({"colour": "red"}, None, [1]):
+        with pytest.raises(ValueError, match="settings should have the keys"):
+            settings_from(other)
 
 
 @pytest.mark.parametrize(
@@ -226,6 +270,11 @@ def test_evidence_of_another_size_is_refused() -> None:
         ({"floor": -1}, "floor should be at least 0, got -1"),
         ({"noise": float("nan")}, "noise should be at least 0, got nan"),
         ({"percentile": 101}, r"percentile should be in \[0, 100\], got 101"),
+        ({"source": "raft"}, "source should be one of .*'raft-large'.*got 'raft'"),
+        ({"preset": "slow"}, "preset should be one of .*'medium'.*got 'slow'"),
+        ({"flow_size": -1}, "flow_size should be at least 0, got -1"),
+        ({"raft_iterations": 0}, "iterations should be at least 1, got 0"),
+        ({"raft_precision": "float64"}, "precision should be one of .*got 'float64'"),
     ],
 )
 def test_impossible_settings_are_refused(options: dict, message: str) -> None:

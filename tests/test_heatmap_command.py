@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import sys
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,9 +15,11 @@ import cv2
 import numpy as np
 import pytest
 
+from motifocal import raft
 from motifocal.cli import main
 from motifocal.commands import heatmap as command
 from motifocal.commands.heatmap_files import COLUMNS, read_table
+from motifocal.flow import ESTIMATORS
 from motifocal.heatmap import DEFAULT_SETTINGS, HeatmapSettings, clip_heatmap, load_heatmap
 from motifocal.video import count_frames, read_image, read_video, write_image, write_video
 
@@ -418,3 +422,178 @@ def test_real_clips_are_neither_all_hot_nor_all_cold(heatmap: Heatmap, tmp_path:
     shares = [row.hot for row in read_table(tmp_path / "clips.csv").values()]
     assert len(shares) == len(clips)
     assert all(0.001 < share < 0.99 for share in shares)
+
+
+# Masks instead of flow.
+
+
+def masks_for(folder: Path, *names: str) -> Path:
+    """For each name an .npz of ids: 1 on the left, 2 on the right, of the clips of `square`."""
+    ids = np.zeros((4, 48, 64), np.uint8)
+    ids[:, :24, :16], ids[:, 24:, 32:] = 1, 2
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        np.savez(folder / f"{name}.npz", mask=ids)
+    return folder
+
+
+def test_masks_take_the_place_of_flow(heatmap: Heatmap, tmp_path: Path) -> None:
+    for name in ("a", "deep/b"):
+        write(tmp_path / f"clips/{name}.mp4", fps=12)
+    masks = masks_for(tmp_path / "masks", "a", "deep/b")
+    given = (tmp_path / "clips", "-o", tmp_path / "maps", "--masks", masks, "--overlay")
+    ended = heatmap(*given, "--objects", "2")
+    assert ended.code == 0
+    assert "12.5%" not in ended.out  # that would be object 1
+    assert ended.out.count(" 25.0%  ") == 2
+    for name in ("a", "deep/b"):
+        heat, settings = load_heatmap(tmp_path / f"maps/{name}.npz")
+        assert settings is None
+        assert heat[:, 24:, 32:].min() == 1
+        assert heat.sum() == 4 * 24 * 32
+        assert read_video(tmp_path / f"maps/{name}.overlay.mp4").fps == 12
+    assert (tmp_path / "maps/filmstrip.png").exists()
+    again = heatmap(*given, "--objects", "2")
+    assert "2 clips (2 done before)" in again.err
+    for other in (["--objects", "1,2"], ["--objects", "all"]):
+        ended = heatmap(*given, *other)
+        assert ended.code == 1
+        assert "objects" in ended.err
+        assert "use the same settings or another folder" in ended.err
+    ended = heatmap(tmp_path / "clips", "-o", tmp_path / "maps")
+    assert ended.code == 1
+    assert "use the same settings or another folder" in ended.err
+
+
+def test_a_clip_without_a_mask_that_fits_is_listed_and_the_others_are_done(
+    heatmap: Heatmap, tmp_path: Path
+) -> None:
+    for name in ("a", "none", "short"):
+        write(tmp_path / f"clips/{name}.mp4")
+    write(tmp_path / "clips/narrow.mp4", width=40)
+    masks = masks_for(tmp_path / "masks", "a", "narrow")
+    np.savez(masks / "short.npz", mask=np.ones((3, 48, 64), bool))
+    given = (tmp_path / "clips", "-o", tmp_path / "maps", "--masks", masks, "--objects", "all")
+    ended = heatmap(*given)
+    assert ended.code == 1
+    assert "left out, 3 of 4 clips:" in ended.err
+    assert "none.mp4: " in ended.err
+    assert "there is no mask of this name, .npz, video or folder" in ended.err
+    assert "short.npz: should have 4 frames as the clip has, got 3" in ended.err
+    assert "narrow.npz: 64x48 does not scale to the clip's 40x48" in ended.err
+    assert set(stamps(tmp_path / "maps")) == {"a.npz"}
+    before = stamps(tmp_path / "maps")
+    masks_for(masks, "none", "short")
+    ended = heatmap(*given)
+    assert "left out, 1 of 4 clips:" in ended.err
+    after = stamps(tmp_path / "maps")
+    assert set(after) == {"a.npz", "none.npz", "short.npz"}
+    assert after["a.npz"] == before["a.npz"]
+
+
+def test_a_mask_that_has_changed_makes_a_new_map(heatmap: Heatmap, tmp_path: Path) -> None:
+    clip = write(tmp_path / "a.mp4")
+    masks = masks_for(tmp_path / "masks", "a")
+    given = (clip, "-o", tmp_path / "maps", "--masks", masks)
+    heatmap(*given, "--objects", "all")
+    np.savez(masks / "a.npz", mask=np.ones((4, 48, 64), np.uint8))
+    heatmap(*given, "--objects", "all")
+    assert load_heatmap(tmp_path / "maps/a.npz")[0].min() == 1
+
+
+def test_masks_are_scaled_cropped_and_resampled_like_their_clips(
+    heatmap: Heatmap, tmp_path: Path
+) -> None:
+    clip = write(tmp_path / "a.mp4", fps=8)
+    grey = np.zeros((4, 24, 32, 3), np.uint8)
+    grey[:2, :, 16:] = 255  # half of the clip's size, hot on the right at first
+    (tmp_path / "masks").mkdir()
+    write_video(tmp_path / "masks/a.mp4", grey, 8, crf=4)
+    ended = heatmap(clip, "-o", tmp_path / "maps", "--masks", tmp_path / "masks",
+                    "--size", 48, "--fps", 4)  # fmt: skip
+    assert ended.code == 0
+    heat, _ = load_heatmap(tmp_path / "maps/a.npz")
+    assert heat.shape == (2, 48, 48)
+    assert heat[0, :, 28:].min() > 0.9
+    assert heat[0, :, :20].max() < 0.1
+    assert heat[1].max() < 0.1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--objects", "1"], "--objects is about --masks, and there are none"),
+        (["--masks", "masks", "--objects", "0"], "'all' or ids from 1 up like 1,3, got '0'"),
+        (["--masks", "masks", "--objects", "one"], "'all' or ids from 1 up"),
+        (["--masks", "masks", "--flow-size", "64"], "--flow-size is about flow, and --masks takes"),
+        (["--masks", "gone"], "'gone' does not exist"),
+        (["--fetch-raft"], "is for --source raft-small or raft-large without"),
+        (["--flow-size", "-1"], "-1 is not in the range"),
+    ],
+)
+def test_options_that_do_not_go_together_are_told(
+    heatmap: Heatmap, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    arguments: list[str], message: str,
+) -> None:  # fmt: skip
+    monkeypatch.chdir(tmp_path)
+    write(tmp_path / "a.mp4")
+    masks_for(tmp_path / "masks", "a")
+    ended = heatmap("a.mp4", "-o", "maps", *arguments)
+    assert ended.code == 2
+    assert message in " ".join(ended.err.split())
+    assert not (tmp_path / "maps").exists()
+
+
+# Sources of flow.
+
+
+def test_the_source_and_the_size_of_flow_are_settings_too(heatmap: Heatmap, tmp_path: Path) -> None:
+    clip = write(tmp_path / "a.mp4")
+    options = ["--source", "farneback", "--flow-size", 32, "--camera"]
+    assert heatmap(clip, "-o", tmp_path / "maps", *options).code == 0
+    wanted = HeatmapSettings(source="farneback", flow_size=32, camera=True)
+    assert load_heatmap(tmp_path / "maps/a.npz")[1] == wanted
+    assert same(tmp_path / "maps/a.npz", expected(clip, wanted))
+
+
+@pytest.mark.skipif(bool(find_spec("torchvision")), reason="torchvision is installed")
+def test_raft_without_torchvision_is_told_in_a_line(heatmap: Heatmap, tmp_path: Path) -> None:
+    clip = write(tmp_path / "a.mp4")
+    for more in ([], ["--fetch-raft"]):
+        ended = heatmap(clip, "-o", tmp_path / "maps", "--source", "raft-large", *more)
+        assert ended.code == 1
+        assert "pip install 'motifocal[raft]'" in ended.err.splitlines()[-1]
+    assert not stamps(tmp_path / "maps")
+
+
+def test_weights_are_fetched_only_where_that_is_asked_for(
+    heatmap: Heatmap, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fetched: list[str] = []
+    monkeypatch.setattr(raft, "fetch_weights", fetched.append)
+    still = np.zeros((1, 2, 48, 64), np.float32)
+    monkeypatch.setitem(ESTIMATORS, "raft-small", lambda frames, options: still)
+    clip = write(tmp_path / "a.mp4", frames=2)
+    assert heatmap(clip, "-o", tmp_path / "a", "--source", "raft-small").code == 0
+    assert fetched == []
+    given = ("--source", "raft-small", "--fetch-raft")
+    assert heatmap(clip, "-o", tmp_path / "b", *given).code == 0
+    assert fetched == ["raft-small"]
+    assert heatmap(clip, "-o", tmp_path / "c", *given, "--raft-weights", "w.pth").code == 2
+
+
+def test_a_folder_of_a_time_with_fewer_settings_is_gone_on_with(
+    heatmap: Heatmap, tmp_path: Path
+) -> None:
+    clip = write(tmp_path / "a.mp4")
+    heatmap(clip, "-o", tmp_path / "maps")
+    path = tmp_path / "maps/heatmap.json"
+    held = json.loads(path.read_text())
+    for name in ("source", "preset", "flow_size", "camera", "raft_iterations", "raft_weights"):
+        del held["heatmap"][name]
+    path.write_text(json.dumps(held))
+    assert heatmap(clip, "-o", tmp_path / "maps").code == 0
+    assert heatmap(clip, "-o", tmp_path / "maps", "--camera").code == 1
+    held["heatmap"]["colour"] = "red"
+    path.write_text(json.dumps(held))
+    assert "settings should have the keys" in heatmap(clip, "-o", tmp_path / "maps").err

@@ -9,7 +9,8 @@ import cv2
 import numpy as np
 import pytest
 
-from motifocal.flow import colour_change, estimate_flow, motion_evidence
+from motifocal.evidence import colour_change, motion_evidence
+from motifocal.flow import estimate_flow
 from motifocal.heatmap import (
     DEFAULT_SETTINGS,
     HeatmapSettings,
@@ -143,11 +144,18 @@ def test_asking_for_changes_adds_little_to_what_only_moves() -> None:
 
 
 def test_the_camera_is_taken_out_of_the_motion_but_not_out_of_the_change() -> None:
-    frames = still((200, 0, 0), (0, 200, 0))
-    panned = np.stack([frames[0], np.roll(frames[1], 3, axis=1)])
-    heat = clip_heatmap(panned, CHANGE, adjust=np.zeros_like)
-    assert heat[0, 24:36, 24:36].min() > 0.5
-    assert heat[0, :12].max() < 0.5
+    rng = np.random.default_rng(0)
+    noise = cv2.GaussianBlur(rng.standard_normal((64, 80)).astype(np.float32), (0, 0), 2)
+    grey = (128 + 40 * noise / noise.std()).clip(0, 255).astype(np.uint8)
+    wide = np.repeat(grey[..., None], 3, axis=2)
+    frames = np.stack([wide[:, 8 + x : 72 + x] for x in (0, 2)])
+    frames[0, 28:36, 30:38], frames[1, 28:36, 28:36] = (200, 0, 0), (0, 200, 0)
+    settings = {"camera": True, "sharp": False}
+    heat = clip_heatmap(frames, HeatmapSettings(change=30, **settings))
+    assert heat[0, 30:34, 32:36].min() > 0.5
+    without = clip_heatmap(frames, HeatmapSettings(**settings))
+    for panned in (heat, without):
+        assert panned[0, :12, 8:-8].max() < 0.5
 
 
 def test_wrong_shapes_and_limits_are_refused() -> None:
@@ -170,7 +178,8 @@ def test_settings_written_without_the_new_options_are_still_read(tmp_path: Path)
     _, settings = load_heatmap(tmp_path / "old.npz")
     assert settings is not None
     assert {name: getattr(settings, name) for name in old} == old
-    assert settings.change == 0
+    assert settings == HeatmapSettings(floor=0.3, sharp=False)  # maps were wide then
+    assert (settings.source, settings.flow_size, settings.camera) == ("dis", 0, False)
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 7), (3, 5), (8, 64)])

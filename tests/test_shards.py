@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -18,6 +19,7 @@ from hypothesis import strategies as st
 from motifocal.cli import cli
 from motifocal.data.shards import PrepareSettings, Shards, indices_of_step, prepare
 from motifocal.data.sources import SceneClips
+from motifocal.flow import ESTIMATORS, FlowOptions
 from motifocal.geometry import LatentGeometry, pool
 from motifocal.heatmap import UNITS, HeatmapSettings, clip_heatmap
 from motifocal.models.autoencoder import encode
@@ -54,6 +56,43 @@ def test_a_preparation_that_was_killed_goes_on_and_gives_the_same_bytes(
     assert first.stat().st_mtime_ns == before
     for path in whole.glob("shard-*.safetensors"):
         assert (tmp_path / path.name).read_bytes() == path.read_bytes()
+
+
+def test_a_preparation_of_a_time_with_fewer_settings_is_gone_on_with(
+    whole: Path, tmp_path: Path
+) -> None:
+    folder = Path(shutil.copytree(whole, tmp_path / "copy"))
+    manifest = json.loads((folder / "prepared.json").read_text())
+    for name in ("source", "preset", "flow_size", "camera", "raft_iterations", "raft_weights"):
+        del manifest["heatmap"][name]
+    (folder / "prepared.json").write_text(json.dumps(manifest))
+    (folder / "shard-00002.safetensors").unlink()
+    assert list(begin(folder)) == [10]
+    camera = replace(SETTINGS, heatmap=replace(SETTINGS.heatmap, camera=True))
+    with pytest.raises(ValueError, match=r"begun with other settings \(heatmap\)"):
+        next(begin(folder, settings=camera))
+
+
+@pytest.mark.parametrize(("source", "here"), [("dis", False), ("raft-small", True)])
+def test_what_runs_on_an_accelerator_stays_out_of_worker_processes(
+    source: str, here: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dis = ESTIMATORS["dis"]
+
+    def told(frames: np.ndarray, options: FlowOptions) -> np.ndarray:
+        (tmp_path / f"process-{os.getpid()}").touch()
+        return dis(frames, options)
+
+    monkeypatch.setitem(ESTIMATORS, source, told)
+    settings = replace(SETTINGS, heatmap=HeatmapSettings(source=source))
+    clips = SceneClips(2, "train", 16, 3, 0)
+    made = prepare(clips, tmp_path / source, tiny.tiny_vae(), settings, described={}, workers=1)
+    assert list(made) == [2]
+    (process,) = tmp_path.glob("process-*")
+    assert (process.name == f"process-{os.getpid()}") is here
+    expected = pool(torch.from_numpy(clip_heatmap(clips[0].frames)), SETTINGS.geometry)[0]
+    found = Shards(tmp_path / source).batch([0]).heatmap[0]
+    assert (found - expected).abs().max() <= 0.5 / 255 + 1e-6
 
 
 def test_a_finished_preparation_has_nothing_left_to_do(whole: Path) -> None:

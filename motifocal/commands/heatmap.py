@@ -9,7 +9,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from motifocal.commands.heatmap_files import Row, find, planned, read_table, write_table
+from motifocal.commands.heatmap_files import (
+    Row,
+    find,
+    names_of,
+    planned,
+    read_table,
+    write_table,
+)
+from motifocal.commands.heatmap_masks import GivenMasks, Ids, ObjectIds, given_masks
+from motifocal.commands.heatmap_options import heatmap_options, settings_of
 from motifocal.commands.size import Size
 
 if TYPE_CHECKING:
@@ -23,14 +32,16 @@ MOST_PIXELS = 2**27  # of a clip, all frames together: some 5 GB while its motio
 
 @dataclass(frozen=True)
 class How:
-    """What decides the maps, and where they go."""
+    """What decides the maps, and where they go. Given masks take the place of the settings."""
 
     output: Path
     suffix: str
-    settings: HeatmapSettings
+    settings: HeatmapSettings | None
+    masks: GivenMasks | None
     size: tuple[int, int] | None
     fps: float | None
     overlay: bool
+    device: str | None
 
 
 # fmt: off
@@ -40,32 +51,22 @@ Examples:
   motifocal heatmap clips/ -o maps/ --size 320x512 --fps 8
   motifocal heatmap clips/ -o maps/ --unit pixels --threshold 0.5
   motifocal heatmap lamps/ -o maps/ --change 12
+  motifocal heatmap walks/ -o maps/ --camera --flow-size 256
+  motifocal heatmap clips/ -o maps/ --source raft-large --raft-precision bfloat16
+  motifocal heatmap clips/ -o maps/ --masks segmented/ --objects 1,3
 """)
 @click.argument("clips", nargs=-1, required=True, metavar="CLIP...",
                 type=click.Path(exists=True, path_type=Path))
 @click.option("-o", "--output", type=click.Path(path_type=Path, file_okay=False), required=True,
               metavar="DIR", help="Folder for the maps; run again to go on.")
 @click.option("--overlay", is_flag=True, help="Also write an .mp4 of each clip with its map on it.")
-@click.option("--unit", type=click.Choice(["maximum", "percentile", "pixels", "fraction"]),
-              default="maximum", show_default=True,
-              help="Speed that counts as 1: the clip's maximum or percentile, a pixel a frame, or "
-              "the longer side of the frame a frame.")
-@click.option("--threshold", type=float, default=0.05, show_default=True,
-              help="Speed, in the unit, at which heat is 0.5.")
-@click.option("--slope", type=float, default=100.0, show_default=True,
-              help="How steeply heat rises there.")
-@click.option("--floor", type=float, default=0.15, show_default=True,
-              help="Pixels a frame; slower motion is never hot.")
-@click.option("--percentile", type=float, default=99.0, show_default=True,
-              help="Of the clip's speeds, for --unit percentile.")
-@click.option("--noise", type=float, default=2.5, show_default=True,
-              help="Grey levels; where frames differ less, nothing moves. Raise it for grainy "
-              "clips; 0 believes the flow everywhere.")
-@click.option("--sharp/--wide", default=True, show_default=True,
-              help="Keep to the outline of what moves, or leave some 4 pixels around it.")
-@click.option("--change", type=float, default=0.0, show_default=True,
-              help="Grey levels; colours that change by more are hot too, as of a lamp that lights "
-              "up. 0: motion alone, as in the paper.")
+@click.option("--masks", type=click.Path(exists=True, file_okay=False, path_type=Path),
+              metavar="FOLDER",
+              help="No flow: take the clips' masks from FOLDER, each a grey video, an .npz or a "
+              "folder of PNGs called like its clip.")
+@click.option("--objects", type=ObjectIds(), metavar="IDS",
+              help="Masks hold ids of objects: which of them are hot, as 1,3, or all.")
+@heatmap_options
 @click.option("--format", "suffix", type=click.Choice(["npz", "mp4"]), default="npz",
               show_default=True, help="npz holds 8 bits a pixel and the settings; mp4 is for eyes.")
 @click.option("--size", type=Size(), metavar="HEIGHTxWIDTH",
@@ -74,9 +75,11 @@ Examples:
               help="Resample the clips to this rate first.  [default: as they are]")
 @click.option("--workers", type=click.IntRange(1),
               help="Clips measured at a time.  [default: the cores of this machine]")
+@click.option("--device", metavar="DEVICE",
+              help="Where RAFT runs: cpu, cuda, cuda:1.  [default: an accelerator if any]")
 def heatmap(clips: tuple[Path, ...], output: Path, overlay: bool, suffix: str,
             size: tuple[int, int] | None, fps: float | None, workers: int | None,
-            **given: Any) -> None:
+            device: str | None, masks: Path | None, objects: Ids, **given: Any) -> None:
     # fmt: on
     """Write a motion heatmap of every CLIP, and print how much of it is hot.
 
@@ -85,23 +88,44 @@ def heatmap(clips: tuple[Path, ...], output: Path, overlay: bool, suffix: str,
     are listed, and the exit code is 1; the others are done. Running again does what is missing.
     """
     from motifocal.flow import usable_cores
-    from motifocal.heatmap import HeatmapSettings
-    from motifocal.scenes.export import claim
 
-    how = How(output, f".{suffix}", HeatmapSettings(**given), size, fps, overlay)
     if size and suffix == "mp4" and (size[0] % 2 or size[1] % 2):
         raise click.BadParameter(f"should be even for .mp4, got {size[0]}x{size[1]}",
                                  param_hint="--size")  # fmt: skip
-    found = find(clips, output)
-    claim(output / SETTINGS, {"heatmap": asdict(how.settings), "format": suffix, "fps": fps,
-                              "size": list(size) if size else None})  # fmt: skip
+    called = names_of(find(clips, output))
+    given_ones = given_masks(masks, objects, called, given)
+    settings = None if given_ones else settings_of(given)
+    how = How(output, f".{suffix}", settings, given_ones, size, fps, overlay, device)
+    claim_folder(how)
     table = read_table(output / TABLE)
-    rows = planned(found, output, how.suffix, table)
+    rows = planned(called, output, how.suffix, table, given_ones.found() if given_ones else {})
     write_table(output / TABLE, {**table, **rows}.values())
     todo = [row for row in rows.values() if not is_done(row, how)]
     rows |= {row.clip: row for row in measured(todo, how, workers or usable_cores())}
     write_table(output / TABLE, {**table, **rows}.values())
     tell(list(rows.values()), len(rows) - len(todo), how)
+
+
+def claim_folder(how: How) -> None:
+    """Write down what decides the maps, or compare with what is written; ValueError if it differs.
+
+    A folder of a time with fewer settings was made with the values that they had then.
+    """
+    import json
+
+    from motifocal.heatmap import settings_from
+    from motifocal.scenes.export import claim
+
+    path = how.output / SETTINGS
+    now = {"heatmap": asdict(how.settings) if how.settings else None, "format": how.suffix[1:],
+           "fps": how.fps, "size": list(how.size) if how.size else None,
+           **(how.masks.described() if how.masks else {})}  # fmt: skip
+    if path.exists() and how.settings:
+        held = json.loads(path.read_text(encoding="utf-8"))
+        before = held.get("heatmap")
+        if before and {**held, "heatmap": asdict(settings_from(before))} == now:
+            return
+    claim(path, now)
 
 
 def is_done(row: Row, how: How) -> bool:
@@ -145,11 +169,16 @@ def measure(row: Row, how: How, threads: int) -> Row:
     heat = load_heatmap(path)[0] if path.exists() else None
     if heat is None or shown:
         try:
-            frames, fps = read(Path(row.clip), how)
+            frames, fps, stored = read(Path(row.clip), how)
+            if heat is None and how.masks:
+                shape = (len(frames), *stored)
+                heat = how.masks.heatmap(Path(row.clip), shape, how.size, how.fps)
         except VideoError as error:
             return replace(row, hot=None, reason=str(error).removeprefix(f"{row.clip}: "))
         if heat is None:
-            heat = clip_heatmap(frames, how.settings, workers=threads)
+            assert how.settings is not None
+            heat = clip_heatmap(frames, how.settings, workers=threads, device=how.device)
+        if not path.exists():
             path.parent.mkdir(parents=True, exist_ok=True)
             save_heatmap(path, heat, how.settings, fps=fps)
         if shown:
@@ -159,8 +188,8 @@ def measure(row: Row, how: How, threads: int) -> Row:
     return replace(row, frames=count, height=height, width=width, hot=hot, reason="")
 
 
-def read(clip: Path, how: How) -> tuple[Pixels, float]:
-    """Frames as they are measured, and their rate; VideoError where they cannot be."""
+def read(clip: Path, how: How) -> tuple[Pixels, float, tuple[int, int]]:
+    """Frames as they are measured, their rate, and (H, W) before any crop; VideoError if none."""
     from motifocal.video import VideoError, read_video, resize_crop
 
     found = read_video(clip, fps=how.fps)
@@ -170,7 +199,7 @@ def read(clip: Path, how: How) -> tuple[Pixels, float]:
         raise VideoError(f"{clip}: {count} frames of {width}x{height} are too much, add --size")
     if how.suffix == ".mp4" and (height % 2 or width % 2):
         raise VideoError(f"{clip}: an .mp4 cannot hold {width}x{height}, add --size")
-    return frames, found.fps
+    return frames, found.fps, found.frames.shape[1:3]
 
 
 def tell(rows: Sequence[Row], before: int, how: How) -> None:
@@ -228,7 +257,7 @@ def strip(row: Row, how: How) -> Pixels:
     from motifocal.overlay import filmstrip
     from motifocal.video import resize_crop
 
-    frames, _ = read(Path(row.clip), how)
+    frames, _, _ = read(Path(row.clip), how)
     heat, _ = load_heatmap(how.output / row.heatmap)
     spread = np.unique(np.rint(np.linspace(0, len(frames) - 1, STRIP_COLUMNS)).astype(int))
     size = (max(1, round(row.width * STRIP_HEIGHT / row.height)), STRIP_HEIGHT)

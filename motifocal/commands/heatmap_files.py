@@ -68,25 +68,32 @@ def clips_in(path: Path) -> list[Path]:
         raise
 
 
+def names_of(clips: Sequence[Path]) -> dict[Path, str]:
+    """What each clip is called: its path without suffix, below the folder that all clips share."""
+    base = Path(os.path.commonpath([clip.parent for clip in clips]))
+    stems = {clip: clip if clip.is_dir() else clip.with_suffix("") for clip in clips}
+    return {clip: stem.relative_to(base).as_posix() for clip, stem in stems.items()}
+
+
 def planned(
-    clips: Sequence[Path], output: Path, suffix: str, table: Mapping[str, Row]
-) -> dict[str, Row]:
+    clips: Mapping[Path, str], output: Path, suffix: str, table: Mapping[str, Row],
+    masks: Mapping[Path, Path],
+) -> dict[str, Row]:  # fmt: skip
     """A row for each clip: as the table has it, or with a name that nothing else has.
 
-    Names repeat the folders below the one that all clips share. What was made of a clip that has
-    changed since is deleted, so that no map is ever taken for one of another clip.
+    Maps are called like their clips. What was made of a clip that has changed since, or its mask
+    has, is deleted, so that no map is ever taken for one of another clip.
     """
-    base = Path(os.path.commonpath([clip.parent for clip in clips]))
     names = {name.casefold() for row in table.values() for name in (row.heatmap, row.overlay)}
     rows = {}
-    for clip in clips:
+    for clip, called in clips.items():
         before = table.get(str(clip))
+        sources = [clip, *([masks[clip]] if clip in masks else [])]
         if before is None:
-            stem = clip if clip.is_dir() else clip.with_suffix("")
-            row = unused(described(clip, stem.relative_to(base).as_posix()), output, suffix, names)
+            row = unused(described(sources, called), output, suffix, names)
             names |= {row.heatmap.casefold(), row.overlay.casefold()}
         else:
-            row = described(clip, before.heatmap)
+            row = described(sources, before.heatmap)
             if before.same_clip(row):
                 row = before
             else:
@@ -96,11 +103,15 @@ def planned(
     return rows
 
 
-def described(clip: Path, heatmap: str) -> Row:
-    """The row of a clip that nothing is known of yet; of a folder, all its files count."""
-    states = [file.stat() for file in clip.iterdir()] if clip.is_dir() else [clip.stat()]
+def described(sources: Sequence[Path], heatmap: str) -> Row:
+    """The row of a clip, the first source, that nothing is known of yet.
+
+    Its state is that of all sources together; of a folder, all its files count.
+    """
+    files = chain.from_iterable(s.iterdir() if s.is_dir() else [s] for s in sources)
+    states = [file.stat() for file in files]
     size, modified = sum(s.st_size for s in states), max(s.st_mtime_ns for s in states)
-    return Row(heatmap, str(clip), size, modified)
+    return Row(heatmap, str(sources[0]), size, modified)
 
 
 def unused(row: Row, output: Path, suffix: str, names: set[str]) -> Row:

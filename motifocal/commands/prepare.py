@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from motifocal.commands.heatmap_options import heatmap_options, settings_of
 from motifocal.commands.size import Size
 
 if TYPE_CHECKING:
@@ -15,16 +16,16 @@ if TYPE_CHECKING:
     from motifocal.heatmap import HeatmapSettings
 
 SCENES = "scenes"
-HEATMAP_OPTIONS = ("unit", "threshold", "floor")  # left at the library's defaults where not given
 
 
 @click.command(epilog="""\b
 Examples:
   motifocal prepare clips/ -o shards/ --model base/ --size 320x512 --max-stride 4
+  motifocal prepare clips/ -o shards/ --model base/ --source raft-large --raft-weights raft.pth
   motifocal prepare scenes -o shards/ --model base/ --size 64 --clips 7200
   motifocal prepare scenes -o held-out/ --model base/ --size 64 --clips 480 --split eval --seed 1
 """)
-@click.argument("source")
+@click.argument("clips_at", metavar="SOURCE")
 @click.option("-o", "--output", type=click.Path(path_type=Path, file_okay=False), required=True,
               help="Folder of the shards; run again to go on.")
 @click.option("--model", type=click.Path(path_type=Path, exists=True, file_okay=False),
@@ -43,12 +44,7 @@ Examples:
               help="Which part of the drawn world (scenes).")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True,
               help="Of windows and strides, or of the drawn clips.")
-@click.option("--unit", type=click.Choice(["fraction", "maximum", "percentile", "pixels"]),
-              help="What speed counts as 1 in the heatmap. [default: maximum]")
-@click.option("--threshold", type=float,
-              help="Speed, in the unit, at which the heatmap is 0.5. [default: 0.05]")
-@click.option("--floor", type=float,
-              help="Pixels a frame; slower motion is never hot. [default: 0.15]")
+@heatmap_options
 @click.option("--workers", type=click.IntRange(0), default=2, show_default=True,
               help="Processes that read clips and estimate motion.")
 @click.option("--clips-per-shard", type=click.IntRange(1), default=64, show_default=True,
@@ -56,7 +52,7 @@ Examples:
 @click.option("--precision", type=click.Choice(["no", "bf16"]), default="no", show_default=True,
               help="What the autoencoder computes in.")
 @click.option("--device", default=None, help="cpu, cuda, ... [default: an accelerator if any]")
-def prepare(source: str, output: Path, model: Path, **options: Any) -> None:
+def prepare(clips_at: str, output: Path, model: Path, **options: Any) -> None:
     """Turn SOURCE into shards of latents, heatmaps and captions.
 
     SOURCE is a folder of captioned clips (metadata.jsonl, metadata.csv or x.mp4 beside x.txt), a
@@ -64,16 +60,16 @@ def prepare(source: str, output: Path, model: Path, **options: Any) -> None:
     the shards lie, and a picture of a few clips with their heatmaps: look at it.
     """
     from motifocal.data.shards import Shards
-    from motifocal.heatmap import HeatmapSettings
 
-    given = {key: options[key] for key in HEATMAP_OPTIONS if options[key] is not None}
-    heatmap = HeatmapSettings(**given)
+    heatmap = settings_of(options)
     output.mkdir(parents=True, exist_ok=True)
-    clips, described = _scenes(options) if source == SCENES else _folder(source, output, options)
+    clips, described = (
+        _scenes(options) if clips_at == SCENES else _folder(clips_at, output, options)
+    )
     _write_shards(clips, described, output, model, heatmap, options)
     _show_hot_share(Shards(output))
     click.echo(output)
-    click.echo(_picture(clips, heatmap, output / "look.png"))
+    click.echo(_picture(clips, heatmap, output / "look.png", options["device"]))
 
 
 def _scenes(options: dict[str, Any]) -> tuple[ClipSource, dict[str, Any]]:
@@ -168,7 +164,9 @@ def _show_hot_share(shards: Shards) -> None:
     )
 
 
-def _picture(clips: ClipSource, heatmap: HeatmapSettings, path: Path) -> Path:
+def _picture(
+    clips: ClipSource, heatmap: HeatmapSettings, path: Path, device: str | None
+) -> Path:
     """A few clips spread over the source, frames over heatmaps."""
     import numpy as np
 
@@ -180,7 +178,7 @@ def _picture(clips: ClipSource, heatmap: HeatmapSettings, path: Path) -> Path:
     rows = []
     for index in np.unique(np.linspace(0, len(clips) - 1, 6).astype(int)):
         clip = clips[int(index)]
-        maps = clip_heatmap(clip.frames, heatmap, workers=1)
+        maps = clip_heatmap(clip.frames, heatmap, workers=1, device=device)
         rows.append((clip.caption, filmstrip(clip.frames, maps, columns=8)))
     write_image(path, labelled(rows))
     return path

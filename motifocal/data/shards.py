@@ -25,8 +25,9 @@ from safetensors.torch import save_file
 from torch.utils.data import DataLoader, Dataset, Subset
 
 from motifocal.geometry import LatentGeometry, pool
-from motifocal.heatmap import HeatmapSettings, clip_heatmap
+from motifocal.heatmap import HeatmapSettings, clip_heatmap, settings_from
 from motifocal.models.autoencoder import encode
+from motifocal.raft import NETWORKS
 
 MANIFEST = "prepared.json"
 
@@ -68,14 +69,23 @@ class _Weighted(Dataset[dict[str, Any]]):
 
     def __getitem__(self, index: int) -> dict[str, Any]:
         clip = self.source[index]
-        heatmap = torch.from_numpy(clip_heatmap(clip.frames, self.settings.heatmap, workers=1))
-        weights = pool(heatmap, self.settings.geometry)[0, 0]
+        # A worker process was forked and cannot use an accelerator that its parent uses: RAFT
+        # waits for `_write`.
+        here = self.settings.heatmap.source not in NETWORKS
         return {
             "frames": torch.from_numpy(np.ascontiguousarray(clip.frames)),
-            "heatmap": (weights * 255).round().to(torch.uint8),
+            "heatmap": _weights(clip.frames, self.settings) if here else None,
             "caption": clip.caption,
             "fps": clip.fps,
         }
+
+
+def _weights(
+    frames: npt.NDArray[np.uint8], settings: PrepareSettings, device: str | None = None
+) -> torch.Tensor:
+    """Frames (F, H, W, 3) become pooled heat (F', h, w) uint8, 255 is 1."""
+    heatmap = torch.from_numpy(clip_heatmap(frames, settings.heatmap, workers=1, device=device))
+    return (pool(heatmap, settings.geometry)[0, 0] * 255).round().to(torch.uint8)
 
 
 def prepare(
@@ -140,6 +150,8 @@ def _claim(
         os.replace(partial, path)
         return
     before, now = json.loads(path.read_text()), json.loads(text)
+    # A folder of a time with fewer settings was made with the values that they had then.
+    before["heatmap"] = vars(settings_from(before["heatmap"]))
     changed = sorted(key for key in before | now if before.get(key) != now.get(key))
     if changed:
         raise ValueError(
@@ -150,14 +162,18 @@ def _claim(
 def _write(
     path: Path, items: list[dict[str, Any]], autoencoder: AutoencoderKL, settings: PrepareSettings
 ) -> None:
-    latents = []
+    latents, heatmaps = [], []
     for item in items:
         video = item["frames"].permute(3, 0, 1, 2)[None].float() / 127.5 - 1
         made = encode(autoencoder, video.to(autoencoder.device), settings.frames_per_chunk)
         latents.append(made[0].float().cpu())
+        heatmap = item["heatmap"]
+        if heatmap is None:
+            heatmap = _weights(item["frames"].numpy(), settings, str(autoencoder.device))
+        heatmaps.append(heatmap)
     tensors = {
         "latents": torch.stack(latents).half(),  # (N, C, F', h, w)
-        "heatmap": torch.stack([item["heatmap"] for item in items]),  # (N, F', h, w)
+        "heatmap": torch.stack(heatmaps),  # (N, F', h, w)
         "fps": torch.tensor([item["fps"] for item in items], dtype=torch.float32),
     }
     partial = path.with_suffix(".partial")

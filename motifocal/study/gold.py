@@ -16,7 +16,8 @@ from types import MappingProxyType
 
 import numpy as np
 
-from motifocal.flow import estimate_flow, motion_evidence
+from motifocal.evidence import motion_evidence
+from motifocal.flow import estimate_flow
 from motifocal.picture import Pixels
 from motifocal.study.matching import Group
 

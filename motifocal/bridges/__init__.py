@@ -1,0 +1,1 @@
+"""The same weights inside other people's trainers."""

@@ -1,0 +1,92 @@
+"""A clip's file becomes what a weight is told apart by: its sha256, and when each frame is shown.
+
+A path says little: clips are renamed, moved and encoded anew. A weight belongs to the bytes of the
+file that it was measured in, so these are hashed, once, and the hash is remembered beside the
+weights with the file's size and time of change.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import threading
+from fractions import Fraction
+from itertools import pairwise
+from pathlib import Path
+
+from motifocal.codec import opened_container
+from motifocal.data.selection import Timeline
+from motifocal.picture import PICTURE_SUFFIXES, check_file, picture_shots
+from motifocal.scenes.export import write_text
+from motifocal.video import DEFAULT_FPS, VideoError
+
+HASHES = "hashes.json"
+_CHUNK = 2**20
+
+
+def timeline_of(path: str | Path) -> Timeline:
+    """When each frame of a video file is shown; decodes it, but keeps and converts no pixels.
+
+    Raises VideoError where the file is missing or damaged, holds no frame, or its times run back.
+    """
+    path = Path(path)
+    check_file(path)
+    times: list[tuple[Fraction, Fraction]]
+    if path.suffix.lower() in PICTURE_SUFFIXES:
+        times = [(shot.start, shot.end) for shot in picture_shots(path, DEFAULT_FPS)]
+    else:
+        with opened_container(path) as source:
+            times = [(shot.start, shot.end) for shot in source.shots]
+    if not times:
+        raise VideoError(f"{path}: holds no frame")
+    ends = [time for time, _ in times] + [times[-1][1]]
+    if any(after < before for before, after in pairwise(ends)):
+        raise VideoError(f"{path}: the times of its frames run backwards")
+    return Timeline(tuple(float(start) for start, _ in times), float(times[-1][1]))
+
+
+def file_hash(path: str | Path) -> str:
+    """sha256 of a file's bytes, 64 hexadecimal digits."""
+    digest = hashlib.sha256()
+    with Path(path).open("rb") as file:
+        while chunk := file.read(_CHUNK):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+class ClipHashes:
+    """sha256 of clips, computed once for each size and time of change; several threads may ask.
+
+    ``path`` is the JSON file to remember in: absolute path -> [size, nanoseconds, sha256].
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        self._known: dict[str, list[int | str]] = {}
+        self._lock = threading.Lock()
+        if self.path.exists():
+            held = json.loads(self.path.read_text(encoding="utf-8"))
+            if not isinstance(held, dict) or any(len(row) != 3 for row in held.values()):
+                raise ValueError(f"{self.path} should hold the hashes of clips; delete it")
+            self._known = held
+
+    def of(self, clip: str | Path) -> str:
+        """The clip's sha256; OSError where it cannot be read."""
+        name = os.path.abspath(clip)
+        state = os.stat(name)
+        stamp = [state.st_size, state.st_mtime_ns]
+        with self._lock:
+            known = self._known.get(name)
+        if known is not None and known[:2] == stamp:
+            return str(known[2])
+        found = file_hash(name)
+        with self._lock:
+            self._known[name] = [*stamp, found]
+        return found
+
+    def save(self) -> None:
+        """Write what is known; the file appears whole."""
+        with self._lock:
+            text = json.dumps(self._known, indent=0)
+        write_text(self.path, text + "\n")

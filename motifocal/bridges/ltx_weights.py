@@ -1,0 +1,187 @@
+"""The LTX-2 trainer's precomputed latents and their clips become a further folder of its data.
+
+Letters: F' latent frames, h w latents. The trainer keeps ``latents/<clip>.pt`` beside
+``conditions/<clip>.pt`` and loads every folder that is named to it, sample by sample; the weights
+are one more such folder. It reads only .pt, with ``weights_only=True``, so that is what is written.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import pickle
+from collections.abc import Iterator
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from motifocal.bridges.trainers import Job, note_of, sample_weight
+from motifocal.codec import opened_container
+from motifocal.data.selection import Selection
+from motifocal.geometry import FAMILIES, LatentGeometry
+from motifocal.heatmap import HeatmapSettings
+from motifocal.picture import natural_key, replacing
+from motifocal.video import VIDEO_SUFFIXES
+
+#: The folder of weights beside ``latents``, and their name in a training batch. Not "latent":
+#: what has that in its name the trainer takes for latents.
+FOLDER = "motion_weights"
+BATCH_KEY = "motion_weights"
+
+#: Every latent may be weighted: which ones are conditioned is drawn in each step, and the
+#: trainer's own mask leaves them out.
+GRID = replace(FAMILIES["ltx-2"], conditioned_first=False)
+
+_RATE_TOLERANCE = 0.002  # of the rate; 23.976 is not 24
+
+
+def data_root(root: str | Path) -> Path:
+    """The folder that holds latents/ and conditions/: the one named, or .precomputed in it."""
+    root = Path(root).expanduser()
+    inner = root / ".precomputed"
+    return inner if inner.is_dir() else root
+
+
+def weight_jobs(
+    root: str | Path,
+    clips: str | Path | None,
+    settings: HeatmapSettings,
+    *,
+    latents: str = "latents",
+    grid: LatentGeometry = GRID,
+) -> list[Job]:
+    """One job for each sample of ``root``/latents.
+
+    Args:
+        root: preprocessed_data_root of the trainer's configuration.
+        clips: the folder of the table that was preprocessed, from which it named its clips; by
+            default the one that ``root`` lies in.
+        latents: the video's latents_dir in the configuration.
+        grid: of the autoencoder, where it is not 32 x 32 x 8.
+
+    Raises:
+        ValueError: there are no latents.
+    """
+    root = data_root(root)
+    folder = root / latents
+    files = sorted(folder.rglob("*.pt"), key=natural_key)
+    if not files:
+        raise ValueError(f"{folder} should hold the latents of clips (*.pt), got none")
+    clips = root.resolve().parent if clips is None else Path(clips)
+    return list(_jobs(files, folder, root / FOLDER, clips, settings, grid))
+
+
+def _jobs(
+    files: list[Path], folder: Path, into: Path, clips: Path,
+    settings: HeatmapSettings, grid: LatentGeometry,
+) -> Iterator[Job]:  # fmt: skip
+    for file in files:
+        relative = file.relative_to(folder)
+        target = into / relative
+        done = partial(_is_done, file, target, settings, grid)
+        make = partial(_make, file, target, clips / relative, settings, grid)
+        yield Job(str(relative), done, make)
+
+
+def _make(
+    file: Path, target: Path, clip: Path, settings: HeatmapSettings, grid: LatentGeometry
+) -> None:
+    selection, fps = _selection(file, grid)
+    if len(selection.indices) == 1:  # a picture: nothing moves
+        weight = torch.zeros(_shape(selection, grid), dtype=torch.float16)
+    else:
+        source = _clip(clip)
+        _check_rate(source, fps)
+        weight = sample_weight(source, selection, grid, settings)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    note = _digest(selection, grid, settings)
+    with replacing(target) as temporary:
+        torch.save({"weight": weight, "note": note}, temporary)
+
+
+def _is_done(
+    file: Path, target: Path, settings: HeatmapSettings, grid: LatentGeometry
+) -> bool:
+    if not target.exists() or target.stat().st_mtime_ns < file.stat().st_mtime_ns:
+        return False  # latents were made anew
+    held = _loaded(target)
+    wanted = _digest(_selection(file, grid)[0], grid, settings)
+    return torch.equal(held.get("note", torch.empty(0)), wanted)
+
+
+def _selection(file: Path, grid: LatentGeometry) -> tuple[Selection, float | None]:
+    """The frames and size that latents were made of: the clip's first, scaled and cropped."""
+    held = _loaded(file)
+    try:
+        sizes = [int(held[name]) for name in ("num_frames", "height", "width")]
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"{file.name} should have num_frames, height and width") from error
+    latents, height, width = sizes
+    frames = grid.first + (latents - 1) * grid.later
+    size = (height * grid.stride, width * grid.stride)
+    fps = held.get("fps")
+    fps = None if fps is None else float(fps)
+    return Selection(tuple(range(frames)), fps or 0.0, *size, "floor"), fps
+
+
+def _shape(selection: Selection, grid: LatentGeometry) -> tuple[int, int, int]:
+    latents = grid.latent_frames(len(selection.indices))
+    return latents, selection.height // grid.stride, selection.width // grid.stride
+
+
+def _clip(path: Path) -> Path:
+    """The video whose latents ``path`` (any suffix) is named after; ValueError unless one."""
+    folder, stem = path.parent, path.stem
+    found = [
+        file
+        for file in (sorted(folder.iterdir()) if folder.is_dir() else [])
+        if file.stem == stem and file.suffix.lower() in VIDEO_SUFFIXES
+    ]
+    if len(found) != 1:
+        got = ", ".join(file.name for file in found) or "none"
+        raise ValueError(f"{folder} should hold one video named {stem}, got {got}")
+    return found[0]
+
+
+def _check_rate(clip: Path, fps: float | None) -> None:
+    """ValueError where the clip's rate is not that of its latents: it is another clip by now."""
+    import av
+
+    with opened_container(clip):
+        pass  # VideoError where it is no video
+    with av.open(str(clip.resolve())) as container:
+        stream = container.streams.video[0]
+        rate = float(stream.average_rate or stream.base_rate or 24)
+    if fps is not None and abs(rate - fps) > _RATE_TOLERANCE * fps:
+        raise ValueError(
+            f"rate differs: the latents are of {fps:g} frames/s, {clip.name} has {rate:g}; "
+            "process the data set anew"
+        )
+
+
+def _digest(selection: Selection, grid: LatentGeometry, settings: HeatmapSettings) -> Tensor:
+    """sha256 of all that decided a weight, (32,) uint8: a batch takes tensors, not text."""
+    note = note_of(selection, grid, settings).encode()
+    return torch.from_numpy(np.frombuffer(hashlib.sha256(note).digest(), np.uint8).copy())
+
+
+def _loaded(path: Path) -> dict[str, Any]:
+    try:
+        held = torch.load(path, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
+        raise ValueError(f"{path.name} is damaged, or holds more than tensors: {error}") from error
+    if not isinstance(held, dict):
+        raise ValueError(f"{path.name} should hold a dict, got a {type(held).__name__}")
+    return held
+
+
+def missing_weights(root: str | Path, latents: str) -> list[str]:
+    """The samples without a weight; the trainer would leave them out without a word."""
+    root = data_root(root)
+    wanted = {file.relative_to(root / latents) for file in (root / latents).rglob("*.pt")}
+    held = {file.relative_to(root / FOLDER) for file in (root / FOLDER).rglob("*.pt")}
+    return sorted(map(str, wanted - held))

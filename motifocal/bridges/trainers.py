@@ -1,0 +1,138 @@
+"""A trainer's latents and their clips become weights beside them; what does not fit is said.
+
+Letters: F' latent frames, h w latents. Shared by the trainers that keep latents on disk.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from motifocal.bridges.loop import motion_weights
+from motifocal.codec import opened_container
+from motifocal.data.selection import Selection, frames_of
+from motifocal.geometry import LatentGeometry, valid_mask
+from motifocal.heatmap import HeatmapSettings
+
+
+@dataclass(frozen=True)
+class Job:
+    """One sample of a trainer's cache.
+
+    name: for people, and to list it where it is refused.
+    done: whether its weight is there already and still right.
+    make: measures and stores; ValueError or OSError where it cannot, in words.
+    """
+
+    name: str
+    done: Callable[[], bool]
+    make: Callable[[], None]
+
+
+@dataclass
+class Weighed:
+    """What became of a trainer's samples. ``refused``: name -> why."""
+
+    made: int = 0
+    kept: int = 0
+    refused: dict[str, str] = field(default_factory=dict)
+
+
+def weigh(
+    jobs: Iterable[Job], *, anew: bool = False, progress: Callable[[str], None] | None = None
+) -> Weighed:
+    """Make the weights that are missing, one after the other; stop and call again to go on.
+
+    anew: make all of them, also those that are there. progress: called after each, with its name.
+    """
+    outcome = Weighed()
+    for job in jobs:
+        try:
+            if not anew and job.done():
+                outcome.kept += 1
+            else:
+                job.make()
+                outcome.made += 1
+        except (ValueError, OSError) as error:  # a clip that cannot be read, or does not fit
+            outcome.refused[job.name] = " ".join(str(error).split())
+        if progress is not None:
+            progress(job.name)
+    return outcome
+
+
+def sample_weight(
+    clip: Path, selection: Selection, geometry: LatentGeometry, settings: HeatmapSettings
+) -> Tensor:
+    """The weight (F', h, w) float16 in [0, 1] of the selected frames, 0 at conditioned latents.
+
+    Raises ValueError where the clip ends too early, or is stored turned: the trainers do not read
+    the display matrix of a clip, so their latents lie on their side and the weight would not.
+    """
+    if stored_turned(clip):
+        raise ValueError(
+            f"{clip}: is stored turned or mirrored, with a display matrix that the trainer does "
+            "not read; write it upright (ffmpeg does so when it encodes), and cache it anew"
+        )
+    weight = motion_weights(frames_of(clip, selection), geometry, settings)
+    weight = weight * valid_mask(geometry, len(selection.indices))
+    return weight[0, 0].half().contiguous()
+
+
+def stored_turned(clip: Path) -> bool:
+    """Whether a video file has a display matrix that changes the picture. A folder has none."""
+    import av
+    import numpy as np
+
+    if clip.is_dir():
+        return False
+    with opened_container(clip):
+        pass  # VideoError where it is no video
+    with av.open(os.path.abspath(clip)) as container:
+        frame = next(container.decode(video=0))
+    if "DISPLAYMATRIX" not in frame.side_data:
+        return False
+    data: Any = frame.side_data
+    matrix = np.frombuffer(bytes(data["DISPLAYMATRIX"]), np.int32).reshape(3, 3)
+    a, b, c, d = matrix[:2, :2].ravel().tolist()
+    return not (a > abs(b) and d > abs(c))
+
+
+def note_of(selection: Selection, geometry: LatentGeometry, settings: HeatmapSettings) -> str:
+    """All that decided a weight, as JSON: stored with it, to tell whether it is still right."""
+    return json.dumps(
+        {"selection": asdict(selection), "latents": asdict(geometry), "settings": asdict(settings)},
+        sort_keys=True,
+    )
+
+
+def check_weight(weight: Tensor, shape: tuple[int, ...], where: str) -> None:
+    """ValueError unless a batch's weights are of the batch's own latents, (B, F', h, w)."""
+    if tuple(weight.shape) != shape:
+        raise ValueError(
+            f"{where} should be {shape} like the latents, got {tuple(weight.shape)}; latents were "
+            "cached after their weights: make the weights again"
+        )
+
+
+def checked_motif_weight(weight: float) -> float:
+    """lambda as it is; ValueError where it is negative or not finite."""
+    if not (math.isfinite(weight) and weight >= 0):
+        raise ValueError(f"motif_weight should be finite and at least 0, got {weight}")
+    return weight
+
+
+def weighted_residual(prediction: Tensor, target: Tensor, heat: Tensor) -> Tensor:
+    """m' * (prediction - target) in float32: its mean square is the motion part of the loss.
+
+    The difference is taken first, in float32. Two products of bfloat16 would each be rounded, and
+    the loss of a good prediction would be made of that.
+    """
+    return heat.to(prediction.device, torch.float32) * (prediction.float() - target.float())

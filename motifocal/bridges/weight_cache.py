@@ -1,0 +1,198 @@
+"""Weights at latent resolution become small files, and are given back only where they truly fit.
+
+Letters: F' latent frames, h w latents. A file holds ``weight`` (F', h, w) float16 in [0, 1] and,
+as metadata, all that decided it: the clip's sha256, frames, rate, size, latent grid and heatmap
+settings. A trainer's latents were made by the same choices or the weight is of another place or
+moment, so whoever loads has to say what the latents are of; what differs is said and refused.
+Nothing is ever resized.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+from motifocal.data.selection import Selection
+from motifocal.geometry import FAMILIES
+from motifocal.heatmap_settings import HeatmapSettings, settings_from
+from motifocal.picture import replacing
+
+SUFFIX = ".safetensors"
+#: The fields of a LatentGeometry that decide a weight; families that share them share weights.
+GRID = ("stride", "first", "later", "padded_to")
+
+
+@dataclass(frozen=True)
+class WeightKey:
+    """All that decides a weight; made by ``weight_key``.
+
+    clip: sha256 of the video file. grid: the family's stride, first, later, padded_to.
+    """
+
+    clip: str
+    selection: Selection
+    family: str
+    grid: tuple[int, int, int, int]
+    settings: HeatmapSettings
+
+    @property
+    def file(self) -> str:
+        """Name of the weight's file: of the clip, then of everything else."""
+        rest = {name: value for name, value in _plain(self).items() if name != "family"}
+        digest = hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()
+        return f"{self.clip[:16]}-{digest[:16]}{SUFFIX}"
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(F', h, w) of the weight."""
+        stride, first, later, padded_to = self.grid
+        latents = 1 + (len(self.selection.indices) - first) // later
+        latents += -latents % padded_to
+        return latents, self.selection.height // stride, self.selection.width // stride
+
+    def differences(self, other: WeightKey) -> list[str]:
+        """What differs from another key, in words; empty where one weight serves both."""
+        found = [] if self.clip == other.clip else [f"clip {self.clip[:8]} against "
+                                                    f"{other.clip[:8]} (sha256)"]  # fmt: skip
+        found += self.selection.differences(other.selection)
+        if self.grid != other.grid:
+            found.append(f"family {self.family} (latent grid {_spoken(self.grid)}) against "
+                         f"{other.family} ({_spoken(other.grid)})")  # fmt: skip
+        theirs = asdict(other.settings)
+        for name, mine in asdict(self.settings).items():
+            if mine != theirs[name]:
+                found.append(f"heatmap setting {name} {mine} against {theirs[name]}")
+        return found
+
+
+def weight_key(
+    clip: str, selection: Selection, family: str, settings: HeatmapSettings
+) -> WeightKey:
+    """The key of a clip's sample for a family of ``geometry.FAMILIES``.
+
+    Raises:
+        ValueError: an unknown family, a frame count or size that it cannot take, no sha256.
+    """
+    if len(clip) != 64 or set(clip) - set("0123456789abcdef"):
+        raise ValueError(f"clip should be a sha256 of 64 digits, got {clip!r}")
+    if family not in FAMILIES:
+        raise ValueError(f"family should be one of {', '.join(FAMILIES)}, got {family!r}")
+    geometry = FAMILIES[family]
+    geometry.latent_frames(len(selection.indices))
+    if selection.height % geometry.stride or selection.width % geometry.stride:
+        raise ValueError(
+            f"height and width should be multiples of {geometry.stride} for {family}, "
+            f"got {selection.height}x{selection.width}"
+        )
+    grid = (geometry.stride, geometry.first, geometry.later, geometry.padded_to)
+    return WeightKey(clip, selection, family, grid, settings)
+
+
+def write_weight(folder: str | Path, key: WeightKey, weight: Tensor) -> Path:
+    """Write a weight (1, 1, F', h, w) in [0, 1] as float16, and return its path.
+
+    Raises:
+        ValueError: a weight of another shape than the key's, outside [0, 1] or with nan.
+    """
+    if tuple(weight.shape) != (1, 1, *key.shape):
+        raise ValueError(f"weight should be {(1, 1, *key.shape)}, got {tuple(weight.shape)}")
+    if not bool(((weight >= 0) & (weight <= 1)).all()):
+        raise ValueError(f"weight should be in [0, 1], got values from {weight.min().item():.4g} "
+                         f"to {weight.max().item():.4g}")  # fmt: skip
+    path = Path(folder) / key.file
+    stored = weight[0, 0].detach().to("cpu", torch.float16).contiguous()
+    with replacing(path) as temporary:
+        # Not save_file, whose files nobody but their owner may read.
+        temporary.write_bytes(save({"weight": stored}, {"key": json.dumps(_plain(key))}))
+    return path
+
+
+def find_weight(folder: str | Path, key: WeightKey) -> Path | None:
+    """The file whose key does not differ from this one, or None."""
+    # Rates may differ in their last digits, so the name is only where to look first.
+    for path in (Path(folder) / key.file, *_of_clip(Path(folder), key)):
+        if path.is_file() and not stored_key(path).differences(key):
+            return path
+    return None
+
+
+def load_weight(folder: str | Path, key: WeightKey) -> Tensor:
+    """The weight with exactly this key: (1, 1, F', h, w) float32 in [0, 1].
+
+    Raises:
+        ValueError: there is none. Where the folder has others of the clip, says what differs from
+            the nearest one: frames, rate, size, family or heatmap settings.
+    """
+    path = find_weight(folder, key)
+    if path is None:
+        raise ValueError(_refusal(Path(folder), key))
+    with _opened(path) as file:
+        weight = file.get_tensor("weight")
+    if tuple(weight.shape) != key.shape:
+        raise ValueError(f"{path}: weight should be {key.shape}, got {tuple(weight.shape)}")
+    return weight.float()[None, None]
+
+
+def stored_key(path: str | Path) -> WeightKey:
+    """What the file of a weight says that it is of; ValueError where it is none."""
+    with _opened(Path(path)) as file:
+        text = (file.metadata() or {}).get("key")
+        names = list(file.keys())
+    if text is None or names != ["weight"]:
+        raise ValueError(f"{path} should hold a weight and its key, got {names}")
+    held = json.loads(text)
+    try:
+        chosen = held["selection"]
+        selection = Selection(**{**chosen, "indices": tuple(chosen["indices"])})
+        stride, first, later, padded_to = held["grid"]
+        settings = settings_from(held["settings"])
+        grid = (stride, first, later, padded_to)
+        return WeightKey(held["clip"], selection, held["family"], grid, settings)
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"{path}: its key cannot be read ({error})") from error
+
+
+def _of_clip(folder: Path, key: WeightKey) -> list[Path]:
+    """All weights of the key's clip."""
+    return sorted(folder.glob(f"{key.clip[:16]}-*{SUFFIX}"))
+
+
+def _refusal(folder: Path, key: WeightKey) -> str:
+    """Why there is no weight for the key, as exactly as the folder allows."""
+    of_clip = _of_clip(folder, key)
+    if not of_clip:
+        others = sum(1 for _ in folder.glob(f"*{SUFFIX}"))
+        return (
+            f"{folder} should hold a weight of the clip with sha256 {key.clip[:8]}..., got none "
+            f"among {others}: the clip was never exported, or its file has changed since"
+        )
+    nearest = min((key.differences(stored_key(path)) for path in of_clip), key=len)
+    return (
+        f"{folder} holds no weight that fits these latents; the nearest of this clip differs "
+        f"(wanted against stored): {'; '.join(nearest)}"
+    )
+
+
+def _opened(path: Path) -> Any:
+    try:
+        return safe_open(path, framework="pt")
+    except SafetensorError as error:
+        raise ValueError(f"{path} is damaged: {error}") from error
+
+
+def _plain(key: WeightKey) -> dict[str, Any]:
+    """The key as what JSON can hold."""
+    plain: dict[str, Any] = json.loads(json.dumps(asdict(key)))
+    return plain
+
+
+def _spoken(grid: tuple[int, int, int, int]) -> str:
+    return ", ".join(f"{name} {value}" for name, value in zip(GRID, grid, strict=True))
