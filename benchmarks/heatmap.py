@@ -1,53 +1,59 @@
-"""Motion heatmaps from file to file, beside decoding the same files alone.
+"""Motion heatmaps from file to file, beside decoding and flow alone, and beside other ways.
 
 The clips are the drawn world's at 320 x 320 pixels and 16 frames, as H.264; `--videos` takes a
-folder of others. From file to file is: decode, flow, heatmap, compressed .npz on disk. Workers are
-threads over the frame pairs of one clip; OpenCV's own threads stay as they are, as in normal use.
+folder of others. From file to file is: decode, flow, heatmap, compressed .npz on disk, clips in
+threads on all cores, as `motifocal heatmap` does it. The other ways to get the same files: flow of
+full-size frames by Farnebäck, and by RAFT (large, 20 iterations) pair by pair, as training code
+tends to. RAFT is timed on one clip, with random weights, which take as long as trained ones; where
+torchvision cannot be imported it is left out (`--torchvision FOLDER`: one that is installed there).
 """
 
 from __future__ import annotations
 
-import statistics
+import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 
+import cv2
+import numpy as np
 from measure import RATIO_HEADER, machine, markdown, parser, ratio_rows, read, take_turns
 
-from motifocal.heatmap import DEFAULT_SETTINGS, clip_heatmap, save_heatmap
+from motifocal.flow import Frames, estimate_flow, usable_cores
+from motifocal.heatmap import DEFAULT_SETTINGS, HeatmapSettings, clip_heatmap, save_heatmap
+from motifocal.raft import RaftOptions
 from motifocal.scenes.render import render
 from motifocal.scenes.stage import SCENARIOS, make_stage
 from motifocal.video import list_videos, read_video, write_video
 
-SIDE, FRAMES = 320, 16
+SIDE, FRAMES, ITERATIONS = 320, 16, 20
+ALONE = "decoding and DIS alone"
+OURS = "file to file, as it comes"
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     options = parser(__doc__, rounds=10)
-    options.add_argument("--clips", type=int, default=15, help="to draw; default: %(default)s")
+    options.add_argument("--clips", type=int, default=16, help="to draw; default: %(default)s")
     options.add_argument("--videos", type=Path, help="a folder of videos, instead of drawing any")
+    options.add_argument("--torchvision", type=Path, help="a folder that holds it, for RAFT")
     values = read(options, arguments)
+    cv2.setNumThreads(1)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         if values.videos is None:
-            draw(
-                folder, 1 if values.quick else values.clips, FRAMES // 4 if values.quick else FRAMES
-            )
+            clips, frames = (2, FRAMES // 4) if values.quick else (values.clips, FRAMES)
+            draw(folder, clips, frames)
         videos = list_videos(values.videos or folder)
-        decoding = "decoding alone"
-        ways = {decoding: partial(decode, videos)}
-        for workers in (1, 2):
-            plural = "s" if workers > 1 else ""
-            ways[f"file to file, {workers} worker{plural}"] = partial(
-                file_to_file, videos, folder, workers
-            )
-        times = take_turns(ways, values.rounds)
-    rows = [
-        [*row, f"{len(videos) / statistics.median(times[row[0]]):.3g}"]
-        for row in ratio_rows(times, list(ways), decoding)
-    ]
-    print(machine(values.rounds), markdown((*RATIO_HEADER, "clips/s"), rows), sep="\n\n")
+        times = take_turns(ways(videos, folder), values.rounds)
+        rows = ratio_rows(times, list(times), ALONE)
+        print(f"{usable_cores()} clips at a time; {machine(values.rounds)}",
+              markdown(RATIO_HEADER, rows), sep="\n\n", flush=True)  # fmt: skip
+        if importable(values.torchvision):
+            one_clip(videos[0], folder, 1 if values.quick else ITERATIONS)
 
 
 def draw(folder: Path, clips: int, frames: int) -> None:
@@ -59,15 +65,78 @@ def draw(folder: Path, clips: int, frames: int) -> None:
         write_video(folder / f"{index:03d}.mp4", clip.frames, clip.fps)
 
 
-def decode(videos: Sequence[Path]) -> None:
-    for video in videos:
-        read_video(video)
+def ways(videos: Sequence[Path], folder: Path) -> dict[str, Callable[[], object]]:
+    """What is measured over all clips."""
+    full = replace(DEFAULT_SETTINGS, flow_size=0)
+    each: dict[str, Callable[[Path], object]] = {
+        ALONE: flow_alone,
+        "decoding alone": read_video,
+        OURS: partial(file_to_file, folder, DEFAULT_SETTINGS),
+        "file to file, flow at full size": partial(file_to_file, folder, full),
+        "file to file, camera removed": partial(
+            file_to_file, folder, replace(DEFAULT_SETTINGS, camera=True)
+        ),
+        "file to file, Farnebäck at full size": partial(
+            file_to_file, folder, replace(full, source="farneback")
+        ),
+    }
+    return {name: partial(on_all_cores, work, videos) for name, work in each.items()}
 
 
-def file_to_file(videos: Sequence[Path], folder: Path, workers: int) -> None:
-    for index, video in enumerate(videos):
-        heatmap = clip_heatmap(read_video(video).frames, workers=workers)
-        save_heatmap(folder / f"{index:03d}.npz", heatmap, DEFAULT_SETTINGS)
+def on_all_cores(work: Callable[[Path], object], videos: Sequence[Path]) -> None:
+    with ThreadPoolExecutor(usable_cores()) as pool:
+        for _ in pool.map(work, videos):
+            pass
+
+
+def flow_alone(video: Path) -> None:
+    """DIS of full-size frames, the estimator's own thread alone."""
+    estimate_flow(read_video(video).frames, workers=1)
+
+
+def file_to_file(folder: Path, settings: HeatmapSettings, video: Path) -> None:
+    heatmap = clip_heatmap(read_video(video).frames, settings, workers=1)
+    save_heatmap(folder / f"{video.stem}.npz", heatmap, settings)
+
+
+def importable(folder: Path | None) -> bool:
+    """Whether RAFT can be had, from this folder if one is given; tells where it cannot."""
+    if folder is not None:
+        # A wheel beside a torch without CUDA needs its operators declared first.
+        sys.path.append(str(Path(__file__).parents[1] / "tests"))
+        from torchvision_shim import make_importable
+
+        make_importable(folder)
+    if find_spec("torchvision") is not None:
+        return True
+    print("\nRAFT is left out: torchvision is not installed (--torchvision FOLDER)")
+    return False
+
+
+def one_clip(video: Path, folder: Path, iterations: int) -> None:
+    """RAFT over the pairs of one clip, one at a time, beside ours of the same clip."""
+    import torch
+    from torchvision.models.optical_flow import raft_large
+
+    torch.manual_seed(0)
+    weights = folder / "raft.pth"
+    torch.save(raft_large().state_dict(), weights)
+    frames = read_video(video).frames
+    raft = RaftOptions(iterations, weights=str(weights), device="cpu")
+    both: dict[str, Callable[[], object]] = {
+        OURS: partial(clip_heatmap, frames),
+        "RAFT, large, a pair at a time": partial(pair_by_pair, frames, raft),
+    }
+    times = take_turns(both, 2)
+    print(f"\nOne clip of {len(frames)} frames, without decoding; {iterations} iterations; "
+          f"{machine(2)}", markdown(RATIO_HEADER, ratio_rows(times, list(both), OURS)),
+          sep="\n\n")  # fmt: skip
+
+
+def pair_by_pair(frames: Frames, raft: RaftOptions) -> None:
+    for first in range(len(frames) - 1):
+        flow = estimate_flow(frames[first : first + 2], "raft-large", raft=raft)
+        assert np.isfinite(flow).all()
 
 
 if __name__ == "__main__":

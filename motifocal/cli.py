@@ -16,6 +16,9 @@ from motifocal.commands.lazy import LazyGroup, Table
 COMMANDS: Table = {
     "animate": ("animate", "animate", "Animate a picture as one or more sentences say."),
     "heatmap": ("heatmap", "heatmap", "Write motion heatmaps and overlays of clips."),
+    "inspect": ("inspect", "inspect", "A doctor for video data: what is in it, what is wrong."),
+    "export": ("export", "export", "Motion weights as files, for trainers that read such."),
+    "weights": ("weights", "weights", "Motion weights beside a trainer's cached latents."),
     "scenes": ("scenes", "scenes", "The drawn world: look at it, export it, score on it."),
     "bench": ("bench", "bench", "TI2V-Bench: run any model on it, check, score, look at it."),
     "study": ("study", "study", "Ask people which of two videos is better, and why."),

@@ -41,7 +41,8 @@ class HeatmapSettings:
     source: a key of ``flow.ESTIMATORS``. The paper's is RAFT.
     preset: of DIS, a key of ``flow.DIS_PRESETS``.
     flow_size: pixels; flow is estimated on frames whose shorter side is at most this long. All else
-        sees the frames as they are. 0 is full size.
+        sees the frames as they are. 0 is full size. The default loses nothing that can be measured
+        at 320 pixels, and little at 640 (docs/heatmap.md).
     camera: take the camera's own motion out of the flow (``camera``). Not in the paper.
     raft_iterations, raft_precision, raft_weights: see ``raft.RaftOptions``.
     """
@@ -56,7 +57,7 @@ class HeatmapSettings:
     change: float = 0.0
     source: str = "dis"
     preset: str = "medium"
-    flow_size: int = 0
+    flow_size: int = 240
     camera: bool = False
     raft_iterations: int = 12
     raft_precision: str = "float32"

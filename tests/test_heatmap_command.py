@@ -586,14 +586,15 @@ def test_a_folder_of_a_time_with_fewer_settings_is_gone_on_with(
     heatmap: Heatmap, tmp_path: Path
 ) -> None:
     clip = write(tmp_path / "a.mp4")
-    heatmap(clip, "-o", tmp_path / "maps")
+    full = ("-o", tmp_path / "maps", "--flow-size", 0)  # there was no other size then
+    heatmap(clip, *full)
     path = tmp_path / "maps/heatmap.json"
     held = json.loads(path.read_text())
     for name in ("source", "preset", "flow_size", "camera", "raft_iterations", "raft_weights"):
         del held["heatmap"][name]
     path.write_text(json.dumps(held))
-    assert heatmap(clip, "-o", tmp_path / "maps").code == 0
-    assert heatmap(clip, "-o", tmp_path / "maps", "--camera").code == 1
+    assert heatmap(clip, *full).code == 0
+    assert heatmap(clip, *full, "--camera").code == 1
     held["heatmap"]["colour"] = "red"
     path.write_text(json.dumps(held))
     assert "settings should have the keys" in heatmap(clip, "-o", tmp_path / "maps").err

@@ -178,7 +178,7 @@ def test_settings_written_without_the_new_options_are_still_read(tmp_path: Path)
     _, settings = load_heatmap(tmp_path / "old.npz")
     assert settings is not None
     assert {name: getattr(settings, name) for name in old} == old
-    assert settings == HeatmapSettings(floor=0.3, sharp=False)  # maps were wide then
+    assert settings == HeatmapSettings(floor=0.3, sharp=False, flow_size=0)  # maps were wide then
     assert (settings.source, settings.flow_size, settings.camera) == ("dis", 0, False)
 
 

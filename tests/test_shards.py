@@ -8,6 +8,7 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import tiny
@@ -25,7 +26,8 @@ from motifocal.heatmap import UNITS, HeatmapSettings, clip_heatmap
 from motifocal.models.autoencoder import encode
 from motifocal.video import read_image, write_video
 
-SETTINGS = PrepareSettings(HeatmapSettings(floor=0.05), LatentGeometry(8, 1, 1), 4, 16)
+HEAT = HeatmapSettings(floor=0.05, flow_size=0)  # as of the time before there were other sizes
+SETTINGS = PrepareSettings(HEAT, LatentGeometry(8, 1, 1), 4, 16)
 SOURCE = SceneClips(10, "train", 16, 3, 0)
 DESCRIBED = {"clips": 10}
 
@@ -84,10 +86,16 @@ def test_what_runs_on_an_accelerator_stays_out_of_worker_processes(
         return dis(frames, options)
 
     monkeypatch.setitem(ESTIMATORS, source, told)
+    # Threads of this process, for which a worker could wait in vain.
+    before = cv2.getNumThreads()
+    cv2.setNumThreads(2)
+    cv2.GaussianBlur(np.zeros((512, 512), np.float32), (0, 0), 3)
     settings = replace(SETTINGS, heatmap=HeatmapSettings(source=source))
     clips = SceneClips(2, "train", 16, 3, 0)
     made = prepare(clips, tmp_path / source, tiny.tiny_vae(), settings, described={}, workers=1)
     assert list(made) == [2]
+    assert cv2.getNumThreads() == 2
+    cv2.setNumThreads(before)
     (process,) = tmp_path.glob("process-*")
     assert (process.name == f"process-{os.getpid()}") is here
     expected = pool(torch.from_numpy(clip_heatmap(clips[0].frames)), SETTINGS.geometry)[0]

@@ -24,7 +24,7 @@ def heatmap_options(command: F) -> F:
                      "paper's is RAFT, which needs motifocal[raft] and its weights."),
         click.option("--preset", type=click.Choice(["ultrafast", "fast", "medium"]),
                      default="medium", show_default=True, help="Of dis: quality against time."),
-        click.option("--flow-size", type=click.IntRange(0), metavar="PIXELS", default=0,
+        click.option("--flow-size", type=click.IntRange(0), metavar="PIXELS", default=240,
                      show_default=True,
                      help="Estimate flow on frames whose shorter side is reduced to at most this; "
                      "maps stay at full size. 0: full size."),

@@ -11,6 +11,7 @@ import bisect
 import json
 import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -113,7 +114,8 @@ def prepare(
     loader = DataLoader(Subset(_Weighted(source, settings), wanted), batch_size=None,
                         num_workers=workers, prefetch_factor=8 if workers else None,
                         worker_init_fn=_single_thread)
-    items = iter(loader)
+    with _opencv_in_one_thread():
+        items = iter(loader)  # the workers start here
     done = len(source) - len(wanted)
     for number in numbers:
         count = min((number + 1) * per, len(source)) - number * per
@@ -123,8 +125,19 @@ def prepare(
 
 
 def _single_thread(worker: int) -> None:
-    """OpenCV would start a thread a core in each worker."""
+    """OpenCV would start a thread a core in each worker; one that was forked has one already."""
     cv2.setNumThreads(1)
+
+
+@contextmanager
+def _opencv_in_one_thread() -> Iterator[None]:
+    """Processes are to be forked here: one that gives up its parent's threads waits forever."""
+    before = cv2.getNumThreads()
+    cv2.setNumThreads(1)
+    try:
+        yield
+    finally:
+        cv2.setNumThreads(before)
 
 
 def _shard(folder: Path, number: int) -> Path:
