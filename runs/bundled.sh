@@ -9,8 +9,8 @@ OUT=${OUT:-out}
 MOTIFOCAL=${MOTIFOCAL:-.venv/bin/motifocal}
 
 $MOTIFOCAL base -o "$OUT/base"
-$MOTIFOCAL prepare scenes --clips 7200 --split train --floor 0.15 --model "$OUT/base" -o "$OUT/shards"
-$MOTIFOCAL prepare scenes --clips 480 --split eval --seed 1 --floor 0.15 --model "$OUT/base" -o "$OUT/held-out"
+$MOTIFOCAL prepare scenes --size 64 --clips 7200 --split train --floor 0.15 --model "$OUT/base" -o "$OUT/shards"
+$MOTIFOCAL prepare scenes --size 64 --clips 480 --split eval --seed 1 --floor 0.15 --model "$OUT/base" -o "$OUT/held-out"
 $MOTIFOCAL train "$OUT/shards" --preset scenes --held-out "$OUT/held-out" --model "$OUT/base" -o "$OUT/run"
 $MOTIFOCAL base --decoder-of "$OUT/base" -o "$OUT/refined"
 $MOTIFOCAL bundle "$OUT/run" "$OUT/refined" -o "$OUT/bundled" --steps 20 --guidance 2.5 --drawn-world

@@ -1,16 +1,21 @@
-"""Captions in their three forms, and videos as clips."""
+"""Captions in the forms that trainers read, and videos as clips."""
 
 from __future__ import annotations
 
 import csv
 import json
+import sys
+import tempfile
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from motifocal.data import sources
-from motifocal.data.captions import CaptionedVideo, read_captions, write_captions
+from motifocal.data.caption_formats import listed
+from motifocal.data.captions import CaptionedVideo, place_of, read_captions, write_captions
 from motifocal.data.sources import VideoFolderClips, scan_videos, usable
 from motifocal.video import write_video
 
@@ -59,9 +64,75 @@ def as_written(folder: Path) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("form", [as_videofolder, as_csv, as_table, as_text_beside, as_written])
+def as_musubi(folder: Path) -> Path:
+    """It takes absolute paths."""
+    rows = ({"video_path": str(folder.resolve() / n), "caption": t} for n, t in WANTED)
+    return write_jsonl(folder / "dataset.jsonl", *rows)
+
+
+def as_musubi_toml(folder: Path) -> Path:
+    as_musubi(folder)
+    sets = (f'[[datasets]]\nvideo_jsonl_file = "dataset.jsonl"\ntarget_frames = [{n}]\n'
+            for n in (25, 49))  # fmt: skip
+    (folder / "dataset.toml").write_text("[general]\nresolution = [960, 544]\n" + "".join(sets))
+    return folder / "dataset.toml"
+
+
+def as_musubi_directory(folder: Path) -> Path:
+    as_text_beside(folder)
+    text = f"[[datasets]]\nvideo_directory = '{folder}'\ncaption_extension = '.txt'\n"
+    (folder / "dataset.toml").write_text(text)
+    return folder / "dataset.toml"
+
+
+def as_diffsynth(folder: Path) -> Path:
+    with (folder / "data.csv").open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows([("video", "prompt"), *WANTED])
+    return folder
+
+
+def as_diffsynth_json(folder: Path) -> Path:
+    rows = [{"video": n, "prompt": t, "input_audio": n} for n, t in WANTED]
+    (folder / "metadata.json").write_text(json.dumps(rows))
+    return folder
+
+
+def as_ltx(folder: Path) -> Path:
+    rows = [{"caption": t, "media_path": n} for n, t in WANTED]
+    (folder / "dataset.json").write_text(json.dumps(rows, indent=2))
+    (folder / "other.json").write_text(json.dumps({"steps": 3}))
+    (folder / "scores.csv").write_text("file_name,score\none.mp4,3\n")
+    return folder
+
+
+def as_finetrainers(folder: Path) -> Path:
+    (folder / "videos.txt").write_text("".join(f"{n}\n" for n, _ in WANTED))
+    (folder / "prompt.txt").write_text("".join(f"{t}\n" for _, t in WANTED))
+    return folder
+
+
+FORMS = {
+    as_videofolder: "Hugging Face videofolder (metadata.jsonl)",
+    as_csv: "Hugging Face videofolder (metadata.csv)",
+    as_table: "DiffSynth-Studio (mine.jsonl)",
+    as_text_beside: "text files beside",
+    as_written: "Hugging Face videofolder (metadata.jsonl)",
+    as_musubi: "musubi-tuner (dataset.jsonl)",
+    as_diffsynth: "DiffSynth-Studio (data.csv)",
+    as_diffsynth_json: "DiffSynth-Studio (metadata.json)",
+    as_ltx: "LTX trainer (dataset.json)",
+    as_finetrainers: "finetrainers' two lists",
+}
+needs_toml = pytest.mark.skipif(sys.version_info < (3, 11), reason="tomllib came with Python 3.11")
+
+
+@pytest.mark.parametrize("form", [
+    *FORMS, pytest.param(as_musubi_toml, marks=needs_toml),
+    pytest.param(as_musubi_directory, marks=needs_toml),
+])  # fmt: skip
 def test_every_form_gives_the_same_pairs(form, folder: Path) -> None:
     found = read_captions(form(folder))
+    assert found.format == FORMS.get(form, found.format)
     assert [(video.name, video.caption) for video in found.videos] == WANTED
     assert [video.path for video in found.videos] == [folder / name for name, _ in WANTED]
     assert found.rejected == ()
@@ -137,6 +208,85 @@ def test_two_tables_are_refused_unless_one_is_named(folder: Path) -> None:
 def test_a_missing_folder_is_named(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="gone: no such file or folder"):
         read_captions(tmp_path / "gone")
+
+
+def test_an_absolute_path_has_to_lead_into_the_folder(folder: Path, tmp_path: Path) -> None:
+    inside = {"video_path": str(folder / "one.mp4"), "caption": "x"}
+    outside = {"video_path": "/etc/passwd", "caption": "x"}
+    around = {"video_path": str(folder / ".." / "secret.mp4"), "caption": "x"}
+    found = read_captions(write_jsonl(folder / "a.jsonl", inside, outside, around))
+    assert [video.name for video in found.videos] == ["one.mp4"]
+    assert len(found.rejected) == 2
+
+
+def test_paths_may_count_from_where_musubi_is_started(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(folder.parent)
+    row = {"video_path": f"{folder.name}/one.mp4", "caption": "x"}
+    found = read_captions(write_jsonl(folder / "a.jsonl", row))
+    assert [video.name for video in found.videos] == ["one.mp4"]
+
+
+@pytest.mark.parametrize(("videos", "prompts", "message"), [
+    ("one.mp4\n", "a\nb\n", "line 2: 1 lines against 2 of prompt.txt"),
+    ("one.mp4\nb/two.mp4\n", "a\n", "line 2: 2 lines against 1 of prompt.txt"),
+])  # fmt: skip
+def test_two_lists_have_to_be_of_one_length(
+    videos: str, prompts: str, message: str, folder: Path
+) -> None:
+    (folder / "videos.txt").write_text(videos)
+    (folder / "prompt.txt").write_text(prompts)
+    with pytest.raises(ValueError, match=message):
+        read_captions(folder)
+
+
+@pytest.mark.parametrize(("name", "text", "message"), [
+    ("a.json", "[", "should be JSON"), ("a.json", "[" * 100_000, "should be JSON"),
+    ("a.json", '{"video": "x"}', "should be a list of objects, got dict"),
+    ("a.json", '["x"]', "entry 1 should be a JSON object"),
+    ("a.csv", 'file_name,text\none.mp4,"x\0"\ntwo\n', "got none|should be CSV|no such file"),
+    ("a.txt", "x", r"should be a folder or a table of captions"),
+])  # fmt: skip
+def test_a_damaged_table_of_any_kind_is_refused(
+    name: str, text: str, message: str, folder: Path
+) -> None:
+    (folder / "one.mp4").unlink()
+    (folder / name).write_text(text)
+    with pytest.raises(ValueError, match=message):
+        read_captions(folder / name)
+
+
+@needs_toml
+@pytest.mark.parametrize("text", [
+    "oops", "[[datasets]]\nimage_directory = 'x'\n", "datasets = 3\n",
+    "[[datasets]]\nvideo_directory = 'a'\n[[datasets]]\nvideo_directory = 'b'\n",
+    "[[datasets]]\nvideo_directory = 'a.toml'\n",
+])  # fmt: skip
+def test_a_configuration_has_to_name_one_folder(text: str, folder: Path) -> None:
+    (folder / "a.toml").write_text(text)
+    with pytest.raises(ValueError, match=r"a\.toml"):
+        read_captions(folder / "a.toml")
+
+
+@given(st.binary(max_size=300), st.sampled_from(["a.jsonl", "a.json", "a.csv", "videos.txt"]))
+@settings(max_examples=150, deadline=None)
+def test_any_bytes_are_rows_or_damage_and_never_a_crash(content: bytes, name: str) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / "prompt.txt").write_bytes(content[::-1])
+        (Path(folder) / name).write_bytes(content)
+        for row in listed(Path(folder) / name).rows:
+            assert row.damage is None or str(row.place).startswith(folder)
+            place_of(row, Path(folder))
+
+
+def test_rows_after_a_damaged_one_are_still_there(folder: Path) -> None:
+    text = b"file_name,text\none.mp4,caf\xe9\nb/two.mp4,fine\none.mp4,a,b\nthree.mp4,x\n"
+    (folder / "metadata.csv").write_bytes(text)
+    rows = listed(folder).rows
+    assert [(row.name, bool(row.damage)) for row in rows] == [
+        (None, True), ("b/two.mp4", False), (None, True), ("three.mp4", False),
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize("rows", [[("../x.mp4", "a")], [("x.mp4", " ")], [("x", "a")] * 2])

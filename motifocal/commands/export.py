@@ -50,7 +50,7 @@ Examples:
   motifocal export clips/ -o weights/ --as latents --family wan-5b --size 704x1280 --frames 81
   motifocal export clips/ -o weights/ --as latents --family wan --size 480x832 --frames 81 --fps 16
   motifocal export clips/ -o masks/ --as masks --family ltx --size 512x768 --frames 49 --with-clips
-  motifocal export c.jsonl -o w --as latents --family wan --size 480x832 --trainer musubi --frames 25
+  motifocal export c.jsonl -o w --as latents --family wan --size 480x832 --frames 25 --trainer ltx
 """)
 @click.argument("clips", type=click.Path(exists=True, path_type=Path))
 @click.option("-o", "--output", type=click.Path(path_type=Path, file_okay=False), required=True,

@@ -1,28 +1,22 @@
 """A folder or a table of captioned videos becomes pairs of path and caption, the bad ones listed.
 
-Read: `metadata.jsonl` or `metadata.csv` in the folder (Hugging Face's videofolder), any one JSONL
-or CSV table, or `x.mp4` beside `x.txt`. Written: `metadata.jsonl`.
+Read: whatever `caption_formats` reads. Written: `metadata.jsonl`.
 """
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from motifocal.picture import natural_key, replacing
-from motifocal.video import VIDEO_SUFFIXES
+from motifocal.data.caption_formats import METADATA, Row, listed
+from motifocal.picture import replacing
 
-METADATA = "metadata.jsonl"
-TABLES = (METADATA, "metadata.csv")
-# Column names in use, the first found counts: videofolder's own first.
-VIDEO_COLUMNS = ("file_name", "video", "video_path", "path", "file", "filename", "media_path")
-CAPTION_COLUMNS = ("text", "caption", "prompt", "description")
+# musubi-tuner and the LTX trainers take absolute paths; videofolder does not.
+ABSOLUTE_COLUMNS = ("video_path", "media_path")
 
 
 @dataclass(frozen=True)
@@ -44,14 +38,18 @@ class Rejected:
 
 @dataclass(frozen=True)
 class CaptionedFolder:
-    """The captioned videos of a folder in their stored order, and what had to be left out."""
+    """The captioned videos of a folder in their stored order, and what had to be left out.
+
+    `format` says in words how the captions were written down.
+    """
 
     videos: tuple[CaptionedVideo, ...]
     rejected: tuple[Rejected, ...]
+    format: str = ""
 
 
 def read_captions(location: str | Path) -> CaptionedFolder:
-    """The captioned videos of a folder, or of a `.jsonl` or `.csv` table beside its videos.
+    """The captioned videos of a folder, or of one table (`caption_formats`) beside its videos.
 
     A row without a caption, whose video is missing, lies outside the folder or was named before,
     is listed in `rejected`. Symbolic links inside the folder are followed.
@@ -60,27 +58,24 @@ def read_captions(location: str | Path) -> CaptionedFolder:
         ValueError: nothing in a known format is there, two tables are, a table is damaged or lacks
             a column, or not a single clip is left.
     """
-    location = Path(location)
-    if not location.exists():
-        raise ValueError(f"{location}: no such file or folder")
-    table = _table(location) if location.is_dir() else location
-    folder = table.parent if table else location
-    rows = _beside(folder) if table is None else _rows(table)
+    found = listed(location)
     videos: list[CaptionedVideo] = []
     rejected: list[Rejected] = []
     seen: set[str] = set()
-    for name, caption in rows:
-        place = _inside(name)
-        reason = _fault(folder, place, caption, seen)
+    for row in found.rows:
+        if row.damage:
+            raise ValueError(row.damage)
+        place = place_of(row, found.folder)
+        reason = _fault(found.folder, place, row.caption, seen)
         if reason is None and place is not None:
             seen.add(place)
-            videos.append(CaptionedVideo(folder / place, str(caption).strip(), place))
+            videos.append(CaptionedVideo(found.folder / place, str(row.caption).strip(), place))
         else:
-            rejected.append(Rejected(str(name), str(reason)))
+            rejected.append(Rejected(str(row.name), str(reason)))
     if not videos:
         first = f"; {rejected[0].name}: {rejected[0].reason}" if rejected else ""
         raise ValueError(f"{location} should hold captioned videos, got none{first}")
-    return CaptionedFolder(tuple(videos), tuple(rejected))
+    return CaptionedFolder(tuple(videos), tuple(rejected), found.format)
 
 
 def write_captions(folder: str | Path, captions: Iterable[tuple[str, str]]) -> Path:
@@ -104,72 +99,19 @@ def write_captions(folder: str | Path, captions: Iterable[tuple[str, str]]) -> P
     return path
 
 
-def _table(folder: Path) -> Path | None:
-    """The folder's table of captions; None where there is none and text files stand beside."""
-    found = [folder / name for name in TABLES if (folder / name).is_file()]
-    found = found or sorted(folder.glob("*.jsonl"))
-    if len(found) > 1:
-        names = ", ".join(path.name for path in found)
-        raise ValueError(f"{folder} should hold one table of captions, got {names}; name one")
-    return found[0] if found else None
+def place_of(row: Row, folder: Path) -> str | None:
+    """The place below the folder that a row's video has, with slashes; None if it has none there.
 
-
-def _beside(folder: Path) -> Iterator[tuple[Any, Any]]:
-    """Every video below the folder, with the text of the file of its name that ends in .txt."""
-    videos = [p for p in folder.rglob("*") if p.suffix.lower() in VIDEO_SUFFIXES and p.is_file()]
-    for path in sorted(videos, key=natural_key):
-        text = path.with_suffix(".txt")
-        caption = _text(text) if text.is_file() else None
-        yield path.relative_to(folder).as_posix(), caption
-
-
-def _rows(table: Path) -> Iterator[tuple[Any, Any]]:
-    """(video, caption) of each row, as they stand there."""
-    readers = {".jsonl": _jsonl_rows, ".csv": _csv_rows}
-    if table.suffix.lower() not in readers:
-        raise ValueError(f"{table} should be a folder, a .jsonl or a .csv file")
-    for place, row in readers[table.suffix.lower()](table):
-        video, caption = (
-            next((row[column] for column in columns if column in row), _MISSING)
-            for columns in (VIDEO_COLUMNS, CAPTION_COLUMNS)
-        )
-        if video is _MISSING or caption is _MISSING:
-            wanted = VIDEO_COLUMNS if video is _MISSING else CAPTION_COLUMNS
-            raise ValueError(f"{place} should have one of {wanted}, got {sorted(map(str, row))}")
-        yield video, caption
-
-
-_MISSING = object()
-
-
-def _jsonl_rows(table: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    for number, line in enumerate(_text(table).split("\n"), start=1):
-        if not line.strip():
-            continue
-        place = f"{table}, line {number}"
-        try:
-            row = json.loads(line)
-        except json.JSONDecodeError as error:
-            raise ValueError(f"{place} should be JSON: {error}") from error
-        if not isinstance(row, dict):
-            raise ValueError(f"{place} should be a JSON object, got {line[:60]!r}")
-        yield place, row
-
-
-def _csv_rows(table: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    reader = csv.DictReader(io.StringIO(_text(table), newline=""))
-    for row in reader:
-        if None in row:
-            extra = row.pop(None)
-            raise ValueError(f"{table}, line {reader.line_num}: too many columns, {extra} is left")
-        yield f"{table}, line {reader.line_num}", dict(row)
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{path} should be UTF-8: {error}") from error
+    Where the trainer takes absolute paths, or such as count from where it is started, so does this,
+    as long as they lead into the folder.
+    """
+    name = row.name
+    if row.column in ABSOLUTE_COLUMNS and isinstance(name, str) and "\0" not in name:
+        base, path = os.path.abspath(folder), os.path.abspath(name)
+        elsewhere = os.path.isabs(name) or not os.path.exists(os.path.join(base, name))
+        if elsewhere and path.startswith(os.path.join(base, "")):
+            name = os.path.relpath(path, base)
+    return _inside(name)
 
 
 def _inside(name: Any) -> str | None:

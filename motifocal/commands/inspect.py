@@ -1,0 +1,154 @@
+"""`motifocal inspect`: a folder of clips becomes a report of what is in it, and what is wrong."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from motifocal.commands.export import EXTRACTIONS, FAMILIES, TRAINERS, check_grid, later_of
+from motifocal.commands.heatmap_options import heatmap_options, settings_of
+from motifocal.commands.size import Size
+
+if TYPE_CHECKING:
+    from motifocal.doctor.entries import Entry, Folder
+    from motifocal.doctor.finding import InspectSettings
+    from motifocal.doctor.run import Look
+
+REPORT = "inspect.json"
+LEVELS = ("error", "warning", "note", "never")
+
+
+# fmt: off
+@click.command(epilog="""\b
+Examples:
+  motifocal inspect clips/
+  motifocal inspect clips/ --frames 81 --fps 16 --size 480x832 --family wan
+  motifocal inspect clips.jsonl -o report/ --trainer musubi --frames 25 --frames 49 --rule chunk
+  motifocal inspect clips/ --fail-on warning && run-the-training
+""")
+@click.argument("clips", type=click.Path(exists=True, path_type=Path), metavar="CLIPS")
+@click.option("-o", "--output", type=click.Path(path_type=Path, file_okay=False), metavar="DIR",
+              help="Folder for the report; run again to go on.  [default: inspect-NAME, not in "
+              "CLIPS]")
+@click.option("--frames", type=click.IntRange(1), multiple=True, default=(81,), show_default="81",
+              help="Frames of a sample; with --rule full the most. Repeat it for musubi's "
+              "target_frames.")
+@click.option("--fps", type=click.FloatRange(min=0, min_open=True),
+              help="Rate that is trained at.  [default: every frame as stored]")
+@click.option("--size", type=Size(), default="480x832", show_default=True,
+              metavar="HEIGHTxWIDTH",
+              help="Size that is trained on; clips are scaled to cover it and cropped.")
+@click.option("--rule", type=click.Choice(EXTRACTIONS), default="head", show_default=True,
+              help="Which frames: the first, one stretch after the other, overlapping stretches, "
+              "so many spread evenly, or all. For --trainer plain and musubi.")
+@click.option("--step", type=click.IntRange(1), default=1, show_default=True,
+              help="Frames from one stretch to the next, for --rule slide.")
+@click.option("--samples", type=click.IntRange(1), default=1, show_default=True,
+              help="How many stretches, for --rule uniform.")
+@click.option("--trainer", type=click.Choice(TRAINERS), default="plain", show_default=True,
+              help="Take, resample and crop frames exactly as this trainer does.")
+@click.option("--source-fps", type=click.FloatRange(min=0, min_open=True),
+              help="The rate that musubi's configuration says the clips have; it resamples only "
+              "with this.")
+@click.option("--family", type=click.Choice(FAMILIES),
+              help="The model's autoencoder: refuse frames and sizes that it cannot take.")
+@click.option("--heat-size", type=click.IntRange(0), metavar="PIXELS", default=256,
+              show_default=True,
+              help="Measure heat on frames whose shorter side is reduced to at most this. 0: as "
+              "they are trained on, several times slower.")
+@click.option("--workers", type=click.IntRange(1),
+              help="Clips looked at at a time.  [default: the cores of this machine]")
+@click.option("--time-limit", type=click.FloatRange(min=0, min_open=True), metavar="SECONDS",
+              default=300.0, show_default=True,
+              help="For one clip, and a second more for each megabyte; then it is given up.")
+@click.option("--fail-on", type=click.Choice(LEVELS), default="error", show_default=True,
+              help="Exit code 1 where a fault of this level, or a worse one, is found.")
+@heatmap_options
+def inspect(clips: Path, output: Path | None, frames: tuple[int, ...], fps: float | None,
+            size: tuple[int, int], rule: str, step: int, samples: int, trainer: str,
+            source_fps: float | None, family: str | None, heat_size: int, workers: int | None,
+            time_limit: float, fail_on: str, **given: Any) -> None:
+    # fmt: on
+    """Look at every clip of CLIPS before a model is trained on it.
+
+    CLIPS is a folder of videos, with captions in the format of any common trainer or without, or
+    one table of captions. Says of each clip which frames will be trained on, how much of them is
+    hot, and what is wrong: damage, cuts, stills, duplicates, sizes, rates, captions. DIR will hold
+    inspect.html to look at and inspect.json for scripts. CLIPS itself is only read. A second run
+    looks at new and changed files alone.
+    """
+    from motifocal.data.trainers import Request
+    from motifocal.doctor.entries import gather
+    from motifocal.doctor.finding import InspectSettings
+    from motifocal.flow import usable_cores
+
+    if family is not None:
+        check_grid(family, size, frames)
+    later = 4 if family is None else later_of(family)
+    request = Request(tuple((count, *size) for count in frames), rule, step, samples, fps,
+                      source_fps, later=later)  # fmt: skip
+    settings = InspectSettings(trainer, request, settings_of(given), heat_size)
+    folder = gather(clips)
+    output = _output(output, folder.path)
+    looks = _looked_at(folder.entries, settings, output, workers or usable_cores(), time_limit)
+    report = _written(folder, looks, settings, output)
+    worst = {clip["level"] for clip in report["clips"]}
+    if worst & set(LEVELS[: LEVELS.index(fail_on) + 1]) and fail_on != "never":
+        sys.exit(1)
+
+
+def _output(output: Path | None, folder: Path) -> Path:
+    """Where the report goes: never into the clips unless that was asked for."""
+    whole = folder.resolve()
+    if output is not None:
+        if output.resolve() == whole:
+            raise click.BadParameter("should be another folder than that of the clips",
+                                     param_hint="-o")  # fmt: skip
+        return output
+    here = Path.cwd()
+    inside = here == whole or whole in here.parents
+    return (whole.parent if inside else Path()) / f"inspect-{whole.name or 'clips'}"
+
+
+def _looked_at(
+    entries: Sequence[Entry], settings: InspectSettings, output: Path, workers: int, seconds: float
+) -> dict[int, Look]:
+    """What was found, by the entry's place; with a progress bar on stderr."""
+    from rich.console import Console
+    from rich.progress import MofNCompleteColumn, Progress, TimeRemainingColumn
+
+    from motifocal.doctor.run import look_at
+
+    columns = (*Progress.get_default_columns()[:-1], MofNCompleteColumn(), TimeRemainingColumn())
+    total = sum(entry.path is not None for entry in entries)
+    found: dict[int, Look] = {}
+    with Progress(*columns, console=Console(stderr=True)) as bar:
+        looks = look_at(entries, settings, output, workers=workers, seconds=seconds)
+        for look in bar.track(looks, total, description="clips"):
+            found[look.place] = look
+    return found
+
+
+def _written(
+    folder: Folder, looks: dict[int, Look], settings: InspectSettings, output: Path
+) -> dict[str, Any]:
+    """Write the report and its page, print its sums and where they are."""
+    import json
+    from datetime import date
+
+    from motifocal.commands.inspect_tables import print_report
+    from motifocal.doctor.page import write_page
+    from motifocal.doctor.report import make_report
+    from motifocal.scenes.export import write_text
+
+    report = make_report(folder, looks, settings, made=date.today())
+    write_text(output / REPORT, json.dumps(report, indent=1, allow_nan=False) + "\n")
+    page = write_page(report, output)
+    print_report(report)
+    click.echo(output / REPORT)
+    click.echo(page)
+    return report

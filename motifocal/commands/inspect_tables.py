@@ -1,0 +1,112 @@
+"""A report of `motifocal inspect` becomes tables in the terminal: sums, and the worst clips.
+
+Names and captions are other people's: they are printed as text, without control characters.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rich.table import Table
+    from rich.text import Text
+
+#: Clips that are named, the worst first; inspect.html has them all.
+MOST_NAMED = 20
+_WORDS = 110  # characters of one clip's faults
+_STYLES = {"error": "bold red", "warning": "yellow", "note": "cyan", "good": "green"}
+_BARS = "\u2581\u2582\u2583\u2584\u2585\u2586\u2587\u2588"
+_TENTHS = 10  # bars of the distribution
+
+
+def print_report(report: Mapping[str, Any]) -> None:
+    """Print what was found to stdout."""
+    from rich.console import Console
+
+    # A pipe tells no width, and names should not be cut to 80 columns there.
+    console = Console(width=None if Console().is_terminal else 160, highlight=False)
+    console.print(_headline(report))
+    if report["summary"]["by_fault"]:
+        console.print(_sums(report))
+        console.print(_worst(report))
+    if any(clip["hot"] is not None for clip in report["clips"]):
+        console.print(_distribution(report["clips"]))
+
+
+def _headline(report: Mapping[str, Any]) -> Text:
+    from rich.text import Text
+
+    summary = report["summary"]
+    text = Text(f"{clean(report['title'])}: {summary['clips']} clips, ")
+    text.append(f"{summary['good']} without a fault", style=_STYLES["good"])
+    text.append(
+        f", {summary['seconds']:.1f} s; {summary['trained_samples']} samples of "
+        f"{summary['trained_frames']} frames to train on\n"
+        f"captions: {clean(report['settings']['format'])}"
+    )
+    return text
+
+
+def _sums(report: Mapping[str, Any]) -> Table:
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(title="faults", title_justify="left")
+    table.add_column("level")
+    table.add_column("fault")
+    table.add_column("clips", justify="right")
+    table.add_column()
+    held = report["summary"]["by_fault"]
+    order = list(_STYLES)
+    for code in sorted(held, key=lambda code: order.index(report["faults"][code]["level"])):
+        fault = report["faults"][code]
+        level = Text(fault["level"], style=_STYLES[fault["level"]])
+        table.add_row(level, fault["title"], str(held[code]), fault["help"])
+    return table
+
+
+def _worst(report: Mapping[str, Any]) -> Table:
+    """The clips with the worst faults, those with the most of them first."""
+    from rich.table import Table
+    from rich.text import Text
+
+    order = list(_STYLES)
+    bad = [clip for clip in report["clips"] if clip["faults"]]
+    bad.sort(key=lambda clip: (order.index(clip["level"]), -len(clip["faults"])))
+    title = f"clips with faults{f', {MOST_NAMED} of {len(bad)}' if len(bad) > MOST_NAMED else ''}"
+    table = Table("clip", "what", title=title, title_justify="left")
+    for clip in bad[:MOST_NAMED]:
+        faults = sorted(clip["faults"],
+                        key=lambda found: order.index(report["faults"][found["code"]]["level"]))
+        words = "; ".join(clean(found["words"]) for found in faults)
+        if len(words) > _WORDS:
+            words = f"{words[: _WORDS - 2]} \u2026"
+        table.add_row(Text(clean(clip["name"]), style=_STYLES[clip["level"]]), Text(words))
+    return table
+
+
+def _distribution(clips: Sequence[Mapping[str, Any]]) -> Text:
+    """How many clips have how much hot area, in tenths."""
+    from rich.text import Text
+
+    hot = sorted(clip["hot"] for clip in clips if clip["hot"] is not None)
+    counts = Counter(min(int(share * _TENTHS), _TENTHS - 1) for share in hot)
+    most = max(counts.values())
+    bars = "".join(
+        _BARS[max(0, -(-counts[tenth] * len(_BARS) // most) - 1)] if counts[tenth] else " "
+        for tenth in range(_TENTHS)
+    )
+    return Text(
+        f"hot area: 0 % |{bars}| 100 %, middle {hot[len(hot) // 2]:.1%}, "
+        f"least {hot[0]:.1%}, most {hot[-1]:.1%}"
+    )
+
+
+def clean(text: str) -> str:
+    """The same text with an escape for whatever does not show, as what would steer a terminal."""
+    return "".join(
+        letter if letter.isprintable() else letter.encode("unicode_escape").decode()
+        for letter in text
+    )

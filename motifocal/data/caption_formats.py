@@ -1,0 +1,278 @@
+"""The ways in which trainers write captions down become rows of video and caption, damage included.
+
+Read, as the trainers' own code reads them: Hugging Face's videofolder (`metadata.jsonl` or `.csv`:
+file_name, text; older DiffSynth-Studio too), musubi-tuner (JSONL: video_path, caption; and its
+TOML), DiffSynth-Studio (CSV, JSON, JSONL: video, prompt), the LTX trainers (JSON, JSONL, CSV:
+media_path, caption), finetrainers (prompt.txt and videos.txt, line by line), `x.mp4` beside
+`x.txt`, and a folder that holds nothing but videos.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from motifocal.picture import natural_key
+from motifocal.video import VIDEO_SUFFIXES
+
+METADATA = "metadata.jsonl"
+TABLES = (METADATA, "metadata.csv")
+# Column names in use, the first found counts: videofolder's own first.
+VIDEO_COLUMNS = ("file_name", "video", "video_path", "path", "file", "filename", "media_path",
+                 "video_file")  # fmt: skip
+CAPTION_COLUMNS = ("text", "caption", "prompt", "description")
+# finetrainers takes exactly one of each.
+CAPTION_LISTS = ("prompt.txt", "prompts.txt", "caption.txt", "captions.txt")
+VIDEO_LISTS = ("videos.txt", "video.txt")
+PLAIN, BESIDE, LISTS = "a plain folder of videos", "text files beside", "finetrainers' two lists"
+_LOOK = 65_536  # bytes of a table that tell whether it is one of captions
+
+
+@dataclass(frozen=True)
+class Row:
+    """One clip as it is written down: `name` and `caption` as they stand, of any type.
+
+    `column` is where the name stood, `place` says where the row is. `damage` is one line that says
+    why the row cannot be read; name and caption are then None.
+    """
+
+    place: str
+    name: Any = None
+    caption: Any = None
+    column: str = ""
+    damage: str | None = None
+
+
+@dataclass(frozen=True)
+class Listing:
+    """What is written down about a folder, in which format, by which table (None: by none)."""
+
+    format: str
+    folder: Path
+    table: Path | None
+    rows: tuple[Row, ...]
+
+
+def listed(location: str | Path) -> Listing:
+    """The rows of a folder or of one table; damage to rows is in the rows.
+
+    Raises ValueError where nothing is there, two tables are, or the file is of no known format.
+    """
+    location = Path(location)
+    if not location.exists():
+        raise ValueError(f"{location}: no such file or folder")
+    if location.suffix.lower() == ".toml" and location.is_file():
+        return listed(_named_by_toml(location))
+    table = _table(location) if location.is_dir() else location
+    if table is None:
+        return _beside(location)
+    if table.name in VIDEO_LISTS:
+        return _two_lists(table)
+    if table.suffix.lower() not in _READERS:
+        kinds = ", ".join(_READERS)
+        raise ValueError(f"{table} should be a folder or a table of captions ({kinds}, .toml)")
+    rows = tuple(_READERS[table.suffix.lower()](table))
+    return Listing(_format(table, rows), table.parent, table, rows)
+
+
+def _table(folder: Path) -> Path | None:
+    """The folder's table of captions; None where there is none and text files stand beside."""
+    found = [folder / name for name in TABLES if (folder / name).is_file()]
+    found = found or sorted(folder.glob("*.jsonl"))
+    if not found and any((folder / name).is_file() for name in CAPTION_LISTS):
+        found = [folder / name for name in VIDEO_LISTS if (folder / name).is_file()]
+    if not found:
+        others = [*folder.glob("*.csv"), *folder.glob("*.json")]
+        found = sorted(path for path in others if _holds_captions(path))
+    if len(found) > 1:
+        names = ", ".join(path.name for path in found)
+        raise ValueError(f"{folder} should hold one table of captions, got {names}; name one")
+    return found[0] if found else None
+
+
+def _holds_captions(table: Path) -> bool:
+    """Whether the head of a .csv or .json names a video and a caption."""
+    if not table.is_file():
+        return False
+    with table.open("rb") as file:
+        head = file.read(_LOOK).decode("utf-8-sig", "replace")
+    if table.suffix.lower() == ".csv":
+        columns = set(next(csv.reader([head.partition("\n")[0].strip()]), []))
+    else:
+        start = head.find("{")
+        if start < 0 or head[:start].strip() != "[":
+            return False
+        try:
+            columns = set(json.JSONDecoder().raw_decode(head, start)[0])
+        except (ValueError, RecursionError):
+            return False
+    return bool(columns & set(VIDEO_COLUMNS)) and bool(columns & set(CAPTION_COLUMNS))
+
+
+def _format(table: Path, rows: tuple[Row, ...]) -> str:
+    """Whose format a table has, told by its name and its columns."""
+    known = {
+        "file_name": "Hugging Face videofolder",
+        "video_path": "musubi-tuner",
+        "video": "DiffSynth-Studio",
+        "media_path": "LTX trainer",
+    }
+    column = next((row.column for row in rows if row.column), "")
+    return f"{known.get(column, 'table')} ({table.name})"
+
+
+def _beside(folder: Path) -> Listing:
+    """Every video below the folder, with the text of the file of its name that ends in .txt."""
+    videos = [p for p in folder.rglob("*") if p.suffix.lower() in VIDEO_SUFFIXES and p.is_file()]
+    rows, texts = [], 0
+    for path in sorted(videos, key=natural_key):
+        name, text = path.relative_to(folder).as_posix(), path.with_suffix(".txt")
+        if not text.is_file():
+            rows.append(Row(name, name))
+            continue
+        texts += 1
+        words = _text(text)
+        damage = f"{text} should be UTF-8" if _undecoded(words) else None
+        rows.append(Row(name, name, None if damage else words, damage=damage))
+    return Listing(BESIDE if texts else PLAIN, folder, None, tuple(rows))
+
+
+def _two_lists(table: Path) -> Listing:
+    """finetrainers: line k of the one file is the video, line k of the other what it shows."""
+    captions = [table.parent / n for n in CAPTION_LISTS if (table.parent / n).is_file()]
+    if len(captions) != 1:
+        got = ", ".join(path.name for path in captions) or "none"
+        raise ValueError(f"{table} should have one of {CAPTION_LISTS} beside it, got {got}")
+    names, words = _text(table).splitlines(), _text(captions[0]).splitlines()
+    rows = []
+    for number in range(max(len(names), len(words))):
+        place = f"{table}, line {number + 1}"
+        if number >= min(len(names), len(words)):
+            counts = f"{len(names)} lines against {len(words)} of {captions[0].name}"
+            rows.append(Row(place, damage=f"{place}: {counts}"))
+            break
+        rows.append(_checked(place, table, names[number].strip(), words[number], "videos.txt"))
+    return Listing(LISTS, table.parent, table, tuple(rows))
+
+
+def _json_rows(table: Path) -> Iterator[Row]:
+    try:
+        objects = json.loads(_text(table))
+    except (ValueError, RecursionError) as error:
+        yield Row(str(table), damage=f"{table} should be JSON: {error}")
+        return
+    if not isinstance(objects, list):
+        got = type(objects).__name__
+        yield Row(str(table), damage=f"{table} should be a list of objects, got {got}")
+        return
+    for number, row in enumerate(objects, start=1):
+        yield _object(f"{table}, entry {number}", table, row)
+
+
+def _jsonl_rows(table: Path) -> Iterator[Row]:
+    for number, line in enumerate(_text(table).split("\n"), start=1):
+        if not line.strip():
+            continue
+        place = f"{table}, line {number}"
+        try:
+            row = json.loads(line)
+        except (ValueError, RecursionError) as error:
+            yield Row(place, damage=f"{place} should be JSON: {error}")
+        else:
+            yield _object(place, table, row)
+
+
+def _object(place: str, table: Path, row: Any) -> Row:
+    if not isinstance(row, dict):
+        return Row(place, damage=f"{place} should be a JSON object, got {json.dumps(row)[:60]}")
+    return _columns(place, table, row)
+
+
+def _csv_rows(table: Path) -> Iterator[Row]:
+    reader = csv.DictReader(io.StringIO(_text(table), newline=""))
+    while True:
+        try:
+            row: dict[Any, Any] = next(reader)
+        except StopIteration:
+            return
+        except csv.Error as error:
+            place = f"{table}, line {reader.line_num}"
+            yield Row(place, damage=f"{place} should be CSV: {error}")
+            continue
+        place = f"{table}, line {reader.line_num}"
+        if None in row:
+            extra = row.pop(None)
+            yield Row(place, damage=f"{place}: too many columns, {extra} is left")
+            continue
+        found = _columns(place, table, row)
+        yield found
+        if found.damage and not found.column and not _undecoded(*row.values()):
+            return  # the heading is wrong, and every row would say so again
+
+
+def _columns(place: str, table: Path, row: dict[Any, Any]) -> Row:
+    """The row's video and caption, whatever the trainer calls them."""
+    video, caption = (next((c for c in columns if c in row), "")
+                      for columns in (VIDEO_COLUMNS, CAPTION_COLUMNS))  # fmt: skip
+    if not video or not caption:
+        wanted = CAPTION_COLUMNS if video else VIDEO_COLUMNS
+        got = sorted(map(str, row))
+        return Row(place, damage=f"{place} should have one of {wanted}, got {got}")
+    return _checked(place, table, row[video], row[caption], video)
+
+
+def _checked(place: str, table: Path, name: Any, caption: Any, column: str) -> Row:
+    if _undecoded(name, caption):
+        line = place.removeprefix(f"{table}, ")
+        return Row(place, damage=f"{table} should be UTF-8, {line} is not", column=column)
+    return Row(place, name, caption, column)
+
+
+_READERS: dict[str, Callable[[Path], Iterator[Row]]] = {
+    ".jsonl": _jsonl_rows,
+    ".csv": _csv_rows,
+    ".json": _json_rows,
+}
+
+
+def _named_by_toml(config: Path) -> Path:
+    """The one folder or table of videos that a data set configuration of musubi-tuner names."""
+    if sys.version_info >= (3, 11):
+        import tomllib
+    else:
+        import tomli as tomllib
+    try:
+        held = tomllib.loads(_text(config)).get("datasets", [])
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        raise ValueError(f"{config} should be TOML: {error}") from error
+    keys = ("video_directory", "video_jsonl_file")
+    sets = [one for one in held if isinstance(one, dict)] if isinstance(held, list) else []
+    # The same folder may be there several times, with other lengths.
+    found = sorted({one[key] for one in sets for key in keys if isinstance(one.get(key), str)})
+    if len(found) != 1:
+        wanted = f"[[datasets]] should name one {' or '.join(keys)}"
+        raise ValueError(f"{config}: {wanted}, got {found or 'none'}; name one of them")
+    if Path(found[0]).suffix.lower() == ".toml":
+        raise ValueError(f"{config}: {found[0]} should be a folder or a table")
+    # musubi-tuner looks from where it is started; beside the file is the second guess.
+    return next((p for p in (Path(found[0]), config.parent / found[0]) if p.exists()),
+                Path(found[0]))  # fmt: skip
+
+
+def _text(path: Path) -> str:
+    """The file as text; bytes that are not UTF-8 become surrogates, which `_undecoded` finds."""
+    return path.read_bytes().decode("utf-8-sig", "surrogateescape")
+
+
+def _undecoded(*values: Any) -> bool:
+    """Whether bytes that are not UTF-8 are in any of these."""
+    return any(
+        isinstance(value, str) and any("\udc80" <= letter <= "\udcff" for letter in value)
+        for value in values
+    )

@@ -1,0 +1,89 @@
+"""An entry and its finding become faults, each with the words that say how it is here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from motifocal.doctor.caption_words import names_motion
+from motifocal.doctor.entries import Entry
+from motifocal.doctor.finding import Finding
+
+#: Frames by which counting at the mean rate may be off: one that was dropped once is no harm.
+MOST_DRIFT = 1.0
+#: A clip may be enlarged by so much: a tenth more pixels along a side is what trainers' buckets,
+#: which round sides to multiples of 16 or 32, do to clips of the very size asked for.
+MOST_ENLARGED = 1.1
+#: The least share of the picture to be left. 4:3 in 16:9 keeps 0.75, a square in it 0.56, an
+#: upright clip in a wide one 0.32.
+LEAST_KEPT = 0.6
+
+
+def diagnose(
+    entry: Entry, finding: Finding | None, *, captioned: bool, wanted: int
+) -> list[tuple[str, str]]:
+    """(code, words) of what is wrong with a clip by itself; duplicates are found elsewhere.
+
+    Args:
+        finding: None where there was no file to look at.
+        captioned: whether captions are written down at all; else nothing is said of them.
+        wanted: frames that a sample should have, for the words.
+    """
+    found = list(entry.faults)
+    if finding is not None:
+        found += [finding.problem] if finding.problem else _of_file(finding, wanted)
+    if captioned and finding is not None:
+        found += _of_caption(entry)
+    return found
+
+
+def _of_file(finding: Finding, wanted: int) -> Iterator[tuple[str, str]]:
+    yield from _of_samples(finding, wanted)
+    if finding.drift > MOST_DRIFT:
+        yield "variable-rate", f"counting frames is off by {finding.drift:.1f} frames at worst"
+    if finding.still:
+        yield "still", f"nothing moves, or hardly: {finding.motion:.1f} % of the shorter side/s"
+    elif finding.camera_only:
+        yield "camera-only", f"only the camera moves, {finding.camera:.0f} % of the shorter side/s"
+    if finding.hot is not None and finding.hottest == 0 and not finding.still:
+        yield "cold", "nothing is hot in the frames that are trained on"
+    if finding.trained_cuts:
+        yield "cut", _scenes(finding.trained_cuts, finding)
+    elsewhere = tuple(cut for cut in finding.cuts if cut not in finding.trained_cuts)
+    if elsewhere:
+        yield "cut-elsewhere", _scenes(elsewhere, finding)
+    width, height = finding.width or 0, finding.height or 0
+    if finding.enlarged is not None and finding.enlarged > MOST_ENLARGED:
+        yield "small", f"{width}x{height} is enlarged {finding.enlarged:.2f} times"
+    if finding.kept is not None and finding.kept < LEAST_KEPT:
+        yield "cropped", f"of {width}x{height}, {finding.kept:.0%} of the picture is left"
+    if width % 2 or height % 2:
+        yield "odd-size", f"{width}x{height} pixels"
+    if finding.frames is not None and finding.watched < finding.frames:
+        yield "not-watched", f"cuts were looked for in the first {finding.watched} frames"
+
+
+def _of_samples(finding: Finding, wanted: int) -> Iterator[tuple[str, str]]:
+    if not finding.sample_count:
+        held = f"{finding.frames} frames, {finding.seconds:.2f} s at {finding.fps:g} frames/s"
+        yield "too-short", f"no sample of {wanted} frames: it holds {held}"
+    elif finding.shortest == 1 and wanted > 1:
+        yield "one-frame", f"it holds {finding.frames} frames, of which one is trained on"
+
+
+def _scenes(cuts: tuple[int, ...], finding: Finding) -> str:
+    named = ", ".join(str(cut) for cut in cuts[:8])
+    more = f" and {len(cuts) - 8} more" if len(cuts) > 8 else ""
+    first = f" ({cuts[0] / finding.fps:.2f} s)" if finding.fps else ""
+    return f"a new scene begins at frame {named}{first if len(cuts) == 1 else more}"
+
+
+def _of_caption(entry: Entry) -> Iterator[tuple[str, str]]:
+    codes = {code for code, _ in entry.faults}
+    if codes & {"no-caption", "damaged-row", "not-listed"}:
+        return
+    if entry.caption is None:
+        yield "no-caption", "nothing is written down for it"
+    elif not entry.caption:
+        yield "no-caption", "the caption is empty"
+    elif names_motion(entry.caption) is False:
+        yield "no-motion-word", f"no word of motion in {entry.caption[:120]!r}"

@@ -1,0 +1,187 @@
+"""One clip becomes a finding and a thumbnail: everything that is decided by its file alone.
+
+F frames, H W pixels. Frames are `(F, H, W, 3)` uint8 RGB.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from motifocal.data.resizing import resized
+from motifocal.data.selection import Selection, spoken
+from motifocal.data.trainers import trained_on
+from motifocal.doctor.cuts import find_cuts
+from motifocal.doctor.duplicates import fingerprint
+from motifocal.doctor.finding import Finding, InspectSettings
+from motifocal.doctor.motion import cuts_within, measure_motion
+from motifocal.doctor.thumbs import spread, sprite
+from motifocal.doctor.watch import Watched, read_again, scaled, watch
+from motifocal.heatmap import clip_heatmap
+from motifocal.overlay import HOT
+from motifocal.picture import Pixels, VideoError, write_image
+
+#: Samples of a clip whose heat is measured, spread over them all, and the frames of each: a video
+#: of an hour may make thousands, and a sample may be all of it.
+MOST_MEASURED, MOST_HEAT_FRAMES = 4, 256
+#: Samples that are put into words: the first ones.
+MOST_SPOKEN = 24
+
+
+@dataclass(frozen=True)
+class Job:
+    """A clip to look at, and where its thumbnail goes."""
+
+    path: Path
+    thumb: Path
+
+
+def examine(job: Job, settings: InspectSettings) -> Finding:
+    """Decode the clip once, measure it, write the thumbnail.
+
+    Only where samples lie beyond what memory holds, in long clips, those are decoded again.
+    """
+    hold = partial(scaled, side=settings.heat_size, of=min) if settings.heat_size else _as_it_is
+    try:
+        watched = watch(job.path, hold)
+        samples = trained_on(
+            settings.trainer, watched.timeline, watched.height, watched.width, settings.request
+        )
+        heat = _measure(job.path, watched, samples, settings)
+        content = _content(job.path)
+    except VideoError as error:
+        return Finding(problem=("unreadable", str(error).removeprefix(f"{job.path}: ")))
+    except OSError as error:
+        return Finding(problem=("unreadable", error.strerror or type(error).__name__))
+    cuts = find_cuts(watched.tiny)
+    motion = measure_motion(watched.pairs, cuts)
+    look = fingerprint(watched.tiny)
+    picture = _thumbnail(watched, heat)
+    write_image(job.thumb, picture)
+    line = watched.timeline
+    enlarged, kept = _placed(watched, samples[0]) if samples else (None, None)
+    shares = [share for one in heat for share in one.shares]
+    return Finding(
+        width=watched.width,
+        height=watched.height,
+        fps=round(line.fps, 3),
+        drift=round(watched.drift, 3),
+        frames=len(line.starts),
+        seconds=round(line.end, 3),
+        watched=len(watched.tiny),
+        cuts=tuple(cuts),
+        trained_cuts=tuple(sorted({c for s in samples for c in cuts_within(cuts, s.indices)})),
+        motion=None if motion is None else round(motion.own, 2),
+        camera=None if motion is None else round(motion.camera, 2),
+        still=motion is not None and motion.still,
+        camera_only=motion is not None and motion.camera_only,
+        samples=_spoken(samples),
+        sample_count=len(samples),
+        trained_frames=sum(len(sample.indices) for sample in samples),
+        shortest=min((len(sample.indices) for sample in samples), default=0),
+        enlarged=enlarged,
+        kept=kept,
+        hot=round(float(np.mean(shares)), 4) if shares else None,
+        hottest=round(max(shares), 4) if shares else None,
+        content=content,
+        look=None if look is None else look.to_text(),
+        thumb=True,
+        thumb_width=picture.shape[1] // 4,
+        thumb_height=picture.shape[0] // 2,
+    )
+
+
+@dataclass
+class _Heat:
+    """Hot shares of one sample's maps, and frames with their maps for the thumbnail."""
+
+    shares: list[float]
+    shown: list[tuple[Pixels, NDArray[np.float32]]] = field(default_factory=list)
+
+
+def _measure(
+    path: Path, watched: Watched, samples: Sequence[Selection], settings: InspectSettings
+) -> list[_Heat]:
+    """The heat of some of the samples, in order."""
+    places = np.unique(np.rint(np.linspace(0, len(samples) - 1, MOST_MEASURED)).astype(int))
+    chosen = [samples[place] for place in places] if samples else []
+    lengths = [min(len(sample.indices), MOST_HEAT_FRAMES) for sample in chosen]
+    wanted = set(spread(sum(lengths))) if chosen else set()
+    found, before = [], 0
+    for sample, length in zip(chosen, lengths, strict=True):
+        frames = _frames(path, watched, sample, length, settings.heat_size)
+        maps = clip_heatmap(frames, settings.heatmap, workers=1)
+        here = [place - before for place in sorted(wanted) if 0 <= place - before < length]
+        shares = (maps > HOT).mean(axis=(1, 2)).tolist()
+        found.append(_Heat(shares, [(frames[place], maps[place]) for place in here]))
+        before += length
+    return found
+
+
+def _frames(
+    path: Path, watched: Watched, sample: Selection, length: int, heat_size: int
+) -> Pixels:
+    """The first `length` frames of a sample as they are trained on, but reduced to `heat_size`."""
+    indices = sample.indices[:length]
+    missing = sorted({index for index in indices if index not in watched.held})
+    hold = partial(_fitted, sample=sample, heat_size=heat_size)
+    again = read_again(path, missing, hold) if missing else {}
+    fitted = {index: hold(watched.held[index]) for index in {*indices} - {*missing}} | again
+    return np.stack([fitted[index] for index in indices])
+
+
+def _fitted(pixels: Pixels, sample: Selection, heat_size: int) -> Pixels:
+    """A frame (H, W, 3), maybe reduced, scaled and cropped to the sample's shape."""
+    shrink = 1.0
+    if heat_size:
+        shrink = min(1.0, heat_size / min(sample.height, sample.width))
+    height, width = (max(1, round(side * shrink)) for side in (sample.height, sample.width))
+    fitted: Pixels = resized(pixels[None], height, width, sample.resize)[0]
+    return fitted
+
+
+def _as_it_is(pixels: Pixels) -> Pixels:
+    return pixels
+
+
+def _placed(watched: Watched, sample: Selection) -> tuple[float, float]:
+    """The factor by which the sample scales the clip, and the share of the picture that it keeps.
+    """
+    tall, wide = sample.height / watched.height, sample.width / watched.width
+    if sample.resize == "stretch":
+        return round(max(tall, wide), 3), 1.0
+    return round(max(tall, wide), 3), round(min(tall, wide) / max(tall, wide), 3)
+
+
+def _spoken(samples: Sequence[Selection]) -> tuple[str, ...]:
+    words = [spoken(sample.indices) for sample in samples[:MOST_SPOKEN]]
+    more = len(samples) - len(words)
+    return (*words, f"and {more} more") if more else tuple(words)
+
+
+def _thumbnail(watched: Watched, heat: Sequence[_Heat]) -> Pixels:
+    """Of what is trained on; of a clip that is not, its frames without heat."""
+    shown = [pair for one in heat for pair in one.shown]
+    if not shown:
+        frames = watched.tiny[spread(len(watched.tiny))]
+        return sprite(frames, np.zeros(frames.shape[:3], np.float32))
+    chosen = [shown[place] for place in spread(len(shown))]
+    # Samples of several sizes: all are shown as the first one is.
+    height, width = chosen[0][0].shape[:2]
+    same = [(f, m) for f, m in chosen if f.shape[:2] == (height, width)]
+    same += [same[-1]] * (len(chosen) - len(same))
+    return sprite(np.stack([f for f, _ in same]), np.stack([m for _, m in same]))
+
+
+def _content(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(1 << 20):
+            digest.update(chunk)
+    return digest.hexdigest()

@@ -1,0 +1,74 @@
+"""What can be wrong with a clip, how bad that is, and the sentence that explains it.
+
+An error means that the clip cannot be trained on as it is; a warning that it will hurt; a note
+that somebody should know. No code is ever given another meaning: scripts read them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+ERROR, WARNING, NOTE, GOOD = "error", "warning", "note", "good"
+LEVELS = (ERROR, WARNING, NOTE, GOOD)  # the worst first
+
+
+@dataclass(frozen=True)
+class Fault:
+    """A kind of fault: how bad, its name, and one sentence of why it matters."""
+
+    level: str
+    title: str
+    help: str
+
+
+FAULTS: dict[str, Fault] = {
+    "unreadable": Fault(ERROR, "Unreadable", "The file is damaged, cut off, or no video; a trainer "
+                        "stops there or leaves it out."),
+    "no-answer": Fault(ERROR, "Decoder gave up", "The decoder crashed, or did not come to an end "
+                       "within the time given to one clip."),
+    "missing": Fault(ERROR, "No such file", "The captions name a video that is not there."),
+    "outside": Fault(ERROR, "Outside the folder", "The captions name a place that is not in this "
+                     "folder; it was not looked at."),
+    "damaged-row": Fault(ERROR, "Damaged row", "A row of the captions cannot be read."),
+    "too-short": Fault(ERROR, "Too short", "The rule makes no sample of so few frames, so the clip "
+                       "is left out without a word."),
+    "no-caption": Fault(ERROR, "No caption", "Nothing says what the clip shows."),
+    "cut": Fault(WARNING, "Cut inside", "The scene changes within the frames that are trained on; "
+                 "the model learns to jump."),
+    "still": Fault(WARNING, "Nothing moves", "A clip without motion teaches the model to repeat "
+                   "the picture."),
+    "cold": Fault(WARNING, "Nothing hot", "No part of the frames that are trained on is hot, so "
+                  "the motion-weighted loss has nothing to weight."),
+    "one-frame": Fault(WARNING, "One frame", "A sample of a single frame has no motion at all."),
+    "duplicate": Fault(WARNING, "Duplicate", "Another clip has the very same bytes; it counts "
+                       "twice."),
+    "near-duplicate": Fault(WARNING, "Near duplicate", "Another clip shows the same pictures, "
+                            "maybe encoded or scaled again."),
+    "small": Fault(WARNING, "Smaller than trained", "The clip has to be enlarged, and the model "
+                   "learns to blur."),
+    "cropped": Fault(WARNING, "Much is cropped", "The clip has another shape than the size that is "
+                     "trained on; what moves may be cut off."),
+    "variable-rate": Fault(WARNING, "Variable rate", "Trainers count frames as if they came at an "
+                           "even rate; here they do not, so speeds are wrong."),
+    "named-twice": Fault(WARNING, "Named twice", "The captions name the clip more than once."),
+    "not-listed": Fault(WARNING, "Not listed", "The captions do not name the clip, so it is not "
+                        "trained on."),
+    "camera-only": Fault(NOTE, "Only the camera moves", "Nothing in the picture moves by itself; "
+                         "fine if camera motion is to be learnt."),
+    "cut-elsewhere": Fault(NOTE, "Cut elsewhere", "The scene changes, but not within the frames "
+                           "that are trained on."),
+    "no-motion-word": Fault(NOTE, "No motion word", "The caption names nothing that moves or "
+                            "changes, so motion stays unexplained."),
+    "odd-size": Fault(NOTE, "Odd size", "A side has an odd number of pixels, which some decoders "
+                      "and trainers crop or refuse."),
+    "link": Fault(NOTE, "Link out of the folder", "The file is a link to somewhere else; it is "
+                  "lost when the folder is copied."),
+    "not-watched": Fault(NOTE, "Not watched to its end", "The clip is so long that cuts were only "
+                         "looked for in its beginning."),
+}  # fmt: skip
+
+
+def worst(codes: Iterable[str]) -> str:
+    """The level of the worst of these faults; "good" where there is none."""
+    return min((FAULTS[code].level for code in codes), key=LEVELS.index, default=GOOD)

@@ -1,0 +1,463 @@
+"""What the doctor measures of a clip: cuts, duplicates, motion, words, faults."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from doctor_clips import encode, joined, moving, pan, save, still, world
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+
+from motifocal.data.trainers import Request
+from motifocal.doctor import examine as examining
+from motifocal.doctor import watch as watching
+from motifocal.doctor.caption_words import names_motion
+from motifocal.doctor.cuts import find_cuts
+from motifocal.doctor.diagnose import diagnose
+from motifocal.doctor.duplicates import (
+    Fingerprint,
+    find_duplicates,
+    fingerprint,
+    near_pairs,
+)
+from motifocal.doctor.entries import Entry
+from motifocal.doctor.examine import Job, examine
+from motifocal.doctor.faults import FAULTS, LEVELS, worst
+from motifocal.doctor.finding import Finding, InspectSettings, finding_from
+from motifocal.doctor.motion import cuts_within, measure_motion
+from motifocal.doctor.thumbs import spread, sprite
+from motifocal.doctor.watch import read_again, watch
+from motifocal.heatmap import HeatmapSettings
+from motifocal.picture import Pixels, VideoError, read_image
+from motifocal.video import read_video
+
+
+def tiny(frames: Pixels) -> Pixels:
+    return np.stack([watching.scaled(frame, watching.TINY_SIDE, max) for frame in frames])
+
+
+def keep(pixels: Pixels) -> Pixels:
+    return pixels
+
+
+# Cuts
+
+
+@pytest.mark.parametrize("at", [1, 2, 5, 11])
+def test_a_cut_is_found_at_the_first_frame_of_the_new_scene(at: int) -> None:
+    for seed in range(8):
+        clip = joined(moving(seed, at), moving(seed + 50, 12 - at))
+        assert find_cuts(tiny(clip)) == [at]
+
+
+def test_several_cuts_are_all_found() -> None:
+    assert find_cuts(tiny(joined(moving(1, 7), pan(2, 6), still(3, 9)))) == [7, 13]
+
+
+@pytest.mark.parametrize("draw", [moving, pan, still])
+@pytest.mark.parametrize("speed", [1.0, 6.0, 12.0])
+def test_motion_of_things_and_camera_is_no_cut(draw, speed: float) -> None:
+    for seed in range(5):
+        clip = still(seed) if draw is still else draw(seed, speed=speed)
+        assert find_cuts(tiny(clip)) == []
+
+
+@pytest.mark.parametrize("start", [1, 5, 8])
+@pytest.mark.parametrize("length", [1, 3])
+def test_a_flash_is_no_cut(start: int, length: int) -> None:
+    for seed in range(5):
+        clip = moving(seed)
+        bright = np.minimum(clip[start : start + length].astype(int) + 180, 255)
+        clip[start : start + length] = bright
+        assert find_cuts(tiny(clip)) == []
+
+
+@pytest.mark.parametrize("factor", [0.4, 1.8])
+def test_a_lamp_that_is_switched_is_no_cut(factor: float) -> None:
+    for seed in range(5):
+        clip = joined(moving(seed, light=min(1.0, 1 / factor)), moving(seed, light=min(1, factor)))
+        assert find_cuts(tiny(clip)) == []
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 300), (300, 1), (2, 3), (16, 16)])
+def test_any_shape_can_be_searched_for_cuts(shape: tuple[int, int]) -> None:
+    rng = np.random.default_rng(0)
+    clip = rng.integers(0, 256, (6, *shape, 3), dtype=np.uint8)
+    assert all(0 < cut < 6 for cut in find_cuts(tiny(clip)))
+    assert find_cuts(tiny(clip[:1])) == []
+
+
+# Duplicates
+
+
+def naive_pairs(bits: np.ndarray, most: int) -> list[tuple[int, int]]:
+    apart = (bits[:, None] != bits[None]).sum(-1)
+    return [(i, j) for i in range(len(bits)) for j in range(i + 1, len(bits))
+            if apart[i, j] <= most]  # fmt: skip
+
+
+@given(seed=st.integers(0, 2**32 - 1), count=st.integers(0, 40), width=st.integers(20, 90),
+       most=st.integers(0, 19), share=st.sampled_from([0.02, 0.2, 0.5]))  # fmt: skip
+@hypothesis_settings(max_examples=60, deadline=None)
+def test_bands_find_exactly_the_pairs_that_comparing_all_finds(
+    seed: int, count: int, width: int, most: int, share: float
+) -> None:
+    rng = np.random.default_rng(seed)
+    bits = rng.random((count, width)) < share
+    for row in range(1, count, 2):  # near ones, on both sides of the limit
+        bits[row] = bits[row - 1]
+        bits[row, rng.choice(width, min(width, int(rng.integers(0, most + 3))), False)] ^= True
+    assert near_pairs(bits, most) == naive_pairs(bits, most)
+
+
+def test_large_buckets_are_compared_piece_by_piece(monkeypatch: pytest.MonkeyPatch) -> None:
+    from motifocal.doctor import duplicates
+
+    monkeypatch.setattr(duplicates, "_AT_ONCE", 16)
+    bits = np.random.default_rng(1).random((60, 40)) < 0.03
+    assert near_pairs(bits, 3) == naive_pairs(bits, 3)
+
+
+def prints_of(*clips: Pixels) -> list[Fingerprint | None]:
+    return [fingerprint(tiny(clip)) for clip in clips]
+
+
+def test_a_clip_encoded_or_scaled_again_is_a_duplicate_of_the_first(tmp_path: Path) -> None:
+    first, other = moving(1, height=120, width=160), moving(2, height=120, width=160)
+    again = read_video(save(tmp_path / "a.mp4", first, crf=36)).frames
+    small = np.stack([cv2.resize(f, (64, 48), interpolation=cv2.INTER_AREA) for f in first])
+    twice = np.repeat(first, 2, axis=0)  # at twice the rate
+    found = find_duplicates(prints_of(other, first, again, small, twice, first))
+    assert found == {2: 1, 3: 1, 4: 1, 5: 1}
+
+
+def test_other_motion_in_the_same_place_is_no_duplicate() -> None:
+    assert find_duplicates(prints_of(moving(1), moving(1, speed=-3.0), still(1), pan(1))) == {}
+
+
+def test_plain_pictures_are_nobodys_duplicates() -> None:
+    black = np.zeros((5, 60, 80, 3), np.uint8)
+    assert prints_of(black, black + 1) == [None, None]
+    assert find_duplicates([None, None]) == {}
+
+
+def test_a_thousand_copies_are_duplicates_of_the_first() -> None:
+    (one,) = prints_of(moving(1))
+    assert find_duplicates([one] * 1000) == dict.fromkeys(range(1, 1000), 0)
+
+
+def test_a_fingerprint_survives_being_written() -> None:
+    (one,) = prints_of(moving(1))
+    assert one is not None
+    again = Fingerprint.from_text(one.to_text())
+    assert np.array_equal(again.bits, one.bits)
+    assert np.array_equal(again.pictures, one.pictures)
+    with pytest.raises(ValueError, match="is none"):
+        Fingerprint.from_text("AAAA")
+
+
+# Motion
+
+
+def motion_of(tmp_path: Path, frames: Pixels, fps: float = 8, crf: int = 20):
+    path = save(tmp_path / "clip.mp4", frames, fps, crf)
+    found = measure_motion(watch(path, keep).pairs, ())
+    assert found is not None
+    return found
+
+
+@pytest.mark.parametrize("crf", [18, 34])
+def test_a_still_does_not_move(tmp_path: Path, crf: int) -> None:
+    for seed in range(6):
+        found = motion_of(tmp_path, still(seed), crf=crf)
+        assert found.still, (seed, found)
+        assert not found.camera_only
+
+
+def test_a_thing_moves_at_its_speed_whatever_the_rate(tmp_path: Path) -> None:
+    for fps, speed in ((8, 4.0), (16, 2.0)):
+        found = motion_of(tmp_path, moving(5, 20, speed), fps)
+        assert not found.still
+        assert not found.camera_only
+        assert found.own == pytest.approx(100 * 8 * 4.0 / 80, rel=0.2)
+
+
+def test_a_pan_over_a_still_is_the_cameras_alone(tmp_path: Path) -> None:
+    alone = [motion_of(tmp_path, pan(seed)) for seed in range(6)]
+    assert sum(found.camera_only for found in alone) >= 5
+    assert not any(found.still for found in alone)
+    assert np.median([found.camera for found in alone]) == pytest.approx(
+        100 * 8 * np.hypot(3, 1) / 80, rel=0.1
+    )
+
+
+def test_pairs_across_a_cut_say_nothing_of_motion(tmp_path: Path) -> None:
+    path = save(tmp_path / "clip.mp4", joined(still(1, 5), still(2, 7)))
+    pairs = watch(path, keep).pairs
+    across, within = measure_motion(pairs, ()), measure_motion(pairs, (5,))
+    assert across is not None
+    assert within is not None
+    assert within.still
+    assert not across.still
+
+
+def test_a_clip_of_one_frame_has_no_motion_to_measure(tmp_path: Path) -> None:
+    assert measure_motion(watch(save(tmp_path / "a.mp4", still(1, 1)), keep).pairs, ()) is None
+
+
+def test_only_cuts_between_frames_of_a_sample_are_within_it() -> None:
+    assert cuts_within([5, 9, 20], (0, 2, 4, 6, 8)) == [5]
+    assert cuts_within([0, 9], (3,)) == []
+
+
+# Watching
+
+
+def test_every_frame_is_decoded_once_and_its_pixels_asked_for_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = save(tmp_path / "clip.mp4", moving(1, 20))
+    opened = []
+    real = watching.opened_container
+    monkeypatch.setattr(watching, "opened_container", lambda p: opened.append(p) or real(p))
+    settings = InspectSettings("plain", Request(((5, 80, 112),), "chunk"), HeatmapSettings())
+    finding = examine(Job(path, tmp_path / "t.webp"), settings)
+    assert finding.samples == ("0-4", "5-9", "10-14", "15-19")
+    assert opened == [path]
+
+
+def test_memory_holds_the_first_frames_and_the_rest_is_read_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = save(tmp_path / "clip.mp4", moving(1, 20))
+    settings = InspectSettings("plain", Request(((5, 80, 112),), "chunk"), HeatmapSettings())
+    whole = examine(Job(path, tmp_path / "t.webp"), settings)
+    monkeypatch.setattr(watching, "MOST_HELD", 1)
+    assert len(watch(path, keep).held) == 1
+    assert examine(Job(path, tmp_path / "t.webp"), settings) == whole
+
+
+def test_a_long_clip_is_watched_in_its_beginning_and_counted_to_its_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = save(tmp_path / "clip.mp4", moving(1, 40))
+    monkeypatch.setattr(watching, "MOST_WATCHED", 10)
+    monkeypatch.setattr(watching, "MOST_HELD", 1)
+    monkeypatch.setattr(watching, "MOST_PAIRS", 3)
+    found = watch(path, keep)
+    assert len(found.tiny) == 10
+    assert len(found.starts) == 40
+    assert 1 <= len(found.pairs) <= 3
+    assert found.pairs[-1].indices[0] > 10  # spread over all of it
+
+
+def test_frames_read_again_are_those_of_the_clip(tmp_path: Path) -> None:
+    path = save(tmp_path / "clip.mp4", moving(1, 9))
+    frames = read_video(path).frames
+    again = read_again(path, [7, 2], keep)
+    assert all(np.array_equal(again[index], frames[index]) for index in (2, 7))
+    with pytest.raises(VideoError, match="too short, it has no frame 9"):
+        read_again(path, [9], keep)
+
+
+def test_an_uneven_rate_drifts_and_an_even_one_does_not(tmp_path: Path) -> None:
+    frames = moving(1, 24)
+    even = encode(tmp_path / "e.mkv", frames, "libx264", times=[42 * k for k in range(24)])
+    slow = [40 * k for k in range(12)] + [480 + 120 * k for k in range(12)]
+    uneven = encode(tmp_path / "u.mkv", frames, "libx264", times=slow)
+    assert watch(even, keep).drift < 0.1
+    assert watch(uneven, keep).drift > 3
+
+
+# Examining
+
+
+def job(tmp_path: Path, frames: Pixels, **saved) -> Job:
+    return Job(save(tmp_path / "clip.mp4", frames, **saved), tmp_path / "thumb.webp")
+
+
+def plain(frames: int, height: int, width: int, **request) -> InspectSettings:
+    return InspectSettings(
+        "plain", Request(((frames, height, width),), **request), HeatmapSettings()
+    )
+
+
+def test_hot_is_the_share_of_the_frames_that_are_trained_on(tmp_path: Path) -> None:
+    """What moves in the second half is not trained on by the rule that takes the first."""
+    clip = joined(still(3, 9), moving(3, 9, speed=3))
+    one = job(tmp_path, clip)
+    head = examine(one, plain(9, 80, 112))
+    whole = examine(one, plain(9, 80, 112, extraction="chunk"))
+    assert head.hottest == 0
+    assert whole.hottest is not None
+    assert whole.hottest > 0.02
+    assert (head.samples, whole.samples) == (("0-8",), ("0-8", "9-17"))
+
+
+def test_the_settings_of_the_heat_are_used(tmp_path: Path) -> None:
+    one = job(tmp_path, moving(3))
+    settings = plain(9, 80, 112)
+    cold = replace(settings, heatmap=HeatmapSettings(floor=500.0))
+    assert examine(one, settings).hot
+    assert examine(one, cold).hot == 0
+
+
+def test_reduced_heat_is_near_that_at_full_size(tmp_path: Path) -> None:
+    one = job(tmp_path, moving(3, height=160, width=224))
+    settings = plain(9, 160, 224)
+    small, full = (examine(one, replace(settings, heat_size=size)).hot for size in (96, 0))
+    assert small == pytest.approx(full, abs=0.03)
+
+
+def test_the_thumbnail_has_four_frames_over_four_with_heat(tmp_path: Path) -> None:
+    one = job(tmp_path, moving(3))
+    finding = examine(one, plain(9, 80, 112))
+    picture = read_image(one.thumb)
+    assert picture.shape == (2 * finding.thumb_height, 4 * finding.thumb_width, 3)
+    assert (finding.thumb_width, finding.thumb_height) == (160, 114)
+    upright = sprite(moving(1, 4, height=200, width=100), np.zeros((4, 200, 100), np.float32))
+    assert upright.shape == (320, 320, 3)
+    assert spread(1) == [0, 0, 0, 0]
+    assert spread(9) == [0, 3, 5, 8]
+
+
+def test_a_short_clip_has_a_thumbnail_and_no_heat(tmp_path: Path) -> None:
+    one = job(tmp_path, moving(3, 5))
+    finding = examine(one, plain(9, 80, 112))
+    assert (finding.sample_count, finding.hot) == (0, None)
+    assert one.thumb.exists()
+
+
+def test_sizes_are_told(tmp_path: Path) -> None:
+    finding = examine(job(tmp_path, moving(3)), plain(9, 160, 112))
+    assert finding.enlarged == 2.0
+    assert finding.kept == 0.5
+    stretched = examine(
+        job(tmp_path, moving(3)), replace(plain(9, 160, 112), trainer="finetrainers")
+    )
+    assert stretched.kept == 1.0
+
+
+def test_a_long_sample_is_measured_in_its_beginning(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(examining, "MOST_HEAT_FRAMES", 4)
+    clip = joined(still(3, 6), moving(3, 20))
+    assert examine(job(tmp_path, clip), plain(25, 80, 112)).hottest == 0
+
+
+def test_thousands_of_samples_are_not_all_spoken(tmp_path: Path) -> None:
+    finding = examine(job(tmp_path, moving(3, 40)), plain(5, 80, 112, extraction="slide"))
+    assert finding.sample_count == 36
+    assert finding.samples[-1] == "and 12 more"
+    assert len(finding.samples) == examining.MOST_SPOKEN + 1
+
+
+def test_a_finding_survives_being_written(tmp_path: Path) -> None:
+    found = examine(job(tmp_path, moving(3)), plain(9, 80, 112))
+    bad = Finding(problem=("unreadable", "the file is empty"))
+    for finding in (found, bad):
+        assert finding_from(json.loads(json.dumps(asdict(finding)))) == finding
+    with pytest.raises(ValueError, match="should have the keys of this version"):
+        finding_from({"width": 1})
+
+
+def test_settings_that_differ_have_digests_that_differ() -> None:
+    one = plain(9, 80, 112)
+    others = [plain(13, 80, 112), replace(one, heat_size=0), replace(one, trainer="musubi"),
+              replace(one, heatmap=HeatmapSettings(camera=True))]  # fmt: skip
+    assert len({settings.digest() for settings in (one, *others)}) == 5
+    assert one.digest() == plain(9, 80, 112).digest()
+
+
+# Words
+
+
+@pytest.mark.parametrize("caption", [
+    "The blue balloon dips down.", "A dog runs across the yard", "waves crash on the shore",
+    "A bird took off and flew away", "Two kids are skiing", "the camera pans to the left",
+    "She waves at the crowd", "A man walks", "leaves swirling in the wind", "a frog hopped",
+    "steam rises from a cup", "the door slowly opens", "snow is melting in the sun",
+])  # fmt: skip
+def test_a_caption_that_names_motion_is_known(caption: str) -> None:
+    assert names_motion(caption) is True
+
+
+@pytest.mark.parametrize("caption", [
+    "A red house in a garden.", "The waves on the shore at sunset.", "A walk in the park is over",
+    "A man sitting on a bench, wearing running shoes", "A view of rolling hills under the sky",
+    "A room filled with books and a brightly lit lamp", "A castle surrounded by trees",
+    "Waves at the beach and the sky", "An old car is parked in front of the building",
+])  # fmt: skip
+def test_a_caption_without_motion_is_known(caption: str) -> None:
+    assert names_motion(caption) is False
+
+
+@pytest.mark.parametrize("caption", [
+    "Ein rotes Haus mit einem Garten", "Une maison rouge dans un jardin", "un perro en el parque",
+    "\u8d64\u3044\u5bb6", "\u043a\u0440\u0430\u0441\u043d\u044b\u0439 \u0434\u043e\u043c",
+    "1girl, solo, red dress", "", "!?",
+])  # fmt: skip
+def test_what_is_not_english_is_not_judged(caption: str) -> None:
+    assert names_motion(caption) is None
+
+
+# Faults
+
+
+def codes(finding: Finding, **changed) -> set[str]:
+    entry = Entry("a.mp4", Path("a.mp4"), "a dog runs")
+    faults = diagnose(entry, replace(finding, **changed), captioned=True, wanted=9)
+    return {code for code, _ in faults}
+
+
+GOOD = Finding(
+    width=112, height=80, fps=8.0, frames=20, seconds=2.5, watched=20, motion=20.0, camera=0.0,
+    sample_count=1, trained_frames=9, shortest=9, samples=("0-8",), enlarged=1.0, kept=1.0,
+    hot=0.1, hottest=0.2,
+)  # fmt: skip
+
+
+def test_a_good_clip_has_no_faults() -> None:
+    assert codes(GOOD) == set()
+
+
+@pytest.mark.parametrize(("changed", "code"), [
+    ({"sample_count": 0, "shortest": 0}, "too-short"),
+    ({"shortest": 1}, "one-frame"),
+    ({"drift": 1.5}, "variable-rate"),
+    ({"still": True}, "still"),
+    ({"camera_only": True}, "camera-only"),
+    ({"hottest": 0.0, "hot": 0.0}, "cold"),
+    ({"cuts": (5,), "trained_cuts": (5,)}, "cut"),
+    ({"cuts": (15,)}, "cut-elsewhere"),
+    ({"enlarged": 1.3}, "small"),
+    ({"kept": 0.5}, "cropped"),
+    ({"width": 111}, "odd-size"),
+    ({"watched": 10}, "not-watched"),
+    ({"problem": ("unreadable", "the file is empty")}, "unreadable"),
+])  # fmt: skip
+def test_each_fault_has_its_code(changed: dict, code: str) -> None:
+    if "problem" in changed:
+        assert codes(Finding(**changed)) == {code}
+    else:
+        assert codes(GOOD, **changed) == {code}
+    assert code in FAULTS
+
+
+def test_the_worst_level_counts() -> None:
+    assert worst([]) == "good"
+    assert worst(["camera-only", "cut"]) == "warning"
+    assert worst(["camera-only", "too-short", "cut"]) == "error"
+    assert all(fault.level in LEVELS[:-1] and fault.help[-1] == "." for fault in FAULTS.values())
+
+
+def test_worlds_of_the_tests_differ() -> None:
+    assert find_duplicates(prints_of(*(still(seed) for seed in range(40)))) == {}
+    assert world(1).std() > 20

@@ -1,0 +1,281 @@
+"""Looking at a folder: in processes that may die, kept on disk, resumed, and put together."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import time
+from dataclasses import asdict, replace
+from datetime import date
+from pathlib import Path
+
+import pytest
+from doctor_clips import moving, save, still
+
+from motifocal.data.trainers import Request
+from motifocal.doctor import run as running
+from motifocal.doctor.entries import Entry, gather
+from motifocal.doctor.examine import Job
+from motifocal.doctor.finding import Finding, InspectSettings
+from motifocal.doctor.page import read_report
+from motifocal.doctor.report import make_report
+from motifocal.doctor.run import FINDINGS, look_at, read_findings
+from motifocal.doctor.workers import in_processes
+from motifocal.heatmap import HeatmapSettings
+
+SETTINGS = InspectSettings("plain", Request(((5, 48, 64),)), HeatmapSettings())
+
+
+def square(number: int) -> int:
+    return number * number
+
+
+def trouble(number: int) -> int:
+    """A decoder at its worst: 1 crashes, 2 hangs, 3 raises, the others are squared."""
+    if number == 1:
+        os.kill(os.getpid(), signal.SIGSEGV)
+    if number == 2:
+        time.sleep(600)
+    if number == 3:
+        raise MemoryError("no more")
+    return number * number
+
+
+def stubborn(number: int) -> int:
+    """Ctrl-C in a terminal reaches the workers as well."""
+    os.kill(os.getpid(), signal.SIGINT)
+    return number
+
+
+def a_minute(_: object) -> float:
+    return 60.0
+
+
+class Gone:
+    """Can be sent, and not be received."""
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return os.path.exists, ()  # a call without its argument
+
+    def __call__(self, number: int) -> int:
+        return number
+
+
+gone = Gone()
+
+
+def test_all_jobs_are_answered_by_any_number_of_processes() -> None:
+    for count in (1, 3):
+        done = list(in_processes(square, range(7), count, a_minute))
+        assert sorted((one.job, one.result) for one in done) == [(n, n * n) for n in range(7)]
+    assert list(in_processes(square, [], 2, a_minute)) == []
+
+
+@pytest.mark.slow
+def test_a_crash_or_a_hang_costs_one_job_and_no_more(capfd: pytest.CaptureFixture[str]) -> None:
+    start = time.monotonic()
+    done = {one.job: one for one in in_processes(trouble, range(6), 2, lambda _: 3.0)}
+    assert time.monotonic() - start < 60
+    assert {job: one.result for job, one in done.items()} == {
+        0: 0, 1: None, 2: None, 3: None, 4: 16, 5: 25,
+    }  # fmt: skip
+    assert "signal 11" in str(done[1].reason)
+    assert done[2].reason == "no end after 3 s"
+    assert done[3].reason == "its process ended (exit code 1)"
+    assert "MemoryError: no more" in capfd.readouterr().err
+
+
+def test_an_interrupt_is_not_for_the_workers() -> None:
+    assert [one.result for one in in_processes(stubborn, [4], 1, a_minute)] == [4]
+
+
+def test_leaving_early_leaves_no_process_behind() -> None:
+    import multiprocessing
+
+    jobs = in_processes(trouble, [0, 2, 4], 2, a_minute)
+    assert next(jobs).result == 0
+    jobs.close()
+    assert multiprocessing.active_children() == []
+
+
+def test_no_process_at_all_is_refused() -> None:
+    with pytest.raises(ValueError, match="count should be at least 1, got 0"):
+        next(in_processes(square, [1], 0, a_minute))
+
+
+def test_a_process_that_cannot_start_is_an_error() -> None:
+    """What cannot be found there cannot be worked with, and trying again will not help."""
+    with pytest.raises(RuntimeError, match=r"ended at its start \(exit code 1\)"):
+        list(in_processes(gone, [1], 1, a_minute))
+
+
+# Findings on disk
+
+
+@pytest.fixture
+def entries(tmp_path: Path) -> list[Entry]:
+    found = []
+    for number in range(5):
+        path = save(tmp_path / "clips" / f"{number}.mp4", moving(number, 6, height=48, width=64))
+        found.append(Entry(path.name, path, "a square moves"))
+    return [*found, Entry("gone.mp4", None, "x", [("missing", "no such file")])]
+
+
+def counted(job: Job, settings: InspectSettings) -> Finding:
+    """Says so on disk, because it runs in another process."""
+    with (job.thumb.parent.parent / "looked").open("a") as file:
+        file.write(f"{job.path.name}\n")
+    return Finding(frames=settings.request.buckets[0][0])
+
+
+def crashing(job: Job, settings: InspectSettings) -> Finding:
+    if job.path.name == "2.mp4":
+        os.kill(os.getpid(), signal.SIGKILL)
+    return counted(job, settings)
+
+
+def looked(entries: list[Entry], output: Path, **changed) -> dict[int, Finding | None]:
+    given = {"workers": 1, "seconds": 60, "work": counted, "settings": SETTINGS, **changed}
+    settings = given.pop("settings")
+    return {look.place: look.finding for look in look_at(entries, settings, output, **given)}
+
+
+def seen(output: Path) -> list[str]:
+    path = output / "looked"
+    names = sorted(path.read_text().split()) if path.exists() else []
+    path.unlink(missing_ok=True)
+    return names
+
+
+def test_nothing_is_looked_at_twice(entries: list[Entry], tmp_path: Path) -> None:
+    first = looked(entries, tmp_path / "out")
+    assert len(first) == 5
+    assert len(seen(tmp_path / "out")) == 5
+    assert looked(entries, tmp_path / "out") == first
+    assert seen(tmp_path / "out") == []
+
+
+@pytest.mark.slow
+def test_a_changed_file_or_setting_is_looked_at_again(
+    entries: list[Entry], tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    looked(entries, out)
+    seen(out)
+    save(tmp_path / "clips" / "3.mp4", still(3, 6, height=48, width=64))
+    looked(entries, out)
+    assert seen(out) == ["3.mp4"]
+    other = replace(SETTINGS, request=Request(((3, 48, 64),)))
+    assert {one.frames for one in looked(entries, out, settings=other).values() if one} == {3}
+    assert len(seen(out)) == 5
+    looked(entries, out)
+    assert seen(out) == []
+
+
+@pytest.mark.slow
+def test_what_a_kill_left_is_gone_on_with(entries: list[Entry], tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    whole = looked(entries, out)
+    seen(out)
+    lines = (out / FINDINGS).read_bytes().split(b"\n")
+    (out / FINDINGS).write_bytes(b"\n".join(lines[:3]) + b"\n" + lines[3][:20])
+    assert looked(entries, out) == whole
+    assert len(seen(out)) == 2
+    assert len(read_findings(out / FINDINGS)) == 5
+
+
+@pytest.mark.slow
+def test_stopping_in_the_middle_keeps_what_is_done(entries: list[Entry], tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    looks = look_at(entries, SETTINGS, out, workers=1, seconds=60, work=counted)
+    next(looks)
+    next(looks)
+    looks.close()
+    assert len(read_findings(out / FINDINGS)) == 2
+    seen(out)
+    assert len(looked(entries, out)) == 5
+    assert len(seen(out)) == 3
+
+
+@pytest.mark.slow
+def test_a_clip_that_kills_its_process_is_named_and_tried_again(
+    entries: list[Entry], tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    first = looked(entries, out, work=crashing)
+    assert len(first) == 5
+    assert first[2] is not None
+    assert first[2].problem == ("no-answer", "its process ended (signal 9, Killed)")
+    seen(out)
+    assert looked(entries, out)[2] == Finding(frames=5)
+    assert seen(out) == ["2.mp4"]
+
+
+def test_a_lost_thumbnail_is_made_again(entries: list[Entry], tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    one = entries[:1]
+    (first,) = look_at(one, SETTINGS, out, workers=1, seconds=60)
+    assert (out / first.thumb).exists()
+    (out / first.thumb).unlink()
+    (again,) = look_at(one, SETTINGS, out, workers=1, seconds=60)
+    assert again == first
+    assert (out / first.thumb).exists()
+
+
+@pytest.mark.parametrize("line", ['{"name": 1}', "[]", "oops", '{"key": "a", "finding": {}}'])
+def test_somebody_elses_file_is_refused(line: str, tmp_path: Path) -> None:
+    (tmp_path / FINDINGS).write_text(line + "\n")
+    with pytest.raises(ValueError, match=r"line 1 should be a finding of this version"):
+        read_findings(tmp_path / FINDINGS)
+
+
+# The report
+
+
+def test_the_report_is_one_that_the_page_takes(tmp_path: Path) -> None:
+    clips = tmp_path / "clips"
+    frames = moving(1, 6, height=48, width=64)
+    save(clips / "one.mp4", frames)
+    (clips / "same.mp4").write_bytes((clips / "one.mp4").read_bytes())
+    save(clips / "again.mp4", frames, crf=32)
+    save(clips / "still.mp4", still(9, 6, height=48, width=64))
+    (clips / "empty.mp4").touch()
+    folder = gather(clips)
+    out = tmp_path / "out"
+    looks = {one.place: one for one in look_at(folder.entries, SETTINGS, out, workers=2,
+                                                seconds=60)}  # fmt: skip
+    report = make_report(folder, looks, SETTINGS, made=date(2026, 1, 2))
+    read_report(json.loads(json.dumps(report, allow_nan=False)))
+    faults = {clip["name"]: [f["code"] for f in clip["faults"]] for clip in report["clips"]}
+    assert faults == {
+        "again.mp4": [], "empty.mp4": ["unreadable"], "one.mp4": ["near-duplicate"],
+        "same.mp4": ["duplicate"], "still.mp4": ["still"],
+    }  # fmt: skip
+    by_name = {clip["name"]: clip for clip in report["clips"]}
+    assert by_name["one.mp4"]["duplicate_of"] == "again.mp4"
+    assert by_name["same.mp4"]["duplicate_of"] == "one.mp4"
+    assert report["summary"]["by_fault"] == {
+        "unreadable": 1, "still": 1, "duplicate": 1, "near-duplicate": 1,
+    }  # fmt: skip
+    assert report["summary"]["trained_samples"] == 4
+    assert report["summary"]["trained_frames"] == 20
+    assert (out / by_name["one.mp4"]["thumb"]).exists()
+    assert report["made"] == "2026-01-02"
+
+
+def test_names_that_print_alike_stay_apart(tmp_path: Path) -> None:
+    (tmp_path / os.fsdecode(b"a\xff.mp4")).write_bytes(b"x")
+    (tmp_path / "a\\udcff.mp4").write_bytes(b"y")
+    folder = gather(tmp_path)
+    report = make_report(folder, {}, SETTINGS, made=date(2026, 1, 2))
+    assert len({clip["name"] for clip in report["clips"]}) == 2
+
+
+def test_the_module_of_the_run_says_how_findings_are_kept(tmp_path: Path) -> None:
+    """One line of JSON for each, so that other tools can read them."""
+    look = running.Look(0, "ab" * 32, 10, None)
+    assert look.thumb == f"thumbs/{'ab' * 8}.webp"
+    line = json.dumps({"key": look.key, "finding": asdict(Finding(frames=3))})
+    (tmp_path / FINDINGS).write_text(line + "\n")
+    assert read_findings(tmp_path / FINDINGS) == {look.key: Finding(frames=3)}

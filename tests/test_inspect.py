@@ -1,0 +1,393 @@
+"""`motifocal inspect`: a folder of everything that goes wrong becomes a report that names it."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from click.testing import CliRunner, Result
+from doctor_clips import FPS, audio_only, encode, huge, joined, moving, pan, save, still
+
+from motifocal.commands.inspect import inspect
+from motifocal.commands.inspect_tables import clean
+from motifocal.doctor import run as running
+from motifocal.doctor.faults import FAULTS
+from motifocal.doctor.page import read_report
+from motifocal.video import write_image
+
+OPTIONS = ["--frames", "9", "--size", "48x64", "--workers", "2"]
+
+
+def called(*arguments: Any) -> Result:
+    return CliRunner().invoke(inspect, [str(one) for one in arguments], catch_exceptions=False)
+
+
+def report_of(output: Path) -> dict[str, Any]:
+    report: dict[str, Any] = json.loads((output / "inspect.json").read_text())
+    read_report(report)
+    return report
+
+
+def codes_of(report: dict[str, Any]) -> dict[str, set[str]]:
+    return {clip["name"]: {f["code"] for f in clip["faults"]} for clip in report["clips"]}
+
+
+def clip(seed: int, frames: int = 12) -> np.ndarray:
+    return moving(seed, frames, height=48, width=64)
+
+
+# Two hundred files, and what is to be found in each.
+
+
+def damaged(folder: Path) -> dict[str, set[str]]:
+    """Files that cannot be read, each in its own way."""
+    whole = save(folder / "whole.mp4", clip(1, 40)).read_bytes()
+    moov = encode(folder / "end.mov", clip(2, 40), "libx264").read_bytes()
+    contents = {
+        "zero.mp4": b"", "text.mp4": b"this is no video\n" * 40, "noise.mp4": bytes(range(256)) * 9,
+        "page.webm": b"<html><script>alert(1)</script></html>", "zeros.avi": bytes(4000),
+        "header.mp4": b"\0" * 64 + whole[64:], "index-cut.mov": moov[: len(moov) * 2 // 3],
+        "ftyp.mp4": whole[:32], "playlist.mp4": b"#EXTM3U\n#EXTINF:1,\nfile:///etc/passwd\n",
+        "concat.mkv": b"ffconcat version 1.0\nfile /etc/passwd\n",
+        "gif.gif": b"GIF89a\xff\xff\xff\xff",
+        "zip.mp4": b"PK\x03\x04" + bytes(300), "truncated.mp4": whole[: len(whole) // 2],
+    }  # fmt: skip
+    for part in range(2, 22):
+        contents[f"cut-{part:02d}.mp4"] = whole[: len(whole) * part // 24]
+    for name, content in contents.items():
+        (folder / name).write_bytes(content)
+    audio_only(folder / "sound.mp4")
+    huge(folder / "huge.mp4")
+    broken = np.frombuffer(whole, np.uint8).copy()
+    broken[len(broken) // 3 : len(broken) // 3 + 600] ^= 0x5A
+    (folder / "flipped.mp4").write_bytes(broken.tobytes())
+    write_image(folder / "picture.png", clip(3, 1)[0])
+    shutil.move(folder / "picture.png", folder / "picture.mp4")
+    names = {*contents, "sound.mp4", "huge.mp4", "picture.mp4", "flipped.mp4"}
+    return {**{name: {"unreadable"} for name in names}, "whole.mp4": set(), "end.mov": set()}
+
+
+def odd(folder: Path) -> dict[str, set[str]]:
+    """Files that can be read, but."""
+    encode(folder / "vfr.mkv", clip(10, 24), "libx264",
+           times=[40 * k for k in range(12)] + [480 + 200 * k for k in range(12)])  # fmt: skip
+    save(folder / "one.mp4", clip(11, 1))
+    save(folder / "short.mp4", clip(12, 8))
+    encode(folder / "odd.mkv", moving(13, 12, height=61, width=83), "ffv1", "bgr0")
+    encode(folder / "pixel.mkv", clip(14)[:, :1, :1], "ffv1", "bgr0")
+    save(folder / "tall.mp4", moving(15, height=96, width=64))
+    save(folder / "tiny.mp4", clip(16)[:, ::3, ::3])
+    for seed in range(8):
+        save(folder / f"still-{seed}.mp4", still(20 + seed, height=96, width=128))
+        save(folder / f"pan-{seed}.mp4", pan(40 + seed, height=96, width=128))
+        at = 2 + seed
+        save(folder / f"scenes-{seed}.mp4", joined(clip(60 + seed, at), clip(80 + seed, 12 - at)))
+    save(folder / "late-cut.mp4", joined(clip(90, 12), clip(91, 6)))
+    wanted: dict[str, set[str]] = {
+        "vfr.mkv": {"variable-rate"}, "one.mp4": {"too-short"}, "short.mp4": {"too-short"},
+        "odd.mkv": {"odd-size"}, "tall.mp4": {"cropped"}, "tiny.mp4": {"small"},
+        "late-cut.mp4": {"cut-elsewhere"}, "pixel.mkv": {"odd-size", "small", "still"},
+    }  # fmt: skip
+    wanted |= {f"still-{seed}.mp4": {"still"} for seed in range(8)}
+    wanted |= {f"pan-{seed}.mp4": {"camera-only"} for seed in range(8)}
+    cut = {f"scenes-{seed}.mp4": {"cut" if 2 + seed < 9 else "cut-elsewhere"} for seed in range(8)}
+    return wanted | cut
+
+
+def fine(folder: Path) -> dict[str, set[str]]:
+    """Unusual, and nothing wrong with it: codecs, containers, names."""
+    kinds = {
+        "a.avi": ("mpeg4", "yuv420p"), "b.mov": ("mjpeg", "yuvj420p"), "c.mkv": ("ffv1", "bgr0"),
+        "d.webm": ("libvpx-vp9", "yuv420p"), "e.mp4": ("libx265", "yuv420p"),
+        "f.mov": ("prores_ks", "yuv422p10le"), "g.avi": ("huffyuv", "rgb24"),
+        "h.flv": ("flv1", "yuv420p"), "i.wmv": ("wmv2", "yuv420p"), "k.mkv": ("libx264", "yuv444p"),
+        "l.ts": ("mpeg2video", "yuv420p"), "m.webm": ("libvpx", "yuv420p"),
+    }  # fmt: skip
+    for number, (name, (codec, pix_fmt)) in enumerate(kinds.items()):
+        frames = clip(100 + number, 20)
+        # MPEG-2 takes none but the rates of television.
+        encode(folder / name, frames, codec, pix_fmt, rate=25 if codec == "mpeg2video" else FPS)
+    names = [
+        "wrong-extension.mp4", "\u65e5\u672c\u8a9e \U0001f426.mp4", "-rf.mp4", "a b'c\"d;e$f.mp4",
+        "<script>alert(1)</script>.mp4", "new\nline.mp4", "escape\x1b[31m.mp4", "%s%n{0}.mp4",
+        "deep/er/clip.MP4", "x" * 200 + ".mp4", "..mp4.mp4x.mp4", "file:x.mp4",
+    ]  # fmt: skip
+    names = [name.replace("</", "<-") for name in names]  # a slash is no part of a name
+    for number, name in enumerate(names):
+        save(folder / name, clip(130 + number))
+    gif = save(folder / "moving.gif", clip(150))
+    matroska = encode(folder / "m.mkv", clip(151), "libx264")
+    shutil.move(matroska, folder / "wrong-extension.mp4")
+    assert gif.exists()
+    return {name: set() for name in (*kinds, *names, "moving.gif")}
+
+
+def doubles(folder: Path) -> dict[str, set[str]]:
+    """The same clip again: byte for byte, encoded again, scaled."""
+    wanted: dict[str, set[str]] = {}
+    for seed in range(10):
+        frames = moving(200 + seed, height=96, width=128)
+        first = save(folder / f"twin-{seed}-a.mp4", frames)
+        (folder / f"twin-{seed}-b.mp4").write_bytes(first.read_bytes())
+        save(folder / f"twin-{seed}-c.mp4", frames, crf=34)
+        half = np.stack([cv2.resize(f, (96, 72), interpolation=cv2.INTER_AREA) for f in frames])
+        save(folder / f"twin-{seed}-d.mp4", half)
+        save(folder / f"twin-{seed}-e.mp4", np.repeat(frames, 2, axis=0), fps=16)
+        wanted |= {f"twin-{seed}-a.mp4": set(), f"twin-{seed}-b.mp4": {"duplicate"}}
+        wanted |= {f"twin-{seed}-{kind}.mp4": {"near-duplicate"} for kind in "cde"}
+    return wanted
+
+
+def links(folder: Path, outside: Path) -> dict[str, set[str]]:
+    target = save(outside / "target.mp4", clip(170))
+    (folder / "linked.mp4").symlink_to(target)
+    (folder / "nowhere.mp4").symlink_to(outside / "gone.mp4")
+    (folder / "loop.mp4").symlink_to(folder / "loop.mp4")
+    (folder / "round").symlink_to(folder)
+    (folder / "folder.mp4").symlink_to(outside)
+    os.mkfifo(folder / "pipe.mp4")
+    return {"linked.mp4": {"link"}, "nowhere.mp4": {"missing"}, "loop.mp4": {"missing"},
+            "folder.mp4": {"missing"}, "pipe.mp4": {"missing"}}  # fmt: skip
+
+
+def caption_all(folder: Path, wanted: dict[str, set[str]]) -> None:
+    """Every clip gets a text beside it; some are missing, empty, damaged, or name no motion."""
+    for name in wanted:
+        (folder / name).with_suffix(".txt").write_text("a square moves to the right")
+    special = {
+        "still-0.mp4": ("The red house in a garden.", {"no-motion-word"}),
+        "still-1.mp4": ("", {"no-caption"}), "still-2.mp4": (" \n\t", {"no-caption"}),
+        "still-3.mp4": (None, {"no-caption"}), "still-4.mp4": (b"caf\xe9", {"damaged-row"}),
+        "still-5.mp4": ("Ein rotes Haus mit dem Garten", set()),
+    }  # fmt: skip
+    for name, (text, codes) in special.items():
+        path = (folder / name).with_suffix(".txt")
+        if text is None:
+            path.unlink()
+        else:
+            path.write_bytes(text if isinstance(text, bytes) else text.encode())
+        wanted[name] = wanted[name] | codes
+
+
+@pytest.fixture(scope="module")
+def bad(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, set[str]]]:
+    folder = tmp_path_factory.mktemp("clips")
+    wanted = damaged(folder) | odd(folder) | fine(folder) | doubles(folder)
+    wanted |= links(folder, tmp_path_factory.mktemp("outside"))
+    for seed in range(200 - len(wanted)):
+        save(folder / f"good-{seed:03d}.mp4", clip(300 + seed))
+        wanted[f"good-{seed:03d}.mp4"] = set()
+    caption_all(folder, wanted)
+    return folder, wanted
+
+
+@pytest.fixture(scope="module")
+def inspected(
+    bad: tuple[Path, dict[str, set[str]]], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[Path, Result]]:
+    before = {p: p.lstat().st_mtime_ns for p in bad[0].rglob("*")}
+    output = tmp_path_factory.mktemp("report")
+    result = called(bad[0], "-o", output, *OPTIONS)
+    yield output, result
+    assert {p: p.lstat().st_mtime_ns for p in bad[0].rglob("*")} == before
+
+
+@pytest.mark.slow
+def test_each_of_two_hundred_faulty_files_is_named_with_its_fault(bad, inspected) -> None:
+    _, wanted = bad
+    output, result = inspected
+    assert result.exit_code == 1
+    found = codes_of(report_of(output))
+    assert len(found) >= 200
+    assert found.keys() == wanted.keys()
+    wrong = {name: (found[name], codes) for name, codes in wanted.items() if found[name] != codes}
+    # Motion is measured, and a pan over few pixels may leave something behind.
+    uncertain = {name for name in wrong if name.startswith("pan-")}
+    assert {name: wrong[name] for name in wrong.keys() - uncertain} == {}
+    assert len(uncertain) <= 2
+    assert {code for codes in found.values() for code in codes} >= FAULTS.keys() - {
+        "no-answer", "outside", "cold", "one-frame", "named-twice", "not-listed", "not-watched",
+    }  # fmt: skip
+
+
+@pytest.mark.slow
+def test_the_reasons_say_what_is_wrong(bad, inspected) -> None:
+    clips = {clip["name"]: clip for clip in report_of(inspected[0])["clips"]}
+    words = {name: "; ".join(f["words"] for f in clip["faults"]) for name, clip in clips.items()}
+    assert words["zero.mp4"] == "the file is empty"
+    assert "truncated" in words["truncated.mp4"] or "holds" in words["truncated.mp4"]
+    assert "no moving video, only audio" in words["sound.mp4"]
+    assert words["loop.mp4"] == words["nowhere.mp4"] == "a link that leads nowhere"
+    assert words["short.mp4"] == (
+        "no sample of 9 frames: it holds 8 frames, 1.00 s at 8 frames/s"
+    )
+    assert clips["scenes-0.mp4"]["cuts"] == [2]
+    assert "frame 2" in words["scenes-0.mp4"]
+    assert clips["twin-3-c.mp4"]["duplicate_of"] == "twin-3-a.mp4"
+    assert clips["vfr.mkv"]["variable_rate"]
+    assert all("/etc" not in text for text in words.values())
+
+
+@pytest.mark.slow
+def test_terminal_and_page_show_hostile_names_as_text(inspected) -> None:
+    output, result = inspected
+    page = (output / "inspect.html").read_text()
+    assert "<script>alert(1)" not in page
+    assert "\x1b[31m.mp4" not in result.stdout
+    assert result.stdout.splitlines()[-2:] == [
+        str(output / "inspect.json"), str(output / "inspect.html"),
+    ]  # fmt: skip
+
+
+@pytest.mark.slow
+def test_a_second_run_decodes_nothing_and_says_the_same(
+    bad, inspected, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def forbidden(*_: object) -> None:
+        raise AssertionError("a process was started")
+
+    output, result = inspected
+    first = report_of(output)
+    monkeypatch.setattr(running, "in_processes", forbidden)
+    again = called(bad[0], "-o", output, *OPTIONS)
+    assert report_of(output) == first
+    assert again.stdout == result.stdout
+    assert again.exit_code == 1
+
+
+@pytest.mark.slow
+def test_going_on_after_a_kill_gives_the_same_report(bad, inspected, tmp_path: Path) -> None:
+    whole = report_of(inspected[0])
+    shutil.copytree(inspected[0] / "thumbs", tmp_path / "thumbs")
+    lines = (inspected[0] / "findings.jsonl").read_bytes().split(b"\n")
+    (tmp_path / "findings.jsonl").write_bytes(b"\n".join(lines[:150]) + b"\n" + lines[151][:99])
+    called(bad[0], "-o", tmp_path, *OPTIONS)
+    assert report_of(tmp_path) == whole
+
+
+# Small folders: options, exit codes, captions.
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    path = tmp_path / "clips"
+    save(path / "one.mp4", clip(1))
+    return path
+
+
+def test_a_folder_without_faults_is_a_success(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = called(folder, *OPTIONS)
+    assert result.exit_code == 0
+    report = report_of(tmp_path / "inspect-clips")
+    assert report["summary"]["good"] == 1
+    assert report["clips"][0]["samples"] == ["0-8"]
+    assert report["settings"]["format"] == "a plain folder of videos"
+
+
+def test_the_report_is_not_put_among_the_clips(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(folder)
+    assert called(".", *OPTIONS).exit_code == 0
+    assert sorted(path.name for path in folder.iterdir()) == ["one.mp4"]
+    assert (folder.parent / "inspect-clips" / "inspect.html").exists()
+
+
+@pytest.mark.parametrize(("fail_on", "code"), [
+    ("error", 0), ("warning", 1), ("note", 1), ("never", 0),
+])  # fmt: skip
+def test_the_exit_code_is_for_scripts(
+    fail_on: str, code: int, folder: Path, tmp_path: Path
+) -> None:
+    save(folder / "one.mp4", still(1, height=48, width=64))
+    result = called(folder, "-o", tmp_path / "out", "--fail-on", fail_on, *OPTIONS)
+    assert result.exit_code == code
+
+
+@pytest.mark.parametrize(("options", "message"), [
+    (["--family", "wan", "--frames", "80"], "nearest: 77 or 81"),
+    (["--family", "ltx", "--frames", "85"], "nearest: 81 or 89"),
+    (["--family", "wan", "--size", "50x64", "--frames", "81"], "multiples of 8"),
+    (["--trainer", "nobody"], "is not one of"),
+    (["--rule", "best"], "is not one of"),
+    (["--frames", "0"], "--frames"),
+    (["--time-limit", "0"], "--time-limit"),
+])  # fmt: skip
+def test_impossible_options_are_refused_before_a_clip_is_touched(
+    options: list[str], message: str, folder: Path, tmp_path: Path
+) -> None:
+    result = called(folder, "-o", tmp_path / "out", *options)
+    assert result.exit_code == 2
+    assert not (tmp_path / "out").exists()
+    assert message in result.output
+
+
+def test_the_clips_own_folder_is_no_place_for_the_report(folder: Path) -> None:
+    result = called(folder, "-o", folder, *OPTIONS)
+    assert result.exit_code == 2
+    assert "should be another folder" in result.output
+
+
+def test_an_empty_folder_is_said_to_be_empty(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="should hold videos, got none"):
+        called(tmp_path, "-o", tmp_path / "out", *OPTIONS)
+
+
+def test_each_fault_of_a_table_is_said_for_its_row(folder: Path, tmp_path: Path) -> None:
+    save(folder / "two.mp4", clip(2))
+    save(folder / "unnamed.mp4", clip(3))
+    rows: list[Any] = [
+        {"file_name": "one.mp4", "text": "a square moves"},
+        {"file_name": "./one.mp4", "text": "a square moves again"},
+        {"file_name": "../secret.mp4", "text": "x"}, {"file_name": 7, "text": "x"},
+        {"file_name": "gone.mp4", "text": "x"}, ["one.mp4"], {"name": "two.mp4"},
+        {"file_name": "two.mp4", "text": ["a", "b"]},
+    ]  # fmt: skip
+    lines = [json.dumps(row) for row in rows]
+    (folder / "metadata.jsonl").write_text("\n".join([*lines, "{oops"]) + "\n")
+    called(folder, "-o", tmp_path / "out", *OPTIONS)
+    assert codes_of(report_of(tmp_path / "out")) == {
+        "one.mp4": {"named-twice"}, "two.mp4": {"no-caption"}, "gone.mp4": {"missing"},
+        "metadata.jsonl, line 3": {"outside"}, "metadata.jsonl, line 4": {"outside"},
+        "metadata.jsonl, line 6": {"damaged-row"}, "metadata.jsonl, line 7": {"damaged-row"},
+        "metadata.jsonl, line 9": {"damaged-row"}, "unnamed.mp4": {"not-listed"},
+    }  # fmt: skip
+
+
+def test_frames_are_those_of_the_trainer(folder: Path, tmp_path: Path) -> None:
+    save(folder / "one.mp4", clip(1, 40))
+    called(folder, "-o", tmp_path / "out", "--trainer", "musubi", "--frames", "9", "--frames", "13",
+           "--rule", "chunk", "--size", "48x64")  # fmt: skip
+    samples = report_of(tmp_path / "out")["clips"][0]["samples"]
+    assert samples == ["0-8", "9-17", "18-26", "27-35", "0-12", "13-25", "26-38"]
+
+
+def test_what_would_steer_a_terminal_is_escaped() -> None:
+    assert clean("a\x1b[31mb\n\u202ec\u65e5") == "a\\x1b[31mb\\n\\u202ec\u65e5"
+
+
+@pytest.mark.slow
+def test_real_clips_have_no_cuts_and_little_else(shared: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "clips"
+    folder.mkdir()
+    for path in sorted((shared / "ti2v-clips" / "videos").glob("*/*.mp4"))[::8]:
+        (folder / f"{path.parent.name}-{path.name}").symlink_to(path)
+    result = called(folder, "-o", tmp_path / "out", "--frames", "13", "--size", "320x320",
+                    "--heat-size", "128")  # fmt: skip
+    assert result.exit_code == 0
+    report = report_of(tmp_path / "out")
+    counted = report["summary"]["by_fault"]
+    assert report["summary"]["clips"] == 32
+    assert counted.keys() <= {"link", "still", "camera-only", "near-duplicate"}
+    assert counted["link"] == 32
+    assert counted.get("still", 0) <= 6
