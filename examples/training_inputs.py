@@ -43,7 +43,7 @@ def arguments(
     parser.add_argument("--video", type=Path, help="a clip; without it one is drawn")
     parser.add_argument("--prompt", help="what the clip shows; needed with --video")
     parser.add_argument("--motif-weight", type=float, default=1.0, help="lambda; 0: plain loss")
-    parser.add_argument("--size", help="HEIGHTxWIDTH")
+    parser.add_argument("--size", type=height_width, help="HEIGHTxWIDTH")
     parser.add_argument("--frames", type=int, help="how many frames to train on")
     parser.add_argument("--fps", type=float, help="resample the clip to this rate first")
     parser.add_argument("--steps", type=int, default=1)
@@ -53,12 +53,16 @@ def arguments(
     args = parser.parse_args(argv)
     if args.video and not args.prompt:
         parser.error("--video needs --prompt")
-    default = tiny_size if args.tiny else size
-    args.size = tuple(map(int, args.size.split("x"))) if args.size else default
+    args.size = args.size or (tiny_size if args.tiny else size)
     args.frames = args.frames or (9 if args.tiny else frames)
     args.device = "cuda" if torch.cuda.is_available() else "cpu"
     args.output.mkdir(parents=True, exist_ok=True)
     return args
+
+
+def height_width(text: str) -> tuple[int, int]:
+    height, width = map(int, text.split("x"))
+    return height, width
 
 
 def clip_and_prompt(args: argparse.Namespace) -> tuple[Pixels, str]:

@@ -12,7 +12,7 @@ to be earned; `scripts/camera_study.py` measures both sides.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import cv2
 import numpy as np
@@ -44,6 +44,8 @@ _EARNED = 0.1
 _AGREES, _AGREES_SHARE = 0.3, 0.2
 # What the flow has beside a camera's and is no more than this share of it is its error.
 _ERROR_SHARE = 0.1
+# Pairs of frames that are fitted at once: more only take more memory.
+_PAIRS = 16
 # Texture: least mean squared slope, grey levels a pixel, along the weaker direction.
 _LEAST_TEXTURE = 0.03
 
@@ -97,10 +99,11 @@ def fit_camera(
     if valid.shape != (count, height, width) or valid.dtype != np.bool_:
         expected = f"({count}, {height}, {width}) bool"
         raise ValueError(f"valid should be {expected}, got {valid.shape} {valid.dtype}")
-    if not count:
-        return np.empty((0, 3, 3))
-    grid = Grid(height, width)
-    return grid.cameras(_climb(grid, grid.pick(flow), grid.votes(valid), models))
+    grid, steps = Grid(height, width), np.empty((count, 3, 3))
+    for first in range(0, count, _PAIRS):
+        some = slice(first, first + _PAIRS)
+        steps[some] = _climb(grid, grid.pick(flow[some]), grid.votes(valid[some]), models)
+    return grid.cameras(steps)
 
 
 def _climb(grid: Grid, found: Floats, votes: Floats, models: Sequence[Model]) -> Floats:
@@ -114,8 +117,8 @@ def _climb(grid: Grid, found: Floats, votes: Floats, models: Sequence[Model]) ->
         if not tried.size:
             break
         step = robust_fit(model, grid, found[tried], votes[tried])
-        moves, agree = _judged(found[tried], votes[tried], grid.field(step))
-        better = moves & (agree > exact[tried] + _EARNED * (number > 0))
+        moves, agree = _judged(found[tried], votes[tried], grid.field(step)[0])
+        better = moves & grid.unfolded(step) & (agree > exact[tried] + _EARNED * (number > 0))
         steps[tried[better]], exact[tried[better]] = step[better], agree[better]
     return steps
 
@@ -124,14 +127,23 @@ def camera_flow(cameras: Cameras, height: int, width: int) -> Flow:
     """The flow that a resting world has under these cameras: (F-1, 2, H, W) float32, pixels."""
     if cameras.ndim != 3 or cameras.shape[1:] != (3, 3):
         raise ValueError(f"cameras should be (F-1, 3, 3), got {cameras.shape}")
-    y, x = np.mgrid[:height, :width].astype(np.float64)
-    field = np.zeros((len(cameras), 2, height, width), np.float32)
-    for flow, camera in zip(field, cameras / cameras[:, 2:, 2:], strict=True):
+    field = np.empty((len(cameras), 2, height, width), np.float32)
+    for flow, one in zip(field, _fields(cameras, height, width), strict=True):
+        flow[:] = one
+    return field
+
+
+def _fields(cameras: Cameras, height: int, width: int) -> Iterator[Flow]:
+    """The flow of one camera after the other: (2, H, W)."""
+    y, x = np.mgrid[:height, :width].reshape(2, -1).astype(np.float64)
+    rest = np.zeros((2, height, width), np.float32)
+    for camera in cameras / cameras[:, 2:, 2:]:
         step = camera - np.eye(3)
         if step.any():
-            motion, depth = moved(step[None], x.ravel(), y.ravel())
-            flow[:] = (motion / depth).reshape(2, height, width)
-    return field
+            motion, depth = moved(step[None], x, y)
+            yield (motion / depth[:, None]).reshape(2, height, width).astype(np.float32)
+        else:
+            yield rest
 
 
 def remove_camera(flow: Flow, cameras: Cameras) -> Flow:
@@ -157,11 +169,16 @@ def own_motion(
     """
     cameras = fit_camera(flow, textured(frames))
     evidence = beside_camera(frames, cameras, noise, sharp=sharp)
-    by_camera = camera_flow(cameras, *frames.shape[1:3])
-    left = flow - by_camera
-    error = np.hypot(by_camera[:, 0], by_camera[:, 1]) * _ERROR_SHARE
-    rests = error == 0
-    return left, evidence & (rests | (np.hypot(left[:, 0], left[:, 1]) > error))
+    left = flow.astype(np.float32)
+    # A pair at a time: of a long clip, whole fields of float32 add up.
+    for by_camera, own, here in zip(
+        _fields(cameras, *frames.shape[1:3]), left, evidence, strict=True
+    ):
+        if by_camera.any():
+            own -= by_camera
+            error = np.hypot(*by_camera) * _ERROR_SHARE
+            here &= (error == 0) | (np.hypot(*own) > error)
+    return left, evidence
 
 
 def beside_camera(

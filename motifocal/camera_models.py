@@ -65,10 +65,18 @@ class Grid:
         shares = worth.ravel() / worth.sum() / np.maximum(sizes.reshape(-1, _CELLS**2), 1)
         return cast * shares[:, cell]
 
-    def field(self, step: Floats) -> Floats:
-        """The flow that steps (P, 3, 3) have at the points: (P, 2, N)."""
+    def field(self, step: Floats) -> tuple[Floats, Floats]:
+        """The flow that steps (P, 3, 3) have at the points, (P, 2, N), and their depth (P, N)."""
         field, depth = moved(step, self.x, self.y)
-        return field * self.unit / np.maximum(depth, _LEAST_DEPTH)[:, None]
+        depth = np.maximum(depth, _LEAST_DEPTH)
+        return field * self.unit / depth[:, None], depth
+
+    def unfolded(self, step: Floats) -> NDArray[np.bool_]:
+        """Whether the whole picture stays before the camera under steps (P, 3, 3): (P,)."""
+        corner = (np.array([self.width, self.height]) - 1) / 2 / self.unit
+        # Depth is 1 at the centre and falls evenly, so that it is least at one of the corners.
+        upright: NDArray[np.bool_] = 1 - np.abs(step[:, 2, :2]) @ corner >= _LEAST_DEPTH
+        return upright
 
     def cameras(self, step: Floats) -> Floats:
         """Steps (P, 3, 3) as homographies of pixels, (P, 3, 3); zeros become the identity."""
@@ -153,9 +161,9 @@ def robust_fit(model: Model, grid: Grid, found: Floats, votes: Floats) -> Floats
         left = weighted @ rows.transpose(0, 2, 1) + ridge
         numbers = np.linalg.solve(left, weighted @ sides)[..., 0].astype(np.float64, copy=False)
         step = model.step(numbers)
-        squares = np.square(found - grid.field(step)).sum(axis=1)
+        field, depth = grid.field(step)
+        squares = np.square(found - field).sum(axis=1)
         largest = np.sqrt(np.max(squares, axis=1, initial=0, where=votes > 0))
         scale = np.maximum(scale * _SHRINK if number else largest, _EXACT)
-        depth = np.maximum(moved(step, grid.x, grid.y)[1], _LEAST_DEPTH)
         weights = votes / np.square((1 + squares / np.square(scale[:, None])) * depth)
     return step

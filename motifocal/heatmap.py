@@ -12,6 +12,9 @@ from __future__ import annotations
 
 import io
 import json
+import lzma
+import math
+import tokenize
 import zipfile
 import zlib
 from dataclasses import asdict
@@ -30,8 +33,8 @@ from motifocal.heatmap_settings import (
     HeatmapSettings,
     settings_from,
 )
-from motifocal.picture import replacing
-from motifocal.video import read_video, write_video
+from motifocal.picture import one_line, replacing
+from motifocal.video import MAX_CLIP_BYTES, read_video, write_video
 
 __all__ = [
     "DEFAULT_SETTINGS",
@@ -47,6 +50,26 @@ __all__ = [
 ]
 
 Heatmap = NDArray[np.float32]
+
+# The versions of .npy that NumPy writes for arrays of numbers.
+_HEADERS = {
+    (1, 0): np.lib.format.read_array_header_1_0,
+    (2, 0): np.lib.format.read_array_header_2_0,
+}
+# What zipfile (RuntimeError: a password is asked for), its codecs and NumPy's header raise.
+_DAMAGE = (
+    ValueError,
+    TypeError,
+    RuntimeError,
+    SyntaxError,
+    EOFError,
+    OSError,
+    tokenize.TokenError,
+    zipfile.BadZipFile,
+    zlib.error,
+    lzma.LZMAError,
+)
+
 
 def motion_heatmap(
     flow: Flow,
@@ -196,23 +219,43 @@ def _write_npz(path: Path, **arrays: NDArray[Any]) -> None:
 
 
 def read_npz(path: Path) -> dict[str, NDArray[Any]]:
-    """All arrays of an .npz, without any pickle; ValueError where it is none or damaged."""
+    """All arrays of an .npz, without any pickle; ValueError where it is none, damaged or too large.
+
+    A few bytes can declare terabytes: sizes are looked at before anything is allocated.
+    """
     with path.open("rb") as file:
         if not zipfile.is_zipfile(file):
             raise ValueError(f"{path} is no .npz file, or was cut short")
-        file.seek(0)
         try:
-            with np.load(file, allow_pickle=False) as stored:
-                return dict(stored)
-        except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as error:
-            raise ValueError(f"{path} is damaged: {error}") from error
+            with zipfile.ZipFile(file) as stored:
+                members = [m for m in stored.infolist() if m.filename.endswith(".npy")]
+                if sum(member.file_size for member in members) > MAX_CLIP_BYTES:
+                    raise ValueError(f"it holds more than {MAX_CLIP_BYTES / 2**30:g} GiB")
+                return {m.filename[: -len(".npy")]: _npy(stored, m) for m in members}
+        except _DAMAGE as error:
+            raise ValueError(f"{path} is damaged: {one_line(error)}") from error
+
+
+def _npy(file: zipfile.ZipFile, member: zipfile.ZipInfo) -> NDArray[Any]:
+    """One array of an .npz; ValueError where it does not hold what its header says."""
+    with file.open(member) as stored:
+        version = np.lib.format.read_magic(stored)
+        if version not in _HEADERS:
+            raise ValueError(f"{member.filename} is of version {version}")
+        shape, _, dtype = _HEADERS[version](stored)
+        declared, held = math.prod(shape) * dtype.itemsize, member.file_size - stored.tell()
+        if declared != held and not dtype.hasobject:
+            raise ValueError(f"{member.filename} should hold {declared} bytes, got {held}")
+    with file.open(member) as stored:
+        array: NDArray[Any] = np.lib.format.read_array(stored, allow_pickle=False)
+    return array
 
 
 def _parse_settings(path: Path, text: str) -> HeatmapSettings | None:
     try:
         values = json.loads(text)
         return None if values is None else settings_from(values)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"{path}: {error}") from error
 
 

@@ -90,15 +90,27 @@ _BEFORE: dict[str, Any] = {
     "sharp": False, "change": 0.0, "source": "dis", "preset": "medium", "flow_size": 0,
     "camera": False, "raft_iterations": 12, "raft_precision": "float32", "raft_weights": None,
 }  # fmt: skip
+# A field's annotation -> the types that JSON has for it.
+_TYPES: dict[str, tuple[type, ...]] = {
+    "str": (str,), "float": (int, float), "int": (int,), "bool": (bool,),
+    "str | None": (str, type(None)),
+}  # fmt: skip
 
 
 def settings_from(values: object) -> HeatmapSettings:
     """Settings from what ``dataclasses.asdict`` gave at any time, maybe through JSON.
 
     Fields that were not there yet get the values that maps were made with then, whatever the
-    defaults are by now. Raises ValueError for anything else, and for fields that there are not.
+    defaults are by now. Raises ValueError for anything else, for fields that there are not, and
+    for values of another type.
     """
-    known = [field.name for field in fields(HeatmapSettings)]
-    if not isinstance(values, dict) or not set(values) <= set(known):
-        raise ValueError(f"settings should have the keys {known}, got {values}")
+    types = {field.name: str(field.type) for field in fields(HeatmapSettings)}
+    if not isinstance(values, dict) or not set(values) <= set(types):
+        raise ValueError(f"settings should have the keys {list(types)}, got {values}")
+    for name, value in values.items():
+        # In Python a truth is a whole number.
+        if not isinstance(value, _TYPES[types[name]]) or isinstance(value, bool) != (
+            types[name] == "bool"
+        ):
+            raise ValueError(f"{name} should be {types[name]}, got {value!r}")
     return HeatmapSettings(**{**_BEFORE, **values})

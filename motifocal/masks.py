@@ -73,8 +73,8 @@ def mask_heatmap(
 
     Raises:
         VideoError: one line with the path and what is wrong: no mask, unreadable, another number
-            of frames, other proportions, ids that look grey or grey that looks like ids, or an
-            object that is in no frame.
+            of frames, other proportions, ids that look grey or grey that looks like ids, indexed
+            pictures among others or all undecided, transparency, or an object that is in no frame.
     """
     path = Path(path)
     mask = _read(path, objects, fps)
@@ -131,13 +131,16 @@ def _of_folder(path: Path, objects: Objects) -> NDArray[np.uint8]:
             raise VideoError(f"{path}: objects need PNGs, got {files[0].name}")
         return _grey(path, read_video(path).frames)
     pictures = [_png(file) for file in files]
-    kinds = {f"{values.shape} {values.dtype}" for values, _ in pictures}
+    # 255 is white in a grey picture and undecided in an indexed one: they are not mixed either.
+    kinds = {f"{values.shape} {values.dtype}{' indexed' * ids}" for values, ids in pictures}
     if len(kinds) > 1:
         raise VideoError(f"{path}: pictures should be of one kind, got {', '.join(sorted(kinds))}")
     values = np.stack([values for values, _ in pictures])
-    if any(indexed for _, indexed in pictures):
-        values = np.where(values == VOID, 0, values).astype(np.uint16)
-        return _of_ids(path, values, objects or "all")
+    if pictures[0][1]:
+        decided = np.where(values == VOID, 0, values)
+        if values.any() and not decided.any():
+            raise VideoError(f"{path}: indexed pictures of nothing but {VOID}, which is undecided")
+        return _of_ids(path, decided, objects or "all")
     return _of_array(path, values, objects)
 
 
@@ -155,6 +158,8 @@ def _png(path: Path) -> tuple[NDArray[Any], bool]:
         raise VideoError(f"{path}: cannot be read as a PNG ({one_line(error)})") from error
     if mode in ("P", "1"):
         return values.astype(np.uint8), True
+    if mode in ("LA", "RGBA") and values[..., -1].min() < 255:
+        raise VideoError(f"{path}: should be opaque, got transparency: it may be the mask or not")
     if mode in ("RGB", "RGBA"):
         return _grey(path, values[None, ..., :3])[0], False
     if mode == "LA":

@@ -7,6 +7,8 @@ torchvision comes with the extra `motifocal[raft]`.
 
 from __future__ import annotations
 
+import pickle
+import struct
 import threading
 from dataclasses import dataclass
 from functools import lru_cache
@@ -32,9 +34,25 @@ _MULTIPLE, _LEAST = 8, 128
 # The network compares every point with every other: a batch holds at most so many such products
 # (1 GiB of float32), and at least one pair.
 _MOST_PRODUCTS = 2**28
+# Small frames have few products; a batch of them holds at most so many padded pixels (the first
+# convolution of raft-large makes 128 bytes of each pair's pixel: 1 GiB).
+_MOST_PIXELS = 2**23
 
 # A network keeps the products of the pairs at hand within itself: one call at a time.
 _one_at_a_time = threading.Lock()
+
+# What torch's reader of pickles raises on damaged files: it has no one type for that.
+_DAMAGE = (
+    pickle.UnpicklingError,
+    RuntimeError,
+    EOFError,
+    LookupError,
+    AttributeError,
+    TypeError,
+    ValueError,
+    AssertionError,
+    struct.error,
+)
 
 
 @dataclass(frozen=True)
@@ -76,7 +94,8 @@ def raft_flow(
         network: a key of ``NETWORKS``.
 
     Raises:
-        ValueError: torchvision is missing, weights are not there or of another network.
+        ValueError: torchvision is missing, weights are not there or of another network, or there
+            is no such device.
     """
     import torch
     from torch.nn.functional import pad
@@ -85,13 +104,14 @@ def raft_flow(
     flow = np.empty((count - 1, 2, height, width), np.float32)
     if count == 1:
         return flow
-    device = torch.device(options.device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    device = _device(options.device)
     model = _network(network, _weights_file(network, options.weights), device)
     left, right = _padding(width)
     top, bottom = _padding(height)
     pixels = torch.tensor(np.ascontiguousarray(frames.transpose(0, 3, 1, 2)))
-    points = (height + top + bottom) * (width + left + right) // _MULTIPLE**2
-    pairs = max(1, _MOST_PRODUCTS // points**2)
+    area = (height + top + bottom) * (width + left + right)
+    products = (area // _MULTIPLE**2) ** 2
+    pairs = max(1, min(_MOST_PRODUCTS // products, _MOST_PIXELS // area))
     for first in range(0, count - 1, pairs):
         batch = pixels[first : first + pairs + 1].to(device).float() / 127.5 - 1
         found = _run(model, pad(batch, (left, right, top, bottom), mode="replicate"), options)
@@ -112,7 +132,8 @@ def fetch_weights(network: str) -> Path:
     """Fetch the published weights of this network into torch's cache, unless they are there.
 
     The only place where this module reaches for the net. The file's name holds the start of its
-    SHA-256, which is checked. Raises OSError where the net does not answer.
+    SHA-256, which is checked. Raises OSError where the net does not answer, ValueError where what
+    it sends is something else.
     """
     import torch
 
@@ -120,7 +141,10 @@ def fetch_weights(network: str) -> Path:
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
         expected = path.stem.rpartition("-")[2]
-        torch.hub.download_url_to_file(_published_url(network), str(path), expected)
+        try:
+            torch.hub.download_url_to_file(_published_url(network), str(path), expected)
+        except RuntimeError as error:  # torch's word for another SHA-256
+            raise ValueError(f"{network}'s weights came damaged: {error}") from error
     return path
 
 
@@ -142,6 +166,19 @@ def _padding(length: int) -> tuple[int, int]:
     """Pixels before and after a side of this length, half each, so that the network takes it."""
     wanted = max(_LEAST, -(-length // _MULTIPLE) * _MULTIPLE) - length
     return wanted // 2, wanted - wanted // 2
+
+
+def _device(given: str | None) -> torch.device:
+    """The device of this name, or an accelerator if there is one; ValueError where it is not."""
+    import torch
+
+    try:
+        device = torch.device(given or ("cuda" if torch.cuda.is_available() else "cpu"))
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:  # the latter: a torch without CUDA
+        words = str(error).partition("\n")[0][:200]
+        raise ValueError(f"RAFT cannot run on the device {given!r}: {words}") from error
+    return device
 
 
 def _weights_file(network: str, given: str | None) -> Path:
@@ -178,8 +215,6 @@ def _network(network: str, file: Path, device: torch.device) -> torch.nn.Module:
 
 def _state(file: Path) -> dict[str, Tensor]:
     """Names to tensors from a file of any origin: nothing in it is run."""
-    import pickle
-
     import torch
     from safetensors import SafetensorError
     from safetensors.torch import load_file
@@ -188,11 +223,12 @@ def _state(file: Path) -> dict[str, Tensor]:
         if file.suffix.lower() == ".safetensors":
             return load_file(file)
         state = torch.load(file, map_location="cpu", weights_only=True)
-    except (SafetensorError, pickle.UnpicklingError, EOFError, RuntimeError) as error:
+    except (SafetensorError, *_DAMAGE) as error:
         words = " ".join(str(error).split())[:200]
         raise ValueError(f"{file} cannot be read as weights: {words}") from error
-    if not isinstance(state, dict):
-        raise ValueError(f"{file} should hold a dict of weights, got {type(state).__name__}")
+    if not isinstance(state, dict) or not all(isinstance(name, str) for name in state):
+        kind = type(state).__name__
+        raise ValueError(f"{file} should hold a dict of weights by name, got {kind}")
     return state
 
 

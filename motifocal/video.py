@@ -126,7 +126,7 @@ def read_frames(path: str | Path, indices: Sequence[int]) -> Pixels:
     wanted = sorted(chosen)
     if not wanted or wanted[0] < 0:
         raise ValueError(f"indices should be at least one and >= 0, got {list(indices)}")
-    with _stored(path, DEFAULT_FPS) as source:
+    with stored(path, DEFAULT_FPS) as source:
         shots = enumerate(islice(source.shots, wanted[-1] + 1))
         frames, _ = _collected(path, (shot for index, shot in shots if index in chosen))
     if len(frames) < len(wanted):
@@ -216,12 +216,12 @@ def _fraction(fps: float, largest_denominator: int) -> Fraction:
 def _opened(path: Path, fps: float | None) -> Iterator[Source]:
     """The frames of any source, resampled to `fps` if given."""
     wanted = None if fps is None else _fraction(fps, 100_000)
-    with _stored(path, wanted or DEFAULT_FPS) as source:
+    with stored(path, wanted or DEFAULT_FPS) as source:
         yield source if wanted is None else _resampled(source, wanted)
 
 
 @contextmanager
-def _stored(path: Path, still_rate: Fraction) -> Iterator[Source]:
+def stored(path: Path, still_rate: Fraction) -> Iterator[Source]:
     """The frames of any source as they are stored; those without times run at `still_rate`."""
     if path.is_dir():
         yield Source(folder_shots(path, still_rate), still_rate, Fraction(0))

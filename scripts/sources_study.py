@@ -3,7 +3,8 @@
     .venv/bin/python scripts/sources_study.py
 
 prints the tables of docs/heatmap.md on sources, cameras and the size at which flow is estimated,
-and draws the curve of the last. RAFT needs its weights: `--raft-weights FILE`, else it is left out.
+and draws the curve of the last. RAFT needs its weights, `--raft-small FILE`, `--raft-large FILE`,
+else it is left out.
 
 F frames, H W pixels. Frames are (F, H, W, 3) uint8, truth is (F-1, H, W) bool.
 """
@@ -12,7 +13,7 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
@@ -106,8 +107,8 @@ def by_latents() -> Way:
     return way
 
 
-def sources(raft_weights: str | None) -> dict[str, Way]:
-    """Name of a row -> how the map of a clip is made."""
+def sources(raft_weights: Mapping[str, str | None]) -> dict[str, Way]:
+    """Name of a row -> how the map of a clip is made; each RAFT has a file of its own."""
     full = replace(DEFAULT_SETTINGS, flow_size=0)
     ways = {
         "DIS": by_settings(full),
@@ -115,9 +116,9 @@ def sources(raft_weights: str | None) -> dict[str, Way]:
         "DIS, fast": by_settings(replace(full, preset="fast")),
         "Farnebäck": by_settings(replace(full, source="farneback")),
     }
-    if raft_weights:
-        for name in ("raft-small", "raft-large"):
-            settings = replace(full, source=name, raft_weights=raft_weights)
+    for name, weights in raft_weights.items():
+        if weights:
+            settings = replace(full, source=name, raft_weights=weights)
             ways[f"RAFT, {name[5:]}"] = by_settings(settings)
     ways["latents' own change"] = by_latents()
     ways["objects, moving or not"] = lambda case: case.clip.objects.astype(np.float32)
@@ -133,8 +134,9 @@ def source_rows(clips: Sequence[Trio], ways: dict[str, Way]) -> list[list[str]]:
         seconds = 0.0
         for trio in clips:
             began = time.process_time()
-            scores["rest"].append(score(way(trio.rest), trio.rest.truth))
+            heat = way(trio.rest)
             seconds += time.process_time() - began
+            scores["rest"].append(score(heat, trio.rest.truth))
             scores["camera"].append(score(way(trio.camera), trio.camera.truth))
         rest, camera = mean(scores["rest"]), mean(scores["camera"])
         rows.append([
@@ -185,24 +187,23 @@ def size_rows(clips: Iterable[Trio]) -> list[dict[str, Any]]:
 
 
 def draw_curve(path: Path, rows: Sequence[dict[str, Any]]) -> None:
-    """IoU over the time a map takes, one line a preset, points by size."""
-    import matplotlib
-
-    matplotlib.use("Agg")
+    """What is lost and what it costs, over the size of the frames, one line a preset."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(7, 4), layout="constrained")
-    axes = figure.add_subplot()
+    figure = Figure(figsize=(8.5, 3.4), layout="constrained")
+    lost, cost = figure.subplots(1, 2)
     for preset in DIS_PRESETS:
         own = [row for row in rows if row["preset"] == preset]
-        axes.errorbar([row["ms"] for row in own], [row["IoU"] for row in own],
-                      yerr=[row["error"] for row in own], marker="o", capsize=2, label=preset)
-        for row in own:
-            axes.annotate(str(row["size"] or SIZE), (row["ms"], row["IoU"]), fontsize=8,
-                          xytext=(4, 4), textcoords="offset points")  # fmt: skip
-    axes.set(xlabel="CPU time of a map, ms a clip of 16 frames (at the points: shorter side)",
-             ylabel="IoU with the true mask", xscale="log", ylim=(0, None))
-    axes.legend(title="DIS")
+        sides = [row["size"] or SIZE for row in own]
+        lost.errorbar(sides, [row["lost"] for row in own], yerr=[row["error"] for row in own],
+                      marker="o", capsize=3, label=preset)  # fmt: skip
+        cost.plot(sides, [row["ms"] for row in own], marker="o", label=preset)
+    lost.axhline(0, color="grey", linewidth=0.8, linestyle=":")
+    lost.set(xlabel="shorter side of the frames, pixels", ylim=(-0.06, 0.02),
+             ylabel="IoU against medium at full size")  # fmt: skip
+    cost.set(xlabel="shorter side of the frames, pixels", ylim=(0, None),
+             ylabel="CPU time of a map, ms a clip")  # fmt: skip
+    cost.legend(title="DIS")
     figure.savefig(path, dpi=110)
 
 
@@ -210,10 +211,12 @@ def draw_curve(path: Path, rows: Sequence[dict[str, Any]]) -> None:
 @click.option("--rounds", type=click.IntRange(1), default=3, show_default=True,
               help="Clips of each scenario.")
 @click.option("--seed", default=0, show_default=True, help="Of the stages and the noise.")
-@click.option("--raft-weights", help="A file of RAFT's weights; without it RAFT is left out.")
+@click.option("--raft-small", metavar="FILE", help="Weights; without them it is left out.")
+@click.option("--raft-large", metavar="FILE", help="Weights; without them it is left out.")
 @click.option("--images", type=click.Path(path_type=Path, file_okay=False),
               default=Path(__file__).parents[1] / "docs" / "images", help="Where pictures go.")
-def main(rounds: int, seed: int, raft_weights: str | None, images: Path) -> None:  # fmt: skip
+def main(rounds: int, seed: int, raft_small: str | None, raft_large: str | None,
+         images: Path) -> None:  # fmt: skip
     """Print the tables of docs/heatmap.md on sources, cameras and sizes, and draw the curve."""
     cv2.setNumThreads(1)
     clips = list(trios(rounds, seed))
@@ -221,7 +224,8 @@ def main(rounds: int, seed: int, raft_weights: str | None, images: Path) -> None
     print(f"\n### Sources: {len(clips)} clips of {SIZE} pixels, {true:.1%} of the area moves\n")
     header = ["", "IoU", "precision", "recall", "IoU on latents", "hot", "camera: IoU",
               "camera: hot", "CPU a clip"]  # fmt: skip
-    print(markdown(header, source_rows(clips, sources(raft_weights))), flush=True)
+    ways = sources({"raft-small": raft_small, "raft-large": raft_large})
+    print(markdown(header, source_rows(clips, ways)), flush=True)
     print("\n### Camera\n")
     header = ["", "camera only: hot", "median", "both: recall", "both: hot", "both: IoU",
               "rest: IoU", "clips"]  # fmt: skip

@@ -24,6 +24,8 @@ from motifocal.flow import estimate_flow  # noqa: E402
 from motifocal.heatmap import HeatmapSettings, clip_heatmap  # noqa: E402
 from motifocal.raft import RaftOptions, raft_flow  # noqa: E402
 
+FRAMES = np.zeros((2, 16, 16, 3), np.uint8)
+
 
 def network(name: str, seed: int = 0) -> torch.nn.Module:
     torch.manual_seed(seed)
@@ -210,6 +212,57 @@ def test_weights_are_fetched_when_asked_for_and_checked(
         raft_flow(picture_clip(2, 128, 128), "raft-large")
 
 
+def test_small_frames_come_in_batches_of_limited_size(
+    small: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(raft, "_MOST_PIXELS", 3 * 128 * 128)
+    sizes = []
+
+    def noted(model: torch.nn.Module, batch: torch.Tensor, given: RaftOptions) -> torch.Tensor:
+        sizes.append(len(batch) - 1)
+        return torch.zeros(len(batch) - 1, 2, *batch.shape[2:])
+
+    monkeypatch.setattr(raft, "_run", noted)
+    raft_flow(picture_clip(9, 64, 64), "raft-small", RaftOptions(weights=small))
+    assert sizes == [3, 3, 2]
+
+
+@pytest.mark.parametrize("device", ["nowhere", "cuda:x", "cuda:99"])
+def test_a_device_that_is_not_there_is_told_in_a_line(small: str, device: str) -> None:
+    with pytest.raises(ValueError, match=f"RAFT cannot run on the device '{device}': [^\n]+$"):
+        raft_flow(FRAMES, "raft-small", RaftOptions(weights=small, device=device))
+
+
+def test_weights_that_come_damaged_are_told_from_weights(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def download(url: str, path: str, start_of_hash: str) -> None:
+        raise RuntimeError(f'invalid hash value (expected "{start_of_hash}", got "0")')
+
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path / "hub"))
+    monkeypatch.setattr(torch.hub, "download_url_to_file", download)
+    with pytest.raises(ValueError, match="raft-large's weights came damaged: invalid hash"):
+        raft.fetch_weights("raft-large")
+
+
+@pytest.mark.filterwarnings("ignore:Detected pickle protocol")
+@pytest.mark.parametrize("legacy", [False, True])
+def test_a_file_that_is_damaged_anywhere_is_refused_in_a_line(tmp_path: Path, legacy: bool) -> None:
+    path, rng = tmp_path / "w.pth", np.random.default_rng(0)
+    torch.save({"a": torch.zeros(2)}, path, _use_new_zipfile_serialization=not legacy)
+    good, refused = path.read_bytes(), 0
+    for _ in range(300):
+        bad = bytearray(good)
+        for place in rng.integers(0, len(bad), 3):
+            bad[place] = rng.integers(256)
+        path.write_bytes(bad[: rng.integers(1, len(bad))])
+        try:
+            raft._state(path)
+        except ValueError as error:
+            refused += str(path) in str(error)
+    assert refused > 250
+
+
 class Payload:
     def __reduce__(self) -> tuple:
         return os.mkdir, ("pwned",)
@@ -222,12 +275,14 @@ def test_files_of_other_weights_or_of_none_are_refused_and_nothing_in_them_runs(
     frames = picture_clip(2, 128, 128)
     torch.save(Payload(), "evil.pth")
     torch.save([1, 2], "list.pth")
+    torch.save({1: torch.zeros(2)}, "numbers.pth")
     Path("text.pth").write_text("no weights")
     Path("text.safetensors").write_text("no weights at all")
     Path("half.pth").write_bytes(Path(small).read_bytes()[:1000])
     for name, words in {
         "evil.pth": "cannot be read as weights",
-        "list.pth": "should hold a dict of weights, got list",
+        "list.pth": "should hold a dict of weights by name, got list",
+        "numbers.pth": "should hold a dict of weights by name",
         "text.pth": "cannot be read as weights",
         "text.safetensors": "cannot be read as weights",
         "half.pth": "cannot be read as weights",

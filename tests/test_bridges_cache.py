@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 import torch
@@ -20,10 +22,10 @@ from motifocal.bridges.weight_cache import (
     weight_key,
     write_weight,
 )
-from motifocal.data.selection import FrameRule, Selection, selected
+from motifocal.data.selection import FrameRule, Selection, resampled, selected
 from motifocal.geometry import FAMILIES
 from motifocal.heatmap import HeatmapSettings
-from motifocal.video import VideoError, write_video
+from motifocal.video import VideoError, read_video, write_video
 
 CLIP = "ab" * 32
 CHOSEN = Selection(tuple(range(0, 18, 2)), 16.0, 64, 96)
@@ -167,6 +169,9 @@ def test_a_damaged_or_foreign_file_is_refused_by_name(tmp_path: Path) -> None:
     save_file({"weight": torch.zeros(3, 8, 12)}, path, {"key": json.dumps({"clip": CLIP})})
     with pytest.raises(ValueError, match="its key cannot be read"):
         load_weight(tmp_path, KEY)
+    save_file({"weight": torch.zeros(3, 8, 12)}, path, {"key": "{no json"})
+    with pytest.raises(ValueError, match=f"{path.name}: its key cannot be read"):
+        load_weight(tmp_path, KEY)
     # A tensor that was cut by hand has another shape than its own key says.
     path.write_bytes(whole)
     text = json.loads(whole[8 : 8 + int.from_bytes(whole[:8], "little")])["__metadata__"]
@@ -196,9 +201,10 @@ def test_a_clip_is_hashed_once_until_it_changes(
     clip.write_bytes(b"another")
     assert ClipHashes(tmp_path / "hashes.json").of(clip) != first
     assert len(read) == 2
-    (tmp_path / "hashes.json").write_text("[1]")
-    with pytest.raises(ValueError, match="should hold the hashes of clips"):
-        ClipHashes(tmp_path / "hashes.json")
+    for damaged in ("[1]", '{"a": 1}', '{"a": ['):
+        (tmp_path / "hashes.json").write_text(damaged)
+        with pytest.raises(ValueError, match=r"hashes\.json should hold the hashes of clips"):
+            ClipHashes(tmp_path / "hashes.json")
 
 
 def test_a_timeline_is_that_of_the_files_frames(tmp_path: Path) -> None:
@@ -213,3 +219,39 @@ def test_a_timeline_is_that_of_the_files_frames(tmp_path: Path) -> None:
     (tmp_path / "b.mp4").write_bytes(b"no video")
     with pytest.raises(VideoError, match=r"b\.mp4"):
         timeline_of(tmp_path / "b.mp4")
+
+
+def timed_clip(path: Path, times: list[Fraction], rate: Fraction) -> Path:
+    """A video of frames that grow brighter, shown at these times."""
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=rate)
+        stream.width, stream.height, stream.pix_fmt = 32, 32, "yuv420p"
+        stream.codec_context.time_base = tick = Fraction(1, 90_000)
+        for index, time in enumerate(times):
+            picture = np.full((32, 32, 3), 4 * index, np.uint8)
+            frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
+            frame.pts, frame.time_base = round(time / tick), tick
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    return path
+
+
+UNEVEN = [Fraction(k, 25) + Fraction(k % 3, 90) for k in range(60)]
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
+@pytest.mark.parametrize("rate", [24, 30, Fraction(24_000, 1001), Fraction(60_000, 1001), None])
+def test_frames_at_a_rate_are_those_that_read_video_gives(
+    rate: Fraction | int | None, suffix: str, tmp_path: Path
+) -> None:
+    """Matroska rounds times to ms, so that a frame due at 2 / 30 s is stored at 0.067."""
+    times = UNEVEN if rate is None else [3 + k / Fraction(rate) for k in range(60)]
+    path = timed_clip(tmp_path / f"a{suffix}", times, Fraction(rate or 25))
+    timeline, stored = timeline_of(path), read_video(path).frames
+    for fps in (8, 12, 15, 16, 24, 25, 30):
+        indices, speed = resampled(timeline, FrameRule("head", 1, fps=fps))
+        clip = read_video(path, fps=fps)
+        np.testing.assert_array_equal(stored[indices], clip.frames)
+        assert speed == pytest.approx(clip.fps)
+    if rate is not None:
+        assert timeline.fps == pytest.approx(float(rate), rel=1e-6)

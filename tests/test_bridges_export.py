@@ -6,6 +6,7 @@ import json
 import re
 import sys
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -424,3 +425,115 @@ def test_the_pages_python_runs_as_it_stands(
     assert prediction.grad is not None
     assert names["weights"].shape == (1, 1, 7, 16, 16)
     assert float(names["loss"].diffusion.detach()) == pytest.approx(5.0)
+
+
+@pytest.mark.parametrize(("options", "said"), [
+    (["--trainer", "ltx", "--fps", 16], "--fps: is not read by the LTX-2 trainer"),
+    (["--trainer", "diffsynth", "--rule", "chunk"], "--rule: is not read by DiffSynth-Studio"),
+    (["--frames", 17], "--frames: can be given once for a loop of your own"),
+    (["--source-fps", 30], "--source-fps: is not read by a loop of your own"),
+    (["--trainer", "musubi", "--fps", 16], "--fps: musubi-tuner resamples only with --source-fps"),
+])  # fmt: skip
+def test_an_option_that_the_trainer_would_not_heed_is_refused(
+    options: list[object], said: str, export: Export, folder: Path, tmp_path: Path
+) -> None:
+    ended = export(folder, "-o", tmp_path / "w", *latents(), *options)
+    assert ended.code == 2
+    assert said in " ".join(ended.err.split())
+
+
+def test_musubis_clips_are_resampled_to_the_rate_of_the_family(
+    export: Export, tmp_path: Path
+) -> None:
+    clip = write(tmp_path / "a.mp4", square_clip(2 * FRAMES), fps=32)
+    options = [*latents(), "--trainer", "musubi", "--source-fps", 32]
+    assert export(clip, "-o", tmp_path / "w", *options).code == 0
+    (row,) = rows_in(tmp_path / "w" / "weights.jsonl")
+    assert (row["indices"], row["fps"]) == (list(range(0, 2 * FRAMES, 2)), 16)
+    options = [*latents("ltx"), "--trainer", "musubi", "--source-fps", 32]
+    ended = export(clip, "-o", tmp_path / "v", *options)
+    assert "--source-fps: needs --fps for ltx" in " ".join(ended.err.split())
+
+
+def test_a_clip_that_is_stored_turned_is_refused_where_the_trainer_does_not_turn_it(
+    export: Export, tmp_path: Path
+) -> None:
+    clip = write(tmp_path / "phone.mp4")
+    turned_on_its_side(clip)
+    for trainer, code in (("musubi", 1), ("ltx", 1), ("finetrainers", 0), ("plain", 0)):
+        ended = export(clip, "-o", tmp_path / trainer, *latents(), "--trainer", trainer)
+        assert ended.code == code
+        assert ("is stored turned" in ended.err) == bool(code)
+    beside = [*masks(), "--trainer", "ltx", "--with-clips"]
+    assert export(clip, "-o", tmp_path / "m", *beside).code == 0
+
+
+def turned_on_its_side(path: Path) -> None:
+    """Write a quarter turn into the track header's matrix of an mp4."""
+    data = bytearray(path.read_bytes())
+    matrix = data.index(b"tkhd") + 44
+    quarter = np.array([0, 0x10000, 0, -0x10000, 0, 0, SIDE << 16, 0, 0x40000000], ">i4")
+    data[matrix : matrix + 36] = quarter.tobytes()
+    path.write_bytes(data)
+
+
+def test_no_two_clips_share_a_mask(export: Export, tmp_path: Path) -> None:
+    """A clip too short for the second of two lengths is not taken for another's first sample."""
+    write(tmp_path / "c" / "a.mp4")
+    write(tmp_path / "c" / "a_000.mp4", square_clip(9))
+    options = [*masks(frames=9), "--frames", 17, "--trainer", "musubi"]
+    assert export(tmp_path / "c", "-o", tmp_path / "m", *options).code == 0
+    files = [row["file"] for row in rows_in(tmp_path / "m" / "masks.jsonl")]
+    assert sorted(files) == ["masks/a_000.mp4", "masks/a_000_000.mp4", "masks/a_001.mp4"]
+
+
+def test_a_clip_that_breaks_later_leaves_the_table(
+    export: Export, folder: Path, tmp_path: Path
+) -> None:
+    assert export(folder, "-o", tmp_path / "m", *masks()).code == 0
+    (folder / "a.mp4").write_bytes(b"no video any more")
+    assert export(folder, "-o", tmp_path / "m", *masks()).code == 1
+    assert [row["clip"] for row in rows_in(tmp_path / "m" / "masks.jsonl")] == ["deep/b.mp4"]
+    assert not (tmp_path / "m" / "masks" / "a.mp4").exists()
+
+
+def test_another_run_in_the_same_folder_keeps_its_rows(
+    export: Export, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = tmp_path / "w" / "weights.jsonl"
+
+    def beside(clip: Any, *rest: Any) -> Any:
+        found = export_samples.exported(clip, *rest)
+        other = json.dumps({**asdict(found[0]), "clip": "other.mp4"})
+        table.write_text(other + "\n")  # what another run writes meanwhile
+        return found
+
+    monkeypatch.setattr(command, "exported", beside)
+    assert export(folder, "-o", tmp_path / "w", *latents(), "--workers", 1).code == 0
+    assert [row["clip"] for row in rows_in(table)] == ["a.mp4", "deep/b.mp4", "other.mp4"]
+
+
+def test_captions_may_hold_any_line_end(export: Export, folder: Path, tmp_path: Path) -> None:
+    table = folder / "metadata.jsonl"
+    text = "one\u2028two\x85three"
+    table.write_text(json.dumps({"file_name": "a.mp4", "text": text}) + "\n")
+    for _ in range(2):
+        assert export(folder, "-o", tmp_path / "w", *latents()).code == 0
+    (line,) = (tmp_path / "w" / "weights.jsonl").read_text().removesuffix("\n").split("\n")
+    assert json.loads(line)["caption"] == text
+
+
+@pytest.mark.parametrize("elsewhere", ["../kept.mp4", "masks/../../kept.mp4", "/kept.mp4"])
+def test_a_table_that_names_files_elsewhere_deletes_nothing(
+    elsewhere: str, export: Export, folder: Path, tmp_path: Path
+) -> None:
+    kept = tmp_path / "kept.mp4"
+    kept.write_bytes(b"mine")
+    elsewhere = str(kept) if elsewhere.startswith("/") else elsewhere
+    export(folder, "-o", tmp_path / "m", *masks())
+    table = tmp_path / "m" / "masks.jsonl"
+    rows = [{**row, "file": elsewhere, "sha256": "0" * 64} for row in rows_in(table)]
+    table.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    ended = export(folder, "-o", tmp_path / "m", *masks())
+    assert (ended.code, kept.read_bytes()) == (1, b"mine")
+    assert "should name a file below" in ended.err

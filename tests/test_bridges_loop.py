@@ -229,6 +229,17 @@ def test_what_does_not_fit_is_refused_with_both_shapes() -> None:
         motion_loss(prediction, target, weights, "wan", timestep_weight=torch.ones(B, F))
 
 
+@pytest.mark.parametrize("family", [name for name in FAMILIES if FAMILIES[name].conditioned_first])
+def test_a_picture_whose_only_latent_is_conditioned_is_refused_not_nan(family: str) -> None:
+    geometry = FAMILIES[family]
+    weights = torch.zeros(2, 1, 1, 2, 2)
+    prediction = to_layout(drawn(1, 2, 4, 1, 2, 2), geometry)
+    with pytest.raises(ValueError, match="more than the conditioned first one, got 1"):
+        motion_loss(prediction, prediction + 1, weights, family)
+    counted = replace(geometry, conditioned_first=False)
+    assert motion_loss(prediction, prediction + 1, weights, counted).total.tolist() == [1, 1]
+
+
 @given(st.integers(1, 3), st.integers(1, 3), st.sampled_from(sorted(FAMILIES)))
 @settings(max_examples=25, deadline=None)
 def test_a_spread_weight_pools_back_to_itself(height: int, width: int, family: str) -> None:

@@ -7,6 +7,8 @@ from folders. docs/bridges.md names the versions that were read.
 
 from __future__ import annotations
 
+import errno
+import os
 import sys
 import types
 from collections.abc import Callable
@@ -384,6 +386,7 @@ def test_what_does_not_fit_is_refused_in_words(tmp_path: Path) -> None:
     torch.save({"latents": torch.zeros(3)}, bad)
     evil = processed(tmp_path, "evil.mp4")
     torch.save({"latents": types.SimpleNamespace()}, evil)
+    processed(tmp_path, "text.mp4").write_bytes(b"hello, this was never a pickle")
     refused = weighed(tmp_path).refused
     reasons = {
         "slow": "rate differs: the latents are of 25 frames/s, slow.mp4 has 24",
@@ -393,6 +396,7 @@ def test_what_does_not_fit_is_refused_in_words(tmp_path: Path) -> None:
         "gone": "should hold one video named gone, got none",
         "bad": "should have num_frames, height and width",
         "evil": "is damaged, or holds more than tensors",
+        "text": "is damaged, or holds more than tensors",
     }
     assert set(refused) == {f"{name}.pt" for name in reasons}
     for name, words in reasons.items():
@@ -501,3 +505,28 @@ def test_the_command_writes_the_folder(tmp_path: Path) -> None:
     call = ["ltx", str(tmp_path / ".precomputed"), "--anew"]
     assert CliRunner().invoke(weights, call).exit_code == 1
     assert CliRunner().invoke(weights, [*call, "--clips", str(moved)]).exit_code == 0
+
+
+def test_a_full_disk_stops_the_run_and_leaves_nothing_half_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in "ab":
+        drawn_clip(tmp_path / f"{name}.mp4")
+        processed(tmp_path, f"{name}.mp4")
+    monkeypatch.setattr(Path, "write_bytes", full_disk)
+    with pytest.raises(OSError, match="No space left"):
+        weighed(tmp_path)
+    assert not list((tmp_path / ".precomputed" / FOLDER).iterdir())
+
+
+def test_a_file_of_weights_that_is_not_ours_is_made_anew(tmp_path: Path) -> None:
+    drawn_clip(tmp_path / "a.mp4")
+    processed(tmp_path, "a.mp4")
+    (tmp_path / ".precomputed" / FOLDER).mkdir()
+    torch.save({"note": "a text"}, tmp_path / ".precomputed" / FOLDER / "a.pt")
+    assert weighed(tmp_path).made == 1
+    assert weight_of(tmp_path, "a").shape == (3, 2, 3)
+
+
+def full_disk(path: Path, data: bytes) -> None:
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))

@@ -420,6 +420,46 @@ def test_frames_dropped_for_a_declared_rate_are_dropped_for_the_weights_too(
     assert not torch.equal(got, sample_weight(clip, other, GRIDS["wan"], SETTINGS))
 
 
+def test_others_may_still_read_a_cache_with_a_weight(tmp_path: Path) -> None:
+    config = configured(tmp_path)
+    drawn_clip(tmp_path / "videos" / "a.mp4")
+    path = cached(tmp_path / "cache", "a", 0, 9)
+    (tmp_path / "new").touch()
+    assert weigh(jobs_of(config)).made == 1
+    assert path.stat().st_mode == (tmp_path / "new").stat().st_mode
+
+
+def test_names_and_captions_may_hold_any_line_end(tmp_path: Path) -> None:
+    drawn_clip(tmp_path / "new\nline.mp4")
+    cached(tmp_path / "cache", "new\nline", 0, 9)
+    table = tmp_path / "clips.jsonl"
+    row = {"video_path": str(tmp_path / "new\nline.mp4"), "caption": "one\u2028two\x85three"}
+    table.write_text(json.dumps(row, ensure_ascii=False) + "\n", encoding="utf-8")
+    config = tmp_path / "dataset.json"
+    held = {"video_jsonl_file": str(table), "cache_directory": str(tmp_path / "cache"),
+            "target_frames": [9]}  # fmt: skip
+    config.write_text(json.dumps({"datasets": [held]}))
+    assert weigh(jobs_of(config)).made == 1
+
+
+def test_the_launcher_says_what_is_wrong_with_the_data_set(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    script(monkeypatch, "musubi_tuner.wan_train_network", "WanNetworkTrainer")
+    config, table = tmp_path / "dataset.json", tmp_path / "clips.jsonl"
+    table.write_text('\nno json\n')
+    for own, words in (
+        ({"image_directory": "x", "cache_directory": "y"}, "should have a data set of videos"),
+        ({"video_directory": str(tmp_path / "gone")}, "No such file"),
+        ({"video_jsonl_file": str(table), "cache_directory": "y"}, "line 2 should be JSON"),
+    ):
+        config.write_text(json.dumps({"datasets": [own]}))
+        with pytest.raises(SystemExit) as stopped:
+            musubi.main(["wan", "--dataset_config", str(config)])
+        assert stopped.value.code == 2
+        assert words in capsys.readouterr().err
+
+
 def test_a_second_run_goes_on_where_the_first_stopped(tmp_path: Path) -> None:
     config = configured(tmp_path, frame_extraction="chunk")
     drawn_clip(tmp_path / "videos" / "a.mp4")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from pathlib import Path
 
 import cv2
@@ -10,8 +11,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from motifocal.camera import camera_flow, fit_camera, own_motion, remove_camera, textured
-from motifocal.camera_models import AFFINE, HOMOGRAPHY, SIMILARITY
+from motifocal.camera import (
+    beside_camera,
+    camera_flow,
+    fit_camera,
+    own_motion,
+    remove_camera,
+    textured,
+)
+from motifocal.camera_models import AFFINE, HOMOGRAPHY, SIMILARITY, Model
 from motifocal.evidence import motion_evidence
 from motifocal.flow import estimate_flow
 from motifocal.picture import read_image
@@ -81,6 +89,14 @@ def test_the_flow_of_a_camera_gives_back_the_camera(name: str) -> None:
     assert np.abs(fit_camera(flow) - truth).max() < 1e-4
 
 
+@pytest.mark.parametrize("model", [SIMILARITY, AFFINE, HOMOGRAPHY])
+@pytest.mark.parametrize("name", CAMERAS)
+def test_each_model_alone_gives_back_a_similarity(name: str, model: Model) -> None:
+    truth = matrix(*CAMERAS[name])
+    flow = camera_flow(truth[None], SIZE, SIZE)
+    assert error(fit_camera(flow, models=(model,)), truth) < 1e-3
+
+
 @pytest.mark.parametrize("name", CAMERAS)
 def test_a_camera_is_found_in_estimated_flow(name: str) -> None:
     truth = matrix(*CAMERAS[name], 192, 192)
@@ -115,6 +131,32 @@ def test_an_object_over_30_percent_leaves_a_resting_camera_at_rest(
     if grows:
         inside += camera_flow(matrix(0, 0, 1.1, 0, 52, 52)[None], 52, 52)
     assert np.array_equal(fit_camera(flow)[0], REST)
+
+
+def test_what_fills_the_middle_is_an_object_as_long_as_the_rim_rests() -> None:
+    flow = np.zeros((1, 2, SIZE, SIZE), np.float32)
+    flow[:, :, 12:-12, 12:-12] = 4  # 9 / 16 of the picture, but not of the votes
+    assert np.array_equal(fit_camera(flow)[0], REST)
+    flow[:, :, :12] = 4
+    assert error(fit_camera(flow), matrix(4, 4, 1, 0)) < 0.01
+
+
+def test_numbers_that_fit_only_noise_are_not_earned() -> None:
+    truth = matrix(*CAMERAS["all of them"])
+    flow = np.repeat(camera_flow(truth[None], SIZE, SIZE), 8, axis=0)
+    flow += np.random.default_rng(0).normal(0, 0.2, flow.shape).astype(np.float32)
+    assert np.array_equal(fit_camera(flow), fit_camera(flow, models=(SIMILARITY,)))
+
+
+def test_what_is_small_beside_the_cameras_motion_is_its_error() -> None:
+    rng = np.random.default_rng(0)
+    frames = rng.integers(0, 256, (2, SIZE, SIZE, 3), dtype=np.uint8)
+    frames = np.array([cv2.GaussianBlur(frame, (0, 0), 2) for frame in frames], np.uint8)
+    flow = camera_flow(matrix(10, 0, 1, 0)[None], SIZE, SIZE)
+    flow[:, 1, 20:40, 20:40], flow[:, 1, 50:70, 20:40] = 0.8, 1.2
+    _, evidence = own_motion(frames, flow, 0)
+    assert not evidence[0, 20:40, 20:40].any()
+    assert evidence[0, 50:70, 20:40].all()
 
 
 def test_no_motion_is_exactly_the_identity() -> None:
@@ -308,6 +350,39 @@ def test_a_similarity_stays_one_whatever_else_could_fit(shared: Path) -> None:
         assert np.array_equal(fit_camera(flow, valid), fit_camera(flow, valid, (SIMILARITY,)))
 
 
+@pytest.mark.parametrize("tilt", [0.7, 0.9, 1.01, 1.2])
+def test_a_camera_never_folds_the_picture_over(tilt: float) -> None:
+    """Depth would shrink to 1 - tilt in a corner, or turn negative: flow of millions of pixels."""
+    middle = (SIZE - 1) / 2
+    to_middle = np.array([[1, 0, -middle], [0, 1, -middle], [0, 0, 1]])
+    step = np.eye(3)
+    step[2, :2] = -tilt / 2 / middle
+    truth = np.linalg.inv(to_middle) @ step @ to_middle
+    corners = np.array([[0, 0, 1], [SIZE - 1, SIZE - 1, 1]]).T
+    y, x = np.mgrid[:SIZE, :SIZE]
+    depth = truth[2, 0] * x + truth[2, 1] * y + truth[2, 2]
+    there = depth > 0.05  # what is behind the camera has no flow: noise instead
+    flow = np.random.default_rng(0).normal(0, 9, (1, 2, SIZE, SIZE)).astype(np.float32)
+    flow[:, :, there] = camera_flow(truth[None], SIZE, SIZE)[:, :, there]
+    cameras = fit_camera(flow)
+    if tilt < 0.8:
+        assert error(cameras, truth) < 1e-3
+    else:
+        depths = cameras[0, 2] @ corners
+        assert depths.min() / depths.max() > 0.2 / 1.8 - 1e-6
+        assert np.abs(camera_flow(cameras, SIZE, SIZE)).max() < 4 * SIZE
+
+
+def test_the_camera_of_a_long_clip_needs_little_memory_beside_its_flow() -> None:
+    frames = np.repeat(panned(0)[:2], 60, axis=0)  # 119 pairs, every other of them at rest
+    flow = estimate_flow(frames)
+    tracemalloc.start()
+    left, _ = own_motion(frames, flow, 2.5)
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert most < 2 * left.nbytes
+
+
 def test_no_model_that_is_not_given_is_used() -> None:
     flow = camera_flow(TILTED[None], SIZE, SIZE)
     affine = fit_camera(flow, models=(SIMILARITY, AFFINE))
@@ -327,6 +402,16 @@ def test_nothing_moves_by_itself_where_only_the_camera_moves(truth: np.ndarray) 
     moving = evidence & (np.hypot(left[:, 0], left[:, 1]) > 0.5)
     assert moving.mean() < 0.01
     assert motion_evidence(frames, 2.5).mean() > 0.9
+
+
+def test_fine_texture_under_a_camera_of_half_pixels_is_no_evidence() -> None:
+    rng = np.random.default_rng(0)
+    large = cv2.GaussianBlur(rng.standard_normal((402, 402)).astype(np.float32), (0, 0), 4)
+    grey = np.clip(128 + 50 * large / large.std(), 0, 255).astype(np.uint8)
+    views = [grey[9 - y : 393 - y, 9 - x : 393 - x] for x, y in ((0, 0), (6, 2))]
+    small = [cv2.resize(view, (SIZE, SIZE), interpolation=cv2.INTER_AREA) for view in views]
+    frames = np.repeat(np.array(small, np.uint8)[..., None], 3, axis=-1)
+    assert beside_camera(frames, matrix(1.5, 0.5, 1, 0)[None], 2.5).mean() < 0.005
 
 
 def test_what_moves_before_a_moving_camera_is_all_that_is_left() -> None:

@@ -219,6 +219,16 @@ def test_an_example_runs_from_a_shell(tmp_path: Path) -> None:
     assert (tmp_path / "pytorch_lora_weights.safetensors").exists()
 
 
+@pytest.mark.parametrize("size", ["480", "480xwide", "1x2x3"])
+def test_a_size_that_is_none_is_refused_by_its_option(
+    size: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given = ["--tiny", "-o", str(tmp_path), "--size", size]
+    with pytest.raises(SystemExit):
+        module("training_inputs").arguments("", (8, 8), (8, 8), 9, given)
+    assert "argument --size: invalid" in capsys.readouterr().err
+
+
 def test_every_example_is_short_and_says_how_it_is_started() -> None:
     for path in EXAMPLES.glob("*_lora.py"):
         text = path.read_text(encoding="utf-8")

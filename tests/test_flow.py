@@ -205,6 +205,30 @@ def test_every_estimator_is_reached_by_its_name(monkeypatch: pytest.MonkeyPatch)
     assert calls == [((2, 48, 64, 3), FlowOptions("p", raft, 3))]
 
 
+def test_at_a_reduced_size_pixels_are_means_and_flow_keeps_its_place_and_either_sides_scale(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    height, width, seen = 15, 104, []  # reduced to 4 x 28: by 3.75 and by 3.71
+
+    def places(frames: np.ndarray, options: FlowOptions) -> np.ndarray:
+        """Where the middle of each reduced pixel lies, in reduced pixels, as its flow."""
+        seen.append(frames)
+        y, x = np.mgrid[: frames.shape[1], : frames.shape[2]] + 0.5
+        return np.stack([x - 0.5 * x.shape[1] / width, y - 0.5 * x.shape[0] / height])[None].astype(
+            np.float32
+        )
+
+    monkeypatch.setitem(ESTIMATORS, "places", places)
+    y, x = np.mgrid[:height, :width]
+    board = np.repeat(((x + y) % 2 * 255).astype(np.uint8)[None, ..., None], 3, axis=-1)
+    flow = estimate_flow(np.concatenate([board, board]), "places", size=4)
+    assert seen[0].shape == (2, 4, 28, 3)
+    assert np.abs(seen[0].astype(int) - 128).max() < 20
+    inside = np.s_[3:-3, 3:-3]
+    np.testing.assert_allclose(flow[0, 0][inside], x[inside], atol=1e-3)
+    np.testing.assert_allclose(flow[0, 1][inside], y[inside], atol=1e-3)
+
+
 def plain_disc(frames: int, speed: int, noise: int = 0) -> tuple[np.ndarray, np.ndarray]:
     """A flat disc moves right on flat grey: clip (F, H, W, 3) and where the disc is (F, H, W)."""
     rng = np.random.default_rng(1)

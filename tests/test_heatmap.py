@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
+import zipfile
 from dataclasses import asdict
 from pathlib import Path
 
@@ -24,6 +26,7 @@ from motifocal.heatmap import (
     save_heatmap,
     settings_from,
 )
+from motifocal.raft import RaftOptions
 from motifocal.video import list_videos, read_video, write_video
 
 steady = hypothesis_settings(deadline=None, derandomize=True)
@@ -232,6 +235,11 @@ def test_the_outline_stays_where_flow_is_estimated_at_a_reduced_size(
     assert heat[~grown(where[:-1] | where[1:], BAND)].max() < COLD
 
 
+def test_raft_goes_by_the_settings_and_by_the_device() -> None:
+    settings = HeatmapSettings(raft_iterations=5, raft_precision="bfloat16", raft_weights="a.pth")
+    assert settings.raft("cuda:1") == RaftOptions(5, "bfloat16", "a.pth", "cuda:1")
+
+
 def test_settings_come_back_from_json_whole() -> None:
     settings = HeatmapSettings(
         "pixels", source="raft-small", flow_size=128, camera=True, raft_weights="a.pth"
@@ -366,15 +374,81 @@ def test_damaged_files_and_unknown_settings_are_refused_by_name(tmp_path: Path) 
         (tmp_path / "bad.npz").write_bytes(content)
         with pytest.raises(ValueError, match=r"bad.npz is (no .npz file|damaged)"):
             load_heatmap(tmp_path / "bad.npz")
-    for text in ('{"colour": "red"}', "[1]", '{"unit": "metres"}', "{"):
+    wrong = {
+        '{"colour": "red"}': "settings should have the keys",
+        "[1]": "settings should have the keys",
+        '{"unit": "metres"}': "unit should be one of", "{": "Expecting",
+        '{"slope": "steep"}': "slope should be float, got 'steep'",
+        '{"camera": 1}': "camera should be bool, got 1",
+        '{"flow_size": 12.5}': "flow_size should be int, got 12.5",
+        '{"raft_iterations": true}': "raft_iterations should be int, got True",
+        "[" * 100_000: "recursion",
+    }  # fmt: skip
+    for text, words in wrong.items():
         grey = np.zeros((1, 4, 4), np.uint8)
         np.savez(tmp_path / "other.npz", heatmap=grey, settings=np.array(text))
-        with pytest.raises(
-            ValueError, match=r"settings should have the keys|unit should|Expecting"
-        ):
+        with pytest.raises(ValueError, match=f"other.npz: .*{words}"):
             load_heatmap(tmp_path / "other.npz")
     with pytest.raises(FileNotFoundError):
         load_heatmap(tmp_path / "none.npz")
+
+
+def npy(shape: tuple[int, ...], data: bytes = b"") -> bytes:
+    """A .npy of bytes that says this shape, whatever it holds."""
+    file = io.BytesIO()
+    header = {"descr": "|u1", "fortran_order": False, "shape": shape}
+    np.lib.format.write_array_header_1_0(file, header)
+    return file.getvalue() + data
+
+
+HOSTILE = {
+    "terabytes": npy((10**6, 10**4, 10**3)), "overflow": npy((2**40, 2**40, 2**40)),
+    "negative": npy((-1, 4, 4)), "short": npy((2, 4, 4), bytes(31)), "text": b"no array",
+    "header": b"\x93NUMPY\x01\x00\x40\x00" + b"(" * 64, "version": b"\x93NUMPY\x07\x00" + bytes(80),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("content", HOSTILE.values(), ids=HOSTILE)
+def test_an_npz_that_promises_what_it_does_not_hold_is_refused_by_name(
+    tmp_path: Path, content: bytes
+) -> None:
+    with zipfile.ZipFile(tmp_path / "bad.npz", "w") as file:
+        file.writestr("heatmap.npy", content)
+    with pytest.raises(ValueError, match=r"bad.npz is damaged: "):
+        load_heatmap(tmp_path / "bad.npz")
+
+
+def test_an_npz_is_not_unpacked_beyond_what_a_clip_may_hold(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    np.savez_compressed(tmp_path / "bomb.npz", heatmap=np.zeros((300, 64, 64), np.uint8))
+    assert (tmp_path / "bomb.npz").stat().st_size < 3000
+    monkeypatch.setattr("motifocal.heatmap.MAX_CLIP_BYTES", 2**20)
+    with pytest.raises(ValueError, match=r"bomb.npz is damaged: it holds more than"):
+        load_heatmap(tmp_path / "bomb.npz")
+
+
+def test_what_is_no_array_in_an_npz_or_stands_before_it_is_passed_over(tmp_path: Path) -> None:
+    path = tmp_path / "clip.npz"
+    save_heatmap(path, some_heatmap(), DEFAULT_SETTINGS)
+    expected, _ = load_heatmap(path)
+    with zipfile.ZipFile(path, "a") as file:
+        file.writestr("README", "a map")
+    path.write_bytes(npy((2, 4, 4), bytes(32)) + path.read_bytes())
+    assert np.array_equal(load_heatmap(path)[0], expected)
+
+
+def test_an_npz_with_a_password_or_of_damaged_other_codecs_is_refused(tmp_path: Path) -> None:
+    good = io.BytesIO()
+    with zipfile.ZipFile(good, "w") as file:
+        file.writestr("heatmap.npy", npy((2, 4, 4), bytes(32)))
+    for offset, value in ((0, 1), (2, 12), (2, 14), (2, 99)):  # flags, then the codec
+        content = bytearray(good.getvalue())
+        content[content.find(b"PK\3\4") + 6 + offset] = value
+        content[content.find(b"PK\1\2") + 8 + offset] = value
+        (tmp_path / "bad.npz").write_bytes(content)
+        with pytest.raises(ValueError, match=r"bad.npz is damaged: "):
+            load_heatmap(tmp_path / "bad.npz")
 
 
 @pytest.mark.parametrize(

@@ -119,6 +119,19 @@ def test_copies_in_front_have_the_weight_of_the_first() -> None:
     assert weight.shape[0] == 22
     assert torch.equal(weight[0], weight[1])
     assert (weight[0] > 0.5).any()
+    still = moving(1).repeat(1, 1, 22, 1, 1)
+    still[:, :, :2] += 0.5  # the copy and the first, as if coded otherwise
+    assert latent_weight(still, geometry, 81).max() < 0.01
+
+
+def test_a_given_first_latent_sets_no_unit_even_if_it_is_coded_like_the_others() -> None:
+    geometry = LatentGeometry(stride=8, first=1, later=1, conditioned_first=True)
+    latents = moving()
+    latents[:, :, 0, 0, 0] = 12.0  # farther from the next than anything that moves
+    weight = latent_weight(latents, geometry, 6, LatentSettings(floor=0))
+    assert (weight[:, :, 0] == 0).all()
+    for frame in range(1, 6):
+        assert (weight[0, 0, frame] > 0.5).any()
 
 
 def test_two_latents_are_enough_and_one_is_cold() -> None:

@@ -167,6 +167,14 @@ def test_a_mask_of_other_proportions_is_refused(tmp_path: Path) -> None:
         mask_heatmap(path, (F, 30, W))
 
 
+@pytest.mark.parametrize("rows", [22, 23])
+def test_a_long_mask_may_round_its_short_side_either_way(tmp_path: Path, rows: int) -> None:
+    path = npz(tmp_path / "m.npz", mask=np.ones((1, rows, 400), np.bool_))
+    assert mask_heatmap(path, (1, 45, 800)).shape == (1, 45, 800)
+    path = npz(tmp_path / "tall.npz", mask=np.ones((1, 400, rows), np.bool_))
+    assert mask_heatmap(path, (1, 800, 45)).shape == (1, 800, 45)
+
+
 def test_what_is_no_mask_is_refused_in_a_line(tmp_path: Path) -> None:
     truth = ids() > 0
     colours = np.zeros((F, H, W, 3), np.uint8)
@@ -198,6 +206,38 @@ def test_what_is_no_mask_is_refused_in_a_line(tmp_path: Path) -> None:
     for name, objects, words in cases:
         with pytest.raises(VideoError, match=rf"{name}.*{words}"):
             mask_heatmap(tmp_path / name, CLIP, objects=objects)
+
+
+def test_grey_and_indexed_pictures_are_not_mixed_as_white_would_turn_undecided(
+    tmp_path: Path,
+) -> None:
+    folder = pngs(tmp_path / "m", (ids() > 0).astype(np.uint8) * 255, "L")
+    with Image.open(folder / "9.png") as image:
+        image.convert("1").save(folder / "9.png")
+    with pytest.raises(VideoError, match=r"of one kind, got \(24, 40\) uint8, .* uint8 indexed"):
+        mask_heatmap(folder, CLIP)
+
+
+def test_indexed_pictures_that_are_all_undecided_are_no_empty_mask(tmp_path: Path) -> None:
+    folder = pngs(tmp_path / "m", (ids() > 0).astype(np.uint8) * 255, "P")
+    with pytest.raises(VideoError, match="nothing but 255, which is undecided"):
+        mask_heatmap(folder, CLIP)
+    nothing = mask_heatmap(pngs(tmp_path / "none", np.zeros_like(ids()), "P"), CLIP)
+    assert nothing.max() == 0
+
+
+@pytest.mark.parametrize("mode", ["LA", "RGBA"])
+def test_transparent_pictures_are_refused_as_either_half_may_be_the_mask(
+    tmp_path: Path, mode: str
+) -> None:
+    folder = pngs(tmp_path / "m", np.full_like(ids(), 255), mode)
+    assert mask_heatmap(folder, CLIP).min() == 1
+    for path, values in zip(sorted(folder.iterdir()), ids(), strict=True):
+        with Image.open(path) as image:
+            image.putalpha(Image.fromarray((values > 0).astype(np.uint8) * 255))
+            image.save(path)
+    with pytest.raises(VideoError, match="should be opaque, got transparency"):
+        mask_heatmap(folder, CLIP)
 
 
 class Payload:

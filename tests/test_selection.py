@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -30,6 +31,7 @@ from motifocal.data.trainers import (
     musubi_frames,
     musubi_rules,
     trained_on,
+    unread,
 )
 from motifocal.picture import resize_crop
 from motifocal.video import read_video, write_video
@@ -318,3 +320,24 @@ def test_settings_that_cannot_be_are_refused() -> None:
     with pytest.raises(ValueError, match="buckets should be"):
         Request(())
     assert musubi_rules(Request(((9, 16, 16),)))[0].fps is None
+
+
+@pytest.mark.parametrize("trainer", TRAINERS)
+def test_what_a_trainer_does_not_read_changes_nothing(trainer: str) -> None:
+    """And what it reads changes something, so that nothing asked for is left aside in silence."""
+    base = Request(((9, 480, 832),), "slide", 4, 2, 12.0, 20.0)
+    other = {"buckets": ((9, 480, 832), (17, 480, 832)), "extraction": "uniform", "step": 7,
+             "samples": 3, "fps": 11.0, "source_fps": 15.0}  # fmt: skip
+    for name, value in other.items():
+        start = replace(base, extraction="uniform") if name == "samples" else base
+        start = replace(start, buckets=start.buckets * 2) if name == "buckets" else start
+        changed = replace(start, **{name: value})
+        same = trained_on(trainer, even(200), 480, 832, start) == trained_on(
+            trainer, even(200), 480, 832, changed
+        )
+        assert same == (name in unread(trainer, changed)), name
+
+
+def test_a_declared_rate_without_the_models_is_refused() -> None:
+    with pytest.raises(ValueError, match="fps should be the model's"):
+        trained_on("musubi", even(50), 480, 832, Request(((9, 480, 832),), source_fps=30.0))

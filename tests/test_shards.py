@@ -103,6 +103,14 @@ def test_what_runs_on_an_accelerator_stays_out_of_worker_processes(
     assert (found - expected).abs().max() <= 0.5 / 255 + 1e-6
 
 
+def test_a_device_that_is_not_there_is_told_before_anything_is_read(tmp_path: Path) -> None:
+    given = ["scenes", "-o", str(tmp_path / "out"), "--model", str(tmp_path), "--device", "nowhere"]
+    done = CliRunner().invoke(cli, ["prepare", *given])
+    assert done.exit_code == 2
+    assert "Invalid value for --device: nowhere cannot be used: " in done.stderr
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_finished_preparation_has_nothing_left_to_do(whole: Path) -> None:
     assert list(begin(whole)) == []
 

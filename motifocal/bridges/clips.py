@@ -11,15 +11,13 @@ import hashlib
 import json
 import os
 import threading
-from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
 
-from motifocal.codec import opened_container
 from motifocal.data.selection import Timeline
-from motifocal.picture import PICTURE_SUFFIXES, check_file, picture_shots
+from motifocal.picture import check_file
 from motifocal.scenes.export import write_text
-from motifocal.video import DEFAULT_FPS, VideoError
+from motifocal.video import DEFAULT_FPS, VideoError, stored
 
 HASHES = "hashes.json"
 _CHUNK = 2**20
@@ -32,18 +30,16 @@ def timeline_of(path: str | Path) -> Timeline:
     """
     path = Path(path)
     check_file(path)
-    times: list[tuple[Fraction, Fraction]]
-    if path.suffix.lower() in PICTURE_SUFFIXES:
-        times = [(shot.start, shot.end) for shot in picture_shots(path, DEFAULT_FPS)]
-    else:
-        with opened_container(path) as source:
-            times = [(shot.start, shot.end) for shot in source.shots]
+    with stored(path, DEFAULT_FPS) as source:
+        times = [(shot.start, shot.end) for shot in source.shots]
     if not times:
         raise VideoError(f"{path}: holds no frame")
     ends = [time for time, _ in times] + [times[-1][1]]
     if any(after < before for before, after in pairwise(ends)):
         raise VideoError(f"{path}: the times of its frames run backwards")
-    return Timeline(tuple(float(start) for start, _ in times), float(times[-1][1]))
+    starts, end = tuple(float(start) for start, _ in times), float(times[-1][1])
+    rate = None if source.rate is None else float(source.rate)
+    return Timeline(starts, end, rate, float(source.grain))
 
 
 def file_hash(path: str | Path) -> str:
@@ -66,8 +62,12 @@ class ClipHashes:
         self._known: dict[str, list[int | str]] = {}
         self._lock = threading.Lock()
         if self.path.exists():
-            held = json.loads(self.path.read_text(encoding="utf-8"))
-            if not isinstance(held, dict) or any(len(row) != 3 for row in held.values()):
+            try:
+                held = json.loads(self.path.read_text(encoding="utf-8"))
+            except ValueError:
+                held = None
+            rows = held.values() if isinstance(held, dict) else [None]
+            if any(not isinstance(row, list) or len(row) != 3 for row in rows):
                 raise ValueError(f"{self.path} should hold the hashes of clips; delete it")
             self._known = held
 

@@ -92,7 +92,8 @@ def motion_loss(
         variant: a key of ``loss.VARIANTS``.
 
     Raises:
-        ValueError: weights of another batch, grid or layout than the prediction, or outside [0, 1].
+        ValueError: weights of another batch, grid or layout than the prediction, or outside [0, 1];
+            nothing but a conditioned latent, as of a single picture.
     """
     geometry = geometry_of(family)
     if weights.ndim != 5 or weights.shape[1] != 1:
@@ -144,6 +145,11 @@ def _conditioned(weights: Tensor, geometry: LatentGeometry) -> tuple[int, int]:
     kept = valid_mask(geometry, frames)
     if kept.shape[2] != latents:
         raise ValueError(f"latents should be a multiple of {geometry.padded_to}, got {latents}")
+    if not kept.any():  # the mean of nothing is nan
+        raise ValueError(
+            f"latents should be more than the conditioned first one, got {latents}; count it in "
+            "with dataclasses.replace(geometry, conditioned_first=False)"
+        )
     groups = _groups(geometry)
     axis = next(index for index, group in enumerate(groups) if "f" in group)
     if groups[axis][0] != "f":

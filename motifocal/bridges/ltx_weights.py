@@ -8,7 +8,9 @@ are one more such folder. It reads only .pt, with ``weights_only=True``, so that
 from __future__ import annotations
 
 import hashlib
+import io
 import pickle
+import struct
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
@@ -37,6 +39,12 @@ BATCH_KEY = "motion_weights"
 GRID = replace(FAMILIES["ltx-2"], conditioned_first=False)
 
 _RATE_TOLERANCE = 0.002  # of the rate; 23.976 is not 24
+
+# What torch.load raises on files that were cut, overwritten or never its own: it has no one type.
+_DAMAGE = (
+    pickle.UnpicklingError, RuntimeError, EOFError, LookupError, AssertionError, TypeError,
+    AttributeError, ValueError, struct.error,
+)  # fmt: skip
 
 
 def data_root(root: str | Path) -> Path:
@@ -99,8 +107,10 @@ def _make(
         weight = sample_weight(source, selection, grid, settings)
     target.parent.mkdir(parents=True, exist_ok=True)
     note = _digest(selection, grid, settings)
+    held = io.BytesIO()  # torch.save to a file would say RuntimeError where the disk is full
+    torch.save({"weight": weight, "note": note}, held)
     with replacing(target) as temporary:
-        torch.save({"weight": weight, "note": note}, temporary)
+        temporary.write_bytes(held.getvalue())
 
 
 def _is_done(
@@ -108,9 +118,9 @@ def _is_done(
 ) -> bool:
     if not target.exists() or target.stat().st_mtime_ns < file.stat().st_mtime_ns:
         return False  # latents were made anew
-    held = _loaded(target)
+    note = _loaded(target).get("note")
     wanted = _digest(_selection(file, grid)[0], grid, settings)
-    return torch.equal(held.get("note", torch.empty(0)), wanted)
+    return isinstance(note, Tensor) and torch.equal(note, wanted)
 
 
 def _selection(file: Path, grid: LatentGeometry) -> tuple[Selection, float | None]:
@@ -172,7 +182,7 @@ def _digest(selection: Selection, grid: LatentGeometry, settings: HeatmapSetting
 def _loaded(path: Path) -> dict[str, Any]:
     try:
         held = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
+    except _DAMAGE as error:
         raise ValueError(f"{path.name} is damaged, or holds more than tensors: {error}") from error
     if not isinstance(held, dict):
         raise ValueError(f"{path.name} should hold a dict, got a {type(held).__name__}")

@@ -156,9 +156,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         parser.error(f"{script.module} has no {' or '.join(script.trainers)}: an unknown version")
     try:
         trainer = motion_trainer(getattr(module, name), ours.motif_weight)
-    except ValueError as error:
+        _check_weights(theirs, ours.family, ours.motif_weight)
+    except (ValueError, OSError) as error:  # of the weight, or of the data set and its caches
         parser.error(str(error))
-    _check_weights(theirs, ours.family, ours.motif_weight)
     setattr(module, name, trainer)
     sys.argv = [str(module.__file__), *theirs]
     module.main()

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 
 from motifocal.bridges.clips import timeline_of
 from motifocal.bridges.trainers import Job, note_of, sample_weight
@@ -43,7 +43,7 @@ GRIDS: dict[str, LatentGeometry] = {
     "hv15": FAMILIES["hunyuan-1.5"],
 }
 
-_NAME = re.compile(r"(.+)_(\d+)-(\d+)(-\d+)?_(\d+)x(\d+)_[^_]+\.safetensors")
+_NAME = re.compile(r"(.+)_(\d+)-(\d+)(-\d+)?_(\d+)x(\d+)_[^_]+\.safetensors", re.DOTALL)
 _LATENTS = re.compile(r"latents_(\d+)x(\d+)x(\d+)_[^_]+")
 _SUFFIXES = {".mp4", ".webm", ".avi", ".mkv", ".mov", ".flv", ".wmv", ".m4v", ".mpg", ".mpeg"}
 
@@ -192,7 +192,8 @@ def _make(path: Path, find: Any, family: str, settings: HeatmapSettings) -> None
     tensors[_STORED_KEY] = weight
     metadata[_NOTE] = note_of(selection, GRIDS[family], settings)
     with replacing(path) as temporary:
-        save_file(tensors, temporary, metadata)
+        # Not save_file, whose files nobody but their owner may read.
+        temporary.write_bytes(save(tensors, metadata))
 
 
 @lru_cache(maxsize=16)  # the samples of a clip follow one another
@@ -238,10 +239,13 @@ def _clips_of(values: Mapping[str, Any]) -> tuple[Path, ...]:
         return tuple(sorted(f for f in folder.iterdir() if f.suffix.lower() in _SUFFIXES))
     table = Path(values["video_jsonl_file"])
     clips = []
-    for number, line in enumerate(table.read_text(encoding="utf-8").splitlines(), 1):
-        row = json.loads(line) if line.strip() else None
-        if row is None:
+    for number, line in enumerate(table.read_text(encoding="utf-8").split("\n"), 1):
+        if not line.strip():
             continue
+        try:
+            row = json.loads(line)
+        except ValueError as error:
+            raise ValueError(f"{table}, line {number} should be JSON: {error}") from error
         if not isinstance(row, dict) or not isinstance(row.get("video_path"), str):
             raise ValueError(f"{table}, line {number} should have a video_path")
         here = Path(row["video_path"])

@@ -5,6 +5,7 @@ Letters: F' latent frames, h w latents. Shared by the trainers that keep latents
 
 from __future__ import annotations
 
+import errno
 import json
 import math
 import os
@@ -21,6 +22,9 @@ from motifocal.codec import opened_container
 from motifocal.data.selection import Selection, frames_of
 from motifocal.geometry import LatentGeometry, valid_mask
 from motifocal.heatmap import HeatmapSettings
+
+# With these every sample would fail, after its motion has been measured.
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 
 
 @dataclass(frozen=True)
@@ -52,6 +56,8 @@ def weigh(
     """Make the weights that are missing, one after the other; stop and call again to go on.
 
     anew: make all of them, also those that are there. progress: called after each, with its name.
+
+    Raises OSError where nothing can be written any more: the disk is full, or read only.
     """
     outcome = Weighed()
     for job in jobs:
@@ -62,6 +68,8 @@ def weigh(
                 job.make()
                 outcome.made += 1
         except (ValueError, OSError) as error:  # a clip that cannot be read, or does not fit
+            if isinstance(error, OSError) and error.errno in _NO_ROOM:
+                raise
             outcome.refused[job.name] = " ".join(str(error).split())
         if progress is not None:
             progress(job.name)
@@ -96,8 +104,8 @@ def stored_turned(clip: Path) -> bool:
     with opened_container(clip):
         pass  # VideoError where it is no video
     with av.open(os.path.abspath(clip)) as container:
-        frame = next(container.decode(video=0))
-    if "DISPLAYMATRIX" not in frame.side_data:
+        frame = next(container.decode(video=0), None)
+    if frame is None or "DISPLAYMATRIX" not in frame.side_data:
         return False
     data: Any = frame.side_data
     matrix = np.frombuffer(bytes(data["DISPLAYMATRIX"]), np.int32).reshape(3, 3)

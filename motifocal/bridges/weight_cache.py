@@ -148,8 +148,8 @@ def stored_key(path: str | Path) -> WeightKey:
         names = list(file.keys())
     if text is None or names != ["weight"]:
         raise ValueError(f"{path} should hold a weight and its key, got {names}")
-    held = json.loads(text)
     try:
+        held = json.loads(text)
         chosen = held["selection"]
         selection = Selection(**{**chosen, "indices": tuple(chosen["indices"])})
         stride, first, later, padded_to = held["grid"]

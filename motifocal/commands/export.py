@@ -20,7 +20,7 @@ from motifocal.commands.export_files import (
     write_clip_captions,
     write_table,
 )
-from motifocal.commands.export_samples import How, exported, shown
+from motifocal.commands.export_samples import How, asked, exported, shown
 from motifocal.commands.heatmap_options import heatmap_options, settings_of
 from motifocal.commands.size import Size
 
@@ -50,7 +50,7 @@ Examples:
   motifocal export clips/ -o weights/ --as latents --family wan-5b --size 704x1280 --frames 81
   motifocal export clips/ -o weights/ --as latents --family wan --size 480x832 --frames 81 --fps 16
   motifocal export clips/ -o masks/ --as masks --family ltx --size 512x768 --frames 49 --with-clips
-  motifocal export c.jsonl -o w --as latents --family wan --size 480x832 --frames 25 --trainer ltx
+  motifocal export c.jsonl -o w --as latents --family ltx-2 --size 512x768 --frames 25 --trainer ltx
 """)
 @click.argument("clips", type=click.Path(exists=True, path_type=Path))
 @click.option("-o", "--output", type=click.Path(path_type=Path, file_okay=False), required=True,
@@ -110,6 +110,7 @@ def export(clips: Path, output: Path, kind: str, family: str, size: tuple[int, i
         raise click.BadParameter("is for --as masks", param_hint="--with-clips")
     request = Request(tuple((count, *size) for count in frames), rule, step, samples, fps,
                       source_fps, later=later_of(family))  # fmt: skip
+    request = asked(trainer, family, request)
     how = How(output, kind, family, trainer, request, settings_of(given), values, motif_weight,
               with_clips)  # fmt: skip
     found, bad = clips_of(clips, output)
@@ -181,7 +182,10 @@ def run(
             reasons[clip.name] = str(error).removeprefix(f"{clip.path}: ")
 
     def save() -> None:
-        write_table(table, {**before, **rows})
+        # Read again, as another run may be at other clips of this folder. A clip that is refused
+        # now has changed since: nothing of it is there any more.
+        held = {name: found for name, found in read_table(table).items() if name not in reasons}
+        write_table(table, {**held, **rows})
         hashes.save()
 
     with pool_and_bar(workers) as (pool, bar):

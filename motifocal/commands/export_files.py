@@ -95,11 +95,16 @@ def read_table(path: Path) -> dict[str, list[Row]]:
     if not path.exists():
         return rows
     names = {field.name for field in fields(Row)}
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+    # Not splitlines, which ends a line in the middle of a caption with U+2028 in it.
+    lines = path.read_text(encoding="utf-8").removesuffix("\n").split("\n")
+    for number, line in enumerate(lines if lines != [""] else [], start=1):
         held = json.loads(line)
         if not isinstance(held, dict) or set(held) != names:
             raise ValueError(f"{path}, line {number} should have the keys {sorted(names)}")
         row = Row(**{**held, "indices": tuple(held["indices"])})
+        # Files of a clip that has changed are deleted, so no row may name one elsewhere.
+        if Path(row.file).is_absolute() or ".." in Path(row.file).parts:
+            raise ValueError(f"{path}, line {number} should name a file below, got {row.file!r}")
         rows.setdefault(row.clip, []).append(row)
     return rows
 

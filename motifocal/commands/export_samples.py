@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import click
 
 from motifocal.commands.export_files import Clip, Row
 
@@ -47,6 +49,31 @@ class How:
         return FAMILIES[self.family]
 
 
+# The option of each setting of a Request, and the rate of musubi-tuner's models by family.
+_OPTIONS = {"buckets": "--frames", "extraction": "--rule", "step": "--step",
+            "samples": "--samples", "fps": "--fps", "source_fps": "--source-fps"}  # fmt: skip
+_MUSUBI_NAMES = {"wan": "wan", "hunyuan": "hv", "hunyuan-1.5": "hv15"}
+
+
+def asked(trainer: str, family: str | None, request: Request) -> Request:
+    """The request with musubi-tuner's rate; BadParameter for what the trainer would not heed."""
+    from motifocal.data.trainers import MUSUBI_FPS, TRAINERS, unread
+
+    for name in unread(trainer, request):
+        fault = "can be given once for" if name == "buckets" else "is not read by"
+        raise click.BadParameter(f"{fault} {TRAINERS[trainer].title}",
+                                 param_hint=_OPTIONS[name])  # fmt: skip
+    if trainer != "musubi" or (request.fps is None) == (request.source_fps is None):
+        return request
+    if request.source_fps is None:
+        raise click.BadParameter("musubi-tuner resamples only with --source-fps",
+                                 param_hint="--fps")  # fmt: skip
+    if family is None or family not in _MUSUBI_NAMES:
+        wanted = f"--fps for {family}" if family else "--fps or --family"
+        raise click.BadParameter(f"needs {wanted}", param_hint="--source-fps")
+    return replace(request, fps=MUSUBI_FPS[_MUSUBI_NAMES[family]])
+
+
 def exported(
     clip: Clip, how: How, hashes: ClipHashes, before: Sequence[Row], threads: int
 ) -> list[Row]:
@@ -69,8 +96,11 @@ def exported(
         for name in files_of(row, how):
             (how.output / name).unlink(missing_ok=True)
     found = selections(clip, how)
-    single = len(found) == 1 and how.request.extraction not in ("chunk", "slide", "uniform")
-    names = [clip.stem if single else f"{clip.stem}_{number:03d}" for number in range(len(found))]
+    # By what is asked and not by what this clip gives: a short a_000.mp4 is not a.mp4's first.
+    several = how.request.extraction in ("chunk", "slide", "uniform") or (
+        how.trainer == "musubi" and len(how.request.buckets) > 1
+    )
+    names = [f"{clip.stem}_{number:03d}" if several else clip.stem for number in range(len(found))]
     return [
         sample(clip, digest, selection, name, how, threads)
         for selection, name in zip(found, names, strict=True)
@@ -85,11 +115,17 @@ def files_of(row: Row, how: How) -> list[str]:
 def selections(clip: Clip, how: How) -> list[Selection]:
     """The samples that the trainer makes of a clip, at least one."""
     from motifocal.bridges.clips import timeline_of
-    from motifocal.data.trainers import trained_on
-    from motifocal.picture import VideoError
+    from motifocal.bridges.trainers import stored_turned
+    from motifocal.data.trainers import TRAINERS, trained_on
+    from motifocal.picture import PICTURE_SUFFIXES, VideoError
     from motifocal.video import read_frames
 
     timeline = timeline_of(clip.path)
+    # What is written beside a mask is upright, so there nothing is left to be misread.
+    trainer, picture = TRAINERS[how.trainer], clip.path.suffix.lower() in PICTURE_SUFFIXES
+    if not (trainer.upright or how.with_clips or picture) and stored_turned(clip.path):
+        raise VideoError(f"{clip.path}: is stored turned, with a display matrix that "
+                         f"{trainer.title} does not read; write it upright")  # fmt: skip
     height, width = read_frames(clip.path, [0]).shape[1:3]
     found = trained_on(how.trainer, timeline, height, width, how.request)
     count, fps = len(timeline.starts), timeline.fps

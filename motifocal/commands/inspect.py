@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from motifocal.commands.export import EXTRACTIONS, FAMILIES, TRAINERS, check_grid, later_of
+from motifocal.commands.export_samples import asked
 from motifocal.commands.heatmap_options import heatmap_options, settings_of
 from motifocal.commands.size import Size
 
@@ -91,6 +92,7 @@ def inspect(clips: Path, output: Path | None, frames: tuple[int, ...], fps: floa
     later = 4 if family is None else later_of(family)
     request = Request(tuple((count, *size) for count in frames), rule, step, samples, fps,
                       source_fps, later=later)  # fmt: skip
+    request = asked(trainer, family, request)
     settings = InspectSettings(trainer, request, settings_of(given), heat_size)
     folder = gather(clips)
     output = _output(output, folder.path)

@@ -62,6 +62,7 @@ def prepare(clips_at: str, output: Path, model: Path, **options: Any) -> None:
     from motifocal.data.shards import Shards
 
     heatmap = settings_of(options)
+    options["device"] = _device(options["device"])
     output.mkdir(parents=True, exist_ok=True)
     clips, described = (
         _scenes(options) if clips_at == SCENES else _folder(clips_at, output, options)
@@ -70,6 +71,19 @@ def prepare(clips_at: str, output: Path, model: Path, **options: Any) -> None:
     _show_hot_share(Shards(output))
     click.echo(output)
     click.echo(_picture(clips, heatmap, output / "look.png", options["device"]))
+
+
+def _device(given: str | None) -> str:
+    """The device's name, an accelerator's if none is given; BadParameter where there is none."""
+    import torch
+
+    name = given or ("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        torch.empty(0, device=name)
+    except (RuntimeError, AssertionError) as error:  # the latter: a torch without CUDA
+        words = f"{name} cannot be used: " + str(error).partition("\n")[0]
+        raise click.BadParameter(words, param_hint="--device") from error
+    return name
 
 
 def _scenes(options: dict[str, Any]) -> tuple[ClipSource, dict[str, Any]]:
@@ -139,7 +153,7 @@ def _write_shards(
 
     vae = load_vae(model)
     described = {**described, "autoencoder": fingerprint(vae), "precision": options["precision"]}
-    device = torch.device(options["device"] or ("cuda" if torch.cuda.is_available() else "cpu"))
+    device = torch.device(options["device"])
     move(vae, device)
     settings = shards.PrepareSettings(heatmap, geometry_of(vae), options["clips_per_shard"],
                                       frames_per_chunk=16)

@@ -20,13 +20,22 @@ from motifocal.data.resizing import RESIZES, resized
 from motifocal.picture import Pixels
 from motifocal.video import read_frames
 
+_NOTHING = 1e-6  # s: times that differ by less are the same
+_SAME_RATE = 0.0015  # as `video.read_video` has it: 24 of 23.976 repeats no frame
+
 
 @dataclass(frozen=True)
 class Timeline:
-    """When a clip's frames are shown: their starts and the end of the last, in seconds."""
+    """When a clip's frames are shown: their starts and the end of the last, in seconds.
+
+    ``rate`` is the one that the file declares, ``grain`` the s that it rounds times to: Matroska
+    and WebM store ms, so that a frame due at 2 / 30 s may start at 0.067.
+    """
 
     starts: tuple[float, ...]
     end: float
+    rate: float | None = None
+    grain: float = 0.0
 
     def __post_init__(self) -> None:
         times = (*self.starts, self.end)
@@ -35,8 +44,11 @@ class Timeline:
 
     @property
     def fps(self) -> float:
-        """Frames a second on average."""
-        return len(self.starts) / (self.end - self.starts[0])
+        """Frames a second: the declared rate if the times bear it out, else their average."""
+        first, slack, rate = self.starts[0], self.grain + _NOTHING, self.rate
+        if rate and all(abs(t - first - k / rate) <= slack for k, t in enumerate(self.starts)):
+            return rate
+        return len(self.starts) / (self.end - first)
 
 
 @dataclass(frozen=True)
@@ -155,9 +167,13 @@ def resampled(timeline: Timeline, rule: FrameRule) -> tuple[list[int], float]:
 
 def _shown(timeline: Timeline, fps: float, _: float | None) -> tuple[list[int], float]:
     """Which frame is seen at 0, 1 / fps, 2 / fps, ... seconds from the first until the end."""
+    if timeline.rate and abs(fps / timeline.rate - 1) <= _SAME_RATE:
+        fps = timeline.rate
     starts = np.asarray(timeline.starts) - timeline.starts[0]
-    times = np.arange(0, timeline.end - timeline.starts[0] - 1e-6, 1 / fps)
-    return (np.searchsorted(starts, times + 1e-6, side="right") - 1).tolist(), fps
+    # A frame that is due at a time may be stored as starting a grain later.
+    last = timeline.end - timeline.starts[0] - timeline.grain - _NOTHING
+    times = np.arange(0, last, 1 / fps) + timeline.grain + _NOTHING
+    return (np.searchsorted(starts, times, side="right") - 1).tolist(), fps
 
 
 def _declared(timeline: Timeline, fps: float, source_fps: float | None) -> tuple[list[int], float]:

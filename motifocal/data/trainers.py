@@ -46,10 +46,17 @@ class Request:
 
 @dataclass(frozen=True)
 class Trainer:
-    """``samples``: clip's timeline, its height and width, the request -> what is trained on."""
+    """How a published trainer takes samples.
+
+    samples: clip's timeline, its height and width, the request -> what is trained on.
+    reads: the settings of a Request that it has, "buckets" where it takes more than one.
+    upright: whether it turns a clip as its display matrix says.
+    """
 
     title: str
     samples: Callable[[Timeline, int, int, Request], list[Selection]]
+    reads: frozenset[str]
+    upright: bool = True
 
 
 # musubi-tuner, kohya-ss/musubi-tuner: src/musubi_tuner/dataset/image_video_dataset.py (0061e6e),
@@ -77,6 +84,8 @@ def musubi_rules(request: Request) -> list[FrameRule]:
 
 
 def _musubi_rule(request: Request, rule: str, frames: int) -> FrameRule:
+    if request.source_fps is not None and request.fps is None:
+        raise ValueError("fps should be the model's (MUSUBI_FPS) beside source_fps, got None")
     fps = None if request.source_fps is None else request.fps
     return FrameRule(rule, frames, fps, request.step, request.samples,
                      resampling="declared", source_fps=request.source_fps)  # fmt: skip
@@ -179,14 +188,26 @@ def _plain(timeline: Timeline, height: int, width: int, request: Request) -> lis
     return selected(timeline, rule, tall, wide)
 
 
+_RULE = frozenset({"extraction", "step", "samples", "fps"})
+_BUCKETS = frozenset({"buckets"})
+
+# musubi-tuner and the LTX-2 trainer decode with PyAV, which leaves the display matrix alone.
 TRAINERS: dict[str, Trainer] = {
-    "plain": Trainer("a loop of your own", _plain),
-    "musubi": Trainer("musubi-tuner", _musubi),
-    "ltx": Trainer("the LTX-2 trainer", _ltx),
-    "diffsynth": Trainer("DiffSynth-Studio", _diffsynth),
-    "finetrainers": Trainer("finetrainers", _finetrainers),
-    "cogvideox-lora": Trainer("diffusers' CogVideoX LoRA scripts", _cogvideox),
+    "plain": Trainer("a loop of your own", _plain, _RULE),
+    "musubi": Trainer("musubi-tuner", _musubi, _RULE | _BUCKETS | {"source_fps"}, upright=False),
+    "ltx": Trainer("the LTX-2 trainer", _ltx, _BUCKETS, upright=False),
+    "diffsynth": Trainer("DiffSynth-Studio", _diffsynth, frozenset({"fps"})),
+    "finetrainers": Trainer("finetrainers", _finetrainers, _BUCKETS),
+    "cogvideox-lora": Trainer("diffusers' CogVideoX LoRA scripts", _cogvideox, frozenset()),
 }
+
+
+def unread(trainer: str, request: Request) -> list[str]:
+    """The settings that are asked for and that the trainer does not have."""
+    plain = Request(request.buckets[:1])
+    names = ("buckets", "extraction", "step", "samples", "fps", "source_fps")
+    asked = [name for name in names if getattr(request, name) != getattr(plain, name)]
+    return [name for name in asked if name not in TRAINERS[trainer].reads]
 
 
 def trained_on(

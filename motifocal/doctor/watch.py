@@ -73,6 +73,7 @@ class Watched:
     height: int
     width: int
     grain: float
+    rate: float | None = None
     starts: list[float] = field(default_factory=list)
     end: float = 0.0
     tiny: Pixels = field(default_factory=lambda: np.empty((0, 1, 1, 3), np.uint8))
@@ -84,7 +85,8 @@ class Watched:
         """The times in order, even where the file's are not."""
         starts = np.maximum.accumulate(np.asarray(self.starts))
         shown = 1 / 25 if self.end <= starts[0] else 0.0
-        return Timeline(tuple(starts.tolist()), max(self.end, float(starts[-1])) + shown)
+        end = max(self.end, float(starts[-1])) + shown
+        return Timeline(tuple(starts.tolist()), end, self.rate, self.grain)
 
     @property
     def drift(self) -> float:
@@ -106,6 +108,7 @@ def watch(path: Path, hold: Callable[[Pixels], Pixels]) -> Watched:
     tiny: list[Pixels] = []
     pairs, room, last, garbage = _Pairs(), MOST_HELD, None, 0
     with _opened(path) as source:
+        rate = None if source.rate is None else float(source.rate)
         for index, shot in enumerate(source.shots):
             start = float(shot.start)
             if index < MOST_WATCHED or room > 0 or pairs.needs(start):
@@ -114,7 +117,7 @@ def watch(path: Path, hold: Callable[[Pixels], Pixels]) -> Watched:
                 if garbage > _COLLECT:
                     gc.collect()
                     garbage = 0
-                found = found or Watched(*_size(pixels), float(source.grain))
+                found = found or Watched(*_size(pixels), float(source.grain), rate)
                 if _size(pixels) != (found.height, found.width):
                     sizes = "{1}x{0}, the first is {3}x{2}"
                     sizes = sizes.format(*_size(pixels), found.height, found.width)
