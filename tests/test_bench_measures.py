@@ -244,11 +244,11 @@ def test_noise_is_no_motion() -> None:
 def test_large_clips_are_looked_at_small(monkeypatch: pytest.MonkeyPatch) -> None:
     seen = []
 
-    def spy(frames: np.ndarray, noise: float) -> np.ndarray:
+    def spy(frames: np.ndarray, cameras: np.ndarray, noise: float) -> np.ndarray:
         seen.append(frames.shape)
         return np.ones((1, *frames.shape[1:3]), np.bool_)
 
-    monkeypatch.setattr(motion_module, "motion_evidence", spy)
+    monkeypatch.setattr(motion_module, "beside_camera", spy)
     for height, width in ((90, 100), (319, 500), (500, 321), (720, 1280)):
         flow = np.zeros((1, 2, height, width), np.float32)
         motion(np.zeros((2, height, width, 3), np.uint8), flow, 8)

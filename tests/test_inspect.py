@@ -117,7 +117,7 @@ def fine(folder: Path) -> dict[str, set[str]]:
     names = [
         "wrong-extension.mp4", "\u65e5\u672c\u8a9e \U0001f426.mp4", "-rf.mp4", "a b'c\"d;e$f.mp4",
         "<script>alert(1)</script>.mp4", "new\nline.mp4", "escape\x1b[31m.mp4", "%s%n{0}.mp4",
-        "deep/er/clip.MP4", "x" * 200 + ".mp4", "..mp4.mp4x.mp4", "file:x.mp4",
+        "deep/er/clip.MP4", "x" * 200 + ".mp4", "a..mp4.mp4x.mp4", "file:x.mp4",
     ]  # fmt: skip
     names = [name.replace("</", "<-") for name in names]  # a slash is no part of a name
     for number, name in enumerate(names):

@@ -84,11 +84,11 @@ def listed(location: str | Path) -> Listing:
 def _table(folder: Path) -> Path | None:
     """The folder's table of captions; None where there is none and text files stand beside."""
     found = [folder / name for name in TABLES if (folder / name).is_file()]
-    found = found or sorted(folder.glob("*.jsonl"))
+    found = found or sorted(path for path in folder.glob("*.jsonl") if path.name[0] != ".")
     if not found and any((folder / name).is_file() for name in CAPTION_LISTS):
         found = [folder / name for name in VIDEO_LISTS if (folder / name).is_file()]
     if not found:
-        others = [*folder.glob("*.csv"), *folder.glob("*.json")]
+        others = [p for p in (*folder.glob("*.csv"), *folder.glob("*.json")) if p.name[0] != "."]
         found = sorted(path for path in others if _holds_captions(path))
     if len(found) > 1:
         names = ", ".join(path.name for path in found)
@@ -129,7 +129,8 @@ def _format(table: Path, rows: tuple[Row, ...]) -> str:
 
 def _beside(folder: Path) -> Listing:
     """Every video below the folder, with the text of the file of its name that ends in .txt."""
-    videos = [p for p in folder.rglob("*") if p.suffix.lower() in VIDEO_SUFFIXES and p.is_file()]
+    videos = [p for p in folder.rglob("*") if p.suffix.lower() in VIDEO_SUFFIXES and p.is_file()
+              and not _hidden(p.relative_to(folder))]  # fmt: skip
     rows, texts = [], 0
     for path in sorted(videos, key=natural_key):
         name, text = path.relative_to(folder).as_posix(), path.with_suffix(".txt")
@@ -137,10 +138,20 @@ def _beside(folder: Path) -> Listing:
             rows.append(Row(name, name))
             continue
         texts += 1
-        words = _text(text)
-        damage = f"{text} should be UTF-8" if _undecoded(words) else None
+        words, damage = "", None
+        try:
+            words = _text(text)
+        except OSError as error:
+            damage = f"{text} cannot be read ({error.strerror})"
+        if _undecoded(words):
+            damage = f"{text} should be UTF-8"
         rows.append(Row(name, name, None if damage else words, damage=damage))
     return Listing(BESIDE if texts else PLAIN, folder, None, tuple(rows))
+
+
+def _hidden(place: Path) -> bool:
+    """Whether a name on the way begins with a dot, as what macOS and tools leave behind."""
+    return any(part.startswith(".") for part in place.parts)
 
 
 def _two_lists(table: Path) -> Listing:

@@ -16,7 +16,7 @@ them, 46 are as near in bits, and 4 of those in pictures too: stills of one phot
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -31,10 +31,12 @@ MOMENTS, BLOCK, SIDE = 6, 8, 12
 MOST_BITS, MOST_LEVELS = 16, 10
 #: Standard deviation, grey levels: frames below it have no structure that a hash could hold.
 LEAST_STRUCTURE = 2.0
-_AT_ONCE = 1 << 18  # pairs compared in one piece, which bounds the memory
+# Pairs compared in one piece, by their bits and by their pictures, which bounds the memory.
+_AT_ONCE, _PICTURES_AT_ONCE = 1 << 20, 1 << 14
 
 Bits = NDArray[np.bool_]
 Indices = NDArray[np.intp]
+Alike = Callable[[Indices, Indices], NDArray[np.bool_]]  # rows i and j, pair by pair
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,52 +85,48 @@ def _hash(grey: NDArray[np.uint8]) -> Bits:
     return above
 
 
-def near_pairs(bits: Bits, most: int = MOST_BITS) -> list[tuple[int, int]]:
-    """All pairs (i, j), i < j, of rows of (N, B) that differ in at most `most` bits, in order.
+def first_near(bits: Bits, most: int, alike: Alike) -> Indices:
+    """Of each row of (N, B) the first row that differs in at most `most` bits and is alike: (N,).
 
-    None is missed: cut into `most` + 1 bands, two such rows agree in one band at least, so only
-    rows that share a band are compared.
+    That is the row itself where none before it is. None is missed: cut into `most` + 1 bands, two
+    such rows agree in one band at least, so only rows that share a band are compared.
     """
-    if not len(bits):
-        return []
-    unique, place = np.unique(bits, axis=0, return_inverse=True)
-    place = place.reshape(-1)
-    found = {tuple(pair) for pairs in _candidates(unique, most) for pair in pairs.tolist()}
-    members: list[list[int]] = [[] for _ in unique]
-    for row, group in enumerate(place.tolist()):
-        members[group].append(row)
-    near = {tuple(sorted((i, j))) for a, b in found for i in members[a] for j in members[b]}
-    same = {(i, j) for group in members for n, i in enumerate(group) for j in group[n + 1 :]}
-    return sorted((int(i), int(j)) for i, j in near | same)
-
-
-def _candidates(bits: Bits, most: int) -> Iterator[Indices]:
-    """Pairs (P, 2) of different rows within `most` bits of each other; some come more than once."""
-    packed = np.packbits(bits, axis=1)
-    for band in np.array_split(bits, most + 1, axis=1):
-        keys = np.packbits(band, axis=1)
-        _, group = np.unique(keys, axis=0, return_inverse=True)
+    first = np.arange(len(bits))
+    for band in np.array_split(bits, most + 1, axis=1) if len(bits) else ():
+        _, group = np.unique(np.packbits(band, axis=1), axis=0, return_inverse=True)
         order = np.argsort(group.reshape(-1), kind="stable")
         edges = np.flatnonzero(np.diff(group.reshape(-1)[order])) + 1
         for bucket in np.split(order, edges):
             if len(bucket) > 1:
-                yield from _near_in(packed, bucket, most)
+                _settle(first, bucket, bits[bucket], most, alike)
+    return first
 
 
-def _near_in(packed: NDArray[np.uint8], bucket: Indices, most: int) -> Iterator[Indices]:
-    """The near pairs of one bucket, compared a few rows at a time."""
-    rows = max(1, _AT_ONCE // max(1, len(bucket)))
+def _settle(first: Indices, bucket: Indices, bits: Bits, most: int, alike: Alike) -> None:
+    """Lower `first` by what the rows of one bucket say, a few at a time.
+
+    Rows that have an earlier one already are left out: a thousand takes of one scene make half a
+    million pairs, nearly all of which need no look.
+    """
+    signs = np.where(bits, np.float32(1), np.float32(-1))
+    rows = max(1, _AT_ONCE // len(bucket))
     for start in range(0, len(bucket) - 1, rows):
         here = bucket[start : start + rows]
-        apart = np.unpackbits(packed[here][:, None] ^ packed[bucket][None], axis=2)
-        first, second = np.nonzero(apart.sum(axis=2, dtype=np.int32) <= most)
-        kept = second > first + start
-        yield np.stack([here[first[kept]], bucket[second[kept]]], axis=1)
+        open_ = start + np.flatnonzero(first[bucket[start:]] > here[0])
+        apart = (bits.shape[1] - signs[start : start + rows] @ signs[open_].T) / 2
+        one, other = np.nonzero(apart <= most)
+        early, late = here[one], bucket[open_[other]]
+        sooner = early < first[late]
+        early, late = early[sooner], late[sooner]
+        for piece in range(0, len(early), _PICTURES_AT_ONCE):
+            i, j = (ends[piece : piece + _PICTURES_AT_ONCE] for ends in (early, late))
+            same = alike(i, j)
+            np.minimum.at(first, j[same], i[same])
 
 
 def find_duplicates(prints: Sequence[Fingerprint | None]) -> dict[int, int]:
     """Clip -> the first clip before it that looks the same, where there is one."""
-    first: dict[str, int] = {}  # many copies of one clip would make every pair of them
+    first: dict[str, int] = {}
     found: dict[int, int] = {}
     known: list[tuple[int, Fingerprint]] = []
     for place, one in enumerate(prints):
@@ -140,8 +138,16 @@ def find_duplicates(prints: Sequence[Fingerprint | None]) -> dict[int, int]:
         else:
             found[place] = before
     if known:
-        for i, j in near_pairs(np.stack([one.bits for _, one in known])):
-            (early, a), (late, b) = known[i], known[j]
-            if int(np.max(cv2.absdiff(a.pictures, b.pictures))) <= MOST_LEVELS:
-                found.setdefault(late, early)
+        pictures = np.stack([one.pictures.reshape(-1) for _, one in known])
+
+        def alike(i: Indices, j: Indices) -> NDArray[np.bool_]:
+            same: NDArray[np.bool_] = (
+                cv2.absdiff(pictures[i], pictures[j]).max(axis=1) <= MOST_LEVELS
+            )
+            return same
+
+        bits = np.stack([one.bits for _, one in known])
+        for late, early in enumerate(first_near(bits, MOST_BITS, alike).tolist()):
+            if early < late:
+                found[known[late][0]] = known[early][0]
     return found

@@ -61,13 +61,18 @@ def gather(location: str | Path) -> Folder:
         if place is not None:
             places[place] = entry
     listing = found.format not in (BESIDE, PLAIN)
-    for path in _videos(found.folder):
+    videos, closed = _videos(found.folder)
+    for path in videos:
         name = path.relative_to(found.folder).as_posix()
         if name not in places:
             entry = _entry(Row(name, name), name, found.folder)
             if listing and entry.path is not None:
                 entry.faults.append(("not-listed", f"no row of {_table(found.table)} names it"))
             entries.append(entry)
+    for error in closed:
+        name = Path(error.filename).relative_to(found.folder).as_posix()
+        words = f"a folder that cannot be looked into ({error.strerror})"
+        entries.append(Entry(name, None, None, [("unreadable", words)]))
     if not entries:
         raise ValueError(f"{location} should hold videos, got none")
     return Folder(found.folder, found.format, tuple(entries))
@@ -106,15 +111,19 @@ def _no_file(path: Path) -> str | None:
             return None
     except OSError as error:  # a name that the file system does not take
         return f"no such file ({error.strerror})"
-    if path.is_symlink():
-        return "a link that leads nowhere"
-    return "is no file" if path.exists() else "no such file"
+    if path.exists():
+        return "is no file"
+    return "a link that leads nowhere" if path.is_symlink() else "no such file"
 
 
-def _videos(folder: Path) -> list[Path]:
-    """Everything below the folder that is named like a video; linked folders are not entered."""
-    found = []
-    for here, folders, files in os.walk(folder):
+def _videos(folder: Path) -> tuple[list[Path], list[OSError]]:
+    """Everything below the folder that is named like a video, and folders that cannot be read.
+
+    Linked folders are not entered, and hidden ones left out.
+    """
+    found: list[Path] = []
+    closed: list[OSError] = []
+    for here, folders, files in os.walk(folder, onerror=closed.append):
         folders[:] = [name for name in folders if not name.startswith(".")]
         linked = [name for name in folders if os.path.islink(os.path.join(here, name))]
         found += [
@@ -122,7 +131,7 @@ def _videos(folder: Path) -> list[Path]:
             for name in (*files, *linked)
             if Path(name).suffix.lower() in VIDEO_SUFFIXES and not name.startswith(".")
         ]
-    return sorted(found, key=natural_key)
+    return sorted(found, key=natural_key), closed
 
 
 def _where(row: Row, folder: Path) -> str:

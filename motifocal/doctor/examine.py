@@ -20,7 +20,7 @@ from motifocal.data.trainers import trained_on
 from motifocal.doctor.cuts import find_cuts
 from motifocal.doctor.duplicates import fingerprint
 from motifocal.doctor.finding import Finding, InspectSettings
-from motifocal.doctor.motion import cuts_within, measure_motion
+from motifocal.doctor.motion import changes, cuts_within, measure_motion
 from motifocal.doctor.thumbs import spread, sprite
 from motifocal.doctor.watch import Watched, read_again, scaled, watch
 from motifocal.heatmap import clip_heatmap
@@ -70,7 +70,7 @@ def examine(job: Job, settings: InspectSettings) -> Finding:
     return Finding(
         width=watched.width,
         height=watched.height,
-        fps=round(line.fps, 3),
+        fps=float(f"{line.fps:.6g}"),  # never rounded to none: two frames may be hours apart
         drift=round(watched.drift, 3),
         frames=len(line.starts),
         seconds=round(line.end, 3),
@@ -79,7 +79,7 @@ def examine(job: Job, settings: InspectSettings) -> Finding:
         trained_cuts=tuple(sorted({c for s in samples for c in cuts_within(cuts, s.indices)})),
         motion=None if motion is None else round(motion.own, 2),
         camera=None if motion is None else round(motion.camera, 2),
-        still=motion is not None and motion.still,
+        still=motion is not None and motion.still and not changes(watched.tiny, cuts),
         camera_only=motion is not None and motion.camera_only,
         samples=_spoken(samples),
         sample_count=len(samples),

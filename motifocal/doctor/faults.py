@@ -27,7 +27,8 @@ FAULTS: dict[str, Fault] = {
                         "stops there or leaves it out."),
     "no-answer": Fault(ERROR, "Decoder gave up", "The decoder crashed, or did not come to an end "
                        "within the time given to one clip."),
-    "missing": Fault(ERROR, "No such file", "The captions name a video that is not there."),
+    "missing": Fault(ERROR, "No such file", "The captions, or a link, name a video that is not "
+                     "there."),
     "outside": Fault(ERROR, "Outside the folder", "The captions name a place that is not in this "
                      "folder; it was not looked at."),
     "damaged-row": Fault(ERROR, "Damaged row", "A row of the captions cannot be read."),

@@ -12,7 +12,7 @@ from motifocal.data.trainers import Request
 from motifocal.heatmap import HeatmapSettings
 
 #: Raised when a look finds other things than before, so that older findings are not believed.
-VERSION = 1
+VERSION = 2
 
 
 @dataclass(frozen=True)

@@ -63,7 +63,7 @@ def look_at(
     known = read_findings(output / FINDINGS)
     waiting: dict[Job, Look] = {}
     for look in _looks(entries, settings):
-        finding = known.get(look.key)
+        finding = look.finding or known.get(look.key)
         if finding is not None and (not finding.thumb or (output / look.thumb).exists()):
             yield Look(look.place, look.key, look.bytes, finding)
             continue
@@ -91,16 +91,33 @@ def _kept(file: TextIO, look: Look, done: Done[Job, Finding]) -> Finding:
     """The finding, written down unless the clip has to be looked at again."""
     if done.result is None:
         return Finding(problem=("no-answer", str(done.reason)))
+    if done.result.problem and not _opens(done.job.path):
+        return done.result
     file.write(json.dumps({"key": look.key, "finding": asdict(done.result)}) + "\n")
     file.flush()
     return done.result
+
+
+def _opens(path: Path) -> bool:
+    """Whether the system lets it be read: what it refuses, as a lost disk does, it may allow later.
+    """
+    try:
+        with path.open("rb"):
+            return True
+    except OSError:
+        return False
 
 
 def _looks(entries: Sequence[Entry], settings: InspectSettings) -> Iterator[Look]:
     digest = settings.digest()
     for place, entry in enumerate(entries):
         if entry.path is not None:
-            state = entry.path.stat()
+            try:
+                state = entry.path.stat()
+            except OSError as error:  # other programs work here too
+                gone = f"it was there when the folder was listed ({error.strerror})"
+                yield Look(place, "", 0, Finding(problem=("missing", gone)))
+                continue
             state_now = [digest, state.st_size, state.st_mtime_ns, entry.name]
             key = hashlib.sha256(json.dumps(state_now).encode()).hexdigest()
             yield Look(place, key, state.st_size, None)
