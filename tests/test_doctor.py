@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
+from motifocal.bridges.clips import timeline_of
 from motifocal.data.trainers import Request
 from motifocal.doctor import examine as examining
 from motifocal.doctor import watch as watching
@@ -31,11 +32,13 @@ from motifocal.doctor.entries import Entry
 from motifocal.doctor.examine import Job, examine
 from motifocal.doctor.faults import FAULTS, LEVELS, worst
 from motifocal.doctor.finding import Finding, InspectSettings, finding_from
-from motifocal.doctor.motion import cuts_within, measure_motion
+from motifocal.doctor.motion import changes, cuts_within, measure_motion
 from motifocal.doctor.thumbs import spread, sprite
 from motifocal.doctor.watch import read_again, watch
 from motifocal.heatmap import HeatmapSettings
 from motifocal.picture import Pixels, VideoError, read_image
+from motifocal.scenes.render import render
+from motifocal.scenes.stage import make_stage
 from motifocal.video import read_video
 
 
@@ -197,6 +200,29 @@ def test_a_still_does_not_move(tmp_path: Path, crf: int) -> None:
         found = motion_of(tmp_path, still(seed), crf=crf)
         assert found.still, (seed, found)
         assert not found.camera_only
+
+
+@pytest.mark.parametrize("scenario", ["bulbs", "traffic_light"])
+def test_a_lamp_that_lights_up_is_no_still(tmp_path: Path, scenario: str) -> None:
+    stage = make_stage(scenario, "train", 0)
+    for action in (stage.actions[0], None):
+        path = save(tmp_path / "clip.mp4", render(stage, action, size=128).frames, 8)
+        settings = InspectSettings("plain", Request(((8, 128, 128),)), HeatmapSettings(), 256)
+        finding = examine(Job(path, tmp_path / "thumb.webp"), settings)
+        assert finding.still == (action is None)
+
+
+def test_a_scene_that_stands_is_no_change_whatever_the_next_one_shows() -> None:
+    two = np.concatenate([still(1), still(2)])
+    assert not changes(two, [12])
+    assert changes(two, [])
+
+
+def test_the_doctor_and_an_export_take_the_same_frames(tmp_path: Path) -> None:
+    for name, codec, rate in (("a.webm", "libvpx", 30), ("a.mkv", "libx264", 30),
+                              ("a.mp4", "libx264", 24)):  # fmt: skip
+        path = encode(tmp_path / name, moving(3, 40), codec, rate=rate)
+        assert watch(path, keep).timeline == timeline_of(path)
 
 
 def test_a_thing_moves_at_its_speed_whatever_the_rate(tmp_path: Path) -> None:

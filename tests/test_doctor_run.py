@@ -156,6 +156,29 @@ def test_nothing_is_looked_at_twice(entries: list[Entry], tmp_path: Path) -> Non
     assert seen(tmp_path / "out") == []
 
 
+def test_a_file_that_goes_while_others_are_looked_at_is_missing(
+    entries: list[Entry], tmp_path: Path
+) -> None:
+    assert entries[1].path is not None
+    entries[1].path.unlink()
+    found = looked(entries, tmp_path / "out")
+    gone = found[1]
+    assert gone is not None
+    assert gone.problem is not None
+    assert gone.problem[0] == "missing"
+    assert len(seen(tmp_path / "out")) == 4
+
+
+def test_hidden_files_and_folders_are_no_clips(entries: list[Entry], tmp_path: Path) -> None:
+    clips = tmp_path / "clips"
+    (clips / "._0.mp4").write_bytes(b"what a Mac leaves behind")
+    (clips / ".trash").mkdir()
+    (clips / ".trash" / "9.mp4").write_bytes(b"x")
+    (clips / "._0.txt").write_text("x")
+    names = [entry.name for entry in gather(clips).entries]
+    assert names == [f"{number}.mp4" for number in range(5)]
+
+
 @pytest.mark.slow
 def test_a_changed_file_or_setting_is_looked_at_again(
     entries: list[Entry], tmp_path: Path
