@@ -21,7 +21,7 @@ from motifocal.bridges.clips import file_hash
 from motifocal.bridges.mask_video import loss_mask, spread
 from motifocal.bridges.weight_cache import load_weight, stored_key, weight_key
 from motifocal.commands import export as command
-from motifocal.commands import export_samples
+from motifocal.commands import export_samples, frame_options
 from motifocal.data.selection import RULES, Selection
 from motifocal.data.trainers import TRAINERS
 from motifocal.geometry import FAMILIES, pool
@@ -388,9 +388,9 @@ def test_the_filmstrip_shows_the_square_hot(
 
 
 def test_the_choices_are_those_of_the_library() -> None:
-    assert set(command.FAMILIES) == set(FAMILIES)
-    assert set(command.TRAINERS) == set(TRAINERS)
-    assert set(command.EXTRACTIONS) <= set(RULES)
+    assert set(frame_options.FAMILIES) == set(FAMILIES)
+    assert set(frame_options.TRAINERS) == set(TRAINERS)
+    assert set(frame_options.EXTRACTIONS) <= set(RULES)
 
 
 def test_help_shows_examples_that_the_command_takes() -> None:

@@ -21,8 +21,8 @@ from motifocal.commands.export_files import (
     write_table,
 )
 from motifocal.commands.export_samples import How, asked, exported, shown
+from motifocal.commands.frame_options import FAMILIES, frame_options
 from motifocal.commands.heatmap_options import heatmap_options, settings_of
-from motifocal.commands.size import Size
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor
@@ -36,12 +36,6 @@ TABLES = {"masks": "masks.jsonl", "latents": "weights.jsonl"}
 STRIP_SAMPLES, STRIP_COLUMNS, STRIP_HEIGHT = 6, 6, 128
 MOST_PIXELS = 2**27  # of a sample, all frames together: some 5 GB while its motion is measured
 SAVED_EVERY = 50  # clips: what a killed run has to find out again at most
-
-# The names in data/trainers.py, data/selection.py and geometry.py, which are too slow to load here.
-TRAINERS = ("plain", "musubi", "ltx", "diffsynth", "finetrainers", "cogvideox-lora")
-EXTRACTIONS = ("head", "chunk", "slide", "uniform", "full")
-FAMILIES = ("sd", "svd", "wan", "wan-5b", "cogvideox", "cogvideox-1.5", "ltx", "ltx-2", "hunyuan",
-            "hunyuan-1.5")  # fmt: skip
 
 
 # fmt: off
@@ -60,25 +54,7 @@ Examples:
               "for a trainer that multiplies its loss by a mask.")
 @click.option("--family", type=click.Choice(FAMILIES), required=True,
               help="The model's autoencoder: which frames and pixels a latent covers.")
-@click.option("--size", type=Size(), required=True, metavar="HEIGHTxWIDTH",
-              help="Size that is trained on; clips are scaled to cover it and cropped.")
-@click.option("--frames", type=click.IntRange(1), required=True, multiple=True,
-              help="Frames of a sample; with --rule full the most. Repeat it for musubi's "
-              "target_frames.")
-@click.option("--fps", type=click.FloatRange(min=0, min_open=True),
-              help="Rate that is trained at.  [default: every frame as stored]")
-@click.option("--rule", type=click.Choice(EXTRACTIONS), default="head", show_default=True,
-              help="Which frames: the first, one stretch after the other, overlapping stretches, "
-              "so many spread evenly, or all. For --trainer plain and musubi.")
-@click.option("--step", type=click.IntRange(1), default=1, show_default=True,
-              help="Frames from one stretch to the next, for --rule slide.")
-@click.option("--samples", type=click.IntRange(1), default=1, show_default=True,
-              help="How many stretches, for --rule uniform.")
-@click.option("--trainer", type=click.Choice(TRAINERS), default="plain", show_default=True,
-              help="Take, resample and crop frames exactly as this trainer does.")
-@click.option("--source-fps", type=click.FloatRange(min=0, min_open=True),
-              help="The rate that musubi's configuration says the clips have; it resamples only "
-              "with this.")
+@frame_options()
 @click.option("--values", type=click.Choice(["loss", "heat"]), default="loss", show_default=True,
               help="Masks: loss gives a trainer that multiplies its loss by the mask the motion "
               "focal loss; heat is the heatmap as it is, 0 where nothing moves.")

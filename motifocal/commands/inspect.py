@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from motifocal.commands.export import EXTRACTIONS, FAMILIES, TRAINERS, check_grid, later_of
+from motifocal.commands.export import check_grid, later_of
 from motifocal.commands.export_samples import asked
+from motifocal.commands.frame_options import FAMILIES, frame_options
 from motifocal.commands.heatmap_options import heatmap_options, settings_of
-from motifocal.commands.size import Size
 
 if TYPE_CHECKING:
     from motifocal.doctor.entries import Entry, Folder
@@ -35,26 +35,7 @@ Examples:
 @click.option("-o", "--output", type=click.Path(path_type=Path, file_okay=False), metavar="DIR",
               help="Folder for the report; run again to go on.  [default: inspect-NAME, not in "
               "CLIPS]")
-@click.option("--frames", type=click.IntRange(1), multiple=True, default=(81,), show_default="81",
-              help="Frames of a sample; with --rule full the most. Repeat it for musubi's "
-              "target_frames.")
-@click.option("--fps", type=click.FloatRange(min=0, min_open=True),
-              help="Rate that is trained at.  [default: every frame as stored]")
-@click.option("--size", type=Size(), default="480x832", show_default=True,
-              metavar="HEIGHTxWIDTH",
-              help="Size that is trained on; clips are scaled to cover it and cropped.")
-@click.option("--rule", type=click.Choice(EXTRACTIONS), default="head", show_default=True,
-              help="Which frames: the first, one stretch after the other, overlapping stretches, "
-              "so many spread evenly, or all. For --trainer plain and musubi.")
-@click.option("--step", type=click.IntRange(1), default=1, show_default=True,
-              help="Frames from one stretch to the next, for --rule slide.")
-@click.option("--samples", type=click.IntRange(1), default=1, show_default=True,
-              help="How many stretches, for --rule uniform.")
-@click.option("--trainer", type=click.Choice(TRAINERS), default="plain", show_default=True,
-              help="Take, resample and crop frames exactly as this trainer does.")
-@click.option("--source-fps", type=click.FloatRange(min=0, min_open=True),
-              help="The rate that musubi's configuration says the clips have; it resamples only "
-              "with this.")
+@frame_options(size="480x832", frames=81)
 @click.option("--family", type=click.Choice(FAMILIES),
               help="The model's autoencoder: refuse frames and sizes that it cannot take.")
 @click.option("--heat-size", type=click.IntRange(0), metavar="PIXELS", default=256,
