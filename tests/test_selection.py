@@ -163,7 +163,7 @@ def test_a_cached_sample_of_musubi_tuner_is_found_again() -> None:
 @pytest.mark.parametrize(
     ("shape", "target", "bucket"),
     [
-        ((1080, 1920), (512, 768), (464, 832)),  # as a user of it reported, issue 707
+        ((1080, 1920), (512, 768), (464, 832)),  # as one of its users reported
         ((480, 832), (544, 960), (544, 960)),
         ((1080, 1920), (544, 960), (544, 960)),
         ((720, 720), (544, 960), (720, 720)),
