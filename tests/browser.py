@@ -92,8 +92,9 @@ def until(page: Page, condition: str, seconds: float = TIMEOUT_MS / 1000) -> Non
 
 
 def _is_failure(request: Any) -> bool:
-    """Whether it is more than a video that was let go of while it loaded."""
-    return not (request.resource_type == "media" and "ERR_ABORTED" in (request.failure or ""))
+    """Whether it is more than a video, or a page's icon, that was let go of while it loaded."""
+    loose = request.resource_type == "media" or request.url.endswith("/icon.svg")
+    return not (loose and "ERR_ABORTED" in (request.failure or ""))
 
 
 def _home(address: str) -> str:
