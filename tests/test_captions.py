@@ -198,6 +198,32 @@ def test_a_table_in_another_encoding_is_refused(folder: Path) -> None:
         read_captions(folder)
 
 
+def test_a_text_that_may_not_be_read_is_one_rows_damage(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    as_text_beside(folder)
+    read = Path.read_bytes
+
+    def refusing(path: Path) -> bytes:
+        if path.name == "one.txt":
+            raise PermissionError(13, "Permission denied", str(path))
+        return read(path)
+
+    monkeypatch.setattr(Path, "read_bytes", refusing)
+    damage = {row.place: row.damage for row in listed(folder).rows}
+    assert damage.pop("one.mp4") == f"{folder / 'one.txt'} cannot be read (Permission denied)"
+    assert set(damage.values()) == {None}
+
+
+@pytest.mark.parametrize("form", [as_musubi, as_diffsynth])
+def test_a_hidden_table_is_none(form, folder: Path) -> None:
+    """macOS leaves "._clips.jsonl" beside "clips.jsonl" on other disks."""
+    form(folder)
+    (table,) = (path for path in folder.iterdir() if path.suffix in {".csv", ".jsonl"})
+    (folder / f"._{table.name}").write_bytes(table.read_bytes())
+    assert len(read_captions(folder).videos) == 2
+
+
 def test_two_tables_are_refused_unless_one_is_named(folder: Path) -> None:
     as_csv(as_videofolder(folder))
     with pytest.raises(ValueError, match="should hold one table"):

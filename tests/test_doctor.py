@@ -218,6 +218,13 @@ def test_a_scene_that_stands_is_no_change_whatever_the_next_one_shows() -> None:
     assert changes(two, [])
 
 
+def test_frames_hours_apart_have_a_rate(tmp_path: Path) -> None:
+    path = encode(tmp_path / "a.mkv", moving(1, 2), "libx264", times=[0, 40_000_000])
+    settings = InspectSettings("plain", Request(((1, 80, 112),)), HeatmapSettings(), 256)
+    finding = examine(Job(path, tmp_path / "thumb.webp"), settings)
+    assert finding.fps == pytest.approx(2 / 40_000, rel=1e-3)
+
+
 def test_the_doctor_and_an_export_take_the_same_frames(tmp_path: Path) -> None:
     for name, codec, rate in (("a.webm", "libvpx", 30), ("a.mkv", "libx264", 30),
                               ("a.mp4", "libx264", 24)):  # fmt: skip
@@ -429,6 +436,7 @@ def test_settings_that_differ_have_digests_that_differ() -> None:
     "A bird took off and flew away", "Two kids are skiing", "the camera pans to the left",
     "She waves at the crowd", "A man walks", "leaves swirling in the wind", "a frog hopped",
     "steam rises from a cup", "the door slowly opens", "snow is melting in the sun",
+    "the sun sets behind the hills", "the white car backs up", "the flame gets larger",
 ])  # fmt: skip
 def test_a_caption_that_names_motion_is_known(caption: str) -> None:
     assert names_motion(caption) is True
@@ -439,6 +447,7 @@ def test_a_caption_that_names_motion_is_known(caption: str) -> None:
     "A man sitting on a bench, wearing running shoes", "A view of rolling hills under the sky",
     "A room filled with books and a brightly lit lamp", "A castle surrounded by trees",
     "Waves at the beach and the sky", "An old car is parked in front of the building",
+    "A table set for two in a beautiful setting", "Two men with their backs to the camera",
 ])  # fmt: skip
 def test_a_caption_without_motion_is_known(caption: str) -> None:
     assert names_motion(caption) is False

@@ -90,6 +90,18 @@ def test_an_interrupt_is_not_for_the_workers() -> None:
     assert [one.result for one in in_processes(stubborn, [4], 1, a_minute)] == [4]
 
 
+def deaf(number: int) -> bool:
+    return signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, [])
+
+
+@pytest.mark.skipif(not hasattr(signal, "pthread_sigmask"), reason="Windows has no such masks")
+def test_an_interrupt_while_a_worker_starts_is_not_for_it_either() -> None:
+    """It has not come to where it says so itself, and would print where its imports were."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [])
+    assert [one.result for one in in_processes(deaf, [1, 2], 2, a_minute)] == [True, True]
+    assert signal.pthread_sigmask(signal.SIG_BLOCK, []) == before
+
+
 def test_leaving_early_leaves_no_process_behind() -> None:
     import multiprocessing
 
@@ -167,6 +179,57 @@ def test_a_file_that_goes_while_others_are_looked_at_is_missing(
     assert gone.problem is not None
     assert gone.problem[0] == "missing"
     assert len(seen(tmp_path / "out")) == 4
+
+
+def unmounting(job: Job, settings: InspectSettings) -> Finding:
+    """The disk goes while the clip is looked at."""
+    if job.path.name == "2.mp4":
+        job.path.rename(job.path.with_suffix(".away"))
+        return Finding(problem=("unreadable", "no such file or folder"))
+    return counted(job, settings)
+
+
+def test_what_the_system_did_not_let_us_read_is_tried_again(
+    entries: list[Entry], tmp_path: Path
+) -> None:
+    path = entries[2].path
+    assert path is not None
+    first = looked(entries, tmp_path / "out", work=unmounting)
+    assert first[2] == Finding(problem=("unreadable", "no such file or folder"))
+    path.with_suffix(".away").rename(path)
+    seen(tmp_path / "out")
+    assert looked(entries, tmp_path / "out")[2] == Finding(frames=5)
+    assert seen(tmp_path / "out") == ["2.mp4"]
+
+
+def test_a_folder_that_may_not_be_entered_is_named(
+    entries: list[Entry], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    closed = tmp_path / "clips" / "closed"
+    closed.mkdir()
+    scandir = os.scandir
+
+    def refusing(path=".", *rest):
+        if os.fspath(path) == str(closed):
+            raise PermissionError(13, "Permission denied", str(closed))
+        return scandir(path, *rest)
+
+    monkeypatch.setattr(os, "scandir", refusing)
+    (last,) = [entry for entry in gather(tmp_path / "clips").entries if entry.path is None]
+    assert last.name == "closed"
+    assert last.faults == [
+        ("unreadable", "a folder that cannot be looked into (Permission denied)")
+    ]
+
+
+def test_a_link_to_a_folder_leads_somewhere(entries: list[Entry], tmp_path: Path) -> None:
+    clips = tmp_path / "clips"
+    (tmp_path / "other").mkdir()
+    (clips / "folder.mp4").symlink_to(tmp_path / "other")
+    (clips / "loop.mp4").symlink_to("loop.mp4")
+    faults = {entry.name: entry.faults for entry in gather(clips).entries if entry.path is None}
+    assert faults == {"folder.mp4": [("missing", "is no file")],
+                      "loop.mp4": [("missing", "a link that leads nowhere")]}  # fmt: skip
 
 
 def test_hidden_files_and_folders_are_no_clips(entries: list[Entry], tmp_path: Path) -> None:
