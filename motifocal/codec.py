@@ -54,17 +54,33 @@ def naming(path: Path, failure: str) -> Iterator[None]:
         raise VideoError(f"{path}: {failure} ({error.strerror})") from error
 
 
+def _opened(path: Path) -> InputContainer:
+    with naming(path, "cannot be opened as a video"):
+        # An absolute path, as FFmpeg takes "a:b.mp4" for a protocol.
+        return av.open(os.path.abspath(path), metadata_errors="replace", options=_OPEN_OPTIONS)
+
+
 @contextmanager
 def opened_container(path: Path) -> Iterator[Source]:
     """The frames of a video file with their times, decoded as they are asked for."""
-    with naming(path, "cannot be opened as a video"):
-        # An absolute path, as FFmpeg takes "a:b.mp4" for a protocol.
-        container = av.open(os.path.abspath(path), metadata_errors="replace", options=_OPEN_OPTIONS)
-    with container:
+    with _opened(path) as container:
         stream = _video_stream(path, container)
         rate = stream.guessed_rate or stream.average_rate or Fraction(25)
         frames = _decoded(path, container, stream, rate)
         yield Source(_timed(path, frames, rate), rate, _grain(stream, rate))
+
+
+def stored_turned(path: Path) -> bool:
+    """Whether a video file's display matrix turns or mirrors it: who ignores it sees it lying.
+
+    The first frame tells. Raises VideoError where the file is no video.
+    """
+    with _opened(path) as container, naming(path, "cannot be decoded"):
+        frame = next(container.decode(_video_stream(path, container)), None)
+    if frame is None or "DISPLAYMATRIX" not in frame.side_data:
+        return False
+    a, b, _, d = _display_matrix(frame)
+    return abs(b) > abs(a) or a < 0 or d < 0
 
 
 def _grain(stream: VideoStream, rate: Fraction) -> Fraction:
@@ -172,18 +188,21 @@ def _pixels(path: Path, frame: VideoFrame) -> Pixels:
 
 
 def _upright(image: Pixels, frame: VideoFrame) -> Pixels:
-    """Turned and mirrored as the display matrix says, to the nearest quarter turn.
-
-    The matrix (9 numbers of 32 bits, row by row) shows the stored point (x, y) at
-    (a x + c y, b x + d y).
-    """
-    side_data = cast("Mapping[str, Buffer]", frame.side_data)  # PyAV's hints know only one key
-    matrix = np.frombuffer(bytes(side_data["DISPLAYMATRIX"]), np.int32).reshape(3, 3)
-    (a, b), (c, d) = matrix[0, :2].tolist(), matrix[1, :2].tolist()
+    """Turned and mirrored as the display matrix says, to the nearest quarter turn."""
+    a, b, c, d = _display_matrix(frame)
     if abs(b) > abs(a):
         image, a, d = image.transpose(1, 0, 2), c, b
     image = image[:, ::-1] if a < 0 else image
     return np.ascontiguousarray(image[::-1] if d < 0 else image)
+
+
+def _display_matrix(frame: VideoFrame) -> list[int]:
+    """a, b, c, d: the stored point (x, y) is shown at (a x + c y, b x + d y)."""
+    side_data = cast("Mapping[str, Buffer]", frame.side_data)  # PyAV's hints know only one key
+    # 9 numbers of 32 bits, row by row.
+    matrix = np.frombuffer(bytes(side_data["DISPLAYMATRIX"]), np.int32).reshape(3, 3)
+    numbers: list[int] = matrix[:2, :2].ravel().tolist()
+    return numbers
 
 
 def write_mp4(path: Path, frames: Iterator[Pixels], rate: Fraction, crf: int) -> None:

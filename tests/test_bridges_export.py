@@ -14,6 +14,7 @@ import click
 import numpy as np
 import pytest
 import torch
+from turned import turned_on_its_side
 
 from motifocal import cli
 from motifocal.bridges import loop
@@ -466,15 +467,6 @@ def test_a_clip_that_is_stored_turned_is_refused_where_the_trainer_does_not_turn
         assert ("is stored turned" in ended.err) == bool(code)
     beside = [*masks(), "--trainer", "ltx", "--with-clips"]
     assert export(clip, "-o", tmp_path / "m", *beside).code == 0
-
-
-def turned_on_its_side(path: Path) -> None:
-    """Write a quarter turn into the track header's matrix of an mp4."""
-    data = bytearray(path.read_bytes())
-    matrix = data.index(b"tkhd") + 44
-    quarter = np.array([0, 0x10000, 0, -0x10000, 0, 0, SIDE << 16, 0, 0x40000000], ">i4")
-    data[matrix : matrix + 36] = quarter.tobytes()
-    path.write_bytes(data)
 
 
 def test_no_two_clips_share_a_mask(export: Export, tmp_path: Path) -> None:

@@ -24,6 +24,7 @@ from click.testing import CliRunner
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
+from turned import turned_on_its_side
 
 from motifocal.bridges import musubi
 from motifocal.bridges.musubi_cache import BATCH_KEY, GRIDS, read_datasets, weight_jobs
@@ -529,16 +530,6 @@ def test_what_does_not_fit_is_refused_in_words(tmp_path: Path) -> None:
     assert set(refused) == {f"{name}_wan.safetensors" for name in reasons}
     for name, words in reasons.items():
         assert words in refused[f"{name}_wan.safetensors"], refused
-
-
-def turned_on_its_side(path: Path) -> None:
-    """Write a quarter turn into the track header's matrix of an mp4."""
-    data = bytearray(path.read_bytes())
-    header = data.index(b"tkhd") + 4
-    matrix = header + 40  # version 0: 40 bytes come before it
-    quarter = np.array([0, 0x10000, 0, -0x10000, 0, 0, 96 << 16, 0, 0x40000000], ">i4")
-    data[matrix : matrix + 36] = quarter.tobytes()
-    path.write_bytes(data)
 
 
 def test_a_clip_that_is_stored_turned_is_refused(tmp_path: Path) -> None:

@@ -14,8 +14,10 @@ from doctor_clips import encode, joined, moving, pan, save, still, world
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
+from turned import turned_on_its_side
 
 from motifocal.bridges.clips import timeline_of
+from motifocal.codec import stored_turned
 from motifocal.data.trainers import Request
 from motifocal.doctor import examine as examining
 from motifocal.doctor import watch as watching
@@ -225,6 +227,20 @@ def test_frames_hours_apart_have_a_rate(tmp_path: Path) -> None:
     assert finding.fps == pytest.approx(2 / 40_000, rel=1e-3)
 
 
+def test_a_clip_stored_turned_is_named_where_the_trainer_sees_it_lying(tmp_path: Path) -> None:
+    path = save(tmp_path / "phone.mp4", moving(1, 12))
+    for turned in (False, True):
+        if turned:
+            turned_on_its_side(path)
+        assert stored_turned(path) == turned
+        for trainer, upright in (("musubi", False), ("ltx", False), ("plain", True)):
+            settings = InspectSettings(trainer, Request(((9, 64, 64),)), HeatmapSettings())
+            finding = examine(Job(path, tmp_path / "t.webp"), settings)
+            faults = dict(diagnose(Entry("a", path, None), finding, captioned=False, wanted=9))
+            assert ("turned" in faults) == (turned and not upright)
+            assert (finding.height, finding.width) == ((112, 80) if turned else (80, 112))
+
+
 def test_the_doctor_and_an_export_take_the_same_frames(tmp_path: Path) -> None:
     for name, codec, rate in (("a.webm", "libvpx", 30), ("a.mkv", "libx264", 30),
                               ("a.mp4", "libx264", 24)):  # fmt: skip
@@ -276,8 +292,8 @@ def test_every_frame_is_decoded_once_and_its_pixels_asked_for_once(
 ) -> None:
     path = save(tmp_path / "clip.mp4", moving(1, 20))
     opened = []
-    real = watching.opened_container
-    monkeypatch.setattr(watching, "opened_container", lambda p: opened.append(p) or real(p))
+    real = watching.stored
+    monkeypatch.setattr(watching, "stored", lambda p, rate: opened.append(p) or real(p, rate))
     settings = InspectSettings("plain", Request(((5, 80, 112),), "chunk"), HeatmapSettings())
     finding = examine(Job(path, tmp_path / "t.webp"), settings)
     assert finding.samples == ("0-4", "5-9", "10-14", "15-19")

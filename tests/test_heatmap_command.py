@@ -598,3 +598,16 @@ def test_a_folder_of_a_time_with_fewer_settings_is_gone_on_with(
     held["heatmap"]["colour"] = "red"
     path.write_text(json.dumps(held))
     assert "settings should have the keys" in heatmap(clip, "-o", tmp_path / "maps").err
+
+
+@pytest.mark.parametrize("text", ["[1, 2]", "{oops", "[" * 5000])
+def test_a_folder_whose_settings_are_none_is_refused_in_one_line(
+    heatmap: Heatmap, tmp_path: Path, text: str
+) -> None:
+    clip = write(tmp_path / "a.mp4")
+    (tmp_path / "maps").mkdir()
+    (tmp_path / "maps/heatmap.json").write_text(text)
+    ended = heatmap(clip, "-o", tmp_path / "maps")
+    assert ended.code == 1
+    assert "heatmap.json should hold settings" in ended.err
+    assert len(ended.err.strip().splitlines()) == 1

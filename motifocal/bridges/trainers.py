@@ -8,17 +8,15 @@ from __future__ import annotations
 import errno
 import json
 import math
-import os
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from motifocal.bridges.loop import motion_weights
-from motifocal.codec import opened_container
+from motifocal.codec import stored_turned
 from motifocal.data.selection import Selection, frames_of
 from motifocal.geometry import LatentGeometry, valid_mask
 from motifocal.heatmap import HeatmapSettings
@@ -84,7 +82,7 @@ def sample_weight(
     Raises ValueError where the clip ends too early, or is stored turned: the trainers do not read
     the display matrix of a clip, so their latents lie on their side and the weight would not.
     """
-    if stored_turned(clip):
+    if not clip.is_dir() and stored_turned(clip):
         raise ValueError(
             f"{clip}: is stored turned or mirrored, with a display matrix that the trainer does "
             "not read; write it upright (ffmpeg does so when it encodes), and cache it anew"
@@ -92,25 +90,6 @@ def sample_weight(
     weight = motion_weights(frames_of(clip, selection), geometry, settings)
     weight = weight * valid_mask(geometry, len(selection.indices))
     return weight[0, 0].half().contiguous()
-
-
-def stored_turned(clip: Path) -> bool:
-    """Whether a video file has a display matrix that changes the picture. A folder has none."""
-    import av
-    import numpy as np
-
-    if clip.is_dir():
-        return False
-    with opened_container(clip):
-        pass  # VideoError where it is no video
-    with av.open(os.path.abspath(clip)) as container:
-        frame = next(container.decode(video=0), None)
-    if frame is None or "DISPLAYMATRIX" not in frame.side_data:
-        return False
-    data: Any = frame.side_data
-    matrix = np.frombuffer(bytes(data["DISPLAYMATRIX"]), np.int32).reshape(3, 3)
-    a, b, c, d = matrix[:2, :2].ravel().tolist()
-    return not (a > abs(b) and d > abs(c))
 
 
 def note_of(selection: Selection, geometry: LatentGeometry, settings: HeatmapSettings) -> str:

@@ -115,7 +115,7 @@ def files_of(row: Row, how: How) -> list[str]:
 def selections(clip: Clip, how: How) -> list[Selection]:
     """The samples that the trainer makes of a clip, at least one."""
     from motifocal.bridges.clips import timeline_of
-    from motifocal.bridges.trainers import stored_turned
+    from motifocal.codec import stored_turned
     from motifocal.data.trainers import TRAINERS, trained_on
     from motifocal.picture import PICTURE_SUFFIXES, VideoError
     from motifocal.video import read_frames

@@ -55,9 +55,9 @@ Examples:
 def prepare(clips_at: str, output: Path, model: Path, **options: Any) -> None:
     """Turn SOURCE into shards of latents, heatmaps and captions.
 
-    SOURCE is a folder of captioned clips (metadata.jsonl, metadata.csv or x.mp4 beside x.txt), a
-    .jsonl or .csv table beside its clips, or the word "scenes" for the drawn world. Prints where
-    the shards lie, and a picture of a few clips with their heatmaps: look at it.
+    SOURCE is a folder of captioned clips in the format of any common trainer, a table of captions
+    beside its clips, or the word "scenes" for the drawn world. Prints where the shards lie, and a
+    picture of a few clips with their heatmaps: look at it.
     """
     from motifocal.data.shards import Shards
 

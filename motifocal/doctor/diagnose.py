@@ -56,6 +56,8 @@ def _of_file(finding: Finding, wanted: int) -> Iterator[tuple[str, str]]:
         yield "small", f"{width}x{height} is enlarged {finding.enlarged:.2f} times"
     if finding.kept is not None and finding.kept < LEAST_KEPT:
         yield "cropped", f"of {width}x{height}, {finding.kept:.0%} of the picture is left"
+    if finding.turned:
+        yield "turned", f"shown as {width}x{height} by a display matrix that the trainer ignores"
     if width % 2 or height % 2:
         yield "odd-size", f"{width}x{height} pixels"
     if finding.frames is not None and finding.watched < finding.frames:

@@ -52,6 +52,8 @@ FAULTS: dict[str, Fault] = {
                      "trained on; what moves may be cut off."),
     "variable-rate": Fault(WARNING, "Variable rate", "Trainers count frames as if they came at an "
                            "even rate; here they do not, so speeds are wrong."),
+    "turned": Fault(WARNING, "Stored turned", "The file says how to turn the picture, which this "
+                    "trainer does not read; it learns from a picture that lies on its side."),
     "named-twice": Fault(WARNING, "Named twice", "The captions name the clip more than once."),
     "not-listed": Fault(WARNING, "Not listed", "The captions do not name the clip, so it is not "
                         "trained on."),

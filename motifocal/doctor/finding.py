@@ -12,7 +12,7 @@ from motifocal.data.trainers import Request
 from motifocal.heatmap import HeatmapSettings
 
 #: Raised when a look finds other things than before, so that older findings are not believed.
-VERSION = 2
+VERSION = 3
 
 
 @dataclass(frozen=True)
@@ -47,6 +47,7 @@ class Finding:
     samples, sample_count, trained_frames: some of the samples in words, how many there are, and
         how many frames they hold together.
     shortest: frames of the shortest sample.
+    turned: whether the trainer sees the clip lying, as it does not read how to turn it.
     enlarged, kept: factor by which the first sample scales the clip, and the share of the picture
         that is left of it then.
     hot, hottest: mean share of hot area of what was measured, and of the hottest map.
@@ -71,6 +72,7 @@ class Finding:
     sample_count: int = 0
     trained_frames: int = 0
     shortest: int = 0
+    turned: bool = False
     enlarged: float | None = None
     kept: float | None = None
     hot: float | None = None

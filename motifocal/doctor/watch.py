@@ -10,10 +10,8 @@ So an hour of 4K needs a few hundred megabytes, however long it takes.
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from fractions import Fraction
 from itertools import islice
 from pathlib import Path
 
@@ -21,16 +19,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from motifocal.codec import opened_container
 from motifocal.data.selection import Timeline
-from motifocal.picture import (
-    PICTURE_SUFFIXES,
-    Pixels,
-    Source,
-    VideoError,
-    check_file,
-    picture_shots,
-)
+from motifocal.picture import Pixels, VideoError
+from motifocal.video import DEFAULT_FPS, stored
 
 #: Longer side of a tiny frame, pixels, and how many are kept of a clip: 90 MB at 16:9.
 TINY_SIDE, MOST_WATCHED = 96, 6000
@@ -48,8 +39,6 @@ MOST_HELD = 256 * 2**20
 # Bytes of pixels after which garbage is collected: PyAV's frames lie in circles, and without this
 # 4K video grows to 0.9 GB before Python looks.
 _COLLECT = 256 * 2**20
-# When the pictures of an animation without times are shown, frames a second.
-_STILL_RATE = Fraction(8)
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,7 +96,7 @@ def watch(path: Path, hold: Callable[[Pixels], Pixels]) -> Watched:
     found: Watched | None = None
     tiny: list[Pixels] = []
     pairs, room, last, garbage = _Pairs(), MOST_HELD, None, 0
-    with _opened(path) as source:
+    with stored(path, DEFAULT_FPS) as source:
         rate = None if source.rate is None else float(source.rate)
         for index, shot in enumerate(source.shots):
             start = float(shot.start)
@@ -147,7 +136,7 @@ def read_again(
     Raises VideoError where the file cannot be read, or ends before the last of them.
     """
     wanted, found = frozenset(indices), {}
-    with _opened(path) as source:
+    with stored(path, DEFAULT_FPS) as source:
         for index, shot in enumerate(islice(source.shots, max(indices) + 1)):
             if index in wanted:
                 found[index] = hold(shot.pixels())
@@ -168,17 +157,6 @@ def scaled(pixels: Pixels, side: int, of: Callable[[tuple[int, int]], int]) -> P
         return pixels
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
     return cv2.resize(pixels, size, interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)
-
-
-@contextmanager
-def _opened(path: Path) -> Iterator[Source]:
-    """The frames of a video file or an animated picture, as they are stored."""
-    if path.suffix.lower() in PICTURE_SUFFIXES:
-        yield Source(picture_shots(path, _STILL_RATE), None, Fraction(1, 100))
-    else:
-        check_file(path)
-        with opened_container(path) as source:
-            yield source
 
 
 class _Pairs:

@@ -15,7 +15,7 @@ import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Literal, cast
+from typing import Any, Literal, cast
 
 import numpy as np
 
@@ -213,17 +213,29 @@ def pairs_csv(pairs: list[EvalPair]) -> str:
 def claim(path: Path, settings: Mapping[str, object]) -> None:
     """Write the settings as JSON to `path`, or compare with those that are there.
 
-    Raises ValueError where they differ: a folder is never filled with a mixture.
+    Raises ValueError where they differ, or where no settings are there: a folder is never filled
+    with a mixture.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     if not path.exists():
         write_text(path, json.dumps(settings, indent=1) + "\n")
         return
-    held = json.loads(path.read_text(encoding="utf-8"))
+    held = read_claim(path)
     if held != settings:
         keys = [key for key in {**held, **settings} if held.get(key) != settings.get(key)]
         theirs = ", ".join(f"{key} {held.get(key)!r} (not {settings.get(key)!r})" for key in keys)
         raise ValueError(f"{path} says {theirs}; use the same settings or another folder")
+
+
+def read_claim(path: Path) -> dict[str, Any]:
+    """The settings that `claim` has written; ValueError where the file holds no such thing."""
+    try:
+        held = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{path} should hold settings as JSON: {error}") from error
+    if not isinstance(held, dict):
+        raise ValueError(f"{path} should hold settings, got {type(held).__name__}")
+    return held
 
 
 def write_text(path: Path, text: str) -> None:
