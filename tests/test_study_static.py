@@ -14,11 +14,12 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
-from drawn_study import OURS, THEIRS, drawn_study
+from drawn_study import CODES, OURS, THEIRS, drawn_study
 from tiny_study import blank_study
 
 from motifocal.commands.study_import import import_
 from motifocal.commands.study_serve import serve
+from motifocal.study import static_study
 from motifocal.study.handing_in import HandingIn, Item
 from motifocal.study.protocol import Protocol
 from motifocal.study.static_plan import lists_of
@@ -130,6 +131,36 @@ def test_the_first_video_of_an_item_may_be_either_models(tmp_path: Path) -> None
     first = [item.videos[0] == min(item.videos) for item in items]
     assert 0.2 < sum(first) / len(first) < 0.8
     store.close()
+
+
+def test_neither_order_nor_times_of_files_tell_which_model_made_a_video(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    blank_study(tmp_path / "study.db", pictures=80).close()
+    written: list[str] = []
+    write_media = static_study._write_media
+
+    def noted(store: HandingIn, name: str, folder: Path) -> str:
+        written.append(name)
+        return write_media(store, name, folder)
+
+    monkeypatch.setattr(static_study, "_write_media", noted)
+    store = HandingIn(tmp_path / "study.db")
+    with store:
+        list(write_folder(store, tmp_path / "page", seed=0))
+        place = {name: number for number, name in enumerate(written)}
+        first = [place[item.videos[0]] < place[item.videos[1]] for item in store.items()
+                 if item.videos[0] in place]
+    assert len(first) > 150
+    assert 0.2 < sum(first) / len(first) < 0.8
+    files = [path.stat() for path in (tmp_path / "page").rglob("*")]
+    assert len({held.st_mtime_ns for held in files}) == 1
+
+
+def test_no_file_of_the_folder_holds_a_completion_code(made: tuple[Path, Path]) -> None:
+    text = b"".join(path.read_bytes() for path in made[1].rglob("*") if path.is_file())
+    for code in CODES.values():
+        assert code.encode() not in text
 
 
 def test_a_folder_of_another_study_stays_as_it_is(
@@ -291,6 +322,7 @@ def test_the_command_takes_good_files_lists_bad_ones_and_says_so(
     assert ran.exit_code == 1
     assert f"refused {bad}" in ran.stderr
     assert "9 votes taken in, 3 surplus left out; the study has 9 of 9 votes" in ran.stdout
+    assert CODES["completion_code"] in ran.stderr
     again = CliRunner().invoke(import_, [study, *map(str, good[:3])])
     assert again.exit_code == 0
     assert "0 votes taken in, 9 known already" in again.stdout

@@ -48,9 +48,10 @@ def import_(study: str, answers: tuple[Path, ...], dry_run: bool) -> None:
                 continue
             total += fates
             click.echo(f"{path}: {_said(fates)}", err=True)
-        progress = store.progress()
+        progress, code = store.progress(), store.protocol.completion_code
     click.echo(f"{_said(total)}{' (dry run)' if dry_run else ''}; the study has {progress.done} "
                f"of {progress.wanted} votes")
+    click.echo(f"completion code, for whoever has handed in their answers: {code}", err=True)
     if refused:
         click.echo(f"{refused} of {len(answers)} files were refused", err=True)
         sys.exit(1)

@@ -7,6 +7,9 @@ which lists there are, can be read in it by who looks for it, so it is for peopl
 from __future__ import annotations
 
 import json
+import os
+import random
+import time
 import zlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -33,13 +36,18 @@ LARGEST_NUMBER = 9_999_999
 def write_folder(store: HandingIn, folder: Path, *, seed: int) -> Iterator[int]:
     """Write the folder, picture by picture and video by video; yields how many are there.
 
+    Media are written in random order and all files get one time, so that neither file times nor
+    the order of a folder's entries tell which model, or which side of a gold item, a video is. No
+    completion code is written: whoever has the folder would have the code.
+
     Raises ValueError where the folder holds the page of another study or seed, and where no lists
     can be made (see `lists_of`).
     """
+    written_at = time.time()
     lists = lists_of(store.items(), store.protocol, seed)
     shown = [one for each in lists for one in each]
-    names = list(dict.fromkeys(
-        name for one in shown for name in (one.item.picture, *one.item.videos)))
+    names = sorted({name for one in shown for name in (one.item.picture, *one.item.videos)})
+    random.SystemRandom().shuffle(names)
     claim(folder / "study.json", {"protocol": store.protocol.digest(), "seed": seed,
                                   "participants": len(lists)})
     (folder / "media").mkdir(exist_ok=True)
@@ -54,6 +62,8 @@ def write_folder(store: HandingIn, folder: Path, *, seed: int) -> Iterator[int]:
     write_text(folder / ".nojekyll", "")  # GitHub Pages would leave out names that begin with "_"
     write_text(folder / "index.html",
                page.render(protocol=store.protocol, scripts=SCRIPTS, served=False))
+    for path in (*(folder / "media").iterdir(), *folder.iterdir(), folder):
+        os.utime(path, (written_at, written_at))
 
 
 def _asset(name: str) -> Path:
@@ -86,8 +96,6 @@ def data_js(
         "protocol": protocol.digest(),
         "seed": seed,
         "check": [question.right for question in protocol.check],
-        "completion_code": protocol.completion_code,
-        "screen_out_code": protocol.screen_out_code,
         "items": [[files[item.picture], item.prompt, *(files[name] for name in sorted(item.videos))]
                   for item in order],
         "lists": [[2 * place[one.item.id] + (one.media[0] != min(one.media)) for one in each]

@@ -156,16 +156,12 @@ function finish() {
   const out = alone.state.tries >= TRIES;
   element("finished").hidden = out;
   element("screened-out").hidden = !out;
-  element("code").textContent = out ? STUDY.screen_out_code : STUDY.completion_code;
   const [text, name] = alone.file();
   element("save").href = URL.createObjectURL(new Blob([text], { type: "application/json" }));
   element("save").download = name;
-  const done = () => {
-    element("thanks").hidden = out;
-    element("code-part").hidden = !element("code").textContent;
-  };
-  element("save").addEventListener("click", done);
-  if (out) done();
+  element("save").addEventListener("click", () => {
+    element("thanks").hidden = false;
+  });
 }
 
 addEventListener("DOMContentLoaded", () => {
