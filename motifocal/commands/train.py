@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
+    from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
 
     from motifocal.data.shards import Shards
     from motifocal.training.loop import Run
+    from motifocal.training.probe_curve import Prober
     from motifocal.training.presets import TrainingSettings
 
 FOLDER = click.Path(path_type=Path, exists=True, file_okay=False)
@@ -39,6 +41,14 @@ Examples:
               help="Shards that are not trained on, for samples and a second loss.")
 @click.option("--samples", type=click.IntRange(0), default=4, show_default=True,
               help="Clips to sample every sample_every steps; 0 for none.")
+@click.option("--probe-every", type=click.IntRange(0), default=0, show_default=True,
+              help="Steps between two points of the learning curve on the synthetic scenes "
+              "(probe.csv, see `scenes probe`); 0 for none.")
+@click.option("--probe-pairs", type=click.IntRange(1), default=320, show_default=True,
+              help="How many pairs a point of the learning curve takes.")
+@click.option("--keep-every", type=click.IntRange(0), default=0, show_default=True,
+              help="Steps between two sets of averaged weights that are kept for good, in kept/; "
+              "0 for none.")
 @click.option("--cpu", is_flag=True, help="Do not use an accelerator.")
 @click.option("--dry-run", is_flag=True, help="Print and save the settings, then stop.")
 def train(shards: Path, output: Path, model: Path, assignments: tuple[str, ...],
@@ -130,6 +140,7 @@ def _train(settings: TrainingSettings, shards: Shards, output: Path, model: Path
     from motifocal.training.base import check_autoencoder, load_text, load_unet, load_vae
     from motifocal.training.log import TrainingLog
     from motifocal.training.loop import save, start, train
+    from motifocal.training.probe_curve import keep_weights
     from motifocal.training.reporting import TrainingBar, stop_on_signals
 
     vae = load_vae(model)
@@ -145,7 +156,8 @@ def _train(settings: TrainingSettings, shards: Shards, output: Path, model: Path
     with ExitStack() as stack:
         stop = stack.enter_context(stop_on_signals(console))
         log = stack.enter_context(TrainingLog(output / "log.jsonl", run.step)) if main else None
-        reporter = Reporter(run, vae, held_out, options["samples"], console) if main else None
+        reporter = (Reporter(run, vae, held_out, options["samples"],
+                             _prober(vae, shards, options), console) if main else None)
         if reporter is not None:
             stack.enter_context(reporter).catch_up()
         stack.enter_context(bar.progress)
@@ -153,6 +165,8 @@ def _train(settings: TrainingSettings, shards: Shards, output: Path, model: Path
             bar.show(line)
             if reporter is not None:
                 reporter.after(line)
+                if options["keep_every"] and run.step % options["keep_every"] == 0:
+                    keep_weights(run)
             if run.step < settings.steps and _stopping(run, stop.signal is not None):
                 save(run)
                 break
@@ -161,6 +175,17 @@ def _train(settings: TrainingSettings, shards: Shards, output: Path, model: Path
         return stop.exit_code
     click.echo(output)
     return 0
+
+
+def _prober(vae: AutoencoderKL, shards: Shards, options: dict[str, Any]) -> Prober | None:
+    """What takes the points of the learning curve, if one is asked for."""
+    from motifocal.scenes.evaluate import eval_pairs
+    from motifocal.training.probe_curve import Prober
+
+    if not options["probe_every"]:
+        return None
+    pairs = eval_pairs(options["probe_pairs"], shards.clip_size[-1])
+    return Prober.prepare(pairs, vae, options["probe_every"])
 
 
 def _stopping(run: Run, here: bool) -> bool:

@@ -18,6 +18,7 @@ from motifocal.pipeline import TI2VPipeline
 from motifocal.training.figure6 import evaluate_loss_ratio, middles
 from motifocal.training.log import TrainingLog
 from motifocal.training.loop import Run, averaged_unet
+from motifocal.training.probe_curve import Prober
 from motifocal.training.reporting import tensorboard
 from motifocal.video import to_frames, write_image
 
@@ -31,9 +32,11 @@ class Reporter:
     """
 
     def __init__(
-        self, run: Run, vae: AutoencoderKL, held_out: Shards | None, samples: int, console: Console
+        self, run: Run, vae: AutoencoderKL, held_out: Shards | None, samples: int,
+        prober: Prober | None, console: Console,
     ) -> None:
         self.run, self.vae, self.held_out, self.samples = run, vae, held_out, samples
+        self.prober = prober
         self.shards = held_out or run.shards
         self.writer = tensorboard(run.folder / "tensorboard", run.step)
         if self.writer is None:
@@ -55,12 +58,22 @@ class Reporter:
         settings = self.run.settings
         if self.run.step % settings.sample_every == 0 or self.run.step == settings.steps:
             self._report()
+        if self.prober is not None and self.prober.due(self.run):
+            self._probe(self.prober)
 
     def catch_up(self) -> None:
         """Make the samples of the step the run resumes at, should a kill have cut them off."""
         due = self.run.step and self.run.step % self.run.settings.sample_every == 0
         if due and self.samples and not self._sheet().exists():
             self._report()
+        if self.prober is not None and self.prober.missed(self.run):
+            self._probe(self.prober)
+
+    def _probe(self, prober: Prober) -> None:
+        """Add a point to the learning curve of the averaged weights."""
+        for key, value in prober.take(self.run).items():
+            if self.writer is not None:
+                self.writer.add_scalar(f"probe/{key}", value, self.run.step)
 
     def _sheet(self) -> Path:
         return self.run.folder / "samples" / f"step-{self.run.step:08d}.png"

@@ -168,6 +168,11 @@ def truth_of(stage: Stage, *, size: int = 64, frames: int = FRAMES) -> Truth:
     return Truth(first_picture(stage, size), tuple(clip.frames for clip in clips), region)
 
 
+def truth_of_pair(pair: EvalPair, frames: int = FRAMES) -> Truth:
+    """What every sentence of this pair's picture does; kept for the picture's next sentence."""
+    return _truth(pair.scenario, pair.seed, pair.size, frames)
+
+
 @lru_cache(maxsize=4)
 def _truth(scenario: str, seed: int, size: int, frames: int) -> Truth:
     return truth_of(make_stage(scenario, "eval", seed), size=size, frames=frames)
@@ -281,7 +286,7 @@ def score(
         if pair not in known or pair in rows:
             what = "came twice" if pair in rows else "is none of the pairs to score"
             raise ValueError(f"the video for {pair.file()} {what}")
-        truth = _truth(pair.scenario, pair.seed, pair.size, frames)
+        truth = truth_of_pair(pair, frames)
         made = {"made": fit(video, frames, pair.size)}
         made |= {name: reference(truth, pair.action) for name, reference in references.items()}
         rows[pair] = {name: judge(clip, truth, pair.action) for name, clip in made.items()}
