@@ -32,7 +32,9 @@ def main(argv: list[str] | None = None) -> None:
     if args.tiny:
         pipe = tiny_cogvideox(later=args.tiny == "1.5")
     else:
-        pipe = CogVideoXImageToVideoPipeline.from_pretrained(args.model, dtype=FLOAT32_VAE)
+        pipe = CogVideoXImageToVideoPipeline.from_pretrained(
+            args.model, dtype=FLOAT32_VAE, trust_remote_code=False
+        )
     pipe.to(args.device)
     config, scheduler = pipe.transformer.config, pipe.scheduler
     family = "cogvideox" if config.patch_size_t is None else "cogvideox-1.5"

@@ -39,7 +39,9 @@ def main(argv: list[str] | None = None) -> None:
     if args.tiny:
         pipe = tiny_wan()
     else:
-        pipe = WanImageToVideoPipeline.from_pretrained(args.model, dtype=FLOAT32_VAE)
+        pipe = WanImageToVideoPipeline.from_pretrained(
+            args.model, dtype=FLOAT32_VAE, trust_remote_code=False
+        )
     pipe.to(args.device)
     parameters = add_lora(pipe.transformer, args.rank, ["to_q", "to_k", "to_v", "to_out.0"])
     optimizer = torch.optim.AdamW(parameters, lr=args.rate)

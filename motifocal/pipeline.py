@@ -6,9 +6,7 @@ width, G guidance branches (2, or 1 where the guidance scale is 1).
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,10 +16,19 @@ from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
 from diffusers.pipelines.pipeline_utils import DiffusionPipeline
 from diffusers.utils.outputs import BaseOutput
 from torch import Tensor
-from transformers import AutoTokenizer, CLIPTextModel, PreTrainedTokenizerBase
-from transformers.utils import logging
+from transformers import CLIPTextModel, PreTrainedTokenizerBase
 
 from motifocal.models.autoencoder import decode, encode
+from motifocal.models.folder import (
+    INDEX,
+    load_autoencoder,
+    load_network,
+    load_scheduler,
+    load_text_encoder,
+    load_tokenizer,
+    read_index,
+    without_progress_bars,
+)
 from motifocal.models.schedule import ScaledDDIMScheduler
 from motifocal.models.text import encode_tokens, tokenize
 from motifocal.models.unet import TI2VUNet
@@ -104,26 +111,24 @@ class TI2VPipeline(DiffusionPipeline):
         this import other code. `torch_dtype` defaults to float32 however the file stores it.
 
         Raises:
-            ValueError: the folder is no model of this pipeline, or lacks a part.
+            ValueError: the folder is no model of this pipeline, lacks a part, brings code of its
+                own, or has a part that is damaged or of another class.
         """
         folder = BUNDLED if folder is None else Path(folder)
         index = _read_index(folder)
-        options: dict[str, Any] = {"local_files_only": True, "use_safetensors": True}
         dtype = torch_dtype or torch.float32
-        with _without_progress_bars():
-            tower = CLIPTextModel.from_pretrained(folder / "text_encoder", dtype=dtype, **options)
         return cls(
-            unet=TI2VUNet.from_pretrained(folder / "unet", torch_dtype=dtype, **options),
-            vae=AutoencoderKL.from_pretrained(folder / "vae", torch_dtype=dtype, **options),
-            text_encoder=tower,
-            tokenizer=AutoTokenizer.from_pretrained(folder / "tokenizer", local_files_only=True),
-            scheduler=ScaledDDIMScheduler.from_pretrained(folder / "scheduler"),
+            unet=load_network(folder, dtype),
+            vae=load_autoencoder(folder, dtype),
+            text_encoder=load_text_encoder(folder, dtype),
+            tokenizer=load_tokenizer(folder),
+            scheduler=load_scheduler(folder),
             **{key: index[key] for key in (f"sample_{name}" for name in SAMPLE) if key in index},
         )
 
     def save_pretrained(self, folder: str | Path, **options: Any) -> None:  # type: ignore[override]
         """Write the folder that `from_pretrained` reads; `options` are those of diffusers."""
-        with _without_progress_bars():
+        with without_progress_bars():
             super().save_pretrained(folder, **options)
 
     @torch.no_grad()
@@ -268,31 +273,12 @@ class TI2VPipeline(DiffusionPipeline):
         return int(2 ** (len(self.vae.config.block_out_channels) - 1))
 
 
-@contextmanager
-def _without_progress_bars() -> Iterator[None]:
-    """transformers' bars over reading and writing a single file, which takes no time."""
-    shown = logging.is_progress_bar_enabled()
-    if shown:
-        logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        if shown:
-            logging.enable_progress_bar()
-
-
 def _read_index(folder: Path) -> dict[str, Any]:
     """The folder's `model_index.json`; ValueError unless it is a whole model of this pipeline."""
-    path = folder / "model_index.json"
-    if not path.is_file():
-        raise ValueError(f"{folder} should be a model folder, got no model_index.json in it")
-    try:
-        index = json.loads(path.read_text(encoding="utf-8"))
-    except json.JSONDecodeError as error:
-        raise ValueError(f"{path} should be JSON, got {error}") from error
+    index = read_index(folder)
     if index.get("_class_name") != TI2VPipeline.__name__:
         raise ValueError(
-            f"{path} should say {TI2VPipeline.__name__}, got {index.get('_class_name')!r}"
+            f"{folder / INDEX} should say {TI2VPipeline.__name__}, got {index.get('_class_name')!r}"
         )
     missing = [part for part in PARTS if not (folder / part).is_dir()]
     if missing:

@@ -7,8 +7,6 @@ torchvision comes with the extra `motifocal[raft]`.
 
 from __future__ import annotations
 
-import pickle
-import struct
 import threading
 from dataclasses import dataclass
 from functools import lru_cache
@@ -17,6 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from motifocal.tensor_file import read_tensors
 
 if TYPE_CHECKING:
     import torch
@@ -40,19 +40,6 @@ _MOST_PIXELS = 2**23
 
 # A network keeps the products of the pairs at hand within itself: one call at a time.
 _one_at_a_time = threading.Lock()
-
-# What torch's reader of pickles raises on damaged files: it has no one type for that.
-_DAMAGE = (
-    pickle.UnpicklingError,
-    RuntimeError,
-    EOFError,
-    LookupError,
-    AttributeError,
-    TypeError,
-    ValueError,
-    AssertionError,
-    struct.error,
-)
 
 
 @dataclass(frozen=True)
@@ -200,7 +187,7 @@ def _loaded(network: str, file: Path, modified: int, device: torch.device) -> to
     # weights=None: the network as such, with nothing fetched.
     model: torch.nn.Module = getattr(_torchvision(), function)(weights=None, progress=False)
     try:
-        model.load_state_dict(_state(file))
+        model.load_state_dict(read_tensors(file))
     except RuntimeError as error:  # torch's word for names or shapes that do not fit
         words = " ".join(str(error).split())[:200]
         raise ValueError(f"{file} should hold torchvision's {network}, got: {words}") from error
@@ -211,25 +198,6 @@ def _network(network: str, file: Path, device: torch.device) -> torch.nn.Module:
     """The network with the file's weights, kept for the next clip."""
     with _one_at_a_time:
         return _loaded(network, file, file.stat().st_mtime_ns, device)
-
-
-def _state(file: Path) -> dict[str, Tensor]:
-    """Names to tensors from a file of any origin: nothing in it is run."""
-    import torch
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
-    try:
-        if file.suffix.lower() == ".safetensors":
-            return load_file(file)
-        state = torch.load(file, map_location="cpu", weights_only=True)
-    except (SafetensorError, *_DAMAGE) as error:
-        words = " ".join(str(error).split())[:200]
-        raise ValueError(f"{file} cannot be read as weights: {words}") from error
-    if not isinstance(state, dict) or not all(isinstance(name, str) for name in state):
-        kind = type(state).__name__
-        raise ValueError(f"{file} should hold a dict of weights by name, got {kind}")
-    return state
 
 
 def _torchvision() -> Any:

@@ -87,15 +87,15 @@ def by_settings(settings: HeatmapSettings) -> Way:
 def by_latents() -> Way:
     """The bundled autoencoder's latents, each weight spread over the pixels it covers."""
     import torch
-    from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
 
     from motifocal.geometry import FAMILIES
     from motifocal.latent_difference import latent_weight
     from motifocal.models.autoencoder import encode
+    from motifocal.models.folder import load_autoencoder
     from motifocal.pipeline import BUNDLED
     from motifocal.video import to_tensor
 
-    autoencoder = AutoencoderKL.from_pretrained(BUNDLED / "vae")
+    autoencoder = load_autoencoder(BUNDLED, torch.float32)
     geometry = FAMILIES["sd"]
 
     def way(case: Case) -> Heatmap:

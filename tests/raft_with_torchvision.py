@@ -208,7 +208,7 @@ def test_weights_are_fetched_when_asked_for_and_checked(
     url = optical_flow.Raft_Large_Weights.DEFAULT.url
     assert asked == [(url, url[-12:-4])]
     assert path.read_bytes() == b"weights"
-    with pytest.raises(ValueError, match="cannot be read as weights"):
+    with pytest.raises(ValueError, match="is damaged, or holds more than tensors"):
         raft_flow(picture_clip(2, 128, 128), "raft-large")
 
 
@@ -280,12 +280,12 @@ def test_files_of_other_weights_or_of_none_are_refused_and_nothing_in_them_runs(
     Path("text.safetensors").write_text("no weights at all")
     Path("half.pth").write_bytes(Path(small).read_bytes()[:1000])
     for name, words in {
-        "evil.pth": "cannot be read as weights",
-        "list.pth": "should hold a dict of weights by name, got list",
-        "numbers.pth": "should hold a dict of weights by name",
-        "text.pth": "cannot be read as weights",
-        "text.safetensors": "cannot be read as weights",
-        "half.pth": "cannot be read as weights",
+        "evil.pth": "is damaged, or holds more than tensors",
+        "list.pth": "should hold a dict of tensors by name, got list",
+        "numbers.pth": "should hold a dict of tensors by name",
+        "text.pth": "is damaged, or holds more than tensors",
+        "text.safetensors": "is damaged, or holds more than tensors",
+        "half.pth": "is damaged, or holds more than tensors",
         "gone.pth": "there is no such file with weights of raft-small",
     }.items():
         with pytest.raises(ValueError, match=rf"{name}.*{words}"):

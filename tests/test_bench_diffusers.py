@@ -514,8 +514,8 @@ def test_damaged_weights_are_one_line_and_pickles_are_not_read(
     save_tiny("ltx", tmp_path / "ltx")
     weights = tmp_path / "ltx" / "vae" / "diffusion_pytorch_model.safetensors"
     weights.write_bytes(weights.read_bytes()[:100])
-    with pytest.raises((ValueError, OSError), match=r"cannot be loaded|Unable to load"):
+    with pytest.raises(ValueError, match="cannot be loaded"):
         open_model(str(tmp_path / "ltx"), Sampling())
     weights.rename(weights.with_suffix(".bin"))
-    with pytest.raises(OSError, match="safetensors"):
+    with pytest.raises(ValueError, match="safetensors"):
         open_model(str(tmp_path / "ltx"), Sampling())

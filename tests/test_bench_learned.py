@@ -198,7 +198,7 @@ def test_consistency_is_between_nothing_and_one(seed: int, count: int) -> None:
 
 def test_other_weights_have_another_fingerprint(clip_folder: Path, tmp_path: Path) -> None:
     torch.manual_seed(1)
-    model = CLIPModel.from_pretrained(clip_folder)
+    model = CLIPModel.from_pretrained(clip_folder, trust_remote_code=False)
     torch.nn.init.normal_(model.visual_projection.weight)
     other = tmp_path / "other"
     model.save_pretrained(other)
@@ -223,7 +223,7 @@ def test_pickled_weights_and_weights_in_part_are_refused(
         for path in clip_folder.iterdir():
             if path.suffix != ".safetensors":
                 (tmp_path / name / path.name).write_bytes(path.read_bytes())
-    model = CLIPModel.from_pretrained(clip_folder)
+    model = CLIPModel.from_pretrained(clip_folder, trust_remote_code=False)
     torch.save(model.state_dict(), tmp_path / "pickled" / "pytorch_model.bin")
     with pytest.raises(ValueError, match="should hold one of clip as safetensors"):
         ClipAlignment(str(tmp_path / "pickled"))

@@ -379,5 +379,5 @@ def test_a_folder_that_is_no_model_is_refused(copy: Path, case: str) -> None:
 
 def test_a_pickle_in_the_folder_is_not_read(copy: Path) -> None:
     pickle_weights(copy)
-    with pytest.raises(OSError, match="safetensors"):
+    with pytest.raises(ValueError, match="safetensors"):
         TI2VPipeline.from_pretrained(copy)

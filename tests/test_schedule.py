@@ -60,7 +60,7 @@ def test_sampling_with_a_perfect_denoiser_ends_at_the_clean_latent(
 def test_without_the_factor_a_step_is_the_librarys(variant: str, eta: float) -> None:
     ours, (x, prediction, _) = ddim_scheduler(*VARIANTS[variant]), draw()
     known = {k: v for k, v in ours.config.items() if not k.startswith("x0_scale")}
-    library = DDIMScheduler.from_config(known)
+    library = DDIMScheduler.from_config(known, trust_remote_code=False)
     # From pure noise the library takes the root of the difference of two equal numbers.
     tolerance = 2e-3 if eta and variant.endswith("snr") else 1e-5
     for scheduler in (ours, library):
@@ -114,7 +114,7 @@ def test_low_precision_latents_are_noised_in_float32() -> None:
 def test_a_saved_scheduler_loads_with_its_factor(tmp_path: Path) -> None:
     saved = ddim_scheduler("v_prediction", zero_terminal_snr=True, use_scale=True)
     saved.save_pretrained(tmp_path)
-    loaded = ScaledDDIMScheduler.from_pretrained(tmp_path)
+    loaded = ScaledDDIMScheduler.from_pretrained(tmp_path, trust_remote_code=False)
     assert torch.equal(loaded.noise_schedule.scale, saved.noise_schedule.scale)
     assert torch.equal(loaded.noise_schedule.alphas_cumprod, saved.noise_schedule.alphas_cumprod)
     assert loaded.config.timestep_spacing == "trailing"

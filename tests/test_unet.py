@@ -214,7 +214,7 @@ def test_a_saved_network_loads_as_the_same_function(tmp_path: Path) -> None:
     unet, given = build(config), inputs(config)
     unet.save_pretrained(tmp_path)
     assert (tmp_path / "diffusion_pytorch_model.safetensors").is_file()
-    loaded = TI2VUNet.from_pretrained(tmp_path)
+    loaded = TI2VUNet.from_pretrained(tmp_path, trust_remote_code=False)
     assert loaded.unet_config == config
     assert {k: v for k, v in loaded.config.items() if not k.startswith("_")}.keys() == asdict(
         config

@@ -7,7 +7,6 @@ make this import other code.
 from __future__ import annotations
 
 import importlib.util
-import json
 import re
 import sys
 from collections.abc import Iterator, Mapping
@@ -21,32 +20,17 @@ from diffusers.pipelines.pipeline_utils import DiffusionPipeline
 from diffusers.utils import logging
 from huggingface_hub import hf_hub_download, snapshot_download
 from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
-from safetensors import SafetensorError
 
 from motifocal.bench.diffusers_families import IN_FLOAT32, PACKAGES, class_of
 from motifocal.bench.model import OFFLOADS, Sampling
+from motifocal.models.folder import INDEX, loading_errors, read_index, refuse_code
 from motifocal.picture import one_line
 
-INDEX = "model_index.json"
 MOTIFOCAL = "TI2VPipeline"
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 #: All that a Motifocal folder is made of.
 MOTIFOCAL_FILES = ["*.json", "*.safetensors", "*.txt"]
-
-
-def read_index(folder: Path) -> Mapping[str, Any]:
-    """A folder's model_index.json; ValueError where there is none or it is no JSON object."""
-    path = folder / INDEX
-    if not path.is_file():
-        raise ValueError(f"{folder} should be a model folder, got no {INDEX} in it")
-    try:
-        index = json.loads(path.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path} should be JSON, got {error}") from error
-    if not isinstance(index, dict):
-        raise ValueError(f"{path} should hold an object, got {type(index).__name__}")
-    return index
 
 
 def hub_folder(name: str) -> Path:
@@ -88,13 +72,11 @@ def load(name: str, folder: Path, sampling: Sampling) -> Any:
     check_device(sampling)
     dtypes = {"default": DTYPES[sampling.dtype]}
     dtypes |= dict.fromkeys(IN_FLOAT32.get(kind, ()), torch.float32)
-    try:
-        with _bars_on_a_terminal():
-            pipeline = getattr(diffusers, kind).from_pretrained(
-                folder, dtype=dtypes, use_safetensors=True, local_files_only=True
-            )
-    except (ImportError, SafetensorError) as error:
-        raise ValueError(f"{name} cannot be loaded: {one_line(error)}") from error
+    with loading_errors(name), _bars_on_a_terminal():
+        pipeline = getattr(diffusers, kind).from_pretrained(
+            folder, dtype=dtypes, use_safetensors=True, local_files_only=True,
+            trust_remote_code=False,
+        )  # fmt: skip
     pipeline.set_progress_bar_config(disable=True)
     if hasattr(pipeline.vae, "use_slicing"):  # never changes a video
         pipeline.vae.enable_slicing()
@@ -133,7 +115,7 @@ def place(pipeline: DiffusionPipeline, sampling: Sampling) -> None:
 
 
 def _check_parts(index: Mapping[str, Any], folder: Path, name: str) -> None:
-    """ValueError for a part whose class would be imported from elsewhere, and for a missing one."""
+    """ValueError for a part of another library, one that is missing, one with code of its own."""
     parts = {part: value for part, value in index.items()
              if not part.startswith("_") and isinstance(value, list) and len(value) == 2}
     for part, (library, kind) in parts.items():
@@ -143,6 +125,8 @@ def _check_parts(index: Mapping[str, Any], folder: Path, name: str) -> None:
     for part, (library, _) in parts.items():
         if library is not None and not (folder / part).is_dir():
             raise ValueError(f"{name} should hold the part {part}, got no such folder in it")
+        if library is not None:
+            refuse_code(folder / part)
 
 
 def _check_packages(kind: str, folder: Path) -> None:

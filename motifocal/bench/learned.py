@@ -21,7 +21,6 @@ import torch
 import transformers
 from huggingface_hub import snapshot_download
 from huggingface_hub.errors import HFValidationError
-from safetensors import SafetensorError
 from transformers import (
     AutoConfig,
     AutoImageProcessor,
@@ -34,6 +33,7 @@ from motifocal.bench.measures import Measure
 from motifocal.bench.run import sha256_of
 from motifocal.bench.score_clip import Learned, Looked, Numbers
 from motifocal.flow import Frames
+from motifocal.models.folder import loading_errors
 from motifocal.picture import one_line
 
 Features = npt.NDArray[np.float32]
@@ -128,7 +128,8 @@ class ClipAlignment(Learned):
     def __init__(self, location: str, device: str = "cpu") -> None:
         folder = found_folder(location)
         self._vision = _load(folder, location, ("clip",), device)
-        self._tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+        with loading_errors(location):
+            self._tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
         self.fingerprint, self.source = self._vision.fingerprint, self._vision.source
         self._sentences: dict[str, Features] = {}
         # One clip keeps all cores busy; several at once would only share them.
@@ -220,21 +221,9 @@ def found_folder(location: str) -> Path:
 def _load(folder: Path, location: str, kinds: Sequence[str], device: str) -> Vision:
     """Raises ValueError for another kind of model, for pickled weights and for weights in part."""
     try:
-        config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
-        if config.model_type not in kinds:
-            raise ValueError(f"it is a {config.model_type}")
-        extra = {"add_pooling_layer": False} if config.model_type == "vit" else {}
-        kind: Any = CLIPModel if config.model_type == "clip" else AutoModel
-        model, info = kind.from_pretrained(
-            folder, use_safetensors=True, dtype=torch.float32, trust_remote_code=False,
-            output_loading_info=True, **extra,
-        )
-        if info["missing_keys"]:
-            raise ValueError(f"it lacks {', '.join(sorted(info['missing_keys'])[:3])}")
-        # Pillow everywhere: with torchvision installed the same picture would differ slightly.
-        processor = AutoImageProcessor.from_pretrained(folder, backend="pil",
-                                                       trust_remote_code=False)
-    except (OSError, ValueError, SafetensorError) as error:
+        with loading_errors(location):
+            model, processor = _loaded(folder, kinds)
+    except ValueError as error:
         raise ValueError(f"{location} should hold one of {', '.join(kinds)} as safetensors, with "
                          f"its image processor: {one_line(error)[:200]}") from error
     try:
@@ -242,6 +231,24 @@ def _load(folder: Path, location: str, kinds: Sequence[str], device: str) -> Vis
     except (RuntimeError, AssertionError) as error:  # torch without CUDA asserts
         raise ValueError(f"{device} cannot be used here: {one_line(error)[:200]}") from error
     return Vision(model, processor, _fingerprint(folder, device), location)
+
+
+def _loaded(folder: Path, kinds: Sequence[str]) -> tuple[Any, Any]:
+    """The model and its image processor."""
+    config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
+    if config.model_type not in kinds:
+        raise ValueError(f"it is a {config.model_type}")
+    extra = {"add_pooling_layer": False} if config.model_type == "vit" else {}
+    kind: Any = CLIPModel if config.model_type == "clip" else AutoModel
+    model, info = kind.from_pretrained(
+        folder, use_safetensors=True, dtype=torch.float32, trust_remote_code=False,
+        output_loading_info=True, **extra,
+    )  # fmt: skip
+    if info["missing_keys"]:
+        raise ValueError(f"it lacks {', '.join(sorted(info['missing_keys'])[:3])}")
+    # Pillow everywhere: with torchvision installed the same picture would differ slightly.
+    processor = AutoImageProcessor.from_pretrained(folder, backend="pil", trust_remote_code=False)
+    return model, processor
 
 
 def _fingerprint(folder: Path, device: str) -> str:

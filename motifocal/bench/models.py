@@ -6,10 +6,11 @@ import hashlib
 import sys
 from pathlib import Path
 
-from motifocal.bench.diffusers_load import MOTIFOCAL, hub_folder, read_index
+from motifocal.bench.diffusers_load import MOTIFOCAL, hub_folder
 from motifocal.bench.diffusers_model import DiffusersModel
 from motifocal.bench.model import Model, Sampling
 from motifocal.bench.motifocal_model import MotifocalModel
+from motifocal.models.folder import read_index
 from motifocal.pipeline import BUNDLED as BUNDLED_FOLDER
 
 BUNDLED = "bundled"

@@ -9,13 +9,10 @@ from __future__ import annotations
 
 import hashlib
 import io
-import pickle
-import struct
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -27,6 +24,7 @@ from motifocal.data.selection import Selection
 from motifocal.geometry import FAMILIES, LatentGeometry
 from motifocal.heatmap import HeatmapSettings
 from motifocal.picture import natural_key, replacing
+from motifocal.tensor_file import read_tensors
 from motifocal.video import VIDEO_SUFFIXES
 
 #: The folder of weights beside ``latents``, and their name in a training batch. Not "latent":
@@ -39,12 +37,6 @@ BATCH_KEY = "motion_weights"
 GRID = replace(FAMILIES["ltx-2"], conditioned_first=False)
 
 _RATE_TOLERANCE = 0.002  # of the rate; 23.976 is not 24
-
-# What torch.load raises on files that were cut, overwritten or never its own: it has no one type.
-_DAMAGE = (
-    pickle.UnpicklingError, RuntimeError, EOFError, LookupError, AssertionError, TypeError,
-    AttributeError, ValueError, struct.error,
-)  # fmt: skip
 
 
 def data_root(root: str | Path) -> Path:
@@ -118,14 +110,14 @@ def _is_done(
 ) -> bool:
     if not target.exists() or target.stat().st_mtime_ns < file.stat().st_mtime_ns:
         return False  # latents were made anew
-    note = _loaded(target).get("note")
+    note = read_tensors(target).get("note")
     wanted = _digest(_selection(file, grid)[0], grid, settings)
     return isinstance(note, Tensor) and torch.equal(note, wanted)
 
 
 def _selection(file: Path, grid: LatentGeometry) -> tuple[Selection, float | None]:
     """The frames and size that latents were made of: the clip's first, scaled and cropped."""
-    held = _loaded(file)
+    held = read_tensors(file)
     try:
         sizes = [int(held[name]) for name in ("num_frames", "height", "width")]
     except (KeyError, TypeError, ValueError) as error:
@@ -177,16 +169,6 @@ def _digest(selection: Selection, grid: LatentGeometry, settings: HeatmapSetting
     """sha256 of all that decided a weight, (32,) uint8: a batch takes tensors, not text."""
     note = note_of(selection, grid, settings).encode()
     return torch.from_numpy(np.frombuffer(hashlib.sha256(note).digest(), np.uint8).copy())
-
-
-def _loaded(path: Path) -> dict[str, Any]:
-    try:
-        held = torch.load(path, map_location="cpu", weights_only=True)
-    except _DAMAGE as error:
-        raise ValueError(f"{path.name} is damaged, or holds more than tensors: {error}") from error
-    if not isinstance(held, dict):
-        raise ValueError(f"{path.name} should hold a dict, got a {type(held).__name__}")
-    return held
 
 
 def missing_weights(root: str | Path, latents: str) -> list[str]:

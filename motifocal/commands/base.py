@@ -50,8 +50,9 @@ def base(output: Path, decoder_of: Path | None, steps: int | None, workers: int)
     import shutil
     from dataclasses import replace
 
-    from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
+    import torch
 
+    from motifocal.models.folder import load_autoencoder
     from motifocal.training.autoencoder import (
         BUNDLED_AUTOENCODER,
         BUNDLED_DECODER,
@@ -64,7 +65,7 @@ def base(output: Path, decoder_of: Path | None, steps: int | None, workers: int)
     if decoder_of is not None:
         if output.resolve() == decoder_of.resolve():
             raise click.BadParameter("should be another folder", param_hint="--output")
-        finished = AutoencoderKL.from_pretrained(decoder_of / "vae")
+        finished = load_autoencoder(decoder_of, torch.float32)
         settings = BUNDLED_DECODER
         for part in ("tokenizer", "text_encoder"):
             shutil.copytree(decoder_of / part, output / part, dirs_exist_ok=True)

@@ -49,7 +49,7 @@ def load_tokenizer(location: str | Path, config: CLIPTextConfig) -> CLIPTokenize
     Raises:
         ValueError: its vocabulary or its start and end tokens are not those of the tower.
     """
-    tokenizer = CLIPTokenizer.from_pretrained(str(location))
+    tokenizer = CLIPTokenizer.from_pretrained(str(location), trust_remote_code=False)
     found = (len(tokenizer), tokenizer.bos_token_id, tokenizer.eos_token_id)
     expected = (config.vocab_size, config.bos_token_id, config.eos_token_id)
     if found != expected:

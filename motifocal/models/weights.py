@@ -18,7 +18,6 @@ import diffusers
 import torch
 from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
 from huggingface_hub import save_torch_state_dict
-from safetensors.torch import load_file
 from torch import Tensor, nn
 from transformers import CLIPTextConfig, CLIPTextModel
 
@@ -32,6 +31,7 @@ from motifocal.models.released_names import (
 from motifocal.models.schedule import ddim_scheduler
 from motifocal.models.text import load_tokenizer, text_config
 from motifocal.models.unet import VIDEOCRAFTER2, ImageCondition, TI2VUNet, UNetConfig
+from motifocal.tensor_file import read_tensors
 
 #: Stable Diffusion's KL-f8 autoencoder.
 AUTOENCODER_KL_F8: dict[str, Any] = {
@@ -205,11 +205,15 @@ def import_videocrafter2(
 
 
 def load_released(checkpoint: Path) -> Mapping[str, Tensor]:
-    """The tensors of a checkpoint file by name; a pickle is read without running its code."""
-    if checkpoint.suffix == ".safetensors":
-        return load_file(checkpoint)
-    loaded = torch.load(checkpoint, map_location="cpu", weights_only=True, mmap=True)
-    return loaded.get("state_dict", loaded)
+    """The tensors of a checkpoint file by name; a pickle is read without running its code.
+
+    Raises ValueError for a damaged file and for one that holds anything else.
+    """
+    read = read_tensors(checkpoint, mmap=True)
+    state = read.get("state_dict", read)
+    if not isinstance(state, Mapping) or not all(isinstance(v, Tensor) for v in state.values()):
+        raise ValueError(f"{checkpoint} should hold tensors by name, got other things")
+    return state
 
 
 def _check_schedule(released: Mapping[str, Tensor]) -> None:

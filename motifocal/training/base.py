@@ -14,12 +14,18 @@ from typing import Any
 import torch
 from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
 from torch import nn
-from transformers import AutoTokenizer, CLIPTextModel
-from transformers.utils import logging
 
 from motifocal.data.shards import Shards
 from motifocal.geometry import LatentGeometry
-from motifocal.models.schedule import NoiseSchedule, ScaledDDIMScheduler, noise_schedule
+from motifocal.models.folder import (
+    load_autoencoder,
+    load_network,
+    load_scheduler,
+    load_text_encoder,
+    load_tokenizer,
+    read_config,
+)
+from motifocal.models.schedule import NoiseSchedule, noise_schedule
 from motifocal.models.unet import TI2VUNet, UNetConfig
 from motifocal.training.checkpoint import load_checkpoint
 from motifocal.training.loop import TextFeatures, settings_path
@@ -28,46 +34,40 @@ from motifocal.training.presets import TrainingSettings
 
 def load_vae(folder: Path) -> AutoencoderKL:
     """The autoencoder of a model folder, float32, in eval mode. ValueError where there is none."""
-    vae = AutoencoderKL.from_pretrained(
-        _part(folder, "vae"), torch_dtype=torch.float32, local_files_only=True,
-        use_safetensors=True,
-    )
-    assert isinstance(vae, AutoencoderKL)
-    return vae.requires_grad_(False).eval()
+    return load_autoencoder(folder, torch.float32).requires_grad_(False)
 
 
 def load_text(folder: Path) -> TextFeatures:
     """Tokenizer and text tower of a model folder, float32. ValueError where one is missing."""
-    places = _part(folder, "tokenizer"), _part(folder, "text_encoder")
-    logging.disable_progress_bar()
-    tokenizer = AutoTokenizer.from_pretrained(places[0], local_files_only=True)
-    tower = CLIPTextModel.from_pretrained(places[1], dtype=torch.float32, local_files_only=True,
-                                          use_safetensors=True)
-    return TextFeatures(tokenizer, tower.requires_grad_(False).eval())
+    tower = load_text_encoder(folder, torch.float32)
+    return TextFeatures(load_tokenizer(folder), tower.requires_grad_(False))
 
 
 def load_unet(folder: Path) -> TI2VUNet | None:
     """The denoiser of a model folder, float32; None where the folder has none."""
     if not (folder / "unet").is_dir():
         return None
-    unet = TI2VUNet.from_pretrained(
-        folder / "unet", torch_dtype=torch.float32, local_files_only=True,
-        use_safetensors=True,
-    )
-    assert isinstance(unet, TI2VUNet)
-    return unet
+    return load_network(folder, torch.float32)
 
 
 def unet_config_of(folder: Path) -> UNetConfig | None:
     """The configuration of a model folder's denoiser, without its weights; None without one."""
-    path = folder / "unet" / "config.json"
-    return UNetConfig.from_mapping(json.loads(path.read_text())) if path.exists() else None
+    if not (folder / "unet").is_dir():
+        return None
+    config = read_config(folder, "unet")
+    try:
+        return UNetConfig.from_mapping(config)
+    except (TypeError, KeyError) as error:
+        raise ValueError(f"{folder / 'unet'} should hold a whole configuration, got: {error}"
+                         ) from error
 
 
 def text_width_of(folder: Path) -> int:
     """The width of a model folder's text features, without loading the text tower."""
-    config = json.loads((_part(folder, "text_encoder") / "config.json").read_text())
-    return int(config["hidden_size"])
+    width = read_config(folder, "text_encoder").get("hidden_size")
+    if not isinstance(width, int):
+        raise ValueError(f"{folder / 'text_encoder'} should say its hidden_size, got {width!r}")
+    return width
 
 
 def load_settings(run: Path) -> TrainingSettings:
@@ -111,8 +111,7 @@ def load_denoiser(folder: Path) -> tuple[TI2VUNet, NoiseSchedule]:
     found = load_unet(folder)
     if found is None:
         raise ValueError(f"{folder} should be a run or a model folder with unet/, got neither")
-    scheduler = ScaledDDIMScheduler.from_pretrained(_part(folder, "scheduler"))
-    return found.eval(), scheduler.noise_schedule
+    return found.eval(), load_scheduler(folder).noise_schedule
 
 
 def move(model: nn.Module, device: torch.device) -> None:
@@ -144,9 +143,3 @@ def check_autoencoder(shards: Shards, vae: AutoencoderKL) -> None:
     made_by = shards.manifest["source"].get("autoencoder")
     if made_by is not None and made_by != fingerprint(vae):
         raise ValueError("the shards should come from the autoencoder in vae/, got another's")
-
-
-def _part(folder: Path, name: str) -> Path:
-    if not (folder / name).is_dir():
-        raise ValueError(f"{folder} should hold a folder {name}/, which it does not")
-    return folder / name
