@@ -24,6 +24,7 @@ from motifocal.training.figure6 import evaluate_loss_ratio
 from motifocal.training.loop import NonFiniteLoss, train
 from motifocal.training.optimizer import MuonWithAdamW, build_optimizer
 from motifocal.training.presets import PAPER, SCENES, TrainingSettings, resolve
+from motifocal.training.processes import open_accelerator
 from motifocal.training.rates import learning_rate
 from motifocal.training.step import Draws, draw, training_step
 
@@ -281,7 +282,8 @@ def test_first_weights_of_another_network_are_refused(
     tiny.fresh_accelerator()
     other = TI2VUNet.build(resolve("scenes", {"unet": {**tiny.UNET, "head_width": 8}}).unet)
     with pytest.raises(ValueError, match="unet should be UNetConfig"):
-        loop.start(tmp_path, shards, load_text(base), tiny.tiny_settings(), other, cpu=True)
+        loop.start(tmp_path, shards, load_text(base), tiny.tiny_settings(),
+                   open_accelerator("no", cpu=True), other)
 
 
 def test_first_weights_are_where_a_training_begins(
@@ -291,7 +293,8 @@ def test_first_weights_are_where_a_training_begins(
     torch.manual_seed(77)
     first = TI2VUNet.build(tiny.tiny_settings().unet)
     expected = {name: weight.clone() for name, weight in first.named_parameters()}
-    run = loop.start(tmp_path, shards, load_text(base), tiny.tiny_settings(), first, cpu=True)
+    run = loop.start(tmp_path, shards, load_text(base), tiny.tiny_settings(),
+                     open_accelerator("no", cpu=True), first)
     assert all(torch.equal(w, expected[n]) for n, w in run.unet.named_parameters())
 
 

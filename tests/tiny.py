@@ -16,6 +16,7 @@ from motifocal.heatmap import HeatmapSettings
 from motifocal.training.base import load_text
 from motifocal.training.loop import Run, start
 from motifocal.training.presets import TrainingSettings, resolve
+from motifocal.training.processes import open_accelerator
 from motifocal.training.text_tower import TextTowerSettings, build_text_tower, train_tokenizer
 
 UNET = {
@@ -85,7 +86,9 @@ def tiny_run(folder: Path, base: Path, shards: Shards, **changed: Any) -> Run:
     """A run on the CPU with one thread, begun or resumed in `folder`."""
     fresh_accelerator()
     torch.set_num_threads(1)
-    return start(folder, shards, load_text(base), tiny_settings(**changed), cpu=True)
+    settings = tiny_settings(**changed)
+    accelerator = open_accelerator(settings.precision, cpu=True)
+    return start(folder, shards, load_text(base), settings, accelerator)
 
 
 def weights(run: Run) -> dict[str, torch.Tensor]:

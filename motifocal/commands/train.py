@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
+    from accelerate import Accelerator
     from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
 
     from motifocal.data.shards import Shards
     from motifocal.training.loop import Run
-    from motifocal.training.probe_curve import Prober
     from motifocal.training.presets import TrainingSettings
+    from motifocal.training.probe_curve import Prober
 
 FOLDER = click.Path(path_type=Path, exists=True, file_okay=False)
 
@@ -25,7 +26,7 @@ Examples:
   motifocal train shards/ -o run/ --model base/ --preset scenes --held-out held-out/
   motifocal train shards/ -o run/ --model videocrafter2/ --preset paper --set micro_batch=4
   motifocal train shards/ -o plain/ --model base/ --preset scenes --set motif_weight=0
-  accelerate launch -m motifocal train shards/ -o run/ --model videocrafter2/ --preset paper
+  torchrun --nproc_per_node 8 -m motifocal train shards/ -o run/ --model videocrafter2/
 """)
 @click.argument("shards", type=FOLDER)
 @click.option("-o", "--output", type=click.Path(path_type=Path, file_okay=False), required=True,
@@ -63,18 +64,24 @@ def train(shards: Path, output: Path, model: Path, assignments: tuple[str, ...],
     from motifocal.training.base import text_width_of
     from motifocal.training.checkpoint import latest_step
     from motifocal.training.loop import check_fit, claim, settings_path
+    from motifocal.training.processes import open_accelerator
 
     settings = _settings(model, options["preset"], assignments, options["fresh"])
     prepared = Shards(shards)
     settings.accumulation(processes=1)
     check_fit(settings, prepared, text_width_of(model))
-    click.echo(settings.model_dump_json(indent=1))
-    if options["dry_run"]:
-        claim(output, settings, latest_step(output / "checkpoints"))
-        click.echo(settings_path(output))
-        return
-    _claim_inputs(output, shards, prepared, model)
-    sys.exit(_train(settings, prepared, output, model, options))
+    accelerator = open_accelerator(settings.precision, options["cpu"])
+    if accelerator.is_main_process:
+        click.echo(settings.model_dump_json(indent=1))
+        if options["dry_run"]:
+            claim(output, settings, latest_step(output / "checkpoints"))
+            click.echo(settings_path(output))
+        else:
+            _claim_inputs(output, shards, prepared, model)
+    if not options["dry_run"]:
+        code = _train(settings, prepared, output, model, accelerator, options)
+        accelerator.end_training()
+        sys.exit(code)
 
 
 def _settings(
@@ -129,7 +136,7 @@ def _claim_inputs(output: Path, folder: Path, shards: Shards, model: Path) -> No
 
 
 def _train(settings: TrainingSettings, shards: Shards, output: Path, model: Path,
-           options: dict[str, Any]) -> int:
+           accelerator: Accelerator, options: dict[str, Any]) -> int:
     """Train to the end or to a signal; returns the exit code."""
     from contextlib import ExitStack
 
@@ -141,14 +148,16 @@ def _train(settings: TrainingSettings, shards: Shards, output: Path, model: Path
     from motifocal.training.log import TrainingLog
     from motifocal.training.loop import save, start, train
     from motifocal.training.probe_curve import keep_weights
+    from motifocal.training.processes import in_words
     from motifocal.training.reporting import TrainingBar, stop_on_signals
 
     vae = load_vae(model)
     check_autoencoder(shards, vae)
     unet = None if options["fresh"] else load_unet(model)
-    run = start(output, shards, load_text(model), settings, unet, cpu=options["cpu"])
-    main = run.accelerator.is_main_process
+    main = accelerator.is_main_process
     console = Console(stderr=True, quiet=not main)
+    console.print(f"training on {in_words(accelerator)}", markup=False)
+    run = start(output, shards, load_text(model), settings, accelerator, unet)
     if run.step:
         console.print(f"resuming at step {run.step}")
     held_out = Shards(options["held_out"]) if options["held_out"] else None
@@ -173,7 +182,8 @@ def _train(settings: TrainingSettings, shards: Shards, output: Path, model: Path
     if run.step < settings.steps:
         console.print(f"saved at step {run.step}; run the same command again to go on")
         return stop.exit_code
-    click.echo(output)
+    if main:
+        click.echo(output)
     return 0
 
 

@@ -22,6 +22,7 @@ from typing import Any
 
 import torch
 from accelerate import Accelerator
+from accelerate.utils import gather_object
 from diffusers.training_utils import EMAModel
 from torch import Tensor
 from transformers import CLIPTextModel, PreTrainedTokenizerBase
@@ -32,8 +33,9 @@ from motifocal.models.text import encode_text
 from motifocal.models.unet import TI2VUNet
 from motifocal.training.checkpoint import load_checkpoint, mixed_seed, save_checkpoint
 from motifocal.training.log import TrainingLog
-from motifocal.training.optimizer import build_optimizer
+from motifocal.training.optimizer import build_optimizer, check_parameters
 from motifocal.training.presets import TrainingSettings
+from motifocal.training.processes import check_same_step, gather_places
 from motifocal.training.rates import learning_rate, set_rate
 from motifocal.training.step import draw, training_step
 
@@ -90,15 +92,14 @@ class Run:
 
 def start(
     folder: Path, shards: Shards, text: TextFeatures, settings: TrainingSettings,
-    unet: TI2VUNet | None = None, cpu: bool = False,
+    accelerator: Accelerator, unet: TI2VUNet | None = None,
 ) -> Run:
     """Set up a run in `folder`, from its newest checkpoint where there is one.
 
-    `unet` gives first weights (an imported model); without it a fresh network is built from the
-    settings. Raises ValueError when the latents do not fit the network, or when the folder belongs
-    to a run with other settings.
+    `accelerator` is what `open_accelerator` gave. `unet` gives first weights (an imported model);
+    without it a fresh network is built from the settings. Raises ValueError when the latents do not
+    fit the network, or when the folder belongs to a run with other settings.
     """
-    accelerator = Accelerator(mixed_precision=settings.precision, cpu=cpu)
     settings.accumulation(accelerator.num_processes)
     torch.manual_seed(settings.seed)
     unet = unet or TI2VUNet.build(settings.unet)
@@ -109,19 +110,23 @@ def start(
     step = state["step"] if state else 0
     if accelerator.is_main_process:
         claim(folder, settings, step)
+    check_same_step(accelerator, step)
     if settings.gradient_checkpointing:
         unet.enable_gradient_checkpointing()
-    unet.to(accelerator.device).train()
-    average = EMAModel(unet.parameters(), decay=settings.average, use_ema_warmup=True, power=0.75,
-                       foreach=True)
-    optimizer = build_optimizer(settings.optimizer, unet, settings.rate, settings.weight_decay,
-                                edges=("conv_in", "conv_out"))
     if state is not None:
         unet.load_state_dict(state["unet"])
+    wrapped = accelerator.prepare(unet.train())
+    # From here on, of what is really trained: `prepare` may have moved the weights.
+    trained = accelerator.unwrap_model(wrapped)
+    average = EMAModel(trained.parameters(), decay=settings.average, use_ema_warmup=True,
+                       power=0.75, foreach=True)
+    optimizer = build_optimizer(settings.optimizer, trained, settings.rate, settings.weight_decay,
+                                edges=("conv_in", "conv_out"))
+    check_parameters(optimizer, trained)
+    if state is not None:
         average.load_state_dict(state["average"])
         average.to(accelerator.device)
         optimizer.load_state_dict(state["optimizer"])
-    wrapped, optimizer = accelerator.prepare(unet, optimizer)
     text.tower.requires_grad_(False).to(accelerator.device).eval()
     schedule = noise_schedule(settings.prediction_type, settings.zero_terminal_snr,
                               settings.use_scale)
@@ -205,7 +210,7 @@ def _optimiser_step(run: Run) -> dict[str, float]:
     # The draws of the whole global batch: how it is split does not change them.
     generator = torch.Generator().manual_seed(mixed_seed(settings.seed, run.step))
     draws = draw((settings.global_batch, *run.shards.latent_shape), settings, generator)
-    sums = torch.zeros(3)
+    losses, blame = [], []
     for part in range(parts):
         place = part * accelerator.num_processes + accelerator.process_index
         rows = slice(place * settings.micro_batch, (place + 1) * settings.micro_batch)
@@ -214,15 +219,19 @@ def _optimiser_step(run: Run) -> dict[str, float]:
         torch.manual_seed(mixed_seed(settings.seed, run.step, 1 + place))  # of dropout
         with accelerator.no_sync(run.unet) if part + 1 < parts else nullcontext():
             loss = training_step(run.unet, batch, text, empty, own, run.schedule, settings)
-            _check_finite(run, loss.total, batch, own.timesteps)
-            accelerator.backward(loss.total.mean() / parts)
-        sums += torch.stack([x.detach().mean() for x in loss]).cpu() / parts
+            blame += _not_finite(loss.total, batch, own.timesteps)
+            (loss.total.mean() / parts).backward()
+        losses.append(torch.stack([x.detach().mean() for x in loss]))
+    means = gather_places(accelerator, torch.stack(losses)).mean(0)
+    if not torch.isfinite(means).all():  # known to every process, so that none waits for another
+        where = "; ".join(gather_object(blame)[:3])
+        raise NonFiniteLoss(f"loss is not finite at step {run.step} ({where}); weights untouched")
     norm = accelerator.clip_grad_norm_(run.unet.parameters(), settings.clip)
     if not math.isfinite(float(norm)):
         raise NonFiniteLoss(f"gradient norm is {float(norm)} at step {run.step}; weights untouched")
     run.optimizer.step()
     run.average.step(accelerator.unwrap_model(run.unet).parameters())
-    return {"loss": float(sums[0]), "diffusion": float(sums[1]), "motion": float(sums[2]),
+    return {"loss": float(means[0]), "diffusion": float(means[1]), "motion": float(means[2]),
             "norm": float(norm), "rate": rate}
 
 
@@ -236,12 +245,10 @@ def _micro_batch(run: Run, rows: slice) -> LatentBatch:
                        batch.fps.to(device))
 
 
-def _check_finite(run: Run, total: Tensor, batch: LatentBatch, timesteps: Tensor) -> None:
-    """Stop before the optimiser step and say which clips and times were to blame."""
+def _not_finite(total: Tensor, batch: LatentBatch, timesteps: Tensor) -> list[str]:
+    """The clips and timesteps (B,) whose loss (B,) is nan or infinite, in words."""
     bad = (~torch.isfinite(total.detach())).nonzero().flatten().tolist()
-    if bad:
-        where = "; ".join(f"t={int(timesteps[i])} {batch.captions[i]!r}" for i in bad[:3])
-        raise NonFiniteLoss(f"loss is not finite at step {run.step} ({where}); weights untouched")
+    return [f"t={int(timesteps[i])} {batch.captions[i]!r}" for i in bad]
 
 
 def save(run: Run) -> None:

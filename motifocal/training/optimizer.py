@@ -34,7 +34,7 @@ class MuonWithAdamW(torch.optim.Optimizer):
         hidden = [p for name, p in named if p.ndim >= 2 and not name.startswith(edges)]
         chosen = {id(p) for p in hidden}
         rest = [p for _, p in named if id(p) not in chosen]
-        # Views as matrices: they share memory with the weights, which therefore stay contiguous.
+        # Each weight with a view of it as a matrix.
         self._pairs = [(p, nn.Parameter(p.data.view(len(p), -1))) for p in hidden]
         self._adam = torch.optim.AdamW(rest, lr=rate, betas=(0.9, 0.98), weight_decay=weight_decay)
         self._muon = torch.optim.Muon(
@@ -58,6 +58,8 @@ class MuonWithAdamW(torch.optim.Optimizer):
             for group in inner.param_groups:
                 group["lr"] = rate
         for parameter, matrix in self._pairs:
+            # Anew each time: `.to`, or a wrapper, may have given the weight other memory.
+            matrix.data = parameter.data.view(matrix.shape)
             grad = parameter.grad
             matrix.grad = None if grad is None else grad.reshape(matrix.shape)
         self._adam.step()
@@ -88,3 +90,21 @@ def build_optimizer(
     if name == "muon":
         return MuonWithAdamW(named, rate, weight_decay, edges)
     return torch.optim.AdamW([p for _, p in named], lr=rate, weight_decay=weight_decay)
+
+
+def check_parameters(optimizer: torch.optim.Optimizer, network: nn.Module) -> None:
+    """Raise ValueError unless `optimizer` updates exactly what `network` trains.
+
+    A wrapper that puts other parameters into a network leaves an optimiser that was built before
+    with the old ones: the loss falls a little and most weights never change.
+    """
+    trained = {id(p): name for name, p in network.named_parameters() if p.requires_grad}
+    updated = {id(p) for group in optimizer.param_groups for p in group["params"]}
+    foreign = len(updated - trained.keys())
+    left_out = [name for key, name in trained.items() if key not in updated]
+    if foreign or left_out:
+        named = f", e.g. {left_out[0]}" if left_out else ""
+        raise ValueError(
+            f"the optimiser should hold the {len(trained)} parameters that are trained, got "
+            f"{foreign} others and lacks {len(left_out)}{named}"
+        )

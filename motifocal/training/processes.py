@@ -1,0 +1,70 @@
+"""The processes of one training become an Accelerator: a single one, or several from torchrun.
+
+Training is data parallel: each process holds the whole network and takes its share of every global
+batch, and gradients are averaged over the processes.
+"""
+
+from __future__ import annotations
+
+import os
+
+import torch
+from accelerate import Accelerator
+from torch import Tensor
+
+# What `accelerate launch` sets where processes split a network: its state would have
+# to be gathered before it is saved.
+SPLITTING = {
+    "ACCELERATE_USE_FSDP": "FSDP",
+    "ACCELERATE_USE_DEEPSPEED": "DeepSpeed",
+    "ACCELERATE_USE_MEGATRON_LM": "Megatron-LM",
+    "ACCELERATE_USE_PARALLELISM_CONFIG": "a parallelism configuration",
+}
+
+
+def open_accelerator(precision: str, cpu: bool) -> Accelerator:
+    """Join the processes of this training; `cpu` leaves GPUs alone.
+
+    Raises ValueError for FSDP, DeepSpeed and the like, whose checkpoints are not supported, and
+    where the processes that were started cannot work together (two on one MPS device).
+    """
+    for variable, name in SPLITTING.items():
+        if os.environ.get(variable, "false").lower() in ("1", "true", "yes", "on"):
+            raise ValueError(
+                f"{name} is not supported: start with torchrun or with a plain multi-GPU "
+                f"configuration of accelerate, got {variable}={os.environ[variable]}"
+            )
+    accelerator = Accelerator(
+        mixed_precision=precision, cpu=cpu or not torch.accelerator.is_available()
+    )
+    started = int(os.environ.get("WORLD_SIZE", "1"))
+    if accelerator.num_processes != started:
+        raise ValueError(
+            f"{started} processes were started (WORLD_SIZE), but on {accelerator.device} they "
+            f"cannot work together; start one, or add --cpu"
+        )
+    return accelerator
+
+
+def in_words(accelerator: Accelerator) -> str:
+    """How many processes train, and on what device this one does."""
+    count = accelerator.num_processes
+    return f"{count} process{'' if count == 1 else 'es'}, {accelerator.device}"
+
+
+def check_same_step(accelerator: Accelerator, step: int) -> None:
+    """Raise ValueError where processes resume at different steps: they read different folders."""
+    steps = accelerator.gather(torch.tensor([step], device=accelerator.device)).tolist()
+    if len(set(steps)) > 1:
+        raise ValueError(f"processes should resume from one folder, got checkpoints of {steps}")
+
+
+def gather_places(accelerator: Accelerator, values: Tensor) -> Tensor:
+    """(parts, K) of every process become (parts x processes, K) on the CPU, in order of place.
+
+    Micro-batch `part` of process p has place `part * processes + p` in the global batch. So the
+    result, and whatever is summed from it, does not depend on how many processes there are.
+    """
+    together = accelerator.gather(values).cpu()
+    together = together.view(accelerator.num_processes, *values.shape)
+    return together.transpose(0, 1).reshape(-1, values.shape[-1])

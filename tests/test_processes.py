@@ -1,0 +1,214 @@
+"""A training on several processes is the training on one: its weights, its log, its resumption."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import tiny
+import torch
+from accelerate import Accelerator
+from click.testing import CliRunner, Result
+from tiny_processes import end, process_of_rank, torchrun, train_arguments
+from torch import nn
+
+from motifocal import cli
+from motifocal.training.checkpoint import latest_step, load_checkpoint
+from motifocal.training.log import read_log
+from motifocal.training.optimizer import build_optimizer, check_parameters
+from motifocal.training.processes import SPLITTING, gather_places, in_words, open_accelerator
+
+TWO_PLACES = {"global_batch": 4, "micro_batch": 2, "save_every": 1}
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny.tiny_base(tmp_path_factory.mktemp("base"))
+
+
+@pytest.fixture(scope="module")
+def shards(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("shards")
+    tiny.tiny_shards(folder)
+    return folder
+
+
+def invoke(*given: str) -> Result:
+    tiny.fresh_accelerator()
+    torch.set_num_threads(1)
+    return CliRunner().invoke(cli.cli, given)
+
+
+def tensors_of(run: Path) -> dict[str, torch.Tensor]:
+    """Every tensor of the newest checkpoint by its path: weights, average, optimiser state."""
+    found: dict[str, torch.Tensor] = {}
+
+    def collect(name: str, value: Any) -> None:
+        if isinstance(value, torch.Tensor):
+            found[name] = value
+        elif isinstance(value, dict):
+            for key, inner in value.items():
+                collect(f"{name}/{key}", inner)
+        elif isinstance(value, list | tuple):
+            for index, inner in enumerate(value):
+                collect(f"{name}/{index}", inner)
+
+    collect("", load_checkpoint(run / "checkpoints"))
+    return found
+
+
+def losses_of(run: Path) -> list[dict[str, float]]:
+    """The lines of the log without what time they took."""
+    lines = read_log(run / "log.jsonl")
+    return [{key: value for key, value in line.items() if key != "seconds"} for line in lines]
+
+
+# Two processes.
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("optimizer", ["adamw", "muon"])
+def test_two_processes_compute_what_one_does_bit_for_bit(
+    optimizer: str, shards: Path, base: Path, tmp_path: Path
+) -> None:
+    changed = {**TWO_PLACES, "optimizer": optimizer, "steps": 4}
+    alone = invoke(*train_arguments(shards, tmp_path / "one", base, **changed))
+    assert alone.exit_code == 0, alone.output
+    started = torchrun(train_arguments(shards, tmp_path / "two", base, **changed))
+    try:
+        out, err = started.communicate(timeout=300)
+    finally:
+        end(started)
+    assert started.returncode == 0, err
+    assert "training on 1 process, cpu" in alone.stderr
+    assert "training on 2 processes, cpu" in err
+    assert out.count('"optimizer"') == 1
+    assert losses_of(tmp_path / "two") == losses_of(tmp_path / "one")
+    assert tiny.equal(tensors_of(tmp_path / "two"), tensors_of(tmp_path / "one"))
+    inputs = [json.loads((tmp_path / name / "inputs.json").read_text()) for name in ("one", "two")]
+    assert inputs[0] == inputs[1]
+
+
+@pytest.mark.slow
+def test_a_run_whose_second_process_was_killed_goes_on_to_the_weights_of_the_unbroken_run(
+    shards: Path, base: Path, tmp_path: Path
+) -> None:
+    changed = {**TWO_PLACES, "optimizer": "muon", "steps": 12}
+    assert invoke(*train_arguments(shards, tmp_path / "one", base, **changed)).exit_code == 0
+    arguments = train_arguments(shards, tmp_path / "two", base, **changed)
+    started = torchrun(arguments)
+    try:
+        deadline = time.monotonic() + 300
+        while latest_step(tmp_path / "two/checkpoints") < 2:
+            assert started.poll() is None, "the training ended before its time"
+            assert time.monotonic() < deadline, "step 2 should have come by now"
+            time.sleep(0.01)
+        process_of_rank(started, 1).kill()
+        started.communicate(timeout=120)
+    finally:
+        end(started)
+    assert started.returncode != 0
+    assert latest_step(tmp_path / "two/checkpoints") < 12
+    again = torchrun(arguments)
+    try:
+        _, err = again.communicate(timeout=300)
+    finally:
+        end(again)
+    assert again.returncode == 0, err
+    assert "resuming at step" in err
+    assert tiny.equal(tensors_of(tmp_path / "two"), tensors_of(tmp_path / "one"))
+    assert losses_of(tmp_path / "two") == losses_of(tmp_path / "one")
+
+
+# What cannot be trained on.
+
+
+@pytest.mark.parametrize("variable", SPLITTING)
+def test_plugins_that_split_the_network_are_refused_in_a_line(
+    variable: str, shards: Path, base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(variable, "true")
+    result = invoke(*train_arguments(shards, tmp_path / "run", base))
+    assert isinstance(result.exception, ValueError)
+    assert f"{SPLITTING[variable]} is not supported: start with torchrun" in str(result.exception)
+    assert not (tmp_path / "run").exists()
+
+
+def test_processes_that_would_train_apart_in_one_folder_are_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    tiny.fresh_accelerator()
+    open_accelerator("no", cpu=True)
+    monkeypatch.setenv("WORLD_SIZE", "2")  # as by torchrun, after accelerate settled on one
+    with pytest.raises(ValueError, match="2 processes were started"):
+        open_accelerator("no", cpu=True)
+
+
+def test_a_setting_of_accelerate_launch_does_not_scale_the_loss(
+    shards: Path, base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    norms = []
+    for parts in ("1", "4"):
+        monkeypatch.setenv("ACCELERATE_GRADIENT_ACCUMULATION_STEPS", parts)
+        run = tmp_path / parts
+        assert invoke(*train_arguments(shards, run, base, steps=1)).exit_code == 0
+        norms.append(losses_of(run)[0]["norm"])
+    assert norms[0] == norms[1]
+
+
+# Parts of it.
+
+
+class TwoProcesses:
+    """What `gather_places` asks of an accelerator whose other process has 10 more everywhere."""
+
+    num_processes = 2
+
+    @staticmethod
+    def gather(values: torch.Tensor) -> torch.Tensor:
+        return torch.cat([values, values + 10])
+
+
+def test_values_of_all_processes_come_in_the_order_of_the_global_batch() -> None:
+    values = torch.tensor([[0.0, 0.5], [1.0, 1.5]])
+    accelerator: Any = TwoProcesses()
+    together = gather_places(accelerator, values)
+    assert together.tolist() == [[0, 0.5], [10, 10.5], [1, 1.5], [11, 11.5]]
+    tiny.fresh_accelerator()
+    alone = open_accelerator("no", cpu=True)
+    assert torch.equal(gather_places(alone, values), values)
+    assert in_words(alone) == "1 process, cpu"
+    assert isinstance(alone, Accelerator)
+
+
+def network_and_update(name: Any, swap: bool) -> nn.Module:
+    """A small network after one update; `swap` gives its weights other memory before that."""
+    torch.manual_seed(3)
+    network = nn.Sequential(nn.Linear(5, 4), nn.Linear(4, 4), nn.Linear(4, 3))
+    optimizer = build_optimizer(name, network, 1e-2, 0.1, edges=("0.",))
+    if swap:
+        for parameter in network.parameters():
+            parameter.data = parameter.data.clone()
+    network(torch.ones(2, 5)).square().sum().backward()
+    optimizer.step()
+    return network
+
+
+@pytest.mark.parametrize("name", ["adamw", "muon"])
+def test_weights_that_were_moved_after_the_optimiser_was_built_are_updated(name: Any) -> None:
+    moved, left = network_and_update(name, swap=True), network_and_update(name, swap=False)
+    for a, b in zip(moved.parameters(), left.parameters(), strict=True):
+        assert torch.equal(a, b)
+
+
+@pytest.mark.parametrize("name", ["adamw", "muon"])
+def test_an_optimiser_of_other_parameters_than_the_networks_is_refused(name: Any) -> None:
+    network = nn.Sequential(nn.Linear(5, 4), nn.Linear(4, 3))
+    optimizer = build_optimizer(name, network, 1e-2, 0.1)
+    check_parameters(optimizer, network)
+    network[1].weight = nn.Parameter(network[1].weight.detach().clone())
+    with pytest.raises(ValueError, match=r"got 1 others and lacks 1, e\.g\. 1\.weight"):
+        check_parameters(optimizer, network)
