@@ -33,10 +33,8 @@ from motifocal.scenes.evaluate import (
     fit,
     follows_text,
     judge,
-    psnr,
     score,
     slug,
-    ssim,
     truth_of,
 )
 from motifocal.scenes.export import CRF
@@ -49,6 +47,7 @@ from motifocal.scenes.report import (
     to_json,
     to_markdown,
 )
+from motifocal.scenes.similarity import psnr, ssim
 from motifocal.scenes.stage import SCENARIOS, make_stage
 from motifocal.training.base import load_text, load_vae
 from motifocal.video import read_video, write_video

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from motifocal.flow import Frames
-from motifocal.scenes.evaluate import ROUNDING_MSE
+from motifocal.scenes.similarity import ROUNDING_MSE
 
 Map = NDArray[np.float32]
 
@@ -22,7 +22,7 @@ _GREY = 128.0  # taken off before squaring: float32 then keeps SSIM to five digi
 def fidelity(frames: Frames, picture: NDArray[np.uint8]) -> dict[str, float]:
     """PSNR (dB, of RGB) and SSIM (of luma) against the picture: frame 0, and the mean of the rest.
 
-    The PSNR of equal pictures is 58.9 dB, as in ``scenes.evaluate``: an error counts as at least
+    The PSNR of equal pictures is 58.9 dB, as in ``scenes.similarity``: an error counts as at least
     that of 8-bit rounding. The other frames' values are averaged, not their errors.
     """
     psnrs = [psnr(frame, picture) for frame in frames]
@@ -37,7 +37,7 @@ def fidelity(frames: Frames, picture: NDArray[np.uint8]) -> dict[str, float]:
 
 
 def psnr(a: NDArray[np.uint8], b: NDArray[np.uint8]) -> float:
-    """What ``scenes.evaluate.psnr`` gives, by OpenCV's exact integer sum."""
+    """What ``scenes.similarity.psnr`` gives, by OpenCV's exact integer sum."""
     mse = cv2.norm(a, b, cv2.NORM_L2SQR) / a.size
     return float(10 * np.log10(255**2 / max(mse, ROUNDING_MSE)))
 

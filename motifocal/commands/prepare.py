@@ -9,11 +9,13 @@ import click
 
 from motifocal.commands.heatmap_options import heatmap_options, settings_of
 from motifocal.commands.size import Size
+from motifocal.commands.variant_options import variant_of, variant_options
 
 if TYPE_CHECKING:
     from motifocal.data.captions import Rejected
     from motifocal.data.shards import ClipSource, Shards
     from motifocal.heatmap import HeatmapSettings
+    from motifocal.scenes.variant import SceneVariant
 
 SCENES = "scenes"
 
@@ -24,6 +26,7 @@ Examples:
   motifocal prepare clips/ -o shards/ --model base/ --source raft-large --raft-weights raft.pth
   motifocal prepare scenes -o shards/ --model base/ --size 64 --clips 7200
   motifocal prepare scenes -o held-out/ --model base/ --size 64 --clips 480 --split eval --seed 1
+  motifocal prepare scenes -o living/ --model base/ --size 64 --background living --level lively
 """)
 @click.argument("clips_at", metavar="SOURCE")
 @click.option("-o", "--output", type=click.Path(path_type=Path, file_okay=False), required=True,
@@ -44,6 +47,7 @@ Examples:
               help="Which part of the drawn world (scenes).")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True,
               help="Of windows and strides, or of the drawn clips.")
+@variant_options
 @heatmap_options
 @click.option("--workers", type=click.IntRange(0), default=2, show_default=True,
               help="Processes that read clips and estimate motion.")
@@ -60,12 +64,15 @@ def prepare(clips_at: str, output: Path, model: Path, **options: Any) -> None:
     picture of a few clips with their heatmaps: look at it.
     """
     from motifocal.data.shards import Shards
+    from motifocal.scenes.variant import SceneVariant
 
-    heatmap = settings_of(options)
+    heatmap, variant = settings_of(options), variant_of(options)
+    if clips_at != SCENES and variant != SceneVariant():
+        raise click.UsageError("--background and --difficulty go with the drawn world")
     options["device"] = _device(options["device"])
     output.mkdir(parents=True, exist_ok=True)
     clips, described = (
-        _scenes(options) if clips_at == SCENES else _folder(clips_at, output, options)
+        _scenes(options, variant) if clips_at == SCENES else _folder(clips_at, output, options)
     )
     _write_shards(clips, described, output, model, heatmap, options)
     _show_hot_share(Shards(output))
@@ -86,7 +93,9 @@ def _device(given: str | None) -> str:
     return name
 
 
-def _scenes(options: dict[str, Any]) -> tuple[ClipSource, dict[str, Any]]:
+def _scenes(
+    options: dict[str, Any], variant: SceneVariant
+) -> tuple[ClipSource, dict[str, Any]]:
     from dataclasses import asdict
 
     from motifocal.data.sources import SceneClips
@@ -96,7 +105,7 @@ def _scenes(options: dict[str, Any]) -> tuple[ClipSource, dict[str, Any]]:
         raise click.BadParameter(f"the drawn world is square, got {height}x{width}",
                                  param_hint="--size")
     clips = SceneClips(options["clips"], options["split"], height, options["frames"],
-                       options["seed"])
+                       options["seed"], variant)
     return clips, {"scenes": asdict(clips)}
 
 

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from motifocal.commands.scenes_eval import SIZE, evaluate, tracked
+from motifocal.commands.variant_options import variant_of, variant_options
 
 if TYPE_CHECKING:
     from motifocal.scenes.evaluate import Frames
+    from motifocal.scenes.variant import SceneVariant
 
 CAMERAS = ("static", "left", "right", "up", "down", "in", "out")
 
@@ -30,6 +32,7 @@ Examples:
   motifocal scenes preview
   motifocal scenes preview balloons fish -o fish.gif --seed 3
   motifocal scenes preview car --masks --camera left
+  motifocal scenes preview duck -o duck.gif --background living --level lively
 """)
 @click.argument("scenario", nargs=-1)
 @click.option("-o", "--output", type=click.Path(path_type=Path, dir_okay=False),
@@ -40,8 +43,10 @@ Examples:
 @click.option("--camera", type=click.Choice(CAMERAS), default="static", show_default=True,
               help="What the camera does meanwhile.")
 @click.option("--masks", is_flag=True, help="Show beside each clip where it truly moves.")
+@variant_options
 def preview(
-    scenario: tuple[str, ...], output: Path, seed: int, size: int, camera: str, masks: bool
+    scenario: tuple[str, ...], output: Path, seed: int, size: int, camera: str, masks: bool,
+    **options: Any,
 ) -> None:
     """Draw pictures of the world, each with all its sentences.
 
@@ -56,7 +61,8 @@ def preview(
         names = ", ".join(sorted(SCENARIOS))
         raise click.BadParameter(f"{unknown[0]} is none of {names}", param_hint="SCENARIO")
     chosen = scenario or tuple(sorted(SCENARIOS))
-    drawn = [(name, _preview_rows(name, seed, size, camera, masks))
+    variant = variant_of(options)
+    drawn = [(name, _preview_rows(name, seed, size, camera, masks, variant))
              for name in tracked(chosen, "drawing", len(chosen))]
     if output.suffix.lower() in (".gif", ".mp4"):
         rows = [[(text, clip) for text, clips in rows for clip in clips] for _, rows in drawn]
@@ -67,7 +73,7 @@ def preview(
 
 
 def _preview_rows(
-    name: str, seed: int, size: int, camera: str, masks: bool
+    name: str, seed: int, size: int, camera: str, masks: bool, variant: SceneVariant
 ) -> list[tuple[str, list[Frames]]]:
     """Every sentence of one picture, with its clip and, if wanted, where it moves."""
     import numpy as np
@@ -76,7 +82,7 @@ def _preview_rows(
     from motifocal.scenes.render import render
     from motifocal.scenes.stage import make_stage
 
-    stage = make_stage(name, "eval", seed)
+    stage = make_stage(name, "eval", seed, variant)
     rows = []
     for action in stage.actions:
         clip = render(stage, action, size=size, camera=camera)  # type: ignore[arg-type]
@@ -93,6 +99,7 @@ Examples:
   motifocal scenes export -o drawn --clips 2000
   motifocal scenes export -o drawn-moving --clips 500 --camera mixed --truth --size 256
   motifocal scenes export -o bench --kind benchmark --size 256 --truth
+  motifocal scenes export -o hard --clips 500 --size 128 --background living --difficulty hard
 """)
 @click.option("-o", "--output", type=click.Path(path_type=Path, file_okay=False), required=True,
               help="The folder to write. Run again to continue after an interruption.")
@@ -114,10 +121,11 @@ Examples:
               help="Dataset: each clip a folder of PNG frames, not an .mp4.")
 @click.option("--pairs", type=click.IntRange(min=1),
               help="Benchmark: how many pictures with a sentence.  [default: 320]")
+@variant_options
 def export(
     output: Path, kind: str, size: int, truth: bool, clips: int | None, split: str | None,
     frames: int | None, seed: int | None, camera: str | None, lossless: bool | None,
-    pairs: int | None,
+    pairs: int | None, **options: Any,
 ) -> None:
     """Write the drawn world as folders that other tools read."""
     from motifocal.scenes.export import (
@@ -127,6 +135,7 @@ def export(
         export_dataset,
     )
 
+    variant = variant_of(options)
     own = {"clips": clips, "split": split, "frames": frames, "seed": seed, "camera": camera,
            "lossless": lossless}
     foreign = {"pairs": pairs} if kind == "dataset" else own
@@ -137,12 +146,12 @@ def export(
         settings = DatasetSettings(
             clips=clips or 1000, split=split or "train", size=size,  # type: ignore[arg-type]
             frames=frames or 16, seed=seed or 0, camera=camera or "static",  # type: ignore[arg-type]
-            truth=truth, lossless=bool(lossless),
+            truth=truth, lossless=bool(lossless), variant=variant,
         )
         _drain(export_dataset(output, settings), "drawing clips", settings.clips)
     else:
         count = pairs or 320
-        done = export_benchmark(output, BenchmarkSettings(count, size, truth))
+        done = export_benchmark(output, BenchmarkSettings(count, size, truth, variant))
         _drain(done, "drawing pairs", count)
     click.echo(output)
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 import hashlib
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+
+from motifocal.commands.variant_options import variant_of, variant_options
 
 if TYPE_CHECKING:
     from motifocal.pipeline import TI2VPipeline
@@ -40,6 +42,7 @@ Examples:
   motifocal scenes eval bundled -o report
   motifocal scenes eval runs/mine/model --pairs 80 --steps 25
   motifocal scenes eval bench/videos/other-model --size 256
+  motifocal scenes eval bundled --background living --level lively -o living
 """)
 @click.argument("source", type=str)
 @click.option("-o", "--output", type=click.Path(path_type=Path, file_okay=False),
@@ -62,10 +65,12 @@ Examples:
               help="Model: also score the true clips passed through its autoencoder.")
 @click.option("--allow-missing", is_flag=True,
               help="Score although videos are missing; the report lists them and says INCOMPLETE.")
+@variant_options
 def evaluate(
     source: str, output: Path, pairs: int, size: int | None, steps: int | None,
     guidance: float | None,
     seed: int, batch: int, device: str, autoencoder: bool, allow_missing: bool,
+    **options: Any,
 ) -> None:
     """Score SOURCE: how often does a video follow its sentence?
 
@@ -76,12 +81,12 @@ def evaluate(
     from motifocal.scenes.evaluate import REFERENCES, eval_pairs, score
     from motifocal.scenes.report import summarise
 
-    folder = _source_folder(source)
+    folder, variant = _source_folder(source), variant_of(options)
     references = dict(REFERENCES)
     if source == BUNDLED or (folder / "model_index.json").exists():
         pipe = _model(folder, device)
         config: Any = pipe.config
-        wanted = eval_pairs(pairs, size or int(config.sample_height))
+        wanted = eval_pairs(pairs, size or int(config.sample_height), variant)
         videos = output / "videos"
         steps = int(config.sample_steps) if steps is None else steps
         guidance = float(config.sample_guidance) if guidance is None else guidance
@@ -92,7 +97,7 @@ def evaluate(
     elif autoencoder:
         raise click.UsageError("--autoencoder needs a model, SOURCE is a folder of videos")
     else:
-        wanted, videos = eval_pairs(pairs, size or 64), folder
+        wanted, videos = eval_pairs(pairs, size or 64, variant), folder
     given = tracked(_videos(wanted, videos, seed), "scoring", len(wanted))
     scored = score(given, wanted, references=references, allow_missing=allow_missing)
     report = summarise(scored, folder.name)
@@ -132,7 +137,8 @@ def _animate_missing(
     from motifocal.video import to_frames, write_video
 
     claim(videos / "made.json", {"weights": _fingerprint(folder), "size": pairs[0].size,
-                                 "steps": how.steps, "guidance": how.guidance, "seed": how.seed})
+                                 **asdict(pairs[0].variant), "steps": how.steps,
+                                 "guidance": how.guidance, "seed": how.seed})
     missing = [pair for pair in pairs if not (videos / pair.file(how.seed)).exists()]
     chunks = [missing[at : at + how.batch] for at in range(0, len(missing), how.batch)]
     for chunk in tracked(chunks, "animating", len(chunks)):
@@ -203,15 +209,13 @@ def _sheet(scored: Scored, videos: Path, seed: int) -> Frames:
     """Some of the pairs, spread over all: the true clip, and below it the video."""
     from motifocal.scenes.evaluate import fit, truth_of
     from motifocal.scenes.sheet import contact_sheet
-    from motifocal.scenes.stage import make_stage
     from motifocal.video import read_video
 
     blocks = []
     step = max(1, len(scored.pairs) // SHEET_PAIRS)
     for index in range(0, len(scored.pairs), step)[:SHEET_PAIRS]:
         pair, judged = scored.pairs[index], scored.scores["made"][index]
-        stage = make_stage(pair.scenario, "eval", pair.seed)
-        truth = truth_of(stage, size=pair.size).clips[pair.action]
+        truth = truth_of(pair.stage(), size=pair.size).clips[pair.action]
         made = fit(read_video(videos / pair.file(seed)).frames, len(truth), pair.size)
         verdict = "follows" if judged.follows else "does not follow"
         blocks.append((f"{pair.image_id}: {pair.prompt}",

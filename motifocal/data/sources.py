@@ -18,6 +18,7 @@ from motifocal.data.selection import dynamic_stride
 from motifocal.data.shards import CaptionedClip
 from motifocal.scenes.render import render
 from motifocal.scenes.stage import SCENARIOS, Split, make_stage
+from motifocal.scenes.variant import STANDARD, SceneVariant
 from motifocal.video import VideoError, count_frames, read_video, resize_crop
 
 
@@ -33,6 +34,7 @@ class SceneClips:
     size: int
     frames: int
     seed: int
+    variant: SceneVariant = STANDARD
 
     def __len__(self) -> int:
         return self.count
@@ -40,7 +42,8 @@ class SceneClips:
     def __getitem__(self, index: int) -> CaptionedClip:
         names = sorted(SCENARIOS)
         rng = np.random.default_rng([self.seed, index])
-        stage = make_stage(names[index % len(names)], self.split, int(rng.integers(2**31)))
+        stage_seed = int(rng.integers(2**31))
+        stage = make_stage(names[index % len(names)], self.split, stage_seed, self.variant)
         action = stage.actions[rng.integers(len(stage.actions))]
         clip = render(stage, action, size=self.size, frames=self.frames)
         words = (action.sentence, str(rng.choice(action.paraphrases or (action.sentence,))))

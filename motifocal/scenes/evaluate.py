@@ -13,13 +13,14 @@ from dataclasses import dataclass
 from functools import lru_cache
 from types import MappingProxyType
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 
 from motifocal.scenes.draw import PALETTE
 from motifocal.scenes.render import FRAMES, first_picture, render
+from motifocal.scenes.similarity import mean_squared_error, psnr, ssim
 from motifocal.scenes.stage import SCENARIOS, is_held_out, make_stage
+from motifocal.scenes.variant import STANDARD, SceneVariant
 from motifocal.scenes.world import Action, Stage
 from motifocal.video import resize_crop
 
@@ -42,6 +43,7 @@ class EvalPair:
     kind: str
     held_out: bool
     size: int
+    variant: SceneVariant = STANDARD
 
     @property
     def image_id(self) -> str:
@@ -52,9 +54,13 @@ class EvalPair:
         """The name of this pair's video for sampling seed `sample`, as in TI2V-Bench."""
         return f"{self.image_id}_{slug(self.prompt)}_{sample}.mp4"
 
+    def stage(self) -> Stage:
+        """What is drawn."""
+        return make_stage(self.scenario, "eval", self.seed, self.variant)
+
     def picture(self) -> npt.NDArray[np.uint8]:
         """The picture to animate, (size, size, 3) uint8."""
-        return first_picture(make_stage(self.scenario, "eval", self.seed), self.size)
+        return first_picture(self.stage(), self.size)
 
 
 @dataclass(frozen=True)
@@ -120,20 +126,22 @@ def kind_of(action: Action) -> str:
     return ENTERS if action.facts[2].startswith("enter") else OTHER
 
 
-def eval_pairs(count: int = 320, size: int = 64) -> list[EvalPair]:
+def eval_pairs(
+    count: int = 320, size: int = 64, variant: SceneVariant = STANDARD
+) -> list[EvalPair]:
     """The first `count` pairs of the evaluation: every sentence of as many pictures as fit.
 
     Rounds of one picture per scenario, evaluation seeds 0, 1, ...; odd seeds show combinations
     that training never draws. The last round takes the pictures whose sentences fill it best, and
-    only where no choice fills it is one picture left with a part of its sentences. Raises
-    ValueError for a count below 1.
+    only where no choice fills it is one picture left with a part of its sentences. A variant
+    changes the pictures, not the pairs. Raises ValueError for a count below 1.
     """
     if count < 1:
         raise ValueError(f"count should be at least 1, got {count}")
     pairs: list[EvalPair] = []
     seed = 0
     while len(pairs) < count:
-        pictures = [_pairs_of(scenario, seed, size) for scenario in sorted(SCENARIOS)]
+        pictures = [_pairs_of(scenario, seed, size, variant) for scenario in sorted(SCENARIOS)]
         left = count - len(pairs)
         chosen = _filling([len(picture) for picture in pictures], left)
         pairs += [pair for index in chosen for pair in pictures[index]]
@@ -154,15 +162,19 @@ def _filling(sizes: Sequence[int], room: int) -> list[int]:
     return reached[max(reached)]
 
 
-def _pairs_of(scenario: str, seed: int, size: int) -> list[EvalPair]:
-    stage = make_stage(scenario, "eval", seed)
+def _pairs_of(scenario: str, seed: int, size: int, variant: SceneVariant) -> list[EvalPair]:
+    stage = make_stage(scenario, "eval", seed, variant)
     held_out = is_held_out(scenario, stage.colour, stage.background)
-    return [EvalPair(scenario, seed, index, action.sentence, kind_of(action), held_out, size)
-            for index, action in enumerate(stage.actions)]
+    return [EvalPair(scenario, seed, k, action.sentence, kind_of(action), held_out, size, variant)
+            for k, action in enumerate(stage.actions)]
 
 
 def truth_of(stage: Stage, *, size: int = 64, frames: int = FRAMES) -> Truth:
-    """Render what every sentence of a stage does, camera at rest."""
+    """Render what every sentence of a stage does, camera at rest.
+
+    On a living background picture and clips show the same residue, and the region is that of what
+    the sentences move.
+    """
     clips = [render(stage, action, size=size, frames=frames) for action in stage.actions]
     region = np.logical_or.reduce([clip.mask.any(axis=0) for clip in clips])
     return Truth(first_picture(stage, size), tuple(clip.frames for clip in clips), region)
@@ -170,12 +182,14 @@ def truth_of(stage: Stage, *, size: int = 64, frames: int = FRAMES) -> Truth:
 
 def truth_of_pair(pair: EvalPair, frames: int = FRAMES) -> Truth:
     """What every sentence of this pair's picture does; kept for the picture's next sentence."""
-    return _truth(pair.scenario, pair.seed, pair.size, frames)
+    return _truth(pair.scenario, pair.seed, pair.size, pair.variant, frames)
 
 
 @lru_cache(maxsize=4)
-def _truth(scenario: str, seed: int, size: int, frames: int) -> Truth:
-    return truth_of(make_stage(scenario, "eval", seed), size=size, frames=frames)
+def _truth(
+    scenario: str, seed: int, size: int, variant: SceneVariant, frames: int
+) -> Truth:
+    return truth_of(make_stage(scenario, "eval", seed, variant), size=size, frames=frames)
 
 
 def fit(frames: Frames, count: int, size: int) -> Frames:
@@ -212,41 +226,10 @@ def follows_text(
         given = f"{region.shape} with {int(region.sum())} pixels"
         raise ValueError(f"region should be {still.shape[:2]} and not empty, got {given}")
     made = frames[:, region].astype(np.float32)
-    distances = [_mse(made, truth[:, region]) for truth in (*truths, still[None])]
+    distances = [mean_squared_error(made, truth[:, region]) for truth in (*truths, still[None])]
     nearest = int(np.argmin(distances))
     tied = sum(distance <= distances[asked] for distance in distances) > 1
     return nearest == asked and not tied, nearest
-
-
-def _mse(a: npt.NDArray[np.float32], b: npt.NDArray[np.uint8]) -> float:
-    return float(np.mean(np.square(a - b)))
-
-
-def psnr(a: npt.NDArray[np.uint8], b: npt.NDArray[np.uint8]) -> float:
-    """Peak signal-to-noise ratio in dB; the error counts as at least that of 8-bit rounding."""
-    return float(10 * np.log10(255**2 / max(_mse(a.astype(np.float32), b), ROUNDING_MSE)))
-
-
-def ssim(a: npt.NDArray[np.uint8], b: npt.NDArray[np.uint8]) -> float:
-    """Structural similarity of two pictures (H, W, 3), mean over pixels and colours.
-
-    Wang et al. 2004: Gaussian windows of 11 pixels, sigma 1.5, K = 0.01 and 0.03, and only windows
-    that lie inside the picture. Raises ValueError where none does.
-    """
-    if a.shape != b.shape or a.ndim != 3 or min(a.shape[:2]) < 11:
-        raise ValueError(f"pictures should be (H, W, 3), 11 or more wide, got {a.shape}, {b.shape}")
-    x, y = a.astype(np.float64), b.astype(np.float64)
-    mean_x, mean_y = _windowed(x), _windowed(y)
-    var_x, var_y = _windowed(x * x) - mean_x**2, _windowed(y * y) - mean_y**2
-    cov = _windowed(x * y) - mean_x * mean_y
-    c1, c2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
-    top = (2 * mean_x * mean_y + c1) * (2 * cov + c2)
-    return float(np.mean(top / ((mean_x**2 + mean_y**2 + c1) * (var_x + var_y + c2))))
-
-
-def _windowed(x: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    blurred: npt.NDArray[np.float64] = np.asarray(cv2.GaussianBlur(x, (11, 11), 1.5), np.float64)
-    return blurred[5:-5, 5:-5]
 
 
 def judge(frames: Frames, truth: Truth, asked: int) -> Score:

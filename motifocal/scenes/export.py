@@ -23,6 +23,7 @@ from motifocal.picture import replacing, write_image
 from motifocal.scenes.evaluate import EvalPair, eval_pairs, truth_of
 from motifocal.scenes.render import CAMERA_WORDS, FPS, FRAMES, Camera, SceneClip, render
 from motifocal.scenes.stage import SCENARIOS, Split, make_stage
+from motifocal.scenes.variant import STANDARD, SceneVariant
 from motifocal.scenes.world import Action, Stage
 from motifocal.video import write_video
 
@@ -49,6 +50,7 @@ class DatasetSettings:
     camera: CameraMix
     truth: bool
     lossless: bool
+    variant: SceneVariant = STANDARD
 
 
 @dataclass(frozen=True)
@@ -58,6 +60,7 @@ class BenchmarkSettings:
     pairs: int
     size: int
     truth: bool
+    variant: SceneVariant = STANDARD
 
 
 @dataclass(frozen=True)
@@ -71,7 +74,10 @@ class Recipe:
     text: str
 
 
-def recipe(index: int, split: Split, seed: int, camera: CameraMix = "static") -> Recipe:
+def recipe(
+    index: int, split: Split, seed: int, camera: CameraMix = "static",
+    variant: SceneVariant = STANDARD,
+) -> Recipe:
     """Clip `index` of the drawn world: scenarios in turn, a stage of its own, one of its sentences.
 
     Half of the captions are the benchmark's wording, the others a paraphrase. "mixed" moves the
@@ -80,7 +86,7 @@ def recipe(index: int, split: Split, seed: int, camera: CameraMix = "static") ->
     names = sorted(SCENARIOS)
     rng = np.random.default_rng([seed, index])
     stage_seed = int(rng.integers(2**31))
-    stage = make_stage(names[index % len(names)], split, stage_seed)
+    stage = make_stage(names[index % len(names)], split, stage_seed, variant)
     action = stage.actions[rng.integers(len(stage.actions))]
     words = (action.sentence, str(rng.choice(action.paraphrases or (action.sentence,))))
     text = words[int(rng.integers(2))]
@@ -103,7 +109,7 @@ def export_dataset(folder: Path, settings: DatasetSettings) -> Iterator[int]:
         (folder / "truth").mkdir(exist_ok=True)
     lines = []
     for index in range(settings.clips):
-        made = recipe(index, settings.split, settings.seed, settings.camera)
+        made = recipe(index, settings.split, settings.seed, settings.camera, settings.variant)
         lines.append(json.dumps(_described(index, made, settings)) + "\n")
         _write_clip(folder, index, made, settings)
         yield index + 1
@@ -152,7 +158,8 @@ def _write_truth(path: Path, clip: SceneClip) -> None:
     if clip.flow is None or clip.flow_valid is None:
         raise ValueError("clip should hold its flow, got none")
     with replacing(path) as temporary, temporary.open("wb") as file:
-        np.savez_compressed(file, mask=clip.mask, flow=clip.flow, flow_valid=clip.flow_valid)
+        np.savez_compressed(file, mask=clip.mask, flow=clip.flow, flow_valid=clip.flow_valid,
+                            residue=clip.residue)
 
 
 def _write_pictures(folder: Path, clip: SceneClip) -> None:
@@ -174,7 +181,7 @@ def export_benchmark(folder: Path, settings: BenchmarkSettings) -> Iterator[int]
     other folder with these file names. Raises ValueError as `export_dataset` does.
     """
     claim(folder / MANIFEST, {"kind": "benchmark", **asdict(settings)})
-    pairs = eval_pairs(settings.pairs, settings.size)
+    pairs = eval_pairs(settings.pairs, settings.size, settings.variant)
     (folder / "images").mkdir(exist_ok=True)
     if settings.truth:
         (folder / "videos" / "truth").mkdir(parents=True, exist_ok=True)
@@ -195,8 +202,7 @@ def _write_picture_and_truth(
         write_image(image, pairs[0].picture())
     videos = {folder / "videos" / "truth" / pair.file(): pair for pair in pairs}
     if settings.truth and not all(path.exists() for path in videos):
-        stage = make_stage(pairs[0].scenario, "eval", pairs[0].seed)
-        truth = truth_of(stage, size=settings.size, frames=FRAMES)
+        truth = truth_of(pairs[0].stage(), size=settings.size, frames=FRAMES)
         for path, pair in videos.items():
             write_video(path, truth.clips[pair.action], FPS, crf=CRF)
 

@@ -5,16 +5,19 @@ Letters: F frames, H W pixels, S supersampling. The picture is square and 1 worl
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Literal
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
-from motifocal.scenes.backgrounds import background
+from motifocal.scenes.backdrop import Backdrop
 from motifocal.scenes.draw import paint
+from motifocal.scenes.passers import Passer, passers
+from motifocal.scenes.residue import LEVELS, REST, Level, shake
+from motifocal.scenes.sensor import record
 from motifocal.scenes.world import Action, Actor, Stage, State
 
 Camera = Literal["static", "left", "right", "up", "down", "in", "out"]
@@ -22,7 +25,6 @@ Matrix = npt.NDArray[np.float64]
 
 FRAMES = 16
 FPS = 8.0
-MARGIN = 0.3  # background beyond each side of the picture, for moving cameras
 TRAVEL = 0.22  # how far a moving camera travels over the clip, in picture widths
 ZOOM = 1.25
 CAMERA_WORDS: dict[Camera, str] = {
@@ -40,10 +42,12 @@ CAMERA_WORDS: dict[Camera, str] = {
 class SceneClip:
     """A rendered clip and everything that is known about it.
 
-    frames (F, H, W, 3) uint8; mask (F, H, W) bool, the pixels of what moves in each frame (camera
-    motion does not count); flow (F-1, 2, H, W) float32, pixels from frame f to f+1 as (x, y);
-    flow_valid (F-1, H, W) bool, where that flow is defined (not where an object changes its look);
-    objects (F, H, W) bool, the pixels of all objects, moving or not: what a segmenter would find.
+    frames (F, H, W, 3) uint8; mask (F, H, W) bool, the pixels of what the sentence moves in each
+    frame (camera motion does not count); flow (F-1, 2, H, W) float32, pixels from frame f to f+1
+    as (x, y), shake included; flow_valid (F-1, H, W) bool, where that flow is defined (not where
+    an object changes its look, nor on background that sways); objects (F, H, W) bool, the pixels
+    of all objects, moving or not: what a segmenter would find; residue (F, H, W) bool, the pixels
+    that move though the sentence does not say so, never those of `mask`.
     """
 
     frames: npt.NDArray[np.uint8]
@@ -51,6 +55,7 @@ class SceneClip:
     flow: npt.NDArray[np.float32] | None
     flow_valid: npt.NDArray[np.bool_] | None
     objects: npt.NDArray[np.bool_]
+    residue: npt.NDArray[np.bool_]
     caption: str
     scenario: str
     fps: float
@@ -78,31 +83,36 @@ def render(
     """Draw the clip that `action` makes of `stage`; no action gives the still picture.
 
     `size` is the side in pixels, `fps` only labels the clip: the motion always fills it. The first
-    frame is the same for every action. Raises ValueError for a size under 16 or under 2 frames.
+    frame is the same for every action. The residue of a living background depends on the stage and
+    the frame's number alone. Raises ValueError for a size under 16 or under 2 frames.
     """
     if size < 16 or frames < 2:
         raise ValueError(
             f"size should be at least 16 and frames at least 2, got {size} and {frames}"
         )
     s = supersample or (4 if size <= 96 else 2)
-    views = [_view(camera, f / (frames - 1)) for f in range(frames)]
-    states = [_states(stage, action, f / (frames - 1)) for f in range(frames)]
-    canvas = _canvas(stage, size * s, camera)
-    layers = [
-        _paint(stage.actors, state, view, canvas, size * s, camera)
-        for state, view in zip(states, views, strict=True)
-    ]
+    level = LEVELS.get(stage.variant.background, REST)
+    views = _views(stage, camera, frames, level)
+    cast = _Cast(stage, action, level)
+    states = [cast.states(f, frames) for f in range(frames)]
+    fixed = camera == "static" and level is REST
+    backdrop = Backdrop(stage, size * s, level.sway, fixed)
+    layers = [_paint(cast, states[f], views[f], backdrop, f) for f in range(frames)]
     small = [cv2.resize(la.colours, (size, size), interpolation=cv2.INTER_AREA) for la in layers]
     pictures = np.stack(small).astype(np.uint8)
-    names = list(stage.actors)
-    mask = np.stack([_moving(layers[f].owner, names, states, f, size) for f in range(frames)])
+    if level is not REST:
+        pictures = record(pictures, stage.background_seed, level)
+    mask = np.stack([_moving(layers[f].owner, cast.named, states, f, size)
+                     for f in range(frames)])
     objects = np.stack([_half_covered((layer.owner > 0).astype(np.float32), size)
                         for layer in layers])
+    residue = _residue(layers, cast, backdrop, views, objects) & ~mask
     flow, valid = (None, None)
     if with_flow:
-        flow, valid = _flow(layers, names, states, views, size)
+        flow, valid = _flow(layers, list(cast.actors), states, views, size)
+        valid &= objects[:-1] | ~residue[:-1]
     text = (action.sentence if action else "nothing moves") + CAMERA_WORDS[camera]
-    return SceneClip(pictures, mask, flow, valid, objects, text, stage.scenario, fps)
+    return SceneClip(pictures, mask, flow, valid, objects, residue, text, stage.scenario, fps)
 
 
 def first_picture(stage: Stage, size: int = 64) -> npt.NDArray[np.uint8]:
@@ -122,47 +132,47 @@ def _view(camera: Camera, u: float) -> Matrix:
     return np.array([[zoom, 0, shift], [0, zoom, shift], [0, 0, 1.0]])
 
 
-def _states(stage: Stage, action: Action | None, u: float) -> dict[str, State]:
-    moves = action.moves if action else {}
-    return {
-        name: moves[name](actor.state, u) if name in moves else actor.state
-        for name, actor in stage.actors.items()
-    }
+def _views(stage: Stage, camera: Camera, frames: int, level: Level) -> list[Matrix]:
+    """The view of each frame, held in a hand where the level shakes it."""
+    views = [_view(camera, f / (frames - 1)) for f in range(frames)]
+    for view, (dx, dy) in zip(views, shake(stage.background_seed, frames, level.shake),
+                              strict=True):
+        view[:2, 2] += (dx, dy)
+    return views
 
 
-@lru_cache(maxsize=8)
-def _background(name: str, seed: int, size: int) -> npt.NDArray[np.uint8]:
-    return background(name, seed, size)
+class _Cast:
+    """Everything that is drawn on a stage's background, from back to front, and what moves it."""
 
+    def __init__(self, stage: Stage, action: Action | None, level: Level) -> None:
+        self.stage = stage
+        self.moves = action.moves if action else {}
+        self.unnamed = passers(stage.background_seed, stage.background, level.movers)
+        behind = {name: p for name, p in self.unnamed.items() if not p.in_front}
+        front = {name: p for name, p in self.unnamed.items() if p.in_front}
+        self.actors: dict[str, Actor | Passer] = {**behind, **stage.actors, **front}
+        # Numbers in the object map, from 1 on, of what sentences can move.
+        self.named = {name: number for number, name in enumerate(self.actors, start=1)
+                      if name in stage.actors}
 
-def _canvas(stage: Stage, side: int, camera: Camera) -> npt.NDArray[np.uint8]:
-    """The background with its margin; a static camera gets just the part it sees."""
-    margin = round(side * MARGIN)
-    whole = side + 2 * margin
-    # At half the supersampled size: backgrounds have no edges that would show the difference.
-    half = _background(stage.background, stage.background_seed, whole // 2)
-    wide = np.asarray(cv2.resize(half, (whole, whole), interpolation=cv2.INTER_LINEAR), np.uint8)
-    return wide[margin : margin + side, margin : margin + side] if camera == "static" else wide
+    def states(self, frame: int, frames: int) -> dict[str, State]:
+        """Where each of them is in this frame; the sentence fills the clip."""
+        u = frame / (frames - 1)
+        return {name: self._state(name, actor, frame, u) for name, actor in self.actors.items()}
+
+    def _state(self, name: str, actor: Actor | Passer, frame: int, u: float) -> State:
+        if isinstance(actor, Passer):
+            return actor.path(frame)
+        return self.moves[name](actor.state, u) if name in self.moves else actor.state
 
 
 def _paint(
-    actors: dict[str, Actor],
-    states: dict[str, State],
-    view: Matrix,
-    canvas: npt.NDArray[np.uint8],
-    side: int,
-    camera: Camera,
+    cast: _Cast, states: dict[str, State], view: Matrix, backdrop: Backdrop, frame: int
 ) -> _Layer:
-    if camera == "static":
-        colours = canvas.copy()
-    else:
-        offset = np.array([[1, 0, -MARGIN], [0, 1, -MARGIN], [0, 0, 1.0]])
-        place = (view @ offset)[:2].copy()
-        place[:, 2] *= side
-        seen = cv2.warpAffine(canvas, place, (side, side), borderMode=cv2.BORDER_REFLECT)
-        colours = np.asarray(seen, np.uint8)
+    side = backdrop.side
+    colours = backdrop.seen(view, frame)
     owner = np.zeros((side, side), np.uint8)
-    for number, (name, actor) in enumerate(actors.items(), start=1):
+    for number, (name, actor) in enumerate(cast.actors.items(), start=1):
         state = states[name]
         matrix = (view @ state.matrix())[:2] * side
         for fill in actor.fills:
@@ -174,17 +184,41 @@ def _paint(
 
 def _moving(
     owner: npt.NDArray[np.uint8],
-    names: list[str],
+    numbers: Mapping[str, int],
     states: list[dict[str, State]],
     f: int,
     size: int,
 ) -> npt.NDArray[np.bool_]:
-    """Pixels of the objects whose state changes from frame f to the next (last: from before)."""
+    """Pixels of the objects whose state changes from frame f to the next (last: from before).
+
+    `numbers` has those that count, with their numbers in the object map.
+    """
     a, b = (f, f + 1) if f + 1 < len(states) else (f - 1, f)
-    moving = np.zeros(len(names) + 1, np.float32)
-    for number, name in enumerate(names, start=1):
+    moving = np.zeros(len(states[a]) + 1, np.float32)
+    for name, number in numbers.items():
         moving[number] = states[a][name] != states[b][name]
     return _half_covered(moving[owner], size)
+
+
+def _residue(
+    layers: list[_Layer],
+    cast: _Cast,
+    backdrop: Backdrop,
+    views: list[Matrix],
+    objects: npt.NDArray[np.bool_],
+) -> npt.NDArray[np.bool_]:
+    """Pixels (F, H, W) of unnamed movers and of background that moves by itself."""
+    residue = np.zeros_like(objects)
+    size = objects.shape[1]
+    if not backdrop.amplitude and not cast.unnamed:
+        return residue
+    unnamed = np.ones(len(cast.actors) + 1, np.float32)
+    unnamed[[0, *cast.named.values()]] = 0
+    for f, layer in enumerate(layers):
+        residue[f] = backdrop.moving(views[f], min(f, len(layers) - 2), size) & ~objects[f]
+        if cast.unnamed:
+            residue[f] |= _half_covered(unnamed[layer.owner], size)
+    return residue
 
 
 def _half_covered(part: npt.NDArray[np.float32], size: int) -> npt.NDArray[np.bool_]:

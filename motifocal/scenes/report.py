@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass
 import numpy as np
 import numpy.typing as npt
 
-from motifocal.scenes.evaluate import KINDS, Score, Scored
+from motifocal.scenes.evaluate import KINDS, EvalPair, Score, Scored
 
 RESAMPLES = 4000
 MEASURES = tuple(Score.__dataclass_fields__)
@@ -136,10 +136,17 @@ def _finite(content: object) -> object:
 def _rows(scored: Scored) -> list[dict[str, object]]:
     """One row for every pair: what it is, the scores of the made video, chance."""
     return [
-        {"image_id": pair.image_id, **asdict(pair), "chance": chance, **asdict(made)}
+        {"image_id": pair.image_id, **_described(pair), "chance": chance, **asdict(made)}
         for pair, chance, made in zip(scored.pairs, scored.chance, scored.scores["made"],
                                       strict=True)
     ]
+
+
+def _described(pair: EvalPair) -> dict[str, object]:
+    """The pair, its variant's entries beside the others."""
+    fields = asdict(pair)
+    variant = fields.pop("variant")
+    return fields | variant
 
 
 def to_csv(report: Report) -> str:

@@ -14,6 +14,7 @@ from typing import Literal
 import numpy as np
 
 from motifocal.scenes import in_the_air, on_the_ground, still_life
+from motifocal.scenes.variant import STANDARD, SceneVariant
 from motifocal.scenes.world import Action, Actor, Stage
 
 Split = Literal["train", "eval"]
@@ -69,8 +70,12 @@ def is_held_out(scenario: str, colour: str, background: str) -> bool:
     return zlib.crc32(key) % HELD_OUT_ONE_IN == 0
 
 
-def make_stage(scenario: str, split: Split, seed: int) -> Stage:
+def make_stage(
+    scenario: str, split: Split, seed: int, variant: SceneVariant = STANDARD
+) -> Stage:
     """The stage of this scenario, split and seed; the same arguments give the same stage.
+
+    The variant's background changes how the stage is rendered and nothing of the stage itself.
 
     In training, held-out combinations are drawn again; in evaluation every other stage prefers
     one, so that about half of the pictures show a combination that training never saw.
@@ -93,7 +98,8 @@ def make_stage(scenario: str, split: Split, seed: int) -> Stage:
         if split == "train":
             raise ValueError(f"{scenario} has no combination left for training")
     actors, actions = rule.build(rng, colours)
-    return Stage(scenario, background, int(rng.integers(2**31)), colours[0], actors, actions)
+    background_seed = int(rng.integers(2**31))
+    return Stage(scenario, background, background_seed, colours[0], actors, actions, variant)
 
 
 def _draw(rng: np.random.Generator, rule: Scenario) -> tuple[list[str], str]:

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from motifocal.scenes.draw import Fill
+from motifocal.scenes.variant import STANDARD, SceneVariant
 
 
 @dataclass(frozen=True)
@@ -69,6 +70,7 @@ class Stage:
     colour: str
     actors: dict[str, Actor]
     actions: tuple[Action, ...] = field(default=())
+    variant: SceneVariant = STANDARD
 
 
 def linear(u: float) -> float:
