@@ -14,6 +14,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import IO
 
 import httpx2 as httpx
 
@@ -40,12 +41,13 @@ class Server:
     def address(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 
-    def start(self) -> None:
+    def start(self, errors: IO[bytes] | int = subprocess.DEVNULL) -> None:
+        """Start it, `errors` taking its stderr, and wait until it answers."""
         command = [sys.executable, "-m", "motifocal", "study", "serve", self.study, "--port",
                    str(self.port), "--secret-file", str(self.secret), "--workers",
                    str(self.workers)]  # fmt: skip
         self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL,
-                                        stderr=subprocess.DEVNULL, start_new_session=True)
+                                        stderr=errors, start_new_session=True)
         deadline = time.monotonic() + 60
         while True:
             try:

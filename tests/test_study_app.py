@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ from starlette.testclient import TestClient
 
 from motifocal.study.app import build_app
 from motifocal.study.entry import LinkError, read_entry
+from motifocal.study.exchange import Answer, Refused
 from motifocal.study.keys import ENVIRONMENT, Keys, make_secret, read_keys
 from motifocal.study.rate import Limits, Rate, neighbourhood
 from motifocal.study.security import Site
@@ -181,6 +183,36 @@ def test_answers_that_break_the_rules_are_refused(
     assert list(store.votes()) == []
 
 
+def test_a_field_that_is_there_twice_is_refused(client: TestClient, store: Store) -> None:
+    consented(client)
+    slot = client.get("/task").json()["task"]["slot"]
+    good = json.dumps({**VOTE, "slot": slot})
+    assert '"choice": "left"' in good
+    for twice in (good.replace("}", ', "choice": "right"}'), good.replace("}", ', "loops": 2}'),
+                  good.replace("}", f', "slot": "{slot}"}}')):
+        answer = client.post("/vote", content=twice, headers={"content-type": "application/json"})
+        assert (answer.status_code, "twice" in answer.json()["words"]) == (422, True)
+    assert list(store.votes()) == []
+
+
+@pytest.mark.parametrize(("change", "status"), [
+    ({"milliseconds": 86_400_000}, 200), ({"milliseconds": 86_400_001}, 422),
+    ({"hidden_milliseconds": 86_400_001}, 422), ({"loops": 1_000_001}, 422),
+    ({"slot": "A" * 64}, 404), ({"slot": "A" * 65}, 422),
+])  # fmt: skip
+def test_the_page_and_the_store_have_the_same_limits(
+    client: TestClient, store: Store, change: dict[str, Any], status: int
+) -> None:
+    consented(client)
+    task = client.get("/task").json()["task"]
+    vote = {**VOTE, "slot": task["slot"], **change}
+    assert client.post("/vote", json=vote).status_code == status
+    if status == 422 and "slot" not in change:
+        numbers = [vote[name] for name in ("milliseconds", "loops", "hidden_milliseconds")]
+        with pytest.raises(Refused, match="should be"):
+            store.vote("x", task["slot"], Answer("left", ("object_motion",), *numbers))
+
+
 def test_a_vote_that_comes_before_anybody_could_watch_is_refused(tmp_path: Path) -> None:
     store = drawn_study(tmp_path, scenarios=("sun", "bird"), protocol={"least_seconds": 60})
     with store, client_of(store) as client:
@@ -301,6 +333,32 @@ def test_plain_links_make_people_of_their_own() -> None:
 def test_damaged_links_are_refused_with_a_word_on_why(query: list[tuple[str, str]]) -> None:
     with pytest.raises(LinkError):
         read_entry(query)
+
+
+@pytest.mark.parametrize(("query", "service", "name"), [
+    ("STUDY_ID=s&SESSION_ID=y", "Prolific", "PROLIFIC_PID"),
+    ("prolific_pid=p1", "Prolific", "PROLIFIC_PID"), ("ProlificPid=p1", "Prolific", "PROLIFIC_PID"),
+    ("PROLIFIC_ID=p1", "Prolific", "PROLIFIC_PID"),
+    ("participantid=c1", "CloudResearch Connect", "participantId"),
+    ("assignmentId=a&projectId=p", "CloudResearch Connect", "participantId"),
+    ("SURVEY_CODE=7", "SONA", "survey_code"), ("workerid=w", "Mechanical Turk", "workerId"),
+    ("hitId=h&turkSubmitTo=https%3A%2F%2Fwww.mturk.com", "Mechanical Turk", "workerId"),
+])  # fmt: skip
+def test_a_services_link_that_has_lost_its_id_is_refused_in_words(
+    client: TestClient, store: Store, query: str, service: str, name: str
+) -> None:
+    answer = client.get(f"/?{query}")
+    assert answer.status_code == 400
+    assert f"no {name}" in answer.text
+    assert f"from the page of {service}" in answer.text
+    assert client.post("/consent", data={"agree": "yes"}).status_code == 401
+    assert sum(store.progress().annotators.values()) == 0
+
+
+@pytest.mark.parametrize("query", ["", "utm_source=mail&id=7", "study=1&session=2", "token=x"])
+def test_a_plain_link_with_parameters_of_its_own_is_no_services(query: str) -> None:
+    pairs = [(name, "x") for name in re.findall(r"(\w+)=", query)]
+    assert read_entry(pairs).source == "link"
 
 
 def test_the_last_page_leads_back_to_the_service(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from tiny_study import answer, arrive, attentive, blank_study, finish, judge
 from motifocal.commands.study_export import export
 from motifocal.commands.study_validate import validate
 from motifocal.study.agreement import gold_failures
-from motifocal.study.ballots import MOST_LOOPS, MOST_MILLISECONDS
+from motifocal.study.answer_rules import MOST_LOOPS, MOST_MILLISECONDS
 from motifocal.study.database import located, said
 from motifocal.study.exchange import Answer, Refused
 from motifocal.study.protocol import CheckQuestion, Protocol, read_protocol

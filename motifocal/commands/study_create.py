@@ -196,11 +196,13 @@ def _check(path: Path) -> list[dict[str, Any]]:
 
 
 def _parsed(path: Path) -> Any:
+    from motifocal.study.strict_json import parse
+
     text = path.read_text(encoding="utf-8")
     if path.suffix.lower() != ".toml":
         try:
-            return json.loads(text)
-        except json.JSONDecodeError as error:
+            return parse(text)
+        except ValueError as error:
             raise ValueError(f"{path} should be JSON: {error}") from error
     if sys.version_info < (3, 11):
         raise ValueError(f"{path}: TOML needs Python 3.11, write it as JSON")

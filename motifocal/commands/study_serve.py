@@ -117,16 +117,14 @@ def _listen(
     import uvicorn
 
     from motifocal.study.app import BASE_URL, DATABASE, SECRET_FILE
+    from motifocal.study.connections import OPTIONS
 
     # Each process opens the study by itself and finds in the environment which.
     os.environ |= {DATABASE: study, BASE_URL: address}
     if secret is not None:
         os.environ[SECRET_FILE] = str(secret)
-    # No log of requests: links hold the recruitment services' numbers of people.
     uvicorn.run("motifocal.study.app:app_from_environment", factory=True, host=host, port=port,
-                workers=workers, proxy_headers=behind_proxy, forwarded_allow_ips="127.0.0.1",
-                access_log=False, server_header=False, log_level="warning",
-                h11_max_incomplete_event_size=32_768, timeout_keep_alive=15)
+                workers=workers, proxy_headers=behind_proxy, **OPTIONS)
 
 
 def _write_folder(study: str, folder: Path, seed: int) -> None:

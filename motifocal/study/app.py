@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -18,6 +19,7 @@ from starlette.responses import FileResponse, Response
 from starlette.routing import Route
 
 from motifocal.study import judging, visit
+from motifocal.study.connections import log_failed_accepts
 from motifocal.study.dashboard import dashboard
 from motifocal.study.exchange import Refused
 from motifocal.study.keys import Keys, read_keys
@@ -52,6 +54,7 @@ def build_app(store: Store, *, secret: bytes, dashboard_token: str, base_url: st
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        asyncio.get_running_loop().set_exception_handler(log_failed_accepts)
         yield
         if closes:
             store.close()

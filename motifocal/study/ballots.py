@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 import json
-import re
 from typing import Any
 
 from sqlalchemy import Connection, bindparam, insert, select
 
+from motifocal.study.answer_rules import is_token
 from motifocal.study.exchange import Answer, Refused
 from motifocal.study.leases import END, SET_STATE
 from motifocal.study.protocol import Protocol
 from motifocal.study.schedule import other_side
 from motifocal.study.tables import ANNOTATOR, LEASE, SLOT, VOTE, VOTED
 from motifocal.study.votes import TIE
-
-MOST_MILLISECONDS = 7 * 24 * 3_600_000
-MOST_LOOPS = 1_000_000
-_TOKEN = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 _LEASE = (
     select(LEASE.c.id, LEASE.c.slot_id, LEASE.c.item_id, LEASE.c.annotator_id, LEASE.c.shown_at,
@@ -36,42 +32,13 @@ _STORED = (
 _INSERT = insert(VOTE)
 
 
-def is_token(text: object) -> bool:
-    """Could this be one of the random names that the store gives? Anything else is never looked
-    up, as databases differ in what text they take."""
-    return isinstance(text, str) and _TOKEN.fullmatch(text) is not None
-
-
-def check_answer(protocol: Protocol, answer: Answer) -> None:
-    """Raise Refused("malformed") unless the protocol allows this answer."""
-    def refuse(words: str) -> Refused:
-        return Refused("malformed", words)
-
-    choices = ("left", "right", "tie") if protocol.ties else ("left", "right")
-    if answer.choice not in choices:
-        raise refuse(f"choice should be one of {', '.join(choices)}, got {answer.choice!r:.50}")
-    keys = protocol.reason_keys
-    if not isinstance(answer.reasons, tuple) or any(key not in keys for key in answer.reasons):
-        raise refuse(f"reasons should be among {', '.join(keys)}, got {answer.reasons!r:.200}")
-    if len(set(answer.reasons)) < len(answer.reasons):
-        raise refuse(f"a reason should be given once, got {', '.join(answer.reasons)}")
-    if (answer.choice == TIE) == bool(answer.reasons):
-        wanted = "none for a tie" if answer.choice == TIE else "at least one"
-        raise refuse(f"reasons should be {wanted}, got {', '.join(answer.reasons) or 'none'}")
-    for name, most in (("milliseconds", MOST_MILLISECONDS), ("loops", MOST_LOOPS),
-                       ("hidden_milliseconds", MOST_MILLISECONDS)):
-        value = getattr(answer, name)
-        if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= most:
-            raise refuse(f"{name} should be 0 to {most}, got {value!r:.50}")
-
-
 def cast(
     connection: Connection, protocol: Protocol, who: str, slot: str, answer: Answer, now: float
 ) -> None:
     """Insert the vote of annotator `who` for the lease `slot`, and end the lease.
 
-    The answer is one that `check_answer` has let pass. The very same answer again is taken for a
-    lost acknowledgement. Raises Refused.
+    The answer is one that `answer_rules.check_answer` has let pass. The very same answer again is
+    taken for a lost acknowledgement. Raises Refused.
     """
     lease = connection.execute(_LEASE, {"token": slot}).first() if is_token(slot) else None
     if lease is None:

@@ -23,6 +23,14 @@ PARAMETERS: Mapping[str, str] = {
     "mturk": "workerId",
 }
 LINK, MTURK = "link", "mturk"
+#: Other names by which a service's link is known, lower case, letters and digits only.
+_MARKS: Mapping[str, str] = {
+    "prolificid": "prolific", "studyid": "prolific", "sessionid": "prolific",
+    "projectid": "connect", "assignmentid": "connect", "hitid": "mturk", "turksubmitto": "mturk",
+    **{name.lower().replace("_", ""): source for source, name in PARAMETERS.items()},
+}  # fmt: skip
+_SERVICES = {"prolific": "Prolific", "connect": "CloudResearch Connect", "sona": "SONA",
+             "mturk": "Mechanical Turk"}
 #: What Mechanical Turk sends in place of an assignment while a worker only looks at the task.
 NOT_ACCEPTED = "ASSIGNMENT_ID_NOT_AVAILABLE"
 #: Where answers may be handed in: an address from a link is not to be trusted.
@@ -55,8 +63,11 @@ def read_entry(parameters: Iterable[tuple[str, str]]) -> Entry:
     """The entry that a link's parameters tell of; other parameters are ignored.
 
     Raises LinkError for an id that is there twice, is empty or too long, holds other than letters,
-    digits and `_.:@-`, or is the placeholder that the service should have replaced.
+    digits and `_.:@-`, or is the placeholder that the service should have replaced; and for a
+    service's link without an id, also where its name is in other letters (`prolific_pid`): who
+    follows it twice would count as two people.
     """
+    parameters = list(parameters)
     given: dict[str, str] = {}
     known = {*PARAMETERS.values(), "assignmentId", "turkSubmitTo"}
     for name, value in parameters:
@@ -67,7 +78,20 @@ def read_entry(parameters: Iterable[tuple[str, str]]) -> Entry:
     for source, name in PARAMETERS.items():
         if name in given:
             return _entry(source, name, given)
+    _refuse_lost_id(name for name, _ in parameters)
     return Entry(LINK, secrets.token_urlsafe(16))
+
+
+def _refuse_lost_id(names: Iterable[str]) -> None:
+    """Raise LinkError where one of these names, none of which is that of an id, is a service's."""
+    for name in names:
+        source = _MARKS.get(re.sub("[^a-z0-9]", "", name.lower()))
+        if source is not None:
+            raise LinkError(
+                f"This link comes from {_SERVICES[source]} but does not say who you are: it has "
+                f"{name} and no {PARAMETERS[source]}. Please open the study from the page of "
+                f"{_SERVICES[source]} again. If this page comes back, please tell the researcher: "
+                "your answers could not be credited to you.")
 
 
 def _entry(source: str, name: str, given: Mapping[str, str]) -> Entry:

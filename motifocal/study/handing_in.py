@@ -12,6 +12,7 @@ from typing import Any, Literal
 from sqlalchemy import Connection, bindparam, case, insert, select, update
 
 from motifocal.study import annotators, ballots
+from motifocal.study.answer_rules import check_answer
 from motifocal.study.database import add
 from motifocal.study.exchange import Answer
 from motifocal.study.store import Store
@@ -98,7 +99,7 @@ class HandingIn(Store):
         """
         moment = time.time() if now is None else now
         for _, answer in handed:
-            ballots.check_answer(self.protocol, answer)
+            check_answer(self.protocol, answer)
 
         def work(connection: Connection) -> Counter[Fate]:
             found = annotators.enter(connection, self.protocol, self._salt, SOURCE, worker, moment)

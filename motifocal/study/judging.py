@@ -8,59 +8,27 @@ from __future__ import annotations
 import re
 from dataclasses import asdict
 from http import HTTPStatus
-from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import ValidationError
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from motifocal.study.exchange import Annotator, Answer, Task
-from motifocal.study.protocol import Protocol
+from motifocal.study.answer_rules import AnswerBody, Token, is_token
+from motifocal.study.exchange import Annotator, Task
 from motifocal.study.security import read_body
 from motifocal.study.store import Store
+from motifocal.study.strict_json import parse
 
-DAY = 24 * 3600 * 1000  # ms
-MOST_LOOPS = 1_000_000
-TOKEN = r"^[A-Za-z0-9_-]{1,128}$"
 #: "bytes=0-99", "bytes=100-", "bytes=-100"; what has several parts is answered whole.
 _RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})", re.ASCII)
 
-Token = Annotated[str, StringConstraints(pattern=TOKEN)]
-Milliseconds = Annotated[int, Field(ge=0, le=DAY)]
 
-
-class VoteBody(BaseModel):
-    """What the page sends: nothing may be missing, be of another type, or be there besides."""
-
-    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+class VoteBody(AnswerBody):
+    """What the page sends: an answer, and the name of the lease that it is for."""
 
     slot: Token
-    choice: Literal["left", "right", "tie"]
-    reasons: Annotated[tuple[Annotated[str, StringConstraints(max_length=64)], ...],
-                       Field(max_length=16)]  # fmt: skip
-    milliseconds: Milliseconds
-    loops: Annotated[int, Field(ge=1, le=MOST_LOOPS)]
-    hidden_milliseconds: Milliseconds
-
-    def answer(self) -> Answer:
-        return Answer(self.choice, self.reasons, self.milliseconds, self.loops,
-                      self.hidden_milliseconds)
-
-
-def problem(protocol: Protocol, answer: Answer) -> str | None:
-    """What the study's rules forbid about an answer, in words."""
-    if answer.choice == "tie":
-        if not protocol.ties:
-            return "this study has no ties"
-        return "a tie should have no reasons" if answer.reasons else None
-    if not answer.reasons:
-        return "a choice should have at least one reason"
-    if len(set(answer.reasons)) < len(answer.reasons):
-        return "a reason should be given once"
-    known = protocol.reason_keys
-    return None if set(answer.reasons) <= set(known) else f"reasons are {', '.join(known)}"
 
 
 def annotator_of(request: Request) -> Annotator | None:
@@ -88,14 +56,8 @@ def task(request: Request) -> Response:
 async def vote(request: Request) -> Response:
     """Store a judgement; the answer is sent after it is on disk, with the next comparison."""
     raw = await read_body(request, "application/json")
-    try:
-        body = VoteBody.model_validate_json(raw)
-    except ValidationError as error:
-        raise HTTPException(HTTPStatus.UNPROCESSABLE_ENTITY, _one_line(error)) from error
+    body = _vote_body(raw)
     store = request.app.state.store
-    wrong = problem(store.protocol, body.answer())
-    if wrong is not None:
-        raise HTTPException(HTTPStatus.UNPROCESSABLE_ENTITY, wrong)
 
     def stored() -> dict[str, object]:
         annotator = required_annotator(request)
@@ -117,6 +79,18 @@ def for_script(task: Task) -> dict[str, object]:
     return {**asdict(task), "left": task.left.video, "right": task.right.video}
 
 
+def _vote_body(raw: bytes) -> VoteBody:
+    """The vote in a request's body. Raises HTTPException 422."""
+    try:
+        parse(raw)  # refuses names that are there twice, of which pydantic would take the last
+        return VoteBody.model_validate_json(raw)
+    except ValidationError as error:
+        raise HTTPException(HTTPStatus.UNPROCESSABLE_ENTITY, _one_line(error)) from error
+    except ValueError as error:
+        words = f"This is no JSON that can be read: {str(error).partition(':')[0]}."
+        raise HTTPException(HTTPStatus.UNPROCESSABLE_ENTITY, words) from error
+
+
 def _one_line(error: ValidationError) -> str:
     """The first thing that is wrong, without what was sent: that may be anything."""
     first = error.errors(include_input=False, include_url=False, include_context=False)[0]
@@ -131,7 +105,7 @@ def media(request: Request) -> Response:
     """
     token = request.path_params["token"]
     required_annotator(request)
-    held = request.app.state.store.media(token) if re.match(TOKEN, token) else None
+    held = request.app.state.store.media(token) if is_token(token) else None
     if held is None:
         raise HTTPException(HTTPStatus.NOT_FOUND)
     tag = f'"{token}"'

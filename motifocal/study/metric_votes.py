@@ -10,7 +10,6 @@ both and counted; it is never a zero.
 from __future__ import annotations
 
 import csv
-import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -32,6 +31,7 @@ from motifocal.study.intervals import (
     weights,
 )
 from motifocal.study.shares import leads
+from motifocal.study.strict_json import parse
 from motifocal.study.tally import LOST, WON, Counts, Tally, Values
 
 MODEL = "model"  # kind of a row in scores.csv that is no control
@@ -92,7 +92,7 @@ def read_scores(folder: Path) -> Measured:
         raise ValueError(f"{folder} should hold scores.csv and scores.json, as motifocal bench "
                          "score writes them")
     try:
-        held = json.loads(described.read_text(encoding="utf-8"))
+        held = parse(described.read_bytes())
         better = {name: str(measure["better"]) for name, measure in held["measures"].items()}
         marks = tuple(str(mark) for mark in held["marks"])
     except (ValueError, KeyError, TypeError, AttributeError) as error:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from motifocal import __version__
+from motifocal.study.answer_rules import TOKEN
 from motifocal.study.entry import PARAMETERS
-from motifocal.study.judging import TOKEN, VoteBody
+from motifocal.study.judging import VoteBody
 
 Spec = dict[str, Any]
 

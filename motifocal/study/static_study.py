@@ -20,12 +20,12 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 
 from motifocal.picture import replacing
 from motifocal.scenes.export import claim, write_text
-from motifocal.study.ballots import check_answer
+from motifocal.study.answer_rules import AnswerBody, check_answer
 from motifocal.study.exchange import Answer
 from motifocal.study.handing_in import Fate, HandingIn, Shown
-from motifocal.study.judging import DAY, MOST_LOOPS
 from motifocal.study.rendering import ASSETS, templates
 from motifocal.study.static_plan import lists_of
+from motifocal.study.strict_json import parse
 
 SCRIPTS = ("data.js", "in_step.js", "pair.js", "media.js", "alone.js", "compare.js")
 ENDINGS = {"video/mp4": ".mp4", "image/png": ".png"}
@@ -104,22 +104,10 @@ def data_js(
     return f"const STUDY = {json.dumps(held, separators=(',', ':'))};\n"
 
 
-class HandedAnswer(BaseModel):
+class HandedAnswer(AnswerBody):
     """One answer in a file: `place` counts the comparisons of the list from 0."""
 
-    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
-
     place: Annotated[int, Field(ge=0, le=LARGEST_NUMBER)]
-    choice: Literal["left", "right", "tie"]
-    reasons: Annotated[tuple[Annotated[str, StringConstraints(max_length=64)], ...],
-                       Field(max_length=16)]  # fmt: skip
-    milliseconds: Annotated[int, Field(ge=0, le=DAY)]
-    loops: Annotated[int, Field(ge=1, le=MOST_LOOPS)]
-    hidden_milliseconds: Annotated[int, Field(ge=0, le=DAY)]
-
-    def answer(self) -> Answer:
-        return Answer(self.choice, self.reasons, self.milliseconds, self.loops,
-                      self.hidden_milliseconds)
 
 
 class AnswerFile(BaseModel):
@@ -144,26 +132,19 @@ def read_answers(path: Path) -> AnswerFile:
         raise ValueError(f"{path} should have at most {LARGEST_FILE} bytes, got more")
     try:
         held = AnswerFile.model_validate_json(raw)
-        whole = json.loads(raw, object_pairs_hook=_once)
+        whole = parse(raw)
     except ValidationError as error:
         first = error.errors(include_input=False, include_url=False, include_context=False)[0]
         where = ".".join(map(str, first["loc"])) or "the whole"
         raise ValueError(f"{path} should be a file of answers: {where}: {first['msg']}") from error
-    except RecursionError as error:
-        raise ValueError(f"{path} should be a file of answers, got one too deep") from error
+    except ValueError as error:
+        raise ValueError(f"{path} should be a file of answers: {error}") from error
     del whole["checksum"]
     if checksum(whole) != held.checksum:
         raise ValueError(f"{path} should have the checksum {held.checksum}, got {checksum(whole)}: "
                          "it was damaged or changed")
     if [answer.place for answer in held.answers] != list(range(len(held.answers))):
         raise ValueError(f"{path} should have its answers in order, none missing and none twice")
-    return held
-
-
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    held = dict(pairs)
-    if len(held) != len(pairs):
-        raise ValueError("a field is there twice")
     return held
 
 

@@ -16,6 +16,7 @@ from sqlalchemy import Connection, bindparam, func, select
 from sqlalchemy.exc import IntegrityError
 
 from motifocal.study import annotators, ballots, leases, progress, records
+from motifocal.study.answer_rules import check_answer, is_token
 from motifocal.study.database import Database, located, reached, said
 from motifocal.study.exchange import (
     Annotator,
@@ -111,7 +112,7 @@ class Store:
 
     def annotator(self, id: str) -> Annotator | None:
         """The annotator of this random id."""
-        if not ballots.is_token(id):
+        if not is_token(id):
             return None
         with self._database.read() as connection:
             row = annotators.find(connection, id)
@@ -178,13 +179,13 @@ class Store:
         The very same answer for the same slot is accepted again. Raises Refused: see `Refused`.
         """
         _check_id(id)
-        ballots.check_answer(self.protocol, answer)
+        check_answer(self.protocol, answer)
         self._database.write(lambda connection: ballots.cast(
             connection, self.protocol, id, slot, answer, _time(now)))
 
     def media(self, token: str) -> Media | None:
         """The picture or video of this random name."""
-        if not ballots.is_token(token):
+        if not is_token(token):
             return None
         with self._database.read() as connection:
             row = connection.execute(_MEDIA, {"token": token}).first()
@@ -222,7 +223,7 @@ def _time(now: float | None) -> float:
 
 
 def _check_id(id: str) -> None:
-    if not ballots.is_token(id):
+    if not is_token(id):
         raise Refused("unknown", "there is no such annotator")
 
 

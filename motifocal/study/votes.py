@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from motifocal.picture import replacing
+from motifocal.study.strict_json import parse
 
 MODEL_A, MODEL_B, TIE = "model_a", "model_b", "tie"
 WINNERS = (MODEL_A, MODEL_B, TIE)
@@ -116,8 +117,8 @@ def _vote(line: bytes, place: str) -> Vote:
     if len(line) > LONGEST_LINE:
         raise ValueError(f"{place} should have at most {LONGEST_LINE} bytes, got more")
     try:
-        held = json.loads(line.decode("utf-8-sig"), object_pairs_hook=_once)
-    except (ValueError, RecursionError) as error:  # bad UTF-8, bad JSON, lists in lists in lists
+        held = parse(line)
+    except ValueError as error:
         raise ValueError(f"{place} should be one object of JSON: {error}") from error
     if not isinstance(held, dict):
         raise ValueError(f"{place} should be an object, got {type(held).__name__}")
@@ -128,14 +129,6 @@ def _vote(line: bytes, place: str) -> Vote:
                           for what, names in (("unknown", unknown), ("missing", missing)) if names)
         raise ValueError(f"{place}: the fields should be those of a vote, got {words}")
     return Vote(**{name: _checked(name, value, place) for name, value in held.items()})
-
-
-def _once(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    """An object of JSON, unless a name is in it twice: readers differ in which one counts."""
-    held = dict(pairs)
-    if len(held) != len(pairs):
-        raise ValueError("a field is there twice")
-    return held
 
 
 def _checked(name: str, value: object, place: str) -> Any:
