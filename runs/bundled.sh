@@ -14,4 +14,4 @@ $MOTIFOCAL prepare scenes --size 64 --clips 480 --split eval --seed 1 --floor 0.
 $MOTIFOCAL train "$OUT/shards" --preset scenes --held-out "$OUT/held-out" --model "$OUT/base" -o "$OUT/run"
 $MOTIFOCAL base --decoder-of "$OUT/base" -o "$OUT/refined"
 $MOTIFOCAL bundle "$OUT/run" "$OUT/refined" -o "$OUT/bundled" --steps 20 --guidance 2.5 --drawn-world
-$MOTIFOCAL scenes eval "$OUT/bundled" --pairs 320 -o "$OUT/eval"
+$MOTIFOCAL scenes eval "$OUT/bundled" --pairs 320 --noise file-name -o "$OUT/eval"

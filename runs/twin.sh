@@ -9,6 +9,6 @@ MOTIFOCAL=${MOTIFOCAL:-.venv/bin/motifocal}
 
 $MOTIFOCAL train "$OUT/shards" --preset scenes --model "$OUT/base" -o "$OUT/plain" --samples 0 --set motif_weight=0
 $MOTIFOCAL bundle "$OUT/plain" "$OUT/refined" -o "$OUT/twin" --steps 20 --guidance 2.5 --drawn-world
-$MOTIFOCAL scenes eval "$OUT/twin" --pairs 320 -o "$OUT/eval-twin"
+$MOTIFOCAL scenes eval "$OUT/twin" --pairs 320 --noise file-name -o "$OUT/eval-twin"
 $MOTIFOCAL prepare scenes --size 64 --clips 240 --split eval --seed 1 --model "$OUT/base" -o "$OUT/held-out-240"
 $MOTIFOCAL figure6 "$OUT/bundled" "$OUT/twin" "$OUT/held-out-240" -o "$OUT/figure6"

@@ -97,14 +97,14 @@ def animate(
     advance: Callable[..., Any],
 ) -> Animated:  # fmt: skip
     """All videos of one picture in a batch, from the same noise: only the sentence differs."""
-    import torch
+    from motifocal.models.noise import noise_generator
 
     size = pipeline.sample_size
     picture = resize_crop(first_picture(stage, max(size)), *size)
     sentences = [action.sentence for action in stage.actions]
     made = pipeline(
         picture, sentences, num_inference_steps=steps, callback_on_step_end=advance,
-        generator=[torch.Generator().manual_seed(seed) for _ in sentences],
+        generator=[noise_generator(seed) for _ in sentences],
     ).frames  # fmt: skip
     return Animated(name, picture, dict(zip(sentences, map(to_frames, made), strict=True)))
 

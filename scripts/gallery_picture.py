@@ -15,13 +15,13 @@ from typing import Any
 
 import click
 import numpy as np
-import torch
 from PIL import Image
 from playwright.sync_api import sync_playwright
 
 from motifocal.bench.gallery import compared, write_gallery
 from motifocal.bench.pairs import Benchmark, Pair
 from motifocal.bench.results import Results, claim_results
+from motifocal.models.noise import noise_generator
 from motifocal.picture import Pixels, read_image
 from motifocal.pipeline import TI2VPipeline
 from motifocal.scenes.evaluate import EvalPair, eval_pairs, truth_of
@@ -56,8 +56,8 @@ def bundled() -> Make:
     pipe.set_progress_bar_config(disable=True)
 
     def made(pair: EvalPair) -> Pixels:
-        noise = torch.Generator().manual_seed(0)
-        return to_frames(pipe(pair.picture(), pair.prompt, generator=noise).frames[0])
+        made = pipe(pair.picture(), pair.prompt, generator=noise_generator(0))
+        return to_frames(made.frames[0])
 
     return made
 

@@ -6,20 +6,24 @@ import csv
 import io
 import json
 import math
+import zlib
 from collections import Counter
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner
 
+import motifocal.pipeline
 from motifocal.cli import cli
 from motifocal.models.schedule import ddim_scheduler
 from motifocal.models.unet import TI2VUNet, UNetConfig
 from motifocal.pipeline import TI2VPipeline
+from motifocal.pipeline_parts import start_noise
 from motifocal.scenes.evaluate import (
     ENTERS,
     KINDS,
@@ -50,7 +54,7 @@ from motifocal.scenes.report import (
 from motifocal.scenes.similarity import psnr, ssim
 from motifocal.scenes.stage import SCENARIOS, make_stage
 from motifocal.training.base import load_text, load_vae
-from motifocal.video import read_video, write_video
+from motifocal.video import read_video, write_image, write_video
 from tests.tiny import UNET, tiny_base
 
 SMALL = 32
@@ -423,7 +427,9 @@ def test_the_command_refuses_missing_videos_unless_told_and_then_says_so(tmp_pat
 
 def test_the_command_animates_what_is_missing_and_resumes(tmp_path: Path) -> None:
     model = tiny_model(tmp_path / "model")
-    arguments = (model, "--pairs", 7, "--size", SMALL, "--steps", 2, "-o", tmp_path / "report")
+    # Noise of its own keeps the videos of an untrained network far apart.
+    arguments = (model, "--noise", "file-name", "--pairs", 7, "--size", SMALL, "--steps", 2, "-o",
+                 tmp_path / "report")
     run(*arguments, "--batch", 4, "--autoencoder", "--device", "cpu")
     videos = sorted((tmp_path / "report" / "videos").glob("*.mp4"))
     assert len(videos) == 7
@@ -446,13 +452,70 @@ def test_the_command_animates_what_is_missing_and_resumes(tmp_path: Path) -> Non
         run(*arguments[:-4], "--steps", 3, "-o", tmp_path / "report")
 
 
-def test_noise_differs_from_pair_to_pair_and_from_seed_to_seed(tmp_path: Path) -> None:
+def test_videos_of_a_pair_differ_from_seed_to_seed(tmp_path: Path) -> None:
     model = tiny_model(tmp_path / "model")
-    for seed in (0, 1):
-        run(model, "--pairs", 3, "--size", SMALL, "--steps", 1, "--seed", seed, "--device", "cpu",
+    for seed in (0, 1, 2):
+        run(model, "--pairs", 1, "--size", SMALL, "--steps", 1, "--seed", seed, "--device", "cpu",
             "-o", tmp_path / f"report{seed}")
     videos = [read_video(path).frames.tobytes() for path in tmp_path.glob("report*/videos/*.mp4")]
-    assert len(videos) == len(set(videos)) == 6
+    assert len(videos) == len(set(videos)) == 3
+
+
+@pytest.fixture
+def start_noises(monkeypatch: pytest.MonkeyPatch) -> list[torch.Tensor]:
+    """The start noise of every batch that the pipeline samples from now on."""
+    drawn: list[torch.Tensor] = []
+
+    def recorded(*arguments: Any) -> torch.Tensor:
+        drawn.append(start_noise(*arguments))
+        return drawn[-1]
+
+    monkeypatch.setattr(motifocal.pipeline, "start_noise", recorded)
+    return drawn
+
+
+def test_a_seed_is_the_same_noise_in_eval_animate_and_bench_run(
+    tmp_path: Path, start_noises: list[torch.Tensor]
+) -> None:
+    model = tiny_model(tmp_path / "model")
+    given = ("--size", SMALL, "--steps", 1, "--device", "cpu")
+    run(model, "--pairs", 3, "--batch", 3, "--seed", 1, *given, "-o", tmp_path / "report")
+    (evaluated,) = start_noises
+    seed = torch.Generator().manual_seed(1)
+    expected = torch.randn(evaluated[:1].shape, generator=seed)
+    assert torch.equal(evaluated, expected.expand_as(evaluated))
+
+    pair = eval_pairs(1, SMALL)[0]
+    write_image(tmp_path / "picture.png", pair.picture())
+    words = ["animate", tmp_path / "picture.png", pair.prompt, "--model", model, "--seed", 1,
+             *given, "-o", tmp_path / "video.mp4"]
+    assert CliRunner().invoke(cli, [str(word) for word in words]).exit_code == 0
+    assert torch.equal(start_noises[-1], expected)
+
+    export = ["scenes", "export", "-o", tmp_path / "bench", "--kind", "benchmark", "--pairs", 1,
+              "--size", SMALL]
+    bench = ["bench", "run", "--bench", tmp_path / "bench", "--model", model, "--seeds", 2, *given,
+             "-o", tmp_path / "results"]
+    for words in (export, bench):
+        assert CliRunner().invoke(cli, [str(word) for word in words]).exit_code == 0
+    assert len(start_noises) == 4
+    assert torch.equal(start_noises[-1], expected)
+
+
+def test_the_noise_of_published_scores_comes_from_the_file_name(
+    tmp_path: Path, start_noises: list[torch.Tensor]
+) -> None:
+    model = tiny_model(tmp_path / "model")
+    given = ("--pairs", 2, "--size", SMALL, "--steps", 1, "--device", "cpu", "-o", tmp_path / "out")
+    run(model, "--noise", "file-name", *given)
+    (drawn,) = start_noises
+    for noise, pair in zip(drawn, eval_pairs(2, SMALL), strict=True):
+        generator = torch.Generator().manual_seed(zlib.crc32(pair.file().encode()))
+        assert torch.equal(noise[None], torch.randn(noise[None].shape, generator=generator))
+    made = json.loads((tmp_path / "out" / "videos" / "made.json").read_text())
+    assert set(made) == {"weights", "size", "steps", "guidance", "seed"}  # as version 0.1 wrote it
+    with pytest.raises(ValueError, match=r"noise None \(not 'seed'\)"):
+        run(model, *given)
 
 
 def test_the_command_names_what_is_wrong(tmp_path: Path) -> None:

@@ -23,6 +23,7 @@ from motifocal.bench.diffusers_call import (
 from motifocal.bench.diffusers_families import family_of
 from motifocal.bench.diffusers_load import load
 from motifocal.bench.model import Format, Job, Sampling
+from motifocal.models.noise import noise_generator
 from motifocal.picture import Pixels, one_line, read_image, resize_crop
 from motifocal.video import write_video
 
@@ -78,7 +79,7 @@ class DiffusersModel:
         with seeded(seed, place):
             made = self._pipeline(
                 image=Image.fromarray(shown), output_type="np", **said, **self._call,
-                generator=torch.Generator(noise).manual_seed(seed),
+                generator=noise_generator(seed, noise),
             )  # fmt: skip
         return as_frames(np.asarray(made.frames[0]), self.format)
 

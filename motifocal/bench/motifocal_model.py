@@ -11,6 +11,7 @@ import torch
 from motifocal.bench.diffusers_call import JOB_FAILURES, extra_arguments, played_rate
 from motifocal.bench.diffusers_load import DTYPES, check_device, place
 from motifocal.bench.model import Format, Job, Sampling
+from motifocal.models.noise import noise_generator
 from motifocal.picture import Pixels, one_line, read_image, resize_crop
 from motifocal.pipeline import TI2VPipeline
 from motifocal.pipeline_parts import check_clip
@@ -93,7 +94,7 @@ class MotifocalModel:
         negative = self.settings["negative_prompt"]
         made = self._pipeline(
             pictures, [job.prompt for job in jobs], negative_prompt=negative,
-            generator=[torch.Generator().manual_seed(job.seed) for job in jobs], **self._call,
+            generator=[noise_generator(job.seed) for job in jobs], **self._call,
         )  # fmt: skip
         frames: torch.Tensor = made.frames
         return frames

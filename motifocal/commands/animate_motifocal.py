@@ -56,10 +56,10 @@ def sample(
     options: dict[str, Any],
 ) -> list[Pixels]:  # fmt: skip
     """The videos, each (F, H, W, 3) uint8, with a bar over the steps."""
-    import torch
     from rich.console import Console
     from rich.progress import Progress
 
+    from motifocal.models.noise import noise_generator
     from motifocal.video import to_frames
 
     videos: list[Pixels] = []
@@ -84,7 +84,7 @@ def sample(
                 num_inference_steps=steps,
                 guidance_scale=options["guidance"],
                 guidance_rescale=options["guidance_rescale"],
-                generator=[torch.Generator().manual_seed(one.seed) for one in group],
+                generator=[noise_generator(one.seed) for one in group],
                 callback_on_step_end=advance,
             ).frames
             videos += [to_frames(video) for video in made]

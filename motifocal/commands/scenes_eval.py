@@ -23,6 +23,8 @@ T = TypeVar("T")
 BUNDLED = "bundled"
 SHEET_PAIRS = 12  # how many of the scored pairs the contact sheet shows
 SIZE = click.IntRange(min=16)
+FILE_NAME = "file-name"
+NOISES = ("seed", FILE_NAME)
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,7 @@ class Sampling:
     seed: int
     batch: int
     device: str
+    noise: str
 
 
 @click.command("eval", epilog="""
@@ -58,6 +61,9 @@ Examples:
               help="Model: guidance scale.  [default: what the model is made for]")
 @click.option("--seed", default=0, show_default=True, help="Model: of the noise. It ends the file "
               "names, so a folder of videos is read for this seed.")
+@click.option("--noise", type=click.Choice(NOISES), default=NOISES[0], show_default=True,
+              help="Model: what decides a video's start noise: the seed alone, as in `animate` and "
+              "`bench run`, or the name of its file, which the published scores rest on.")
 @click.option("--batch", type=click.IntRange(min=1), default=8, show_default=True,
               help="Model: videos made at once.")
 @click.option("--device", default="auto", show_default=True, help="Model: cpu, cuda, ...")
@@ -69,7 +75,7 @@ Examples:
 def evaluate(
     source: str, output: Path, pairs: int, size: int | None, steps: int | None,
     guidance: float | None,
-    seed: int, batch: int, device: str, autoencoder: bool, allow_missing: bool,
+    seed: int, noise: str, batch: int, device: str, autoencoder: bool, allow_missing: bool,
     **options: Any,
 ) -> None:
     """Score SOURCE: how often does a video follow its sentence?
@@ -91,7 +97,7 @@ def evaluate(
         steps = int(config.sample_steps) if steps is None else steps
         guidance = float(config.sample_guidance) if guidance is None else guidance
         _animate_missing(pipe, folder, wanted, videos,
-                         Sampling(steps, guidance, seed, batch, device))
+                         Sampling(steps, guidance, seed, batch, device, noise))
         if autoencoder:
             references["truth through the autoencoder"] = _through_autoencoder(pipe)
     elif autoencoder:
@@ -129,26 +135,35 @@ def _model(folder: Path, device: str) -> TI2VPipeline:
 def _animate_missing(
     pipe: TI2VPipeline, folder: Path, pairs: Sequence[EvalPair], videos: Path, how: Sampling
 ) -> None:
-    """Make the videos that are not there yet; each has noise of its own, whatever the batch."""
-    import torch
-
+    """Make the videos that are not there yet; the noise of each does not depend on the batch."""
+    from motifocal.models.noise import noise_generator
     from motifocal.scenes.export import CRF, claim
     from motifocal.scenes.render import FPS, FRAMES
+    from motifocal.scenes.variant import STANDARD
     from motifocal.video import to_frames, write_video
 
-    claim(videos / "made.json", {"weights": _fingerprint(folder), "size": pairs[0].size,
-                                 **asdict(pairs[0].variant), "steps": how.steps,
-                                 "guidance": how.guidance, "seed": how.seed})
+    settings = {"weights": _fingerprint(folder), "size": pairs[0].size, "steps": how.steps,
+                "guidance": how.guidance, "seed": how.seed}
+    # Folders of version 0.1 say nothing of what was not a choice then.
+    if how.noise != FILE_NAME:
+        settings["noise"] = how.noise
+    if pairs[0].variant != STANDARD:
+        settings |= asdict(pairs[0].variant)
+    claim(videos / "made.json", settings)
     missing = [pair for pair in pairs if not (videos / pair.file(how.seed)).exists()]
     chunks = [missing[at : at + how.batch] for at in range(0, len(missing), how.batch)]
     for chunk in tracked(chunks, "animating", len(chunks)):
         names = [pair.file(how.seed) for pair in chunk]
-        noise = [torch.Generator().manual_seed(zlib.crc32(name.encode())) for name in names]
+        noise = [noise_generator(_noise_seed(name, how)) for name in names]
         made = pipe([pair.picture() for pair in chunk], [pair.prompt for pair in chunk],
                     height=chunk[0].size, width=chunk[0].size, num_frames=FRAMES, fps=FPS,
                     num_inference_steps=how.steps, guidance_scale=how.guidance, generator=noise)
         for name, video in zip(names, made.frames, strict=True):
             write_video(videos / name, to_frames(video), FPS, crf=CRF)
+
+
+def _noise_seed(file: str, how: Sampling) -> int:
+    return zlib.crc32(file.encode()) if how.noise == FILE_NAME else how.seed
 
 
 def _fingerprint(folder: Path) -> str:

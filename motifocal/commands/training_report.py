@@ -5,13 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-import torch
 from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
 from rich.console import Console
 
 from motifocal.data.labelled import labelled, side_by_side
 from motifocal.data.shards import Shards
 from motifocal.models.autoencoder import decode
+from motifocal.models.noise import noise_generator
 from motifocal.models.schedule import ddim_scheduler
 from motifocal.models.unet import TI2VUNet
 from motifocal.pipeline import TI2VPipeline
@@ -111,7 +111,7 @@ class Reporter:
         for video, caption, fps in zip(truth, batch.captions, batch.fps.tolist(), strict=True):
             made = pipeline(video[:, 0], caption, height=video.shape[-2], width=video.shape[-1],
                             num_frames=video.shape[1], fps=fps,
-                            generator=torch.Generator().manual_seed(0)).frames[0].cpu()
+                            generator=noise_generator(0)).frames[0].cpu()
             rows += [(f"true: {caption}", side_by_side(to_frames(video), 8)),
                      ("made", side_by_side(to_frames(made), 8))]
         self._sheet().parent.mkdir(exist_ok=True)
