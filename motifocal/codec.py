@@ -47,11 +47,12 @@ _BT601_MATRIX = 6  # AVCOL_SPC_SMPTE170M, in FFmpeg's libavutil/pixfmt.h
 
 @contextmanager
 def naming(path: Path, failure: str) -> Iterator[None]:
-    """What FFmpeg raises inside the block becomes a VideoError that names the file."""
+    """What FFmpeg raises inside the block, or a missing folder, becomes a VideoError."""
     try:
         yield
-    except av.FFmpegError as error:
-        raise VideoError(f"{path}: {failure} ({error.strerror})") from error
+    except (av.FFmpegError, FileNotFoundError, IsADirectoryError) as error:
+        reason = error.strerror or " ".join(map(str, error.args))
+        raise VideoError(f"{path}: {failure} ({reason})") from error
 
 
 def _opened(path: Path) -> InputContainer:

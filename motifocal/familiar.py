@@ -18,8 +18,9 @@ from pathlib import Path
 
 from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
 
+from motifocal.files import replacing
 from motifocal.models.autoencoder import decode, encode
-from motifocal.picture import Pixels, replacing
+from motifocal.picture import Pixels
 from motifocal.scenes.render import first_picture
 from motifocal.scenes.stage import SCENARIOS, make_stage
 from motifocal.video import to_tensor

@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 
 from motifocal.camera import own_motion
 from motifocal.evidence import colour_change, motion_evidence
+from motifocal.files import replacing
 from motifocal.flow import Flow, Frames, estimate_flow
 from motifocal.heatmap_settings import (
     DEFAULT_SETTINGS,
@@ -33,7 +34,7 @@ from motifocal.heatmap_settings import (
     HeatmapSettings,
     settings_from,
 )
-from motifocal.picture import one_line, replacing
+from motifocal.picture import one_line
 from motifocal.video import MAX_CLIP_BYTES, read_video, write_video
 
 __all__ = [

@@ -5,9 +5,7 @@ F frames, H W pixels. A picture is `(H, W, 3)` uint8 RGB.
 
 from __future__ import annotations
 
-import os
 import re
-import secrets
 import struct
 import warnings
 import zlib
@@ -22,6 +20,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
+
+from motifocal.files import replacing
 
 Pixels: TypeAlias = NDArray[np.uint8]
 
@@ -131,33 +131,17 @@ def write_image(path: str | Path, image: Pixels) -> None:
     if path.suffix.lower() not in _SAVE_OPTIONS:
         raise VideoError(f"{path}: should end in one of {', '.join(_SAVE_OPTIONS)}")
     name, options = _SAVE_OPTIONS[path.suffix.lower()]
-    with replacing(path) as temporary:
-        try:
+    try:
+        with replacing(path) as temporary:
             Image.fromarray(image).save(temporary, format=name, **options)
-        except (OSError, ValueError) as error:  # ValueError: more pixels than WebP takes
-            raise VideoError(f"{path}: cannot be written ({one_line(error)})") from error
+    except (OSError, ValueError) as error:  # ValueError: more pixels than WebP takes
+        raise VideoError(f"{path}: cannot be written ({one_line(error)})") from error
 
 
 def check_frame(frame: Pixels, name: str) -> None:
     """Raises ValueError unless `frame` is `(H, W, 3)` uint8 with at least one pixel."""
     if frame.ndim != 3 or frame.shape[-1] != 3 or frame.size == 0 or frame.dtype != np.uint8:
         raise ValueError(f"{name} should be (H, W, 3) uint8, got {frame.shape} {frame.dtype}")
-
-
-@contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """A name beside `path` to write to: it becomes `path` if the block ends well, else it goes."""
-    if not path.parent.is_dir():
-        raise VideoError(f"{path}: the folder {path.parent} does not exist")
-    if path.is_dir():
-        raise VideoError(f"{path}: is a folder")
-    # Not built from path.name, which may already be as long as the file system allows.
-    temporary = path.with_name(f".{secrets.token_hex(8)}.tmp")
-    try:
-        yield temporary
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def resize_crop(frames: Pixels, height: int, width: int) -> Pixels:

@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from motifocal.codec import naming, opened_container, write_gif, write_mp4
+from motifocal.files import replacing
 from motifocal.picture import (
     PICTURE_SUFFIXES,
     Pixels,
@@ -32,7 +33,6 @@ from motifocal.picture import (
     natural_key,
     picture_shots,
     read_image,
-    replacing,
     resize_crop,
     write_image,
 )
@@ -200,7 +200,7 @@ def write_video(path: str | Path, frames: Iterable[Pixels], fps: float, crf: int
     writers = {".mp4": partial(write_mp4, crf=crf), ".gif": write_gif}
     if path.suffix.lower() not in writers:
         raise VideoError(f"{path}: should end in .mp4 or .gif")
-    with replacing(path) as temporary, naming(path, "cannot be written"):
+    with naming(path, "cannot be written"), replacing(path) as temporary:
         writers[path.suffix.lower()](temporary, _checked(frames), rate)
 
 

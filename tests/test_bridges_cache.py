@@ -14,7 +14,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from motifocal.bridges import clips as clips_module
-from motifocal.bridges.clips import ClipHashes, file_hash, timeline_of
+from motifocal.bridges.clips import ClipHashes, timeline_of
 from motifocal.bridges.weight_cache import (
     find_weight,
     load_weight,
@@ -23,6 +23,7 @@ from motifocal.bridges.weight_cache import (
     write_weight,
 )
 from motifocal.data.selection import FrameRule, Selection, resampled, selected
+from motifocal.files import sha256_of
 from motifocal.geometry import FAMILIES
 from motifocal.heatmap import HeatmapSettings
 from motifocal.video import VideoError, read_video, write_video
@@ -189,9 +190,9 @@ def test_a_clip_is_hashed_once_until_it_changes(
 
     def counted(path: str) -> str:
         read.append(path)
-        return file_hash(path)
+        return sha256_of(path)
 
-    monkeypatch.setattr(clips_module, "file_hash", counted)
+    monkeypatch.setattr(clips_module, "sha256_of", counted)
     hashes = ClipHashes(tmp_path / "hashes.json")
     first = hashes.of(clip)
     assert hashes.of(clip) == first

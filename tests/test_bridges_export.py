@@ -18,13 +18,13 @@ from turned import turned_on_its_side
 
 from motifocal import cli
 from motifocal.bridges import loop
-from motifocal.bridges.clips import file_hash
 from motifocal.bridges.mask_video import loss_mask, spread
 from motifocal.bridges.weight_cache import load_weight, stored_key, weight_key
 from motifocal.commands import export as command
 from motifocal.commands import export_samples, frame_options
 from motifocal.data.selection import RULES, Selection
 from motifocal.data.trainers import TRAINERS
+from motifocal.files import sha256_of
 from motifocal.geometry import FAMILIES, pool
 from motifocal.heatmap import HeatmapSettings, clip_heatmap, load_heatmap
 from motifocal.video import read_image, read_video, resize_crop, write_video
@@ -140,7 +140,7 @@ def test_the_weight_is_hot_exactly_over_the_latents_that_the_moving_square_cover
     clip = write(tmp_path / "square.mp4")
     assert export(clip, "-o", tmp_path / "w", *latents(family)).code == 0
     selection = Selection(tuple(range(FRAMES)), 16.0, SIDE, SIDE)
-    key = weight_key(file_hash(clip), selection, family, HeatmapSettings())
+    key = weight_key(sha256_of(clip), selection, family, HeatmapSettings())
     weight = load_weight(tmp_path / "w", key)[0, 0].numpy()
     expected = truth(family)
     assert weight.shape == expected.shape

@@ -21,6 +21,7 @@ PACKAGE = ROOT / "motifocal"
 # one stage; within it too the order holds. Stages that are not there yet keep their place.
 ORDER = (
     "__init__",
+    "files",
     *("picture", "codec", "video", "tensor_file"),
     *("raft", "flow", "evidence"),
     *("camera_models", "camera"),

@@ -53,7 +53,7 @@ def test_a_preparation_that_was_killed_goes_on_and_gives_the_same_bytes(
     steps.close()
     first = tmp_path / "shard-00000.safetensors"
     before = first.stat().st_mtime_ns
-    (tmp_path / "shard-00001.partial").write_bytes(b"half a sha")
+    (tmp_path / ".0123456789abcdef.tmp").write_bytes(b"half a sha")
     assert list(begin(tmp_path)) == [8, 10]
     assert first.stat().st_mtime_ns == before
     for path in whole.glob("shard-*.safetensors"):

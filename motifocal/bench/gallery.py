@@ -23,7 +23,7 @@ import av
 from motifocal.bench.gallery_folder import claim_files, place, settle_files
 from motifocal.bench.pairs import Benchmark, Pair, counts
 from motifocal.bench.results import Results
-from motifocal.scenes.export import write_text
+from motifocal.files import write_text
 from motifocal.video import read_video, write_video
 
 PAGE = Path(__file__).with_name("gallery_page")

@@ -12,8 +12,7 @@ import shutil
 from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 
-from motifocal.picture import replacing
-from motifocal.scenes.export import write_text
+from motifocal.files import replacing, write_text
 
 MANIFEST = "gallery.json"
 KIND = "motifocal gallery"

@@ -14,8 +14,9 @@ import numpy as np
 
 from motifocal.bench.pairs import Benchmark, Pair, match
 from motifocal.bench.results import Results, Wanted, append_line, claim_results
-from motifocal.bench.run import Fit, Shard, described, manifest_name, sha256_of, take_in
-from motifocal.picture import Pixels, read_image, replacing
+from motifocal.bench.run import Fit, Shard, described, manifest_name, take_in
+from motifocal.files import replacing, sha256_of
+from motifocal.picture import Pixels, read_image
 from motifocal.video import list_videos, read_video, resize_crop, write_video
 
 TRANSCODED_CRF = 8  # what is not .mp4 yet should lose next to nothing

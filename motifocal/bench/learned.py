@@ -30,8 +30,8 @@ from transformers import (
 )
 
 from motifocal.bench.measures import Measure
-from motifocal.bench.run import sha256_of
 from motifocal.bench.score_clip import Learned, Looked, Numbers
+from motifocal.files import sha256_of
 from motifocal.flow import Frames
 from motifocal.models.folder import loading_errors
 from motifocal.picture import one_line

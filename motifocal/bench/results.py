@@ -21,7 +21,8 @@ from typing import Any
 from motifocal.bench.model import Format
 from motifocal.bench.pairs import Benchmark, Pair, check_id
 from motifocal.bench.tables_in import read_rows
-from motifocal.scenes.export import claim, write_text
+from motifocal.files import write_text
+from motifocal.scenes.export import claim
 
 RUN, PAIRS, MANIFEST = "run.json", "pairs.csv", "manifest"
 

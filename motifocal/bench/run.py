@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import platform
 import shutil
 import time
@@ -16,6 +15,7 @@ import numpy as np
 
 from motifocal.bench.model import Format, Job, Model
 from motifocal.bench.results import MANIFEST, Results, Wanted, append_line, claim_results
+from motifocal.files import sha256_of
 from motifocal.picture import Pixels
 from motifocal.video import VideoError, read_image, read_video, resize_crop, write_image
 
@@ -176,15 +176,6 @@ def manifest_name(shard: Shard) -> str:
     """A file for every shard, so that no two processes write to one."""
     part = f"-{shard.index}-of-{shard.count}" if shard.count > 1 else ""
     return f"{MANIFEST}{part}.jsonl"
-
-
-def sha256_of(path: Path) -> str:
-    """The hash of a file's bytes."""
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while chunk := file.read(2**20):
-            digest.update(chunk)
-    return digest.hexdigest()
 
 
 def _picture_of(video: Wanted) -> Path:

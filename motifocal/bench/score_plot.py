@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from motifocal.bench.score import CONTROL
 from motifocal.bench.score_summary import Summary
 from motifocal.bench.score_tables import heading
-from motifocal.picture import replacing
+from motifocal.files import replacing
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -20,7 +20,7 @@ from motifocal import __version__
 from motifocal.bench.score import Row, Scored, Scores
 from motifocal.bench.score_summary import Cell, Summary
 from motifocal.bench.score_tables import to_latex, to_markdown
-from motifocal.scenes.export import write_text
+from motifocal.files import write_text
 from motifocal.scenes.report import RESAMPLES
 
 EVAL_RESULTS = "_eval_results.json"

@@ -44,8 +44,7 @@ from PIL import Image
 from motifocal.bench.pairs import LONGEST_NAME
 from motifocal.bench.results import Results
 from motifocal.codec import opened_container
-from motifocal.picture import replacing
-from motifocal.scenes.export import write_text
+from motifocal.files import replacing, write_text
 
 DIMENSIONS = (
     "i2v_subject", "i2v_background", "subject_consistency", "background_consistency",

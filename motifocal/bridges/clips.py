@@ -7,7 +7,6 @@ weights with the file's size and time of change.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import threading
@@ -15,12 +14,11 @@ from itertools import pairwise
 from pathlib import Path
 
 from motifocal.data.selection import Timeline
+from motifocal.files import sha256_of, write_text
 from motifocal.picture import check_file
-from motifocal.scenes.export import write_text
 from motifocal.video import DEFAULT_FPS, VideoError, stored
 
 HASHES = "hashes.json"
-_CHUNK = 2**20
 
 
 def timeline_of(path: str | Path) -> Timeline:
@@ -40,15 +38,6 @@ def timeline_of(path: str | Path) -> Timeline:
     starts, end = tuple(float(start) for start, _ in times), float(times[-1][1])
     rate = None if source.rate is None else float(source.rate)
     return Timeline(starts, end, rate, float(source.grain))
-
-
-def file_hash(path: str | Path) -> str:
-    """sha256 of a file's bytes, 64 hexadecimal digits."""
-    digest = hashlib.sha256()
-    with Path(path).open("rb") as file:
-        while chunk := file.read(_CHUNK):
-            digest.update(chunk)
-    return digest.hexdigest()
 
 
 class ClipHashes:
@@ -80,7 +69,7 @@ class ClipHashes:
             known = self._known.get(name)
         if known is not None and known[:2] == stamp:
             return str(known[2])
-        found = file_hash(name)
+        found = sha256_of(Path(name))
         with self._lock:
             self._known[name] = [*stamp, found]
         return found

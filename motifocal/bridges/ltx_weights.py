@@ -21,9 +21,10 @@ from torch import Tensor
 from motifocal.bridges.trainers import Job, note_of, sample_weight
 from motifocal.codec import opened_container
 from motifocal.data.selection import Selection
+from motifocal.files import replacing
 from motifocal.geometry import FAMILIES, LatentGeometry
 from motifocal.heatmap import HeatmapSettings
-from motifocal.picture import natural_key, replacing
+from motifocal.picture import natural_key
 from motifocal.tensor_file import read_tensors
 from motifocal.video import VIDEO_SUFFIXES
 

@@ -25,9 +25,10 @@ from motifocal.bridges.clips import timeline_of
 from motifocal.bridges.trainers import Job, note_of, sample_weight
 from motifocal.data.selection import Selection, Timeline, spoken
 from motifocal.data.trainers import MUSUBI_FPS, Request, musubi_frames, trained_on
+from motifocal.files import replacing
 from motifocal.geometry import FAMILIES, LatentGeometry
 from motifocal.heatmap import HeatmapSettings
-from motifocal.picture import PICTURE_SUFFIXES, natural_key, replacing
+from motifocal.picture import PICTURE_SUFFIXES, natural_key
 
 #: The name in a training batch.
 BATCH_KEY = "motifocal_weight"

@@ -21,9 +21,9 @@ from safetensors.torch import save
 from torch import Tensor
 
 from motifocal.data.selection import Selection
+from motifocal.files import replacing
 from motifocal.geometry import FAMILIES
 from motifocal.heatmap_settings import HeatmapSettings, settings_from
-from motifocal.picture import replacing
 
 SUFFIX = ".safetensors"
 #: The fields of a LatentGeometry that decide a weight; families that share them share weights.

@@ -111,7 +111,7 @@ def read_table(path: Path) -> dict[str, list[Row]]:
 
 def write_table(path: Path, rows: Mapping[str, Iterable[Row]]) -> None:
     """Write the table whole or not at all, clips in the order of their names."""
-    from motifocal.scenes.export import write_text
+    from motifocal.files import write_text
 
     lines = [
         json.dumps(asdict(row), ensure_ascii=False) + "\n"
@@ -123,7 +123,7 @@ def write_table(path: Path, rows: Mapping[str, Iterable[Row]]) -> None:
 
 def write_clip_captions(folder: Path, rows: Mapping[str, Iterable[Row]]) -> None:
     """Write metadata.jsonl for the clips beside the masks; without a caption the text is empty."""
-    from motifocal.scenes.export import write_text
+    from motifocal.files import write_text
 
     lines = [
         json.dumps({"file_name": Path(row.file).relative_to("masks").as_posix(),

@@ -145,7 +145,7 @@ def parsed(row: Mapping[str, str]) -> Row:
 
 def write_table(path: Path, rows: Iterable[Row]) -> None:
     """Write the table whole or not at all."""
-    from motifocal.scenes.export import write_text
+    from motifocal.files import write_text
 
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")

@@ -126,7 +126,7 @@ def _written(
     from motifocal.commands.inspect_tables import print_report
     from motifocal.doctor.page import write_page
     from motifocal.doctor.report import make_report
-    from motifocal.scenes.export import write_text
+    from motifocal.files import write_text
 
     report = make_report(folder, looks, settings, made=date.today())
     write_text(output / REPORT, json.dumps(report, indent=1, allow_nan=False) + "\n")

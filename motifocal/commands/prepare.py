@@ -140,8 +140,10 @@ def _list_rejected(rejected: tuple[Rejected, ...], output: Path) -> None:
     import json
     from dataclasses import asdict
 
+    from motifocal.files import write_text
+
     path = output / "rejected.jsonl"
-    path.write_text("".join(json.dumps(asdict(r)) + "\n" for r in rejected), encoding="utf-8")
+    write_text(path, "".join(json.dumps(asdict(r)) + "\n" for r in rejected))
     if rejected:
         click.echo(f"left out, {len(rejected)} clips (kept in {path}):", err=True)
     for one in rejected:

@@ -204,7 +204,7 @@ def _videos(
 
 def _write_report(report: Report, videos: Path, seed: int, output: Path) -> None:
     """Print the table, write it with all scores and a contact sheet, and print where."""
-    from motifocal.scenes.export import write_text
+    from motifocal.files import write_text
     from motifocal.scenes.report import incomplete_line, to_csv, to_json, to_markdown
     from motifocal.video import write_image
 

@@ -24,7 +24,7 @@ def export(study: str, output: Path, protocol: Path | None) -> None:
     Gold votes are there and marked, also those of annotators who fail them. Workers are salted
     hashes; the salt and the numbers that recruitment services gave stay in the database.
     """
-    from motifocal.scenes.export import write_text
+    from motifocal.files import write_text
     from motifocal.study.store import Store
     from motifocal.study.votes import write_votes
 

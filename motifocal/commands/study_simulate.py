@@ -79,7 +79,7 @@ def simulate(output: Path, protocol: Path | None, ours: str, shares: dict[str, f
     """
     from dataclasses import replace
 
-    from motifocal.scenes.export import write_text
+    from motifocal.files import write_text
     from motifocal.study.design import Design, Truth, paper_pairs
     from motifocal.study.simulate import simulate as draw
     from motifocal.study.votes import write_votes

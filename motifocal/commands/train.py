@@ -115,6 +115,7 @@ def _claim_inputs(output: Path, folder: Path, shards: Shards, model: Path) -> No
     import hashlib
 
     from motifocal.data.shards import MANIFEST
+    from motifocal.files import write_text
     from motifocal.training.checkpoint import latest_step
 
     def digest(*paths: Path) -> str:
@@ -129,10 +130,8 @@ def _claim_inputs(output: Path, folder: Path, shards: Shards, model: Path) -> No
         if changed:
             raise ValueError(f"{output} was begun with other {' and '.join(changed)}")
     output.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(".partial")
     now["clip"] = shards.clip_size  # type: ignore[assignment]
-    partial.write_text(json.dumps(now, indent=1) + "\n")
-    partial.replace(path)
+    write_text(path, json.dumps(now, indent=1) + "\n")
 
 
 def _train(settings: TrainingSettings, shards: Shards, output: Path, model: Path,

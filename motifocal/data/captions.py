@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from motifocal.data.caption_formats import METADATA, Row, listed
-from motifocal.picture import replacing
+from motifocal.files import replacing
 
 # musubi-tuner and the LTX trainers take absolute paths; videofolder does not.
 ABSOLUTE_COLUMNS = ("video_path", "media_path")

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import bisect
 import json
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,9 +21,10 @@ import numpy.typing as npt
 import torch
 from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
 from safetensors import safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch.utils.data import DataLoader, Dataset, Subset
 
+from motifocal.files import replacing, write_text
 from motifocal.geometry import LatentGeometry, pool
 from motifocal.heatmap import HeatmapSettings, clip_heatmap, settings_from
 from motifocal.models.autoencoder import encode
@@ -158,9 +158,7 @@ def _claim(
     text = json.dumps(manifest, indent=1, sort_keys=True)
     path = folder / MANIFEST
     if not path.exists():
-        partial = path.with_suffix(".partial")
-        partial.write_text(text + "\n")
-        os.replace(partial, path)
+        write_text(path, text + "\n")
         return
     before, now = json.loads(path.read_text()), json.loads(text)
     # A folder of a time with fewer settings was made with the values that they had then.
@@ -189,9 +187,10 @@ def _write(
         "heatmap": torch.stack(heatmaps),  # (N, F', h, w)
         "fps": torch.tensor([item["fps"] for item in items], dtype=torch.float32),
     }
-    partial = path.with_suffix(".partial")
-    save_file(tensors, partial, {"captions": json.dumps([item["caption"] for item in items])})
-    os.replace(partial, path)
+    captions = json.dumps([item["caption"] for item in items])
+    with replacing(path) as temporary:
+        # Not save_file, whose files nobody but their owner may read.
+        temporary.write_bytes(save(tensors, {"captions": captions}))
 
 
 @dataclass(frozen=True)

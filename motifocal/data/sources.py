@@ -16,6 +16,7 @@ import numpy as np
 from motifocal.data.captions import CaptionedVideo, Rejected
 from motifocal.data.selection import dynamic_stride
 from motifocal.data.shards import CaptionedClip
+from motifocal.files import write_text
 from motifocal.scenes.render import render
 from motifocal.scenes.stage import SCENARIOS, Split, make_stage
 from motifocal.scenes.variant import STANDARD, SceneVariant
@@ -152,5 +153,5 @@ def _read_notes(notes: Path) -> dict[str, Scanned]:
         return {}
     whole = notes.read_text(encoding="utf-8").rpartition("\n")[0]
     lines = whole.split("\n") if whole else []
-    notes.write_text("".join(line + "\n" for line in lines), encoding="utf-8")
+    write_text(notes, "".join(line + "\n" for line in lines))
     return {found.name: found for found in (Scanned(**json.loads(line)) for line in lines)}

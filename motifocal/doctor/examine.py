@@ -5,7 +5,6 @@ F frames, H W pixels. Frames are `(F, H, W, 3)` uint8 RGB.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -24,6 +23,7 @@ from motifocal.doctor.finding import Finding, InspectSettings
 from motifocal.doctor.motion import changes, cuts_within, measure_motion
 from motifocal.doctor.thumbs import spread, sprite
 from motifocal.doctor.watch import Watched, read_again, scaled, watch
+from motifocal.files import sha256_of
 from motifocal.heatmap import clip_heatmap
 from motifocal.overlay import HOT
 from motifocal.picture import PICTURE_SUFFIXES, Pixels, VideoError, write_image
@@ -55,7 +55,7 @@ def examine(job: Job, settings: InspectSettings) -> Finding:
             settings.trainer, watched.timeline, watched.height, watched.width, settings.request
         )
         heat = _measure(job.path, watched, samples, settings)
-        content, turned = _content(job.path), _turned(job.path, settings)
+        content, turned = sha256_of(job.path), _turned(job.path, settings)
     except VideoError as error:
         return Finding(problem=("unreadable", str(error).removeprefix(f"{job.path}: ")))
     except OSError as error:
@@ -186,11 +186,3 @@ def _turned(path: Path, settings: InspectSettings) -> bool:
     if TRAINERS[settings.trainer].upright or path.suffix.lower() in PICTURE_SUFFIXES:
         return False
     return stored_turned(path)
-
-
-def _content(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while chunk := file.read(1 << 20):
-            digest.update(chunk)
-    return digest.hexdigest()

@@ -19,7 +19,7 @@ from urllib.parse import quote
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from motifocal.scenes.export import write_text
+from motifocal.files import write_text
 
 NAME = "inspect.html"
 FILES = Path(__file__).with_name("page")

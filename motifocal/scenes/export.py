@@ -19,7 +19,8 @@ from typing import Any, Literal, cast
 
 import numpy as np
 
-from motifocal.picture import replacing, write_image
+from motifocal.files import replacing, write_text
+from motifocal.picture import write_image
 from motifocal.scenes.evaluate import EvalPair, eval_pairs, truth_of
 from motifocal.scenes.render import CAMERA_WORDS, FPS, FRAMES, Camera, SceneClip, render
 from motifocal.scenes.stage import SCENARIOS, Split, make_stage
@@ -242,9 +243,3 @@ def read_claim(path: Path) -> dict[str, Any]:
     if not isinstance(held, dict):
         raise ValueError(f"{path} should hold settings, got {type(held).__name__}")
     return held
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write UTF-8 with plain line ends; the file appears whole or not at all."""
-    with replacing(path) as temporary:
-        temporary.write_text(text, encoding="utf-8", newline="")

@@ -14,7 +14,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from motifocal.scenes.export import write_text
+from motifocal.files import write_text
 
 if TYPE_CHECKING:
     from motifocal.scenes.evaluate import EvalPair

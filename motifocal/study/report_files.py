@@ -18,7 +18,7 @@ import numpy as np
 import scipy
 
 from motifocal import __version__
-from motifocal.scenes.export import write_text
+from motifocal.files import write_text
 from motifocal.study.intervals import Estimate
 from motifocal.study.report import Report
 from motifocal.study.report_sentence import sentence

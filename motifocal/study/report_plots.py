@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from motifocal.picture import replacing
+from motifocal.files import replacing
 from motifocal.study.compare import Comparison
 from motifocal.study.intervals import Estimate
 from motifocal.study.report import Report

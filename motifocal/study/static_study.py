@@ -18,8 +18,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
-from motifocal.picture import replacing
-from motifocal.scenes.export import claim, write_text
+from motifocal.files import replacing, write_text
+from motifocal.scenes.export import claim
 from motifocal.study.answer_rules import AnswerBody, check_answer
 from motifocal.study.exchange import Answer
 from motifocal.study.handing_in import Fate, HandingIn, Shown

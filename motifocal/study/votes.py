@@ -15,7 +15,7 @@ from dataclasses import MISSING, asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from motifocal.picture import replacing
+from motifocal.files import replacing
 from motifocal.study.strict_json import parse
 
 MODEL_A, MODEL_B, TIE = "model_a", "model_b", "tie"
@@ -87,7 +87,7 @@ def hash_worker(worker_id: str, salt: str) -> str:
 def write_votes(path: str | Path, votes: Iterable[Vote]) -> None:
     """Write one line of JSON a vote, in their order; the file appears whole or not at all."""
     with (
-        replacing(Path(path)) as temporary,
+        replacing(Path(path), durable=True) as temporary,
         temporary.open("w", encoding="utf-8", newline="\n") as file,
     ):
         for vote in votes:

@@ -14,7 +14,7 @@ from typing import Any
 from sqlalchemy import URL, Connection, create_engine, insert, inspect
 from sqlalchemy.pool import NullPool
 
-from motifocal.picture import replacing
+from motifocal.files import replacing
 from motifocal.study.database import Database, add, reached, said
 from motifocal.study.encoding import Encoded, Version
 from motifocal.study.gold_due import REPEAT
@@ -90,7 +90,7 @@ def _new(place: URL) -> Iterator[Connection]:
                 raise _held_already(place)
             yield connection
         return
-    with replacing(Path(str(place.database))) as temporary:
+    with replacing(Path(str(place.database)), durable=True) as temporary:
         temporary.touch(mode=0o600)  # codes and, if kept, people's numbers are nobody else's
         engine = create_engine(URL.create("sqlite", database=str(temporary)), poolclass=NullPool)
         with engine.connect() as connection:
@@ -101,16 +101,7 @@ def _new(place: URL) -> Iterator[Connection]:
             connection.commit()
             connection.exec_driver_sql("PRAGMA journal_mode = WAL")
         engine.dispose()
-        _flush(temporary)
         check_free(place)
-
-
-def _flush(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDWR)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _blob(connection: Connection, content_type: str, data: bytes) -> int:

@@ -6,13 +6,14 @@ weights, the average, the optimiser and the step number are the whole of it.
 
 from __future__ import annotations
 
-import os
 import re
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+
+from motifocal.files import replacing
 
 KEEP = 2  # the newest, and one older should the newest be on a disk that died while writing
 NAME = re.compile(r"step-(\d{8})\.pt")
@@ -22,12 +23,8 @@ def save_checkpoint(folder: Path, step: int, state: dict[str, Any]) -> Path:
     """Write `state` (tensors and plain containers) as the checkpoint of `step`, atomically."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"step-{step:08d}.pt"
-    partial = path.with_suffix(".partial")
-    with partial.open("wb") as file:
-        torch.save({"step": step, **state}, file)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(partial, path)
+    with replacing(path, durable=True) as temporary:
+        torch.save({"step": step, **state}, temporary)
     for old in list_checkpoints(folder)[:-KEEP]:
         old.unlink()
     return path

@@ -20,6 +20,7 @@ import torch
 from torch import Tensor
 
 from motifocal.data.shards import Shards
+from motifocal.files import replacing
 from motifocal.models.schedule import NoiseSchedule
 from motifocal.models.unet import TI2VUNet
 from motifocal.training.checkpoint import mixed_seed
@@ -132,7 +133,10 @@ def middles(bins: int) -> list[int]:
 
 def write_csv(path: Path, found: Mapping[str, RegionLosses]) -> None:
     """One row a model and time: the quotient with its interval, and the two losses."""
-    with path.open("w", newline="", encoding="utf-8") as file:
+    with (
+        replacing(path) as temporary,
+        temporary.open("w", newline="", encoding="utf-8") as file,
+    ):
         writer = csv.writer(file)
         writer.writerow(["model", "timestep", "ratio", "low", "high", "hot", "mean", "clips"])
         for name, losses in found.items():

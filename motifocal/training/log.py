@@ -13,6 +13,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO
 
+from motifocal.files import write_text
+
 
 class TrainingLog:
     """The JSONL log of a run that stands at `step`; lines of later steps are dropped.
@@ -24,9 +26,7 @@ class TrainingLog:
     def __init__(self, path: Path, step: int, seconds: float = 10.0) -> None:
         self.path, self.seconds = path, seconds
         kept = [line for line in read_log(path) if line["step"] <= step]
-        partial = path.with_suffix(".partial")
-        partial.write_text("".join(json.dumps(line) + "\n" for line in kept))
-        os.replace(partial, path)
+        write_text(path, "".join(json.dumps(line) + "\n" for line in kept))
         self._file: IO[str] = path.open("a")
         self._waiting: list[str] = []
         self._written = time.monotonic()

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import time
 from collections.abc import Iterator
 from contextlib import nullcontext
@@ -28,6 +27,7 @@ from torch import Tensor
 from transformers import CLIPTextModel, PreTrainedTokenizerBase
 
 from motifocal.data.shards import LatentBatch, Shards, indices_of_step
+from motifocal.files import write_text
 from motifocal.models.schedule import NoiseSchedule, noise_schedule
 from motifocal.models.text import encode_text
 from motifocal.models.unet import TI2VUNet
@@ -172,9 +172,7 @@ def claim(folder: Path, settings: TrainingSettings, done: int) -> None:
         free = FREE_TO_CHANGE - {"steps"} if cooling else FREE_TO_CHANGE
         if refused := [key for key in changed if key not in free]:
             raise ValueError(f"{folder} was begun with other settings ({', '.join(refused)})")
-    partial = path.with_suffix(".partial")
-    partial.write_text(json.dumps(now, indent=1) + "\n")
-    os.replace(partial, path)
+    write_text(path, json.dumps(now, indent=1) + "\n")
 
 
 def train(run: Run, log: TrainingLog | None = None) -> Iterator[dict[str, float]]:

@@ -1,0 +1,123 @@
+"""A file is written whole or not at all, by one helper, whatever goes wrong meanwhile."""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import os
+import threading
+from pathlib import Path
+
+import pytest
+
+from motifocal import files
+from motifocal.files import remove_temporaries, replacing, sha256_of, write_text
+
+PACKAGE = Path(files.__file__).parent
+
+
+def test_a_file_that_is_written_replaces_the_one_before(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    write_text(path, "one\n")
+    write_text(path, "two\r\nthree\n", durable=True)
+    assert path.read_bytes() == b"two\r\nthree\n"
+    assert [p.name for p in tmp_path.iterdir()] == ["a.txt"]
+
+
+def test_an_error_leaves_the_file_before_and_nothing_else(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    write_text(path, "before")
+
+    def interrupted() -> None:
+        with replacing(path) as temporary:
+            temporary.write_text("half")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert path.read_text() == "before"
+    assert [p.name for p in tmp_path.iterdir()] == ["a.txt"]
+
+
+def test_writers_of_one_file_at_a_time_do_not_meet(tmp_path: Path) -> None:
+    path, texts = tmp_path / "a.txt", [str(k) * 100_000 for k in range(8)]
+    start = threading.Barrier(len(texts))
+
+    def write(text: str) -> None:
+        start.wait()
+        for _ in range(10):
+            write_text(path, text)
+
+    writers = [threading.Thread(target=write, args=(text,)) for text in texts]
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.join()
+    assert path.read_text() in texts
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_a_durable_file_and_its_folder_reach_the_disk_in_that_order(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    events: list[str] = []
+    flush, replace = os.fsync, os.replace
+
+    def fsync(descriptor: int) -> None:
+        name = Path(os.readlink(f"/proc/self/fd/{descriptor}"))
+        events.append("folder" if name == tmp_path.resolve() else "file")
+        flush(descriptor)
+
+    def renamed(source: Path, target: Path) -> None:
+        events.append("rename")
+        replace(source, target)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    monkeypatch.setattr(os, "replace", renamed)
+    write_text(tmp_path / "a.txt", "kept", durable=True)
+    assert events == ["file", "rename", "folder"]
+    write_text(tmp_path / "a.txt", "less important")
+    assert events[3:] == ["rename"]
+
+
+def test_a_file_has_the_mode_that_the_umask_gives(tmp_path: Path) -> None:
+    before = os.umask(0o027)
+    try:
+        write_text(tmp_path / "a.txt", "x")
+    finally:
+        os.umask(before)
+    assert (tmp_path / "a.txt").stat().st_mode & 0o777 == 0o640
+
+
+def test_a_place_that_cannot_be_a_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match=r"gone.a\.txt: the folder .*gone does not exist"):
+        write_text(tmp_path / "gone/a.txt", "x")
+    with pytest.raises(IsADirectoryError, match="is a folder"):
+        write_text(tmp_path, "x")
+
+
+def test_what_killed_processes_left_is_removed_and_nothing_else(tmp_path: Path) -> None:
+    with replacing(tmp_path / "a.txt") as temporary:
+        name = temporary.name
+        temporary.write_text("whole")
+    (tmp_path / name).write_text("half")
+    (tmp_path / ".mine.tmp").write_text("not ours")
+    remove_temporaries(tmp_path)
+    assert sorted(p.name for p in tmp_path.iterdir()) == [".mine.tmp", "a.txt"]
+    remove_temporaries(tmp_path / "nowhere")
+
+
+def test_a_files_sha256_is_that_of_its_bytes(tmp_path: Path) -> None:
+    data = bytes(range(256)) * 5000
+    (tmp_path / "a").write_bytes(data)
+    assert sha256_of(tmp_path / "a") == hashlib.sha256(data).hexdigest()
+
+
+def test_no_module_makes_up_a_name_for_half_a_file_by_hand() -> None:
+    by_hand = [
+        f"{path.name}:{node.lineno}"
+        for path in sorted(PACKAGE.rglob("*.py"))
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Constant) and node.value in (".partial", ".part", ".temp")
+    ]
+    assert by_hand == []
