@@ -7,18 +7,15 @@ from __future__ import annotations
 
 import math
 import os
-import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from fractions import Fraction
 from functools import partial
 from itertools import chain
 from pathlib import Path
-from typing import cast
 
 import av
 import numpy as np
-from av.buffer import Buffer
 from av.container import InputContainer
 from av.filter import Graph
 from av.stream import Disposition
@@ -27,7 +24,18 @@ from av.video.frame import VideoFrame
 from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc
 from av.video.stream import VideoStream
 
-from motifocal.picture import MAX_PIXELS, Pixels, Shot, Source, VideoError, check_size, on_white
+from motifocal.frame_pixels import (
+    SWS_ACCURATE,
+    Display,
+    display_of,
+    frame_pixels,
+    naming,
+    pixel_aspect,
+)
+from motifocal.frame_times import TimedFrame, decoder_of, timed_frames
+from motifocal.mp4_index import check_index
+from motifocal.picture import MAX_PIXELS, Pixels, Shot, Source, VideoError, check_size, is_picture
+from motifocal.truncation import found_and_declared, lacks_its_end
 
 # A playlist under the name of a video could make the demuxer read other files or the network.
 _OPEN_OPTIONS = {
@@ -36,23 +44,10 @@ _OPEN_OPTIONS = {
     "m4v,h264,hevc,obu,yuv4mpegpipe",
     "max_pixels": str(MAX_PIXELS),
 }
-# Flags of FFmpeg's scaler (libswscale/swscale.h), as numbers because PyAV names some of them only
-# since version 18. Averaging chroma down and interpolating it up takes smooth frames through 4:2:0
-# and back at 52 dB; the default flags, which repeat chroma, give 40 dB.
-_SWS_BICUBIC, _SWS_AREA, _SWS_FULL_CHROMA, _SWS_ACCURATE = 0x4, 0x20, 0x2000, 0x40000
-_TO_RGB = _SWS_BICUBIC | _SWS_FULL_CHROMA | _SWS_ACCURATE
-_TO_YUV = _SWS_AREA | _SWS_ACCURATE
+# Averaging chroma down takes smooth frames through 4:2:0 and back at 52 dB, with what
+# `frame_pixels` does; the default flags give 40 dB.
+_TO_YUV = 0x20 | SWS_ACCURATE  # SWS_AREA
 _BT601_MATRIX = 6  # AVCOL_SPC_SMPTE170M, in FFmpeg's libavutil/pixfmt.h
-
-
-@contextmanager
-def naming(path: Path, failure: str) -> Iterator[None]:
-    """What FFmpeg raises inside the block, or a missing folder, becomes a VideoError."""
-    try:
-        yield
-    except (av.FFmpegError, FileNotFoundError, IsADirectoryError) as error:
-        reason = error.strerror or " ".join(map(str, error.args))
-        raise VideoError(f"{path}: {failure} ({reason})") from error
 
 
 def _opened(path: Path) -> InputContainer:
@@ -66,22 +61,28 @@ def opened_container(path: Path) -> Iterator[Source]:
     """The frames of a video file with their times, decoded as they are asked for."""
     with _opened(path) as container:
         stream = _video_stream(path, container)
+        if "mp4" in container.format.name:
+            check_index(path, stream.id)
         rate = stream.guessed_rate or stream.average_rate or Fraction(25)
         frames = _decoded(path, container, stream, rate)
-        yield Source(_timed(path, frames, rate), rate, _grain(stream, rate))
+        shots = _shots(frames, partial(frame_pixels, path, pixel_aspect(stream)))
+        yield Source(shots, rate, _grain(stream, rate))
 
 
-def stored_turned(path: Path) -> bool:
-    """Whether a video file's display matrix turns or mirrors it: who ignores it sees it lying.
+def stored_display(path: Path) -> Display:
+    """How a video file says that its frames are to be shown; the first frame tells.
 
-    The first frame tells. Raises VideoError where the file is no video.
+    Pictures, and folders of them, are always upright, square and SDR once they are read. Raises
+    VideoError where the file is no video.
     """
+    if path.is_dir() or is_picture(path):
+        return Display()
     with _opened(path) as container, naming(path, "cannot be decoded"):
-        frame = next(container.decode(_video_stream(path, container)), None)
-    if frame is None or "DISPLAYMATRIX" not in frame.side_data:
-        return False
-    a, b, _, d = _display_matrix(frame)
-    return abs(b) > abs(a) or a < 0 or d < 0
+        stream = _video_stream(path, container)
+        frame = next(container.decode(stream), None)
+    if frame is None:
+        raise VideoError(f"{path}: holds no frames")
+    return display_of(stream, frame)
 
 
 def _grain(stream: VideoStream, rate: Fraction) -> Fraction:
@@ -108,102 +109,44 @@ def _video_stream(path: Path, container: InputContainer) -> VideoStream:
 
 def _decoded(
     path: Path, container: InputContainer, stream: VideoStream, rate: Fraction
-) -> Iterator[VideoFrame]:
+) -> Iterator[TimedFrame]:
     """All frames in the order shown; VideoError if one is damaged or the last ones are missing."""
-    held, end, stopped = 0, Fraction(0), ""
+    count, end, stopped = 0, Fraction(0), ""
+    decode = decoder_of(path, stream)
     try:
-        for frame in container.decode(stream):
-            if frame.is_corrupt:
-                raise VideoError(f"{path}: frame {held} is damaged")
-            yield frame
-            held += 1
-            if frame.pts is not None and frame.time_base is not None:
-                end = (frame.pts + frame.duration) * frame.time_base
+        for timed in timed_frames(path, container, stream, decode, rate):
+            yield timed
+            count, end = count + 1, timed.start + timed.duration
     except av.FFmpegError as error:
         stopped = error.strerror or type(error).__name__
-    found, declared = _found_and_declared(container, stream, rate, held, end)
+    found, declared = found_and_declared(container, stream, rate, count, end)
     holds = f"holds {found} of {declared or 'an unknown number of'} declared frames"
     if stopped:
         raise VideoError(f"{path}: {holds}, then decoding fails ({stopped})")
     # One frame, or one in twenty, may be missing: rounded durations, frames dropped by a camera.
     if declared - found > max(1, declared / 20):
         raise VideoError(f"{path}: truncated, {holds}")
-    if held == 0:
+    if lacks_its_end(path, container.format.name):
+        raise VideoError(f"{path}: truncated, its last bytes are missing; {count} frames are left")
+    if count == 0:
         raise VideoError(f"{path}: holds no frames")
 
 
-def _found_and_declared(
-    container: InputContainer, stream: VideoStream, rate: Fraction, held: int, end: Fraction
-) -> tuple[int, int]:
-    """How many frames there are, and how many the header declared (0 where it does not say)."""
-    if stream.frames and "mp4" in container.format.name:
-        # The index, unlike the header's count, leaves out what an edit list cuts off.
-        return held, sum(not entry.is_discard for entry in stream.index_entries) or stream.frames
-    # Elsewhere time tells: AVI counts frames that it does not store because they repeat the last.
-    declared = stream.frames or round(_declared_seconds(container, stream) * rate)
-    return max(held, round(end * rate)) if declared else held, declared
-
-
-def _declared_seconds(container: InputContainer, stream: VideoStream) -> Fraction:
-    """When the header says that the stream ends; 0 where it says nothing."""
-    if stream.duration and stream.time_base:
-        return stream.duration * stream.time_base
-    # Matroska and WebM: "00:00:02.000000000"
-    clock = re.fullmatch(r"(\d+):(\d+):(\d+\.\d+)", stream.metadata.get("DURATION", ""), re.ASCII)
-    if clock:
-        return int(clock[1]) * 3600 + int(clock[2]) * 60 + Fraction(clock[3])
-    if container.duration and len(container.streams) == 1:
-        return Fraction(container.duration, av.time_base)
-    return Fraction(0)
-
-
-def _timed(path: Path, frames: Iterable[VideoFrame], rate: Fraction) -> Iterator[Shot]:
+def _shots(
+    frames: Iterable[TimedFrame], pixels: Callable[[VideoFrame], Pixels]
+) -> Iterator[Shot]:
     """Every frame is shown until the next one starts, the last one for its own duration."""
-    origin, start, previous = Fraction(0), Fraction(0), None
-    for frame in frames:
-        if frame.pts is not None and frame.time_base is not None:
-            time = frame.pts * frame.time_base
-        else:
-            time = start + 1 / rate if previous else Fraction(0)
+    origin, previous = Fraction(0), None
+    for timed in frames:
         if previous is None:
-            origin = time
+            origin = timed.start
         else:
-            yield Shot(start - origin, time - origin, partial(_pixels, path, previous))
-        start, previous = time, frame
+            start, end = previous.start - origin, timed.start - origin
+            yield Shot(start, end, partial(pixels, previous.frame))
+        previous = timed
     if previous is not None:
-        shown = previous.duration * (previous.time_base or 0) or 1 / rate
-        end = start - origin + shown
-        yield Shot(start - origin, end, partial(_pixels, path, previous))
-
-
-def _pixels(path: Path, frame: VideoFrame) -> Pixels:
-    """The frame as `(H, W, 3)` RGB, upright."""
-    check_size(path, frame.width, frame.height)
-    transparent = any(component.is_alpha for component in frame.format.components)
-    with naming(path, "pixels cannot be converted"):
-        array: Pixels = frame.to_ndarray(
-            format="rgba" if transparent else "rgb24", interpolation=_TO_RGB, threads=1
-        ).astype(np.uint8, copy=False)
-    rgb = on_white(array) if transparent else array
-    return _upright(rgb, frame) if "DISPLAYMATRIX" in frame.side_data else rgb
-
-
-def _upright(image: Pixels, frame: VideoFrame) -> Pixels:
-    """Turned and mirrored as the display matrix says, to the nearest quarter turn."""
-    a, b, c, d = _display_matrix(frame)
-    if abs(b) > abs(a):
-        image, a, d = image.transpose(1, 0, 2), c, b
-    image = image[:, ::-1] if a < 0 else image
-    return np.ascontiguousarray(image[::-1] if d < 0 else image)
-
-
-def _display_matrix(frame: VideoFrame) -> list[int]:
-    """a, b, c, d: the stored point (x, y) is shown at (a x + c y, b x + d y)."""
-    side_data = cast("Mapping[str, Buffer]", frame.side_data)  # PyAV's hints know only one key
-    # 9 numbers of 32 bits, row by row.
-    matrix = np.frombuffer(bytes(side_data["DISPLAYMATRIX"]), np.int32).reshape(3, 3)
-    numbers: list[int] = matrix[:2, :2].ravel().tolist()
-    return numbers
+        start = previous.start - origin
+        yield Shot(start, start + previous.duration, partial(pixels, previous.frame))
 
 
 def write_mp4(path: Path, frames: Iterator[Pixels], rate: Fraction, crf: int) -> None:

@@ -204,7 +204,7 @@ def load_heatmap(path: str | Path) -> tuple[Heatmap, HeatmapSettings | None]:
         raise ValueError(
             f"{path}: heatmap should be (F, H, W) uint8, got {grey.shape} {grey.dtype}"
         )
-    return grey.astype(np.float32) / np.float32(255), settings
+    return np.divide(grey, np.float32(255), dtype=np.float32), settings
 
 
 def _write_npz(path: Path, **arrays: NDArray[Any]) -> None:
@@ -222,7 +222,8 @@ def _write_npz(path: Path, **arrays: NDArray[Any]) -> None:
 def read_npz(path: Path) -> dict[str, NDArray[Any]]:
     """All arrays of an .npz, without any pickle; ValueError where it is none, damaged or too large.
 
-    A few bytes can declare terabytes: sizes are looked at before anything is allocated.
+    A few bytes can declare terabytes: sizes are looked at before anything is allocated. What is
+    stored, and the float32 that each value becomes, may take ``MAX_CLIP_BYTES`` together.
     """
     with path.open("rb") as file:
         if not zipfile.is_zipfile(file):
@@ -230,15 +231,16 @@ def read_npz(path: Path) -> dict[str, NDArray[Any]]:
         try:
             with zipfile.ZipFile(file) as stored:
                 members = [m for m in stored.infolist() if m.filename.endswith(".npy")]
-                if sum(member.file_size for member in members) > MAX_CLIP_BYTES:
-                    raise ValueError(f"it holds more than {MAX_CLIP_BYTES / 2**30:g} GiB")
+                if sum(_needed(stored, member) for member in members) > MAX_CLIP_BYTES:
+                    limit = f"{MAX_CLIP_BYTES / 2**30:g} GiB"
+                    raise ValueError(f"it needs more than {limit} of memory, as stored and float32")
                 return {m.filename[: -len(".npy")]: _npy(stored, m) for m in members}
         except _DAMAGE as error:
             raise ValueError(f"{path} is damaged: {one_line(error)}") from error
 
 
-def _npy(file: zipfile.ZipFile, member: zipfile.ZipInfo) -> NDArray[Any]:
-    """One array of an .npz; ValueError where it does not hold what its header says."""
+def _needed(file: zipfile.ZipFile, member: zipfile.ZipInfo) -> int:
+    """Bytes of an array of an .npz and of float32 in its shape; ValueError if the header lies."""
     with file.open(member) as stored:
         version = np.lib.format.read_magic(stored)
         if version not in _HEADERS:
@@ -247,6 +249,10 @@ def _npy(file: zipfile.ZipFile, member: zipfile.ZipInfo) -> NDArray[Any]:
         declared, held = math.prod(shape) * dtype.itemsize, member.file_size - stored.tell()
         if declared != held and not dtype.hasobject:
             raise ValueError(f"{member.filename} should hold {declared} bytes, got {held}")
+    return math.prod(shape) * (dtype.itemsize + np.dtype(np.float32).itemsize)
+
+
+def _npy(file: zipfile.ZipFile, member: zipfile.ZipInfo) -> NDArray[Any]:
     with file.open(member) as stored:
         array: NDArray[Any] = np.lib.format.read_array(stored, allow_pickle=False)
     return array

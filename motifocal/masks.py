@@ -86,7 +86,7 @@ def mask_heatmap(
         wanted = f"{count}" if indices is None else f"{count} or {len(chosen)}"
         raise VideoError(f"{path}: should have {wanted} frames as the clip has, got {len(mask)}")
     fitted = _fitted(path, mask, (height, width), size or (height, width))
-    return fitted.astype(np.float32) / np.float32(255)
+    return np.divide(fitted, np.float32(255), dtype=np.float32)
 
 
 def find_mask(folder: str | Path, name: str) -> Path:
@@ -205,12 +205,20 @@ def _of_array(path: Path, array: NDArray[Any], objects: Objects) -> NDArray[np.u
         least, most = float(array.min()), float(array.max())
         if not (least >= 0 and most <= 1):  # nan is neither
             raise VideoError(f"{path}: mask should be in [0, 1], got {least} to {most}")
-        return np.rint(array * 255).astype(np.uint8)
+        return _scaled(array, 255)
     if array.dtype not in (np.uint8, np.uint16):
         raise VideoError(f"{path}: grey should be uint8 or uint16, got {array.dtype}")
     if 0 < (brightest := int(array.max())) < _LEAST_GREY:
         raise VideoError(f"{path}: values up to {brightest} look like ids, name objects or 'all'")
-    return array if array.dtype == np.uint8 else np.rint(array / 257).astype(np.uint8)
+    return array if array.dtype == np.uint8 else _scaled(array, 1 / 257)
+
+
+def _scaled(array: NDArray[Any], factor: float) -> NDArray[np.uint8]:
+    """Times a factor, rounded; a frame at a time, as the products are floats of 4 or 8 bytes."""
+    scaled = np.empty(array.shape, np.uint8)
+    for frame, here in zip(array, scaled, strict=True):
+        here[:] = np.rint(frame * factor)
+    return scaled
 
 
 def _of_ids(path: Path, ids: NDArray[Any], objects: Objects) -> NDArray[np.uint8]:
@@ -234,4 +242,5 @@ def _fitted(
     if abs(width - height * clip[1] / clip[0]) > 1 and abs(height - width * clip[0] / clip[1]) > 1:
         is_, of = f"{width}x{height}", f"{clip[1]}x{clip[0]}"
         raise VideoError(f"{path}: {is_} does not scale to the clip's {of}")
-    return resize_crop(np.repeat(mask[..., None], 3, axis=-1), *size)[..., 0]
+    colours = (np.repeat(frame[..., None], 3, axis=-1) for frame in mask)
+    return np.stack([resize_crop(frame, *size)[..., 0] for frame in colours])

@@ -31,6 +31,9 @@ PICTURE_SUFFIXES = frozenset(
 
 # Pillow reads more formats than these, some by starting other programs (EPS).
 _FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")
+# The first bytes of pictures, and of containers of video.
+_PICTURES = (b"\x89PNG", b"GIF8", b"\xff\xd8\xff", b"BM", b"II*\0", b"MM\0*")
+_CONTAINERS = (b"\x1a\x45\xdf\xa3", b"OggS", b"FLV", b"\x30\x26\xb2\x75", b"\0\0\1\xba")
 # A TIFF may hold pages and a phone's JPEG a second view; neither is a film.
 _ANIMATED_FORMATS = frozenset({"GIF", "WEBP", "PNG", "AVIF"})
 _SAVE_OPTIONS: dict[str, tuple[str, dict[str, Any]]] = {
@@ -106,6 +109,33 @@ def natural_key(path: Path) -> tuple[list[str | int], str]:
     return [int(piece) if i % 2 else piece for i, piece in enumerate(pieces)], path.as_posix()
 
 
+def is_picture(path: Path) -> bool:
+    """Whether a file is read as a picture: its first bytes tell, or else its suffix.
+
+    Raises VideoError where there is no file, or nothing in it.
+    """
+    head = _head(path)
+    kind = head[8:12]  # of RIFF, and the brand of an ISO media file
+    if head[:4] == b"RIFF":
+        return kind == b"WEBP"
+    if head[4:8] == b"ftyp":
+        return kind in (b"avif", b"avis")
+    if head.startswith(_CONTAINERS):
+        return False
+    return head.startswith(_PICTURES) or path.suffix.lower() in PICTURE_SUFFIXES
+
+
+def picture_grain(path: Path) -> Fraction:
+    """How exactly an animated picture stores times, in s: GIF counts hundredths of a second."""
+    return Fraction(1, 100 if _head(path).startswith(b"GIF8") else 1000)
+
+
+def _head(path: Path) -> bytes:
+    check_file(path)
+    with path.open("rb") as file:
+        return file.read(16)
+
+
 def read_image(path: str | Path) -> Pixels:
     """One picture as `(H, W, 3)` uint8 RGB, upright as its EXIF orientation says.
 
@@ -177,7 +207,6 @@ def picture_shots(path: Path, rate: Fraction) -> Iterator[Shot]:
 
     Durations up to 10 ms count as 100 ms, as in web browsers.
     """
-    check_file(path)
     with _opened(path) as image:
         count = getattr(image, "n_frames", 1) if image.format in _ANIMATED_FORMATS else 1
         start = Fraction(0)

@@ -19,10 +19,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from motifocal.codec import naming, opened_container, write_gif, write_mp4
+from motifocal.codec import opened_container, write_gif, write_mp4
 from motifocal.files import replacing
+from motifocal.frame_pixels import naming
 from motifocal.picture import (
-    PICTURE_SUFFIXES,
     Pixels,
     Shot,
     Source,
@@ -30,7 +30,9 @@ from motifocal.picture import (
     check_file,
     check_frame,
     folder_shots,
+    is_picture,
     natural_key,
+    picture_grain,
     picture_shots,
     read_image,
     resize_crop,
@@ -56,8 +58,9 @@ __all__ = [
 ]
 
 VIDEO_SUFFIXES = frozenset(
-    {".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".gif"}
-    | {".mpg", ".mpeg", ".ts", ".flv", ".wmv", ".ogv", ".3gp"}
+    {".mp4", ".m4v", ".mov", ".qt", ".3gp", ".3g2", ".mkv", ".webm", ".avi", ".gif", ".ogv"}
+    | {".mpg", ".mpeg", ".vob", ".m2v", ".ts", ".mts", ".m2ts", ".flv", ".f4v", ".wmv", ".asf"}
+    | {".mxf"}
 )
 # The rate of pictures without times: that of TI2V-Bench's outputs.
 DEFAULT_FPS = Fraction(8)
@@ -95,8 +98,8 @@ def read_video(
     is then their rate, 8 if absent.
 
     With `num_frames` exactly that many are returned and decoding stops there; damage further on
-    goes unseen. The display matrix is applied, transparency is composited on white, non-square
-    pixels stay as stored.
+    goes unseen. The display matrix is applied, transparency is composited on white, pixels that
+    are not square are made so by scaling the width, and HDR is brought to SDR.
 
     Raises VideoError (one line: file and cause) when the file is missing, empty, damaged,
     truncated, no video or too large, or ends too early for `num_frames`.
@@ -225,11 +228,9 @@ def stored(path: Path, still_rate: Fraction) -> Iterator[Source]:
     """The frames of any source as they are stored; those without times run at `still_rate`."""
     if path.is_dir():
         yield Source(folder_shots(path, still_rate), still_rate, Fraction(0))
-    elif path.suffix.lower() in PICTURE_SUFFIXES:
-        grain = Fraction(1, 100 if path.suffix.lower() == ".gif" else 1000)
-        yield Source(picture_shots(path, still_rate), None, grain)
+    elif is_picture(path):
+        yield Source(picture_shots(path, still_rate), None, picture_grain(path))
     else:
-        check_file(path)
         with opened_container(path) as source:
             yield source
 

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from turned import turned_on_its_side
 
 from motifocal.bridges.clips import timeline_of
-from motifocal.codec import stored_turned
+from motifocal.codec import stored_display
 from motifocal.data.trainers import Request
 from motifocal.doctor import examine as examining
 from motifocal.doctor import watch as watching
@@ -232,7 +232,7 @@ def test_a_clip_stored_turned_is_named_where_the_trainer_sees_it_lying(tmp_path:
     for turned in (False, True):
         if turned:
             turned_on_its_side(path)
-        assert stored_turned(path) == turned
+        assert stored_display(path).turned == turned
         for trainer, upright in (("musubi", False), ("ltx", False), ("plain", True)):
             settings = InspectSettings(trainer, Request(((9, 64, 64),)), HeatmapSettings())
             finding = examine(Job(path, tmp_path / "t.webp"), settings)
@@ -511,6 +511,10 @@ def test_a_good_clip_has_no_faults() -> None:
     ({"kept": 0.5}, "cropped"),
     ({"width": 111}, "odd-size"),
     ({"watched": 10}, "not-watched"),
+    ({"turned": True}, "turned"),
+    ({"aspect": "4:3"}, "stretched"),
+    ({"transfer": "PQ"}, "hdr"),
+    ({"interlaced": True}, "interlaced"),
     ({"problem": ("unreadable", "the file is empty")}, "unreadable"),
 ])  # fmt: skip
 def test_each_fault_has_its_code(changed: dict, code: str) -> None:

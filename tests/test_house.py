@@ -22,7 +22,8 @@ PACKAGE = ROOT / "motifocal"
 ORDER = (
     "__init__",
     "files",
-    *("picture", "codec", "video", "tensor_file"),
+    *("picture", "hdr", "frame_pixels", "frame_times", "mp4_index", "truncation"),
+    *("codec", "video", "tensor_file"),
     *("raft", "flow", "evidence"),
     *("camera_models", "camera"),
     *("heatmap_settings", "heatmap", "masks", "overlay"),

@@ -25,7 +25,6 @@ from motifocal.video import (
     read_video,
     to_frames,
     to_tensor,
-    write_image,
     write_video,
 )
 
@@ -419,13 +418,13 @@ def test_no_more_frames_are_converted_than_asked_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     converted = []
-    convert = codec._pixels
+    convert = codec.frame_pixels
 
-    def counting(path: Path, frame: av.VideoFrame) -> np.ndarray:
+    def counting(path: Path, aspect: Fraction, frame: av.VideoFrame) -> np.ndarray:
         converted.append(frame.pts)
-        return convert(path, frame)
+        return convert(path, aspect, frame)
 
-    monkeypatch.setattr(codec, "_pixels", counting)
+    monkeypatch.setattr(codec, "frame_pixels", counting)
     write_video(tmp_path / "a.mp4", numbered(30), 8)
     read_video(tmp_path / "a.mp4", start=5, stride=3, num_frames=4)
     assert len(converted) == 4
@@ -491,15 +490,12 @@ def test_what_is_no_video_is_refused_with_its_cause(tmp_path: Path) -> None:
     (tmp_path / "text.mp4").write_text("this is a text\n" * 1000)
     (tmp_path / "folder").mkdir()
     (tmp_path / "folder" / "readme.txt").write_text("no frames here")
-    write_image(tmp_path / "a.png", numbered(1)[0])
-    (tmp_path / "a.png").rename(tmp_path / "picture.mp4")
     encode_sound(tmp_path / "sound.mp4")
     assert_refused(tmp_path / "gone.mp4", "no such file or folder")
     assert_refused(tmp_path / "gone", "no such file or folder")
     assert_refused(tmp_path / "empty.mp4", "the file is empty")
     assert_refused(tmp_path / "text.mp4", "cannot be opened as a video")
     assert_refused(tmp_path / "folder", "holds no pictures")
-    assert_refused(tmp_path / "picture.mp4", "cannot be opened as a video")
     assert_refused(tmp_path / "sound.mp4", "holds no moving video, only audio")
 
 

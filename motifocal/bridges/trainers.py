@@ -16,8 +16,9 @@ import torch
 from torch import Tensor
 
 from motifocal.bridges.loop import motion_weights
-from motifocal.codec import stored_turned
+from motifocal.codec import stored_display
 from motifocal.data.selection import Selection, frames_of
+from motifocal.data.trainers import TRAINERS, misread
 from motifocal.geometry import LatentGeometry, valid_mask
 from motifocal.heatmap import HeatmapSettings
 
@@ -79,14 +80,12 @@ def sample_weight(
 ) -> Tensor:
     """The weight (F', h, w) float16 in [0, 1] of the selected frames, 0 at conditioned latents.
 
-    Raises ValueError where the clip ends too early, or is stored turned: the trainers do not read
-    the display matrix of a clip, so their latents lie on their side and the weight would not.
+    Raises ValueError where the clip ends too early, or is to be shown in a way that the trainers do
+    not heed (turned, pixels that are not square, HDR): their latents are of another picture.
     """
-    if not clip.is_dir() and stored_turned(clip):
-        raise ValueError(
-            f"{clip}: is stored turned or mirrored, with a display matrix that the trainer does "
-            "not read; write it upright (ffmpeg does so when it encodes), and cache it anew"
-        )
+    # musubi-tuner and the LTX-2 trainer read alike.
+    if reason := misread(TRAINERS["ltx"], stored_display(clip)):
+        raise ValueError(f"{clip}: {reason}, and cache it anew")
     weight = motion_weights(frames_of(clip, selection), geometry, settings)
     weight = weight * valid_mask(geometry, len(selection.indices))
     return weight[0, 0].half().contiguous()

@@ -115,17 +115,16 @@ def files_of(row: Row, how: How) -> list[str]:
 def selections(clip: Clip, how: How) -> list[Selection]:
     """The samples that the trainer makes of a clip, at least one."""
     from motifocal.bridges.clips import timeline_of
-    from motifocal.codec import stored_turned
-    from motifocal.data.trainers import TRAINERS, trained_on
-    from motifocal.picture import PICTURE_SUFFIXES, VideoError
+    from motifocal.codec import stored_display
+    from motifocal.data.trainers import TRAINERS, misread, trained_on
+    from motifocal.picture import VideoError
     from motifocal.video import read_frames
 
     timeline = timeline_of(clip.path)
-    # What is written beside a mask is upright, so there nothing is left to be misread.
-    trainer, picture = TRAINERS[how.trainer], clip.path.suffix.lower() in PICTURE_SUFFIXES
-    if not (trainer.upright or how.with_clips or picture) and stored_turned(clip.path):
-        raise VideoError(f"{clip.path}: is stored turned, with a display matrix that "
-                         f"{trainer.title} does not read; write it upright")  # fmt: skip
+    # What is written beside a mask is as shown, so there nothing is left to be misread.
+    reason = misread(TRAINERS[how.trainer], stored_display(clip.path))
+    if reason and not how.with_clips:
+        raise VideoError(f"{clip.path}: {reason}")
     height, width = read_frames(clip.path, [0]).shape[1:3]
     found = trained_on(how.trainer, timeline, height, width, how.request)
     count, fps = len(timeline.starts), timeline.fps

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from motifocal.data.selection import FrameRule, Selection, Timeline, resampled, selected
+from motifocal.frame_pixels import Display
 
 Bucket = tuple[int, int, int]
 
@@ -51,12 +52,14 @@ class Trainer:
     samples: clip's timeline, its height and width, the request -> what is trained on.
     reads: the settings of a Request that it has, "buckets" where it takes more than one.
     upright: whether it turns a clip as its display matrix says.
+    as_shown: whether it makes pixels square and HDR SDR too, as Motifocal's own reader does.
     """
 
     title: str
     samples: Callable[[Timeline, int, int, Request], list[Selection]]
     reads: frozenset[str]
     upright: bool = True
+    as_shown: bool = False
 
 
 # musubi-tuner, kohya-ss/musubi-tuner: src/musubi_tuner/dataset/image_video_dataset.py (0061e6e),
@@ -192,14 +195,29 @@ _RULE = frozenset({"extraction", "step", "samples", "fps"})
 _BUCKETS = frozenset({"buckets"})
 
 # musubi-tuner and the LTX-2 trainer decode with PyAV, which leaves the display matrix alone.
+# Neither they, nor decord and imageio in the others, make pixels square or bring HDR to SDR.
 TRAINERS: dict[str, Trainer] = {
-    "plain": Trainer("a loop of your own", _plain, _RULE),
+    "plain": Trainer("a loop of your own", _plain, _RULE, as_shown=True),
     "musubi": Trainer("musubi-tuner", _musubi, _RULE | _BUCKETS | {"source_fps"}, upright=False),
     "ltx": Trainer("the LTX-2 trainer", _ltx, _BUCKETS, upright=False),
     "diffsynth": Trainer("DiffSynth-Studio", _diffsynth, frozenset({"fps"})),
     "finetrainers": Trainer("finetrainers", _finetrainers, _BUCKETS),
     "cogvideox-lora": Trainer("diffusers' CogVideoX LoRA scripts", _cogvideox, frozenset()),
 }
+
+
+def misread(trainer: Trainer, display: Display) -> str | None:
+    """What a trainer does not heed of how a clip is to be shown, in words; None: nothing."""
+    if display.turned and not trainer.upright:
+        return ("is stored turned or mirrored, with a display matrix that the trainer does not "
+                "read; write it upright (ffmpeg does so when it encodes)")  # fmt: skip
+    if display.transfer and not trainer.as_shown:
+        return (f"is HDR ({display.transfer}), which the trainer reads as if it were not; "
+                "write it as SDR")  # fmt: skip
+    if display.aspect != 1 and not trainer.as_shown:
+        return (f"has pixels of {display.aspect_ratio}, which the trainer takes for square; "
+                "write it with square ones (ffmpeg -vf scale=iw*sar:ih,setsar=1)")  # fmt: skip
+    return None
 
 
 def unread(trainer: str, request: Request) -> list[str]:

@@ -58,6 +58,12 @@ def _of_file(finding: Finding, wanted: int) -> Iterator[tuple[str, str]]:
         yield "cropped", f"of {width}x{height}, {finding.kept:.0%} of the picture is left"
     if finding.turned:
         yield "turned", f"shown as {width}x{height} by a display matrix that the trainer ignores"
+    if finding.aspect:
+        yield "stretched", f"pixels of {finding.aspect}, shown as {width}x{height}"
+    if finding.transfer:
+        yield "hdr", f"brightness is stored as {finding.transfer}"
+    if finding.interlaced:
+        yield "interlaced", "each frame is two fields, taken one after the other"
     if width % 2 or height % 2:
         yield "odd-size", f"{width}x{height} pixels"
     if finding.frames is not None and finding.watched < finding.frames:

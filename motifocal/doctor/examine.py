@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from motifocal.codec import stored_turned
+from motifocal.codec import stored_display
 from motifocal.data.resizing import resized
 from motifocal.data.selection import Selection, spoken
 from motifocal.data.trainers import TRAINERS, trained_on
@@ -26,7 +26,7 @@ from motifocal.doctor.watch import Watched, read_again, scaled, watch
 from motifocal.files import sha256_of
 from motifocal.heatmap import clip_heatmap
 from motifocal.overlay import HOT
-from motifocal.picture import PICTURE_SUFFIXES, Pixels, VideoError, write_image
+from motifocal.picture import Pixels, VideoError, write_image
 
 #: Samples of a clip whose heat is measured, spread over them all, and the frames of each: a video
 #: of an hour may make thousands, and a sample may be all of it.
@@ -55,7 +55,7 @@ def examine(job: Job, settings: InspectSettings) -> Finding:
             settings.trainer, watched.timeline, watched.height, watched.width, settings.request
         )
         heat = _measure(job.path, watched, samples, settings)
-        content, turned = sha256_of(job.path), _turned(job.path, settings)
+        content, display = sha256_of(job.path), stored_display(job.path)
     except VideoError as error:
         return Finding(problem=("unreadable", str(error).removeprefix(f"{job.path}: ")))
     except OSError as error:
@@ -86,7 +86,10 @@ def examine(job: Job, settings: InspectSettings) -> Finding:
         sample_count=len(samples),
         trained_frames=sum(len(sample.indices) for sample in samples),
         shortest=min((len(sample.indices) for sample in samples), default=0),
-        turned=turned,
+        turned=display.turned and not TRAINERS[settings.trainer].upright,
+        aspect="" if display.aspect == 1 else display.aspect_ratio,
+        transfer=display.transfer,
+        interlaced=display.interlaced,
         enlarged=enlarged,
         kept=kept,
         hot=round(float(np.mean(shares)), 4) if shares else None,
@@ -179,10 +182,3 @@ def _thumbnail(watched: Watched, heat: Sequence[_Heat]) -> Pixels:
     same = [(f, m) for f, m in chosen if f.shape[:2] == (height, width)]
     same += [same[-1]] * (len(chosen) - len(same))
     return sprite(np.stack([f for f, _ in same]), np.stack([m for _, m in same]))
-
-
-def _turned(path: Path, settings: InspectSettings) -> bool:
-    """Whether the trainer sees the clip lying; only for the few that ignore the display matrix."""
-    if TRAINERS[settings.trainer].upright or path.suffix.lower() in PICTURE_SUFFIXES:
-        return False
-    return stored_turned(path)

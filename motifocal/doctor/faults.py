@@ -54,6 +54,12 @@ FAULTS: dict[str, Fault] = {
                            "even rate; here they do not, so speeds are wrong."),
     "turned": Fault(WARNING, "Stored turned", "The file says how to turn the picture, which this "
                     "trainer does not read; it learns from a picture that lies on its side."),
+    "stretched": Fault(WARNING, "Pixels not square", "Trainers take pixels for square, and learn a "
+                       "stretched picture; scale the clip to the size at which it is shown."),
+    "hdr": Fault(WARNING, "HDR", "Trainers read high dynamic range as if it were not, and white "
+                 "turns grey; convert the clip to SDR."),
+    "interlaced": Fault(WARNING, "Interlaced", "Every other line was taken later, so that edges of "
+                        "what moves are combed, and the model learns that; deinterlace the clip."),
     "named-twice": Fault(WARNING, "Named twice", "The captions name the clip more than once."),
     "not-listed": Fault(WARNING, "Not listed", "The captions do not name the clip, so it is not "
                         "trained on."),

@@ -12,7 +12,7 @@ from motifocal.data.trainers import Request
 from motifocal.heatmap import HeatmapSettings
 
 #: Raised when a look finds other things than before, so that older findings are not believed.
-VERSION = 3
+VERSION = 4
 
 
 @dataclass(frozen=True)
@@ -48,6 +48,9 @@ class Finding:
         how many frames they hold together.
     shortest: frames of the shortest sample.
     turned: whether the trainer sees the clip lying, as it does not read how to turn it.
+    aspect: width to height of a pixel, as "4:3"; empty where it is square.
+    transfer: "PQ" or "HLG" of an HDR clip, else empty.
+    interlaced: whether frames are made of two fields.
     enlarged, kept: factor by which the first sample scales the clip, and the share of the picture
         that is left of it then.
     hot, hottest: mean share of hot area of what was measured, and of the hottest map.
@@ -73,6 +76,9 @@ class Finding:
     trained_frames: int = 0
     shortest: int = 0
     turned: bool = False
+    aspect: str = ""
+    transfer: str = ""
+    interlaced: bool = False
     enlarged: float | None = None
     kept: float | None = None
     hot: float | None = None
