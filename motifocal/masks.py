@@ -11,7 +11,7 @@ import os
 import struct
 import warnings
 import zlib
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
@@ -81,7 +81,7 @@ def mask_heatmap(
     count, height, width = clip
     chosen = range(count) if indices is None else indices
     if len(mask) == count:
-        mask = mask[list(chosen)]
+        mask = mask if indices is None else mask[list(chosen)]
     elif len(mask) != len(chosen):
         wanted = f"{count}" if indices is None else f"{count} or {len(chosen)}"
         raise VideoError(f"{path}: should have {wanted} frames as the clip has, got {len(mask)}")
@@ -205,30 +205,32 @@ def _of_array(path: Path, array: NDArray[Any], objects: Objects) -> NDArray[np.u
         least, most = float(array.min()), float(array.max())
         if not (least >= 0 and most <= 1):  # nan is neither
             raise VideoError(f"{path}: mask should be in [0, 1], got {least} to {most}")
-        return _scaled(array, 255)
+        return _by_frame(array, lambda frame: np.rint(frame * 255))
     if array.dtype not in (np.uint8, np.uint16):
         raise VideoError(f"{path}: grey should be uint8 or uint16, got {array.dtype}")
     if 0 < (brightest := int(array.max())) < _LEAST_GREY:
         raise VideoError(f"{path}: values up to {brightest} look like ids, name objects or 'all'")
-    return array if array.dtype == np.uint8 else _scaled(array, 1 / 257)
+    return array if array.dtype == np.uint8 else _by_frame(array, lambda f: np.rint(f / 257))
 
 
-def _scaled(array: NDArray[Any], factor: float) -> NDArray[np.uint8]:
-    """Times a factor, rounded; a frame at a time, as the products are floats of 4 or 8 bytes."""
-    scaled = np.empty(array.shape, np.uint8)
-    for frame, here in zip(array, scaled, strict=True):
-        here[:] = np.rint(frame * factor)
-    return scaled
+def _by_frame(
+    array: NDArray[Any], grey: Callable[[NDArray[Any]], NDArray[Any]]
+) -> NDArray[np.uint8]:
+    """Grey values (F, h, w), made a frame at a time: what comes between takes 8 bytes a value."""
+    made = np.empty(array.shape, np.uint8)
+    for frame, here in zip(array, made, strict=True):
+        here[:] = grey(frame)
+    return made
 
 
 def _of_ids(path: Path, ids: NDArray[Any], objects: Objects) -> NDArray[np.uint8]:
     """255 where one of the objects is. VideoError where one of them is in no frame."""
     if objects == "all" or objects is None:
-        return (ids > 0).astype(np.uint8) * np.uint8(255)
-    found = set(np.unique(ids).tolist()) - {0}
+        return _by_frame(ids, lambda frame: np.where(frame > 0, 255, 0))
+    found = {number for frame in ids for number in np.unique(frame).tolist()} - {0}
     if missing := sorted(set(objects) - found):
         raise VideoError(f"{path}: has no object {missing[0]}, but {sorted(found) or 'none'}")
-    return np.isin(ids, list(objects)).astype(np.uint8) * np.uint8(255)
+    return _by_frame(ids, lambda frame: np.where(np.isin(frame, list(objects)), 255, 0))
 
 
 def _fitted(

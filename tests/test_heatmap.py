@@ -5,7 +5,9 @@ from __future__ import annotations
 import io
 import json
 import os
+import tracemalloc
 import zipfile
+from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
 
@@ -424,8 +426,24 @@ def test_an_npz_is_not_unpacked_beyond_what_a_clip_may_hold(
     np.savez_compressed(tmp_path / "bomb.npz", heatmap=np.zeros((300, 64, 64), np.uint8))
     assert (tmp_path / "bomb.npz").stat().st_size < 3000
     monkeypatch.setattr("motifocal.heatmap.MAX_CLIP_BYTES", 2**20)
-    with pytest.raises(ValueError, match=r"bomb.npz is damaged: it holds more than"):
+    with pytest.raises(ValueError, match=r"bomb.npz is damaged: it needs more than"):
         load_heatmap(tmp_path / "bomb.npz")
+
+
+def test_reading_an_npz_takes_no_more_memory_than_a_clip_may(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("motifocal.heatmap.MAX_CLIP_BYTES", 2**22)
+    most = 2**22 // (64 * 64 * 5)  # a byte as stored and four as float32
+    for frames, fits in ((most - 1, True), (most + 1, False)):
+        path = tmp_path / f"{frames}.npz"
+        np.savez_compressed(path, heatmap=np.zeros((frames, 64, 64), np.uint8))
+        tracemalloc.start()
+        with nullcontext() if fits else pytest.raises(ValueError, match="needs more than"):
+            load_heatmap(path)
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        assert peak < 1.1 * 2**22
 
 
 def test_what_is_no_array_in_an_npz_or_stands_before_it_is_passed_over(tmp_path: Path) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import tracemalloc
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -272,3 +274,23 @@ def test_a_clips_mask_is_found_by_its_name_and_never_guessed(tmp_path: Path) -> 
     (folder / "c.mp4").touch()
     with pytest.raises(VideoError, match=r"should be one mask, got .*c.npz and .*c.mp4"):
         find_mask(folder, "c")
+
+
+@pytest.mark.parametrize("dtype", [np.bool_, np.uint8, np.uint16, np.int64, np.float32, np.float64])
+def test_a_mask_takes_no_more_memory_than_a_clip_may(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, dtype: type[np.generic]
+) -> None:
+    monkeypatch.setattr("motifocal.heatmap.MAX_CLIP_BYTES", 2**22)
+    most = 2**22 // (64 * 64 * (np.dtype(dtype).itemsize + 4))  # as stored, and as float32
+    objects = "all" if dtype is np.int64 else None
+    for frames, fits in ((most - 1, True), (most + 1, False)):
+        mask = np.zeros((frames, 64, 64), dtype)
+        mask[:, 8:16] = 1 if np.dtype(dtype).kind in "bif" else 60_000 % (np.iinfo(dtype).max + 1)
+        np.savez_compressed(path := tmp_path / f"{frames}.npz", mask=mask)
+        del mask
+        tracemalloc.start()
+        with nullcontext() if fits else pytest.raises(VideoError, match="needs more than"):
+            mask_heatmap(path, (frames, 64, 64), objects=objects)
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        assert peak < 1.15 * 2**22
