@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from motifocal import disk
+
 CHUNK = 2**20
 _TEMPORARY = re.compile(r"\.[0-9a-f]{16}\.tmp")
 
@@ -21,7 +23,8 @@ def replacing(path: Path, *, durable: bool = False) -> Iterator[Path]:
     The name is used by no other process. With `durable` the file and its name have reached the
     disk when the block is left, so that they outlive a power failure too.
 
-    Raises FileNotFoundError or IsADirectoryError where `path` cannot be a file.
+    Raises FileNotFoundError or IsADirectoryError where `path` cannot be a file, and an OSError that
+    says what to do where the disk is full.
     """
     if not path.parent.is_dir():
         raise FileNotFoundError(f"{path}: the folder {path.parent} does not exist")
@@ -30,12 +33,13 @@ def replacing(path: Path, *, durable: bool = False) -> Iterator[Path]:
     # Not built from path.name, which may already be as long as the file system allows.
     temporary = path.with_name(f".{secrets.token_hex(8)}.tmp")
     try:
-        yield temporary
-        if durable:
-            _flush(temporary)
-        os.replace(temporary, path)
-        if durable:
-            _flush(path.parent)
+        with disk.writing(path):
+            yield temporary
+            if durable:
+                _flush(temporary)
+            os.replace(temporary, path)
+            if durable:
+                _flush(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
 

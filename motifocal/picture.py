@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from motifocal import disk
 from motifocal.files import replacing
 
 Pixels: TypeAlias = NDArray[np.uint8]
@@ -165,6 +166,8 @@ def write_image(path: str | Path, image: Pixels) -> None:
         with replacing(path) as temporary:
             Image.fromarray(image).save(temporary, format=name, **options)
     except (OSError, ValueError) as error:  # ValueError: more pixels than WebP takes
+        if isinstance(error, OSError) and error.errno in disk.NO_ROOM:
+            raise
         raise VideoError(f"{path}: cannot be written ({one_line(error)})") from error
 
 

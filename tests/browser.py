@@ -27,7 +27,7 @@ NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable"
          "/Applications/Chromium.app/Contents/MacOS/Chromium")
 FLAGS = ("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
          "--disable-background-networking", "--disable-component-update", "--disable-sync")
-TIMEOUT_MS = 15_000  # a machine may be busy with other things
+TIMEOUT_MS = 120_000  # a machine may be busy with other things
 WORDS = "there is no Chromium; scripts/install_chromium.sh finds or installs it"
 
 

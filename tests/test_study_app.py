@@ -529,18 +529,18 @@ def test_cookies_are_for_this_site_and_no_script(store: Store) -> None:
 
 
 def test_too_many_requests_have_to_wait(store: Store) -> None:
-    limits = Limits(session=Rate(1, 3), address=Rate(1, 100))
+    limits = Limits(session=Rate(1, 3, clock=lambda: 0.0), address=Rate(1, 100, clock=lambda: 0.0))
     with client_of(store, limits=limits) as client:
         client.get("/")
         answers = [client.get("/consent") for _ in range(4)]
         assert answers[-1].status_code == 429
         assert int(answers[-1].headers["retry-after"]) >= 1
-    with client_of(store, limits=Limits(address=Rate(1, 2))) as client:
+    with client_of(store, limits=Limits(address=Rate(1, 2, clock=lambda: 0.0))) as client:
         assert [client.get("/robots.txt").status_code for _ in range(3)] == [200, 200, 429]
 
 
 def test_who_joins_again_and_again_from_one_address_has_to_wait(store: Store) -> None:
-    with client_of(store, limits=Limits(joining=Rate(0.01, 2))) as client:
+    with client_of(store, limits=Limits(joining=Rate(0.01, 2, clock=lambda: 0.0))) as client:
         seen = []
         for number in range(3):
             client.get(f"/?PROLIFIC_PID=p{number}")

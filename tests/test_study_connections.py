@@ -17,13 +17,12 @@ from typing import Any
 
 import pytest
 import uvicorn
-from http_annotators import Server
+from http_annotators import PATIENCE, Server
 from tiny_study import blank_study
 
 from motifocal.study.connections import OPTIONS, LimitedProtocol, log_failed_accepts
 from motifocal.study.server_log import LOG, OncePerInterval
 
-PATIENCE = 60  # s, for what happens at once on a quiet machine
 REQUEST = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
 LARGE_REQUEST = b"GET /large HTTP/1.1\r\nHost: x\r\n\r\n"
 HALF_OPEN = b"GET / HTTP/1.1\r\nHost:"
@@ -73,9 +72,12 @@ def answered(peer: socket.socket) -> bool:
 
 
 def asks(port: int) -> bool:
-    """Is a well-meaning peer answered?"""
-    with connected(port, REQUEST) as peer:
-        return answered(peer)
+    """Is a well-meaning peer answered, who comes again where it was too slow to send?"""
+    for _ in range(20):
+        with contextlib.suppress(ConnectionError), connected(port, REQUEST) as peer:
+            if answered(peer):
+                return True
+    return False
 
 
 def ended(peer: socket.socket) -> bool:
@@ -95,10 +97,10 @@ def still_open(peer: socket.socket) -> bool:
 
 
 class Hasty(LimitedProtocol):
-    """So that no test waits long."""
+    """So that no test waits long, and a busy machine sends a head in time all the same."""
 
-    head_seconds = 0.5
-    stalled_seconds = 0.5
+    head_seconds = 2.0
+    stalled_seconds = 1.0
 
 
 class Few(LimitedProtocol):
@@ -134,10 +136,10 @@ def test_a_second_head_on_a_connection_is_ended_as_well() -> None:
 
 def test_a_connection_that_rests_between_requests_is_kept() -> None:
     with listening(Hasty, timeout_keep_alive=600) as port, connected(port, REQUEST) as peer:
-        for _ in range(2):
-            assert answered(peer)
-            time.sleep(2 * Hasty.head_seconds)
-            peer.sendall(REQUEST)
+        assert answered(peer)
+        time.sleep(1.2 * Hasty.head_seconds)
+        peer.sendall(REQUEST)
+        assert answered(peer)
 
 
 def test_a_peer_that_takes_nothing_of_its_answer_is_cut_off() -> None:

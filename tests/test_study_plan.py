@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from dataclasses import replace
 from typing import Any
 
@@ -10,7 +11,10 @@ import pytest
 from scipy import special, stats
 
 from motifocal.study.design import Design, Truth
+from motifocal.study.gold_rule import judged_share, warning
 from motifocal.study.plan import design_effect, plan
+from motifocal.study.protocol import Protocol
+from motifocal.study.schedule import GoldPlan
 from motifocal.study.shares import preference_test, vote_share
 from motifocal.study.signflip import sign_flip
 from motifocal.study.simulate import draw
@@ -123,3 +127,45 @@ def test_the_default_design_effect_is_that_of_the_simulated_studies() -> None:
 def test_numbers_out_of_range_are_refused(options: dict[str, Any], said: str) -> None:
     with pytest.raises(ValueError, match=said):
         replace(plan(**options))
+
+
+def judged_by_counting(protocol: Protocol, items: int, annotators: int = 4000) -> float:
+    """The share of annotators, with places and kinds drawn, who meet enough gold that counts."""
+    judged = 0
+    for token in map(str, range(annotators)):
+        plan, real, gold = GoldPlan(token, protocol.gold_every), 0, 0
+        while real < min(items, protocol.cap):
+            is_gold = plan.due(real + gold + 1)
+            gold, real = gold + is_gold, real + (not is_gold)
+        kinds = list(protocol.gold_kinds)
+        random.Random(token).shuffle(kinds)
+        met = [kinds[turn % len(kinds)] for turn in range(gold)]
+        judged += sum(kind in protocol.gold_counted for kind in met) >= protocol.gold_least
+    return judged / annotators
+
+
+@pytest.mark.parametrize(("items", "settings"), [
+    (30, {}), (40, {}), (29, {}), (28, {}), (200, {}), (5, {}), (1, {}), (30, {"gold_every": 6}),
+    (30, {"gold_every": 2}), (12, {"gold_every": 4, "cap": 9}), (3, {"gold_least": 1}),
+    (40, {"gold_kinds": ("still", "repeat"), "gold_counted": ("still",), "gold_least": 3}),
+])  # fmt: skip
+def test_so_many_annotators_can_fail_the_rule_for_gold_items(
+    items: int, settings: dict[str, Any]
+) -> None:
+    protocol = Protocol(**settings)
+    share = judged_by_counting(protocol, items)
+    assert judged_share(protocol, items) == pytest.approx(share, abs=0.03)
+
+
+def test_a_rule_that_can_exclude_few_is_told_with_what_would_change_it() -> None:
+    for few in (warning(Protocol(), 30), warning(Protocol(cap=30), 320)):
+        assert few is not None
+        assert "can exclude 19% of the annotators: nobody fails before 4 gold items" in few
+        assert "in 30 items a person, one comparison in 8 being gold" in few
+        assert "; --gold-every 6 or --gold-least 3 changes that" in few
+    for good in (Protocol(), Protocol(cap=30, gold_every=6), Protocol(cap=30, gold_least=3)):
+        assert warning(good, 320) is None
+    assert warning(Protocol(gold_every=0), 3) is None
+    none_counts = warning(Protocol(gold_counted=()), 320)
+    assert none_counts is not None
+    assert "no kind of them counts" in none_counts

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from http_annotators import LEASE as LONG
 from http_annotators import Server, hold
 from sqlalchemy import create_engine, select, text
 from sqlalchemy.exc import DBAPIError
@@ -168,10 +169,9 @@ def test_killed_processes_lose_no_acknowledged_vote(place: str) -> None:
 def test_thirty_annotators_over_http_at_four_processes_that_are_killed(
     place: str, tmp_path: Path
 ) -> None:
-    lease = 4
     blank_study(place, pictures=13, sentences=2, baselines=3, votes=5, cap=40, gold_every=6,
-                lease_seconds=lease).close()  # fmt: skip
-    told = hold(Server(place, tmp_path / "secret", workers=4), lease)
+                lease_seconds=LONG).close()  # fmt: skip
+    told = hold(Server(place, tmp_path / "secret", workers=4))
     with Store(place) as store:
         check_invariants(place, store)
         votes = list(store.votes())

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -16,6 +15,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 from drawn_study import drawn_study
+from http_annotators import PATIENCE, free_port
 from tiny_study import blank_study
 
 from motifocal.commands.study_serve import serve
@@ -82,9 +82,7 @@ def test_the_server_starts_answers_and_stops(
 ) -> None:
     monkeypatch.delenv(ENVIRONMENT, raising=False)
     drawn_study(tmp_path, scenarios=("sun", "duck")).close()
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     code = "from motifocal.commands.study_serve import serve; serve()"
     command = [sys.executable, "-c", code, str(tmp_path / "study.db"), "--port", str(port),
                "--workers", str(workers)]
@@ -97,14 +95,14 @@ def test_the_server_starts_answers_and_stops(
                     f"http://127.0.0.1:{port}/", headers={"Host": "evil.example"}))
         finally:
             server.send_signal(signal.SIGTERM)
-            said, errors = server.communicate(timeout=30)
+            said, errors = server.communicate(timeout=PATIENCE)
     assert re.search(rf"dashboard: http://127.0.0.1:{port}/dashboard\?token=[0-9a-f]{{32}}", said)
     assert "Traceback" not in errors
     assert "evil" not in said + errors
     assert not (tmp_path / "study.db-wal").exists()
 
 
-def fetched(address: str, seconds: float = 60) -> str:
+def fetched(address: str, seconds: float = PATIENCE) -> str:
     """The page at an address, as soon as a server is there; it keeps cookies on the way."""
     opener = urllib.request.build_opener(urllib.request.HTTPCookieProcessor())
     end = time.monotonic() + seconds

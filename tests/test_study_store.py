@@ -15,12 +15,14 @@ from sqlalchemy.exc import IntegrityError
 from tiny_study import answer, arrive, attentive, blank_study, finish, judge
 
 from motifocal.commands.study_export import export
+from motifocal.commands.study_reopen import reopen
 from motifocal.commands.study_validate import validate
 from motifocal.study.agreement import gold_failures
 from motifocal.study.answer_rules import MOST_LOOPS, MOST_MILLISECONDS
-from motifocal.study.database import located, said
+from motifocal.study.database import located
 from motifocal.study.exchange import Answer, Refused
 from motifocal.study.protocol import CheckQuestion, Protocol, read_protocol
+from motifocal.study.storage import said
 from motifocal.study.store import Store
 from motifocal.study.tables import ITEM, PERSON, SLOT, STUDY, TABLES, VOTE
 from motifocal.study.votes import read_votes
@@ -365,8 +367,14 @@ def test_votes_of_those_who_fail_can_be_asked_for_again(tmp_path: Path) -> None:
     before = [vote for vote in store.votes() if vote.gold is None]
     spoilt = [vote for vote in before if vote.worker in failed]
     done = store.progress().done
-    assert store.reopen_failed() == len(spoilt) > 0
-    assert store.reopen_failed() == 0
+    words = (f"{len(failed)} annotators fail the gold items; {len(spoilt)} of their votes "
+             f"{{}} asked of others; the study has {{}} of 48 votes\n")
+    dry = CliRunner().invoke(reopen, [str(tmp_path / "s.db"), "--dry-run"])
+    assert dry.stdout == words.format("would be", done)
+    assert store.progress().done == done
+    ran = CliRunner().invoke(reopen, [str(tmp_path / "s.db")])
+    assert ran.stdout == words.format("are", done - len(spoilt))
+    assert store.reopen_failed() == 0 < len(spoilt)
     progress = store.progress()
     assert progress.done == done - len(spoilt)
     assert progress.wanted == 48

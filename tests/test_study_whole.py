@@ -9,14 +9,14 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from http_annotators import Acknowledged, Server, hold
+from http_annotators import LEASE, Acknowledged, Server, hold
 
 from motifocal.cli import cli
 from motifocal.study.store import Store
 from motifocal.study.votes import read_votes, validate
 
 MODELS = ("motif", "cinemo", "cond_leak", "dynamicrafter")
-VOTES, LEASE = 5, 4
+VOTES = 5
 
 
 def motifocal(*arguments: object) -> str:
@@ -44,7 +44,7 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def acknowledged(study: Path) -> Acknowledged:
     """Thirty annotators, three of whom walk away, and a server that is killed twice meanwhile."""
-    return hold(Server(str(study), study.with_name("secret")), LEASE)
+    return hold(Server(str(study), study.with_name("secret")))
 
 
 @pytest.mark.slow

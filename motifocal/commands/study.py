@@ -13,6 +13,7 @@ COMMANDS: Table = {
     "report": ("study_report", "report", "Votes become scores, intervals, tests and tables."),
     "export": ("study_export", "export", "Write the votes as open JSONL, workers hashed."),
     "import": ("study_import", "import_", "Take in answers that were given without a server."),
+    "reopen": ("study_reopen", "reopen", "Ask others for the votes of who fails the gold items."),
     "validate": ("study_validate", "validate", "What in a file of votes cannot be true."),
     "simulate": ("study_simulate", "simulate", "Votes of annotators whose mind is known."),
 }

@@ -230,6 +230,8 @@ def _bars() -> Iterator[Callable[[str, int, int], object]]:
 
 def _describe(layout: Layout) -> None:
     """Say in a few lines what the study will be."""
+    from motifocal.study.gold_rule import warning
+
     if layout.material["mark"]:
         click.echo(layout.material["mark"], err=True)
     gold = Counter(damaged.kind for damaged in layout.gold)
@@ -240,6 +242,8 @@ def _describe(layout: Layout) -> None:
                           "made"),
         f"protocol {layout.protocol.digest()}",
     ]
+    if toothless := warning(layout.protocol, len(layout.items)):
+        lines.append(f"warning: {toothless}")
     for line in lines:
         click.echo(line, err=True)
 

@@ -9,8 +9,6 @@ from contextlib import asynccontextmanager
 from http import HTTPStatus
 from types import MappingProxyType
 
-from sqlalchemy.exc import OperationalError
-from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
@@ -26,7 +24,9 @@ from motifocal.study.keys import Keys, read_keys
 from motifocal.study.rate import Limits
 from motifocal.study.rendering import ASSETS, failure
 from motifocal.study.security import Guard, Site, security_headers
+from motifocal.study.server_log import LOG
 from motifocal.study.session import Cookies, Session
+from motifocal.study.storage import StorageError
 from motifocal.study.store import Store
 
 #: Why the store refuses -> the status of the answer. All of them mean: ask for the task again.
@@ -36,6 +36,8 @@ REFUSALS: Mapping[str, int] = MappingProxyType({
     "not ready": HTTPStatus.CONFLICT, "too early": HTTPStatus.TOO_EARLY,
     "malformed": HTTPStatus.UNPROCESSABLE_ENTITY,
 })  # fmt: skip
+NOT_STORED = ("The study cannot store anything at the moment. All answers you have submitted are "
+              "safe. Please try again later; if this lasts, please tell the researcher.")
 #: Where a process that is one of several learns what to serve.
 DATABASE, SECRET_FILE, BASE_URL = (
     f"MOTIFOCAL_STUDY_{name}" for name in ("DATABASE", "SECRET_FILE", "BASE_URL"))  # fmt: skip
@@ -65,7 +67,7 @@ def build_app(store: Store, *, secret: bytes, dashboard_token: str, base_url: st
         middleware=[Middleware(Guard, site=site, cookies=cookies, limits=limits)],
         exception_handlers={
             HTTPException: _http_failure, Refused: _refusal, ClientDisconnect: _gone,
-            OperationalError: _busy, PoolTimeoutError: _busy, Exception: _fault,
+            StorageError: _not_stored, Exception: _fault,
         },
     )  # fmt: skip
     app.state.store, app.state.cookies, app.state.limits = store, cookies, limits
@@ -107,8 +109,15 @@ def _refusal(request: Request, error: Exception) -> Response:
     return failure(request, REFUSALS[error.reason], str(error), error.reason)
 
 
-def _busy(request: Request, error: Exception) -> Response:
-    response = failure(request, HTTPStatus.SERVICE_UNAVAILABLE)
+def _not_stored(request: Request, error: Exception) -> Response:
+    """The database cannot be read or written now: the log says why, and what to do about it."""
+    assert isinstance(error, StorageError)
+    if error.busy:
+        LOG.warning("the study is busy: %s", error)
+        response = failure(request, HTTPStatus.SERVICE_UNAVAILABLE)
+    else:
+        LOG.error("nothing can be stored: %s", error)
+        response = failure(request, HTTPStatus.SERVICE_UNAVAILABLE, NOT_STORED)
     response.headers["retry-after"] = "2"
     return response
 

@@ -14,6 +14,7 @@ from contextlib import AbstractContextManager
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection
+from sqlalchemy.exc import OperationalError
 
 T = TypeVar("T")
 
@@ -107,6 +108,13 @@ def _try(job: _Job, connection: Connection, *, alone: bool) -> None:
         return
     try:
         with connection.begin_nested():
-            job.value = job.work(connection)
+            try:
+                job.value = job.work(connection)
+            except Exception as error:  # going back to the savepoint may fail too, and hide it
+                job.error = error
+                raise
     except Exception as error:  # for the thread that wants the write: it is raised there
-        job.error = error
+        job.error = job.error or error
+        if isinstance(job.error, OperationalError):
+            # As of a full disk, where SQLite has rolled back the other writes of the transaction.
+            raise job.error from None

@@ -17,9 +17,10 @@ from typing import Any, TypeVar
 
 from sqlalchemy import URL, Connection, Engine, Insert, create_engine, event, inspect, text
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
+from sqlalchemy.exc import ArgumentError
 
 from motifocal.study.commits import Commits
+from motifocal.study.storage import StorageError, stored
 
 T = TypeVar("T")
 
@@ -28,7 +29,10 @@ POOL = 32  # connections: as many as a server has threads
 
 
 class Database:
-    """Transactions on one database. `read` sees one state, a write happens whole or not at all."""
+    """Transactions on one database. `read` sees one state, a write happens whole or not at all.
+
+    All raise StorageError where the database cannot be read or written now.
+    """
 
     def __init__(self, url: URL) -> None:
         self.url = url
@@ -49,22 +53,23 @@ class Database:
     @contextmanager
     def read(self) -> Iterator[Connection]:
         """A transaction that only reads."""
-        with self._engine.begin() as connection:
+        with stored(self.url), self._engine.begin() as connection:
             yield connection
 
     def write(self, work: Callable[[Connection], T], *, quick: bool = False) -> T:
         """What `work` returns, done whole: on disk by then, or with `quick` soon after."""
-        if self.is_sqlite:
-            return self._commits.run(work, quick=quick)
-        with _begun(self._writing, quick) as connection:
-            if quick:
-                connection.execute(text("SET LOCAL synchronous_commit TO off"))
-            return work(connection)
+        with stored(self.url):
+            if self.is_sqlite:
+                return self._commits.run(work, quick=quick)
+            with _begun(self._writing, quick) as connection:
+                if quick:
+                    connection.execute(text("SET LOCAL synchronous_commit TO off"))
+                return work(connection)
 
     @contextmanager
     def making(self) -> Iterator[Connection]:
         """One transaction in which everything is made."""
-        with self._writing[False].begin() as connection:
+        with stored(self.url), self._writing[False].begin() as connection:
             yield connection
 
     def holds(self, table: str) -> bool:
@@ -106,23 +111,14 @@ def located(place: str | Path) -> URL:
     return url.set(drivername="sqlite", database=os.path.abspath(url.database))
 
 
-def said(url: URL) -> str:
-    """The URL as a person would write it, without a password."""
-    if url.get_backend_name() == "sqlite":
-        return str(url.database)
-    return url.render_as_string(hide_password=True)
-
-
 @contextmanager
 def reached(url: URL) -> Iterator[None]:
     """A server that cannot be reached, or a file that is no database, becomes a ValueError."""
     try:
-        yield
-    except DBAPIError as error:
-        if not (isinstance(error, OperationalError) or "not a database" in str(error.orig)):
-            raise
-        cause = " ".join(str(error.orig).split())
-        raise ValueError(f"{said(url)} cannot be used: {cause}") from error
+        with stored(url):
+            yield
+    except StorageError as error:
+        raise ValueError(str(error)) from error
 
 
 def _sqlite(url: URL) -> Engine:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterator
+from typing import Any
 
 from sqlalchemy import Connection, bindparam, exists, func, insert, select
 
@@ -52,15 +53,19 @@ def workers(connection: Connection, salt: str, annotators: Collection[int]) -> s
     return {hash_worker(token, salt) for id, token in rows if id in annotators}
 
 
+def to_replace(connection: Connection, annotators: Collection[int]) -> list[Any]:
+    """The slots of all real votes of these annotators that have no replacement yet."""
+    return [row for annotator in sorted(annotators)
+            for row in connection.execute(_TO_REPLACE, {"annotator": annotator})]
+
+
 def reopen(connection: Connection, annotators: Collection[int]) -> int:
-    """Add a slot for every real vote of these annotators that has no replacement yet."""
-    added = 0
-    for annotator in sorted(annotators):
-        for row in connection.execute(_TO_REPLACE, {"annotator": annotator}).all():
-            number = connection.execute(_LAST_NUMBER, {"item": row.item_id}).scalar_one() + 1
-            connection.execute(insert(SLOT), {
-                "item_id": row.item_id, "number": number, "shown_left": row.shown_left,
-                "state": OPEN, "rank": row.rank, "replaces": row.id,
-            })  # fmt: skip
-            added += 1
-    return added
+    """Add a slot for each of those; how many."""
+    rows = to_replace(connection, annotators)
+    for row in rows:
+        number = connection.execute(_LAST_NUMBER, {"item": row.item_id}).scalar_one() + 1
+        connection.execute(insert(SLOT), {
+            "item_id": row.item_id, "number": number, "shown_left": row.shown_left,
+            "state": OPEN, "rank": row.rank, "replaces": row.id,
+        })  # fmt: skip
+    return len(rows)

@@ -17,7 +17,7 @@ from sqlalchemy.exc import IntegrityError
 
 from motifocal.study import annotators, ballots, leases, progress, records
 from motifocal.study.answer_rules import check_answer, is_token
-from motifocal.study.database import Database, located, reached, said
+from motifocal.study.database import Database, located, reached
 from motifocal.study.exchange import (
     Annotator,
     Answer,
@@ -30,6 +30,7 @@ from motifocal.study.exchange import (
 )
 from motifocal.study.protocol import Protocol
 from motifocal.study.schedule import GoldPlan
+from motifocal.study.storage import said
 from motifocal.study.tables import BLOB, ITEM, MEDIA, STUDY, VERSION
 from motifocal.study.votes import MODEL_A, Vote
 
@@ -206,6 +207,12 @@ class Store:
         with self._database.read() as connection:
             failed = progress.failed_gold(connection, self.protocol)
             return records.workers(connection, self._salt, failed)
+
+    def votes_to_replace(self) -> int:
+        """How many slots `reopen_failed` would add."""
+        with self._database.read() as connection:
+            failed = progress.failed_gold(connection, self.protocol)
+            return len(records.to_replace(connection, failed))
 
     def reopen_failed(self) -> int:
         """Want every real vote of those who fail the gold items once more, from somebody else.

@@ -15,11 +15,12 @@ from sqlalchemy import URL, Connection, create_engine, insert, inspect
 from sqlalchemy.pool import NullPool
 
 from motifocal.files import replacing
-from motifocal.study.database import Database, add, reached, said
+from motifocal.study.database import Database, add, reached
 from motifocal.study.encoding import Encoded, Version
 from motifocal.study.gold_due import REPEAT
 from motifocal.study.layout import Layout
 from motifocal.study.media import PICTURE_TYPE, VIDEO_TYPE
+from motifocal.study.storage import said, stored
 from motifocal.study.tables import (
     BLOB,
     COMPARISON,
@@ -90,7 +91,7 @@ def _new(place: URL) -> Iterator[Connection]:
                 raise _held_already(place)
             yield connection
         return
-    with replacing(Path(str(place.database)), durable=True) as temporary:
+    with stored(place), replacing(Path(str(place.database)), durable=True) as temporary:
         temporary.touch(mode=0o600)  # codes and, if kept, people's numbers are nobody else's
         engine = create_engine(URL.create("sqlite", database=str(temporary)), poolclass=NullPool)
         with engine.connect() as connection:

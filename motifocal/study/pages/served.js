@@ -51,9 +51,11 @@ class Served {
           this.trouble(null);
           throw error;
         }
+        const why = error instanceof Refusal
+          ? "The study cannot store answers at the moment." : "No connection.";
         this.trouble(path === "vote"
-          ? "No connection. Your answer is kept and is sent as soon as there is one."
-          : "No connection. Trying again.");
+          ? `${why} Your answer is kept and is sent again until it is stored.`
+          : `${why} Trying again.`);
         await pause(WAITS[Math.min(turn, WAITS.length - 1)]);
       }
     }

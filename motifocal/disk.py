@@ -1,0 +1,49 @@
+"""A disk on which nothing can be written any more becomes one line: which path, and what to do."""
+
+from __future__ import annotations
+
+import errno
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+#: No space left, and no share of it left for this user.
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
+
+
+def room_at(path: Path) -> str:
+    """How much is free on the disk of `path`, in words; the path need not exist."""
+    folder = next((each for each in (path, *path.parents) if each.is_dir()), Path())
+    try:
+        usage = shutil.disk_usage(folder)
+    except OSError as error:
+        return f"{folder}: {error.strerror}"
+    return f"{_size(usage.free)} of {_size(usage.total)} are free at {folder}"
+
+
+def full(path: Path) -> str:
+    """What a full disk means and what to do about it, in one line."""
+    return f"{path} cannot be written, the disk is full ({room_at(path)}): make room there"
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Inside the block, an OSError of a full disk names `path`, the room, and what to do."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in NO_ROOM:
+            raise
+        named = OSError(full(path))
+        named.errno = error.errno
+        raise named from error
+
+
+def _size(count: int) -> str:
+    """A number of bytes in the unit that suits it."""
+    size, units = float(count), ["bytes", "KB", "MB", "GB", "TB"]
+    while size >= 1000 and len(units) > 1:
+        size /= 1000
+        units.pop(0)
+    return f"{size:.0f} {units[0]}" if units[0] == "bytes" else f"{size:.1f} {units[0]}"
