@@ -31,6 +31,7 @@ from motifocal.models.folder import (
 )
 from motifocal.models.schedule import ScaledDDIMScheduler
 from motifocal.models.text import encode_tokens, tokenize
+from motifocal.models.text_limit import TextLimit
 from motifocal.models.unet import TI2VUNet
 from motifocal.pipeline_parts import (
     OUTPUTS,
@@ -216,6 +217,11 @@ class TI2VPipeline(DiffusionPipeline):
     def sample_size(self) -> tuple[int, int]:
         """The height and width that the network was trained for."""
         return self.config["sample_height"], self.config["sample_width"]
+
+    @property
+    def text_limit(self) -> TextLimit:
+        """How much of a sentence the text encoder reads."""
+        return TextLimit(self.tokenizer, self.text_encoder.config.max_position_embeddings)
 
     @property
     def divisor(self) -> int:

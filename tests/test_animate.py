@@ -24,6 +24,7 @@ from motifocal.commands.animate_files import Wanted, plan
 from motifocal.commands.animate_motifocal import load, sample
 from motifocal.commands.animate_with import animate_with
 from motifocal.familiar import Familiar, write_familiar
+from motifocal.models.text_limit import TextLimit
 from motifocal.pipeline import BUNDLED
 from motifocal.video import read_image, read_video, write_image, write_video
 
@@ -465,6 +466,7 @@ class SomeModel:
     name = "some"
     settings: Mapping[str, Any] = {}
     format: Format | None = None
+    text_limit: TextLimit | None = None
 
     def __init__(self) -> None:
         self.calls: list[int] = []

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from motifocal.bench.model import Format, Job
+from motifocal.models.text_limit import TextLimit
 from motifocal.picture import Pixels
 from motifocal.video import read_image, resize_crop, write_image, write_video
 
@@ -55,6 +56,7 @@ class DrawingModel:
     name: str = "drawing"
     settings: Mapping[str, Any] = field(default_factory=lambda: {"strength": 3})
     format: Format | None = FORMAT
+    text_limit: TextLimit | None = None
     trouble: Callable[[Job], str | None] = lambda job: None
     calls: list[tuple[tuple[str, int], ...]] = field(default_factory=list)
 

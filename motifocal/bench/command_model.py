@@ -16,11 +16,14 @@ from contextlib import ExitStack
 from pathlib import Path
 from string import Formatter
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from motifocal.bench.model import Format, Job
 from motifocal.bench.process import Ending, run_process
 from motifocal.video import VideoError, count_frames
+
+if TYPE_CHECKING:
+    from motifocal.models.text_limit import TextLimit
 
 #: What a template may name, and what it stands for.
 PLACEHOLDERS: Mapping[str, str] = {
@@ -55,6 +58,7 @@ class CommandModel:
     """
 
     format: Format | None = None
+    text_limit: TextLimit | None = None  # a program reads as much as it does
 
     def __init__(
         self,

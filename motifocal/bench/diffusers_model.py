@@ -23,7 +23,9 @@ from motifocal.bench.diffusers_call import (
 from motifocal.bench.diffusers_families import family_of
 from motifocal.bench.diffusers_load import load
 from motifocal.bench.model import Format, Job, Sampling
+from motifocal.bench.text_limit import limit_of_class
 from motifocal.models.noise import noise_generator
+from motifocal.models.text_limit import TextLimit
 from motifocal.picture import Pixels, one_line, read_image, resize_crop
 from motifocal.video import write_video
 
@@ -60,6 +62,8 @@ class DiffusersModel:
         self._pipeline, self._family = pipeline, family
         self._call = call | self._fixed(sampling)
         self._check_negative(sampling.negative_prompt)
+        tokenizer = getattr(pipeline, "tokenizer", None) if family.reads else None
+        self.text_limit: TextLimit | None = limit_of_class(type(pipeline), tokenizer, self._call)
 
     def animate(self, jobs: Sequence[Job]) -> list[str | None]:
         """Write the videos of all jobs, one after the other; see `Model`."""

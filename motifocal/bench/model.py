@@ -9,7 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from motifocal.models.text_limit import TextLimit
 
 
 @dataclass(frozen=True)
@@ -63,12 +66,14 @@ class Model(Protocol):
 
     `name` stands in tables and file names. `settings` are JSON values that, with the job, decide
     the video: they are compared when a run is resumed. `format` is what its videos will measure,
-    where that is known beforehand.
+    where that is known beforehand. `text_limit` is how much of a sentence it reads, None where
+    that is not known or all of it is.
     """
 
     name: str
     settings: Mapping[str, Any]
     format: Format | None
+    text_limit: TextLimit | None
 
     def animate(self, jobs: Sequence[Job]) -> list[str | None]:
         """Write the video of every job to its `output` (its folder exists, the file does not).

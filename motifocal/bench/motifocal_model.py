@@ -12,6 +12,7 @@ from motifocal.bench.diffusers_call import JOB_FAILURES, extra_arguments, played
 from motifocal.bench.diffusers_load import DTYPES, check_device, place
 from motifocal.bench.model import Format, Job, Sampling
 from motifocal.models.noise import noise_generator
+from motifocal.models.text_limit import TextLimit
 from motifocal.picture import Pixels, one_line, read_image, resize_crop
 from motifocal.pipeline import TI2VPipeline
 from motifocal.pipeline_parts import check_clip
@@ -50,6 +51,7 @@ class MotifocalModel:
             "fps": fps, "negative_prompt": sampling.negative_prompt or "",
             "extra": dict(sampling.extra), "dtype": sampling.dtype,
         }  # fmt: skip
+        self.text_limit: TextLimit | None = pipeline.text_limit
         self._pipeline = pipeline
         self._call = {
             "height": height, "width": width, "num_frames": frames, "fps": fps,

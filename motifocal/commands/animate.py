@@ -116,13 +116,17 @@ def animate(picture: Path, sentences: tuple[str, ...], output: Path, model: str 
         with_command(command, picture, wanted, sheet, scale, batch)
         return
     from motifocal.commands.animate_with import animate_with, open_pipeline
+    from motifocal.commands.unread import note_unread
 
     with phase("load"):
         folder = motifocal_folder(model)
         if folder is None:
             opened = open_pipeline(str(model), options)
+            limit = opened.text_limit
         else:
             pipeline, shown = load_motifocal(folder, pixels, wanted, options)
+            limit = pipeline.text_limit
+    note_unread(limit, [*(one.sentence for one in wanted), options["negative_prompt"] or ""])
     if folder is None:
         animate_with(opened, picture, wanted, sheet, scale)
     else:

@@ -11,6 +11,7 @@ import click
 
 from motifocal.commands.bench_options import NEW_FOLDER, bench_options, chosen, parse_shard
 from motifocal.commands.sampling_options import given, sampling_of, sampling_options
+from motifocal.commands.unread import note_unread
 
 if TYPE_CHECKING:
     from motifocal.bench.model import Model
@@ -61,6 +62,8 @@ def run(model: str | None, command: str | None, name: str | None, output: Path, 
     sampling = {key: options.pop(key) for key in list(options) if key not in BENCH}
     benchmark = chosen(**options)
     opened = _open(model, command, name, timeout, output, sampling)
+    note_unread(opened.text_limit, [*(pair.prompt for pair in benchmark.pairs),
+                                    sampling["negative_prompt"] or ""])
     settings = {**opened.settings, "batch": batch}
     results = Results(output, name or opened.name, settings, benchmark, tuple(range(seeds)),
                       opened.format)

@@ -38,6 +38,9 @@ Examples:
 @frame_options(size="480x832", frames=81)
 @click.option("--family", type=click.Choice(FAMILIES),
               help="The model's autoencoder: refuse frames and sizes that it cannot take.")
+@click.option("--model", type=click.Path(exists=True, file_okay=False, path_type=Path),
+              metavar="FOLDER", help="The diffusers or Motifocal folder that will be trained: name "
+              "captions that its text encoder does not read to their end.")
 @click.option("--heat-size", type=click.IntRange(0), metavar="PIXELS", default=256,
               show_default=True,
               help="Measure heat on frames whose shorter side is reduced to at most this. 0: as "
@@ -52,8 +55,8 @@ Examples:
 @heatmap_options
 def inspect(clips: Path, output: Path | None, frames: tuple[int, ...], fps: float | None,
             size: tuple[int, int], rule: str, step: int, samples: int, trainer: str,
-            source_fps: float | None, family: str | None, heat_size: int, workers: int | None,
-            time_limit: float, fail_on: str, **given: Any) -> None:
+            source_fps: float | None, family: str | None, model: Path | None, heat_size: int,
+            workers: int | None, time_limit: float, fail_on: str, **given: Any) -> None:
     # fmt: on
     """Look at every clip of CLIPS before a model is trained on it.
 
@@ -76,6 +79,7 @@ def inspect(clips: Path, output: Path | None, frames: tuple[int, ...], fps: floa
     request = asked(trainer, family, request)
     settings = InspectSettings(trainer, request, settings_of(given), heat_size)
     folder = gather(clips)
+    _mark_unread(folder, model)
     output = _output(output, folder.path)
     looks = _looked_at(folder.entries, settings, output, workers or usable_cores(), time_limit)
     report = _written(folder, looks, settings, output)
@@ -95,6 +99,18 @@ def _output(output: Path | None, folder: Path) -> Path:
     here = Path.cwd()
     inside = here == whole or whole in here.parents
     return (whole.parent if inside else Path()) / f"inspect-{whole.name or 'clips'}"
+
+
+def _mark_unread(folder: Folder, model: Path | None) -> None:
+    """Add faults for captions that the text encoder of a model folder does not read whole."""
+    if model is None:
+        return
+    from motifocal.bench.text_limit import limit_of_folder
+    from motifocal.doctor.entries import mark_unread
+
+    limit = limit_of_folder(model)
+    if limit is not None:
+        mark_unread(folder.entries, limit)
 
 
 def _looked_at(

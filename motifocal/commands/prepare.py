@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +13,7 @@ from motifocal.commands.size import Size
 from motifocal.commands.variant_options import variant_of, variant_options
 
 if TYPE_CHECKING:
-    from motifocal.data.captions import Rejected
+    from motifocal.data.captions import CaptionedVideo, Rejected
     from motifocal.data.shards import ClipSource, Shards
     from motifocal.heatmap import HeatmapSettings
     from motifocal.scenes.variant import SceneVariant
@@ -72,7 +73,8 @@ def prepare(clips_at: str, output: Path, model: Path, **options: Any) -> None:
     options["device"] = _device(options["device"])
     output.mkdir(parents=True, exist_ok=True)
     clips, described = (
-        _scenes(options, variant) if clips_at == SCENES else _folder(clips_at, output, options)
+        _scenes(options, variant) if clips_at == SCENES
+        else _folder(clips_at, output, model, options)
     )
     _write_shards(clips, described, output, model, heatmap, options)
     _show_hot_share(Shards(output))
@@ -110,7 +112,7 @@ def _scenes(
 
 
 def _folder(
-    source: str, output: Path, options: dict[str, Any]
+    source: str, output: Path, model: Path, options: dict[str, Any]
 ) -> tuple[ClipSource, dict[str, Any]]:
     import hashlib
 
@@ -126,6 +128,7 @@ def _folder(
     _list_rejected((*found.rejected, *unusable), output)
     if not videos:
         raise ValueError(f"{source} should hold usable clips, got none")
+    _note_unread(videos, model)
     height, width = options["size"]
     settings = {"frames": options["frames"], "height": height, "width": width,
                 "max_stride": options["max_stride"], "windows": options["windows"],
@@ -133,6 +136,15 @@ def _folder(
     words = "\n".join(f"{v.name}\t{n}\t{v.caption}" for v, n in zip(videos, lengths, strict=True))
     described = {**settings, "videos": hashlib.sha256(words.encode()).hexdigest()}
     return VideoFolderClips(videos, lengths, **settings), {"folder": described}
+
+
+def _note_unread(videos: Sequence[CaptionedVideo], model: Path) -> None:
+    """Say which captions the text encoder of the model folder, if it has one, will not read."""
+    from motifocal.commands.unread import note_unread
+    from motifocal.models.folder import load_text_limit
+
+    if (model / "tokenizer").is_dir() and (model / "text_encoder").is_dir():
+        note_unread(load_text_limit(model), (video.caption for video in videos))
 
 
 def _list_rejected(rejected: tuple[Rejected, ...], output: Path) -> None:

@@ -60,7 +60,11 @@ def train(shards: Path, output: Path, model: Path, assignments: tuple[str, ...],
     training.json (the settings), log.jsonl (one line a step), checkpoints/, samples/ and, where
     TensorBoard is installed, tensorboard/. Ctrl-C saves a checkpoint first.
     """
+    from itertools import chain
+
+    from motifocal.commands.unread import note_unread
     from motifocal.data.shards import Shards
+    from motifocal.models.folder import load_text_limit
     from motifocal.training.base import text_width_of
     from motifocal.training.checkpoint import latest_step
     from motifocal.training.loop import check_fit, claim, settings_path
@@ -73,6 +77,7 @@ def train(shards: Path, output: Path, model: Path, assignments: tuple[str, ...],
     accelerator = open_accelerator(settings.precision, options["cpu"])
     if accelerator.is_main_process:
         click.echo(settings.model_dump_json(indent=1))
+        note_unread(load_text_limit(model), chain.from_iterable(prepared.captions))
         if options["dry_run"]:
             claim(output, settings, latest_step(output / "checkpoints"))
             click.echo(settings_path(output))

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from motifocal.data.caption_formats import BESIDE, PLAIN, Row, listed
 from motifocal.data.captions import place_of
 from motifocal.picture import natural_key
 from motifocal.video import VIDEO_SUFFIXES
+
+if TYPE_CHECKING:
+    from motifocal.models.text_limit import TextLimit
 
 
 @dataclass
@@ -76,6 +80,15 @@ def gather(location: str | Path) -> Folder:
     if not entries:
         raise ValueError(f"{location} should hold videos, got none")
     return Folder(found.folder, found.format, tuple(entries))
+
+
+def mark_unread(entries: Iterable[Entry], limit: TextLimit) -> None:
+    """Add a fault to every entry whose caption a text encoder does not read to its end."""
+    for entry in entries:
+        end = limit.unread(entry.caption or "")
+        if end:
+            words = f"of the caption {end!r} is not read: it has more than {limit.tokens} tokens"
+            entry.faults.append(("caption-cut", words))
 
 
 def _entry(row: Row, place: str | None, folder: Path) -> Entry:

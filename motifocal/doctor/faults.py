@@ -63,6 +63,8 @@ FAULTS: dict[str, Fault] = {
     "named-twice": Fault(WARNING, "Named twice", "The captions name the clip more than once."),
     "not-listed": Fault(WARNING, "Not listed", "The captions do not name the clip, so it is not "
                         "trained on."),
+    "caption-cut": Fault(WARNING, "Caption cut", "The text encoder does not read the caption to "
+                         "its end, so what stands there is not learnt."),
     "camera-only": Fault(NOTE, "Only the camera moves", "Nothing in the picture moves by itself; "
                          "fine if camera motion is to be learnt."),
     "cut-elsewhere": Fault(NOTE, "Cut elsewhere", "The scene changes, but not within the frames "

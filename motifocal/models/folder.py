@@ -18,6 +18,7 @@ from transformers import AutoTokenizer, CLIPTextModel, PreTrainedTokenizerBase
 from transformers.utils import logging
 
 from motifocal.models.schedule import ScaledDDIMScheduler
+from motifocal.models.text_limit import TextLimit
 from motifocal.models.unet import TI2VUNet
 from motifocal.picture import one_line
 
@@ -120,6 +121,15 @@ def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
             place, local_files_only=True, trust_remote_code=False
         )
         return tokenizer
+
+
+def load_text_limit(folder: Path) -> TextLimit:
+    """How much `text_encoder/` reads of a sentence, without loading its weights."""
+    places = read_config(folder, "text_encoder").get("max_position_embeddings")
+    if not isinstance(places, int):
+        raise ValueError(f"{folder / 'text_encoder'} should say its max_position_embeddings, got "
+                         f"{places!r}")
+    return TextLimit(load_tokenizer(folder), places)
 
 
 def load_scheduler(folder: Path) -> ScaledDDIMScheduler:
