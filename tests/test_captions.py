@@ -17,6 +17,7 @@ from motifocal.data import sources
 from motifocal.data.caption_formats import listed
 from motifocal.data.captions import CaptionedVideo, place_of, read_captions, write_captions
 from motifocal.data.sources import VideoFolderClips, scan_videos, usable
+from motifocal.files import sha256_of
 from motifocal.video import write_video
 
 WANTED = [("b/two.mp4", "the duck swims"), ("one.mp4", "the sun rises")]
@@ -334,7 +335,8 @@ def counting_video(path: Path, frames: int, height: int = 16, width: int = 24) -
 def clips_of(videos: list[CaptionedVideo], **changed: int) -> VideoFolderClips:
     settings = {"frames": 4, "height": 8, "width": 8, "max_stride": 3, "windows": 6, "seed": 5}
     lengths = tuple(int(video.caption.split()[-1]) for video in videos)
-    return VideoFolderClips(tuple(videos), lengths, **{**settings, **changed})
+    digests = ("0" * 64,) * len(videos)
+    return VideoFolderClips(tuple(videos), lengths, digests, **{**settings, **changed})
 
 
 def test_a_clip_is_a_strided_window_of_its_video_at_its_own_rate(tmp_path: Path) -> None:
@@ -375,8 +377,8 @@ def test_unreadable_and_short_videos_are_found_beforehand(tmp_path: Path) -> Non
     empty = CaptionedVideo(tmp_path / "empty.mp4", "nothing", "empty.mp4")
     empty.path.touch()
     scanned = scan_videos([short, whole, cut, empty], tmp_path / "notes.jsonl", workers=2)
-    videos, lengths, rejected = usable(scanned, frames=4)
-    assert (videos, lengths) == ((whole,), (9,))
+    videos, lengths, digests, rejected = usable(scanned, frames=4)
+    assert (videos, lengths, digests) == ((whole,), (9,), (sha256_of(whole.path),))
     assert [r.name for r in rejected] == ["short.mp4", "cut.mp4", "empty.mp4"]
     assert rejected[0].reason == "holds 3 of 4 frames"
     assert rejected[2].reason == "the file is empty"
@@ -403,5 +405,11 @@ def test_a_scan_reads_its_notes_and_decodes_only_what_changed(
     assert decoded == ["1.mp4"]
     assert [found.frames for _, found in after] == [4, 7, 6]
     assert (after[0], after[2]) == (before[0], before[2])
+    assert len(list(scan_videos(videos, notes, workers=1))) == 3
+    assert decoded == ["1.mp4"]
+    videos[0].path.write_bytes(videos[0].path.read_bytes())  # another date, the same bytes
+    assert [found.frames for _, found in scan_videos(videos, notes, workers=1)] == [4, 7, 6]
+    assert decoded == ["1.mp4"]
+    notes.write_text("[]\nnull\n{}\n" + '{"name": "2.mp4"}\n' + notes.read_text())
     assert len(list(scan_videos(videos, notes, workers=1))) == 3
     assert decoded == ["1.mp4"]

@@ -6,6 +6,7 @@ import json
 import os
 import random
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -30,6 +31,7 @@ from motifocal.training.checkpoint import (
     mixed_seed,
     save_checkpoint,
 )
+from motifocal.training.inputs import claim_inputs
 from motifocal.training.log import TrainingLog, read_log
 from motifocal.training.loop import train
 
@@ -335,7 +337,42 @@ def test_other_shards_or_another_text_tower_are_refused(
     assert invoke(*given, "--samples", "0").exit_code == 0
     tiny.tiny_shards(tmp_path / "other", seed=4)
     result = invoke(*arguments(tmp_path / "other", tmp_path / "run", base, steps=2))
-    assert str(result.exception) == f"{tmp_path / 'run'} was begun with other shards"
+    assert str(result.exception) == f"{tmp_path / 'run'} was begun with other shards and clips"
+
+
+@pytest.mark.parametrize(
+    ("named", "file"),
+    [("clips", "shards/shard-00001.safetensors"), ("tokenizer", "base/tokenizer/tokenizer.json"),
+     ("text encoder config", "base/text_encoder/config.json")],
+)  # fmt: skip
+def test_inputs_that_changed_in_their_place_are_refused(
+    named: str, file: str, shards_folder: Path, base: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(shards_folder, tmp_path / "shards")
+    shutil.copytree(base, tmp_path / "base")
+    run, changed = tmp_path / "run", tmp_path / file
+    claim_inputs(run, Shards(tmp_path / "shards"), tmp_path / "base")
+    save_checkpoint(run / "checkpoints", 1, {})
+    claim_inputs(run, Shards(tmp_path / "shards"), tmp_path / "base")
+    if changed.suffix == ".json":
+        changed.write_text(changed.read_text() + "\n")
+    else:
+        other = tiny.tiny_shards(tmp_path / "other", seed=4)
+        shutil.copy(other.folder / changed.name, changed)
+    with pytest.raises(ValueError, match=f"begun with other {named}$"):
+        claim_inputs(run, Shards(tmp_path / "shards"), tmp_path / "base")
+
+
+def test_a_run_of_an_earlier_version_goes_on(
+    shards_folder: Path, base: Path, tmp_path: Path
+) -> None:
+    claim_inputs(tmp_path, Shards(shards_folder), base)
+    save_checkpoint(tmp_path / "checkpoints", 1, {})
+    kept = json.loads((tmp_path / "inputs.json").read_text())
+    earlier = {key: kept[key] for key in ("shards", "text_encoder", "clip")}
+    (tmp_path / "inputs.json").write_text(json.dumps(earlier))
+    claim_inputs(tmp_path, Shards(shards_folder), base)
+    assert json.loads((tmp_path / "inputs.json").read_text()) == kept
 
 
 def test_without_tensorboard_a_line_says_so(

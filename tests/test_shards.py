@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -16,9 +17,13 @@ import torch
 from click.testing import CliRunner, Result
 from hypothesis import given
 from hypothesis import strategies as st
+from safetensors import safe_open
+from safetensors.torch import save_file
 
 from motifocal.cli import cli
-from motifocal.data.shards import PrepareSettings, Shards, indices_of_step, prepare
+from motifocal.data.prepare import CaptionedClip, PrepareSettings, prepare
+from motifocal.data.shard_file import DamagedShard, ShardClip, write_shard
+from motifocal.data.shards import Shards, indices_of_step
 from motifocal.data.sources import SceneClips
 from motifocal.flow import ESTIMATORS, FlowOptions
 from motifocal.geometry import LatentGeometry, pool
@@ -138,6 +143,134 @@ def test_shards_of_an_unfinished_preparation_are_refused(whole: Path, tmp_path: 
         Shards(folder)
 
 
+def test_a_shard_whose_clip_has_changed_is_made_anew_and_named(
+    whole: Path, tmp_path: Path
+) -> None:
+    class Replaced(SceneClips):
+        """The same clips but for one, which another source made."""
+
+        def source_digest(self, index: int) -> str:
+            return "ab" * 32 if index == 5 else SOURCE.source_digest(index)
+
+        def __getitem__(self, index: int) -> CaptionedClip:
+            return SOURCE[0 if index == 5 else index]
+
+    folder, told = Path(shutil.copytree(whole, tmp_path / "copy")), list[str]()
+    source = Replaced(10, "train", 16, 3, 0)
+    assert list(begin(folder, source=source, notify=told.append)) == [10]
+    assert told == [f"{folder / 'shard-00001.safetensors'}: 1 of its 4 clips have changed: "
+                    "made anew"]  # fmt: skip
+    before, after = Shards(whole), Shards(folder)
+    assert torch.equal(after.batch([5]).latents, before.batch([0]).latents)
+    assert torch.equal(after.batch([4]).latents, before.batch([4]).latents)
+    assert list(begin(folder, source=source)) == []
+
+
+def test_shards_of_an_earlier_version_are_read_and_kept_with_a_word(
+    whole: Path, tmp_path: Path
+) -> None:
+    folder, told = Path(shutil.copytree(whole, tmp_path / "copy")), list[str]()
+    for path in folder.glob("shard-*.safetensors"):
+        with safe_open(path, "pt") as file:
+            tensors = {key: file.get_tensor(key) for key in ("latents", "heatmap", "fps")}
+            save_file(tensors, path, file.metadata())
+    assert list(begin(folder, notify=told.append)) == []
+    assert len(told) == 3
+    assert "of an earlier version and does not say what its clips were made from" in told[0]
+    batch = Shards(folder).batch([9, 2])
+    assert torch.equal(batch.latents, Shards(whole).batch([9, 2]).latents)
+
+
+def test_a_shard_may_be_read_by_whom_the_umask_lets(tmp_path: Path) -> None:
+    before = os.umask(0o022)
+    try:
+        next(begin(tmp_path))
+    finally:
+        os.umask(before)
+    assert (tmp_path / "shard-00000.safetensors").stat().st_mode & 0o777 == 0o644
+
+
+# Damage.
+
+
+def damaged(data: bytes, rng: random.Random) -> bytes:
+    """The bytes with one of the faults that disks, copies and editors make."""
+    place = rng.randrange(len(data))
+    kind = rng.randrange(5)
+    if kind == 0:
+        return data[:place]
+    if kind == 1:
+        return data[:place] + bytes([data[place] ^ (1 << rng.randrange(8))]) + data[place + 1 :]
+    if kind == 2:
+        return data[:place] + bytes(min(64, len(data) - place)) + data[place + 64 :]
+    if kind == 3:
+        return data + rng.randbytes(rng.randrange(1, 50))
+    header = int.from_bytes(data[:8], "little")
+    place = 8 + rng.randrange(header)
+    return data[:place] + rng.randbytes(1) + data[place + 1 :]
+
+
+def read_all(folder: Path) -> None:
+    shards = Shards(folder)
+    for start in range(0, len(shards), 4):
+        shards.batch(list(range(start, min(start + 4, len(shards)))))
+
+
+def test_every_damage_to_a_shard_is_named_with_its_file_and_repaired(
+    whole: Path, tmp_path: Path
+) -> None:
+    folder = Path(shutil.copytree(whole, tmp_path / "copy"))
+    rng, path = random.Random(18), folder / "shard-00001.safetensors"
+    good, unseen, messages = path.read_bytes(), 0, list[str]()
+    for _ in range(150):
+        spoilt = damaged(good, rng)
+        if spoilt == good:
+            continue
+        path.unlink()  # another file, since the one before may still be mapped
+        path.write_bytes(spoilt)
+        try:
+            read_all(folder)
+        except DamagedShard as error:
+            messages.append(str(error))
+        else:
+            unseen += 1
+    assert all(m.startswith(f"{path} is damaged (") for m in messages)
+    assert all(m.endswith("; run motifocal prepare again") for m in messages)
+    # What is left over: a byte of the header that means the same, such as another space.
+    assert unseen <= 3
+    told: list[str] = []
+    path.unlink()
+    path.write_bytes(good[:-1000])
+    assert list(begin(folder, notify=told.append)) == [10]
+    assert told[0].startswith(f"{path} is damaged (")
+    assert told[0].endswith("made anew")
+    assert path.read_bytes() == good
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [("{", "should be JSON"), ("[" * 100_000, "should be JSON"), ("[]", "should hold an object"),
+     ('{"clips": "ten"}', "'clips' as int"), ('{"clips": 0}', "'clips' as int"),
+     ('{"clips": 10, "clips_per_shard": 4}', "'heatmap' as dict")],
+    ids=["cut", "deep", "list", "words", "none", "short"],
+)  # fmt: skip
+def test_a_damaged_manifest_is_named(text: str, named: str, whole: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(whole, tmp_path / "copy"))
+    (folder / "prepared.json").write_text(text)
+    for read in (Shards, lambda folder: next(begin(folder))):
+        with pytest.raises(ValueError, match=rf"prepared\.json .*{named}"):
+            read(folder)
+
+
+def test_a_shard_of_another_size_than_the_first_is_named(whole: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(whole, tmp_path / "copy"))
+    clips = [ShardClip(torch.zeros(4, 3, 4, 4), torch.zeros(3, 4, 4, dtype=torch.uint8),
+                       torch.tensor(8.0), "x")] * 4  # fmt: skip
+    write_shard(folder / "shard-00001.safetensors", clips, ["00" * 32] * 4)
+    with pytest.raises(ValueError, match=r"shard-00001.* should hold latents \(4, 3, 2, 2\)"):
+        Shards(folder)
+
+
 def test_a_folder_that_was_never_prepared_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"should hold prepared\.json"):
         Shards(tmp_path)
@@ -247,6 +380,18 @@ def test_the_command_prepares_a_folder_and_lists_what_it_left_out(
     assert (len(shards), shards.clip_size) == (4, (3, 16, 24))
     rates = {round(rate, 3) for rate in shards.batch([0, 1, 2, 3]).fps.tolist()}
     assert rates <= {8.0, 4.0, 2.667}
+    before = Shards(tmp_path / "shards").batch([0, 1])
+    stale = (clips / "0.mp4").stat()
+    drawn = SceneClips(9, "train", 32, 8, 7)[4]
+    write_video(tmp_path / "other.mp4", drawn.frames, 8)
+    os.replace(tmp_path / "other.mp4", clips / "0.mp4")  # as many frames, the same name, ...
+    os.utime(clips / "0.mp4", ns=(stale.st_atime_ns, stale.st_mtime_ns))  # ... the same date
+    result = run(*arguments)
+    assert result.exit_code == 0, result.output
+    assert "shard-00000.safetensors: 2 of its 4 clips have changed: made anew" in result.stderr
+    after = Shards(tmp_path / "shards").batch([0, 1])
+    assert not torch.equal(after.latents[0], before.latents[0])
+    assert torch.equal(after.latents[1], before.latents[1])
     (clips / "1.txt").write_text("another caption")
     assert isinstance(run(*arguments).exception, ValueError)
 

@@ -9,7 +9,8 @@ from typing import Any
 import torch
 from diffusers import AutoencoderKL
 
-from motifocal.data.shards import PrepareSettings, Shards, prepare
+from motifocal.data.prepare import PrepareSettings, prepare
+from motifocal.data.shards import Shards
 from motifocal.data.sources import SceneClips
 from motifocal.geometry import LatentGeometry
 from motifocal.heatmap import HeatmapSettings

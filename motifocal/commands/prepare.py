@@ -14,7 +14,8 @@ from motifocal.commands.variant_options import variant_of, variant_options
 
 if TYPE_CHECKING:
     from motifocal.data.captions import CaptionedVideo, Rejected
-    from motifocal.data.shards import ClipSource, Shards
+    from motifocal.data.prepare import ClipSource
+    from motifocal.data.shards import Shards
     from motifocal.heatmap import HeatmapSettings
     from motifocal.scenes.variant import SceneVariant
 
@@ -124,7 +125,7 @@ def _folder(
     found = read_captions(source)
     scan = scan_videos(found.videos, output / "videos.jsonl", options["workers"])
     scanned = track(scan, "checking clips", len(found.videos), console=_console())
-    videos, lengths, unusable = usable(scanned, options["frames"])
+    videos, lengths, digests, unusable = usable(scanned, options["frames"])
     _list_rejected((*found.rejected, *unusable), output)
     if not videos:
         raise ValueError(f"{source} should hold usable clips, got none")
@@ -135,7 +136,7 @@ def _folder(
                 "seed": options["seed"]}
     words = "\n".join(f"{v.name}\t{n}\t{v.caption}" for v, n in zip(videos, lengths, strict=True))
     described = {**settings, "videos": hashlib.sha256(words.encode()).hexdigest()}
-    return VideoFolderClips(videos, lengths, **settings), {"folder": described}
+    return VideoFolderClips(videos, lengths, digests, **settings), {"folder": described}
 
 
 def _note_unread(videos: Sequence[CaptionedVideo], model: Path) -> None:
@@ -167,26 +168,29 @@ def _write_shards(
     heatmap: HeatmapSettings, options: dict[str, Any],
 ) -> None:
     from contextlib import nullcontext
+    from functools import partial
 
     import torch
     from rich.progress import MofNCompleteColumn, Progress
 
-    from motifocal.data import shards
+    from motifocal.data.prepare import PrepareSettings
+    from motifocal.data.prepare import prepare as write_shards
     from motifocal.training.base import fingerprint, geometry_of, load_vae, move
 
     vae = load_vae(model)
     described = {**described, "autoencoder": fingerprint(vae), "precision": options["precision"]}
     device = torch.device(options["device"])
     move(vae, device)
-    settings = shards.PrepareSettings(heatmap, geometry_of(vae), options["clips_per_shard"],
-                                      frames_per_chunk=16)
+    settings = PrepareSettings(heatmap, geometry_of(vae), options["clips_per_shard"],
+                               frames_per_chunk=16)
     bf16 = options["precision"] == "bf16"
     columns = (*Progress.get_default_columns(), MofNCompleteColumn())
     with (Progress(*columns, console=_console()) as progress,
           torch.autocast(device.type, torch.bfloat16) if bf16 else nullcontext()):
+        notify = partial(progress.console.print, markup=False, soft_wrap=True)
         task = progress.add_task("encoding clips", total=len(clips))
-        made = shards.prepare(clips, output, vae, settings, described=described,
-                              workers=options["workers"])
+        made = write_shards(clips, output, vae, settings, described=described,
+                            workers=options["workers"], notify=notify)
         for done in made:
             progress.update(task, completed=done)
 

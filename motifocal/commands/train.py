@@ -67,6 +67,7 @@ def train(shards: Path, output: Path, model: Path, assignments: tuple[str, ...],
     from motifocal.models.folder import load_text_limit
     from motifocal.training.base import text_width_of
     from motifocal.training.checkpoint import latest_step
+    from motifocal.training.inputs import claim_inputs
     from motifocal.training.loop import check_fit, claim, settings_path
     from motifocal.training.processes import open_accelerator
 
@@ -82,7 +83,7 @@ def train(shards: Path, output: Path, model: Path, assignments: tuple[str, ...],
             claim(output, settings, latest_step(output / "checkpoints"))
             click.echo(settings_path(output))
         else:
-            _claim_inputs(output, shards, prepared, model)
+            claim_inputs(output, prepared, model)
     if not options["dry_run"]:
         code = _train(settings, prepared, output, model, accelerator, options)
         accelerator.end_training()
@@ -113,30 +114,6 @@ def _settings(
         else:
             overrides[key] = value
     return resolve(preset, overrides)
-
-
-def _claim_inputs(output: Path, folder: Path, shards: Shards, model: Path) -> None:
-    """Keep what the run was begun with; refuse to go on with other shards or another text tower."""
-    import hashlib
-
-    from motifocal.data.shards import MANIFEST
-    from motifocal.files import write_text
-    from motifocal.training.checkpoint import latest_step
-
-    def digest(*paths: Path) -> str:
-        return hashlib.sha256(b"".join(path.read_bytes() for path in paths)).hexdigest()
-
-    tower = sorted((model / "text_encoder").glob("*.safetensors"))
-    now = {"shards": digest(folder / MANIFEST), "text_encoder": digest(*tower)}
-    path = output / "inputs.json"
-    if path.exists() and latest_step(output / "checkpoints"):
-        before = json.loads(path.read_text())
-        changed = [key for key, value in now.items() if before.get(key) != value]
-        if changed:
-            raise ValueError(f"{output} was begun with other {' and '.join(changed)}")
-    output.mkdir(parents=True, exist_ok=True)
-    now["clip"] = shards.clip_size  # type: ignore[assignment]
-    write_text(path, json.dumps(now, indent=1) + "\n")
 
 
 def _train(settings: TrainingSettings, shards: Shards, output: Path, model: Path,

@@ -5,18 +5,20 @@ Letters: F frames, H W pixels.
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
 from motifocal.data.captions import CaptionedVideo, Rejected
+from motifocal.data.prepare import CaptionedClip
 from motifocal.data.selection import dynamic_stride
-from motifocal.data.shards import CaptionedClip
-from motifocal.files import write_text
+from motifocal.files import sha256_of, write_text
 from motifocal.scenes.render import render
 from motifocal.scenes.stage import SCENARIOS, Split, make_stage
 from motifocal.scenes.variant import STANDARD, SceneVariant
@@ -50,18 +52,24 @@ class SceneClips:
         words = (action.sentence, str(rng.choice(action.paraphrases or (action.sentence,))))
         return CaptionedClip(clip.frames, words[int(rng.integers(2))], clip.fps)
 
+    def source_digest(self, index: int) -> str:
+        """sha256 of the settings and the index, of which the clip is a function."""
+        return hashlib.sha256(f"{self} {index}".encode()).hexdigest()
+
 
 @dataclass(frozen=True)
 class VideoFolderClips:
     """Clip k is a window of video k modulo the number of videos: the paper's dynamic frame stride.
 
     Start and stride are functions of (seed, k), so `windows` above 1 gives each video several
-    windows. `lengths` are the videos' frame counts, from `scan_videos`. Frames are scaled to cover
-    H x W and cropped; the frame rate is the video's divided by the stride.
+    windows. `lengths` and `digests` are the videos' frame counts and sha256, from `scan_videos`.
+    Frames are scaled to cover H x W and cropped; the frame rate is the video's divided by the
+    stride.
     """
 
     videos: tuple[CaptionedVideo, ...]
     lengths: tuple[int, ...]
+    digests: tuple[str, ...]
     frames: int
     height: int
     width: int
@@ -70,8 +78,10 @@ class VideoFolderClips:
     seed: int
 
     def __post_init__(self) -> None:
-        if len(self.videos) != len(self.lengths):
-            raise ValueError(f"lengths should be {len(self.videos)}, got {len(self.lengths)}")
+        for name in ("lengths", "digests"):
+            if len(getattr(self, name)) != len(self.videos):
+                count = len(getattr(self, name))
+                raise ValueError(f"{name} should be {len(self.videos)}, got {count}")
         if self.lengths and min(self.lengths) < self.frames:
             held = min(self.lengths)
             raise ValueError(f"videos should have {self.frames} frames or more, got one of {held}")
@@ -88,16 +98,36 @@ class VideoFolderClips:
         frames = resize_crop(clip.frames, self.height, self.width)
         return CaptionedClip(frames, video.caption, clip.fps)
 
+    def source_digest(self, index: int) -> str:
+        """sha256 of the video's file: window and size are the same for a folder's settings."""
+        return self.digests[index % len(self.videos)]
+
 
 @dataclass(frozen=True)
 class Scanned:
-    """What decoding a video to its end found: its frames, or why it cannot be used."""
+    """What decoding a video to its end found: its frames, or why it cannot be used.
+
+    `size`, `modified` and `changed` (nanoseconds) tell that the file is still the one that was
+    read: the last one, which no program can set, also where another file has been put in its
+    place with its size and date.
+    """
 
     name: str
     size: int
     modified: int
+    changed: int
+    sha256: str
     frames: int | None
     reason: str | None
+
+
+class Usable(NamedTuple):
+    """Videos that are long enough, their frame counts and sha256, and the others with reasons."""
+
+    videos: tuple[CaptionedVideo, ...]
+    lengths: tuple[int, ...]
+    digests: tuple[str, ...]
+    rejected: tuple[Rejected, ...]
 
 
 def scan_videos(
@@ -105,22 +135,13 @@ def scan_videos(
 ) -> Iterator[tuple[CaptionedVideo, Scanned]]:
     """Decode every video once to find its length or its damage, in the order given.
 
-    `notes` is a JSONL file in which findings are kept: a later call reads there what it need not
-    decode again (same name, size and time of change).
+    `notes` is a JSONL file in which findings are kept: a later call decodes only files whose bytes
+    have changed.
     """
     known = _read_notes(notes)
 
     def scan(video: CaptionedVideo) -> tuple[CaptionedVideo, Scanned]:
-        state = video.path.stat()
-        before = known.get(video.name)
-        if before and (before.size, before.modified) == (state.st_size, state.st_mtime_ns):
-            return video, before
-        frames, reason = None, None
-        try:
-            frames = count_frames(video.path)
-        except VideoError as error:
-            reason = str(error).removeprefix(f"{video.path}: ")
-        return video, Scanned(video.name, state.st_size, state.st_mtime_ns, frames, reason)
+        return video, _scanned(video, known.get(video.name))
 
     # Threads: FFmpeg lets go of the interpreter lock while it decodes.
     with ThreadPoolExecutor(max(1, workers)) as pool, notes.open("a", encoding="utf-8") as file:
@@ -131,27 +152,50 @@ def scan_videos(
             yield video, found
 
 
-def usable(
-    scanned: Iterable[tuple[CaptionedVideo, Scanned]], frames: int
-) -> tuple[tuple[CaptionedVideo, ...], tuple[int, ...], tuple[Rejected, ...]]:
-    """The videos with at least `frames` frames, their lengths, and the others with reasons."""
-    videos, lengths, rejected = [], [], []
+def _scanned(video: CaptionedVideo, before: Scanned | None) -> Scanned:
+    """What is known of a video, or what is found now."""
+    state = video.path.stat()
+    stamp = (state.st_size, state.st_mtime_ns, state.st_ctime_ns)
+    if before and (before.size, before.modified, before.changed) == stamp:
+        return before
+    digest = sha256_of(video.path)
+    if before and before.sha256 == digest:
+        return Scanned(video.name, *stamp, digest, before.frames, before.reason)
+    frames, reason = None, None
+    try:
+        frames = count_frames(video.path)
+    except VideoError as error:
+        reason = str(error).removeprefix(f"{video.path}: ")
+    return Scanned(video.name, *stamp, digest, frames, reason)
+
+
+def usable(scanned: Iterable[tuple[CaptionedVideo, Scanned]], frames: int) -> Usable:
+    """Part the videos with at least `frames` frames from the others."""
+    good, rejected = [], []
     for video, found in scanned:
         if found.frames is None:
             rejected.append(Rejected(video.name, str(found.reason)))
         elif found.frames < frames:
             rejected.append(Rejected(video.name, f"holds {found.frames} of {frames} frames"))
         else:
-            videos.append(video)
-            lengths.append(found.frames)
-    return tuple(videos), tuple(lengths), tuple(rejected)
+            good.append((video, found.frames, found.sha256))
+    videos, lengths, digests = zip(*good, strict=True) if good else ((), (), ())
+    return Usable(videos, lengths, digests, tuple(rejected))
 
 
 def _read_notes(notes: Path) -> dict[str, Scanned]:
-    """Earlier findings by name; half a last line, left by a kill, is dropped from the file."""
+    """Earlier findings by name; lines that are none go from the file: a kill leaves half a one."""
     if not notes.exists():
         return {}
-    whole = notes.read_text(encoding="utf-8").rpartition("\n")[0]
-    lines = whole.split("\n") if whole else []
-    write_text(notes, "".join(line + "\n" for line in lines))
-    return {found.name: found for found in (Scanned(**json.loads(line)) for line in lines)}
+    lines = notes.read_text(encoding="utf-8", errors="replace").split("\n")
+    found = [known for known in map(_read_note, lines) if known is not None]
+    write_text(notes, "".join(json.dumps(asdict(known)) + "\n" for known in found))
+    return {known.name: known for known in found}
+
+
+def _read_note(line: str) -> Scanned | None:
+    """A finding, or None where the line is none, such as one of an earlier version."""
+    try:
+        return Scanned(**json.loads(line))
+    except (ValueError, TypeError, RecursionError):
+        return None

@@ -28,6 +28,7 @@ from motifocal.models.folder import (
 from motifocal.models.schedule import NoiseSchedule, noise_schedule
 from motifocal.models.unet import TI2VUNet, UNetConfig
 from motifocal.training.checkpoint import load_checkpoint
+from motifocal.training.inputs import inputs_path
 from motifocal.training.loop import TextFeatures, settings_path
 from motifocal.training.presets import TrainingSettings
 
@@ -96,7 +97,7 @@ def load_averaged(run: Path) -> tuple[TI2VUNet, TrainingSettings, int]:
 
 def load_clip_size(run: Path) -> tuple[int, int, int] | None:
     """(F, H, W) of the clips that a run of the command was trained on; None if not noted."""
-    path = run / "inputs.json"
+    path = inputs_path(run)
     if not path.exists():
         return None
     frames, height, width = json.loads(path.read_text())["clip"]

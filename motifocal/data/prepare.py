@@ -1,0 +1,201 @@
+"""Clips with captions become shards on disk: decode, flow, heatmap, latents, once for all.
+
+Letters: F frames, F' latent frames, H W pixels, h w latents.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import torch
+from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
+from torch.utils.data import DataLoader, Dataset, Subset
+
+from motifocal.data.shard_file import DamagedShard, ShardClip, ShardFile, write_shard
+from motifocal.data.shards import MANIFEST, read_manifest, rows_of_shards, shard_path
+from motifocal.files import write_text
+from motifocal.geometry import LatentGeometry, pool
+from motifocal.heatmap import HeatmapSettings, clip_heatmap, settings_from
+from motifocal.models.autoencoder import encode
+from motifocal.raft import NETWORKS
+
+
+@dataclass(frozen=True)
+class CaptionedClip:
+    """What a source gives for one index: frames (F, H, W, 3) uint8, a caption, frames a second."""
+
+    frames: npt.NDArray[np.uint8]
+    caption: str
+    fps: float
+
+
+class ClipSource(Protocol):
+    """Anything with a length whose items are `CaptionedClip`s, the same for the same index."""
+
+    def __len__(self) -> int: ...
+    def __getitem__(self, index: int) -> CaptionedClip: ...
+
+    def source_digest(self, index: int) -> str:
+        """sha256 (64 digits) of what the clip is made from; another where that has changed."""
+        ...
+
+
+@dataclass(frozen=True)
+class PrepareSettings:
+    """What decides the contents of shards besides the clips: written to the manifest."""
+
+    heatmap: HeatmapSettings
+    geometry: LatentGeometry
+    clips_per_shard: int
+    frames_per_chunk: int
+
+
+class _Weighted(Dataset[dict[str, Any]]):
+    """A source's clips with their pooled heatmaps: the part that runs in worker processes."""
+
+    def __init__(self, source: ClipSource, settings: PrepareSettings) -> None:
+        self.source, self.settings = source, settings
+
+    def __len__(self) -> int:
+        return len(self.source)
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        clip = self.source[index]
+        # A worker process was forked and cannot use an accelerator that its parent uses: RAFT
+        # waits for `_write`.
+        here = self.settings.heatmap.source not in NETWORKS
+        return {
+            "frames": torch.from_numpy(np.ascontiguousarray(clip.frames)),
+            "heatmap": _weights(clip.frames, self.settings) if here else None,
+            "caption": clip.caption,
+            "fps": clip.fps,
+        }
+
+
+def _weights(
+    frames: npt.NDArray[np.uint8], settings: PrepareSettings, device: str | None = None
+) -> torch.Tensor:
+    """Frames (F, H, W, 3) become pooled heat (F', h, w) uint8, 255 is 1."""
+    heatmap = torch.from_numpy(clip_heatmap(frames, settings.heatmap, workers=1, device=device))
+    return (pool(heatmap, settings.geometry)[0, 0] * 255).round().to(torch.uint8)
+
+
+def prepare(
+    source: ClipSource,
+    folder: Path,
+    autoencoder: AutoencoderKL,
+    settings: PrepareSettings,
+    *,
+    described: dict[str, Any],
+    workers: int = 1,
+    notify: Callable[[str], None] = lambda sentence: None,
+) -> Iterator[int]:
+    """Write the shards that are missing or not as they should be; yields the clips done so far.
+
+    A shard is made anew where it is damaged, or where one of its clips has changed since, and
+    `notify` is told so in a sentence. `described` says what the clips are; it is kept in the
+    manifest, and a folder whose manifest says something else is refused rather than mixed. Raises
+    ValueError for that, and for an empty source.
+    """
+    if len(source) == 0:
+        raise ValueError("there should be at least one clip to prepare, got none")
+    folder.mkdir(parents=True, exist_ok=True)
+    _claim(folder, settings, described, len(source))
+    rows = rows_of_shards(len(source), settings.clips_per_shard)
+    digests = [source.source_digest(index) for index in range(len(source))]
+    numbers = [number for number, clips in enumerate(rows)
+               if not _is_done(shard_path(folder, number), [digests[i] for i in clips], notify)]
+    wanted = [index for number in numbers for index in rows[number]]
+    loader = DataLoader(Subset(_Weighted(source, settings), wanted), batch_size=None,
+                        num_workers=workers, prefetch_factor=8 if workers else None,
+                        worker_init_fn=_single_thread)
+    with _opencv_in_one_thread():
+        items = iter(loader)  # the workers start here
+    done = len(source) - len(wanted)
+    for number in numbers:
+        clips = [_encoded(next(items), autoencoder, settings) for _ in rows[number]]
+        write_shard(shard_path(folder, number), clips, [digests[i] for i in rows[number]])
+        done += len(clips)
+        yield done
+
+
+def _is_done(path: Path, digests: list[str], notify: Callable[[str], None]) -> bool:
+    """Whether the shard is there, whole, and made from what the clips are now."""
+    if not path.exists():
+        return False
+    try:
+        shard = ShardFile(path, len(digests))
+        shard.verify()
+    except DamagedShard as error:
+        notify(f"{error.reason}: made anew")
+        return False
+    if shard.sources is None:
+        notify(f"{path} is of an earlier version and does not say what its clips were made from: "
+               f"whether they have changed cannot be told")
+        return True
+    changed = sum(a.hex() != b for a, b in zip(shard.sources, digests, strict=True))
+    if changed:
+        notify(f"{path}: {changed} of its {len(digests)} clips have changed: made anew")
+    return not changed
+
+
+def _single_thread(worker: int) -> None:
+    """OpenCV would start a thread a core in each worker; one that was forked has one already."""
+    cv2.setNumThreads(1)
+
+
+@contextmanager
+def _opencv_in_one_thread() -> Iterator[None]:
+    """Processes are to be forked here: one that gives up its parent's threads waits forever."""
+    before = cv2.getNumThreads()
+    cv2.setNumThreads(1)
+    try:
+        yield
+    finally:
+        cv2.setNumThreads(before)
+
+
+def _claim(
+    folder: Path, settings: PrepareSettings, described: dict[str, Any], clips: int
+) -> None:
+    """Write the manifest, or compare with the one that is there."""
+    manifest = {
+        "clips": clips,
+        "clips_per_shard": settings.clips_per_shard,
+        "heatmap": vars(settings.heatmap),
+        "geometry": vars(settings.geometry),
+        "source": described,
+    }
+    text = json.dumps(manifest, indent=1, sort_keys=True)
+    path = folder / MANIFEST
+    if not path.exists():
+        write_text(path, text + "\n")
+        return
+    before, now = read_manifest(folder), json.loads(text)
+    # A folder of a time with fewer settings was made with the values that they had then.
+    before["heatmap"] = vars(settings_from(before["heatmap"]))
+    changed = sorted(key for key in before | now if before.get(key) != now.get(key))
+    if changed:
+        raise ValueError(
+            f"{path} was begun with other settings ({', '.join(changed)}); use another folder"
+        )
+
+
+def _encoded(
+    item: dict[str, Any], autoencoder: AutoencoderKL, settings: PrepareSettings
+) -> ShardClip:
+    """What a shard holds of one clip."""
+    video = item["frames"].permute(3, 0, 1, 2)[None].float() / 127.5 - 1
+    latents = encode(autoencoder, video.to(autoencoder.device), settings.frames_per_chunk)
+    heatmap = item["heatmap"]
+    if heatmap is None:
+        heatmap = _weights(item["frames"].numpy(), settings, str(autoencoder.device))
+    return ShardClip(latents[0].float().cpu(), heatmap, torch.tensor(item["fps"]), item["caption"])

@@ -1,0 +1,168 @@
+"""Latents, heatmaps and captions of some clips become one file, and are checked when read again.
+
+Letters: N clips, C channels, F' latent frames, h w latents. A shard is a safetensors file:
+
+    latents   (N, C, F', h, w) float16
+    heatmap   (N, F', h, w) uint8, 255 is 1
+    fps       (N,) float32
+    source    (N, 32) uint8: sha256 of what each clip was made from
+    checksum  (N, 32) uint8: sha256 of each clip's latents, heatmap, fps, source and caption
+
+and its header holds the captions. Shards of earlier versions have no `source` and no `checksum`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+from motifocal.files import replacing
+
+DIMENSIONS = {"latents": ("F16", 5), "heatmap": ("U8", 4), "fps": ("F32", 1)}
+DIGESTS = ("source", "checksum")
+
+
+class DamagedShard(ValueError):  # noqa: N818
+    """A shard that cannot be read, or whose bytes are not those that were written."""
+
+    def __init__(self, path: Path, fault: str) -> None:
+        self.reason = f"{path} is damaged ({fault})"
+        super().__init__(f"{self.reason}; run motifocal prepare again")
+
+
+@dataclass(frozen=True)
+class ShardClip:
+    """One clip of a shard: latents (C, F', h, w), heatmap (F', h, w) uint8, fps (), caption."""
+
+    latents: Tensor
+    heatmap: Tensor
+    fps: Tensor
+    caption: str
+
+
+def write_shard(path: Path, clips: Sequence[ShardClip], sources: Sequence[str]) -> None:
+    """Write clips, and the sha256 (64 digits) of what each was made from; whole or not at all."""
+    digests = [bytes.fromhex(source) for source in sources]
+    tensors = {
+        "latents": torch.stack([clip.latents for clip in clips]).half(),
+        "heatmap": torch.stack([clip.heatmap for clip in clips]),
+        "fps": torch.stack([clip.fps for clip in clips]).float(),
+        "source": _rows(digests),
+    }
+    rounded = zip(*(tensors[key] for key in DIMENSIONS), strict=True)
+    checksums = [_checksum(ShardClip(latents, heatmap, fps, clip.caption), source)
+                 for (latents, heatmap, fps), clip, source in zip(rounded, clips, digests,
+                                                                  strict=True)]
+    tensors["checksum"] = _rows(checksums)
+    captions = json.dumps([clip.caption for clip in clips])
+    with replacing(path) as temporary:
+        # Not save_file, whose files nobody but their owner may read.
+        temporary.write_bytes(save(tensors, {"captions": captions}))
+
+
+class ShardFile:
+    """A shard that is open for reading; clips are read from a memory map as they are asked for.
+
+    Raises DamagedShard, which names the file, where it is no shard of `clips` clips. What is
+    between the header and the end is checked clip by clip, as it is read.
+    """
+
+    def __init__(self, path: Path, clips: int) -> None:
+        self.path = path
+        try:
+            self._file = safe_open(path, "pt")
+            self.captions = _captions(self._file.metadata())
+            self.shapes = {key: _shape(self._file, key, *DIMENSIONS[key]) for key in DIMENSIONS}
+            digests = {key: self._digests(key) for key in DIGESTS}
+        except (SafetensorError, OSError, ValueError, RecursionError) as error:
+            raise self._damage(" ".join(str(error).split())) from error
+        self.sources, self._checksums = digests["source"], digests["checksum"]
+        counts = {len(self.captions), *(shape[0] for shape in self.shapes.values())}
+        counts |= {len(rows) for rows in digests.values() if rows is not None}
+        if counts != {clips}:
+            raise self._damage(f"it should hold {clips} clips, got {sorted(counts)}")
+        if self.shapes["latents"][2:] != self.shapes["heatmap"][1:]:
+            raise self._damage("latents and heatmap should have one size, got {latents} and "
+                               "{heatmap}".format(**self.shapes))
+
+    @property
+    def latent_shape(self) -> tuple[int, ...]:
+        """(C, F', h, w)."""
+        return self.shapes["latents"][1:]
+
+    @property
+    def checksums(self) -> list[bytes] | None:
+        """The sha256 of every clip, or None in a shard of an earlier version."""
+        return self._checksums
+
+    def clip(self, row: int) -> ShardClip:
+        """One clip; DamagedShard where it is not what was written."""
+        try:
+            latents, heatmap, fps = (self._file.get_slice(key)[row] for key in DIMENSIONS)
+        except SafetensorError as error:
+            raise self._damage(str(error)) from error
+        clip = ShardClip(latents, heatmap, fps, self.captions[row])
+        if self._checksums is not None and self.sources is not None:
+            if _checksum(clip, self.sources[row]) != self._checksums[row]:
+                raise self._damage(f"clip {row} has another checksum than when it was written")
+        elif not (torch.isfinite(clip.latents).all() and 0 < float(clip.fps) < float("inf")):
+            raise self._damage(f"clip {row} should have finite latents and a frame rate")
+        return clip
+
+    def heatmaps(self) -> Tensor:
+        """(N, F', h, w) uint8, unchecked."""
+        return self._file.get_tensor("heatmap")
+
+    def verify(self) -> None:
+        """Read every clip; DamagedShard at the first one that is not what was written."""
+        for row in range(len(self.captions)):
+            self.clip(row)
+
+    def _digests(self, key: str) -> list[bytes] | None:
+        if key not in self._file.keys():  # noqa: SIM118, no mapping
+            return None
+        if _shape(self._file, key, "U8", 2)[1] != 32:
+            raise ValueError(f"{key} should be (N, 32)")
+        return [row.numpy().tobytes() for row in self._file.get_tensor(key)]
+
+    def _damage(self, reason: str) -> DamagedShard:
+        return DamagedShard(self.path, reason)
+
+
+def _captions(metadata: dict[str, str] | None) -> list[str]:
+    captions = json.loads((metadata or {}).get("captions", "null"))
+    if not isinstance(captions, list) or not all(isinstance(text, str) for text in captions):
+        raise ValueError("the header should hold a list of captions")
+    return captions
+
+
+def _shape(file: Any, key: str, kind: str, axes: int) -> tuple[int, ...]:
+    """The shape of a tensor in the file; ValueError where its type or number of axes is wrong."""
+    part = file.get_slice(key)
+    shape = tuple(part.get_shape())
+    if part.get_dtype() != kind or len(shape) != axes:
+        raise ValueError(f"{key} should be {kind} with {axes} axes, got {part.get_dtype()} {shape}")
+    return shape
+
+
+def _checksum(clip: ShardClip, source: bytes) -> bytes:
+    """sha256 of all that a shard holds of one clip."""
+    digest = hashlib.sha256(source)
+    for tensor in (clip.latents, clip.heatmap, clip.fps):
+        digest.update(tensor.contiguous().numpy().tobytes())
+    digest.update(clip.caption.encode(errors="surrogatepass"))
+    return digest.digest()
+
+
+def _rows(digests: Sequence[bytes]) -> Tensor:
+    return torch.from_numpy(np.frombuffer(b"".join(digests), np.uint8).reshape(-1, 32).copy())
