@@ -82,6 +82,7 @@ class Shards:
             if file.latent_shape != self.latent_shape:
                 raise ValueError(f"{file.path} should hold latents {self.latent_shape} like the "
                                  f"first shard, got {file.latent_shape}")
+        self.captions = [file.captions for file in self.files]
         self.ends = [clips.stop for clips in rows]
 
     def __len__(self) -> int:
