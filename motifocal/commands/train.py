@@ -78,7 +78,7 @@ def train(shards: Path, output: Path, model: Path, assignments: tuple[str, ...],
     accelerator = open_accelerator(settings.precision, options["cpu"])
     if accelerator.is_main_process:
         click.echo(settings.model_dump_json(indent=1))
-        note_unread(load_text_limit(model), chain.from_iterable(prepared.captions))
+        note_unread(load_text_limit(model), chain.from_iterable(f.captions for f in prepared.files))
         if options["dry_run"]:
             claim(output, settings, latest_step(output / "checkpoints"))
             click.echo(settings_path(output))
