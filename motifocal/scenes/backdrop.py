@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from motifocal.scenes.backgrounds import background
+from motifocal.scenes.photographic import photographic_background
 from motifocal.scenes.residue import Field, sway
 from motifocal.scenes.world import Stage
 
@@ -56,12 +57,11 @@ class Backdrop:
             return np.asarray(seen, np.uint8)
         canvas = self._half
         scale = len(canvas) / (1 + 2 * MARGIN)
-        full = np.asarray(cv2.resize(moved, (self.side, self.side)), np.float32) * scale
-        x, y = (np.float32(scale) * (axis + MARGIN) - 0.5 for axis in _world(view, self.side))
-        full[..., 0] += x.astype(np.float32)
-        full[..., 1] += y.astype(np.float32)[:, None]
-        seen = cv2.remap(canvas, full, np.empty(0, np.float32), cv2.INTER_LINEAR,
-                         borderMode=cv2.BORDER_REFLECT)
+        full = cv2.resize(moved, (self.side, self.side)) * np.float32(scale)
+        x, y = (scale * (axis + MARGIN) - 0.5 for axis in _world(view, self.side))
+        from_x = full[..., 0] + x.astype(np.float32)
+        from_y = full[..., 1] + y.astype(np.float32)[:, None]
+        seen = cv2.remap(canvas, from_x, from_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)
         return np.asarray(seen, np.uint8)
 
     def moving(self, view: Matrix, frame: int, size: int) -> npt.NDArray[np.bool_]:
@@ -84,7 +84,9 @@ class Backdrop:
         Backgrounds have no edges that would show the difference.
         """
         whole = self.side + 2 * round(self.side * MARGIN)
-        return _drawn(self.stage.background, self.stage.background_seed, whole // 2)
+        stage = self.stage
+        hard = stage.variant.difficulty == "hard"
+        return _drawn(stage.background, stage.background_seed, whole // 2, hard)
 
     @cached_property
     def _wide(self) -> Picture:
@@ -100,5 +102,5 @@ def _world(view: Matrix, cells: int) -> tuple[npt.NDArray[np.float64], npt.NDArr
 
 
 @lru_cache(maxsize=8)
-def _drawn(name: str, seed: int, size: int) -> Picture:
-    return background(name, seed, size)
+def _drawn(name: str, seed: int, size: int, photographic: bool) -> Picture:
+    return (photographic_background if photographic else background)(name, seed, size)

@@ -24,7 +24,7 @@ Generator = np.random.Generator
 Build = tuple[dict[str, Actor], tuple[Action, ...]]
 
 
-def balloons(rng: Generator, colours: list[str]) -> Build:
+def balloons(rng: Generator, colours: list[str], scale: float = 1.0) -> Build:
     """Three balloons; the sentence names one of them or all."""
     actors: dict[str, Actor] = {}
     places = (0.2, 0.5, 0.8)
@@ -34,7 +34,8 @@ def balloons(rng: Generator, colours: list[str]) -> Build:
         knot = Fill(polygon((0, size * 1.1), (-0.025, size * 1.32), (0.025, size * 1.32)),
                     shade(PALETTE[colour], 0.7))
         fills = (string, knot, *ball(0, 0, size, size * 1.18, PALETTE[colour]))
-        state = State(x + rng.uniform(-0.03, 0.03), rng.uniform(0.34, 0.46))
+        place = (x + rng.uniform(-0.03, 0.03), rng.uniform(0.34, 0.46))
+        state = State(*place, sx=scale, sy=scale)
         actors[colour] = Actor(fills, state)
     one, two, three = rng.permutation(list(actors))
     actions = [_balloon(one, "down"), _balloon(two, "down"), _balloon(three, "up"),
@@ -54,7 +55,7 @@ def _balloon(colour: str, way: str) -> Action:
                   ("balloon", colour, "up"), (f"the {colour} balloon rises",))
 
 
-def sun(rng: Generator, colours: list[str]) -> Build:
+def sun(rng: Generator, colours: list[str], scale: float = 1.0) -> Build:
     """A sun above hills, with a cloud."""
     warm = {"yellow": (255, 214, 84), "orange": (252, 150, 58), "red": (236, 84, 60)}[colours[0]]
     radius = rng.uniform(0.1, 0.13)
@@ -68,9 +69,9 @@ def sun(rng: Generator, colours: list[str]) -> Build:
     puff = tuple(Fill(ellipse(dx, dy, r, r * 0.72), (250, 250, 252))
                  for dx, dy, r in ((-0.09, 0.01, 0.07), (0.0, -0.025, 0.09), (0.09, 0.01, 0.075)))
     left = bool(rng.random() < 0.5)
-    cloud = State(0.16 if left else 0.84, rng.uniform(0.14, 0.2))
+    cloud = State(0.16 if left else 0.84, rng.uniform(0.14, 0.2), sx=scale, sy=scale)
     actors = {
-        "sun": Actor((*halo, *disk), State(x, rng.uniform(0.44, 0.52))),
+        "sun": Actor((*halo, *disk), State(x, rng.uniform(0.44, 0.52), sx=scale, sy=scale)),
         "cloud": Actor(puff, cloud),
         "far hills": Actor((Fill(_ridge(rng, 0.7, 0.07), (92, 116, 132)),), State(0, 0)),
         "near hills": Actor((Fill(_ridge(rng, 0.8, 0.06), (58, 96, 72)),), State(0, 0)),
@@ -117,10 +118,10 @@ def _bird(colour: str, size: float, x: float, y: float, facing: float) -> dict[s
     return {"body": Actor(body, state), "wing": Actor(wing, State(x, y - 0.1 * size, sx=facing))}
 
 
-def bird(rng: Generator, colours: list[str]) -> Build:
+def bird(rng: Generator, colours: list[str], scale: float = 1.0) -> Build:
     """A bird in flight; a second one may fly in."""
     facing = 1.0 if rng.random() < 0.5 else -1.0
-    size = rng.uniform(0.085, 0.105)
+    size = rng.uniform(0.085, 0.105) * scale
     first = _bird(colours[0], size, 0.5 - 0.2 * facing, rng.uniform(0.42, 0.58), facing)
     second = _bird(colours[1], size, 0.5 + 0.85 * facing, rng.uniform(0.22, 0.3), -facing)
     actors = {**{f"first {k}": a for k, a in first.items()},
@@ -138,8 +139,8 @@ def bird(rng: Generator, colours: list[str]) -> Build:
                ("bird", "first", "down"), ("the bird dives", "the bird descends")),
         Action(f"the bird glides to the {way}", {k: shift(0.48 * facing, 0) for k in
                ("first body", "first wing")}, ("bird", "first", way), (f"the bird flies {way}",)),
-        Action("a second bird flies in", fly("second", -0.5 * facing, 0.02),
-               ("bird", "second", "enter"), ("another bird flies into view",)),
+        Action(f"a second, {colours[1]} bird flies in", fly("second", -0.5 * facing, 0.02),
+               ("bird", colours[1], "enter"), (f"a new {colours[1]} bird flies into view",)),
     )
     return actors, actions
 
@@ -162,22 +163,24 @@ def _butterfly(colour: str, size: float, x: float, y: float) -> dict[str, Actor]
     return {**wings, "body": Actor(body, State(x, y))}
 
 
-def butterfly(rng: Generator, colours: list[str]) -> Build:
+def butterfly(rng: Generator, colours: list[str], scale: float = 1.0) -> Build:
     """A butterfly on a flower; a second one may fly in."""
     x, y = rng.uniform(0.4, 0.6), rng.uniform(0.46, 0.54)
-    size = rng.uniform(0.125, 0.15)
+    size = rng.uniform(0.125, 0.15) * scale
     petal = PALETTE[colours[1]]
-    stem = Fill(box(0, 0.36, 0.03, 0.72), (62, 124, 58))
-    leaf = Fill(polygon((0, 0.42), (0.15, 0.3), (0.2, 0.34), (0.02, 0.48)), (74, 146, 66))
+    stem = Fill(box(0, 0.36, 0.03 * scale, 0.72), (62, 124, 58))
+    blade = polygon((0, 0), (0.15, -0.12), (0.2, -0.08), (0.02, 0.06)) * scale
+    leaf = Fill(blade + np.array([0, 0.42]), (74, 146, 66))
     petals = tuple(
-        Fill(ellipse(0.15 * np.cos(a), 0.08 * np.sin(a), 0.085, 0.05), shade(petal, f))
+        Fill(ellipse(0.15 * np.cos(a), 0.08 * np.sin(a), 0.085, 0.05) * scale, shade(petal, f))
         for a, f in zip(
             np.linspace(0, 2 * np.pi, 7)[:-1], (0.8, 0.9, 1, 0.85, 0.95, 1.05), strict=True
         )
     )
-    centre = Fill(ellipse(0, 0, 0.07, 0.045), (236, 188, 66))
+    centre = Fill(ellipse(0, 0, 0.07, 0.045) * scale, (236, 188, 66))
     # The stem's foot is the flower's origin, so that it sways about the ground.
-    lifted = tuple(Fill(f.points - [0, 0.74], f.colour) for f in (stem, leaf, *petals, centre))
+    lift = 0.74 + 0.08 * (1 - scale)
+    lifted = tuple(Fill(f.points - [0, lift], f.colour) for f in (stem, leaf, *petals, centre))
     side = 1.0 if rng.random() < 0.5 else -1.0
     actors = {"flower": Actor(lifted, State(x, y + 0.82))}
     actors |= {f"first {k}": a for k, a in _butterfly(colours[0], size, x, y).items()}
@@ -197,9 +200,9 @@ def butterfly(rng: Generator, colours: list[str]) -> Build:
         Action(f"the butterfly flies away to the {away}", wings("first", 4,
                shift(-0.75 * side, -0.3, accelerate)), ("butterfly", "first", f"away {away}"),
                (f"the butterfly leaves the flower to the {away}",)),
-        Action(f"a second butterfly flies in from the {way}", wings("second", 4,
-               shift(-0.5 * side, 0, slow_down)), ("butterfly", "second", "enter"),
-               (f"another butterfly comes in from the {way}",)),
+        Action(f"a second, {colours[2]} butterfly flies in from the {way}", wings("second", 4,
+               shift(-0.5 * side, 0, slow_down)), ("butterfly", colours[2], "enter"),
+               (f"a new {colours[2]} butterfly comes in from the {way}",)),
         Action("the flower sways in the wind", {k: swing_about(x, y + 0.82, 0.2)
                for k in actors if not k.startswith("second")}, ("butterfly", "flower", "sway"),
                ("the flower swings to and fro",)),
@@ -219,7 +222,7 @@ def swing_about(cx: float, cy: float, amplitude: float) -> Motion:
     return move
 
 
-def volcano(rng: Generator, colours: list[str]) -> Build:
+def volcano(rng: Generator, colours: list[str], scale: float = 1.0) -> Build:
     """A volcano; it erupts, a plane passes, or lightning strikes its peak."""
     peak_x, peak_y = rng.uniform(0.42, 0.58), rng.uniform(0.5, 0.56)
     rock = (104, 84, 82)
@@ -253,13 +256,15 @@ def volcano(rng: Generator, colours: list[str]) -> Build:
     bolt = (Fill(polygon((0.05, -0.56), (-0.06, -0.26), (0.01, -0.27), (-0.02, 0.0), (0.1, -0.32),
                          (0.03, -0.31), (0.12, -0.56)), (255, 246, 170)),
             *glow(0, 0, 0.16, (255, 250, 200), 0.25))
-    off = State(peak_x, peak_y + 0.03, sx=0.02, sy=0.02)
+    off = State(peak_x, peak_y + 0.03, sx=0.02 * scale, sy=0.02 * scale)
     actors = {
         "smoke": Actor(smoke, off),
         "lava": Actor(lava, off),
-        "bolt": Actor(bolt, State(peak_x, -0.03)),
+        "bolt": Actor(bolt, State(peak_x, -0.03, sx=scale, sy=scale)),
         "cone": Actor(cone, State(peak_x, peak_y)),
-        "plane": Actor(plane, State(0.5 + 0.68 * side, rng.uniform(0.2, 0.28))),
+        "plane": Actor(
+            plane, State(0.5 + 0.68 * side, rng.uniform(0.2, 0.28), sx=scale, sy=scale)
+        ),
     }
     strike = both(shift(0, peak_y + 0.03, lambda u: min(1.0, 2.5 * u)), light(1, 0.8))
     way = "left" if side > 0 else "right"
@@ -267,8 +272,9 @@ def volcano(rng: Generator, colours: list[str]) -> Build:
         Action("the volcano erupts", {"lava": grow(60, 70), "smoke": both(grow(80, 80),
                shift(0, -0.24))}, ("volcano", "lava", "erupt"),
                ("the volcano is erupting and smoking",)),
-        Action("a plane flies across the peak", {"plane": shift(-1.3 * side, 0)},
-               ("volcano", "plane", f"enter {way}"), ("a plane passes the volcano",)),
+        Action(f"a {colours[0]} plane flies across the peak", {"plane": shift(-1.3 * side, 0)},
+               ("volcano", colours[0], f"enter {way}"),
+               (f"a {colours[0]} plane passes the volcano",)),
         Action("lightning strikes the peak", {"bolt": strike}, ("volcano", "bolt", "strike"),
                ("a lightning bolt hits the volcano",)),
     )

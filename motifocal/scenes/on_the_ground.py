@@ -24,12 +24,12 @@ Generator = np.random.Generator
 Build = tuple[dict[str, Actor], tuple[Action, ...]]
 
 
-def golf(rng: Generator, colours: list[str]) -> Build:
+def golf(rng: Generator, colours: list[str], scale: float = 1.0) -> Build:
     """A ball and a hole with a flag."""
     side = 1.0 if rng.random() < 0.5 else -1.0
     y = rng.uniform(0.66, 0.74)
     hole_x, ball_x = 0.5 + 0.3 * side, 0.5 - 0.06 * side
-    radius = rng.uniform(0.068, 0.08)
+    radius = rng.uniform(0.068, 0.08) * scale
     flag = PALETTE[colours[0]]
     green = (Fill(ellipse(0, 0.05, 0.5, 0.16, 48), (74, 132, 58)),
              Fill(ellipse(0, 0.05, 0.48, 0.145, 48), (88, 150, 66)))
@@ -107,9 +107,9 @@ def _car(colour: str, length: float) -> tuple[Fill, ...]:
     )
 
 
-def car(rng: Generator, colours: list[str]) -> Build:
+def car(rng: Generator, colours: list[str], scale: float = 1.0) -> Build:
     """Two cars on a road seen from above; the sentence names one."""
-    length = rng.uniform(0.3, 0.34)
+    length = rng.uniform(0.3, 0.34) * scale
     lanes = (0.3, 0.7)
     dashes = tuple(
         Fill(box(0.5, y, 0.022, 0.11), (232, 230, 220)) for y in np.arange(-0.6, 1.7, 0.24)
@@ -134,7 +134,7 @@ def _drive(colour: str, way: str) -> Action:
                   ("car", colour, way), (f"the {colour} car {other}",))
 
 
-def tide(rng: Generator, colours: list[str]) -> Build:
+def tide(rng: Generator, colours: list[str], scale: float = 1.0) -> Build:
     """A beach seen from above: waves come and go, a boat sails."""
     level = rng.uniform(0.42, 0.5)
     x = np.linspace(-0.5, 1.5, 61)
@@ -154,7 +154,7 @@ def tide(rng: Generator, colours: list[str]) -> Build:
             Fill(polygon((-0.125, 0.025), (0.118, 0.025), (0.09, 0.06), (-0.1, 0.06)) * flip,
                  shade(hull, 0.76)))
     actors = {"sea": Actor(sea, State(0, level)),
-              "boat": Actor(boat, State(0.5 - 0.24 * side, level - 0.18))}
+              "boat": Actor(boat, State(0.5 - 0.24 * side, level - 0.18, sx=scale, sy=scale))}
     way = "right" if side > 0 else "left"
     actions = (
         Action(
@@ -179,10 +179,10 @@ def tide(rng: Generator, colours: list[str]) -> Build:
     return actors, actions
 
 
-def duck(rng: Generator, colours: list[str]) -> Build:
+def duck(rng: Generator, colours: list[str], scale: float = 1.0) -> Build:
     """A rubber duck on water; a band of water hides its lower edge."""
     base = PALETTE[colours[0]]
-    size = rng.uniform(0.17, 0.2)
+    size = rng.uniform(0.17, 0.2) * scale
     facing = 1.0 if rng.random() < 0.5 else -1.0
     y = rng.uniform(0.52, 0.58)
     body = (
@@ -239,9 +239,9 @@ def _fish(colour: str, size: float) -> tuple[Fill, ...]:
     )
 
 
-def fish(rng: Generator, colours: list[str]) -> Build:
+def fish(rng: Generator, colours: list[str], scale: float = 1.0) -> Build:
     """Two fish; the sentence names one, or a third swims in."""
-    size = rng.uniform(0.115, 0.135)
+    size = rng.uniform(0.115, 0.135) * scale
     side = 1.0 if rng.random() < 0.5 else -1.0
     rows = rng.permutation([0.34, 0.7])
     actors = {}
@@ -261,7 +261,7 @@ def fish(rng: Generator, colours: list[str]) -> Build:
                (f"the {b} fish swims to the {way}",)),
         Action(f"the {a} fish turns around", {a: face(-1)}, ("fish", a, "turn"),
                (f"the {a} fish changes direction",)),
-        Action("another fish swims in", {"third": both(wiggle, shift(-0.5 * side, 0))},
-               ("fish", "third", "enter"), ("a new fish swims into view",)),
+        Action(f"a new {colours[2]} fish swims in", {"third": both(wiggle, shift(-0.5 * side, 0))},
+               ("fish", colours[2], "enter"), (f"a new {colours[2]} fish swims into view",)),
     )
     return actors, actions

@@ -18,7 +18,9 @@ from motifocal.scenes.variant import STANDARD, SceneVariant
 from motifocal.scenes.world import Action, Actor, Stage
 
 Split = Literal["train", "eval"]
-Build = Callable[[np.random.Generator, list[str]], tuple[dict[str, Actor], tuple[Action, ...]]]
+Build = Callable[
+    [np.random.Generator, list[str], float], tuple[dict[str, Actor], tuple[Action, ...]]
+]
 
 HELD_OUT_ONE_IN = 6
 SPLIT_NUMBERS: dict[Split, int] = {"train": 1, "eval": 2}
@@ -28,38 +30,46 @@ VIVID = ("red", "orange", "yellow", "green", "blue", "purple")
 
 @dataclass(frozen=True)
 class Scenario:
-    """How to draw one scenario: its builder, the colours and the backgrounds it may have."""
+    """How to draw one scenario: its builder, the colours and the backgrounds it may have.
+
+    `smallest` is the scale at which its smallest movers cover about 1 % of the picture.
+    """
 
     build: Build
     colours: tuple[str, ...]
     backgrounds: tuple[str, ...]
+    smallest: float
 
 
 SCENARIOS: dict[str, Scenario] = {
-    "balloons": Scenario(in_the_air.balloons, VIVID, ("sky", "clouds", "dusk", "brick")),
-    "sun": Scenario(in_the_air.sun, ("yellow", "orange", "red"), ("sky", "dusk", "clouds")),
-    "bird": Scenario(in_the_air.bird, ALL, ("sky", "clouds", "dusk", "stone")),
-    "butterfly": Scenario(in_the_air.butterfly, (*VIVID, "pink"), ("meadow", "bokeh", "sky")),
+    "balloons": Scenario(in_the_air.balloons, VIVID, ("sky", "clouds", "dusk", "brick"), 0.43),
+    "sun": Scenario(in_the_air.sun, ("yellow", "orange", "red"), ("sky", "dusk", "clouds"), 0.5),
+    "bird": Scenario(in_the_air.bird, ALL, ("sky", "clouds", "dusk", "stone"), 0.55),
+    "butterfly": Scenario(in_the_air.butterfly, (*VIVID, "pink"), ("meadow", "bokeh", "sky"), 0.4),
     "volcano": Scenario(
-        in_the_air.volcano, ("red", "blue", "white", "green"), ("dusk", "night", "sky", "clouds")
+        in_the_air.volcano, ("red", "blue", "white", "green"), ("dusk", "night", "sky", "clouds"),
+        0.64,
     ),
-    "golf": Scenario(on_the_ground.golf, ALL, ("meadow", "sand")),
-    "car": Scenario(on_the_ground.car, ALL, ("meadow", "sand", "stone")),
-    "tide": Scenario(on_the_ground.tide, VIVID, ("sand", "stone")),
+    "golf": Scenario(on_the_ground.golf, ALL, ("meadow", "sand"), 0.77),
+    "car": Scenario(on_the_ground.car, ALL, ("meadow", "sand", "stone"), 0.42),
+    "tide": Scenario(on_the_ground.tide, VIVID, ("sand", "stone"), 0.53),
     "duck": Scenario(
         on_the_ground.duck,
         ("yellow", "orange", "pink", "white", "green"),
         ("brick", "sky", "bokeh", "meadow"),
+        0.38,
     ),
-    "fish": Scenario(on_the_ground.fish, ALL, ("water", "stone", "sand")),
+    "fish": Scenario(on_the_ground.fish, ALL, ("water", "stone", "sand"), 0.53),
     "traffic_light": Scenario(
-        still_life.traffic_light, ("red", "yellow", "green"), ("sky", "clouds", "brick", "dusk")
+        still_life.traffic_light, ("red", "yellow", "green"), ("sky", "clouds", "brick", "dusk"),
+        0.56,
     ),
-    "candle": Scenario(still_life.candle, ALL, ("night", "wood", "bokeh", "fabric")),
-    "bulbs": Scenario(still_life.bulbs, VIVID, ("night", "brick", "wood", "fabric")),
-    "balance": Scenario(still_life.balance, VIVID, ("wood", "fabric", "stone", "bokeh")),
+    "candle": Scenario(still_life.candle, ALL, ("night", "wood", "bokeh", "fabric"), 0.66),
+    "bulbs": Scenario(still_life.bulbs, VIVID, ("night", "brick", "wood", "fabric"), 0.32),
+    "balance": Scenario(still_life.balance, VIVID, ("wood", "fabric", "stone", "bokeh"), 0.32),
     "flower": Scenario(
-        still_life.flower, (*VIVID, "pink", "white"), ("brick", "wood", "sky", "fabric")
+        still_life.flower, (*VIVID, "pink", "white"), ("brick", "wood", "sky", "fabric"),
+        0.32,
     ),
 }
 
@@ -75,7 +85,9 @@ def make_stage(
 ) -> Stage:
     """The stage of this scenario, split and seed; the same arguments give the same stage.
 
-    The variant's background changes how the stage is rendered and nothing of the stage itself.
+    The variant's background changes how the stage is rendered and nothing of the stage itself. Its
+    difficulty changes the size of the objects, log-uniform from the scenario's smallest to the
+    usual one, and how the background is painted.
 
     In training, held-out combinations are drawn again; in evaluation every other stage prefers
     one, so that about half of the pictures show a combination that training never saw.
@@ -97,7 +109,12 @@ def make_stage(
     else:
         if split == "train":
             raise ValueError(f"{scenario} has no combination left for training")
-    actors, actions = rule.build(rng, colours)
+    scale = 1.0
+    if variant.difficulty == "hard":
+        # Numbers of their own, so that the rest of the stage is that of the standard difficulty.
+        draw = np.random.default_rng([SPLIT_NUMBERS[split], number, seed, 7003])
+        scale = float(rule.smallest ** draw.uniform())
+    actors, actions = rule.build(rng, colours, scale)
     background_seed = int(rng.integers(2**31))
     return Stage(scenario, background, background_seed, colours[0], actors, actions, variant)
 

@@ -36,11 +36,11 @@ Build = tuple[dict[str, Actor], tuple[Action, ...]]
 LAMPS: dict[str, Colour] = {"red": (255, 62, 48), "yellow": (255, 212, 52), "green": (64, 235, 104)}
 
 
-def traffic_light(rng: Generator, colours: list[str]) -> Build:
+def traffic_light(rng: Generator, colours: list[str], scale: float = 1.0) -> Build:
     """A traffic light with one lamp on; change without displacement."""
     on = colours[0]
     x, y = rng.uniform(0.36, 0.64), rng.uniform(0.44, 0.52)
-    scale = rng.uniform(0.92, 1.08)
+    scale *= rng.uniform(0.92, 1.08)
     case = (
         Fill(box(0, 0.62 * scale, 0.07, 0.6), (70, 72, 76)),
         Fill(box(0.012, 0.012, 0.36 * scale, 0.8 * scale, 0.06), (18, 20, 22)),
@@ -68,7 +68,7 @@ def traffic_light(rng: Generator, colours: list[str]) -> Build:
     return actors, (*actions, flash)
 
 
-def candle(rng: Generator, colours: list[str]) -> Build:
+def candle(rng: Generator, colours: list[str], scale: float = 1.0) -> Build:
     """A candle with a flame that grows, shrinks, sways or goes out."""
     wax = PALETTE[colours[0]]
     x, top = rng.uniform(0.36, 0.64), rng.uniform(0.6, 0.66)
@@ -92,7 +92,8 @@ def candle(rng: Generator, colours: list[str]) -> Build:
 
     flame = (*halo, tongue(1.0, (246, 138, 38)), tongue(0.78, (255, 196, 70)),
              tongue(0.5, (255, 244, 190)))
-    actors = {"body": Actor(body, State(x, top)), "flame": Actor(flame, State(x, top - 0.03))}
+    actors = {"body": Actor(body, State(x, top, sx=scale)),
+              "flame": Actor(flame, State(x, top - 0.03, sx=scale, sy=scale))}
 
     def out(s: State, u: float) -> State:
         left = 1 - 0.98 * min(1.0, u / 0.5)
@@ -111,13 +112,14 @@ def candle(rng: Generator, colours: list[str]) -> Build:
     return actors, actions
 
 
-def bulbs(rng: Generator, colours: list[str]) -> Build:
+def bulbs(rng: Generator, colours: list[str], scale: float = 1.0) -> Build:
     """Three dark bulbs; the sentence says which one lights up."""
     actors = {}
     y = rng.uniform(0.44, 0.54)
     for colour, x in zip(colours[:3], rng.permutation([0.19, 0.5, 0.81]), strict=True):
         lit, dark = shade(PALETTE[colour], 1.3), shade(PALETTE[colour], 0.42)
-        cord = Fill(box(0, -0.5, 0.014, 0.8), (40, 40, 42))
+        # However small the bulb, its cord hangs from above the picture.
+        cord = Fill(box(0, -0.1 - 0.4 / scale, 0.014, 0.8 / scale), (40, 40, 42))
         cap = Fill(box(0, -0.13, 0.1, 0.09, 0.012), (92, 92, 96))
         glass = tuple(Fill(ellipse(0, 0.01, 0.115 * r, 0.125 * r), shade(dark, d), shade(lit, b))
                       for r, d, b in ((1.0, 0.8, 0.9), (0.8, 1.0, 1.15), (0.45, 1.15, 1.7)))
@@ -125,7 +127,7 @@ def bulbs(rng: Generator, colours: list[str]) -> Build:
             ellipse(-0.04, -0.04, 0.022, 0.022, 10), (255, 255, 255), alpha=0.6, solid=False
         )
         actors[colour] = Actor((cord, cap, *glow(0, 0.01, 0.19, lit, 0.18), *glass, spot),
-                               State(x, y + rng.uniform(-0.03, 0.03)))
+                               State(x, y + rng.uniform(-0.03, 0.03), sx=scale, sy=scale))
     actions = [
         Action(f"the {c} light bulb lights up", {c: light(1)}, ("bulbs", c, "on"),
                (f"the {c} bulb starts to glow", f"the {c} lamp turns on"))
@@ -137,10 +139,11 @@ def bulbs(rng: Generator, colours: list[str]) -> Build:
     return actors, tuple(actions)
 
 
-def balance(rng: Generator, colours: list[str]) -> Build:
+def balance(rng: Generator, colours: list[str], scale: float = 1.0) -> Build:
     """A pair of scales that tilts or swings."""
     metal = (206, 168, 84)
     x, y, arm = rng.uniform(0.46, 0.54), rng.uniform(0.28, 0.36), rng.uniform(0.3, 0.34)
+    y += 0.61 * (1 - scale)  # a smaller one stands on the same ground
     stand = (
         Fill(box(0, 0.3, 0.036, 0.6), shade(metal, 0.72)),
         Fill(box(-0.006, 0.3, 0.014, 0.6), metal),
@@ -159,10 +162,11 @@ def balance(rng: Generator, colours: list[str]) -> Build:
         dish = Fill(polygon((-0.125, 0.22), (0.125, 0.22), (0.07, 0.28), (-0.07, 0.28)), metal)
         return (*chains, *weight, dish)
 
-    actors = {"stand": Actor(stand, State(x, y)),
-              "left pan": Actor(pan(colours[0]), State(x - arm, y)),
-              "right pan": Actor(pan(colours[1]), State(x + arm, y)),
-              "beam": Actor(beam, State(x, y))}
+    def placed(fills: tuple[Fill, ...], dx: float) -> Actor:
+        return Actor(fills, State(x + dx * scale, y, sx=scale, sy=scale))
+
+    actors = {"stand": placed(stand, 0), "left pan": placed(pan(colours[0]), -arm),
+              "right pan": placed(pan(colours[1]), arm), "beam": placed(beam, 0)}
 
     def tilt(angle: float) -> dict[str, Motion]:
         return {
@@ -186,11 +190,12 @@ def balance(rng: Generator, colours: list[str]) -> Build:
     return actors, actions
 
 
-def flower(rng: Generator, colours: list[str]) -> Build:
+def flower(rng: Generator, colours: list[str], scale: float = 1.0) -> Build:
     """A flower in a pot that opens, wilts or sways."""
     petal = PALETTE[colours[0]]
     x, foot = rng.uniform(0.4, 0.6), rng.uniform(0.76, 0.8)
     tall = rng.uniform(0.36, 0.42)
+    foot += 0.2 * (1 - scale)  # a smaller one stands on the same ground
     pot = (
         *shadow(0, 0.2, 0.18, 0.04),
         Fill(polygon((-0.15, 0), (0.15, 0), (0.11, 0.21), (-0.11, 0.21)), (176, 96, 62)),
@@ -212,9 +217,9 @@ def flower(rng: Generator, colours: list[str]) -> Build:
         *ball(0, 0, 0.062, 0.062, PALETTE["yellow" if colours[0] != "yellow" else "orange"]),
     )
     actors = {
-        "stem": Actor(stem, State(x, foot)),
-        "head": Actor(head, State(x, foot - tall, sx=0.8, sy=0.8)),
-        "pot": Actor(pot, State(x, foot)),
+        "stem": Actor(stem, State(x, foot, sx=scale, sy=scale)),
+        "head": Actor(head, State(x, foot - tall * scale, sx=0.8 * scale, sy=0.8 * scale)),
+        "pot": Actor(pot, State(x, foot, sx=scale, sy=scale)),
     }
 
     def lean(angle: float) -> dict[str, Motion]:
