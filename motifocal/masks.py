@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import struct
-import warnings
 import zlib
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
@@ -24,11 +23,12 @@ from motifocal.picture import (
     PICTURE_SUFFIXES,
     Pixels,
     VideoError,
-    check_size,
     natural_key,
     one_line,
+    open_picture,
     resize_crop,
 )
+from motifocal.stored_names import stored_name
 from motifocal.video import VIDEO_SUFFIXES, read_video
 
 #: Which objects weigh 1: some ids, all of them, or None, where masks are grey and no ids.
@@ -42,7 +42,7 @@ _LEAST_GREY = 32
 _MOST_COLOUR = 32
 # Arrays of an .npz that hold a mask, in this order; else its only array.
 _NAMES = ("mask", "masks", "heatmap")
-_DAMAGE = (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error)
+_DAMAGE = (OSError, SyntaxError, ValueError, EOFError, MemoryError, struct.error, zlib.error)
 
 
 def mask_heatmap(
@@ -97,9 +97,9 @@ def find_mask(folder: str | Path, name: str) -> Path:
     stem = Path(folder) / name
     if Path(os.path.abspath(folder)) not in Path(os.path.abspath(stem)).parents:
         raise VideoError(f"{stem}: lies outside of {folder}")
-    suffixes = (".npz", *sorted(VIDEO_SUFFIXES))
-    files = [stem.with_name(stem.name + suffix) for suffix in suffixes]
-    found = [stem] * stem.is_dir() + [file for file in files if file.is_file()]
+    names = [name, *(name + suffix for suffix in (".npz", *sorted(VIDEO_SUFFIXES)))]
+    paths = [Path(folder, stored_name(folder, each)) for each in names]
+    found = [path for path in paths[:1] if path.is_dir()] + [p for p in paths[1:] if p.is_file()]
     if not found:
         raise VideoError(f"{stem}: there is no mask of this name, .npz, video or folder")
     if len(found) > 1:
@@ -147,11 +147,8 @@ def _of_folder(path: Path, objects: Objects) -> NDArray[np.uint8]:
 def _png(path: Path) -> tuple[NDArray[Any], bool]:
     """(h, w) uint8 or uint16, and whether these are ids for sure: indexed or 1-bit pictures."""
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(path, formats=("PNG",)) as image:
-                check_size(path, *image.size)
-                mode, values = image.mode, np.array(image)
+        with open_picture(path, ("PNG",)) as image:
+            mode, values = image.mode, np.array(image)
     except VideoError:
         raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning, *_DAMAGE) as error:

@@ -23,6 +23,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from motifocal import disk
 from motifocal.files import replacing
+from motifocal.png_chunks import SIGNATURE, without_unused_chunks
 
 Pixels: TypeAlias = NDArray[np.uint8]
 
@@ -242,7 +243,7 @@ def folder_shots(path: Path, rate: Fraction) -> Iterator[Shot]:
 def _opened(path: Path) -> Iterator[Image.Image]:
     """Pillow's picture; whatever Pillow raises inside the block becomes a VideoError."""
     try:
-        with _open_without_bombs(path) as image:
+        with open_picture(path) as image:
             yield image
     except VideoError:
         raise
@@ -250,14 +251,26 @@ def _opened(path: Path) -> Iterator[Image.Image]:
         raise VideoError(f"{path}: not a picture in a known format") from error
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise VideoError(f"{path}: too many pixels ({one_line(error)})") from error
+    except MemoryError as error:  # Pillow has no room for a line of so many pixels
+        raise VideoError(f"{path}: too large to be decoded") from error
     except _DAMAGE as error:
         raise VideoError(f"{path}: cannot be decoded ({one_line(error)})") from error
 
 
-def _open_without_bombs(path: Path) -> Image.Image:
+def open_picture(path: Path, formats: tuple[str, ...] = _FORMATS) -> Image.Image:
+    """Pillow's picture, its pixels not yet decoded; VideoError where they are too many.
+
+    Raises what Pillow raises as well.
+    """
     with warnings.catch_warnings():
         warnings.simplefilter("error", Image.DecompressionBombWarning)
-        image = Image.open(path, formats=_FORMATS)
+        try:
+            image = Image.open(path, formats=formats)
+        except UnidentifiedImageError:
+            if not _head(path).startswith(SIGNATURE):
+                raise
+            # Pillow, unlike libpng and browsers, gives up on a damaged colour profile or text.
+            image = Image.open(without_unused_chunks(path), formats=("PNG",))
     check_size(path, *image.size)
     return image
 

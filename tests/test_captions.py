@@ -17,6 +17,7 @@ from motifocal.data import sources
 from motifocal.data.caption_formats import listed
 from motifocal.data.captions import CaptionedVideo, place_of, read_captions, write_captions
 from motifocal.data.sources import VideoFolderClips, scan_videos, usable
+from motifocal.doctor.entries import gather
 from motifocal.files import sha256_of
 from motifocal.video import write_video
 
@@ -92,6 +93,19 @@ def as_diffsynth(folder: Path) -> Path:
     return folder
 
 
+def as_spreadsheet(folder: Path) -> Path:
+    """What spreadsheets write where the comma is the decimal point."""
+    with (folder / "data.csv").open("w", newline="", encoding="utf-8-sig") as file:
+        csv.writer(file, delimiter=";").writerows([("video", "prompt"), *WANTED])
+    return folder
+
+
+def as_tabs(folder: Path) -> Path:
+    with (folder / "metadata.csv").open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file, delimiter="\t").writerows([("file_name", "text"), *WANTED])
+    return folder
+
+
 def as_diffsynth_json(folder: Path) -> Path:
     rows = [{"video": n, "prompt": t, "input_audio": n} for n, t in WANTED]
     (folder / "metadata.json").write_text(json.dumps(rows))
@@ -120,6 +134,8 @@ FORMS = {
     as_written: "Hugging Face videofolder (metadata.jsonl)",
     as_musubi: "musubi-tuner (dataset.jsonl)",
     as_diffsynth: "DiffSynth-Studio (data.csv)",
+    as_spreadsheet: "DiffSynth-Studio (data.csv)",
+    as_tabs: "Hugging Face videofolder (metadata.csv)",
     as_diffsynth_json: "DiffSynth-Studio (metadata.json)",
     as_ltx: "LTX trainer (dataset.json)",
     as_finetrainers: "finetrainers' two lists",
@@ -413,3 +429,38 @@ def test_a_scan_reads_its_notes_and_decodes_only_what_changed(
     notes.write_text("[]\nnull\n{}\n" + '{"name": "2.mp4"}\n' + notes.read_text())
     assert len(list(scan_videos(videos, notes, workers=1))) == 3
     assert decoded == ["1.mp4"]
+
+
+COMPOSED, DECOMPOSED = "caf\u00e9/gar\u00e7on.mp4", "cafe\u0301/garc\u0327on.mp4"
+
+
+@pytest.mark.parametrize(("written", "stored"), [(COMPOSED, DECOMPOSED), (DECOMPOSED, COMPOSED)])
+def test_a_name_is_found_in_the_other_spelling_of_its_letters(
+    tmp_path: Path, written: str, stored: str
+) -> None:
+    path = tmp_path / stored
+    path.parent.mkdir()
+    path.write_bytes(b"video")
+    write_jsonl(tmp_path / "metadata.jsonl", *({"file_name": n, "text": "it moves"}
+                for n in (written, stored, "gone.mp4")))  # fmt: skip
+    found = read_captions(tmp_path)
+    assert [(video.name, video.path) for video in found.videos] == [(stored, path)]
+    reasons = {one.name: one.reason for one in found.rejected}
+    assert reasons == {stored: "is named twice; the first counts", "gone.mp4": "no such file"}
+    entries = gather(tmp_path).entries
+    assert [(entry.name, entry.path) for entry in entries] == [(stored, path), ("gone.mp4", None)]
+
+
+def test_of_two_files_that_differ_in_spelling_only_each_is_itself(tmp_path: Path) -> None:
+    names = ("\u00e9.mp4", "e\u0301.mp4")
+    for name in names:
+        (tmp_path / name).write_bytes(name.encode())
+    write_jsonl(tmp_path / "metadata.jsonl", *({"file_name": n, "text": n} for n in names))
+    assert tuple(video.name for video in read_captions(tmp_path).videos) == names
+
+
+def test_a_text_beside_is_found_in_the_other_spelling(tmp_path: Path) -> None:
+    (tmp_path / "e\u0301.mp4").write_bytes(b"video")
+    (tmp_path / "\u00e9.txt").write_text("it moves")
+    (video,) = read_captions(tmp_path).videos
+    assert video.caption == "it moves"

@@ -17,12 +17,12 @@ from test_video import encode, numbered, scene
 from motifocal.codec import stored_display
 from motifocal.data.captions import CaptionedVideo
 from motifocal.data.sources import VideoFolderClips
-from motifocal.data.trainers import Request
+from motifocal.data.trainers import TRAINERS, Request
 from motifocal.doctor.diagnose import diagnose
 from motifocal.doctor.entries import Entry
 from motifocal.doctor.examine import Job, examine
 from motifocal.doctor.finding import Finding, InspectSettings
-from motifocal.heatmap import HeatmapSettings
+from motifocal.heatmap import HeatmapSettings, clip_heatmap
 from motifocal.video import VideoError, count_frames, list_videos, read_video, write_video
 
 WHITE, GREY = 255, 100  # of 203 and of 26 cd/m²; (26 / 203) in sRGB is 0.394
@@ -78,7 +78,7 @@ def test_pixels_that_are_square_but_for_rounding_stay_as_stored(tmp_path: Path) 
 def test_preparation_takes_the_size_that_is_shown(tmp_path: Path) -> None:
     path = wide(tmp_path / "a.mp4", Fraction(1, 2))
     clips = VideoFolderClips(
-        (CaptionedVideo(path, "a disc", "a.mp4"),), (20,), frames=9, height=64, width=64,
+        (CaptionedVideo(path, "a disc", "a.mp4"),), (20,), ("",), frames=9, height=64, width=64,
         max_stride=1, windows=1, seed=0,
     )  # fmt: skip
     height, width = disc(clips[0].frames[0])
@@ -163,6 +163,33 @@ def test_inspect_names_interlaced_clips(tmp_path: Path) -> None:
     woven = encode(tmp_path / "a.mp4", scene(12), options={"x264-params": "tff=1"})
     assert "interlaced" in faults_of(woven)[1]
     assert "interlaced" not in faults_of(encode(tmp_path / "b.mp4", scene(12)))[1]
+
+
+# Sizes
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 40), (40, 1), (3, 5), (7, 7), (7, 64), (2, 300)])
+def test_clips_of_few_pixels_are_looked_at(tmp_path: Path, size: tuple[int, int]) -> None:
+    frames = np.random.default_rng(0).integers(0, 256, (12, *size, 3), np.uint8)
+    path = encode(tmp_path / "a.mov", frames, name="png", pixels="rgb24")
+    np.testing.assert_array_equal(read_video(path).frames, frames)
+    for trainer in TRAINERS:
+        finding, faults = faults_of(path, trainer)
+        assert (finding.height, finding.width, finding.problem) == (*size, None)
+        assert "small" in faults
+    for camera in (False, True):
+        assert clip_heatmap(frames, HeatmapSettings(camera=camera)).shape == frames.shape[:3]
+
+
+def test_a_size_that_makes_no_bucket_is_refused(
+    export: Export,  # noqa: F811
+    tmp_path: Path,
+) -> None:
+    write_video(tmp_path / "a.mp4", numbered(20), 8)
+    given = ["--as", "latents", "--family", "wan", "--frames", 9, "--trainer", "musubi"]
+    ended = export(tmp_path / "a.mp4", "-o", tmp_path / "x", *given, "--size", "8x8")
+    assert ended.code == 2
+    assert "8x8 is too small for musubi-tuner's buckets" in " ".join(ended.err.split())
 
 
 # What a file is

@@ -276,6 +276,11 @@ def test_a_clips_mask_is_found_by_its_name_and_never_guessed(tmp_path: Path) -> 
         find_mask(folder, "c")
 
 
+def test_a_mask_is_found_in_the_other_spelling_of_its_letters(tmp_path: Path) -> None:
+    stored = npz(tmp_path / "e\u0301.npz", mask=grey())
+    assert find_mask(tmp_path, "\u00e9") == stored
+
+
 @pytest.mark.parametrize("dtype", [np.bool_, np.uint8, np.uint16, np.int64, np.float32, np.float64])
 def test_a_mask_takes_no_more_memory_than_a_clip_may(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, dtype: type[np.generic]

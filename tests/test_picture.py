@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from motifocal import picture
 from motifocal.video import (
     VideoError,
     count_frames,
@@ -307,3 +308,36 @@ def test_resize_crop_refuses_other_arrays() -> None:
         resize_crop(noise(4, 4, 3).astype(np.float32), 2, 2)
     with pytest.raises(ValueError, match="at least 1, got 0 and 2"):
         resize_crop(noise(4, 4, 3), 0, 2)
+
+
+def png(*chunks: tuple[bytes, bytes]) -> bytes:
+    """A PNG of these chunks, the checksums of colour profiles and texts wrong."""
+    written = b"\x89PNG\r\n\x1a\n"
+    for name, content in chunks:
+        checksum = zlib.crc32(name + content) ^ (name in (b"iCCP", b"tEXt"))
+        written += struct.pack(">I", len(content)) + name + content + struct.pack(">I", checksum)
+    return written
+
+
+def test_a_damaged_colour_profile_or_text_in_a_png_is_passed_over(tmp_path: Path) -> None:
+    pixels = noise(4, 6, 3)
+    rows = b"".join(b"\0" + row.tobytes() for row in pixels)
+    header = (b"IHDR", struct.pack(">IIBBBBB", 6, 4, 8, 2, 0, 0, 0))
+    damaged = [(b"iCCP", b"profile\0\0" + zlib.compress(bytes(90))), (b"tEXt", b"Title\0me")]
+    path = tmp_path / "a.png"
+    path.write_bytes(png(header, *damaged, (b"IDAT", zlib.compress(rows)), (b"IEND", b"")))
+    np.testing.assert_array_equal(read_image(path), pixels)
+    np.testing.assert_array_equal(read_video(path).frames[0], pixels)
+    path.write_bytes(png(header, *damaged, (b"IDAT", zlib.compress(rows)))[:-30])
+    with pytest.raises(VideoError, match="cannot be decoded"):
+        read_image(path)
+
+
+def test_a_picture_with_more_pixels_than_memory_takes_is_refused(tmp_path: Path) -> None:
+    header = (b"IHDR", struct.pack(">IIBBBBB", picture.MAX_PIXELS, 1, 8, 2, 0, 0, 0))
+    path = tmp_path / "wide.png"
+    path.write_bytes(png(header, (b"IDAT", zlib.compress(bytes(100))), (b"IEND", b"")))
+    for read in (read_image, read_video, count_frames):
+        with pytest.raises(VideoError, match=r"wide\.png: ") as caught:
+            read(path)
+        assert "\n" not in str(caught.value)

@@ -57,12 +57,17 @@ _MUSUBI_NAMES = {"wan": "wan", "hunyuan": "hv", "hunyuan-1.5": "hv15"}
 
 def asked(trainer: str, family: str | None, request: Request) -> Request:
     """The request with musubi-tuner's rate; BadParameter for what the trainer would not heed."""
-    from motifocal.data.trainers import MUSUBI_FPS, TRAINERS, unread
+    from motifocal.data.trainers import MUSUBI_FPS, TRAINERS, musubi_bucket, unread
 
     for name in unread(trainer, request):
         fault = "can be given once for" if name == "buckets" else "is not read by"
         raise click.BadParameter(f"{fault} {TRAINERS[trainer].title}",
                                  param_hint=_OPTIONS[name])  # fmt: skip
+    if trainer == "musubi" and request.bucketed:
+        try:
+            musubi_bucket(1, 1, request.buckets[0][1:])
+        except ValueError as error:
+            raise click.BadParameter(str(error), param_hint="--size") from error
     if trainer != "musubi" or (request.fps is None) == (request.source_fps is None):
         return request
     if request.source_fps is None:

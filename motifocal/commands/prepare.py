@@ -178,10 +178,15 @@ def _write_shards(
     from motifocal.training.base import fingerprint, geometry_of, load_vae, move
 
     vae = load_vae(model)
+    geometry = geometry_of(vae)
+    if any(side % geometry.stride for side in options["size"]):
+        height, width = options["size"]
+        fault = f"should be multiples of {geometry.stride} for this model, got {height}x{width}"
+        raise click.BadParameter(fault, param_hint="--size")
     described = {**described, "autoencoder": fingerprint(vae), "precision": options["precision"]}
     device = torch.device(options["device"])
     move(vae, device)
-    settings = PrepareSettings(heatmap, geometry_of(vae), options["clips_per_shard"],
+    settings = PrepareSettings(heatmap, geometry, options["clips_per_shard"],
                                frames_per_chunk=16)
     bf16 = options["precision"] == "bf16"
     columns = (*Progress.get_default_columns(), MofNCompleteColumn())

@@ -18,15 +18,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from motifocal.data.table_columns import (
+    CAPTION_COLUMNS,
+    VIDEO_COLUMNS,
+    columns_of,
+    delimiter_of,
+    names_captions,
+)
 from motifocal.picture import natural_key
+from motifocal.stored_names import stored_name
 from motifocal.video import VIDEO_SUFFIXES
 
 METADATA = "metadata.jsonl"
 TABLES = (METADATA, "metadata.csv")
-# Column names in use, the first found counts: videofolder's own first.
-VIDEO_COLUMNS = ("file_name", "video", "video_path", "path", "file", "filename", "media_path",
-                 "video_file")  # fmt: skip
-CAPTION_COLUMNS = ("text", "caption", "prompt", "description")
 # finetrainers takes exactly one of each.
 CAPTION_LISTS = ("prompt.txt", "prompts.txt", "caption.txt", "captions.txt")
 VIDEO_LISTS = ("videos.txt", "video.txt")
@@ -103,7 +107,7 @@ def _holds_captions(table: Path) -> bool:
     with table.open("rb") as file:
         head = file.read(_LOOK).decode("utf-8-sig", "replace")
     if table.suffix.lower() == ".csv":
-        columns = set(next(csv.reader([head.partition("\n")[0].strip()]), []))
+        columns = columns_of(head)
     else:
         start = head.find("{")
         if start < 0 or head[:start].strip() != "[":
@@ -112,7 +116,7 @@ def _holds_captions(table: Path) -> bool:
             columns = set(json.JSONDecoder().raw_decode(head, start)[0])
         except (ValueError, RecursionError):
             return False
-    return bool(columns & set(VIDEO_COLUMNS)) and bool(columns & set(CAPTION_COLUMNS))
+    return names_captions(columns)
 
 
 def _format(table: Path, rows: tuple[Row, ...]) -> str:
@@ -133,7 +137,8 @@ def _beside(folder: Path) -> Listing:
               and not _hidden(p.relative_to(folder))]  # fmt: skip
     rows, texts = [], 0
     for path in sorted(videos, key=natural_key):
-        name, text = path.relative_to(folder).as_posix(), path.with_suffix(".txt")
+        name = path.relative_to(folder).as_posix()
+        text = folder / stored_name(folder, path.relative_to(folder).with_suffix(".txt").as_posix())
         if not text.is_file():
             rows.append(Row(name, name))
             continue
@@ -206,7 +211,8 @@ def _object(place: str, table: Path, row: Any) -> Row:
 
 
 def _csv_rows(table: Path) -> Iterator[Row]:
-    reader = csv.DictReader(io.StringIO(_text(table), newline=""))
+    text = _text(table)
+    reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=delimiter_of(text))
     while True:
         try:
             row: dict[Any, Any] = next(reader)

@@ -14,6 +14,7 @@ from typing import Any
 
 from motifocal.data.caption_formats import METADATA, Row, listed
 from motifocal.files import replacing
+from motifocal.stored_names import stored_name
 
 # musubi-tuner and the LTX trainers take absolute paths; videofolder does not.
 ABSOLUTE_COLUMNS = ("video_path", "media_path")
@@ -103,7 +104,7 @@ def place_of(row: Row, folder: Path) -> str | None:
     """The place below the folder that a row's video has, with slashes; None if it has none there.
 
     Where the trainer takes absolute paths, or such as count from where it is started, so does this,
-    as long as they lead into the folder.
+    as long as they lead into the folder. Letters with accents are spelled as they are on the disk.
     """
     name = row.name
     if row.column in ABSOLUTE_COLUMNS and isinstance(name, str) and "\0" not in name:
@@ -111,7 +112,8 @@ def place_of(row: Row, folder: Path) -> str | None:
         elsewhere = os.path.isabs(name) or not os.path.exists(os.path.join(base, name))
         if elsewhere and path.startswith(os.path.join(base, "")):
             name = os.path.relpath(path, base)
-    return _inside(name)
+    place = _inside(name)
+    return None if place is None else stored_name(folder, place)
 
 
 def _inside(name: Any) -> str | None:

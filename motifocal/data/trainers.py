@@ -98,12 +98,15 @@ def musubi_bucket(height: int, width: int, target: tuple[int, int]) -> tuple[int
     """A clip's size and the target's (height, width) -> that of the bucket: BucketSelector.
 
     The bucket of about the target's area whose width / height is nearest to the clip's. Caches
-    made before the change #1100 always have it, also with enable_bucket = false.
+    made before the change #1100 always have it, also with enable_bucket = false. Raises ValueError
+    for a target too small to make any.
     """
     area = target[0] * target[1]
     side, step = int(math.sqrt(area)), _MUSUBI_STEP
     sides = range(max(step, side // 2 // step * step), side + step, step)
     pairs = [(wide, area // wide // step * step) for wide in sides]
+    if not all(tall for _, tall in pairs):
+        raise ValueError(f"{target[0]}x{target[1]} is too small for musubi-tuner's buckets")
     buckets = sorted({*pairs, *((tall, wide) for wide, tall in pairs)})
     wide, tall = min(buckets, key=lambda bucket: abs(bucket[0] / bucket[1] - width / height))
     return tall, wide

@@ -1,0 +1,47 @@
+"""A file's name as somebody wrote it down becomes the name under which it lies on the disk."""
+
+from __future__ import annotations
+
+import os
+import unicodedata
+from functools import lru_cache
+from pathlib import Path, PurePosixPath
+
+
+def stored_name(folder: str | Path, name: str) -> str:
+    """The name below `folder`, with slashes, of the file that `name` means.
+
+    Unicode writes "é" as one letter or as a letter and an accent. macOS and its archives store the
+    second, tables mostly hold the first. A name that is not there is therefore looked for in its
+    other spellings; it comes back as it is where none or several of them exist.
+    """
+    if os.path.lexists(os.path.join(folder, name)):
+        return name
+    parts: list[str] = []
+    for part in PurePosixPath(name).parts:
+        here = os.path.join(folder, *parts)
+        if not os.path.lexists(os.path.join(here, part)):
+            spellings = _names_in(here).get(unicodedata.normalize("NFC", part), ())
+            if len(spellings) != 1:
+                return name
+            part = spellings[0]
+        parts.append(part)
+    return "/".join(parts)
+
+
+def _names_in(folder: str) -> dict[str, tuple[str, ...]]:
+    """The names in a folder by their composed form; none where it cannot be read."""
+    try:
+        return _listed(folder, os.stat(folder).st_mtime_ns)
+    except OSError:
+        return {}
+
+
+@lru_cache(maxsize=64)
+def _listed(folder: str, changed: int) -> dict[str, tuple[str, ...]]:
+    """Kept as long as the folder does not change: a table may name thousands that are missing."""
+    found: dict[str, tuple[str, ...]] = {}
+    for name in os.listdir(folder):
+        key = unicodedata.normalize("NFC", name)
+        found[key] = (*found.get(key, ()), name)
+    return found
