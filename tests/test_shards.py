@@ -398,7 +398,8 @@ def test_the_command_prepares_a_folder_and_lists_what_it_left_out(
 
 @pytest.mark.parametrize(
     ("option", "value", "named"),
-    [("--size", "64by64", "--size"), ("--size", "16x24", "--size"), ("--unit", "metres", "--unit"),
+    [("--size", "64by64", "--size"), ("--size", "16x24", "--size"), ("--size", "17", "multiples"),
+     ("--unit", "metres", "--unit"),
      ("--model", "/nowhere", "--model"), ("--clips", "0", "--clips")],
 )  # fmt: skip
 def test_a_wrong_option_is_named(
