@@ -14,6 +14,7 @@ demo: $(VENV)/.base
 test: $(VENV)/.dev
 	sh scripts/install_chromium.sh || echo "Without it the tests in a browser are skipped." >&2
 	sh scripts/install_torchvision.sh $(BIN)/python || echo "Without it the tests of RAFT are skipped." >&2
+	sh scripts/install_diffsynth.sh $(BIN)/python || echo "Without it its rules are not compared." >&2
 	$(BIN)/python -m pytest
 
 lint: $(VENV)/.dev

@@ -66,7 +66,9 @@ def opened_container(path: Path) -> Iterator[Source]:
         rate = stream.guessed_rate or stream.average_rate or Fraction(25)
         frames = _decoded(path, container, stream, rate)
         shots = _shots(frames, partial(frame_pixels, path, pixel_aspect(stream)))
-        yield Source(shots, rate, _grain(stream, rate))
+        length = container.duration  # microseconds
+        seconds = None if length is None else Fraction(length, 1_000_000)
+        yield Source(shots, rate, _grain(stream, rate), seconds)
 
 
 def stored_display(path: Path) -> Display:

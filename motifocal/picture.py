@@ -75,11 +75,15 @@ class Shot(NamedTuple):
 
 
 class Source(NamedTuple):
-    """Frames with times, which are stored to `grain` s, and their declared rate in frames/s."""
+    """Frames with times, which are stored to `grain` s, and their declared rate in frames/s.
+
+    `seconds` is how long the file says to last, its sound included; None where it does not say.
+    """
 
     shots: Iterator[Shot]
     rate: Fraction | None
     grain: Fraction
+    seconds: Fraction | None = None
 
 
 def one_line(error: BaseException) -> str:

@@ -37,7 +37,8 @@ def timeline_of(path: str | Path) -> Timeline:
         raise VideoError(f"{path}: the times of its frames run backwards")
     starts, end = tuple(float(start) for start, _ in times), float(times[-1][1])
     rate = None if source.rate is None else float(source.rate)
-    return Timeline(starts, end, rate, float(source.grain))
+    seconds = None if source.seconds is None else float(source.seconds)
+    return Timeline(starts, end, rate, float(source.grain), seconds)
 
 
 class ClipHashes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -65,10 +66,10 @@ Examples:
 @click.option("--workers", type=click.IntRange(1),
               help="Clips measured at a time.  [default: the cores of this machine]")
 @heatmap_options
-def export(clips: Path, output: Path, kind: str, family: str, size: tuple[int, int],
-           frames: tuple[int, ...], fps: float | None, rule: str, step: int, samples: int,
-           trainer: str, source_fps: float | None, values: str, motif_weight: float,
-           with_clips: bool, workers: int | None, **given: Any) -> None:
+def export(clips: Path, output: Path, kind: str, family: str, size: tuple[int, int] | None,
+           max_pixels: int | None, frames: tuple[int, ...], fps: float | None, rule: str,
+           step: int, samples: int, trainer: str, source_fps: float | None, values: str,
+           motif_weight: float, with_clips: bool, workers: int | None, **given: Any) -> None:
     # fmt: on
     """Make weights of CLIPS for a trainer: of the frames, rate, crop and latents that it has.
 
@@ -81,11 +82,15 @@ def export(clips: Path, output: Path, kind: str, family: str, size: tuple[int, i
     from motifocal.flow import usable_cores
     from motifocal.scenes.export import claim
 
+    if (size is None) == (max_pixels is None):
+        raise click.UsageError("give either --size or --max-pixels")
+    size = size or square_of(max_pixels, family)
     check_grid(family, size, frames)
     if with_clips and kind != "masks":
         raise click.BadParameter("is for --as masks", param_hint="--with-clips")
     request = Request(tuple((count, *size) for count in frames), rule, step, samples, fps,
-                      source_fps, later=later_of(family))  # fmt: skip
+                      source_fps, later=later_of(family), max_pixels=max_pixels,
+                      division=division_of(family))  # fmt: skip
     request = asked(trainer, family, request)
     how = How(output, kind, family, trainer, request, settings_of(given), values, motif_weight,
               with_clips)  # fmt: skip
@@ -114,6 +119,21 @@ def check_grid(family: str, size: tuple[int, int], frames: Sequence[int]) -> Non
                                      param_hint="--frames")  # fmt: skip
 
 
+def division_of(family: str | None) -> int:
+    """What DiffSynth-Studio's training scripts round sides down to, with --max-pixels."""
+    return 32 if family in ("ltx", "ltx-2") else 16
+
+
+def square_of(max_pixels: int | None, family: str | None) -> tuple[int, int]:
+    """The largest square of at most so many pixels: stands for sizes that follow the clips."""
+    division = division_of(family)
+    side = math.isqrt(max_pixels or 0) // division * division
+    if not side:
+        raise click.BadParameter(f"should be at least {division**2}, got {max_pixels}",
+                                 param_hint="--max-pixels")  # fmt: skip
+    return side, side
+
+
 def later_of(family: str) -> int:
     from motifocal.geometry import FAMILIES as GEOMETRIES
 
@@ -124,6 +144,8 @@ def claimed(how: How, clips: Path) -> dict[str, Any]:
     """All that decides the files; masks are named after clips, so these are part of it."""
     request = asdict(how.request)
     request["buckets"] = [list(bucket) for bucket in how.request.buckets]
+    if how.request.max_pixels is None:  # as folders of version 0.1 have it
+        del request["max_pixels"], request["division"]
     chosen = {"as": how.kind, "family": how.family, "trainer": how.trainer, **request}
     # One level, so that a refusal names just what differs.
     chosen |= {f"heatmap {name}": value for name, value in asdict(how.settings).items()}

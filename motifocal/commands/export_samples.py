@@ -51,7 +51,8 @@ class How:
 
 # The option of each setting of a Request, and the rate of musubi-tuner's models by family.
 _OPTIONS = {"buckets": "--frames", "extraction": "--rule", "step": "--step",
-            "samples": "--samples", "fps": "--fps", "source_fps": "--source-fps"}  # fmt: skip
+            "samples": "--samples", "fps": "--fps", "source_fps": "--source-fps",
+            "max_pixels": "--max-pixels"}  # fmt: skip
 _MUSUBI_NAMES = {"wan": "wan", "hunyuan": "hv", "hunyuan-1.5": "hv15"}
 
 

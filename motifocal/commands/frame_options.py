@@ -19,13 +19,15 @@ FAMILIES = ("sd", "svd", "wan", "wan-5b", "cogvideox", "cogvideox-1.5", "ltx", "
 
 
 def frame_options(*, size: str | None = None, frames: int | None = None) -> Callable[[F], F]:
-    """--size ... --source-fps; size and frames have to be given where there is no default."""
+    """--size ... --source-fps; frames have to be given where there is no default."""
     lengths = None if frames is None else (frames,)
     # fmt: off
     options = (
-        click.option("--size", type=Size(), default=size, required=size is None,
-                     show_default=True, metavar="HEIGHTxWIDTH",
+        click.option("--size", type=Size(), default=size, show_default=True, metavar="HEIGHTxWIDTH",
                      help="Size that is trained on; clips are scaled to cover it and cropped."),
+        click.option("--max-pixels", type=click.IntRange(1), metavar="PIXELS",
+                     help="DiffSynth-Studio's --max_pixels, instead of --size: each clip keeps its "
+                     "own size, reduced to at most so many pixels."),
         click.option("--frames", type=click.IntRange(1), multiple=True, required=frames is None,
                      default=lengths, show_default=None if frames is None else str(frames),
                      help="Frames of a sample; with --rule full the most. Repeat it for musubi's "

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from motifocal.commands.export import check_grid, later_of
+from motifocal.commands.export import check_grid, division_of, later_of, square_of
 from motifocal.commands.export_samples import asked
 from motifocal.commands.frame_options import FAMILIES, frame_options
 from motifocal.commands.heatmap_options import heatmap_options, settings_of
@@ -54,9 +54,10 @@ Examples:
               help="Exit code 1 where a fault of this level, or a worse one, is found.")
 @heatmap_options
 def inspect(clips: Path, output: Path | None, frames: tuple[int, ...], fps: float | None,
-            size: tuple[int, int], rule: str, step: int, samples: int, trainer: str,
-            source_fps: float | None, family: str | None, model: Path | None, heat_size: int,
-            workers: int | None, time_limit: float, fail_on: str, **given: Any) -> None:
+            size: tuple[int, int], max_pixels: int | None, rule: str, step: int, samples: int,
+            trainer: str, source_fps: float | None, family: str | None, model: Path | None,
+            heat_size: int, workers: int | None, time_limit: float, fail_on: str, **given: Any
+            ) -> None:
     # fmt: on
     """Look at every clip of CLIPS before a model is trained on it.
 
@@ -71,11 +72,14 @@ def inspect(clips: Path, output: Path | None, frames: tuple[int, ...], fps: floa
     from motifocal.doctor.finding import InspectSettings
     from motifocal.flow import usable_cores
 
+    if max_pixels is not None:
+        size = square_of(max_pixels, family)
     if family is not None:
         check_grid(family, size, frames)
     later = 4 if family is None else later_of(family)
     request = Request(tuple((count, *size) for count in frames), rule, step, samples, fps,
-                      source_fps, later=later)  # fmt: skip
+                      source_fps, later=later, max_pixels=max_pixels,
+                      division=division_of(family))  # fmt: skip
     request = asked(trainer, family, request)
     settings = InspectSettings(trainer, request, settings_of(given), heat_size)
     folder = gather(clips)

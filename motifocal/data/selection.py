@@ -29,13 +29,15 @@ class Timeline:
     """When a clip's frames are shown: their starts and the end of the last, in seconds.
 
     ``rate`` is the one that the file declares, ``grain`` the s that it rounds times to: Matroska
-    and WebM store ms, so that a frame due at 2 / 30 s may start at 0.067.
+    and WebM store ms, so that a frame due at 2 / 30 s may start at 0.067. ``file_seconds`` is how
+    long the file says to last, its sound included; None where it does not say.
     """
 
     starts: tuple[float, ...]
     end: float
     rate: float | None = None
     grain: float = 0.0
+    file_seconds: float | None = None
 
     def __post_init__(self) -> None:
         times = (*self.starts, self.end)
@@ -114,7 +116,8 @@ class FrameRule:
     fps: the clip is resampled to this rate first; None takes every frame as stored.
     step: frames between the starts of two samples, for the rule "slide".
     samples: how many samples, for the rule "uniform".
-    later: for the rules "full" and "stride": a sample has 1 + a multiple of this many frames.
+    later: for the rules "full" and "stride": a sample has 1 + a multiple of this many frames; for
+        "cut" only one of a clip that has less than ``frames``.
     resampling: a key of ``RESAMPLING``, where ``fps`` is given.
     source_fps: the rate that the clip is said to have, for the resampling "declared".
     """
@@ -195,10 +198,19 @@ def _declared(timeline: Timeline, fps: float, source_fps: float | None) -> tuple
 
 def _rounded(timeline: Timeline, fps: float, _: float | None) -> tuple[list[int], float]:
     """Frame k is the one whose number, at the clip's mean rate, is nearest to time k / fps."""
-    # Duration and rate are read there from what FFmpeg prints, which has two decimals.
-    count = math.floor(round(timeline.end - timeline.starts[0], 2) * fps)
+    seconds = timeline.file_seconds or timeline.end - timeline.starts[0]
+    count = math.floor(_printed_seconds(seconds) * fps)
+    # The rate is printed with two decimals, too, but ties go to the even digit there.
     rate, last = round(timeline.fps, 2), len(timeline.starts) - 1
     return [min(round(k / fps * rate), last) for k in range(count)], fps
+
+
+def _printed_seconds(seconds: float) -> float:
+    """A duration as it is read from what FFmpeg prints: H:M:S.cc, halves of a hundredth up."""
+    hundredths = (round(seconds * 1_000_000) + 5_000) // 10_000
+    minutes, rest = divmod(hundredths, 6_000)
+    # Summed as imageio does, whose rounding is part of the rule.
+    return 3600 * float(minutes // 60) + 60 * float(minutes % 60) + rest / 100
 
 
 RESAMPLING: dict[str, Callable[[Timeline, float, float | None], tuple[list[int], float]]] = {
@@ -237,6 +249,12 @@ def _full(count: int, rule: FrameRule) -> list[Sequence[int]]:
     return [range((most - 1) // rule.later * rule.later + 1)] if most else []
 
 
+def _cut(count: int, rule: FrameRule) -> list[Sequence[int]]:
+    if count >= rule.frames:
+        return [range(rule.frames)]
+    return _full(count, rule)
+
+
 def _stride(count: int, rule: FrameRule) -> list[Sequence[int]]:
     every = range(0, count, max(1, count // rule.frames))[: rule.frames]
     return [every[: (len(every) - 1) // rule.later * rule.later + 1]] if every else []
@@ -260,6 +278,7 @@ RULES: dict[str, Callable[[int, FrameRule], list[Sequence[int]]]] = {
     "slide": _slide,  # stretches that overlap
     "uniform": _uniform,  # so many stretches, spread evenly
     "full": _full,  # all frames, up to a number that the autoencoder takes
+    "cut": _cut,  # the first ones; of a clip that is too short as many as "full" has
     "stride": _stride,  # every n-th frame of the whole clip, from the first on
     "spread": _spread,  # single frames, spread evenly from the first to the last
 }

@@ -27,6 +27,9 @@ class Request:
         only together with ``source_fps``, the rate that its configuration says clips have.
     bucketed: musubi-tuner's enable_bucket: the size follows the clip's shape.
     later: pixel frames in a later latent: 4, or 8 for LTX.
+    max_pixels: DiffSynth-Studio's: each clip keeps its own size, reduced to at most so many pixels
+        and rounded down to multiples of ``division``; heights and widths of buckets are not read.
+    division: its height_division_factor and width_division_factor.
     """
 
     buckets: tuple[Bucket, ...]
@@ -37,12 +40,17 @@ class Request:
     source_fps: float | None = None
     bucketed: bool = True
     later: int = 4
+    max_pixels: int | None = None
+    division: int = 16
 
     def __post_init__(self) -> None:
         if not self.buckets or any(len(b) != 3 or min(b) < 1 for b in self.buckets):
             raise ValueError(
                 f"buckets should be (frames, height, width), at least one, got {self.buckets}"
             )
+        if self.max_pixels is not None and self.max_pixels < self.division**2:
+            raise ValueError(f"max_pixels should be at least {self.division**2}, got "
+                             f"{self.max_pixels}")
 
 
 @dataclass(frozen=True)
@@ -146,13 +154,31 @@ def _ltx(timeline: Timeline, height: int, width: int, request: Request) -> list[
 
 
 # DiffSynth-Studio, modelscope/DiffSynth-Studio: diffsynth/core/data/operators.py (2.1.12):
-# FrameSamplerByRateMixin, LoadVideo, ImageCropAndResize with height and width given.
+# FrameSamplerByRateMixin, LoadVideo, ImageCropAndResize. What it takes from imageio comes from
+# FFmpeg's printed lines.
+
+
+def diffsynth_size(height: int, width: int, request: Request) -> tuple[int, int]:
+    """A clip's height and width -> those that it is trained at: get_height_width.
+
+    A side may be 0, where the clip is smaller than ``division``.
+    """
+    if request.max_pixels is None:
+        return request.buckets[0][1:]
+    if height * width > request.max_pixels:
+        scale = (width * height / request.max_pixels) ** 0.5
+        height, width = int(height / scale), int(width / scale)
+    division = request.division
+    return height // division * division, width // division * division
 
 
 def _diffsynth(timeline: Timeline, height: int, width: int, request: Request) -> list[Selection]:
-    frames, *size = request.buckets[0]
-    rule = FrameRule("full", frames, request.fps, later=request.later, resampling="rounded")
-    return selected(timeline, rule, size[0], size[1], "even")
+    size = diffsynth_size(height, width, request)
+    if not min(size):
+        return []
+    frames = request.buckets[0][0]
+    rule = FrameRule("cut", frames, request.fps, later=request.later, resampling="rounded")
+    return selected(timeline, rule, *size, "even")
 
 
 # finetrainers, a-r-r-o-w/finetrainers: finetrainers/functional/video.py (0.2.0):
@@ -203,7 +229,7 @@ TRAINERS: dict[str, Trainer] = {
     "plain": Trainer("a loop of your own", _plain, _RULE, as_shown=True),
     "musubi": Trainer("musubi-tuner", _musubi, _RULE | _BUCKETS | {"source_fps"}, upright=False),
     "ltx": Trainer("the LTX-2 trainer", _ltx, _BUCKETS, upright=False),
-    "diffsynth": Trainer("DiffSynth-Studio", _diffsynth, frozenset({"fps"})),
+    "diffsynth": Trainer("DiffSynth-Studio", _diffsynth, frozenset({"fps", "max_pixels"})),
     "finetrainers": Trainer("finetrainers", _finetrainers, _BUCKETS),
     "cogvideox-lora": Trainer("diffusers' CogVideoX LoRA scripts", _cogvideox, frozenset()),
 }
@@ -226,7 +252,7 @@ def misread(trainer: Trainer, display: Display) -> str | None:
 def unread(trainer: str, request: Request) -> list[str]:
     """The settings that are asked for and that the trainer does not have."""
     plain = Request(request.buckets[:1])
-    names = ("buckets", "extraction", "step", "samples", "fps", "source_fps")
+    names = ("buckets", "extraction", "step", "samples", "fps", "source_fps", "max_pixels")
     asked = [name for name in names if getattr(request, name) != getattr(plain, name)]
     return [name for name in asked if name not in TRAINERS[trainer].reads]
 

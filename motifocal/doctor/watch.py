@@ -63,6 +63,7 @@ class Watched:
     width: int
     grain: float
     rate: float | None = None
+    file_seconds: float | None = None
     starts: list[float] = field(default_factory=list)
     end: float = 0.0
     tiny: Pixels = field(default_factory=lambda: np.empty((0, 1, 1, 3), np.uint8))
@@ -75,7 +76,7 @@ class Watched:
         starts = np.maximum.accumulate(np.asarray(self.starts))
         shown = 1 / 25 if self.end <= starts[0] else 0.0
         end = max(self.end, float(starts[-1])) + shown
-        return Timeline(tuple(starts.tolist()), end, self.rate, self.grain)
+        return Timeline(tuple(starts.tolist()), end, self.rate, self.grain, self.file_seconds)
 
     @property
     def drift(self) -> float:
@@ -98,6 +99,7 @@ def watch(path: Path, hold: Callable[[Pixels], Pixels]) -> Watched:
     pairs, room, last, garbage = _Pairs(), MOST_HELD, None, 0
     with stored(path, DEFAULT_FPS) as source:
         rate = None if source.rate is None else float(source.rate)
+        seconds = None if source.seconds is None else float(source.seconds)
         for index, shot in enumerate(source.shots):
             start = float(shot.start)
             if index < MOST_WATCHED or room > 0 or pairs.needs(start):
@@ -106,7 +108,8 @@ def watch(path: Path, hold: Callable[[Pixels], Pixels]) -> Watched:
                 if garbage > _COLLECT:
                     gc.collect()
                     garbage = 0
-                found = found or Watched(*_size(pixels), float(source.grain), rate)
+                found = found or Watched(*_size(pixels), float(source.grain), rate,
+                                         seconds)
                 if _size(pixels) != (found.height, found.width):
                     sizes = "{1}x{0}, the first is {3}x{2}"
                     sizes = sizes.format(*_size(pixels), found.height, found.width)
