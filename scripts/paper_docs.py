@@ -162,7 +162,7 @@ TABLES: dict[str, list[tuple[str, str, str, str]]] = {
         (
             "dynamic frame stride",
             "drawn per clip among those that fit",
-            "data/selection.py",
+            "data/frame_stride.py",
             "def dynamic_stride(",
         ),
         (

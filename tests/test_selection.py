@@ -11,6 +11,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from motifocal.data.frame_stride import dynamic_stride
 from motifocal.data.resizing import RESIZES, Placement, resized
 from motifocal.data.selection import (
     RESAMPLING,
@@ -18,7 +19,6 @@ from motifocal.data.selection import (
     FrameRule,
     Selection,
     Timeline,
-    dynamic_stride,
     frames_of,
     selected,
     spoken,

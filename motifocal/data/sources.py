@@ -16,8 +16,8 @@ from typing import NamedTuple
 import numpy as np
 
 from motifocal.data.captions import CaptionedVideo, Rejected
+from motifocal.data.frame_stride import dynamic_stride
 from motifocal.data.prepare import CaptionedClip
-from motifocal.data.selection import dynamic_stride
 from motifocal.files import sha256_of, write_text
 from motifocal.scenes.render import render
 from motifocal.scenes.stage import SCENARIOS, Split, make_stage
