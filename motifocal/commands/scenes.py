@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from motifocal.commands.scenes_eval import SIZE, evaluate, tracked
+from motifocal.commands.scenes_probe import compare, probe
 from motifocal.commands.variant_options import variant_of, variant_options
 
 if TYPE_CHECKING:
@@ -156,7 +157,8 @@ def export(
     click.echo(output)
 
 
-scenes.add_command(evaluate)
+for command in (evaluate, probe, compare):
+    scenes.add_command(command)
 
 
 def _drain(done: Iterator[int], doing: str, total: int) -> None:
