@@ -95,6 +95,9 @@ def motion_focal_loss(
     return MotionFocalLoss(total, diffusion, motion)
 
 
+#: The largest weight of a moving location in "normalised", in units of the plain loss's weight.
+MOST_GAIN = 20.0
+
 # Each variant: energy (squared error summed over channels; 0 where not valid), heatmap and count
 # (valid elements behind each location), all of the heatmap's shape -> motion part (B,).
 
@@ -112,14 +115,15 @@ def _none(energy: Tensor, heatmap: Tensor, count: Tensor) -> Tensor:
 
 
 def _normalised(energy: Tensor, heatmap: Tensor, count: Tensor) -> Tensor:
-    """Mean over the hot mass instead of over the picture: small movers count as much as large.
+    """Mean over the heatmap's mass instead of over all locations: small movers count like large.
 
-    Where the map has no mass at all the energy under it is 0 too, and so is the quotient.
+    A moving location then weighs 1 / (mean of m'^2) times what it weighs in the plain loss. That
+    gain is limited to MOST_GAIN: without a limit a clip with one moving latent would own the batch.
     """
     squared = heatmap.square()
     mass = (squared * count).flatten(1).sum(1)
-    cold = mass == 0
-    return (energy * squared).flatten(1).sum(1) / torch.where(cold, 1.0, mass)
+    least = count.flatten(1).sum(1) / MOST_GAIN
+    return (energy * squared).flatten(1).sum(1) / torch.maximum(mass, least)
 
 
 VARIANTS: dict[str, Callable[[Tensor, Tensor, Tensor], Tensor]] = {

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from motifocal.loss import VARIANTS, check_values, motion_focal_loss
+from motifocal.loss import MOST_GAIN, VARIANTS, check_values, motion_focal_loss
 
 SHAPE = (3, 4, 5, 6, 7)
 HEATMAP_SHAPE = (3, 1, 5, 6, 7)
@@ -124,13 +124,26 @@ def test_normalised_is_the_mean_error_of_the_hot_area() -> None:
 def test_normalised_does_not_change_with_the_size_of_what_moves() -> None:
     shape = (1, 4, 2, 8, 8)
     small, large = torch.zeros(2, 1, 1, 2, 8, 8)
-    small[..., 0, 0] = 1
+    small[..., :2, :2] = 1
     large[..., :4, :] = 1
     prediction, target = torch.zeros(shape), torch.ones(shape)
-    for heatmap, share in ((small, 1 / 64), (large, 1 / 2)):
+    for heatmap, share in ((small, 1 / 16), (large, 1 / 2)):
         normalised = motion_focal_loss(prediction, target, heatmap, variant="normalised").motion
         assert normalised.item() == 1.0
         assert motion_focal_loss(prediction, target, heatmap).motion.item() == share
+
+
+def test_normalised_weighs_no_location_more_than_the_limit() -> None:
+    one_of_64 = torch.zeros(1, 1, 2, 8, 8)
+    one_of_64[..., 0, 0] = 1
+    prediction, target = torch.zeros(1, 4, 2, 8, 8), torch.ones(1, 4, 2, 8, 8)
+    motion = motion_focal_loss(prediction, target, one_of_64, variant="normalised").motion
+    assert motion.item() == pytest.approx(MOST_GAIN / 64)
+    prediction.requires_grad_()
+    loss = motion_focal_loss(prediction, target, one_of_64, variant="normalised")
+    loss.total.sum().backward()
+    moving, static = prediction.grad[0, 0, 0, 0, 0], prediction.grad[0, 0, 0, 1, 1]
+    assert (moving / static).item() == pytest.approx(1 + MOST_GAIN)
 
 
 def test_normalised_is_zero_for_a_cold_map_and_so_is_its_gradient() -> None:

@@ -50,6 +50,11 @@ Examples:
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True,
               help="Of windows and strides, or of the drawn clips.")
 @variant_options
+@click.option("--masks", type=click.Choice(["none", "objects", "moving"]), default="none",
+              show_default=True, help="Exact masks in place of heatmaps from flow: of all objects, "
+              "or of what moves (scenes).")
+@click.option("--static", is_flag=True, help="Clips in which nothing moves, captioned as if it "
+              "did: a network learns to copy the image from them (scenes).")
 @heatmap_options
 @click.option("--workers", type=click.IntRange(0), default=2, show_default=True,
               help="Processes that read clips and estimate motion.")
@@ -69,8 +74,10 @@ def prepare(clips_at: str, output: Path, model: Path, **options: Any) -> None:
     from motifocal.scenes.variant import SceneVariant
 
     heatmap, variant = settings_of(options), variant_of(options)
-    if clips_at != SCENES and variant != SceneVariant():
-        raise click.UsageError("--background and --difficulty go with the drawn world")
+    for_scenes = variant != SceneVariant() or options["masks"] != "none" or options["static"]
+    if clips_at != SCENES and for_scenes:
+        raise click.UsageError("--background, --difficulty, --masks and --static go with the "
+                               "drawn world")
     options["device"] = _device(options["device"])
     output.mkdir(parents=True, exist_ok=True)
     clips, described = (
@@ -99,7 +106,7 @@ def _device(given: str | None) -> str:
 def _scenes(
     options: dict[str, Any], variant: SceneVariant
 ) -> tuple[ClipSource, dict[str, Any]]:
-    from dataclasses import asdict
+    from dataclasses import asdict, fields
 
     from motifocal.data.sources import SceneClips
 
@@ -108,8 +115,12 @@ def _scenes(
         raise click.BadParameter(f"the drawn world is square, got {height}x{width}",
                                  param_hint="--size")
     clips = SceneClips(options["clips"], options["split"], height, options["frames"],
-                       options["seed"], variant)
-    return clips, {"scenes": asdict(clips)}
+                       options["seed"], variant, options["masks"], options["static"])
+    # Settings at their defaults are left out: folders of earlier versions say nothing of them.
+    defaults = {entry.name: entry.default for entry in fields(clips)}
+    named = {key: value for key, value in asdict(clips).items()
+             if getattr(clips, key) != defaults[key]}
+    return clips, {"scenes": named}
 
 
 def _folder(
@@ -217,14 +228,13 @@ def _picture(
     import numpy as np
 
     from motifocal.data.labelled import labelled
-    from motifocal.heatmap import clip_heatmap
     from motifocal.overlay import filmstrip
     from motifocal.video import write_image
 
     rows = []
     for index in np.unique(np.linspace(0, len(clips) - 1, 6).astype(int)):
         clip = clips[int(index)]
-        maps = clip_heatmap(clip.frames, heatmap, workers=1, device=device)
+        maps = clip.heatmap(heatmap, device)
         rows.append((clip.caption, filmstrip(clip.frames, maps, columns=8)))
     write_image(path, labelled(rows))
     return path

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
+
+from motifocal.commands.variant_options import variant_of, variant_options
 
 if TYPE_CHECKING:
     from motifocal.scenes.probe_table import ProbeRow
@@ -30,13 +32,14 @@ Examples:
               help="How many images with a prompt.")
 @click.option("--size", type=click.IntRange(min=16), default=64, show_default=True,
               help="Side of the images, pixels.")
+@variant_options
 @click.option("--batch", type=click.IntRange(min=1), default=16, show_default=True,
               help="Pairs in one forward pass.")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True,
               help="Of the noise, which is the same for all networks.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, ...")
 def probe(source: str, output: Path, text: Path | None, pairs: int, size: int, batch: int,
-          seed: int, device: str) -> None:
+          seed: int, device: str, **options: Any) -> None:
     """Measure by one forward pass a pair whether a network follows its prompts.
 
     SOURCE is `bundled`, a run of `motifocal train` (its averaged weights), weights kept by
@@ -64,7 +67,7 @@ def probe(source: str, output: Path, text: Path | None, pairs: int, size: int, b
     name = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
     for model in (unet, features.tower, vae):
         move(model, torch.device(name))
-    wanted = eval_pairs(pairs, size)
+    wanted = eval_pairs(pairs, size, variant_of(options))
     with Progress(console=Console(stderr=True)) as progress:
         task = progress.add_task("encoding true clips",
                                  total=len({pair.image_id for pair in wanted}))
@@ -128,7 +131,7 @@ def compare(arms: tuple[str, ...], output: Path, scenarios: tuple[str, ...],
 
     read = []
     for arm in arms:
-        name, equals, places = arm.partition("=")
+        name, equals, places = arm.rpartition("=")
         if not (name and equals and places):
             raise click.BadParameter(f"should be NAME=PLACE,PLACE..., got {arm!r}",
                                      param_hint="ARMS")

@@ -171,11 +171,13 @@ def _train(settings: TrainingSettings, shards: Shards, output: Path, model: Path
 def _prober(vae: AutoencoderKL, shards: Shards, options: dict[str, Any]) -> Prober | None:
     """What takes the points of the learning curve, if one is asked for."""
     from motifocal.scenes.evaluate import eval_pairs
+    from motifocal.scenes.variant import SceneVariant
     from motifocal.training.probe_curve import Prober
 
     if not options["probe_every"]:
         return None
-    pairs = eval_pairs(options["probe_pairs"], shards.clip_size[-1])
+    drawn = shards.manifest["source"].get("scenes", {}).get("variant", {})
+    pairs = eval_pairs(options["probe_pairs"], shards.clip_size[-1], SceneVariant(**drawn))
     return Prober.prepare(pairs, vae, options["probe_every"])
 
 

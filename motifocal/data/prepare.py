@@ -30,11 +30,23 @@ from motifocal.raft import NETWORKS
 
 @dataclass(frozen=True)
 class CaptionedClip:
-    """What a source gives for one index: frames (F, H, W, 3) uint8, a caption, frames a second."""
+    """What a source gives for one index: frames (F, H, W, 3) uint8, a caption, frames a second.
+
+    `mask` (F, H, W) bool takes the place of the motion heatmap where the source knows better.
+    """
 
     frames: npt.NDArray[np.uint8]
     caption: str
     fps: float
+    mask: npt.NDArray[np.bool_] | None = None
+
+    def heatmap(
+        self, settings: HeatmapSettings, device: str | None = None
+    ) -> npt.NDArray[np.float32]:
+        """The map (F, H, W) that weights the loss: the source's own mask, or one from flow."""
+        if self.mask is not None:
+            return self.mask.astype(np.float32)
+        return clip_heatmap(self.frames, settings, workers=1, device=device)
 
 
 class ClipSource(Protocol):
@@ -71,20 +83,20 @@ class _Weighted(Dataset[dict[str, Any]]):
         clip = self.source[index]
         # A worker process was forked and cannot use an accelerator that its parent uses: RAFT
         # waits for `_write`.
-        here = self.settings.heatmap.source not in NETWORKS
+        here = clip.mask is not None or self.settings.heatmap.source not in NETWORKS
         return {
             "frames": torch.from_numpy(np.ascontiguousarray(clip.frames)),
-            "heatmap": _weights(clip.frames, self.settings) if here else None,
+            "heatmap": _weights(clip, self.settings) if here else None,
             "caption": clip.caption,
             "fps": clip.fps,
         }
 
 
 def _weights(
-    frames: npt.NDArray[np.uint8], settings: PrepareSettings, device: str | None = None
+    clip: CaptionedClip, settings: PrepareSettings, device: str | None = None
 ) -> torch.Tensor:
-    """Frames (F, H, W, 3) become pooled heat (F', h, w) uint8, 255 is 1."""
-    heatmap = torch.from_numpy(clip_heatmap(frames, settings.heatmap, workers=1, device=device))
+    """Pool the heatmap of a clip to latents: (F', h, w) uint8, 255 is 1."""
+    heatmap = torch.from_numpy(clip.heatmap(settings.heatmap, device))
     return (pool(heatmap, settings.geometry)[0, 0] * 255).round().to(torch.uint8)
 
 
@@ -197,5 +209,6 @@ def _encoded(
     latents = encode(autoencoder, video.to(autoencoder.device), settings.frames_per_chunk)
     heatmap = item["heatmap"]
     if heatmap is None:
-        heatmap = _weights(item["frames"].numpy(), settings, str(autoencoder.device))
+        clip = CaptionedClip(item["frames"].numpy(), item["caption"], item["fps"])
+        heatmap = _weights(clip, settings, str(autoencoder.device))
     return ShardClip(latents[0].float().cpu(), heatmap, torch.tensor(item["fps"]), item["caption"])

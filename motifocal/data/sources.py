@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 
@@ -24,12 +24,17 @@ from motifocal.scenes.stage import SCENARIOS, Split, make_stage
 from motifocal.scenes.variant import STANDARD, SceneVariant
 from motifocal.video import VideoError, count_frames, read_video, resize_crop
 
+SceneMasks = Literal["none", "objects", "moving"]
+
 
 @dataclass(frozen=True)
 class SceneClips:
     """Clip k of the drawn world: scenarios in turn, a stage of its own each, any sentence of it.
 
-    Half of the captions are the benchmark's wording, the others a paraphrase.
+    Half of the captions are the benchmark's wording, the others a paraphrase. `masks` gives clips
+    an exact mask in place of a heatmap from optical flow: of all "objects", as a segmenter would
+    find them (the paper's ablation), or of what is "moving". `static` clips do not do what their
+    caption says: the image stays as it is, and a network that learns from them learns to copy it.
     """
 
     count: int
@@ -38,6 +43,8 @@ class SceneClips:
     frames: int
     seed: int
     variant: SceneVariant = STANDARD
+    masks: SceneMasks = "none"
+    static: bool = False
 
     def __len__(self) -> int:
         return self.count
@@ -48,9 +55,11 @@ class SceneClips:
         stage_seed = int(rng.integers(2**31))
         stage = make_stage(names[index % len(names)], self.split, stage_seed, self.variant)
         action = stage.actions[rng.integers(len(stage.actions))]
-        clip = render(stage, action, size=self.size, frames=self.frames)
+        shown = None if self.static else action
+        clip = render(stage, shown, size=self.size, frames=self.frames)
         words = (action.sentence, str(rng.choice(action.paraphrases or (action.sentence,))))
-        return CaptionedClip(clip.frames, words[int(rng.integers(2))], clip.fps)
+        masks = {"none": None, "objects": clip.objects, "moving": clip.mask}
+        return CaptionedClip(clip.frames, words[int(rng.integers(2))], clip.fps, masks[self.masks])
 
     def source_digest(self, index: int) -> str:
         """sha256 of the settings and the index, of which the clip is a function."""
