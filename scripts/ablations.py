@@ -1,0 +1,253 @@
+"""Train the arms of the ablations in docs/proof.md: one process a run, resumed by running it again.
+
+    python scripts/ablations.py --jobs 2            every run that has no result yet
+    python scripts/ablations.py --only still --jobs 1
+    python scripts/ablations.py --quick             a small copy of everything, in minutes
+
+A run's result is its learning curve on 320 pairs, runs/ablations/EXPERIMENT/ARM-seedN.csv.gz, small
+enough to be part of the project; a run that has one is not trained again. Everything else (shards,
+checkpoints, logs) lies in the work folder. Arms of one seed share first weights, order of the data,
+noise and dropout.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+from statistics import median
+
+from motifocal.files import replacing
+from motifocal.scenes.probe_table import PROBE_TABLE, compressed, read_probe_table
+
+ROOT = Path(__file__).parents[1]
+MODEL = ROOT / "motifocal" / "bundled"  # its autoencoder and text encoder serve every run
+
+# What weights the loss: heatmaps from optical flow, exact masks of all objects (what a segmenter
+# would find), or heatmaps that count changes of colour as well.
+MAPS = {"flow": (), "objects": ("--masks", "objects"), "change": ("--change", "20")}
+WORLDS = {
+    "still": (),
+    "calm": ("--background", "living", "--level", "calm"),
+    "lively": ("--background", "living", "--level", "lively"),
+    "hard": ("--difficulty", "hard"),
+}
+
+
+@dataclass(frozen=True)
+class Arm:
+    """A setting that is compared: a name for files, one for tables, and what differs."""
+
+    key: str
+    label: str
+    settings: tuple[str, ...] = ()
+    maps: str = "flow"
+    seeds: int = 3
+
+
+PLAIN = Arm("lambda0", "λ = 0", ("motif_weight=0",), seeds=5)
+MOTIF = Arm("lambda1", "λ = 1 (the paper's)", seeds=5)
+ALL_ARMS = (
+    PLAIN, MOTIF,
+    Arm("normalised", "normalised", ("motif_variant=normalised",)),
+    Arm("lambda5", "λ = 5", ("motif_weight=5",)),
+    Arm("inverse", "inverse", ("motif_variant=inverse",)),
+    Arm("objects", "masks of all objects", maps="objects"),
+    Arm("lambda2", "λ = 2", ("motif_weight=2",)),
+    Arm("lambda05", "λ = 0.5", ("motif_weight=0.5",)),
+    Arm("change", "λ = 1, heatmap with change of colour", maps="change"),
+)
+ADAMW = ("optimizer=adamw",)
+TWO = (PLAIN, MOTIF)
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """A kind of scenes and a start, with the arms that are trained there; the first is compared."""
+
+    key: str
+    world: str
+    arms: tuple[Arm, ...] = TWO
+    settings: tuple[str, ...] = ()
+    copier: bool = False
+
+
+EXPERIMENTS = (
+    Experiment("still", "still", ALL_ARMS),
+    Experiment("lively", "lively"),
+    Experiment("hard", "hard"),
+    Experiment("calm", "calm"),
+    Experiment("copier", "still", copier=True),
+    Experiment("adamw", "still", settings=ADAMW),
+)
+
+
+@dataclass(frozen=True)
+class Scale:
+    """How large everything is; the quick copy differs in nothing else."""
+
+    clips: int
+    pairs: int
+    steps: int
+    probe_every: int
+    copier_steps: int
+    channels: str
+    head_width: int
+    seeds: int
+    experiments: tuple[str, ...]
+
+
+FULL = Scale(2048, 320, 800, 100, 200, "[32,64]", 16, 5, tuple(e.key for e in EXPERIMENTS))
+QUICK = Scale(64, 16, 8, 2, 2, "[8,16]", 8, 2, ("still", "copier"))
+QUICK_ARMS = ("lambda0", "lambda1", "objects")
+
+
+@dataclass(frozen=True)
+class Job:
+    """One run: an arm of an experiment with a seed."""
+
+    experiment: Experiment
+    arm: Arm
+    seed: int
+
+    @property
+    def name(self) -> str:
+        return f"{self.experiment.key}/{self.arm.key}-seed{self.seed}"
+
+
+def plan(scale: Scale, only: Sequence[str] = ()) -> list[Job]:
+    """All runs, those first that decide most: seed by seed, λ = 0 and 1 before other arms."""
+    jobs = []
+    for experiment in EXPERIMENTS:
+        if experiment.key not in (only or scale.experiments):
+            continue
+        arms = [replace(arm, seeds=min(arm.seeds, scale.seeds)) for arm in experiment.arms
+                if scale is FULL or arm.key in QUICK_ARMS]
+        for group in (arms[:2], arms[2:]):
+            most = max((arm.seeds for arm in group), default=0)
+            jobs += [Job(experiment, arm, seed) for seed in range(most) for arm in group
+                     if seed < arm.seeds]
+    return jobs
+
+
+@dataclass(frozen=True)
+class Runner:
+    """Where everything lies, and at which scale it is made."""
+
+    work: Path
+    results: Path
+    scale: Scale
+    device: str
+
+    def result(self, job: Job) -> Path:
+        return self.results / f"{job.name}.csv.gz"
+
+    def notes(self, job: Job) -> Path:
+        return self.results / f"{job.name}.json"
+
+    def do(self, job: Job) -> None:
+        """Train a run to its end and keep its curve. Raises CalledProcessError."""
+        folder = self.work / "runs" / job.name
+        self._train(self._shards(job.experiment.world, job.arm.maps), folder, job.seed,
+                    (*job.experiment.settings, *job.arm.settings), self.scale.steps,
+                    self._copier(job.experiment.world, job.seed) if job.experiment.copier else None)
+        seconds = [json.loads(line)["seconds"] for line in (folder / "log.jsonl").open()]
+        about = {"settings": json.loads((folder / "training.json").read_text()),
+                 "seconds_per_step": round(median(seconds), 3)}
+        curve = compressed(read_probe_table(folder / PROBE_TABLE))
+        notes = json.dumps(about, indent=1).encode() + b"\n"
+        for path, data in ((self.result(job), curve), (self.notes(job), notes)):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with replacing(path) as temporary:
+                temporary.write_bytes(data)
+
+    def shards(self, jobs: Sequence[Job]) -> Iterator[str]:
+        """Prepare what the runs read, one after the other, before any of them starts."""
+        for world, maps in dict.fromkeys((j.experiment.world, j.arm.maps) for j in jobs):
+            yield f"preparing {world} scenes, weights from {maps}"
+            self._shards(world, maps)
+        for world, seed in dict.fromkeys((j.experiment.world, j.seed) for j in jobs
+                                         if j.experiment.copier):
+            yield f"training a copier on {world} scenes, seed {seed}"
+            self._copier(world, seed)
+
+    def _shards(self, world: str, maps: str, *more: str) -> Path:
+        folder = self.work / "shards" / "-".join((world, maps, *(m.strip("-") for m in more)))
+        if not (folder / "look.png").exists():
+            self._call("prepare", "scenes", "-o", folder, "--model", MODEL, "--size", 64, "--clips",
+                       self.scale.clips, "--workers", 1, *WORLDS[world], *MAPS[maps], *more,
+                       log=folder.with_suffix(".log"))
+        return folder
+
+    def _copier(self, world: str, seed: int) -> Path:
+        """A network that has learnt to copy the image, as a model folder."""
+        folder = self.work / "copiers" / f"{world}-seed{seed}"
+        if not folder.exists():
+            run = folder.with_name(f"{folder.name}-run")
+            self._train(self._shards(world, "flow", "--static"), run, seed, PLAIN.settings,
+                        self.scale.copier_steps, None)
+            self._call("bundle", run, MODEL, "-o", folder, "--dtype", "float32",
+                       log=folder.with_suffix(".log"))
+        return folder
+
+    def _train(self, shards: Path, folder: Path, seed: int, settings: Sequence[str], steps: int,
+               start: Path | None) -> None:
+        network = () if start else (f"unet.block_out_channels={self.scale.channels}",
+                                    f"unet.head_width={self.scale.head_width}")
+        changed = (*network, "warmup=40", "cooldown=0", "average=0.98", f"steps={steps}",
+                   "sample_every=1000000", f"save_every={self.scale.probe_every}", f"seed={seed}",
+                   *settings)
+        self._call("train", shards, "-o", folder, "--model", start or MODEL, "--preset", "scenes",
+                   *(() if start else ("--fresh",)), "--samples", 0,
+                   *(("--cpu",) if self.device == "cpu" else ()),
+                   *(x for setting in changed for x in ("--set", setting)),
+                   "--probe-every", self.scale.probe_every, "--probe-pairs", self.scale.pairs,
+                   "--keep-every", max(1, self.scale.steps // 4), log=folder / "out.log")
+
+    def _call(self, *arguments: object, log: Path) -> None:
+        """Run motifocal with one thread; its output goes to a file."""
+        log.parent.mkdir(parents=True, exist_ok=True)
+        environment = {**os.environ, "OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"}
+        with log.open("a") as file:
+            subprocess.run([sys.executable, "-m", "motifocal", *map(str, arguments)], check=True,
+                           cwd=ROOT, env=environment, stdout=file, stderr=subprocess.STDOUT)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--jobs", type=int, default=1, help="runs at a time, one thread each")
+    parser.add_argument("--only", action="append", default=[], metavar="EXPERIMENT",
+                        choices=[e.key for e in EXPERIMENTS], help="repeatable")
+    parser.add_argument("--work", type=Path, default=ROOT / "out" / "ablations",
+                        help="shards, checkpoints, logs")
+    parser.add_argument("--results", type=Path, help="curves  [default: runs/ablations, or quick/ "
+                        "in the work folder]")
+    parser.add_argument("--device", choices=["cpu", "auto"], default="cpu")
+    parser.add_argument("--quick", action="store_true", help="a small copy of everything")
+    given = parser.parse_args()
+    scale = QUICK if given.quick else FULL
+    work = given.work / "quick" if given.quick else given.work
+    results = given.results or (work / "results" if given.quick else ROOT / "runs" / "ablations")
+    runner = Runner(work, results, scale, given.device)
+    jobs = [job for job in plan(scale, given.only) if not runner.result(job).exists()]
+    print(f"{len(jobs)} runs to do, {len(plan(scale, given.only)) - len(jobs)} done", flush=True)
+    for line in runner.shards(jobs):
+        print(line, flush=True)
+    failed = []
+    with ThreadPoolExecutor(given.jobs) as pool:
+        for job, done in [(job, pool.submit(runner.do, job)) for job in jobs]:
+            error = done.exception()
+            print(f"{job.name}: {'done' if error is None else error}", flush=True)
+            failed += [job] if error is not None else []
+    sys.exit(bool(failed))
+
+
+if __name__ == "__main__":
+    main()
