@@ -395,11 +395,16 @@ def test_the_thumbnail_has_four_frames_over_four_with_heat(tmp_path: Path) -> No
     assert spread(9) == [0, 3, 5, 8]
 
 
-def test_a_short_clip_has_a_thumbnail_and_no_heat(tmp_path: Path) -> None:
-    one = job(tmp_path, moving(3, 5))
-    finding = examine(one, plain(9, 80, 112))
-    assert (finding.sample_count, finding.hot) == (0, None)
+def test_a_short_clip_is_measured_on_the_longest_sample_that_it_could_make(tmp_path: Path) -> None:
+    one = job(tmp_path, moving(3, 7))
+    short, fitting = examine(one, plain(9, 160, 112)), examine(one, plain(5, 160, 112))
+    assert (short.sample_count, short.samples, short.trained_frames) == (0, (), 0)
+    assert short.fitting == 5
+    assert (short.hot, short.enlarged, short.kept) == (fitting.hot, 2.0, 0.5)
     assert one.thumb.exists()
+    found = dict(diagnose(Entry("a", one.path, None), short, captioned=False, wanted=9))
+    assert set(found) == {"too-short", "small", "cropped"}
+    assert found["too-short"].endswith("7 frames, 0.88 s at 8 frames/s; --frames 5 would fit")
 
 
 def test_sizes_are_told(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import os
 import re
@@ -14,6 +15,7 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 import pytest
+from doctor_clips import pan, save
 
 from motifocal import raft
 from motifocal.cli import main
@@ -90,7 +92,7 @@ def test_every_clip_gets_the_map_that_the_library_gives(heatmap: Heatmap, tmp_pa
     assert load_heatmap(tmp_path / "maps/a.npz")[1] == DEFAULT_SETTINGS
 
 
-def test_shares_are_printed_for_each_clip_and_in_sum_by_area(
+def test_moving_fractions_are_printed_for_each_clip_and_their_mean_counts_each_clip_once(
     heatmap: Heatmap, tmp_path: Path
 ) -> None:
     small = write(tmp_path / "clips/a.mp4", 3)
@@ -103,12 +105,37 @@ def test_shares_are_printed_for_each_clip_and_in_sum_by_area(
         (f"{100 * hot:.1f}", str(tmp_path / "maps/a.npz")),
         ("0.0", str(tmp_path / "maps/b.npz")),
     ]
-    assert f"2 clips: {hot / 5:.1%} of their area is hot" in ended.err  # b has four times the area
-    assert "nothing hot in 1, more than half hot in 0" in ended.err
+    # b has four times the area, and still counts as much as a.
+    assert f"2 clips: moving fraction mean {hot / 2:.1%}" in ended.err
+    assert "nothing moves in 1, more than half in 0" in ended.err
     table = read_table(tmp_path / "maps/clips.csv")
-    assert table[str(small)].hot == pytest.approx(hot)
+    assert table[str(small)].moving_fraction == pytest.approx(hot)
     row = table[str(large)]
     assert (row.frames, row.height, row.width) == (4, 96, 128)
+
+
+def test_the_table_has_the_moving_fraction_under_its_earlier_name_too_and_older_tables_are_read(
+    heatmap: Heatmap, tmp_path: Path
+) -> None:
+    clip = write(tmp_path / "clips/a.mp4", 3)
+    heatmap(tmp_path / "clips", "-o", tmp_path / "maps")
+    path = tmp_path / "maps/clips.csv"
+    (row,) = csv.DictReader(path.read_text().splitlines())
+    assert row["hot"] == row["moving_fraction"] != ""
+    older = [name for name in row if name != "moving_fraction"]
+    lines = [",".join(older), ",".join(row[name] for name in older)]
+    path.write_text("\n".join(lines) + "\n")
+    assert read_table(path)[str(clip)].moving_fraction == float(row["hot"])
+    assert "1 clip (1 done before)" in heatmap(tmp_path / "clips", "-o", tmp_path / "maps").err
+
+
+def test_clips_that_move_all_over_lead_to_the_option_that_takes_the_camera_out(
+    heatmap: Heatmap, tmp_path: Path
+) -> None:
+    save(tmp_path / "clips/a.mp4", pan(1, 6))
+    hint = "more than half in 1; if the camera moves, try --camera"
+    assert hint in heatmap(tmp_path / "clips", "-o", tmp_path / "maps").err
+    assert "try --camera" not in heatmap(tmp_path / "clips", "-o", tmp_path / "own", "--camera").err
 
 
 def test_a_bad_clip_is_listed_with_its_reason_and_the_others_are_done(
@@ -175,7 +202,7 @@ def test_after_a_kill_what_is_there_is_not_computed_again(
     rows = read_table(tmp_path / "maps/clips.csv")
     for name in "abc":
         clip = tmp_path / f"clips/{name}.mp4"
-        assert rows[str(clip)].hot == pytest.approx((expected(clip) > 0.5).mean())
+        assert rows[str(clip)].moving_fraction == pytest.approx((expected(clip) > 0.5).mean())
 
 
 def test_a_clip_that_has_changed_gets_a_new_map_and_overlay(
@@ -282,7 +309,7 @@ def test_a_strip_shows_clips_from_the_least_to_the_most_hot(
     strips = np.array_split(outlined, 6)
     assert not strips[0].any()
     assert strips[-1].sum() > strips[3].sum() > 0
-    assert min(row.hot for row in rows) == 0
+    assert min(row.moving_fraction for row in rows) == 0
 
 
 def test_the_mp4_format_holds_the_map_in_grey(heatmap: Heatmap, tmp_path: Path) -> None:
@@ -419,7 +446,7 @@ def test_real_clips_are_neither_all_hot_nor_all_cold(heatmap: Heatmap, tmp_path:
     videos = Path(os.environ["MOTIFOCAL_SHARED"]) / "ti2v-clips" / "videos"
     clips = sorted((videos / "motif").glob("*.mp4"))[::8]
     assert heatmap(*clips, "-o", tmp_path).code == 0
-    shares = [row.hot for row in read_table(tmp_path / "clips.csv").values()]
+    shares = [row.moving_fraction for row in read_table(tmp_path / "clips.csv").values()]
     assert len(shares) == len(clips)
     assert all(0.001 < share < 0.99 for share in shares)
 

@@ -136,8 +136,8 @@ def test_a_folder_without_faults_and_one_without_clips_have_a_page_too(tmp_path:
     values["summary"] = {"clips": 2, "good": 2, "seconds": 20.02, "hot": 0.12, "by_fault": {},
                          "trained_samples": 4, "trained_frames": 324}
     assert "<h1>All 2 clips are fine.</h1>" in page_of(values, tmp_path)
-    assert ("2 clips · 20.0 s of video · 12 % hot on average · 4 samples of 324 frames to train on"
-            ) in page_of(values, tmp_path)
+    assert ("2 clips · 20.0 s of video · mean moving fraction 12 % · 4 samples of 324 frames to "
+            "train on") in page_of(values, tmp_path)
     values["clips"] = []
     values["summary"] = {"clips": 0, "good": 0, "seconds": 0, "hot": None, "by_fault": {},
                          "trained_samples": 0, "trained_frames": 0}

@@ -178,7 +178,7 @@ def test_a_range_is_brushed_on_the_bars_and_a_click_on_it_lets_go(
     browser: Browser, long_address: str
 ) -> None:
     with opened(browser, long_address, **DESKTOP) as page:
-        box = page.get_by_role("group", name="Hot share").locator("svg").bounding_box()
+        box = page.get_by_role("group", name="Moving fraction").locator("svg").bounding_box()
         assert box is not None
         count = page.evaluate("MEASURES[0].bins.count")
         assert 15 <= count <= 25
@@ -210,7 +210,7 @@ def test_a_range_is_brushed_on_the_bars_and_a_click_on_it_lets_go(
 
 
 def test_a_range_is_moved_by_keys_and_two_combine(page: Page) -> None:
-    low = page.get_by_role("slider", name="Hot share, from")
+    low = page.get_by_role("slider", name="Moving fraction, from")
     low.focus()
     page.keyboard.press("ArrowRight")
     assert low.get_attribute("aria-valuetext") == "12 %"
@@ -218,7 +218,7 @@ def test_a_range_is_moved_by_keys_and_two_combine(page: Page) -> None:
     assert "broken.mp4" not in names(page)  # nobody knows
     page.get_by_role("slider", name="Frame rate, from").press("End")
     assert names(page) == ["deep/er/hot.mp4"]
-    page.get_by_role("slider", name="Hot share, to").press("Home")  # not below the other end
+    page.get_by_role("slider", name="Moving fraction, to").press("Home")  # not below the other end
     assert page.evaluate("view.ranges.hot") == [1, 1]
     assert names(page) == []
 

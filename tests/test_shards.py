@@ -297,9 +297,9 @@ def test_a_batch_holds_the_latents_heatmaps_and_captions_of_its_clips(whole: Pat
         assert (batch.heatmap[row] - expected).abs().max() <= 0.5 / 255 + 1e-6
 
 
-def test_the_hot_share_is_that_of_the_clips_in_order(whole: Path) -> None:
+def test_the_moving_fraction_is_that_of_the_clips_in_order(whole: Path) -> None:
     shards = Shards(whole)
-    share = shards.hot_share()
+    share = shards.moving_fractions()
     heatmaps = shards.batch(list(range(10))).heatmap
     assert np.array_equal(share, (heatmaps > 0.5).double().flatten(1).mean(1).numpy())
     assert share.max() > share.min()
@@ -347,7 +347,7 @@ def test_the_command_prepares_the_drawn_world_and_shows_its_maps(
     result = run(*scene_arguments(base, tmp_path / "shards"))
     assert result.exit_code == 0, result.output
     assert result.stdout.split() == [str(tmp_path / "shards"), str(tmp_path / "shards/look.png")]
-    assert "5 clips; hot share of a clip: mean" in result.stderr
+    assert "5 clips; moving fraction of a clip: mean" in result.stderr
     assert len(Shards(tmp_path / "shards")) == 5
     height, width, _ = read_image(tmp_path / "shards/look.png").shape
     assert height > 300

@@ -129,7 +129,7 @@ def claim_folder(how: How) -> None:
 def is_done(row: Row, how: How) -> bool:
     """Whether all that is wanted of this clip is there, and known."""
     wanted = (row.heatmap, row.overlay) if how.overlay else (row.heatmap,)
-    return row.hot is not None and all((how.output / name).exists() for name in wanted)
+    return row.moving_fraction is not None and all((how.output / name).exists() for name in wanted)
 
 
 def measured(rows: Sequence[Row], how: How, workers: int) -> Iterator[Row]:
@@ -158,8 +158,8 @@ def measured(rows: Sequence[Row], how: How, workers: int) -> Iterator[Row]:
 
 def measure(row: Row, how: How, threads: int) -> Row:
     """Write what is missing of a clip; the row says how much is hot, or why there is no map."""
-    from motifocal.heatmap import clip_heatmap, load_heatmap, save_heatmap
-    from motifocal.overlay import HOT, heatmap_overlay
+    from motifocal.heatmap import clip_heatmap, load_heatmap, moving_fraction, save_heatmap
+    from motifocal.overlay import heatmap_overlay
     from motifocal.video import VideoError, write_video
 
     path, overlay = how.output / row.heatmap, how.output / row.overlay
@@ -172,7 +172,8 @@ def measure(row: Row, how: How, threads: int) -> Row:
                 shape = (len(frames), *stored)
                 heat = how.masks.heatmap(Path(row.clip), shape, how.size, how.fps)
         except VideoError as error:
-            return replace(row, hot=None, reason=str(error).removeprefix(f"{row.clip}: "))
+            reason = str(error).removeprefix(f"{row.clip}: ")
+            return replace(row, moving_fraction=None, reason=reason)
         if heat is None:
             assert how.settings is not None
             heat = clip_heatmap(frames, how.settings, workers=threads, device=how.device)
@@ -182,8 +183,8 @@ def measure(row: Row, how: How, threads: int) -> Row:
         if shown:
             write_video(overlay, heatmap_overlay(frames, heat), fps)
     count, height, width = heat.shape
-    hot = float((heat > HOT).mean())
-    return replace(row, frames=count, height=height, width=width, hot=hot, reason="")
+    return replace(row, frames=count, height=height, width=width,
+                   moving_fraction=moving_fraction(heat), reason="")  # fmt: skip
 
 
 def read(clip: Path, how: How) -> tuple[Pixels, float, tuple[int, int]]:
@@ -202,14 +203,14 @@ def read(clip: Path, how: How) -> tuple[Pixels, float, tuple[int, int]]:
 
 def tell(rows: Sequence[Row], before: int, how: How) -> None:
     """Print the shares, what was left out, and a picture to look at; exit code 1 with bad clips."""
-    good = [row for row in rows if row.hot is not None]
-    bad = [row for row in rows if row.hot is None]
+    good = [row for row in rows if row.moving_fraction is not None]
+    bad = [row for row in rows if row.moving_fraction is None]
     for row in good:
-        click.echo(f"{row.hot:7.1%}  {how.output / row.heatmap}")
+        click.echo(f"{row.moving_fraction:7.1%}  {how.output / row.heatmap}")
     if good:
         click.echo(how.output / TABLE)
         click.echo(filmstrips(good, how))
-        click.echo(in_sum(good, before), err=True)
+        click.echo(in_sum(good, before, how.settings), err=True)
     if bad:
         click.echo(f"left out, {len(bad)} of {len(rows)} clips:", err=True)
         for row in bad:
@@ -217,18 +218,21 @@ def tell(rows: Sequence[Row], before: int, how: How) -> None:
         raise click.ClickException(f"{len(bad)} of {len(rows)} clips could not be measured")
 
 
-def in_sum(rows: Sequence[Row], before: int) -> str:
-    """The share of all area of all clips that is hot, and how the clips differ."""
-    areas = [row.frames * row.height * row.width for row in rows]
-    hot = [row.hot or 0.0 for row in rows]
-    share = sum(h * area for h, area in zip(hot, areas, strict=True)) / sum(areas)
+def in_sum(rows: Sequence[Row], before: int, settings: HeatmapSettings | None) -> str:
+    """The mean moving fraction of the clips, and how they differ."""
+    from motifocal.heatmap import mean_moving_fraction
+
+    fractions = [row.moving_fraction or 0.0 for row in rows]
     number = f"{len(rows)} clip{'s' if len(rows) > 1 else ''}"
     number += f" ({before} done before)" if before else ""
-    return (
-        f"{number}: {share:.1%} of their area is hot; least {min(hot):.1%}, "
-        f"most {max(hot):.1%}; nothing hot in {sum(h == 0 for h in hot)}, more than half hot in "
-        f"{sum(h > 0.5 for h in hot)}"
+    half = sum(fraction > 0.5 for fraction in fractions)
+    words = (
+        f"{number}: moving fraction mean {mean_moving_fraction(fractions):.1%}, least "
+        f"{min(fractions):.1%}, most {max(fractions):.1%}; nothing moves in "
+        f"{sum(fraction == 0 for fraction in fractions)}, more than half in {half}"
     )
+    hint = half > len(rows) / 2 and settings is not None and not settings.camera
+    return f"{words}; if the camera moves, try --camera" if hint else words
 
 
 def filmstrips(rows: Sequence[Row], how: How) -> Path:
@@ -238,9 +242,9 @@ def filmstrips(rows: Sequence[Row], how: How) -> Path:
     from motifocal.data.labelled import labelled
     from motifocal.video import write_image
 
-    ranked = sorted(rows, key=lambda row: row.hot or 0.0)
+    ranked = sorted(rows, key=lambda row: row.moving_fraction or 0.0)
     chosen = np.unique(np.rint(np.linspace(0, len(ranked) - 1, STRIP_CLIPS)).astype(int))
-    strips = [(f"{row.heatmap}: {row.hot:.1%} hot", strip(row, how))
+    strips = [(f"{row.heatmap}: {row.moving_fraction:.1%} moves", strip(row, how))
               for row in (ranked[index] for index in chosen)]  # fmt: skip
     write_image(how.output / STRIP, labelled(strips))
     return how.output / STRIP

@@ -10,7 +10,7 @@ import csv
 import io
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import astuple, dataclass, fields, replace
+from dataclasses import asdict, dataclass, fields, replace
 from itertools import chain, count
 from pathlib import Path
 
@@ -19,8 +19,8 @@ from pathlib import Path
 class Row:
     """A clip in the table: where its map lies, what the clip was then, what was found in it.
 
-    ``heatmap`` is relative to the folder; ``hot`` is the share of all frames' area, empty while
-    unknown; ``reason`` says why there is no map.
+    ``heatmap`` is relative to the folder; ``moving_fraction`` is the share of all frames' area
+    that moves, empty while unknown; ``reason`` says why there is no map.
     """
 
     heatmap: str
@@ -30,7 +30,7 @@ class Row:
     frames: int = 0
     height: int = 0
     width: int = 0
-    hot: float | None = None
+    moving_fraction: float | None = None
     reason: str = ""
 
     @property
@@ -42,6 +42,8 @@ class Row:
 
 
 COLUMNS = [field.name for field in fields(Row)]
+#: The column's earlier name, written beside it for one more release, and read in older tables.
+EARLIER = {"hot": "moving_fraction"}
 
 
 def find(given: Iterable[Path], output: Path) -> list[Path]:
@@ -131,16 +133,18 @@ def read_table(path: Path) -> dict[str, Row]:
         return {}
     with path.open(encoding="utf-8", newline="") as file:
         lines = list(csv.reader(file))
-    if not lines or lines[0] != COLUMNS or any(len(line) != len(COLUMNS) for line in lines):
+    header = [EARLIER.get(name, name) for name in lines[0]] if lines else []
+    if set(header) != set(COLUMNS) or any(len(line) != len(header) for line in lines):
         raise ValueError(f"{path} should be a table with the columns {', '.join(COLUMNS)}")
-    rows = (dict(zip(COLUMNS, line, strict=True)) for line in lines[1:])
+    rows = (dict(zip(header, line, strict=True)) for line in lines[1:])
     return {row["clip"]: parsed(row) for row in rows}
 
 
 def parsed(row: Mapping[str, str]) -> Row:
     numbers = {name: int(row[name]) for name in ("bytes", "modified", "frames", "height", "width")}
-    hot = float(row["hot"]) if row["hot"] else None
-    return Row(row["heatmap"], row["clip"], **numbers, hot=hot, reason=row["reason"])
+    moving = float(row["moving_fraction"]) if row["moving_fraction"] else None
+    return Row(row["heatmap"], row["clip"], **numbers, moving_fraction=moving,
+               reason=row["reason"])  # fmt: skip
 
 
 def write_table(path: Path, rows: Iterable[Row]) -> None:
@@ -148,7 +152,9 @@ def write_table(path: Path, rows: Iterable[Row]) -> None:
     from motifocal.files import write_text
 
     text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(COLUMNS)
-    writer.writerows(astuple(row) for row in rows)
+    writer = csv.DictWriter(text, [*COLUMNS, *EARLIER], lineterminator="\n")
+    writer.writeheader()
+    for row in rows:
+        cells = asdict(row)
+        writer.writerow({**cells, **{old: cells[name] for old, name in EARLIER.items()}})
     write_text(path, text.getvalue())

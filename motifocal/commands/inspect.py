@@ -76,7 +76,8 @@ def inspect(clips: Path, output: Path | None, frames: tuple[int, ...], fps: floa
         size = square_of(max_pixels, family)
     if family is not None:
         check_grid(family, size, frames)
-    later = 4 if family is None else later_of(family)
+    of_trainer = 8 if trainer == "ltx" else 4
+    later = of_trainer if family is None else later_of(family)
     request = Request(tuple((count, *size) for count in frames), rule, step, samples, fps,
                       source_fps, later=later, max_pixels=max_pixels,
                       division=division_of(family))  # fmt: skip
@@ -86,7 +87,7 @@ def inspect(clips: Path, output: Path | None, frames: tuple[int, ...], fps: floa
     _mark_unread(folder, model)
     output = _output(output, folder.path)
     looks = _looked_at(folder.entries, settings, output, workers or usable_cores(), time_limit)
-    report = _written(folder, looks, settings, output)
+    report = _written(folder, looks, settings, output, default_frames=_is_default("frames"))
     worst = {clip["level"] for clip in report["clips"]}
     if worst & set(LEVELS[: LEVELS.index(fail_on) + 1]) and fail_on != "never":
         sys.exit(1)
@@ -117,6 +118,13 @@ def _mark_unread(folder: Folder, model: Path | None) -> None:
         mark_unread(folder.entries, limit)
 
 
+def _is_default(option: str) -> bool:
+    """Whether an option of the command that runs was left out."""
+    from click.core import ParameterSource
+
+    return click.get_current_context().get_parameter_source(option) is ParameterSource.DEFAULT
+
+
 def _looked_at(
     entries: Sequence[Entry], settings: InspectSettings, output: Path, workers: int, seconds: float
 ) -> dict[int, Look]:
@@ -137,8 +145,9 @@ def _looked_at(
 
 
 def _written(
-    folder: Folder, looks: dict[int, Look], settings: InspectSettings, output: Path
-) -> dict[str, Any]:
+    folder: Folder, looks: dict[int, Look], settings: InspectSettings, output: Path, *,
+    default_frames: bool,
+) -> dict[str, Any]:  # fmt: skip
     """Write the report and its page, print its sums and where they are."""
     import json
     from datetime import date
@@ -148,7 +157,8 @@ def _written(
     from motifocal.doctor.report import make_report
     from motifocal.files import write_text
 
-    report = make_report(folder, looks, settings, made=date.today())
+    report = make_report(folder, looks, settings, made=date.today(),
+                         default_frames=default_frames)  # fmt: skip
     write_text(output / REPORT, json.dumps(report, indent=1, allow_nan=False) + "\n")
     page = write_page(report, output)
     print_report(report)

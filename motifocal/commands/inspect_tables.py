@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 #: Clips that are named, the worst first; inspect.html has them all.
 MOST_NAMED = 20
-_WORDS = 110  # characters of one clip's faults
+_WORDS = 110  # characters of one fault
 _STYLES = {"error": "bold red", "warning": "yellow", "note": "cyan", "good": "green"}
 _BARS = "\u2581\u2582\u2583\u2584\u2585\u2586\u2587\u2588"
 _TENTHS = 10  # bars of the distribution
@@ -24,14 +24,17 @@ _TENTHS = 10  # bars of the distribution
 def print_report(report: Mapping[str, Any]) -> None:
     """Print what was found to stdout."""
     from rich.console import Console
+    from rich.text import Text
 
     # A pipe tells no width, and names should not be cut to 80 columns there.
     console = Console(width=None if Console().is_terminal else 160, highlight=False)
     console.print(_headline(report))
+    for line in report["advice"]:
+        console.print(Text(clean(line), style=_STYLES["warning"]))
     if report["summary"]["by_fault"]:
         console.print(_sums(report))
         console.print(_worst(report))
-    if any(clip["hot"] is not None for clip in report["clips"]):
+    if any(clip["moving_fraction"] is not None for clip in report["clips"]):
         console.print(_distribution(report["clips"]))
 
 
@@ -80,18 +83,20 @@ def _worst(report: Mapping[str, Any]) -> Table:
     for clip in bad[:MOST_NAMED]:
         faults = sorted(clip["faults"],
                         key=lambda found: order.index(report["faults"][found["code"]]["level"]))
-        words = "; ".join(clean(found["words"]) for found in faults)
-        if len(words) > _WORDS:
-            words = f"{words[: _WORDS - 2]} \u2026"
+        words = "\n".join(_short(clean(found["words"])) for found in faults)
         table.add_row(Text(clean(clip["name"]), style=_STYLES[clip["level"]]), Text(words))
     return table
 
 
+def _short(words: str) -> str:
+    return words if len(words) <= _WORDS else f"{words[: _WORDS - 2]} \u2026"
+
+
 def _distribution(clips: Sequence[Mapping[str, Any]]) -> Text:
-    """How many clips have how much hot area, in tenths."""
+    """How many clips have which moving fraction, in tenths."""
     from rich.text import Text
 
-    hot = sorted(clip["hot"] for clip in clips if clip["hot"] is not None)
+    hot = sorted(clip["moving_fraction"] for clip in clips if clip["moving_fraction"] is not None)
     counts = Counter(min(int(share * _TENTHS), _TENTHS - 1) for share in hot)
     most = max(counts.values())
     bars = "".join(
@@ -99,7 +104,7 @@ def _distribution(clips: Sequence[Mapping[str, Any]]) -> Text:
         for tenth in range(_TENTHS)
     )
     return Text(
-        f"hot area: 0 % |{bars}| 100 %, middle {hot[len(hot) // 2]:.1%}, "
+        f"moving fraction: 0 % |{bars}| 100 %, middle {hot[len(hot) // 2]:.1%}, "
         f"least {hot[0]:.1%}, most {hot[-1]:.1%}"
     )
 

@@ -85,7 +85,7 @@ def prepare(clips_at: str, output: Path, model: Path, **options: Any) -> None:
         else _folder(clips_at, output, model, options)
     )
     _write_shards(clips, described, output, model, heatmap, options)
-    _show_hot_share(Shards(output))
+    _show_moving_fractions(Shards(output))
     click.echo(output)
     click.echo(_picture(clips, heatmap, output / "look.png", options["device"]))
 
@@ -211,10 +211,10 @@ def _write_shards(
             progress.update(task, completed=done)
 
 
-def _show_hot_share(shards: Shards) -> None:
-    share = shards.hot_share()
+def _show_moving_fractions(shards: Shards) -> None:
+    share = shards.moving_fractions()
     click.echo(
-        f"{len(shards)} clips; hot share of a clip: mean {share.mean():.1%}, "
+        f"{len(shards)} clips; moving fraction of a clip: mean {share.mean():.1%}, "
         f"least {share.min():.1%}, most {share.max():.1%}; "
         f"nothing hot in {(share == 0).sum()}, more than half hot in {(share > 0.5).sum()}",
         err=True,

@@ -107,8 +107,8 @@ class Shards:
         stride = self.manifest["geometry"]["stride"]
         return frames, height * stride, width * stride
 
-    def hot_share(self) -> npt.NDArray[np.float64]:
-        """(clips,): how much of each clip's latents is hot, above 0.5."""
+    def moving_fractions(self) -> npt.NDArray[np.float64]:
+        """(clips,): the share of each clip's latents whose weight is above 0.5."""
         shares = [(f.heatmaps() > 127).double().flatten(1).mean(1) for f in self.files]
         return np.asarray(torch.cat(shares).numpy())
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from motifocal.doctor.bars import SIDES
 from motifocal.doctor.caption_words import names_motion
 from motifocal.doctor.entries import Entry
 from motifocal.doctor.finding import Finding
@@ -16,10 +17,16 @@ MOST_ENLARGED = 1.1
 #: The least share of the picture to be left. 4:3 in 16:9 keeps 0.75, a square in it 0.56, an
 #: upright clip in a wide one 0.32.
 LEAST_KEPT = 0.6
+#: The share that may move: with more, weighting hardly tells places apart.
+MOST_MOVING = 0.5
+#: The share of steps that may take a stored frame again: 24 frames/s trained on at 25 have 0.04.
+MOST_BY_RATE = 0.05
+#: The share of the picture that may be bars: a row or two, as of clips cropped to odd sizes.
+MOST_BARS = 0.02
 
 
 def diagnose(
-    entry: Entry, finding: Finding | None, *, captioned: bool, wanted: int
+    entry: Entry, finding: Finding | None, *, captioned: bool, wanted: int, camera: bool = False
 ) -> list[tuple[str, str]]:
     """(code, words) of what is wrong with a clip by itself; duplicates are found elsewhere.
 
@@ -27,30 +34,60 @@ def diagnose(
         finding: None where there was no file to look at.
         captioned: whether captions are written down at all; else nothing is said of them.
         wanted: frames that a sample should have, for the words.
+        camera: whether the camera's motion was taken out of the heat, for the words.
     """
     found = list(entry.faults)
     if finding is not None:
-        found += [finding.problem] if finding.problem else _of_file(finding, wanted)
+        found += [finding.problem] if finding.problem else _of_file(finding, wanted, camera)
     if captioned and finding is not None:
         found += _of_caption(entry)
     return found
 
 
-def _of_file(finding: Finding, wanted: int) -> Iterator[tuple[str, str]]:
+def _of_file(finding: Finding, wanted: int, camera: bool) -> Iterator[tuple[str, str]]:
     yield from _of_samples(finding, wanted)
+    yield from _of_motion(finding, camera)
+    if not finding.still:  # else it is all repeats, which has a name already
+        yield from _of_repeats(finding)
+    if finding.trained_cuts:
+        yield "cut", _scenes(finding.trained_cuts, finding)
+    elsewhere = tuple(cut for cut in finding.cuts if cut not in finding.trained_cuts)
+    if elsewhere:
+        yield "cut-elsewhere", _scenes(elsewhere, finding)
+    if finding.frames is not None and finding.watched < finding.frames:
+        yield "not-watched", f"cuts were looked for in the first {finding.watched} frames"
+    yield from _of_picture(finding)
+
+
+def _of_motion(finding: Finding, camera: bool) -> Iterator[tuple[str, str]]:
     if finding.drift > MOST_DRIFT:
         yield "variable-rate", f"counting frames is off by {finding.drift:.1f} frames at worst"
     if finding.still:
         yield "still", f"nothing moves, or hardly: {finding.motion:.1f} % of the shorter side/s"
     elif finding.camera_only:
         yield "camera-only", f"only the camera moves, {finding.camera:.0f} % of the shorter side/s"
-    if finding.hot is not None and finding.hottest == 0 and not finding.still:
+    if finding.hottest == 0 and not finding.still and finding.fitting != 1:
         yield "cold", "nothing is hot in the frames that are trained on"
-    if finding.trained_cuts:
-        yield "cut", _scenes(finding.trained_cuts, finding)
-    elsewhere = tuple(cut for cut in finding.cuts if cut not in finding.trained_cuts)
-    if elsewhere:
-        yield "cut-elsewhere", _scenes(elsewhere, finding)
+    if finding.hot is not None and finding.hot > MOST_MOVING:
+        way = "even without the camera's motion" if camera else "try --camera"
+        yield "mostly-moving", f"{finding.hot:.0%} of the picture moves; {way}"
+
+
+def _of_repeats(finding: Finding) -> Iterator[tuple[str, str]]:
+    rate = finding.fps or 0.0
+    if finding.by_rate > MOST_BY_RATE:
+        share = f"{finding.by_rate:.0%} of the steps take the same frame again"
+        yield "repeated-frames", f"{share}: the clip has {rate:g} frames/s, so --fps {rate:g}"
+    if finding.stored_repeats:
+        share = f"{finding.stored_repeats:.0%} of the steps show the same picture again"
+        yield "stored-repeats", f"{share}: of {rate:g} frames/s about {finding.new_rate:g} are new"
+    if finding.freeze:
+        first, last = finding.freeze
+        seconds = f" ({(last - first) / rate:.1f} s)" if rate else ""
+        yield "freeze", f"frames {first}-{last}{seconds} show the same picture"
+
+
+def _of_picture(finding: Finding) -> Iterator[tuple[str, str]]:
     width, height = finding.width or 0, finding.height or 0
     if finding.enlarged is not None and finding.enlarged > MOST_ENLARGED:
         yield "small", f"{width}x{height} is enlarged {finding.enlarged:.2f} times"
@@ -66,14 +103,20 @@ def _of_file(finding: Finding, wanted: int) -> Iterator[tuple[str, str]]:
         yield "interlaced", "each frame is two fields, taken one after the other"
     if width % 2 or height % 2:
         yield "odd-size", f"{width}x{height} pixels"
-    if finding.frames is not None and finding.watched < finding.frames:
-        yield "not-watched", f"cuts were looked for in the first {finding.watched} frames"
+    if finding.bars > MOST_BARS:
+        sides = [side for side, thick in zip(SIDES, finding.bar_sides, strict=True) if thick]
+        yield "bars", f"{finding.bars:.0%} of what is trained on is bars ({', '.join(sides)})"
+    factor = finding.blur or 1.0
+    if factor > 1 and (finding.enlarged or 1.0) * factor > MOST_ENLARGED:
+        held = f"{width / factor:.0f}x{height / factor:.0f}"
+        yield "blurred", f"{width}x{height} pixels show no more detail than {held} could"
 
 
 def _of_samples(finding: Finding, wanted: int) -> Iterator[tuple[str, str]]:
     if not finding.sample_count:
         held = f"{finding.frames} frames, {finding.seconds:.2f} s at {finding.fps:g} frames/s"
-        yield "too-short", f"no sample of {wanted} frames: it holds {held}"
+        fits = f"; --frames {finding.fitting} would fit" if finding.fitting else ""
+        yield "too-short", f"no sample of {wanted} frames: it holds {held}{fits}"
     elif finding.shortest == 1 and wanted > 1:
         yield "one-frame", f"it holds {finding.frames} frames, of which one is trained on"
 

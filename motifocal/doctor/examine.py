@@ -6,7 +6,7 @@ F frames, H W pixels. Frames are `(F, H, W, 3)` uint8 RGB.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
 from functools import partial
 from pathlib import Path
 
@@ -16,16 +16,18 @@ from numpy.typing import NDArray
 from motifocal.codec import stored_display
 from motifocal.data.resizing import resized
 from motifocal.data.selection import Selection, spoken
-from motifocal.data.trainers import TRAINERS, trained_on
+from motifocal.data.trainers import TRAINERS, longest_sample, trained_on
+from motifocal.doctor.bars import find_bars
 from motifocal.doctor.cuts import find_cuts
+from motifocal.doctor.detail import enlargement
 from motifocal.doctor.duplicates import fingerprint
 from motifocal.doctor.finding import Finding, InspectSettings
 from motifocal.doctor.motion import changes, cuts_within, measure_motion
+from motifocal.doctor.repeats import find_repeats, measure_repeats
 from motifocal.doctor.thumbs import spread, sprite
 from motifocal.doctor.watch import Watched, read_again, scaled, watch
 from motifocal.files import sha256_of
-from motifocal.heatmap import clip_heatmap
-from motifocal.overlay import HOT
+from motifocal.heatmap import clip_heatmap, moving_fraction
 from motifocal.picture import Pixels, VideoError, write_image
 
 #: Samples of a clip whose heat is measured, spread over them all, and the frames of each: a video
@@ -54,7 +56,8 @@ def examine(job: Job, settings: InspectSettings) -> Finding:
         samples = trained_on(
             settings.trainer, watched.timeline, watched.height, watched.width, settings.request
         )
-        heat = _measure(job.path, watched, samples, settings)
+        shown = samples or _longest(watched, settings)
+        heat = _measure(job.path, watched, shown, settings)
         content, display = sha256_of(job.path), stored_display(job.path)
     except VideoError as error:
         return Finding(problem=("unreadable", str(error).removeprefix(f"{job.path}: ")))
@@ -66,7 +69,11 @@ def examine(job: Job, settings: InspectSettings) -> Finding:
     picture = _thumbnail(watched, heat)
     write_image(job.thumb, picture)
     line = watched.timeline
-    enlarged, kept = _placed(watched, samples[0]) if samples else (None, None)
+    placed = _placed(watched, shown[0]) if shown else None
+    bars = find_bars(_spread(watched))
+    indices = [sample.indices for sample in shown]
+    steps = find_repeats(watched.tiny, cuts)
+    repeats = measure_repeats(steps, indices, line.starts)
     shares = [share for one in heat for share in one.shares]
     return Finding(
         width=watched.width,
@@ -77,7 +84,7 @@ def examine(job: Job, settings: InspectSettings) -> Finding:
         seconds=round(line.end, 3),
         watched=len(watched.tiny),
         cuts=tuple(cuts),
-        trained_cuts=tuple(sorted({c for s in samples for c in cuts_within(cuts, s.indices)})),
+        trained_cuts=tuple(sorted({c for taken in indices for c in cuts_within(cuts, taken)})),
         motion=None if motion is None else round(motion.own, 2),
         camera=None if motion is None else round(motion.camera, 2),
         still=motion is not None and motion.still and not changes(watched.tiny, cuts),
@@ -86,12 +93,20 @@ def examine(job: Job, settings: InspectSettings) -> Finding:
         sample_count=len(samples),
         trained_frames=sum(len(sample.indices) for sample in samples),
         shortest=min((len(sample.indices) for sample in samples), default=0),
+        fitting=len(shown[0].indices) if shown and not samples else None,
+        by_rate=round(repeats.by_rate, 4),
+        stored_repeats=round(repeats.stored, 4),
+        new_rate=float(f"{line.fps * steps.share_new:.3g}"),
+        freeze=repeats.freeze,
+        bars=round(bars.share_of(*placed.kept_sides) if placed else bars.share_of(), 4),
+        bar_sides=tuple(round(side, 4) for side in astuple(bars)) if bars else (),
+        blur=enlargement(watched.losses),
         turned=display.turned and not TRAINERS[settings.trainer].upright,
         aspect="" if display.aspect == 1 else display.aspect_ratio,
         transfer=display.transfer,
         interlaced=display.interlaced,
-        enlarged=enlarged,
-        kept=kept,
+        enlarged=placed.enlarged if placed else None,
+        kept=placed.kept if placed else None,
         hot=round(float(np.mean(shares)), 4) if shares else None,
         hottest=round(max(shares), 4) if shares else None,
         content=content,
@@ -123,7 +138,7 @@ def _measure(
         frames = _frames(path, watched, sample, length, settings.heat_size)
         maps = clip_heatmap(frames, settings.heatmap, workers=1)
         here = [place - before for place in sorted(wanted) if 0 <= place - before < length]
-        shares = (maps > HOT).mean(axis=(1, 2)).tolist()
+        shares = [moving_fraction(map_[None]) for map_ in maps]
         found.append(_Heat(shares, [(frames[place], maps[place]) for place in here]))
         before += length
     return found
@@ -155,13 +170,38 @@ def _as_it_is(pixels: Pixels) -> Pixels:
     return pixels
 
 
-def _placed(watched: Watched, sample: Selection) -> tuple[float, float]:
-    """The factor by which the sample scales the clip, and the share of the picture that it keeps.
-    """
+@dataclass(frozen=True)
+class _Placed:
+    """The factor by which a sample scales the clip, and the shares of height and width it keeps."""
+
+    enlarged: float
+    kept_sides: tuple[float, float]
+
+    @property
+    def kept(self) -> float:
+        return round(min(self.kept_sides), 3)
+
+
+def _placed(watched: Watched, sample: Selection) -> _Placed:
     tall, wide = sample.height / watched.height, sample.width / watched.width
-    if sample.resize == "stretch":
-        return round(max(tall, wide), 3), 1.0
-    return round(max(tall, wide), 3), round(min(tall, wide) / max(tall, wide), 3)
+    scale = max(tall, wide)
+    kept = (1.0, 1.0) if sample.resize == "stretch" else (tall / scale, wide / scale)
+    return _Placed(round(scale, 3), kept)
+
+
+def _longest(watched: Watched, settings: InspectSettings) -> list[Selection]:
+    """Of a clip that is too short, the longest sample that it could make; none of a damaged one."""
+    size = watched.height, watched.width
+    sample = longest_sample(settings.trainer, watched.timeline, *size, settings.request)
+    return [] if sample is None else [sample]
+
+
+def _spread(watched: Watched) -> Pixels:
+    """Frames spread over the clip, small but larger than tiny where there are such: (N, H, W, 3).
+    """
+    if not watched.pairs:
+        return watched.tiny[spread(len(watched.tiny))]
+    return np.concatenate([pair.frames for pair in watched.pairs])
 
 
 def _spoken(samples: Sequence[Selection]) -> tuple[str, ...]:

@@ -41,6 +41,21 @@ FAULTS: dict[str, Fault] = {
                    "the picture."),
     "cold": Fault(WARNING, "Nothing hot", "No part of the frames that are trained on is hot, so "
                   "the motion-weighted loss has nothing to weight."),
+    "mostly-moving": Fault(WARNING, "Most of it moves", "More than half of the picture moves, so "
+                           "the motion-weighted loss is nearly the plain one; where that is the "
+                           "camera, --camera takes its motion out."),
+    "repeated-frames": Fault(WARNING, "Frames used twice", "The rate that was asked for is above "
+                             "the clip's, so frames are trained on twice in a row; each such step "
+                             "teaches the model to stand still."),
+    "stored-repeats": Fault(WARNING, "Pictures stored twice", "The clip shows the same picture "
+                            "several times in a row, in a rhythm: its real rate is lower than the "
+                            "one it declares. Each such step teaches the model to stand still."),
+    "freeze": Fault(WARNING, "Freezes", "For a long stretch of the frames that are trained on the "
+                    "picture is the same; it teaches the model to stand still."),
+    "bars": Fault(WARNING, "Bars", "Bars along the edges are trained on as if they were picture; "
+                  "crop them off."),
+    "blurred": Fault(WARNING, "Enlarged or blurred", "The finest detail that its pixels could hold "
+                     "is missing, as after enlarging or out of focus; the model learns to blur."),
     "one-frame": Fault(WARNING, "One frame", "A sample of a single frame has no motion at all."),
     "duplicate": Fault(WARNING, "Duplicate", "Another clip has the very same bytes; it counts "
                        "twice."),

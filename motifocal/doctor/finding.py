@@ -47,6 +47,13 @@ class Finding:
     samples, sample_count, trained_frames: some of the samples in words, how many there are, and
         how many frames they hold together.
     shortest: frames of the shortest sample.
+    fitting: of a clip that is too short, the most frames that a sample of it can have; all that
+        is said of samples but their number is then said of that one.
+    by_rate, stored_repeats, freeze: as ``repeats.Repeats`` has them.
+    new_rate: frames a second of the clip that do not repeat the one before.
+    bars, bar_sides: the share of what is trained on that is bars, and the thickness of each in the
+        clip, as ``bars.Bars`` has it.
+    blur: the factor by which it was enlarged, as ``detail.enlargement`` tells.
     turned: whether the trainer sees the clip lying, as it does not read how to turn it.
     aspect: width to height of a pixel, as "4:3"; empty where it is square.
     transfer: "PQ" or "HLG" of an HDR clip, else empty.
@@ -75,6 +82,14 @@ class Finding:
     sample_count: int = 0
     trained_frames: int = 0
     shortest: int = 0
+    fitting: int | None = None
+    by_rate: float = 0.0
+    stored_repeats: float = 0.0
+    new_rate: float | None = None
+    freeze: tuple[int, int] | None = None
+    bars: float = 0.0
+    bar_sides: tuple[float, ...] = ()
+    blur: float | None = None
     turned: bool = False
     aspect: str = ""
     transfer: str = ""

@@ -110,6 +110,7 @@ class Report(Part):
     settings: dict[Text, Any]
     faults: dict[Text, Fault]
     summary: Summary
+    advice: list[Text] = []
     clips: list[Clip]
 
 
@@ -171,7 +172,8 @@ def document(report: Report) -> str:
     return Template(_file("inspect.html")).substitute(
         policy=policy, style=style, script=script, icon=icon, report=_data(report),
         title=html.escape(report.title), made=html.escape(report.made),
-        headline=html.escape(headline(report)), counts=html.escape(counts(report.summary)))
+        headline=html.escape(headline(report)), counts=html.escape(counts(report.summary)),
+        advice="".join(f'<p class="advice">{html.escape(line)}</p>' for line in report.advice))
 
 
 def _file(name: str) -> str:
@@ -185,7 +187,7 @@ def _digest(text: str) -> str:
 
 def _data(report: Report) -> str:
     """JSON that is safe inside a script element: ASCII, and no "<" that could end it."""
-    held = report.model_dump(exclude={"version": True, "title": True})
+    held = report.model_dump(exclude={"version": True, "title": True, "advice": True})
     try:
         text = json.dumps(held, separators=(",", ":"), allow_nan=False)
     except (TypeError, ValueError) as error:  # all but the settings was checked before
@@ -220,7 +222,7 @@ def counts(summary: Summary) -> str:
     """The folder in numbers, in one line."""
     words = [_many(summary.clips, "clip"), f"{_duration(summary.seconds)} of video"]
     if summary.hot is not None:
-        words.append(f"{summary.hot:.0%} hot on average".replace("%", " %"))
+        words.append(f"mean moving fraction {summary.hot:.0%}".replace("%", " %"))
     words.append(f"{_many(summary.trained_samples, 'sample')} of "
                  f"{_many(summary.trained_frames, 'frame')} to train on")
     return " · ".join(words)

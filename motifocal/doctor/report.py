@@ -8,23 +8,30 @@ from dataclasses import asdict
 from datetime import date
 from typing import Any
 
+from motifocal.doctor.advice import advice_on_frames
 from motifocal.doctor.diagnose import MOST_DRIFT, diagnose
 from motifocal.doctor.duplicates import Fingerprint, find_duplicates
 from motifocal.doctor.entries import Entry, Folder
 from motifocal.doctor.faults import FAULTS, GOOD, worst
 from motifocal.doctor.finding import Finding, InspectSettings
 from motifocal.doctor.run import Look
+from motifocal.heatmap import mean_moving_fraction
 
 VERSION = 1
 
 
 def make_report(
-    folder: Folder, looks: Mapping[int, Look], settings: InspectSettings, *, made: date
+    folder: Folder,
+    looks: Mapping[int, Look],
+    settings: InspectSettings,
+    *,
+    made: date,
+    default_frames: bool = False,
 ) -> dict[str, Any]:
     """The report as plain values; `looks` are by the place of their entry.
 
-    Keys: version, title, made, settings, faults, summary, clips; `doctor.page` names the rest and
-    what each has to be.
+    Keys: version, title, made, settings, faults, summary, advice, clips; `doctor.page` names the
+    rest and what each has to be. `default_frames`: whether nobody chose how many frames.
     """
     findings = {place: look.finding for place, look in looks.items() if look.finding}
     doubles = _duplicates(folder.entries, findings)
@@ -33,7 +40,8 @@ def make_report(
     names = _names(folder.entries)
     for place, entry in enumerate(folder.entries):
         look, finding = looks.get(place), findings.get(place)
-        faults = diagnose(entry, finding, captioned=folder.captioned, wanted=wanted)
+        faults = diagnose(entry, finding, captioned=folder.captioned, wanted=wanted,
+                          camera=settings.heatmap.camera)  # fmt: skip
         of = None
         if place in doubles:
             code, other = doubles[place]
@@ -41,6 +49,7 @@ def make_report(
             words = "the same bytes as" if code == "duplicate" else "the same pictures as"
             faults.append((code, f"{words} {of}"))
         clips.append(_clip(names[place], entry, look, finding, faults, of))
+    advice = advice_on_frames(list(findings.values()), wanted, is_default=default_frames)
     return {
         "version": VERSION,
         "title": printable(folder.path.resolve().name or str(folder.path)),
@@ -49,6 +58,7 @@ def make_report(
                      **asdict(settings)},
         "faults": {code: asdict(fault) for code, fault in FAULTS.items()},
         "summary": _summary(clips, list(findings.values())),
+        "advice": [advice] if advice else [],
         "clips": clips,
     }  # fmt: skip
 
@@ -109,7 +119,13 @@ def _clip(
         "seconds": seen.seconds,
         "bytes": look.bytes if look else 0,
         "caption": None if entry.caption is None else printable(entry.caption),
-        "hot": seen.hot,
+        "moving_fraction": seen.hot,
+        "hot": seen.hot,  # the earlier name, for one more release
+        "repeated": round(seen.by_rate + seen.stored_repeats, 4),
+        "freeze": list(seen.freeze) if seen.freeze else None,
+        "bars": seen.bars,
+        "blur": seen.blur,
+        "fitting": seen.fitting,
         "motion": seen.motion,
         "camera": seen.camera,
         "cuts": list(seen.cuts),
@@ -122,13 +138,16 @@ def _clip(
 
 
 def _summary(clips: Sequence[Mapping[str, Any]], findings: Sequence[Finding]) -> dict[str, Any]:
-    hot = [finding.hot for finding in findings if finding.hot is not None]
+    fractions = [finding.hot for finding in findings if finding.hot is not None]
+    mean = mean_moving_fraction(fractions)
+    moving = None if mean is None else round(mean, 4)
     counted = Counter(code for clip in clips for code in {f["code"] for f in clip["faults"]})
     return {
         "clips": len(clips),
         "good": sum(clip["level"] == GOOD for clip in clips),
         "seconds": round(sum(finding.seconds or 0.0 for finding in findings), 3),
-        "hot": round(sum(hot) / len(hot), 4) if hot else None,
+        "moving_fraction": moving,
+        "hot": moving,  # the earlier name, for one more release
         "by_fault": {code: counted[code] for code in FAULTS if counted[code]},
         "trained_samples": sum(finding.sample_count for finding in findings),
         "trained_frames": sum(finding.trained_frames for finding in findings),

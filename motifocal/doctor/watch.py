@@ -2,8 +2,9 @@
 
 F frames, H W pixels. Frames are `(F, H, W, 3)` uint8 RGB.
 
-Of every frame a tiny copy is kept (cuts, duplicates, stillness), of some moments two larger ones
-(motion, camera), and those frames that may be trained on, at the size at which heat is measured.
+Of every frame a tiny copy is kept (cuts, duplicates, stillness, repeats), of some moments two
+larger ones (motion, camera, bars) and how sharp they are, and those frames that may be trained on,
+at the size at which heat is measured.
 So an hour of 4K needs a few hundred megabytes, however long it takes.
 """
 
@@ -20,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from motifocal.data.selection import Timeline
+from motifocal.doctor.detail import Losses, loss_ratios
 from motifocal.picture import Pixels, VideoError
 from motifocal.video import DEFAULT_FPS, stored
 
@@ -55,8 +57,8 @@ class Watched:
     """What was kept of a clip whose frames are (height, width): see the module's head.
 
     `starts` and `end` are seconds since the first frame, `grain` how exactly they are stored;
-    `tiny` (F', h, w, 3) are the first F' <= F frames; `held` are the first ones by index, as
-    `hold` made them.
+    `tiny` (F', h, w, 3) are the first F' <= F frames; `losses` are the ratios that
+    ``detail.enlargement`` judges by; `held` are the first frames by index, as `hold` made them.
     """
 
     height: int
@@ -68,6 +70,7 @@ class Watched:
     end: float = 0.0
     tiny: Pixels = field(default_factory=lambda: np.empty((0, 1, 1, 3), np.uint8))
     pairs: list[Pair] = field(default_factory=list)
+    losses: list[Losses] = field(default_factory=list)
     held: dict[int, Pixels] = field(default_factory=dict)
 
     @property
@@ -119,7 +122,8 @@ def watch(path: Path, hold: Callable[[Pixels], Pixels]) -> Watched:
                 if room > 0:
                     found.held[index] = hold(pixels)
                     room -= found.held[index].nbytes
-                pairs.push(index, start, pixels)
+                if pairs.push(index, start, pixels):
+                    found.losses.append(loss_ratios(pixels))
                 last = (index, start, pixels)
             if found is not None:
                 found.starts.append(start)
@@ -176,14 +180,15 @@ class _Pairs:
             return start >= self._next
         return start - self._first[1] >= PAIR_SECONDS - 1e-3
 
-    def push(self, index: int, start: float, pixels: Pixels) -> None:
-        """Look at the next frame."""
+    def push(self, index: int, start: float, pixels: Pixels) -> bool:
+        """Look at the next frame; true where it is the first of a pair."""
         if not self.needs(start):
-            return
+            return False
         if self._first is not None:
             self._close(index, start, pixels)
-        elif start >= self._next:
-            self._first = (index, start, scaled(pixels, SMALL_SIDE, min))
+            return False
+        self._first = (index, start, scaled(pixels, SMALL_SIDE, min))
+        return True
 
     def finish(self, index: int, start: float, pixels: Pixels) -> None:
         """The last frame closes a pair that waits, as of a clip of an instant."""

@@ -141,7 +141,7 @@ function facts(clip) {
     ["Rate", rate && clip.variable_rate ? `${rate} on average, variable` : rate],
     ["Length", clip.seconds === null ? null : `${number(clip.seconds, 2)} s`],
     ["File", fileSize(clip.bytes)],
-    ["Hot", share(scaled(clip.hot, 100), "% of the picture")],
+    ["Moving fraction", share(scaled(clip.hot, 100), "% of the picture")],
     ["Motion", share(clip.motion, "% of the shorter side a second")],
     ["Camera", share(clip.camera, "% of the shorter side a second")],
   ];
