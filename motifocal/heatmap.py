@@ -17,7 +17,6 @@ import math
 import tokenize
 import zipfile
 import zlib
-from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -40,23 +39,18 @@ from motifocal.video import MAX_CLIP_BYTES, read_video, write_video
 
 __all__ = [
     "DEFAULT_SETTINGS",
-    "HOT",
     "UNITS",
     "Heatmap",
     "HeatmapSettings",
     "clip_heatmap",
     "load_heatmap",
-    "mean_moving_fraction",
     "motion_heatmap",
-    "moving_fraction",
     "read_npz",
     "save_heatmap",
     "settings_from",
 ]
 
 Heatmap = NDArray[np.float32]
-
-HOT = 0.5  # above it a place moves: where sigma crosses its threshold
 
 # The versions of .npy that NumPy writes for arrays of numbers.
 _HEADERS = {
@@ -148,19 +142,6 @@ def clip_heatmap(
     elif settings.noise:
         evidence = motion_evidence(frames, settings.noise, sharp=settings.sharp)
     return motion_heatmap(flow, settings, evidence=evidence, change=change)
-
-
-def moving_fraction(heatmap: Heatmap) -> float:
-    """The share of the area of a heatmap (F, H, W), all frames together, that is above 0.5."""
-    return float((heatmap > HOT).mean())
-
-
-def mean_moving_fraction(fractions: Sequence[float]) -> float | None:
-    """That of several clips, None of none: each counts once, whatever its size and length.
-
-    A trainer draws clips, not pixels, and scales them to one size first.
-    """
-    return float(np.mean(fractions)) if len(fractions) else None
 
 
 def save_heatmap(

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from motifocal.flow import Frames, check_frames
-from motifocal.heatmap import HOT, Heatmap
+from motifocal.heatmap import Heatmap
+from motifocal.moving_fraction import HOT
 
 _TINT = 0.55  # opacity of full heat: what is under it has to stay recognisable
 _GREY, _DARK = 0.65, 0.7  # the picture steps back behind the tint

@@ -26,7 +26,7 @@ ORDER = (
     *("codec", "video", "tensor_file"),
     *("raft", "flow", "evidence"),
     *("camera_models", "camera"),
-    *("heatmap_settings", "heatmap", "masks", "overlay"),
+    *("heatmap_settings", "heatmap", "moving_fraction", "masks", "overlay"),
     *("geometry", "latent_difference"),
     "loss",
     "scenes",

@@ -158,7 +158,8 @@ def measured(rows: Sequence[Row], how: How, workers: int) -> Iterator[Row]:
 
 def measure(row: Row, how: How, threads: int) -> Row:
     """Write what is missing of a clip; the row says how much is hot, or why there is no map."""
-    from motifocal.heatmap import clip_heatmap, load_heatmap, moving_fraction, save_heatmap
+    from motifocal.heatmap import clip_heatmap, load_heatmap, save_heatmap
+    from motifocal.moving_fraction import moving_fraction
     from motifocal.overlay import heatmap_overlay
     from motifocal.video import VideoError, write_video
 
@@ -220,7 +221,7 @@ def tell(rows: Sequence[Row], before: int, how: How) -> None:
 
 def in_sum(rows: Sequence[Row], before: int, settings: HeatmapSettings | None) -> str:
     """The mean moving fraction of the clips, and how they differ."""
-    from motifocal.heatmap import mean_moving_fraction
+    from motifocal.moving_fraction import mean_moving_fraction
 
     fractions = [row.moving_fraction or 0.0 for row in rows]
     number = f"{len(rows)} clip{'s' if len(rows) > 1 else ''}"

@@ -27,7 +27,8 @@ from motifocal.doctor.repeats import find_repeats, measure_repeats
 from motifocal.doctor.thumbs import spread, sprite
 from motifocal.doctor.watch import Watched, read_again, scaled, watch
 from motifocal.files import sha256_of
-from motifocal.heatmap import clip_heatmap, moving_fraction
+from motifocal.heatmap import clip_heatmap
+from motifocal.moving_fraction import moving_fraction
 from motifocal.picture import Pixels, VideoError, write_image
 
 #: Samples of a clip whose heat is measured, spread over them all, and the frames of each: a video

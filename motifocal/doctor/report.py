@@ -15,7 +15,7 @@ from motifocal.doctor.entries import Entry, Folder
 from motifocal.doctor.faults import FAULTS, GOOD, worst
 from motifocal.doctor.finding import Finding, InspectSettings
 from motifocal.doctor.run import Look
-from motifocal.heatmap import mean_moving_fraction
+from motifocal.moving_fraction import mean_moving_fraction
 
 VERSION = 1
 
