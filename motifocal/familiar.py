@@ -19,6 +19,7 @@ from pathlib import Path
 from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
 
 from motifocal.files import replacing
+from motifocal.json_text import parse_json
 from motifocal.models.autoencoder import decode, encode
 from motifocal.picture import Pixels
 from motifocal.scenes.render import first_picture
@@ -46,7 +47,7 @@ def read_familiar(folder: Path) -> Familiar | None:
     path = folder / FILE
     if not path.is_file():
         return None
-    kept = json.loads(path.read_text(encoding="utf-8"))
+    kept = parse_json(path.read_text(encoding="utf-8"))
     words, least = kept.get("words"), kept.get("least_psnr")
     if not isinstance(words, list) or not isinstance(least, int | float):
         raise ValueError(f"{path} should hold words and least_psnr, got {sorted(kept)}")

@@ -34,6 +34,7 @@ from motifocal.heatmap_settings import (
     HeatmapSettings,
     settings_from,
 )
+from motifocal.json_text import parse_json
 from motifocal.picture import one_line
 from motifocal.video import MAX_CLIP_BYTES, read_video, write_video
 
@@ -260,9 +261,9 @@ def _npy(file: zipfile.ZipFile, member: zipfile.ZipInfo) -> NDArray[Any]:
 
 def _parse_settings(path: Path, text: str) -> HeatmapSettings | None:
     try:
-        values = json.loads(text)
+        values = parse_json(text)
         return None if values is None else settings_from(values)
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
 
 

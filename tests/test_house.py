@@ -21,7 +21,7 @@ PACKAGE = ROOT / "motifocal"
 # one stage; within it too the order holds. Stages that are not there yet keep their place.
 ORDER = (
     "__init__",
-    *("disk", "files", "stored_names", "png_chunks"),
+    *("disk", "files", "stored_names", "json_text", "png_chunks"),
     *("picture", "hdr", "frame_pixels", "frame_times", "mp4_index", "truncation"),
     *("codec", "video", "tensor_file"),
     *("raft", "flow", "evidence"),
@@ -177,6 +177,13 @@ def test_no_file_is_longer_than_three_hundred_lines() -> None:
         for path in python_files("motifocal", "scripts", "benchmarks")
     }
     assert {path: lines for path, lines in lengths.items() if lines > MOST_LINES} == {}
+
+
+def test_json_is_parsed_in_one_place_which_refuses_deep_nesting() -> None:
+    call = re.compile(r"\bjson\.loads?\(")
+    elsewhere = [str(path) for path in python_files("motifocal")
+                 if path.name != "json_text.py" and call.search((ROOT / path).read_text("utf-8"))]
+    assert elsewhere == [], "these should call motifocal.json_text.parse_json"
 
 
 def test_every_module_opens_with_a_docstring() -> None:

@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 
 from motifocal.files import replacing, write_text
+from motifocal.json_text import parse_json
 
 MANIFEST = "gallery.json"
 KIND = "motifocal gallery"
@@ -30,7 +31,7 @@ def own_files(folder: Path) -> set[str]:
                              f"folder without {MANIFEST}")
         return set()
     try:
-        held = json.loads(path.read_text(encoding="utf-8"))
+        held = parse_json(path.read_text(encoding="utf-8"))
         if held["kind"] != KIND:
             raise ValueError(f"{path} should be of a {KIND}, got {held['kind']!r}")
         return {_inside(name, path) for name in held["files"]}

@@ -8,13 +8,13 @@ pairs and never taken apart.
 from __future__ import annotations
 
 import hashlib
-import json
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from motifocal.bench.tables_in import read_rows
+from motifocal.json_text import parse_json
 from motifocal.scenes.evaluate import slug
 
 PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
@@ -255,7 +255,7 @@ def _is_drawn(folder: Path) -> bool:
     manifest = folder / "export.json"
     if not manifest.exists():
         return False
-    held = json.loads(manifest.read_text(encoding="utf-8"))
+    held = parse_json(manifest.read_text(encoding="utf-8"))
     return isinstance(held, dict) and held.get("kind") == "benchmark"
 
 

@@ -22,6 +22,7 @@ from motifocal.bench.model import Format
 from motifocal.bench.pairs import Benchmark, Pair, check_id
 from motifocal.bench.tables_in import read_rows
 from motifocal.files import write_text
+from motifocal.json_text import parse_json
 from motifocal.scenes.export import claim
 
 RUN, PAIRS, MANIFEST = "run.json", "pairs.csv", "manifest"
@@ -67,7 +68,7 @@ def open_results(folder: Path) -> Results:
     if not path.exists():
         raise ValueError(f"{folder} should hold {RUN}, as motifocal bench run and ingest write it")
     try:
-        held = json.loads(path.read_text(encoding="utf-8"))
+        held = parse_json(path.read_text(encoding="utf-8"))
         benchmark = Benchmark(held["benchmark"], _read_pairs(folder), held["pairs_total"],
                               held["subset"])
         form = Format(**held["format"]) if held["format"] else None
@@ -97,7 +98,7 @@ def claim_results(results: Results) -> None:
         "settings": dict(results.settings),
     }
     # Through JSON, so that tuples and lists compare equal.
-    claim(results.folder / RUN, json.loads(json.dumps(run)))
+    claim(results.folder / RUN, parse_json(json.dumps(run)))
     write_text(results.folder / PAIRS, _pairs_csv(benchmark.pairs))
     for name in ("videos", "pictures"):
         (results.folder / name).mkdir(exist_ok=True)
@@ -123,8 +124,8 @@ def manifest_lines(folder: Path) -> Iterator[dict[str, Any]]:
     for path in sorted(folder.glob(f"{MANIFEST}*.jsonl")):
         for text in path.read_text(encoding="utf-8", errors="replace").split("\n"):
             try:
-                line = json.loads(text or "null")
-            except json.JSONDecodeError:  # torn; its video, if there is one, is complete
+                line = parse_json(text or "null")
+            except ValueError:  # torn; its video, if there is one, is complete
                 continue
             if isinstance(line, dict):
                 yield line

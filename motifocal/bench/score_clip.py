@@ -28,6 +28,7 @@ from motifocal.bench.measures import MEASURES, Measure, measure
 from motifocal.bench.results import append_line
 from motifocal.bench.run import sha256_of
 from motifocal.flow import Flow, Frames, estimate_flow
+from motifocal.json_text import parse_json
 from motifocal.picture import check_file
 from motifocal.video import Clip, VideoError, read_image, read_video
 
@@ -122,8 +123,8 @@ class Kept:
         text = path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
         for row in text.split("\n"):
             try:
-                line = json.loads(row or "null")
-            except json.JSONDecodeError:  # torn; it is computed again
+                line = parse_json(row or "null")
+            except ValueError:  # torn; it is computed again
                 continue
             if isinstance(line, dict) and isinstance(line.get("key"), str):
                 self.lines[line["key"]] = line

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 from collections.abc import Mapping
 from pathlib import Path
+
+from motifocal.json_text import parse_json
 
 #: Standard name -> the names that people give the column, case aside; the first there counts.
 ALIASES: dict[str, tuple[str, ...]] = {
@@ -68,8 +69,8 @@ def _from_jsonl(text: str, path: Path) -> list[Mapping[str, object]]:
 
 def _parsed(text: str, place: str) -> object:
     try:
-        held: object = json.loads(text)
-    except json.JSONDecodeError as error:
+        held: object = parse_json(text)
+    except ValueError as error:
         raise ValueError(f"{place} should be JSON: {error}") from error
     return held
 

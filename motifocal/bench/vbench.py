@@ -45,6 +45,7 @@ from motifocal.bench.pairs import LONGEST_NAME
 from motifocal.bench.results import Results
 from motifocal.codec import opened_container
 from motifocal.files import replacing, write_text
+from motifocal.json_text import parse_json
 
 DIMENSIONS = (
     "i2v_subject", "i2v_background", "subject_consistency", "background_consistency",
@@ -241,7 +242,7 @@ def _files_before(folder: Path, results: Results) -> set[str]:
 def _read_statement(folder: Path) -> dict[str, Any]:
     path = folder / STATEMENT
     try:
-        held = dict(json.loads(path.read_text(encoding="utf-8")))
+        held = dict(parse_json(path.read_text(encoding="utf-8")))
         names = [str(name) for name in held["files"]]
         held["model"], held["benchmark"]
     except (FileNotFoundError, KeyError, TypeError, ValueError) as error:

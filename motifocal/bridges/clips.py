@@ -15,6 +15,7 @@ from pathlib import Path
 
 from motifocal.data.selection import Timeline
 from motifocal.files import sha256_of, write_text
+from motifocal.json_text import parse_json
 from motifocal.picture import check_file
 from motifocal.video import DEFAULT_FPS, VideoError, stored
 
@@ -53,7 +54,7 @@ class ClipHashes:
         self._lock = threading.Lock()
         if self.path.exists():
             try:
-                held = json.loads(self.path.read_text(encoding="utf-8"))
+                held = parse_json(self.path.read_text(encoding="utf-8"))
             except ValueError:
                 held = None
             rows = held.values() if isinstance(held, dict) else [None]

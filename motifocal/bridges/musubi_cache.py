@@ -8,7 +8,6 @@ under its name without the type. So the weight is one more tensor there, ``motif
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import sys
@@ -28,6 +27,7 @@ from motifocal.data.trainers import MUSUBI_FPS, Request, musubi_frames, trained_
 from motifocal.files import replacing
 from motifocal.geometry import FAMILIES, LatentGeometry
 from motifocal.heatmap import HeatmapSettings
+from motifocal.json_text import parse_json
 from motifocal.picture import PICTURE_SUFFIXES, natural_key
 
 #: The name in a training batch.
@@ -244,7 +244,7 @@ def _clips_of(values: Mapping[str, Any]) -> tuple[Path, ...]:
         if not line.strip():
             continue
         try:
-            row = json.loads(line)
+            row = parse_json(line)
         except ValueError as error:
             raise ValueError(f"{table}, line {number} should be JSON: {error}") from error
         if not isinstance(row, dict) or not isinstance(row.get("video_path"), str):
@@ -258,8 +258,8 @@ def _clips_of(values: Mapping[str, Any]) -> tuple[Path, ...]:
 def _parsed(config: Path) -> dict[str, Any]:
     text = config.read_text(encoding="utf-8")
     try:
-        held = json.loads(text) if config.suffix.lower() == ".json" else _from_toml(text)
-    except ValueError as error:  # the errors of all three are
+        held = parse_json(text) if config.suffix.lower() == ".json" else _from_toml(text)
+    except (ValueError, RecursionError) as error:  # the latter: TOML that is nested too deeply
         raise ValueError(f"{config} should be TOML or JSON: {error}") from error
     if not isinstance(held, dict):
         raise ValueError(f"{config} should be a table, got a {type(held).__name__}")

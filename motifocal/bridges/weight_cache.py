@@ -24,6 +24,7 @@ from motifocal.data.selection import Selection
 from motifocal.files import replacing
 from motifocal.geometry import FAMILIES
 from motifocal.heatmap_settings import HeatmapSettings, settings_from
+from motifocal.json_text import parse_json
 
 SUFFIX = ".safetensors"
 #: The fields of a LatentGeometry that decide a weight; families that share them share weights.
@@ -149,7 +150,7 @@ def stored_key(path: str | Path) -> WeightKey:
     if text is None or names != ["weight"]:
         raise ValueError(f"{path} should hold a weight and its key, got {names}")
     try:
-        held = json.loads(text)
+        held = parse_json(text)
         chosen = held["selection"]
         selection = Selection(**{**chosen, "indices": tuple(chosen["indices"])})
         stride, first, later, padded_to = held["grid"]
@@ -190,7 +191,7 @@ def _opened(path: Path) -> Any:
 
 def _plain(key: WeightKey) -> dict[str, Any]:
     """The key as what JSON can hold."""
-    plain: dict[str, Any] = json.loads(json.dumps(asdict(key)))
+    plain: dict[str, Any] = parse_json(json.dumps(asdict(key)))
     return plain
 
 

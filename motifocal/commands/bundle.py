@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from motifocal.commands.size import Size
+from motifocal.json_text import parse_json
 
 if TYPE_CHECKING:
     import torch
@@ -101,7 +102,7 @@ def _write_familiar(folder: Path) -> None:
     from motifocal.familiar import measure_drawn_world, write_familiar
     from motifocal.training.base import load_vae
 
-    size = json.loads((folder / "model_index.json").read_text())["sample_height"]
+    size = parse_json((folder / "model_index.json").read_text())["sample_height"]
     write_familiar(folder, measure_drawn_world(load_vae(folder), size))
 
 

@@ -12,6 +12,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
+from motifocal.json_text import parse_json
+
 
 @dataclass(frozen=True)
 class Clip:
@@ -98,7 +100,7 @@ def read_table(path: Path) -> dict[str, list[Row]]:
     # Not splitlines, which ends a line in the middle of a caption with U+2028 in it.
     lines = path.read_text(encoding="utf-8").removesuffix("\n").split("\n")
     for number, line in enumerate(lines if lines != [""] else [], start=1):
-        held = json.loads(line)
+        held = parse_json(line)
         if not isinstance(held, dict) or set(held) != names:
             raise ValueError(f"{path}, line {number} should have the keys {sorted(names)}")
         row = Row(**{**held, "indices": tuple(held["indices"])})

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from motifocal.commands.size import Size
+from motifocal.json_text import parse_json
 
 if TYPE_CHECKING:
     from motifocal.bench.model import Sampling
@@ -28,8 +28,8 @@ def parse_extra(
         if not (equals and key.isidentifier()):
             raise click.BadParameter(f"should be KEY=VALUE, got {text}")
         try:
-            found[key] = json.loads(written)
-        except json.JSONDecodeError:  # plain words need no quotes
+            found[key] = parse_json(written)
+        except ValueError:  # plain words need no quotes
             found[key] = written
     return found
 

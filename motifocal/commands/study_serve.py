@@ -8,6 +8,8 @@ from urllib.parse import urlsplit
 
 import click
 
+from motifocal.json_text import parse_json
+
 FOLDER = click.Path(path_type=Path, file_okay=False)
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
@@ -128,7 +130,6 @@ def _listen(
 
 
 def _write_folder(study: str, folder: Path, seed: int) -> None:
-    import json
 
     from motifocal.commands.scenes_eval import tracked
     from motifocal.study.handing_in import HandingIn
@@ -138,7 +139,7 @@ def _write_folder(study: str, folder: Path, seed: int) -> None:
     with store:
         for _ in tracked(write_folder(store, folder, seed=seed), "writing media", 0):
             pass
-    lists = json.loads((folder / "study.json").read_text(encoding="utf-8"))["participants"]
+    lists = parse_json((folder / "study.json").read_text(encoding="utf-8"))["participants"]
     click.echo(f"{lists} participants finish it: give each a link of their own, index.html?p=1 to "
                f"?p={lists}", err=True)
     click.echo(folder / "index.html")

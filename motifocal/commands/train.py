@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+
+from motifocal.json_text import parse_json
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
@@ -106,8 +107,8 @@ def _settings(
         if not equals:
             raise click.BadParameter(f"should be KEY=VALUE, got {assignment!r}", param_hint="--set")
         try:
-            value = json.loads(text)
-        except json.JSONDecodeError:
+            value = parse_json(text)
+        except ValueError:
             value = text  # a word, e.g. optimizer=adamw
         if key.startswith("unet."):
             overrides.setdefault("unet", {})[key.removeprefix("unet.")] = value

@@ -25,6 +25,7 @@ from motifocal.data.table_columns import (
     delimiter_of,
     names_captions,
 )
+from motifocal.json_text import parse_json
 from motifocal.picture import natural_key
 from motifocal.stored_names import stored_name
 from motifocal.video import VIDEO_SUFFIXES
@@ -179,8 +180,8 @@ def _two_lists(table: Path) -> Listing:
 
 def _json_rows(table: Path) -> Iterator[Row]:
     try:
-        objects = json.loads(_text(table))
-    except (ValueError, RecursionError) as error:
+        objects = parse_json(_text(table))
+    except ValueError as error:
         yield Row(str(table), damage=f"{table} should be JSON: {error}")
         return
     if not isinstance(objects, list):
@@ -197,8 +198,8 @@ def _jsonl_rows(table: Path) -> Iterator[Row]:
             continue
         place = f"{table}, line {number}"
         try:
-            row = json.loads(line)
-        except (ValueError, RecursionError) as error:
+            row = parse_json(line)
+        except ValueError as error:
             yield Row(place, damage=f"{place} should be JSON: {error}")
         else:
             yield _object(place, table, row)

@@ -24,6 +24,7 @@ from motifocal.data.shards import MANIFEST, read_manifest, rows_of_shards, shard
 from motifocal.files import write_text
 from motifocal.geometry import LatentGeometry, pool
 from motifocal.heatmap import HeatmapSettings, clip_heatmap, settings_from
+from motifocal.json_text import parse_json
 from motifocal.models.autoencoder import encode
 from motifocal.raft import NETWORKS
 
@@ -191,7 +192,7 @@ def _claim(
     if not path.exists():
         write_text(path, text + "\n")
         return
-    before, now = read_manifest(folder), json.loads(text)
+    before, now = read_manifest(folder), parse_json(text)
     # A folder of a time with fewer settings was made with the values that they had then.
     before["heatmap"] = vars(settings_from(before["heatmap"]))
     changed = sorted(key for key in before | now if before.get(key) != now.get(key))

@@ -27,6 +27,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from motifocal.files import replacing
+from motifocal.json_text import parse_json
 
 DIMENSIONS = {"latents": ("F16", 5), "heatmap": ("U8", 4), "fps": ("F32", 1)}
 DIGESTS = ("source", "checksum")
@@ -140,7 +141,7 @@ class ShardFile:
 
 
 def _captions(metadata: dict[str, str] | None) -> list[str]:
-    captions = json.loads((metadata or {}).get("captions", "null"))
+    captions = parse_json((metadata or {}).get("captions", "null"))
     if not isinstance(captions, list) or not all(isinstance(text, str) for text in captions):
         raise ValueError("the header should hold a list of captions")
     return captions

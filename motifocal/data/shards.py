@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import bisect
 import hashlib
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ import torch
 
 from motifocal.data.shard_file import ShardFile
 from motifocal.files import sha256_of
+from motifocal.json_text import parse_json
 
 MANIFEST = "prepared.json"
 MANIFEST_TYPES = {"clips": int, "clips_per_shard": int, "heatmap": dict, "geometry": dict,
@@ -31,8 +31,8 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     if not path.exists():
         raise ValueError(f"{folder} should hold {MANIFEST}: it is no prepared folder")
     try:
-        manifest = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:
+        manifest = parse_json(path.read_text(encoding="utf-8"))
+    except ValueError as error:
         raise ValueError(f"{path} should be JSON: {' '.join(str(error).split())}") from error
     if not isinstance(manifest, dict):
         raise ValueError(f"{path} should hold an object, got {type(manifest).__name__}")

@@ -19,6 +19,7 @@ from motifocal.data.captions import CaptionedVideo, Rejected
 from motifocal.data.frame_stride import dynamic_stride
 from motifocal.data.prepare import CaptionedClip
 from motifocal.files import sha256_of, write_text
+from motifocal.json_text import parse_json
 from motifocal.scenes.render import render
 from motifocal.scenes.stage import SCENARIOS, Split, make_stage
 from motifocal.scenes.variant import STANDARD, SceneVariant
@@ -205,6 +206,6 @@ def _read_notes(notes: Path) -> dict[str, Scanned]:
 def _read_note(line: str) -> Scanned | None:
     """A finding, or None where the line is none, such as one of an earlier version."""
     try:
-        return Scanned(**json.loads(line))
-    except (ValueError, TypeError, RecursionError):
+        return Scanned(**parse_json(line))
+    except (ValueError, TypeError):
         return None

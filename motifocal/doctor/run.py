@@ -19,6 +19,7 @@ from motifocal.doctor.entries import Entry
 from motifocal.doctor.examine import Job, examine
 from motifocal.doctor.finding import Finding, InspectSettings, finding_from
 from motifocal.doctor.workers import Done, in_processes
+from motifocal.json_text import parse_json
 
 FINDINGS, THUMBS = "findings.jsonl", "thumbs"
 
@@ -137,7 +138,7 @@ def read_findings(path: Path) -> dict[str, Finding]:
     found = {}
     for number, line in enumerate(whole.split(b"\n") if whole else [], start=1):
         try:
-            held = json.loads(line)
+            held = parse_json(line)
             found[held["key"]] = finding_from(held["finding"])
         except (ValueError, KeyError, TypeError) as error:
             raise ValueError(

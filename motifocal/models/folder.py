@@ -6,7 +6,6 @@ The folder has the diffusers layout: `model_index.json`, `unet/`, `vae/`, `text_
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,6 +16,7 @@ from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
 from transformers import AutoTokenizer, CLIPTextModel, PreTrainedTokenizerBase
 from transformers.utils import logging
 
+from motifocal.json_text import parse_json
 from motifocal.models.schedule import ScaledDDIMScheduler
 from motifocal.models.text_limit import TextLimit
 from motifocal.models.unet import TI2VUNet
@@ -184,9 +184,9 @@ def _whole(model: Any, info: Mapping[str, Any]) -> Any:
 
 def _read_object(path: Path) -> dict[str, Any]:
     try:
-        read = json.loads(path.read_text(encoding="utf-8"))
+        read = parse_json(path.read_text(encoding="utf-8"))
     # The last: nested deeper than Python's stack.
-    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
+    except ValueError as error:
         raise ValueError(f"{path} should be JSON, got {one_line(error)}") from error
     if not isinstance(read, dict):
         raise ValueError(f"{path} should hold an object, got {type(read).__name__}")

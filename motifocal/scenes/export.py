@@ -20,6 +20,7 @@ from typing import Any, Literal, cast
 import numpy as np
 
 from motifocal.files import replacing, write_text
+from motifocal.json_text import parse_json
 from motifocal.picture import write_image
 from motifocal.scenes.evaluate import EvalPair, eval_pairs, truth_of
 from motifocal.scenes.render import CAMERA_WORDS, FPS, FRAMES, Camera, SceneClip, render
@@ -237,8 +238,8 @@ def claim(path: Path, settings: Mapping[str, object]) -> None:
 def read_claim(path: Path) -> dict[str, Any]:
     """The settings that `claim` has written; ValueError where the file holds no such thing."""
     try:
-        held = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:
+        held = parse_json(path.read_text(encoding="utf-8"))
+    except ValueError as error:
         raise ValueError(f"{path} should hold settings as JSON: {error}") from error
     if not isinstance(held, dict):
         raise ValueError(f"{path} should hold settings, got {type(held).__name__}")

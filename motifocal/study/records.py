@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Iterator
 from typing import Any
 
 from sqlalchemy import Connection, bindparam, exists, func, insert, select
 
+from motifocal.json_text import parse_json
 from motifocal.study.tables import ANNOTATOR, ITEM, OPEN, PAIR, SLOT, VOTE
 from motifocal.study.votes import Vote, hash_worker
 
@@ -42,7 +42,7 @@ def votes(connection: Connection, salt: str, protocol_digest: str) -> Iterator[V
             model_a=row.model_a, model_b=row.model_b, winner=row.winner, pair=row.stem,
             image_id=row.image_id, left=row.shown_left, worker=hashed[row.token],
             scenario=row.scenario, prompt=row.prompt, seed=row.seed,
-            reasons=tuple(json.loads(row.reasons)), milliseconds=row.milliseconds,
+            reasons=tuple(parse_json(row.reasons)), milliseconds=row.milliseconds,
             loops=row.loops, gold=row.gold, protocol=protocol_digest,
         )  # fmt: skip
 

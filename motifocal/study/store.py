@@ -6,7 +6,6 @@ for tests.
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, func, select
 from sqlalchemy.exc import IntegrityError
 
+from motifocal.json_text import parse_json
 from motifocal.study import annotators, ballots, leases, progress, records
 from motifocal.study.answer_rules import check_answer, is_token
 from motifocal.study.database import Database, located, reached
@@ -83,7 +83,7 @@ class Store:
         if self._digest != row.protocol_sha256:
             raise ValueError(f"{where}: the protocol should have the hash it was given at the "
                              f"start, {row.protocol_sha256}, got {self._digest}")
-        self.material: dict[str, Any] = json.loads(row.material)
+        self.material: dict[str, Any] = parse_json(row.material)
         self._salt: str = row.salt
 
     def __enter__(self) -> Store:

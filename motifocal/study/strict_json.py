@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
+
+from motifocal.json_text import parse_json
 
 
 def parse(text: str | bytes) -> Any:
@@ -12,11 +13,8 @@ def parse(text: str | bytes) -> Any:
     Raises ValueError for what is no JSON, is nested too deep, or has a name twice in one object:
     readers differ in which of the two counts.
     """
-    try:
-        words = text if isinstance(text, str) else text.decode("utf-8-sig")
-        return json.loads(words, object_pairs_hook=_object)
-    except RecursionError as error:
-        raise ValueError("it is nested too deep") from error
+    words = text if isinstance(text, str) else text.decode("utf-8-sig")
+    return parse_json(words, object_pairs_hook=_object)
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

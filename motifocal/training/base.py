@@ -17,6 +17,7 @@ from torch import nn
 
 from motifocal.data.shards import Shards
 from motifocal.geometry import LatentGeometry
+from motifocal.json_text import parse_json
 from motifocal.models.folder import (
     load_autoencoder,
     load_network,
@@ -100,7 +101,7 @@ def load_clip_size(run: Path) -> tuple[int, int, int] | None:
     path = inputs_path(run)
     if not path.exists():
         return None
-    frames, height, width = json.loads(path.read_text())["clip"]
+    frames, height, width = parse_json(path.read_text())["clip"]
     return frames, height, width
 
 

@@ -14,6 +14,7 @@ from types import TracebackType
 from typing import IO
 
 from motifocal.files import write_text
+from motifocal.json_text import parse_json
 
 
 class TrainingLog:
@@ -70,7 +71,7 @@ def read_log(path: Path) -> list[dict[str, float]]:
     found = []
     for number, text in enumerate(lines, start=1):
         try:
-            found.append(json.loads(text))
-        except json.JSONDecodeError as error:
+            found.append(parse_json(text))
+        except ValueError as error:
             raise ValueError(f"{path}, line {number} is no JSON: {text[:60]!r}") from error
     return found

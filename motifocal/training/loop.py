@@ -28,6 +28,7 @@ from transformers import CLIPTextModel, PreTrainedTokenizerBase
 
 from motifocal.data.shards import LatentBatch, Shards, indices_of_step
 from motifocal.files import write_text
+from motifocal.json_text import parse_json
 from motifocal.models.schedule import NoiseSchedule, noise_schedule
 from motifocal.models.text import encode_text
 from motifocal.models.unet import TI2VUNet
@@ -164,9 +165,9 @@ def claim(folder: Path, settings: TrainingSettings, done: int) -> None:
     """
     folder.mkdir(parents=True, exist_ok=True)
     path = settings_path(folder)
-    now = json.loads(settings.model_dump_json())
+    now = parse_json(settings.model_dump_json())
     if path.exists() and done:
-        before = json.loads(path.read_text())
+        before = parse_json(path.read_text())
         changed = sorted(k for k in before | now if before.get(k) != now.get(k))
         cooling = done > min(s["steps"] - s["cooldown"] for s in (before, now))
         free = FREE_TO_CHANGE - {"steps"} if cooling else FREE_TO_CHANGE

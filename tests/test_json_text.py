@@ -1,0 +1,57 @@
+"""JSON nested deeper than Python can read is refused in a line, wherever it comes from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from motifocal.bench.results import open_results
+from motifocal.bench.tables_in import read_rows
+from motifocal.bridges.musubi_cache import read_datasets
+from motifocal.commands.export_files import read_table
+from motifocal.data.captions import read_captions
+from motifocal.doctor.run import read_findings
+from motifocal.familiar import read_familiar
+from motifocal.json_text import parse_json
+from motifocal.training.log import read_log
+
+DEEP = "[" * 200_000
+
+
+def test_what_json_says_is_returned_as_it_is() -> None:
+    assert parse_json(b'{"a": [1, 2.5, null, "\xc3\xa9"]}') == {"a": [1, 2.5, None, "\u00e9"]}
+    assert parse_json('{"a": 1, "a": 2}', object_pairs_hook=list) == [("a", 1), ("a", 2)]
+
+
+@pytest.mark.parametrize("text", ["{", "", "[1,]", b"\xff", DEEP, '{"a":' * 100_000])
+def test_what_cannot_be_read_is_a_value_error(text: str | bytes) -> None:
+    with pytest.raises(ValueError) as caught:  # noqa: PT011 (the words are json's own)
+        parse_json(text)
+    assert "\n" not in str(caught.value)
+
+
+READERS: dict[str, tuple[str, Callable[[Path], object]]] = {
+    "a table of pairs": ("pairs.json", read_rows),
+    "lines of pairs": ("pairs.jsonl", read_rows),
+    "findings": ("findings.jsonl", read_findings),
+    "captions": ("metadata.json", read_captions),
+    "lines of captions": ("metadata.jsonl", read_captions),
+    "a table of weights": ("weights.jsonl", read_table),
+    "a log": ("log.jsonl", read_log),
+    "results": ("run.json", lambda path: open_results(path.parent)),
+    "what is familiar": ("familiar.json", lambda path: read_familiar(path.parent)),
+    "a data set": ("dataset.json", lambda path: read_datasets(path, "wan")),
+    "a data set in TOML": ("dataset.toml", lambda path: read_datasets(path, "wan")),
+}
+
+
+@pytest.mark.parametrize("name", READERS)
+def test_deep_json_is_refused_by(tmp_path: Path, name: str) -> None:
+    file, reader = READERS[name]
+    path = tmp_path / file
+    path.write_text(("a = " if file.endswith(".toml") else "") + DEEP + "\n")
+    with pytest.raises(ValueError, match=r"nest|should be|is no JSON") as caught:
+        reader(path)
+    assert "\n" not in str(caught.value)
