@@ -20,15 +20,14 @@ from transformers import CLIPTextModel, PreTrainedTokenizerBase
 
 from motifocal.models.autoencoder import decode, encode
 from motifocal.models.folder import (
-    INDEX,
     load_autoencoder,
     load_network,
     load_scheduler,
     load_text_encoder,
     load_tokenizer,
-    read_index,
     without_progress_bars,
 )
+from motifocal.models.folder_files import INDEX, read_index
 from motifocal.models.schedule import ScaledDDIMScheduler
 from motifocal.models.text import encode_tokens, tokenize
 from motifocal.models.text_limit import TextLimit

@@ -2,7 +2,7 @@
 
 F frames, H W pixels, P pairs of a batch. Frames are `(F, H, W, 3)` uint8 RGB, flow is
 `(F-1, 2, H, W)` float32 in pixels, (x, y). torch and torchvision are imported when RAFT is used;
-torchvision comes with the extra `motifocal[raft]`.
+torchvision comes with the extra `raft`.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from motifocal.extras import install_extra
 from motifocal.tensor_file import read_tensors
 
 if TYPE_CHECKING:
@@ -205,7 +206,7 @@ def _torchvision() -> Any:
         from torchvision.models import optical_flow
     except ImportError as error:
         raise ValueError(
-            f"RAFT needs torchvision ({error}): pip install 'motifocal[raft]'"
+            f"RAFT needs torchvision ({error}); {install_extra('raft')}"
         ) from error
     except RuntimeError as error:  # its compiled operators are of another torch
         raise ValueError(f"torchvision does not fit this torch: {error}") from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import subprocess
 import sys
@@ -122,9 +123,21 @@ def test_rate_length_size_and_suffix_are_as_asked_for(
     assert clip.fps == pytest.approx(10)
 
 
-def test_the_time_of_each_phase_is_told(animate: Animate, picture: Path, tmp_path: Path) -> None:
-    ended = animate(picture, SENTENCES[0], "-o", tmp_path / "duck.mp4")
-    assert [line.split(":")[0] for line in ended.err.splitlines()] == ["load", "sample", "write"]
+def test_each_phase_is_told_as_it_begins_and_how_long_it_took(
+    animate: Animate, picture: Path, tmp_path: Path
+) -> None:
+    ended = animate(picture, SENTENCES[0], "-o", tmp_path / "duck.mp4", "--device", "cpu")
+    lines = [re.sub(r"\d+(\.\d)? s$", "TIME", line) for line in ended.err.splitlines()]
+    assert lines == [
+        "loading the model ...", "loading the model: TIME",
+        "animating 1 video: steps: 0 of 2", "animating 1 video: steps: 2 of 2, TIME",
+        "writing ...", "writing: TIME",
+    ]  # fmt: skip
+
+
+def test_quiet_leaves_nothing_on_stderr(animate: Animate, picture: Path, tmp_path: Path) -> None:
+    ended = animate(picture, SENTENCES[0], "-o", tmp_path / "duck.mp4", "--quiet")
+    assert ended == Ended(0, f"{tmp_path / 'duck.mp4'}\n", "")
 
 
 def test_an_existing_file_is_kept_unless_told_otherwise(
@@ -172,7 +185,8 @@ def test_a_kind_note_tells_of_an_unlike_picture(
     finally:
         (model / "familiar.json").write_text(before)
     assert ended.code == 0
-    assert ended.err.startswith("note: this picture is unlike those the model has seen")
+    (note,) = [line for line in ended.err.splitlines() if line.startswith("note: ")]
+    assert note.startswith("note: this picture is unlike those the model has seen")
 
 
 def test_a_model_that_keeps_nothing_gives_no_notes(
@@ -346,7 +360,9 @@ def test_a_diffusers_pipeline_writes_the_same_kinds_of_files(
     clip = read_video(out / names[0])
     assert clip.frames.shape == (9, 256, 512, 3)  # 32 pixels enlarged to at least 256
     assert clip.fps == 25
-    assert [line.split(":")[0] for line in ended.err.splitlines()][-2:] == ["load", "sample"]
+    words = [line.split(",")[0] for line in ended.err.splitlines()]
+    assert "animating videos: 0 of 4" in words
+    assert words[-1] == "animating videos: 4 of 4"
 
 
 def test_a_seed_is_that_of_the_benchmark_s_adapter(
@@ -449,7 +465,7 @@ def test_any_program_may_animate(
 
 @pytest.mark.parametrize(("options", "words"), [
     (("--steps", "3"), "--steps: a command samples as it says itself"),
-    (("--dtype", "float32", "--negative-prompt", "x"), "--negative-prompt, --dtype: a command"),
+    (("--dtype", "float32", "--negative-prompt", "x"), "--negative-prompt, --precision: a command"),
     (("--model", "bundled"), "give either --model or --command"),
 ])  # fmt: skip
 def test_options_that_a_program_would_not_see_are_refused(

@@ -236,7 +236,7 @@ def test_the_command_takes_in_a_folder_and_refuses_strangers(
 ) -> None:
     write_video(finished / "who_knows_0.mp4", np.stack([textured(1)] * 3), FPS)
     arguments = ["bench", "ingest", str(finished), "--bench", str(bench), "--own-pairs",
-                 "--model", "Theirs", "-o", str(tmp_path / "out")]  # fmt: skip
+                 "--name", "Theirs", "-o", str(tmp_path / "out")]  # fmt: skip
     refused = CliRunner().invoke(cli, arguments)
     assert isinstance(refused.exception, ValueError)
     assert "who_knows_0.mp4; --skip-unknown" in str(refused.exception)

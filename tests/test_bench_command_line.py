@@ -45,7 +45,8 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, Sampling]]:
 
 def run(bench: Path, out: Path, *arguments: str, model: str = "some/model") -> Result:
     return CliRunner().invoke(cli, ["bench", "run", "--bench", str(bench), "--own-pairs", "-o",
-                                    str(out), "--model", model, *arguments])  # fmt: skip
+                                    str(out), "--model", model, "--device", "cpu",
+                                    *arguments])  # fmt: skip
 
 
 def test_options_reach_the_model_and_nothing_is_set_that_was_not_given(
@@ -56,7 +57,7 @@ def test_options_reach_the_model_and_nothing_is_set_that_was_not_given(
     assert done.stdout.strip() == str(tmp_path / "a")
     assert "5 made, 0 there before, 0 failed" in done.stderr
     run(bench, tmp_path / "b", "--steps", "7", "--size", "320x512", "--offload", "model",
-        "--extra", "motion_bucket_id=180", "--extra", "note=as it is", "--dtype", "bfloat16")
+        "--extra", "motion_bucket_id=180", "--extra", "note=as it is", "--precision", "bfloat16")
     extra = {"motion_bucket_id": 180, "note": "as it is"}
     assert [sampling for _, sampling in asked] == [
         Sampling(),
@@ -67,7 +68,7 @@ def test_options_reach_the_model_and_nothing_is_set_that_was_not_given(
 def test_a_failed_video_makes_the_exit_code_one_and_is_tried_again(
     bench: Path, tmp_path: Path, asked: list[Any]
 ) -> None:
-    done = run(bench, tmp_path / "out", model="unlucky")
+    done = run(bench, tmp_path / "out", model="some/unlucky")
     assert done.exit_code == 1
     assert "kite_its_still_0.mp4: no luck" in done.stderr
     assert "4 made, 0 there before, 1 failed" in done.stderr

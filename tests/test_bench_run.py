@@ -208,8 +208,8 @@ def test_a_folder_of_another_model_pairs_or_seeds_is_refused(bench: Path, tmp_pa
         "strength": replace(same, settings={"strength": 4}),
         "model": replace(same, model="other"),
         "seeds": replace(same, seeds=(0,)),
-        "pairs_sha256": replace(same, benchmark=replace(same.benchmark,
-                                                        pairs=same.benchmark.pairs[:2])),
+        "was begun with 5 pairs, these are 2: 3 no longer there": replace(
+            same, benchmark=replace(same.benchmark, pairs=same.benchmark.pairs[:2])),
     }  # fmt: skip
     for what, results in others.items():
         with pytest.raises(ValueError, match=what):

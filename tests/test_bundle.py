@@ -47,7 +47,7 @@ SIZE = ("--size", "16x16", "--frames", "3")
 def test_a_bundle_holds_the_averaged_weights_in_the_type_asked_for(
     dtype: str, run: Run, base: Path, tmp_path: Path
 ) -> None:
-    result = bundle(run, base, tmp_path / "model", "--dtype", dtype, *SIZE)
+    result = bundle(run, base, tmp_path / "model", "--precision", dtype, *SIZE)
     assert result.exit_code == 0, result.output
     assert result.stdout.strip() == str(tmp_path / "model")
     assert "MB, step 2" in result.stderr
@@ -83,7 +83,7 @@ def test_a_bundle_animates_a_picture_and_says_how_it_was_made(
 
 
 def test_a_bundle_and_its_run_are_the_same_denoiser(run: Run, base: Path, tmp_path: Path) -> None:
-    assert bundle(run, base, tmp_path / "model", "--dtype", "float32", *SIZE).exit_code == 0
+    assert bundle(run, base, tmp_path / "model", "--precision", "float32", *SIZE).exit_code == 0
     pairs = [load_denoiser(folder) for folder in (run.folder, tmp_path / "model")]
     for ours, theirs in zip(pairs[0][0].parameters(), pairs[1][0].parameters(), strict=True):
         assert torch.equal(ours, theirs)
@@ -116,7 +116,7 @@ def test_a_weight_that_does_not_fit_half_precision_is_named_and_nothing_is_left(
     try:
         save(run)
         result = bundle(run, base, tmp_path / "model", *SIZE)
-        assert bundle(run, base, tmp_path / "wide", "--dtype", "bfloat16", *SIZE).exit_code == 0
+        assert bundle(run, base, tmp_path / "wide", "--precision", "bfloat16", *SIZE).exit_code == 0
     finally:
         average.copy_(before)
         save(run)

@@ -589,7 +589,7 @@ def test_raft_without_torchvision_is_told_in_a_line(heatmap: Heatmap, tmp_path: 
     for more in ([], ["--fetch-raft"]):
         ended = heatmap(clip, "-o", tmp_path / "maps", "--source", "raft-large", *more)
         assert ended.code == 1
-        assert "pip install 'motifocal[raft]'" in ended.err.splitlines()[-1]
+        assert "pip install '.[raft]'" in ended.err.splitlines()[-1]
     assert not stamps(tmp_path / "maps")
 
 

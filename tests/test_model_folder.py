@@ -26,8 +26,9 @@ from motifocal.cli import cli
 from motifocal.models.text import load_tokenizer
 from motifocal.models.weights import load_released
 from motifocal.pipeline import TI2VPipeline
-from motifocal.training.base import load_text, text_width_of, unet_config_of
+from motifocal.training.base import load_text
 from motifocal.training.base import load_vae as load_training_vae
+from motifocal.training.folders import text_width_of, unet_config_of
 
 LOADERS = {"from_pretrained", "from_config", "from_single_file"}
 #: Our own loader takes no such argument: it passes False to every part.

@@ -22,7 +22,6 @@ from click.testing import CliRunner, Result
 from motifocal import cli
 from motifocal.commands import training_report
 from motifocal.data.shards import Shards
-from motifocal.training import reporting
 from motifocal.training.checkpoint import (
     KEEP,
     latest_step,
@@ -238,7 +237,7 @@ def test_a_damaged_log_is_named_with_its_line(tmp_path: Path) -> None:
 
 def arguments(shards: Path, run: Path, base: Path, **changed: Any) -> list[str]:
     return ["train", str(shards), "-o", str(run), "--model", str(base), "--preset", "scenes",
-            "--cpu", *tiny.assignments(**changed)]  # fmt: skip
+            "--device", "cpu", *tiny.assignments(**changed)]  # fmt: skip
 
 
 def invoke(*given: str) -> Result:
@@ -287,14 +286,14 @@ def test_an_assignment_without_an_equals_sign_names_the_option(
 def test_ctrl_c_saves_a_checkpoint_and_the_run_goes_on_to_the_same_weights(
     shards_folder: Path, base: Path, tmp_path: Path, unbroken, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    show = reporting.TrainingBar.show
+    show = training_report.TrainingBar.show
 
-    def show_and_interrupt(bar: reporting.TrainingBar, line: dict[str, float]) -> None:
+    def show_and_interrupt(bar: training_report.TrainingBar, line: dict[str, float]) -> None:
         show(bar, line)
         if line["step"] == 3:
             signal.raise_signal(signal.SIGINT)
 
-    monkeypatch.setattr(reporting.TrainingBar, "show", show_and_interrupt)
+    monkeypatch.setattr(training_report.TrainingBar, "show", show_and_interrupt)
     given = arguments(shards_folder, tmp_path, base, sample_every=3, **PLAIN)
     held_out = ["--held-out", str(shards_folder), "--samples", "1"]
     handler = signal.getsignal(signal.SIGINT)
@@ -379,10 +378,10 @@ def test_without_tensorboard_a_line_says_so(
     shards_folder: Path, base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(training_report, "tensorboard", lambda folder, step: None)
-    given = arguments(shards_folder, tmp_path, base, steps=1)
+    given = arguments(shards_folder, tmp_path, base, steps=1, warmup=1)
     result = invoke(*given, "--samples", "0")
     assert result.exit_code == 0
-    assert "no curves: TensorBoard is not installed (motifocal[train])" in result.stderr
+    assert "no curves: TensorBoard is not installed; install the extra train" in result.stderr
 
 
 def test_a_loss_that_is_not_finite_ends_the_command_with_its_line(

@@ -214,8 +214,8 @@ def test_preview_names_the_scenarios_when_it_does_not_know_one() -> None:
 
 def test_the_export_command_writes_both_kinds(tmp_path: Path) -> None:
     dataset, bench = tmp_path / "dataset", tmp_path / "bench"
-    assert run("export", "-o", dataset, "--clips", 3, "--size", 32, "--frames", 4, "--camera",
-               "mixed", "--truth").strip() == str(dataset)
+    assert run("export", "-o", dataset, "--clips", 3, "--size", 32, "--frames", 4,
+               "--camera-motion", "mixed", "--truth").strip() == str(dataset)
     assert len(rows(dataset)) == 3
     run("export", "-o", bench, "--kind", "benchmark", "--pairs", 4, "--size", 32)
     assert len((bench / "pairs.csv").read_text().splitlines()) == 5

@@ -34,7 +34,7 @@ def server_programs() -> Path:
     if not found:
         pytest.skip("PostgreSQL is not installed (Debian: apt-get install postgresql)")
     if importlib.util.find_spec("psycopg") is None:
-        pytest.skip("psycopg is not installed (motifocal[postgresql])")
+        pytest.skip("psycopg is not installed (the extra postgresql)")
     return found[-1].parent
 
 

@@ -7,7 +7,6 @@ make this import other code.
 from __future__ import annotations
 
 import importlib.util
-import re
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -23,12 +22,13 @@ from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
 
 from motifocal.bench.diffusers_families import IN_FLOAT32, PACKAGES, class_of
 from motifocal.bench.model import OFFLOADS, Sampling
-from motifocal.models.folder import INDEX, loading_errors, read_index, refuse_code
+from motifocal.bench.model_index import MOTIFOCAL, check_folder_or_id
+from motifocal.extras import install_extra
+from motifocal.models.folder import loading_errors
+from motifocal.models.folder_files import INDEX, read_index, refuse_code
 from motifocal.picture import one_line
 
-MOTIFOCAL = "TI2VPipeline"
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
-HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 #: All that a Motifocal folder is made of.
 MOTIFOCAL_FILES = ["*.json", "*.safetensors", "*.txt"]
 
@@ -40,9 +40,7 @@ def hub_folder(name: str) -> Path:
     animates pictures. Raises ValueError for what is no hub id and for a model that is neither
     cached nor within reach.
     """
-    if not HUB_ID.fullmatch(name):
-        raise ValueError(f"{name} should be a model folder or a hub id like owner/name; there is "
-                         "no such folder")
+    check_folder_or_id(name)
     try:
         index = read_index(Path(hf_hub_download(name, INDEX)).parent)
         if index.get("_class_name") == MOTIFOCAL:
@@ -137,8 +135,8 @@ def _check_packages(kind: str, folder: Path) -> None:
         needed += ["sentencepiece", "google.protobuf"]
     missing = [name.rpartition(".")[2] for name in needed if not _is_there(name)]
     if missing:
-        raise ValueError(f"{kind} should find the packages {', '.join(missing)}: "
-                         'pip install "motifocal[diffusers-models]"')
+        raise ValueError(f"{kind} should find the packages {', '.join(missing)}; "
+                         f"{install_extra('diffusers-models')}")
 
 
 def _is_there(module: str) -> bool:

@@ -6,14 +6,13 @@ import hashlib
 import sys
 from pathlib import Path
 
-from motifocal.bench.diffusers_load import MOTIFOCAL, hub_folder
+from motifocal.bench.diffusers_load import hub_folder
 from motifocal.bench.diffusers_model import DiffusersModel
 from motifocal.bench.model import Model, Sampling
+from motifocal.bench.model_index import BUNDLED, is_motifocal
 from motifocal.bench.motifocal_model import MotifocalModel
-from motifocal.models.folder import read_index
 from motifocal.pipeline import BUNDLED as BUNDLED_FOLDER
 
-BUNDLED = "bundled"
 #: What in a folder decides a video: weights, configurations, vocabularies.
 DECIDING = frozenset({".safetensors", ".json", ".txt", ".model"})
 
@@ -35,11 +34,6 @@ def open_model(name: str, sampling: Sampling) -> Model:
         print(f"note: {model.settings['class']} reads no sentence: all sentences of a picture get "
               "the same video", file=sys.stderr)
     return model
-
-
-def is_motifocal(folder: Path) -> bool:
-    """Whether a model folder is Motifocal's own; ValueError where it is no model folder."""
-    return read_index(folder).get("_class_name") == MOTIFOCAL
 
 
 def fingerprint(folder: Path) -> str:

@@ -97,11 +97,26 @@ def claim_results(results: Results) -> None:
         "format": asdict(results.format) if results.format else None,
         "settings": dict(results.settings),
     }
+    _check_same_pairs(results)
     # Through JSON, so that tuples and lists compare equal.
     claim(results.folder / RUN, parse_json(json.dumps(run)))
     write_text(results.folder / PAIRS, _pairs_csv(benchmark.pairs))
     for name in ("videos", "pictures"):
         (results.folder / name).mkdir(exist_ok=True)
+
+
+def _check_same_pairs(results: Results) -> None:
+    """Raise ValueError, in words, where the folder is of other pairs."""
+    if not (results.folder / RUN).exists() or not (results.folder / PAIRS).exists():
+        return
+    before = {pair.stem for pair in _read_pairs(results.folder)}
+    now = {pair.stem for pair in results.benchmark.pairs}
+    if before == now:
+        return
+    words = [f"{len(stems)} {kind} ({min(stems)}{', ...' if len(stems) > 1 else ''})"
+             for kind, stems in (("new", now - before), ("no longer there", before - now)) if stems]
+    raise ValueError(f"{results.folder} was begun with {len(before)} pairs, these are {len(now)}: "
+                     f"{', '.join(words)}; choose the same pairs or another folder")
 
 
 def append_line(path: Path, line: Mapping[str, Any]) -> None:

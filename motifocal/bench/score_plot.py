@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from motifocal.bench.score import CONTROL
 from motifocal.bench.score_summary import Summary
 from motifocal.bench.score_tables import heading
+from motifocal.extras import install_extra
 from motifocal.files import replacing
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ def check_matplotlib() -> None:
     try:
         import matplotlib.figure  # noqa: F401
     except ImportError as error:
-        raise ValueError("the plot needs matplotlib: install motifocal[train], or leave the plot "
+        raise ValueError(f"the plot needs matplotlib; {install_extra('train')}, or leave the plot "
                          "out with --no-plot") from error
 
 

@@ -11,7 +11,8 @@ import diffusers
 from transformers import PreTrainedTokenizerBase
 
 from motifocal.bench.diffusers_families import class_of
-from motifocal.models.folder import INDEX, load_text_limit, load_tokenizer, read_index
+from motifocal.models.folder import load_text_limit, load_tokenizer
+from motifocal.models.folder_files import INDEX, read_index
 from motifocal.models.text_limit import TextLimit
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,12 +12,14 @@ from click.core import ParameterSource
 from motifocal.commands.animate_files import (
     LEAST_SIDE,
     Wanted,
-    phase,
     plan,
     refuse_existing,
     write,
     write_sheet,
 )
+from motifocal.commands.device_option import chosen_device, device_option, precision_option
+from motifocal.commands.old_options import old_option
+from motifocal.commands.progress import phase, quiet_option
 from motifocal.commands.size import Size
 
 if TYPE_CHECKING:
@@ -28,19 +29,7 @@ if TYPE_CHECKING:
 BUNDLED = "bundled"
 #: Options that say how a model samples, which a program does as it says itself.
 SAMPLING = ("steps", "guidance", "guidance_rescale", "negative_prompt", "fps", "frames", "size",
-            "device", "dtype", "offload")
-
-
-def parse_device(ctx: click.Context, param: click.Parameter, value: str) -> str:
-    """Refuses an accelerator that is not there; torch is not even looked at for the CPU."""
-    if value != "cpu":
-        import torch
-
-        there: dict[str, Callable[[], bool]]
-        there = {"cuda": torch.cuda.is_available, "mps": torch.backends.mps.is_available}
-        if not there[value]():
-            raise click.BadParameter(f"should be a device of this machine, got {value}")
-    return value
+            "device", "precision", "offload")
 
 
 # fmt: off
@@ -87,14 +76,14 @@ Examples:
 @click.option("--batch", type=click.IntRange(1, 64), default=4, show_default=True,
               help="Videos made at once: memory against speed; does not change them. Diffusers "
               "pipelines make one at a time.")
-@click.option("--device", type=click.Choice(["cpu", "cuda", "mps"]), default="cpu",
-              show_default=True, callback=parse_device, help="Where to compute.")
-@click.option("--dtype", type=click.Choice(["float32", "bfloat16", "float16"]), default="float32",
-              show_default=True, help="What to compute in.")
+@device_option()
+@precision_option("What to compute in.")
+@old_option("--dtype", "--precision", "precision")
 @click.option("--offload", type=click.Choice(["none", "model", "sequential"]), default="none",
               show_default=True, help="Keep parts of the model off the accelerator while they are "
               "not needed: less memory, slower.")
 @click.option("--overwrite", is_flag=True, help="Replace files that exist.")
+@quiet_option
 def animate(picture: Path, sentences: tuple[str, ...], output: Path, model: str | None,
             command: str | None, seed: int, number: int, scale: int | None, batch: int,
             overwrite: bool, **options: Any) -> None:
@@ -104,10 +93,13 @@ def animate(picture: Path, sentences: tuple[str, ...], output: Path, model: str 
     The picture may have any size: it is scaled and cropped to the model's. Several videos are
     named after picture, sentence and seed, and come with a contact sheet, a picture of them all.
     """
+    from motifocal.bench.model_index import check_name
     from motifocal.video import read_image
 
     if command is not None:
         refuse_sampling(model)
+    elif model is not None:
+        check_name(model)
     wanted, sheet = plan(picture, sentences, output, seed, number)
     if not overwrite:
         refuse_existing([w.path for w in wanted] + ([sheet] if sheet else []))
@@ -118,10 +110,11 @@ def animate(picture: Path, sentences: tuple[str, ...], output: Path, model: str 
     from motifocal.commands.animate_with import animate_with, open_pipeline
     from motifocal.commands.unread import note_unread
 
-    with phase("load"):
+    with phase("loading the model"):
+        options["device"] = chosen_device(options["device"])
         folder = motifocal_folder(model)
         if folder is None:
-            opened = open_pipeline(str(model), options)
+            opened = open_pipeline(str(model), options, len(wanted))
             limit = opened.text_limit
         else:
             pipeline, shown = load_motifocal(folder, pixels, wanted, options)
@@ -154,7 +147,7 @@ def motifocal_folder(model: str | None) -> Path | None:
     folder = Path(model)
     if not folder.is_dir():
         return None
-    from motifocal.bench.models import is_motifocal
+    from motifocal.bench.model_index import is_motifocal
 
     return folder if is_motifocal(folder) else None
 
@@ -165,7 +158,7 @@ def load_motifocal(
     """The pipeline of a folder, and the picture as it will see it."""
     from motifocal.commands.animate_motifocal import fit, load, say_kindly
 
-    pipeline = load(folder, options["dtype"], options["device"], options["offload"])
+    pipeline = load(folder, options["precision"], options["device"], options["offload"])
     shown = fit(pipeline, pixels, options["size"] or pipeline.sample_size)
     say_kindly(pipeline, folder, shown, tuple(dict.fromkeys(one.sentence for one in wanted)))
     return pipeline, shown
@@ -178,9 +171,8 @@ def with_motifocal(
     """Make the videos, then write them, and print their paths."""
     from motifocal.commands.animate_motifocal import sample
 
-    with phase("sample"):
-        videos = sample(pipeline, shown, wanted, batch, options)
-    with phase("write"):
+    videos = sample(pipeline, shown, wanted, batch, options)
+    with phase("writing"):
         rate = options["fps"] or pipeline.config["sample_fps"]
         factor = scale or math.ceil(LEAST_SIDE / min(shown.shape[:2]))
         for one, frames in zip(wanted, videos, strict=True):

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -75,14 +72,6 @@ def refuse_existing(paths: list[Path]) -> None:
         raise click.BadParameter(
             f"{there[0]}{more} should not exist, or add --overwrite", param_hint="--output"
         )
-
-
-@contextmanager
-def phase(name: str) -> Iterator[None]:
-    """Says on stderr how long a part of the work took."""
-    began = time.perf_counter()
-    yield
-    click.echo(f"{name}: {time.perf_counter() - began:.1f} s", err=True)
 
 
 def write(path: Path, frames: Pixels, fps: float, factor: int) -> None:

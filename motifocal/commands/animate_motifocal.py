@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from motifocal.commands.progress import progress
+
 if TYPE_CHECKING:
     from motifocal.commands.animate_files import Wanted
     from motifocal.picture import Pixels
@@ -55,9 +57,7 @@ def sample(
     pipeline: TI2VPipeline, shown: Pixels, wanted: list[Wanted], batch: int,
     options: dict[str, Any],
 ) -> list[Pixels]:  # fmt: skip
-    """The videos, each (F, H, W, 3) uint8, with a bar over the steps."""
-    from rich.console import Console
-    from rich.progress import Progress
+    """The videos, each (F, H, W, 3) uint8, with progress over the steps."""
 
     from motifocal.models.noise import noise_generator
     from motifocal.video import to_frames
@@ -65,12 +65,11 @@ def sample(
     videos: list[Pixels] = []
     steps = options["steps"] or pipeline.config["sample_steps"]
     groups = [wanted[start : start + batch] for start in range(0, len(wanted), batch)]
-    console = Console(stderr=True)
-    with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
-        task = progress.add_task("animating", total=len(groups) * steps)
+    words = f"{len(wanted)} video{'s' if len(wanted) > 1 else ''}"
+    with progress(f"animating {words}: steps", len(groups) * steps) as bar:
 
         def advance(*step: Any) -> None:
-            progress.advance(task)
+            bar.advance()
 
         for group in groups:
             made = pipeline(

@@ -15,29 +15,30 @@ import click
 from motifocal.commands.animate_files import (
     LEAST_SIDE,
     Wanted,
-    phase,
     small,
     write,
     write_sheet,
 )
+from motifocal.commands.progress import is_quiet, tracked
 
 if TYPE_CHECKING:
     from motifocal.bench.model import Model
     from motifocal.picture import Pixels
 
 
-def open_pipeline(name: str, options: dict[str, Any]) -> Model:
-    """The pipeline of a folder or hub id; a bar follows its steps on a terminal."""
+def open_pipeline(name: str, options: dict[str, Any], number: int) -> Model:
+    """The pipeline of a folder or hub id; the steps of a single video are shown on a terminal."""
     from motifocal.bench.diffusers_model import DiffusersModel
     from motifocal.bench.model import Sampling
     from motifocal.bench.models import open_model
 
     said = {key: value for key, value in options.items() if value is not None}
     rescale = said.pop("guidance_rescale")
+    said["dtype"] = said.pop("precision")
     extra = {"guidance_rescale": rescale} if rescale else {}
     model = open_model(name, Sampling(**said, extra=extra))
     if isinstance(model, DiffusersModel):
-        model.show_steps(sys.stderr.isatty())
+        model.show_steps(sys.stderr.isatty() and not is_quiet() and number == 1)
     return model
 
 
@@ -55,15 +56,15 @@ def animate_with(
     made: list[tuple[Wanted, Pixels]] = []
     failed: list[str] = []
     size = (0, 0)
-    with phase("sample"):
-        for one, outcome in _outcomes(model, picture, wanted, batch, scale):
-            if isinstance(outcome, str):
-                failed.append(f"{one.path}: {outcome}")
-                continue
-            click.echo(one.path)
-            size = outcome.shape[1:3]
-            if sheet is not None:
-                made.append((one, small(outcome)))
+    outcomes = _outcomes(model, picture, wanted, batch, scale)
+    for one, outcome in tracked(outcomes, "animating videos", len(wanted)):
+        if isinstance(outcome, str):
+            failed.append(f"{one.path}: {outcome}")
+            continue
+        click.echo(one.path)
+        size = outcome.shape[1:3]
+        if sheet is not None:
+            made.append((one, small(outcome)))
     if sheet is not None and made:
         shown = resize_crop(read_image(picture), *size)
         write_sheet(sheet, shown, [one for one, _ in made], [frames for _, frames in made])

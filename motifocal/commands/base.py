@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from motifocal.commands.progress import announce, phase, progress, quiet_option
+
 if TYPE_CHECKING:
     from motifocal.training.autoencoder import AutoencoderSettings
 
@@ -41,6 +43,7 @@ Examples:
     show_default=True,
     help="Processes that draw frames.",
 )
+@quiet_option
 def base(output: Path, decoder_of: Path | None, steps: int | None, workers: int) -> None:
     """Train the drawn world's autoencoder and text tower.
 
@@ -50,6 +53,13 @@ def base(output: Path, decoder_of: Path | None, steps: int | None, workers: int)
     import shutil
     from dataclasses import replace
 
+    if decoder_of is not None:
+        from motifocal.training.folders import check_parts
+
+        if output.resolve() == decoder_of.resolve():
+            raise click.BadParameter("should be another folder", param_hint="--output")
+        check_parts(decoder_of, "vae", "tokenizer", "text_encoder")
+    announce("loading")
     import torch
 
     from motifocal.models.folder import load_autoencoder
@@ -63,35 +73,21 @@ def base(output: Path, decoder_of: Path | None, steps: int | None, workers: int)
     finished = None
     settings = BUNDLED_AUTOENCODER
     if decoder_of is not None:
-        if output.resolve() == decoder_of.resolve():
-            raise click.BadParameter("should be another folder", param_hint="--output")
         finished = load_autoencoder(decoder_of, torch.float32)
         settings = BUNDLED_DECODER
         for part in ("tokenizer", "text_encoder"):
             shutil.copytree(decoder_of / part, output / part, dirs_exist_ok=True)
     elif not (output / "text_encoder").exists():
-        click.echo(
-            "text tower: "
-            + ", ".join(
-                f"{k} {v:g}" for k, v in train_text_tower(output, BUNDLED_TEXT_TOWER).items()
-            ),
-            err=True,
-        )
+        with phase("training the text tower"):
+            came_to = train_text_tower(output, BUNDLED_TEXT_TOWER)
+        announce("text tower: " + ", ".join(f"{k} {v:g}" for k, v in came_to.items()))
     settings = replace(settings, steps=steps) if steps else settings
     _show(train_autoencoder(output, settings, workers, finished), settings)
     click.echo(output)
 
 
 def _show(lines: Iterator[dict[str, float]], settings: AutoencoderSettings) -> None:
-    """A progress bar with the loss of the last step."""
-    from rich.console import Console
-    from rich.progress import Progress
-
-    with Progress(console=Console(stderr=True)) as progress:
-        task = progress.add_task("autoencoder", total=settings.steps)
+    """Show how far it is, with the loss of the last step."""
+    with progress("training the autoencoder: steps", settings.steps) as bar:
         for line in lines:
-            progress.update(
-                task,
-                completed=int(line["step"]),
-                description=f"autoencoder, loss {line['loss']:.4f}",
-            )
+            bar.reach(int(line["step"]), f"loss {line['loss']:.4f}")

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import sys
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from motifocal.commands.bench_options import FOLDER
+from motifocal.commands.progress import progress, quiet_option
 from motifocal.commands.size import Size
 
 if TYPE_CHECKING:
@@ -29,8 +32,10 @@ Examples:
 @click.option("--fps", type=click.FloatRange(min=0, min_open=True), help="Likewise.")
 @click.option("--least-likeness", type=click.FloatRange(-1, 1), default=0.25, show_default=True,
               help="How like its picture frame 0 has to be, as a correlation of small pictures.")
+@click.option("--json", "as_json", is_flag=True, help="Print the problems as JSON, by folder.")
+@quiet_option
 def check(results: tuple[Path, ...], frames: int | None, size: tuple[int, int] | None,
-          fps: float | None, least_likeness: float) -> None:
+          fps: float | None, least_likeness: float, as_json: bool) -> None:
     """Look into every video of the folders RESULTS, and print what is wrong as a table.
 
     Every expected video has to be there, decode to its end, have the right frames, size and rate,
@@ -38,13 +43,17 @@ def check(results: tuple[Path, ...], frames: int | None, size: tuple[int, int] |
     """
     from motifocal.bench.results import open_results
 
-    wrong = 0
+    found: dict[str, Any] = {}
     for folder in results:
-        held = open_results(folder)
-        problems = _checked(held, _expected(held, frames, size, fps), least_likeness)
-        _print(held, problems)
-        wrong += len(problems)
-    sys.exit(1 if wrong else 0)
+        opened = open_results(folder)
+        problems = _checked(opened, _expected(opened, frames, size, fps), least_likeness)
+        if not as_json:
+            _print(opened, problems)
+        found[str(folder)] = {"model": opened.model, "videos": len(opened.wanted()),
+                              "problems": [asdict(problem) for problem in problems]}
+    if as_json:
+        click.echo(json.dumps(found, indent=1))
+    sys.exit(1 if any(folder["problems"] for folder in found.values()) else 0)
 
 
 def _expected(
@@ -68,17 +77,11 @@ def _expected(
 
 
 def _checked(results: Results, expected: Format | None, least_likeness: float) -> list[Problem]:
-    from rich.console import Console
-    from rich.progress import Progress
-
     from motifocal.bench.check import check as problems_of
 
     total = len(results.wanted()) - len(results.missing())
-    console = Console(stderr=True)
-    with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
-        task = progress.add_task(f"checking {results.model}", total=total)
-        return problems_of(results, expected, least_likeness=least_likeness,
-                           looked_at=lambda count: progress.update(task, completed=count))
+    with progress(f"checking {results.model}", total) as bar:
+        return problems_of(results, expected, least_likeness=least_likeness, looked_at=bar.reach)
 
 
 def _print(results: Results, problems: list[Problem]) -> None:

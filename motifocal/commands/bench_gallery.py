@@ -34,7 +34,7 @@ def gallery(
     """
     from motifocal.bench.gallery import NOT_ASKED, compared, write_gallery
     from motifocal.bench.results import open_results
-    from motifocal.commands.scenes_eval import tracked
+    from motifocal.commands.progress import tracked
 
     page = compared([open_results(folder) for folder in results], title=title, limit=limit)
     for mark in page.marks:

@@ -3,24 +3,30 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from motifocal.commands.bench_options import FOLDER, NEW_FOLDER, bench_options, chosen
+from motifocal.commands.old_options import old_option
+from motifocal.commands.progress import quiet_option, tracked
+
+if TYPE_CHECKING:
+    from motifocal.bench.ingest import Found
+    from motifocal.bench.pairs import Benchmark
 
 
 # fmt: off
 @click.command(epilog="""\b
 Examples:
-  motifocal bench ingest outputs/cinemo --bench TI2V-Bench --model Cinemo -o results/cinemo
-  motifocal bench ingest outputs/ours --bench TI2V-Bench --model Ours -o results/ours --partial
-  motifocal bench ingest gifs/ --bench mine --own-pairs --model Other -o results/other
+  motifocal bench ingest outputs/cinemo --bench TI2V-Bench --name Cinemo -o results/cinemo
+  motifocal bench ingest outputs/ours --bench TI2V-Bench --name Ours -o results/ours --partial
+  motifocal bench ingest gifs/ --bench mine --own-pairs --name Other -o results/other
 """)
 @click.argument("videos", type=FOLDER)
 @bench_options
-@click.option("--model", "name", required=True, metavar="NAME",
-              help="What the model is called in tables.")
+@click.option("--name", required=True, help="What the model is called in tables.")
+@old_option("--model", "--name", "name")
 @click.option("-o", "--output", type=NEW_FOLDER, required=True,
               help="The folder of results; run again to add what was missing.")
 @click.option("--partial", is_flag=True, help="Expect only the pairs of which there are videos; "
@@ -28,6 +34,7 @@ Examples:
 @click.option("--fit", type=click.Choice(["crop", "stretch"]), default="crop", show_default=True,
               help="How the model brought the picture to its videos' size.")
 @click.option("--skip-unknown", is_flag=True, help="Leave out videos that belong to no pair.")
+@quiet_option
 def ingest(videos: Path, name: str, output: Path, partial: bool, fit: str, skip_unknown: bool,
            **options: Any) -> None:
     # fmt: on
@@ -40,7 +47,6 @@ def ingest(videos: Path, name: str, output: Path, partial: bool, fit: str, skip_
     from motifocal.bench.ingest import FITS, find_videos, with_videos
     from motifocal.bench.ingest import ingest as take_in
     from motifocal.bench.results import Results
-    from motifocal.commands.scenes_eval import tracked
 
     benchmark = chosen(**options)
     found = find_videos(videos, benchmark.pairs)
@@ -51,13 +57,23 @@ def ingest(videos: Path, name: str, output: Path, partial: bool, fit: str, skip_
     if partial:
         benchmark = with_videos(benchmark, found)
         click.echo(benchmark.mark or f"a video of every pair of {benchmark.title}", err=True)
+    else:
+        _say_what_is_missing(benchmark, found)
     settings = {"ingested": True, "fit": fit}
     results = Results(output, name, settings, benchmark, found.seeds() or (0,), None)
     wanted = results.wanted()
     count = sum(1 for _ in tracked(take_in(results, found, FITS[fit]), "taking in", len(wanted)))
-    missing = results.missing()
-    if missing:
-        click.echo(f"{len(missing)} of {len(wanted)} videos are missing, the first: "
-                   f"{missing[0].path.name}", err=True)
-    click.echo(f"{count} videos of {name}", err=True)
+    click.echo(f"{count} of {len(wanted)} videos of {name}", err=True)
     click.echo(output)
+
+
+def _say_what_is_missing(benchmark: Benchmark, found: Found) -> None:
+    """A note, before anything is copied, where there is not a video of every pair and seed."""
+    seeds = found.seeds() or (0,)
+    lacking = [pair.file(seed) for pair in benchmark.pairs for seed in seeds
+               if (pair.stem, seed) not in found.videos]
+    if lacking:
+        of = len(benchmark.pairs) * len(seeds)
+        click.echo(f"note: {len(lacking)} of {of} videos are missing, the first: {lacking[0]}. "
+                   "Add them and run this again; or, if there will be no more, use --partial with "
+                   "a new folder", err=True)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from motifocal.commands.bench_options import NEW_FOLDER, bench_options, chosen, parse_shard
+from motifocal.commands.progress import phase, progress, quiet_option
 from motifocal.commands.sampling_options import given, sampling_of, sampling_options
 from motifocal.commands.unread import note_unread
 
@@ -45,6 +46,7 @@ Examples:
 @click.option("--timeout", type=click.FloatRange(min=1), metavar="SECONDS",
               help="With --command: how long one process may take.")
 @sampling_options
+@quiet_option
 def run(model: str | None, command: str | None, name: str | None, output: Path, seeds: int,
         shard: tuple[int, int], batch: int, timeout: float | None, **options: Any) -> None:
     # fmt: on
@@ -56,12 +58,15 @@ def run(model: str | None, command: str | None, name: str | None, output: Path, 
     it again.
     """
     from motifocal.bench.results import Results
-    from motifocal.bench.run import Shard
-    from motifocal.bench.run import run as run_model
 
     sampling = {key: options.pop(key) for key in list(options) if key not in BENCH}
+    _check_choice(model, command, name, timeout, sampling)
     benchmark = chosen(**options)
-    opened = _open(model, command, name, timeout, output, sampling)
+    with phase("loading the model"):
+        from motifocal.bench.run import Shard
+        from motifocal.bench.run import run as run_model
+
+        opened = _open(model, command, name, timeout, output, sampling)
     note_unread(opened.text_limit, [*(pair.prompt for pair in benchmark.pairs),
                                     sampling["negative_prompt"] or ""])
     settings = {**opened.settings, "batch": batch}
@@ -78,46 +83,53 @@ def run(model: str | None, command: str | None, name: str | None, output: Path, 
 BENCH = ("bench", "table", "own_pairs", "subset", "limit")
 
 
-def _open(
+def _check_choice(
     model: str | None, command: str | None, name: str | None, timeout: float | None,
-    output: Path, sampling: dict[str, Any],
-) -> Model:  # fmt: skip
-    """The one model that was asked for."""
+    sampling: dict[str, Any],
+) -> None:  # fmt: skip
+    """Raise UsageError or ValueError for options that do not go together, and no such model."""
+    from motifocal.bench.model_index import check_name
+
     if (model is None) == (command is None):
         raise click.UsageError("give either --model or --command")
     if model is not None:
         if timeout is not None:
             raise click.UsageError("--timeout goes with --command")
-        from motifocal.bench.models import open_model
-
-        return open_model(model, sampling_of(sampling))
+        check_name(model)
+        return
     if name is None:
         raise click.UsageError("--command needs a --name")
     if given(sampling):
         words = ", ".join(f"--{key.replace('_', '-')}" for key in given(sampling))
         raise click.UsageError(f"{words}: a command samples as it says itself")
+
+
+def _open(
+    model: str | None, command: str | None, name: str | None, timeout: float | None,
+    output: Path, sampling: dict[str, Any],
+) -> Model:  # fmt: skip
+    """The one model that was asked for."""
+    if model is not None:
+        from motifocal.bench.models import open_model
+
+        return open_model(model, sampling_of(sampling))
     from motifocal.bench.command_model import CommandModel
 
     assert command is not None
+    assert name is not None
     return CommandModel(command, name, timeout=timeout, logs=output / "logs")
 
 
 def _follow(outcomes: Iterable[Outcome], total: int) -> int:
     """Show how far it is, print what failed; how many did."""
-    from rich.console import Console
-    from rich.progress import MofNCompleteColumn, Progress, TimeRemainingColumn
-
     made = there = failed = 0
-    columns = [*Progress.get_default_columns()[:-1], MofNCompleteColumn(), TimeRemainingColumn()]
-    with Progress(*columns, console=Console(stderr=True)) as progress:
-        task = progress.add_task("animating", total=total)
+    with progress("animating", total) as bar:
         for outcome in outcomes:
             made, there = made + outcome.new, there + (not outcome.new and not outcome.failure)
             if outcome.failure:
                 failed += 1
-                progress.console.print(f"failed: {outcome.video.path.name}: {outcome.failure}",
-                                       markup=False, highlight=False)
-            progress.advance(task)
+                bar.say(f"failed: {outcome.video.path.name}: {outcome.failure}")
+            bar.advance()
     words = [f"{made} made", f"{there} there before", f"{failed} failed"]
     click.echo(", ".join(words), err=True)
     return failed

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from motifocal.commands.bench_options import FOLDER, NEW_FOLDER
+from motifocal.commands.device_option import chosen_device, device_option
+from motifocal.commands.progress import announce, phases, quiet_option
 
 if TYPE_CHECKING:
-    from motifocal.bench.score import Progress
     from motifocal.bench.score_clip import Learned
     from motifocal.bench.score_summary import Summary
 
@@ -36,12 +36,13 @@ Examples:
               "or a hub id, safetensors only.")
 @click.option("--dino", metavar="MODEL", help="Subject and picture consistency with this ViT, "
               "DINO or DINOv2, likewise.")
-@click.option("--device", default="cpu", show_default=True, help="Of --clip and --dino.")
+@device_option("Where --clip and --dino compute")
 @click.option("--workers", type=click.IntRange(min=1),
               help="Videos at a time.  [default: one for each core]")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True,
               help="Of the control rows: how frames are shuffled and sentences swapped.")
 @click.option("--no-plot", is_flag=True, help="Leave plot.png out, which needs matplotlib.")
+@quiet_option
 def score(results: tuple[Path, ...], output: Path, common: bool, allow_missing: bool,
           control: str | None, clip: str | None, dino: str | None, device: str,
           workers: int | None, seed: int, no_plot: bool) -> None:
@@ -69,10 +70,10 @@ def score(results: tuple[Path, ...], output: Path, common: bool, allow_missing: 
         raise click.BadParameter(f"should be one of {names}, got {control}",
                                  param_hint="--control")
     tools = Tools(learned=_learned(clip, dino, device))
-    with _progress() as progress:
+    with phases() as tell:
         scores = put_into_numbers(opened, output, common=common, allow_missing=allow_missing,
                                   control=control, tools=tools, workers=workers, seed=seed,
-                                  progress=progress)
+                                  progress=tell)
     summary = summarise(scores)
     written = write_files(summary, output)
     if not no_plot:
@@ -86,28 +87,17 @@ def score(results: tuple[Path, ...], output: Path, common: bool, allow_missing: 
 def _learned(clip: str | None, dino: str | None, device: str) -> tuple[Learned, ...]:
     found: list[Learned] = []
     if clip is not None or dino is not None:
+        from motifocal.bench.model_index import check_folder_or_id
+
+        for model in filter(None, (clip, dino)):
+            check_folder_or_id(model)
+        announce("loading the models of --clip and --dino")
         from motifocal.bench.learned import ClipAlignment, DinoConsistency
 
+        device = chosen_device(device)
         found += [ClipAlignment(clip, device)] if clip is not None else []
         found += [DinoConsistency(dino, device)] if dino is not None else []
     return tuple(found)
-
-
-@contextmanager
-def _progress() -> Iterator[Progress]:
-    """Bars on stderr, one for each thing that is done."""
-    from rich.console import Console
-    from rich.progress import Progress as Bars
-
-    with Bars(console=Console(stderr=True), transient=True) as bars:
-        tasks = {}
-
-        def tell(doing: str, done: int, total: int) -> None:
-            if doing not in tasks:
-                tasks[doing] = bars.add_task(doing, total=total)
-            bars.update(tasks[doing], completed=done, total=total)
-
-        yield tell
 
 
 def _print(summary: Summary) -> None:

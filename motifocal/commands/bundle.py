@@ -10,6 +10,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from motifocal.commands.device_option import precision_option
+from motifocal.commands.old_options import old_option
+from motifocal.commands.progress import announce, phase, quiet_option
 from motifocal.commands.size import Size
 from motifocal.json_text import parse_json
 
@@ -47,8 +50,8 @@ Example:
 @click.argument("base", type=FOLDER)
 @click.option("-o", "--output", type=click.Path(path_type=Path), required=True,
               help="Model folder to write; must not exist.")
-@click.option("--dtype", type=click.Choice(["float16", "bfloat16", "float32"]), default="float16",
-              show_default=True, help="What the weights are stored as.")
+@precision_option("What the weights are stored in.", default="float16")
+@old_option("--dtype", "--precision", "precision")
 @click.option("--size", type=Size(),
               help="Height x width that a call makes by default. [default: that of the shards]")
 @click.option("--frames", type=click.IntRange(1),
@@ -62,7 +65,8 @@ Example:
               help="Denoising steps that a call takes by default.")
 @click.option("--guidance", type=click.FloatRange(0, 100), default=7.5, show_default=True,
               help="Guidance scale of a call by default.")
-def bundle(run: Path, base: Path, output: Path, dtype: str, size: tuple[int, int] | None,
+@quiet_option
+def bundle(run: Path, base: Path, output: Path, precision: str, size: tuple[int, int] | None,
            frames: int | None, fps: float, steps: int, guidance: float,
            drawn_world: bool) -> None:
     """Put the averaged weights of RUN and the other parts of BASE together as one model folder.
@@ -70,12 +74,17 @@ def bundle(run: Path, base: Path, output: Path, dtype: str, size: tuple[int, int
     The folder has the diffusers layout (safetensors), with training.json, a thinned log.jsonl and
     a short README.md. Prints the folder.
     """
+    from motifocal.training.folders import check_parts, check_run
+
+    if output.exists():
+        raise click.BadParameter(f"{output} should not exist", param_hint="--output")
+    check_run(run)
+    check_parts(base, "vae", "text_encoder", "tokenizer")
+    announce("loading")
     import torch
 
     from motifocal.training.base import load_averaged, load_clip_size
 
-    if output.exists():
-        raise click.BadParameter(f"{output} should not exist", param_hint="--output")
     unet, settings, step = load_averaged(run)
     if size is None or frames is None:
         known = load_clip_size(run)
@@ -83,13 +92,18 @@ def bundle(run: Path, base: Path, output: Path, dtype: str, size: tuple[int, int
             raise click.UsageError(f"{run} does not say its clips' size: give --size and --frames")
         size, frames = size or known[1:], frames or known[0]
     pipeline = _pipeline(unet, settings, base, (*size, frames, fps, steps, guidance))
-    _cast(pipeline, getattr(torch, dtype))
+    _cast(pipeline, getattr(torch, precision))
+    if step < settings.steps:
+        click.echo(f"note: {run} is not finished: its weights are those of step {step} of "
+                   f"{settings.steps}", err=True)
     card = CARD.format(
-        frames=frames, width=size[1], height=size[0], fps=fps, step=step, dtype=dtype,
+        frames=frames, width=size[1], height=size[0], fps=fps, dtype=precision,
+        step=step if step == settings.steps else f"{step} of {settings.steps}",
         batch=settings.global_batch, weight=settings.motif_weight,
         variant=settings.motif_variant, name=output.name,
     )
-    write_folder(output, pipeline, run, card)
+    with phase(f"writing {output}"):
+        write_folder(output, pipeline, run, card)
     if drawn_world:
         _write_familiar(output)
     stored = sum(p.stat().st_size for p in output.rglob("*") if p.is_file())

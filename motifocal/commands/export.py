@@ -24,11 +24,10 @@ from motifocal.commands.export_files import (
 from motifocal.commands.export_samples import How, asked, exported, shown
 from motifocal.commands.frame_options import FAMILIES, frame_options
 from motifocal.commands.heatmap_options import heatmap_options, settings_of
+from motifocal.commands.progress import quiet_option, tracked
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor
-
-    from rich.progress import Progress
 
     from motifocal.picture import Pixels
 
@@ -66,6 +65,7 @@ Examples:
 @click.option("--workers", type=click.IntRange(1),
               help="Clips measured at a time.  [default: the cores of this machine]")
 @heatmap_options
+@quiet_option
 def export(clips: Path, output: Path, kind: str, family: str, size: tuple[int, int] | None,
            max_pixels: int | None, frames: tuple[int, ...], fps: float | None, rule: str,
            step: int, samples: int, trainer: str, source_fps: float | None, values: str,
@@ -186,10 +186,10 @@ def run(
         write_table(table, {**held, **rows})
         hashes.save()
 
-    with pool_and_bar(workers) as (pool, bar):
+    with pool_of(workers) as pool:
         try:
             futures = [pool.submit(work, clip) for clip in clips]
-            done = bar.track(as_completed(futures), len(clips), description="clips")
+            done = tracked(as_completed(futures), "measuring clips", len(clips))
             for number, future in enumerate(done, start=1):
                 future.result()
                 if number % SAVED_EVERY == 0:
@@ -202,21 +202,17 @@ def run(
 
 
 @contextmanager
-def pool_and_bar(workers: int) -> Iterator[tuple[Executor, Progress]]:
+def pool_of(workers: int) -> Iterator[Executor]:
     """Threads, not processes: decoder, flow and encoder let go of the interpreter lock."""
     from concurrent.futures import ThreadPoolExecutor
 
     import cv2
-    from rich.console import Console
-    from rich.progress import MofNCompleteColumn, Progress
 
-    columns = (*Progress.get_default_columns(), MofNCompleteColumn())
     before = cv2.getNumThreads()
     cv2.setNumThreads(1)  # a thread a clip is enough; OpenCV would start more in each
     try:
-        bar = Progress(*columns, console=Console(stderr=True))
-        with ThreadPoolExecutor(workers) as pool, bar:
-            yield pool, bar
+        with ThreadPoolExecutor(workers) as pool:
+            yield pool
     finally:
         cv2.setNumThreads(before)
 

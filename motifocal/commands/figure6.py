@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 
 import click
+
+from motifocal.commands.device_option import chosen_device, device_option
+from motifocal.commands.progress import announce, progress, quiet_option
+from motifocal.extras import install_extra
 
 FOLDER = click.Path(path_type=Path, exists=True, file_okay=False)
 
@@ -27,40 +33,38 @@ Examples:
               help="Clips in one pass.")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True,
               help="Of the noise, which is the same for all models.")
-@click.option("--device", default=None, help="cpu, cuda, ... [default: an accelerator if any]")
+@device_option()
+@quiet_option
 def figure6(models: tuple[Path, ...], shards: Path, output: Path, text: Path | None, bins: int,
-            clips: int | None, batch: int, seed: int, device: str | None) -> None:
+            clips: int | None, batch: int, seed: int, device: str) -> None:
     """Measure the loss where clips move over the mean loss, as in the paper's Figure 6.
 
     MODELS are runs of `motifocal train` (their averaged weights) or model folders; SHARDS are
     clips that none was trained on. All models see the same noise. Lower is better: a network that
     only copies the picture is high.
     """
+    names = [str(model) for model in models]
+    _check_inputs(models, shards, text or models[0])
+    announce("loading the clips and the text tower")
     import torch
-    from rich.console import Console
-    from rich.progress import Progress
 
     from motifocal.data.shards import Shards
     from motifocal.training.base import load_denoiser, load_text, move
     from motifocal.training.figure6 import draw_plot, evaluate_loss_ratio, middles, write_csv
 
-    names = [str(model) for model in models]
-    if len(set(names)) < len(names):
-        raise click.BadParameter("a model is named twice", param_hint="MODELS")
     held_out, features = Shards(shards), load_text(text or models[0])
-    place = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    place = torch.device(chosen_device(device))
     move(features.tower, place)
     found = {}
-    with Progress(console=Console(stderr=True)) as progress:
-        for name, model in zip(names, models, strict=True):
-            count = min(clips or len(held_out), len(held_out))
-            task = progress.add_task(name, total=count * bins)
-            unet, schedule = load_denoiser(model)
-            move(unet, place)
+    count = min(clips or len(held_out), len(held_out))
+    for name, model in zip(names, models, strict=True):
+        announce(f"loading {name}")
+        unet, schedule = load_denoiser(model)
+        move(unet, place)
+        with progress(f"measuring {name}", count * bins) as bar:
             found[name] = evaluate_loss_ratio(
                 unet, held_out, features, schedule, middles(bins), clips=clips,
-                batch=batch, seed=seed,
-                progress=lambda done, task=task: progress.advance(task, done),  # type: ignore[misc]
+                batch=batch, seed=seed, progress=bar.advance,
             )
     output.mkdir(parents=True, exist_ok=True)
     write_csv(output / "figure6.csv", found)
@@ -70,3 +74,22 @@ def figure6(models: tuple[Path, ...], shards: Path, output: Path, text: Path | N
     click.echo(output / "figure6.csv")
     draw_plot(output / "figure6.png", found)
     click.echo(output / "figure6.png")
+
+
+def _check_inputs(models: Sequence[Path], shards: Path, text: Path) -> None:
+    """Raise BadParameter or ValueError for inputs of which it is plain that they will not do."""
+    from motifocal.data.manifest import read_manifest
+    from motifocal.training.folders import check_denoiser, check_parts
+
+    if len(set(models)) < len(models):
+        raise click.BadParameter("a model is named twice", param_hint="MODELS")
+    for model in models:
+        check_denoiser(model)
+    try:
+        check_parts(text, "text_encoder", "tokenizer")
+    except ValueError as error:
+        raise click.BadParameter(f"{error}; a run has none: name its base folder",
+                                 param_hint="--text") from error
+    read_manifest(shards)
+    if find_spec("matplotlib") is None:
+        raise ValueError(f"the plot needs matplotlib; {install_extra('train')}")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from motifocal.commands.device_option import chosen_device, device_option
 from motifocal.commands.heatmap_files import (
     Row,
     find,
@@ -19,6 +20,7 @@ from motifocal.commands.heatmap_files import (
 )
 from motifocal.commands.heatmap_masks import GivenMasks, Ids, ObjectIds, given_masks
 from motifocal.commands.heatmap_options import heatmap_options, settings_of
+from motifocal.commands.progress import phase, quiet_option, tracked
 from motifocal.commands.size import Size
 
 if TYPE_CHECKING:
@@ -75,11 +77,11 @@ Examples:
               help="Resample the clips to this rate first.  [default: as they are]")
 @click.option("--workers", type=click.IntRange(1),
               help="Clips measured at a time.  [default: the cores of this machine]")
-@click.option("--device", metavar="DEVICE",
-              help="Where RAFT runs: cpu, cuda, cuda:1.  [default: an accelerator if any]")
+@device_option("Where RAFT runs")
+@quiet_option
 def heatmap(clips: tuple[Path, ...], output: Path, overlay: bool, suffix: str,
             size: tuple[int, int] | None, fps: float | None, workers: int | None,
-            device: str | None, masks: Path | None, objects: Ids, **given: Any) -> None:
+            device: str, masks: Path | None, objects: Ids, **given: Any) -> None:
     # fmt: on
     """Write a motion heatmap of every CLIP, and print how much of it is hot.
 
@@ -88,14 +90,16 @@ def heatmap(clips: tuple[Path, ...], output: Path, overlay: bool, suffix: str,
     are listed, and the exit code is 1; the others are done. Running again does what is missing.
     """
     from motifocal.flow import usable_cores
+    from motifocal.raft import NETWORKS
 
     if size and suffix == "mp4" and (size[0] % 2 or size[1] % 2):
         raise click.BadParameter(f"should be even for .mp4, got {size[0]}x{size[1]}",
                                  param_hint="--size")  # fmt: skip
+    settings = None if masks else settings_of(dict(given))
     called = names_of(find(clips, output))
     given_ones = given_masks(masks, objects, called, given)
-    settings = None if given_ones else settings_of(given)
-    how = How(output, f".{suffix}", settings, given_ones, size, fps, overlay, device)
+    place = chosen_device(device) if settings and settings.source in NETWORKS else None
+    how = How(output, f".{suffix}", settings, given_ones, size, fps, overlay, place)
     claim_folder(how)
     table = read_table(output / TABLE)
     rows = planned(called, output, how.suffix, table, given_ones.found() if given_ones else {})
@@ -137,19 +141,15 @@ def measured(rows: Sequence[Row], how: How, workers: int) -> Iterator[Row]:
     from concurrent.futures import ThreadPoolExecutor, as_completed
 
     import cv2
-    from rich.console import Console
-    from rich.progress import MofNCompleteColumn, Progress
 
     threads = max(1, workers // max(1, len(rows)))  # in a clip, where clips are few
     before = cv2.getNumThreads()
     cv2.setNumThreads(1)  # a thread a clip is enough; OpenCV would start more in each
-    columns = (*Progress.get_default_columns(), MofNCompleteColumn())
-    progress = Progress(*columns, console=Console(stderr=True))
     # Threads, not processes: decoder, flow and encoder let go of the interpreter lock.
-    with ThreadPoolExecutor(workers) as pool, progress as bar:
+    with ThreadPoolExecutor(workers) as pool:
         try:
             futures = [pool.submit(measure, row, how, threads) for row in rows]
-            for future in bar.track(as_completed(futures), len(rows), description="clips"):
+            for future in tracked(as_completed(futures), "measuring clips", len(rows)):
                 yield future.result()
         finally:
             pool.shutdown(cancel_futures=True)
@@ -210,7 +210,9 @@ def tell(rows: Sequence[Row], before: int, how: How) -> None:
         click.echo(f"{row.moving_fraction:7.1%}  {how.output / row.heatmap}")
     if good:
         click.echo(how.output / TABLE)
-        click.echo(filmstrips(good, how))
+        with phase("drawing a picture of a few clips"):
+            picture = filmstrips(good, how)
+        click.echo(picture)
         click.echo(in_sum(good, before, how.settings), err=True)
     if bad:
         click.echo(f"left out, {len(bad)} of {len(rows)} clips:", err=True)

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from motifocal.commands.old_options import old_option
+
 if TYPE_CHECKING:
     from motifocal.heatmap import HeatmapSettings
 
@@ -21,9 +23,10 @@ def heatmap_options(command: F) -> F:
                      type=click.Choice(["dis", "farneback", "raft-small", "raft-large"]),
                      default="dis", show_default=True,
                      help="What estimates optical flow. dis and farneback run anywhere; the "
-                     "paper's is RAFT, which needs motifocal[raft] and its weights."),
-        click.option("--preset", type=click.Choice(["ultrafast", "fast", "medium"]),
+                     "paper's is RAFT, which needs the extra raft and its weights."),
+        click.option("--dis-preset", "preset", type=click.Choice(["ultrafast", "fast", "medium"]),
                      default="medium", show_default=True, help="Of dis: quality against time."),
+        old_option("--preset", "--dis-preset", "preset"),
         click.option("--flow-size", type=click.IntRange(0), metavar="PIXELS", default=240,
                      show_default=True,
                      help="Estimate flow on frames whose shorter side is reduced to at most this; "
@@ -76,7 +79,7 @@ def settings_of(options: dict[str, Any]) -> HeatmapSettings:
     """
     from dataclasses import fields
 
-    from motifocal.heatmap import HeatmapSettings
+    from motifocal.heatmap_settings import HeatmapSettings
 
     fetch = options.pop("fetch_raft")
     settings = HeatmapSettings(**{f.name: options.pop(f.name) for f in fields(HeatmapSettings)})

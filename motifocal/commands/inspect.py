@@ -13,6 +13,7 @@ from motifocal.commands.export import check_grid, division_of, later_of, square_
 from motifocal.commands.export_samples import asked
 from motifocal.commands.frame_options import FAMILIES, frame_options
 from motifocal.commands.heatmap_options import heatmap_options, settings_of
+from motifocal.commands.progress import announce, phase, quiet_option, tracked
 
 if TYPE_CHECKING:
     from motifocal.doctor.entries import Entry, Folder
@@ -53,6 +54,7 @@ Examples:
 @click.option("--fail-on", type=click.Choice(LEVELS), default="error", show_default=True,
               help="Exit code 1 where a fault of this level, or a worse one, is found.")
 @heatmap_options
+@quiet_option
 def inspect(clips: Path, output: Path | None, frames: tuple[int, ...], fps: float | None,
             size: tuple[int, int], max_pixels: int | None, rule: str, step: int, samples: int,
             trainer: str, source_fps: float | None, family: str | None, model: Path | None,
@@ -83,6 +85,7 @@ def inspect(clips: Path, output: Path | None, frames: tuple[int, ...], fps: floa
                       division=division_of(family))  # fmt: skip
     request = asked(trainer, family, request)
     settings = InspectSettings(trainer, request, settings_of(given), heat_size)
+    announce(f"listing {clips}")
     folder = gather(clips)
     _mark_unread(folder, model)
     output = _output(output, folder.path)
@@ -128,20 +131,12 @@ def _is_default(option: str) -> bool:
 def _looked_at(
     entries: Sequence[Entry], settings: InspectSettings, output: Path, workers: int, seconds: float
 ) -> dict[int, Look]:
-    """What was found, by the entry's place; with a progress bar on stderr."""
-    from rich.console import Console
-    from rich.progress import MofNCompleteColumn, Progress, TimeRemainingColumn
-
+    """What was found, by the entry's place; with progress on stderr."""
     from motifocal.doctor.run import look_at
 
-    columns = (*Progress.get_default_columns()[:-1], MofNCompleteColumn(), TimeRemainingColumn())
     total = sum(entry.path is not None for entry in entries)
-    found: dict[int, Look] = {}
-    with Progress(*columns, console=Console(stderr=True)) as bar:
-        looks = look_at(entries, settings, output, workers=workers, seconds=seconds)
-        for look in bar.track(looks, total, description="clips"):
-            found[look.place] = look
-    return found
+    looks = look_at(entries, settings, output, workers=workers, seconds=seconds)
+    return {look.place: look for look in tracked(looks, "looking at clips", total)}
 
 
 def _written(
@@ -157,10 +152,11 @@ def _written(
     from motifocal.doctor.report import make_report
     from motifocal.files import write_text
 
-    report = make_report(folder, looks, settings, made=date.today(),
-                         default_frames=default_frames)  # fmt: skip
-    write_text(output / REPORT, json.dumps(report, indent=1, allow_nan=False) + "\n")
-    page = write_page(report, output)
+    with phase("comparing clips and writing the report"):
+        report = make_report(folder, looks, settings, made=date.today(),
+                             default_frames=default_frames)  # fmt: skip
+        write_text(output / REPORT, json.dumps(report, indent=1, allow_nan=False) + "\n")
+        page = write_page(report, output)
     print_report(report)
     click.echo(output / REPORT)
     click.echo(page)

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from motifocal.commands.device_option import chosen_device, device_option, precision_option
 from motifocal.commands.heatmap_options import heatmap_options, settings_of
+from motifocal.commands.progress import announce, phase, progress, quiet_option, tracked
 from motifocal.commands.size import Size
 from motifocal.commands.variant_options import variant_of, variant_options
 
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
     from motifocal.scenes.variant import SceneVariant
 
 SCENES = "scenes"
+#: Precisions, and what they are called in the manifest of shards.
+IN_MANIFEST = {"float32": "no", "bfloat16": "bf16"}
 
 
 @click.command(epilog="""\b
@@ -30,7 +34,7 @@ Examples:
   motifocal prepare scenes -o held-out/ --model base/ --size 64 --clips 480 --split eval --seed 1
   motifocal prepare scenes -o living/ --model base/ --size 64 --background living --level lively
 """)
-@click.argument("clips_at", metavar="SOURCE")
+@click.argument("clips_at", metavar="CLIPS")
 @click.option("-o", "--output", type=click.Path(path_type=Path, file_okay=False), required=True,
               help="Folder of the shards; run again to go on.")
 @click.option("--model", type=click.Path(path_type=Path, exists=True, file_okay=False),
@@ -60,17 +64,17 @@ Examples:
               help="Processes that read clips and estimate motion.")
 @click.option("--clips-per-shard", type=click.IntRange(1), default=64, show_default=True,
               help="Clips in one file.")
-@click.option("--precision", type=click.Choice(["no", "bf16"]), default="no", show_default=True,
-              help="What the autoencoder computes in.")
-@click.option("--device", default=None, help="cpu, cuda, ... [default: an accelerator if any]")
+@precision_option("What the autoencoder computes in.", choices=tuple(IN_MANIFEST),
+                  before={old: new for new, old in IN_MANIFEST.items()})
+@device_option("Where the autoencoder and RAFT compute")
+@quiet_option
 def prepare(clips_at: str, output: Path, model: Path, **options: Any) -> None:
-    """Turn SOURCE into shards of latents, heatmaps and captions.
+    """Turn CLIPS into shards of latents, heatmaps and captions.
 
-    SOURCE is a folder of captioned clips in the format of any common trainer, a table of captions
+    CLIPS is a folder of captioned clips in the format of any common trainer, a table of captions
     beside its clips, or the word "scenes" for the drawn world. Prints where the shards lie, and a
     picture of a few clips with their heatmaps: look at it.
     """
-    from motifocal.data.shards import Shards
     from motifocal.scenes.variant import SceneVariant
 
     heatmap, variant = settings_of(options), variant_of(options)
@@ -78,7 +82,11 @@ def prepare(clips_at: str, output: Path, model: Path, **options: Any) -> None:
     if clips_at != SCENES and for_scenes:
         raise click.UsageError("--background, --difficulty, --masks and --static go with the "
                                "drawn world")
-    options["device"] = _device(options["device"])
+    _check_inputs(clips_at, model, options["size"])
+    announce("loading")
+    from motifocal.data.shards import Shards
+
+    options["device"] = chosen_device(options["device"])
     output.mkdir(parents=True, exist_ok=True)
     clips, described = (
         _scenes(options, variant) if clips_at == SCENES
@@ -87,20 +95,22 @@ def prepare(clips_at: str, output: Path, model: Path, **options: Any) -> None:
     _write_shards(clips, described, output, model, heatmap, options)
     _show_moving_fractions(Shards(output))
     click.echo(output)
-    click.echo(_picture(clips, heatmap, output / "look.png", options["device"]))
+    with phase("drawing a picture of a few clips"):
+        look = _picture(clips, heatmap, output / "look.png", options["device"])
+    click.echo(look)
 
 
-def _device(given: str | None) -> str:
-    """The device's name, an accelerator's if none is given; BadParameter where there is none."""
-    import torch
+def _check_inputs(clips_at: str, model: Path, size: tuple[int, int]) -> None:
+    """Raise BadParameter or ValueError for inputs of which it is plain that they will not do."""
+    from motifocal.training.folders import check_parts
 
-    name = given or ("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        torch.empty(0, device=name)
-    except (RuntimeError, AssertionError) as error:  # the latter: a torch without CUDA
-        words = f"{name} cannot be used: " + str(error).partition("\n")[0]
-        raise click.BadParameter(words, param_hint="--device") from error
-    return name
+    check_parts(model, "vae")
+    if clips_at != SCENES:
+        if not Path(clips_at).exists():
+            raise click.BadParameter(f"{clips_at} is not there", param_hint="CLIPS")
+    elif size[0] != size[1]:
+        raise click.BadParameter(f"the drawn world is square, got {size[0]}x{size[1]}",
+                                 param_hint="--size")
 
 
 def _scenes(
@@ -110,11 +120,8 @@ def _scenes(
 
     from motifocal.data.sources import SceneClips
 
-    height, width = options["size"]
-    if height != width:
-        raise click.BadParameter(f"the drawn world is square, got {height}x{width}",
-                                 param_hint="--size")
-    clips = SceneClips(options["clips"], options["split"], height, options["frames"],
+    side, _ = options["size"]
+    clips = SceneClips(options["clips"], options["split"], side, options["frames"],
                        options["seed"], variant, options["masks"], options["static"])
     # Settings at their defaults are left out: folders of earlier versions say nothing of them.
     defaults = {entry.name: entry.default for entry in fields(clips)}
@@ -128,14 +135,12 @@ def _folder(
 ) -> tuple[ClipSource, dict[str, Any]]:
     import hashlib
 
-    from rich.progress import track
-
     from motifocal.data.captions import read_captions
     from motifocal.data.sources import VideoFolderClips, scan_videos, usable
 
     found = read_captions(source)
     scan = scan_videos(found.videos, output / "videos.jsonl", options["workers"])
-    scanned = track(scan, "checking clips", len(found.videos), console=_console())
+    scanned = tracked(scan, "checking clips", len(found.videos))
     videos, lengths, digests, unusable = usable(scanned, options["frames"])
     _list_rejected((*found.rejected, *unusable), output)
     if not videos:
@@ -179,10 +184,8 @@ def _write_shards(
     heatmap: HeatmapSettings, options: dict[str, Any],
 ) -> None:
     from contextlib import nullcontext
-    from functools import partial
 
     import torch
-    from rich.progress import MofNCompleteColumn, Progress
 
     from motifocal.data.prepare import PrepareSettings
     from motifocal.data.prepare import prepare as write_shards
@@ -194,21 +197,19 @@ def _write_shards(
         height, width = options["size"]
         fault = f"should be multiples of {geometry.stride} for this model, got {height}x{width}"
         raise click.BadParameter(fault, param_hint="--size")
-    described = {**described, "autoencoder": fingerprint(vae), "precision": options["precision"]}
+    described = {**described, "autoencoder": fingerprint(vae),
+                 "precision": IN_MANIFEST[options["precision"]]}
     device = torch.device(options["device"])
     move(vae, device)
     settings = PrepareSettings(heatmap, geometry, options["clips_per_shard"],
                                frames_per_chunk=16)
-    bf16 = options["precision"] == "bf16"
-    columns = (*Progress.get_default_columns(), MofNCompleteColumn())
-    with (Progress(*columns, console=_console()) as progress,
+    bf16 = options["precision"] == "bfloat16"
+    with (progress("encoding clips", len(clips)) as bar,
           torch.autocast(device.type, torch.bfloat16) if bf16 else nullcontext()):
-        notify = partial(progress.console.print, markup=False, soft_wrap=True)
-        task = progress.add_task("encoding clips", total=len(clips))
         made = write_shards(clips, output, vae, settings, described=described,
-                            workers=options["workers"], notify=notify)
+                            workers=options["workers"], notify=bar.say)
         for done in made:
-            progress.update(task, completed=done)
+            bar.reach(done)
 
 
 def _show_moving_fractions(shards: Shards) -> None:
@@ -238,9 +239,3 @@ def _picture(
         rows.append((clip.caption, filmstrip(clip.frames, maps, columns=8)))
     write_image(path, labelled(rows))
     return path
-
-
-def _console() -> Any:
-    from rich.console import Console
-
-    return Console(stderr=True)

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from motifocal.commands.device_option import AUTO, PRECISIONS, Device, chosen_device
+from motifocal.commands.old_options import old_option
 from motifocal.commands.size import Size
 from motifocal.json_text import parse_json
 
@@ -45,9 +47,12 @@ def sampling_options(command: F) -> F:
         click.option("--fps", type=click.FloatRange(1, 120), help=MODELS),
         click.option("--negative-prompt", metavar="TEXT", help="What should not be seen.  "
                      "[default: the model's own]"),
-        click.option("--device", metavar="DEVICE", help="cpu, cuda, cuda:1, mps.  [default: cpu]"),
-        click.option("--dtype", type=click.Choice(["float32", "bfloat16", "float16"]),
+        click.option("--device", type=Device(), metavar="DEVICE",
+                     help="Where to compute: cpu, cuda, cuda:1, mps; auto takes an accelerator if "
+                     "there is one.  [default: auto]"),
+        click.option("--precision", type=click.Choice(PRECISIONS),
                      help="What to compute in.  [default: float32]"),
+        old_option("--dtype", "--precision", "precision"),
         click.option("--offload", type=click.Choice(["none", "model", "sequential"]),
                      help="Keep parts of the model off the accelerator while they are not needed: "
                      "less memory, slower.  [default: none]"),
@@ -65,7 +70,11 @@ def given(options: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def sampling_of(options: Mapping[str, Any]) -> Sampling:
-    """The options as a model takes them."""
+    """The options as a model takes them; says on stderr which device they come to."""
     from motifocal.bench.model import Sampling
 
-    return Sampling(**given(options))
+    said = given(options)
+    if "precision" in said:
+        said["dtype"] = said.pop("precision")
+    said["device"] = chosen_device(said.get("device", AUTO))
+    return Sampling(**said)

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from motifocal.commands.scenes_eval import SIZE, evaluate, tracked
+from motifocal.commands.old_options import old_option
+from motifocal.commands.progress import progress, quiet_option, tracked
+from motifocal.commands.scenes_eval import SIZE, evaluate
 from motifocal.commands.scenes_probe import compare, probe
 from motifocal.commands.variant_options import variant_of, variant_options
 
@@ -32,7 +34,7 @@ def scenes() -> None:
 Examples:
   motifocal scenes preview
   motifocal scenes preview balloons fish -o fish.gif --seed 3
-  motifocal scenes preview car --masks --camera left
+  motifocal scenes preview car --masks --camera-motion left
   motifocal scenes preview duck -o duck.gif --background living --level lively
 """)
 @click.argument("scenario", nargs=-1)
@@ -41,10 +43,12 @@ Examples:
               help=".png, .jpg, .webp: a contact sheet; .gif, .mp4: all sentences playing at once.")
 @click.option("--seed", default=0, show_default=True, help="Another seed, another picture.")
 @click.option("--size", type=SIZE, default=128, show_default=True, help="Side of a frame, pixels.")
-@click.option("--camera", type=click.Choice(CAMERAS), default="static", show_default=True,
-              help="What the camera does meanwhile.")
+@click.option("--camera-motion", "camera", type=click.Choice(CAMERAS), default="static",
+              show_default=True, help="What the camera does meanwhile.")
+@old_option("--camera", "--camera-motion", "camera")
 @click.option("--masks", is_flag=True, help="Show beside each clip where it truly moves.")
 @variant_options
+@quiet_option
 def preview(
     scenario: tuple[str, ...], output: Path, seed: int, size: int, camera: str, masks: bool,
     **options: Any,
@@ -98,7 +102,7 @@ def _preview_rows(
 \b
 Examples:
   motifocal scenes export -o drawn --clips 2000
-  motifocal scenes export -o drawn-moving --clips 500 --camera mixed --truth --size 256
+  motifocal scenes export -o drawn-moving --clips 500 --camera-motion mixed --truth --size 256
   motifocal scenes export -o bench --kind benchmark --size 256 --truth
   motifocal scenes export -o hard --clips 500 --size 128 --background living --difficulty hard
 """)
@@ -116,13 +120,15 @@ Examples:
               help="Dataset: eval shows combinations that train never does.  [default: train]")
 @click.option("--frames", type=click.IntRange(min=2), help="Dataset: per clip.  [default: 16]")
 @click.option("--seed", type=int, help="Dataset: other clips.  [default: 0]")
-@click.option("--camera", type=click.Choice(["static", "moving", "mixed"]),
+@click.option("--camera-motion", "camera", type=click.Choice(["static", "moving", "mixed"]),
               help="Dataset: mixed moves it in half of the clips.  [default: static]")
+@old_option("--camera", "--camera-motion", "camera")
 @click.option("--lossless", is_flag=True, default=None,
               help="Dataset: each clip a folder of PNG frames, not an .mp4.")
 @click.option("--pairs", type=click.IntRange(min=1),
               help="Benchmark: how many pictures with a sentence.  [default: 320]")
 @variant_options
+@quiet_option
 def export(
     output: Path, kind: str, size: int, truth: bool, clips: int | None, split: str | None,
     frames: int | None, seed: int | None, camera: str | None, lossless: bool | None,
@@ -142,7 +148,8 @@ def export(
     foreign = {"pairs": pairs} if kind == "dataset" else own
     for name, value in foreign.items():
         if value is not None:
-            raise click.UsageError(f"--{name} does not go with --kind {kind}")
+            option = {"camera": "camera-motion"}.get(name, name)
+            raise click.UsageError(f"--{option} does not go with --kind {kind}")
     if kind == "dataset":
         settings = DatasetSettings(
             clips=clips or 1000, split=split or "train", size=size,  # type: ignore[arg-type]
@@ -163,10 +170,6 @@ for command in (evaluate, probe, compare):
 
 def _drain(done: Iterator[int], doing: str, total: int) -> None:
     """Run an export to its end, showing how much of it is done."""
-    from rich.console import Console
-    from rich.progress import Progress
-
-    with Progress(console=Console(stderr=True)) as progress:
-        task = progress.add_task(doing, total=total)
+    with progress(doing, total) as bar:
         for count in done:
-            progress.update(task, completed=count)
+            bar.reach(count)

@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import hashlib
 import zlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from motifocal.commands.device_option import chosen_device, device_option
+from motifocal.commands.progress import phase, quiet_option, tracked
 from motifocal.commands.variant_options import variant_of, variant_options
 
 if TYPE_CHECKING:
     from motifocal.pipeline import TI2VPipeline
     from motifocal.scenes.evaluate import EvalPair, Frames, Reference, Scored, Truth
     from motifocal.scenes.report import Report
-
-T = TypeVar("T")
 
 BUNDLED = "bundled"
 SHEET_PAIRS = 12  # how many of the scored pairs the contact sheet shows
@@ -47,7 +47,7 @@ Examples:
   motifocal scenes eval bench/videos/other-model --size 256
   motifocal scenes eval bundled --background living --level lively -o living
 """)
-@click.argument("source", type=str)
+@click.argument("source", type=str, metavar="VIDEOS")
 @click.option("-o", "--output", type=click.Path(path_type=Path, file_okay=False),
               default=Path("report"), show_default=True,
               help="The folder for the report, and for a model's videos: run again to continue.")
@@ -66,31 +66,34 @@ Examples:
               "`bench run`, or the name of its file, which the published scores rest on.")
 @click.option("--batch", type=click.IntRange(min=1), default=8, show_default=True,
               help="Model: videos made at once.")
-@click.option("--device", default="auto", show_default=True, help="Model: cpu, cuda, ...")
+@device_option("Model: where to compute")
 @click.option("--autoencoder", is_flag=True,
               help="Model: also score the true clips passed through its autoencoder.")
 @click.option("--allow-missing", is_flag=True,
               help="Score although videos are missing; the report lists them and says INCOMPLETE.")
 @variant_options
+@quiet_option
 def evaluate(
     source: str, output: Path, pairs: int, size: int | None, steps: int | None,
     guidance: float | None,
     seed: int, noise: str, batch: int, device: str, autoencoder: bool, allow_missing: bool,
     **options: Any,
 ) -> None:
-    """Score SOURCE: how often does a video follow its sentence?
+    """Score VIDEOS: how often does a video follow its sentence?
 
-    SOURCE is `bundled`, a model folder, or a folder of videos named as in the pairs.csv that
+    VIDEOS is `bundled`, a model folder, or a folder of videos named as in the pairs.csv that
     `motifocal scenes export --kind benchmark` writes. Videos of other tools may have any size and
     length: 16 frames spread over the whole video are scored, scaled and cropped to the square.
     """
+    folder = _source_folder(source)
     from motifocal.scenes.evaluate import REFERENCES, eval_pairs, score
     from motifocal.scenes.report import summarise
 
-    folder, variant = _source_folder(source), variant_of(options)
+    variant = variant_of(options)
     references = dict(REFERENCES)
     if source == BUNDLED or (folder / "model_index.json").exists():
-        pipe = _model(folder, device)
+        with phase("loading the model"):
+            pipe = _model(folder, device)
         config: Any = pipe.config
         wanted = eval_pairs(pairs, size or int(config.sample_height), variant)
         videos = output / "videos"
@@ -101,13 +104,14 @@ def evaluate(
         if autoencoder:
             references["truth through the autoencoder"] = _through_autoencoder(pipe)
     elif autoencoder:
-        raise click.UsageError("--autoencoder needs a model, SOURCE is a folder of videos")
+        raise click.UsageError("--autoencoder needs a model, VIDEOS is a folder of videos")
     else:
         wanted, videos = eval_pairs(pairs, size or 64, variant), folder
     given = tracked(_videos(wanted, videos, seed), "scoring", len(wanted))
     scored = score(given, wanted, references=references, allow_missing=allow_missing)
     report = summarise(scored, folder.name)
-    _write_report(report, videos, seed, output)
+    with phase("writing the report"):
+        _write_report(report, videos, seed, output)
 
 
 def _source_folder(source: str) -> Path:
@@ -117,19 +121,16 @@ def _source_folder(source: str) -> Path:
         return FOLDER
     folder = Path(source)
     if not folder.is_dir():
-        raise click.BadParameter(f"{source} is no folder", param_hint="SOURCE")
+        raise click.BadParameter(f"{source} is no folder", param_hint="VIDEOS")
     return folder
 
 
 def _model(folder: Path, device: str) -> TI2VPipeline:
-    import torch
-
     from motifocal.pipeline import TI2VPipeline
 
     pipe = TI2VPipeline.from_pretrained(folder)
     pipe.set_progress_bar_config(disable=True)
-    place = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
-    return pipe.to(place)
+    return pipe.to(chosen_device(device))
 
 
 def _animate_missing(
@@ -251,11 +252,3 @@ def _print_table(report: Report) -> None:
         table.add_row(*cells(group), end_section=group.ends_section)
     # A pipe tells no width, and the table should not be cut to 80 columns there.
     Console(width=None if Console().is_terminal else 140).print(table)
-
-
-def tracked(items: Iterable[T], doing: str, total: int) -> Iterable[T]:
-    """The same items with a progress bar on stderr."""
-    from rich.console import Console
-    from rich.progress import track
-
-    return track(items, doing, total=total, console=Console(stderr=True))

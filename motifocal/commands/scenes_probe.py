@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from motifocal.commands.device_option import chosen_device, device_option
+from motifocal.commands.progress import announce, progress, quiet_option
 from motifocal.commands.variant_options import variant_of, variant_options
 
 if TYPE_CHECKING:
@@ -37,7 +39,8 @@ Examples:
               help="Pairs in one forward pass.")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True,
               help="Of the noise, which is the same for all networks.")
-@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, ...")
+@device_option()
+@quiet_option
 def probe(source: str, output: Path, text: Path | None, pairs: int, size: int, batch: int,
           seed: int, device: str, **options: Any) -> None:
     """Measure by one forward pass a pair whether a network follows its prompts.
@@ -48,9 +51,14 @@ def probe(source: str, output: Path, text: Path | None, pairs: int, size: int, b
     prompt: the share that follows, the share that stands still, and the margin, with 95 % intervals
     over images. `scenes eval` samples videos instead; docs/proof.md says how well both agree.
     """
+    from motifocal.training.folders import check_denoiser, check_parts
+
+    folder = _folder(source)
+    base = text or folder
+    check_denoiser(folder)
+    check_parts(base, "vae", "text_encoder", "tokenizer")
+    announce("loading")
     import torch
-    from rich.console import Console
-    from rich.progress import Progress
 
     from motifocal.scenes.evaluate import eval_pairs
     from motifocal.scenes.probe_report import to_markdown
@@ -60,21 +68,17 @@ def probe(source: str, output: Path, text: Path | None, pairs: int, size: int, b
     from motifocal.training.probe import probe as measure
     from motifocal.training.probe_curve import table_rows
 
-    folder = _folder(source)
-    base = text or folder
     unet, schedule = load_denoiser(folder)
     features, vae = load_text(base), load_vae(base)
-    name = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
+    place = torch.device(chosen_device(device))
     for model in (unet, features.tower, vae):
-        move(model, torch.device(name))
+        move(model, place)
     wanted = eval_pairs(pairs, size, variant_of(options))
-    with Progress(console=Console(stderr=True)) as progress:
-        task = progress.add_task("encoding true clips",
-                                 total=len({pair.image_id for pair in wanted}))
-        probe_set = encode_probe_set(wanted, vae, lambda: progress.advance(task))
-        task = progress.add_task("probing", total=len(wanted))
+    with progress("encoding true clips", len({pair.image_id for pair in wanted})) as bar:
+        probe_set = encode_probe_set(wanted, vae, bar.advance)
+    with progress("probing", len(wanted)) as bar:
         scores = measure(unet, schedule, features, probe_set, batch=batch, seed=seed,
-                         progress=lambda done: progress.advance(task, done))
+                         progress=bar.advance)
     output.mkdir(parents=True, exist_ok=True)
     rows = table_rows(0, probe_set, scores)
     (output / PROBE_TABLE).unlink(missing_ok=True)

@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from motifocal.commands.bench_options import FOLDER
+from motifocal.commands.progress import phases, quiet_option
 from motifocal.commands.size import Size
 
 if TYPE_CHECKING:
@@ -117,6 +117,7 @@ Examples:
 @click.option("--keep-ids", is_flag=True, default=None, help="Also store recruitment services' "
               "numbers as they are, to pay by; no export has them.")
 @click.option("--dry-run", is_flag=True, help="Print what would be made, and stop.")
+@quiet_option
 def create(ours: Path, theirs: tuple[Path, ...], output: str, bench: Path | None, common: bool,
            size: tuple[int, int] | None, fit: str, fps: float | None, frames: int | None,
            seconds: float | None, crf: int, seed: int, dry_run: bool, **rules: Any) -> None:
@@ -145,13 +146,13 @@ def create(ours: Path, theirs: tuple[Path, ...], output: str, bench: Path | None
         part = common or bool(a.benchmark.subset)
         check_pairs(matched(a, bs, common=common), read_benchmark(bench, own_pairs=True), part=part)
     reconcile = Reconcile(common, size, fit, fps, frames, seconds)
-    with _bars() as doing:
+    with phases() as doing:
         layout = lay_out(a, bs, protocol, seed=seed, reconcile=reconcile, crf=crf, doing=doing)
     _describe(layout)
     if dry_run:
         click.echo(json.dumps(_resolved(layout), indent=1, ensure_ascii=False))
         return
-    with _bars() as doing:
+    with phases() as doing:
         write_layout(place, layout, seed=seed, doing=doing)
     click.echo(output)
 
@@ -209,23 +210,6 @@ def _parsed(path: Path) -> Any:
     import tomllib
 
     return tomllib.loads(text)  # its errors are ValueErrors of one line
-
-
-@contextmanager
-def _bars() -> Iterator[Callable[[str, int, int], object]]:
-    """Progress bars on stderr, for as long as the block: told what is done, how far."""
-    from rich.console import Console
-    from rich.progress import Progress, TaskID
-
-    with Progress(console=Console(stderr=True), transient=True) as progress:
-        tasks: dict[str, TaskID] = {}
-
-        def doing(what: str, done: int, total: int) -> None:
-            if what not in tasks:
-                tasks[what] = progress.add_task(what, total=total)
-            progress.update(tasks[what], completed=done)
-
-        yield doing
 
 
 def _describe(layout: Layout) -> None:

@@ -131,7 +131,7 @@ def _listen(
 
 def _write_folder(study: str, folder: Path, seed: int) -> None:
 
-    from motifocal.commands.scenes_eval import tracked
+    from motifocal.commands.progress import tracked
     from motifocal.study.handing_in import HandingIn
     from motifocal.study.static_study import write_folder
 

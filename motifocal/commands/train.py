@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from motifocal.commands.device_option import chosen_device
+from motifocal.commands.old_options import old_flag
+from motifocal.commands.progress import announce, progress, quiet_option
 from motifocal.json_text import parse_json
 
 if TYPE_CHECKING:
@@ -22,6 +25,16 @@ if TYPE_CHECKING:
 FOLDER = click.Path(path_type=Path, exists=True, file_okay=False)
 
 
+def require_preset(ctx: click.Context, param: click.Parameter, value: str | None) -> str:
+    """Nobody should begin to train 1.4 billion parameters without having said so."""
+    if value is None:
+        raise click.UsageError(
+            "give --preset scenes (a network of 7.3 million parameters unless the model folder "
+            "has one) or --preset paper (1.4 billion, for eight large GPUs)"
+        )
+    return value
+
+
 @click.command(epilog="""\b
 Examples:
   motifocal train shards/ -o run/ --model base/ --preset scenes --held-out held-out/
@@ -34,8 +47,10 @@ Examples:
               help="Folder of the run; run again to go on.")
 @click.option("--model", type=FOLDER, required=True,
               help="Model folder with vae/, text_encoder/, tokenizer/ and perhaps unet/.")
-@click.option("--preset", type=click.Choice(["paper", "scenes"]), default="paper",
-              show_default=True, help="Settings to begin with.")
+@click.option("--preset", type=click.Choice(["paper", "scenes"]), callback=require_preset,
+              help="Settings to begin with: paper, the paper's for eight large GPUs, with its "
+              "network of 1.4 billion parameters where the model folder has none; scenes, those "
+              "of the bundled model, 7.3 million.  [required]")
 @click.option("--set", "assignments", metavar="KEY=VALUE", multiple=True,
               help="Change a setting, e.g. steps=500 or unet.temporal_dropout=0; repeatable.")
 @click.option("--fresh", is_flag=True, help="Begin with new weights even where there is a unet/.")
@@ -51,8 +66,12 @@ Examples:
 @click.option("--keep-every", type=click.IntRange(0), default=0, show_default=True,
               help="Steps between two sets of averaged weights that are kept for good, in kept/; "
               "0 for none.")
-@click.option("--cpu", is_flag=True, help="Do not use an accelerator.")
+@click.option("--device", type=click.Choice(["auto", "cpu", "cuda", "mps"]), default="auto",
+              show_default=True, help="Where to compute; auto takes an accelerator if there is "
+              "one. Of several GPUs each process gets its own.")
+@old_flag("--cpu", "--device cpu", "device", "cpu")
 @click.option("--dry-run", is_flag=True, help="Print and save the settings, then stop.")
+@quiet_option
 def train(shards: Path, output: Path, model: Path, assignments: tuple[str, ...],
           **options: Any) -> None:
     """Train a denoiser on SHARDS with the motion focal loss.
@@ -63,20 +82,28 @@ def train(shards: Path, output: Path, model: Path, assignments: tuple[str, ...],
     """
     from itertools import chain
 
+    from motifocal.data.manifest import read_manifest
+    from motifocal.training.folders import check_parts, settings_path, text_width_of
+
+    settings = _settings(model, options["preset"], assignments, options["fresh"])
+    check_parts(model, "vae", "tokenizer", "text_encoder")
+    for folder in (shards, *filter(None, [options["held_out"]])):
+        read_manifest(folder)
+    announce("loading the clips")
     from motifocal.commands.unread import note_unread
     from motifocal.data.shards import Shards
     from motifocal.models.folder import load_text_limit
-    from motifocal.training.base import text_width_of
     from motifocal.training.checkpoint import latest_step
     from motifocal.training.inputs import claim_inputs
-    from motifocal.training.loop import check_fit, claim, settings_path
+    from motifocal.training.loop import check_fit, claim
     from motifocal.training.processes import open_accelerator
 
-    settings = _settings(model, options["preset"], assignments, options["fresh"])
     prepared = Shards(shards)
     settings.accumulation(processes=1)
     check_fit(settings, prepared, text_width_of(model))
-    accelerator = open_accelerator(settings.precision, options["cpu"])
+    if options["device"] not in ("auto", "cpu"):
+        chosen_device(options["device"])
+    accelerator = open_accelerator(settings.precision, options["device"] == "cpu")
     if accelerator.is_main_process:
         click.echo(settings.model_dump_json(indent=1))
         note_unread(load_text_limit(model), chain.from_iterable(f.captions for f in prepared.files))
@@ -97,7 +124,7 @@ def _settings(
     """The preset for the network that is in the folder, or the preset's own, with the changes."""
     from dataclasses import asdict
 
-    from motifocal.training.base import unet_config_of
+    from motifocal.training.folders import unet_config_of
     from motifocal.training.presets import resolve
 
     found = None if fresh else unet_config_of(model)
@@ -122,38 +149,38 @@ def _train(settings: TrainingSettings, shards: Shards, output: Path, model: Path
     """Train to the end or to a signal; returns the exit code."""
     from contextlib import ExitStack
 
-    from rich.console import Console
-
-    from motifocal.commands.training_report import Reporter
+    from motifocal.commands.training_report import Reporter, TrainingBar
     from motifocal.data.shards import Shards
     from motifocal.training.base import check_autoencoder, load_text, load_unet, load_vae
     from motifocal.training.log import TrainingLog
     from motifocal.training.loop import save, start, train
     from motifocal.training.probe_curve import keep_weights
     from motifocal.training.processes import in_words
-    from motifocal.training.reporting import TrainingBar, stop_on_signals
+    from motifocal.training.reporting import stop_on_signals
 
+    announce("loading the autoencoder, the text tower and the network")
     vae = load_vae(model)
     check_autoencoder(shards, vae)
     unet = None if options["fresh"] else load_unet(model)
     main = accelerator.is_main_process
-    console = Console(stderr=True, quiet=not main)
-    console.print(f"training on {in_words(accelerator)}", markup=False)
+    announce(f"training on {in_words(accelerator)}")
     run = start(output, shards, load_text(model), settings, accelerator, unet)
+    millions = sum(p.numel() for p in run.unet.parameters()) / 1e6
+    announce(f"network: {millions:.1f} million parameters")
     if run.step:
-        console.print(f"resuming at step {run.step}")
+        announce(f"resuming at step {run.step}")
     held_out = Shards(options["held_out"]) if options["held_out"] else None
-    bar = TrainingBar(console, run.step, settings.steps, settings.global_batch)
     with ExitStack() as stack:
-        stop = stack.enter_context(stop_on_signals(console))
+        bar = stack.enter_context(progress("training: steps", settings.steps, run.step))
+        shown = TrainingBar(bar, settings.global_batch)
+        stop = stack.enter_context(stop_on_signals(bar.announce))
         log = stack.enter_context(TrainingLog(output / "log.jsonl", run.step)) if main else None
         reporter = (Reporter(run, vae, held_out, options["samples"],
-                             _prober(vae, shards, options), console) if main else None)
+                             _prober(vae, shards, options), bar.announce) if main else None)
         if reporter is not None:
             stack.enter_context(reporter).catch_up()
-        stack.enter_context(bar.progress)
         for line in train(run, log):
-            bar.show(line)
+            shown.show(line)
             if reporter is not None:
                 reporter.after(line)
                 if options["keep_every"] and run.step % options["keep_every"] == 0:
@@ -162,7 +189,8 @@ def _train(settings: TrainingSettings, shards: Shards, output: Path, model: Path
                 save(run)
                 break
     if run.step < settings.steps:
-        console.print(f"saved at step {run.step}; run the same command again to go on")
+        if main:
+            click.echo(f"saved at step {run.step}; run the same command again to go on", err=True)
         return stop.exit_code
     if main:
         click.echo(output)

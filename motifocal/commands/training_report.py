@@ -1,15 +1,17 @@
-"""A run at a step becomes curves, held-out losses and a picture of samples."""
+"""A run at a step becomes a line of progress, curves, held-out losses and a picture of samples."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
-from rich.console import Console
 
+from motifocal.commands.progress import Progress
 from motifocal.data.labelled import labelled, side_by_side
 from motifocal.data.shards import Shards
+from motifocal.extras import install_extra
 from motifocal.models.autoencoder import decode
 from motifocal.models.noise import noise_generator
 from motifocal.models.schedule import ddim_scheduler
@@ -23,6 +25,26 @@ from motifocal.training.reporting import tensorboard
 from motifocal.video import to_frames, write_image
 
 HELD_OUT_CLIPS, HELD_OUT_TIMES = 64, 5
+SMOOTH = 0.95  # of the loss and the speed that are shown
+
+
+class TrainingBar:
+    """Progress over the steps, with the smoothed loss, the rate and samples a second."""
+
+    def __init__(self, bar: Progress, batch: int) -> None:
+        self.bar, self.batch, self.loss, self.seconds = bar, batch, 0.0, 0.0
+
+    def show(self, line: dict[str, float]) -> None:
+        """Take the log line of a step."""
+        first = self.seconds == 0.0
+        self.loss = line["loss"] if first else _smooth(self.loss, line["loss"])
+        self.seconds = line["seconds"] if first else _smooth(self.seconds, line["seconds"])
+        self.bar.reach(int(line["step"]), f"loss {self.loss:.4f}, rate {line['rate']:.1e}, "
+                       f"{self.batch / self.seconds:.2f} samples/s")
+
+
+def _smooth(before: float, now: float) -> float:
+    return SMOOTH * before + (1 - SMOOTH) * now
 
 
 class Reporter:
@@ -33,15 +55,14 @@ class Reporter:
 
     def __init__(
         self, run: Run, vae: AutoencoderKL, held_out: Shards | None, samples: int,
-        prober: Prober | None, console: Console,
+        prober: Prober | None, say: Callable[[str], None],
     ) -> None:
         self.run, self.vae, self.held_out, self.samples = run, vae, held_out, samples
-        self.prober = prober
+        self.prober, self.say = prober, say
         self.shards = held_out or run.shards
         self.writer = tensorboard(run.folder / "tensorboard", run.step)
         if self.writer is None:
-            missing = "no curves: TensorBoard is not installed (motifocal[train])"
-            console.print(missing, markup=False)
+            say(f"no curves: TensorBoard is not installed; {install_extra('train')}")
 
     def __enter__(self) -> Reporter:
         return self
@@ -71,6 +92,7 @@ class Reporter:
 
     def _probe(self, prober: Prober) -> None:
         """Add a point to the learning curve of the averaged weights."""
+        self.say(f"step {self.run.step}: learning curve")
         for key, value in prober.take(self.run).items():
             if self.writer is not None:
                 self.writer.add_scalar(f"probe/{key}", value, self.run.step)
@@ -82,6 +104,9 @@ class Reporter:
         """Held-out losses and samples of the averaged weights."""
         if self.held_out is None and not self.samples:
             return
+        parts = [*(["held-out losses"] if self.held_out else []),
+                 *(["samples"] if self.samples else [])]
+        self.say(f"step {self.run.step}: {' and '.join(parts)}")
         unet = averaged_unet(self.run).to(self.run.accelerator.device)
         if self.held_out is not None:
             self._score(unet, self.held_out)

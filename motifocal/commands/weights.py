@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from motifocal.commands.heatmap_options import heatmap_options, settings_of
+from motifocal.commands.progress import progress, quiet_option
 
 if TYPE_CHECKING:
     from motifocal.bridges.trainers import Job
@@ -38,6 +39,7 @@ Examples:
               "HunyuanVideo 1.5.")
 @click.option("--anew", is_flag=True, help="Measure those that are there already as well.")
 @heatmap_options
+@quiet_option
 def musubi(dataset_config: Path, family: str, anew: bool, **options: Any) -> None:
     """Write the weights into musubi-tuner's latent caches.
 
@@ -66,6 +68,7 @@ Examples:
               help="Frames in a latent after the first: of the autoencoder.")
 @click.option("--anew", is_flag=True, help="Measure those that are there already as well.")
 @heatmap_options
+@quiet_option
 def ltx(
     root: Path, clips: Path | None, latents: str, stride: int, later: int, anew: bool,
     **options: Any,
@@ -85,15 +88,10 @@ def ltx(
 
 def _weigh(jobs: list[Job], anew: bool) -> None:
     """Run the jobs, say what came of them, and end with 1 where some were refused."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
-
     from motifocal.bridges.trainers import weigh
 
-    columns = ("{task.description}", BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True)) as progress:
-        task = progress.add_task("weighing", total=len(jobs))
-        outcome = weigh(jobs, anew=anew, progress=lambda name: progress.advance(task))
+    with progress("weighing clips", len(jobs)) as bar:
+        outcome = weigh(jobs, anew=anew, progress=lambda name: bar.advance())
     for name, reason in outcome.refused.items():
         click.echo(f"refused: {name}: {reason}", err=True)
     counts = (outcome.made, outcome.kept, len(outcome.refused))

@@ -19,8 +19,9 @@ import torch
 from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
 from torch.utils.data import DataLoader, Dataset, Subset
 
+from motifocal.data.manifest import MANIFEST, read_manifest
 from motifocal.data.shard_file import DamagedShard, ShardClip, ShardFile, write_shard
-from motifocal.data.shards import MANIFEST, read_manifest, rows_of_shards, shard_path
+from motifocal.data.shards import rows_of_shards, shard_path
 from motifocal.files import write_text
 from motifocal.geometry import LatentGeometry, pool
 from motifocal.heatmap import HeatmapSettings, clip_heatmap, settings_from

@@ -10,37 +10,14 @@ import bisect
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
+from motifocal.data.manifest import read_manifest
 from motifocal.data.shard_file import ShardFile
 from motifocal.files import sha256_of
-from motifocal.json_text import parse_json
-
-MANIFEST = "prepared.json"
-MANIFEST_TYPES = {"clips": int, "clips_per_shard": int, "heatmap": dict, "geometry": dict,
-                  "source": dict}
-
-
-def read_manifest(folder: Path) -> dict[str, Any]:
-    """What a folder says it was prepared from. ValueError where it is missing or damaged."""
-    path = folder / MANIFEST
-    if not path.exists():
-        raise ValueError(f"{folder} should hold {MANIFEST}: it is no prepared folder")
-    try:
-        manifest = parse_json(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ValueError(f"{path} should be JSON: {' '.join(str(error).split())}") from error
-    if not isinstance(manifest, dict):
-        raise ValueError(f"{path} should hold an object, got {type(manifest).__name__}")
-    for key, kind in MANIFEST_TYPES.items():
-        if type(manifest.get(key)) is not kind or (kind is int and manifest[key] < 1):
-            raise ValueError(f"{path} should hold {key!r} as {kind.__name__}, got "
-                             f"{manifest.get(key)!r}")
-    return manifest
 
 
 def shard_path(folder: Path, number: int) -> Path:

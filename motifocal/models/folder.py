@@ -16,68 +16,13 @@ from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
 from transformers import AutoTokenizer, CLIPTextModel, PreTrainedTokenizerBase
 from transformers.utils import logging
 
-from motifocal.json_text import parse_json
+from motifocal.models.folder_files import part_folder, read_config, refuse_code
 from motifocal.models.schedule import ScaledDDIMScheduler
 from motifocal.models.text_limit import TextLimit
 from motifocal.models.unet import TI2VUNet
 from motifocal.picture import one_line
 
-INDEX = "model_index.json"
-#: What a part's configuration says of its class: the file, its key, and the value that is read.
-CLASSES: Mapping[str, tuple[str, str, str]] = {
-    "unet": ("config.json", "_class_name", "TI2VUNet"),
-    "vae": ("config.json", "_class_name", "AutoencoderKL"),
-    "text_encoder": ("config.json", "model_type", "clip_text_model"),
-    "scheduler": ("scheduler_config.json", "_class_name", "ScaledDDIMScheduler"),
-}
-#: The key under which a configuration names classes in Python files of its own folder, or of a
-#: repository on the hub.
-CODE_KEY = "auto_map"
 _LOCAL: dict[str, Any] = {"local_files_only": True, "use_safetensors": True}
-
-
-def read_index(folder: Path) -> dict[str, Any]:
-    """A folder's model_index.json; ValueError where there is none or it is no JSON object."""
-    path = folder / INDEX
-    if not path.is_file():
-        raise ValueError(f"{folder} should be a model folder, got no {INDEX} in it")
-    return _read_object(path)
-
-
-def part_folder(folder: Path, name: str) -> Path:
-    """The folder of one part, e.g. "vae"; ValueError where there is none."""
-    if not (folder / name).is_dir():
-        raise ValueError(f"{folder} should hold a folder {name}/, which it does not")
-    return folder / name
-
-
-def refuse_code(part: Path) -> None:
-    """Raise ValueError where a part of a model folder brings Python code of its own.
-
-    Such code is never run here, and without it the part would not be what its author meant: the
-    libraries ask whether to run it. Looked for are Python files, and configurations that name
-    classes in such files or in a repository on the hub.
-    """
-    for path in sorted(part.rglob("*.py")):
-        raise ValueError(f"{path}: a model folder should hold no code; none of it is run")
-    for path in sorted(part.glob("*.json")):
-        # A vocabulary is not worth parsing.
-        if f'"{CODE_KEY}"'.encode() in path.read_bytes() and CODE_KEY in _read_object(path):
-            raise ValueError(f"{path}: {CODE_KEY} names code, which is not run here; a model that "
-                             "needs code of its own cannot be used")
-
-
-def read_config(folder: Path, name: str) -> dict[str, Any]:
-    """The configuration of one part; ValueError unless it is of the class that is read here."""
-    file, key, expected = CLASSES[name]
-    path = part_folder(folder, name) / file
-    if not path.is_file():
-        raise ValueError(f"{path.parent} should hold {file}, got none")
-    config = _read_object(path)
-    if config.get(key) != expected:
-        raise ValueError(f"{path} should say {key} {expected!r}, got {config.get(key)!r}: it is "
-                         "of another kind of model")
-    return config
 
 
 def load_autoencoder(folder: Path, dtype: torch.dtype) -> AutoencoderKL:
@@ -180,14 +125,3 @@ def _whole(model: Any, info: Mapping[str, Any]) -> Any:
     if missing:
         raise ValueError(f"weights are missing: {', '.join(missing[:3])}")
     return model
-
-
-def _read_object(path: Path) -> dict[str, Any]:
-    try:
-        read = parse_json(path.read_text(encoding="utf-8"))
-    # The last: nested deeper than Python's stack.
-    except ValueError as error:
-        raise ValueError(f"{path} should be JSON, got {one_line(error)}") from error
-    if not isinstance(read, dict):
-        raise ValueError(f"{path} should hold an object, got {type(read).__name__}")
-    return read

@@ -11,6 +11,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
@@ -32,6 +33,7 @@ from motifocal.video import write_video
 CameraMix = Literal["static", "moving", "mixed"]
 
 MANIFEST = "export.json"
+HASH = re.compile(r"\b[0-9a-f]{40,64}\b")
 MOVING_CAMERAS = tuple(camera for camera in CAMERA_WORDS if camera != "static")
 CRF = 8  # small pictures need a fine quantiser; what 4:2:0 costs remains
 
@@ -230,9 +232,22 @@ def claim(path: Path, settings: Mapping[str, object]) -> None:
         return
     held = read_claim(path)
     if held != settings:
-        keys = [key for key in {**held, **settings} if held.get(key) != settings.get(key)]
-        theirs = ", ".join(f"{key} {held.get(key)!r} (not {settings.get(key)!r})" for key in keys)
+        theirs = ", ".join(_differences(held, settings))
         raise ValueError(f"{path} says {theirs}; use the same settings or another folder")
+
+
+def _differences(held: Mapping[str, object], now: Mapping[str, object]) -> Iterator[str]:
+    """What differs, in words: a hash is only named, and of settings in settings just what does."""
+    for key in {**held, **now}:
+        before, after = held.get(key), now.get(key)
+        if before == after:
+            continue
+        if isinstance(before, dict) and isinstance(after, dict):
+            yield from _differences(before, after)
+        elif any(HASH.search(str(value)) for value in (before, after)):
+            yield f"other {key}"
+        else:
+            yield f"{key} {before!r} (not {after!r})"
 
 
 def read_claim(path: Path) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from sqlalchemy import URL, Connection, Engine, Insert, create_engine, event, in
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
+from motifocal.extras import install_extra
 from motifocal.study.commits import Commits
 from motifocal.study.storage import StorageError, stored
 
@@ -147,5 +148,5 @@ def _postgresql(url: URL) -> Engine:
     try:
         import psycopg  # noqa: F401
     except ImportError as error:
-        raise ValueError("PostgreSQL needs psycopg: install motifocal[postgresql]") from error
+        raise ValueError(f"PostgreSQL needs psycopg; {install_extra('postgresql')}") from error
     return create_engine(url, pool_size=POOL, max_overflow=0, pool_pre_ping=True)

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from motifocal.extras import install_extra
 from motifocal.files import replacing
 from motifocal.study.compare import Comparison
 from motifocal.study.intervals import Estimate
@@ -41,7 +42,7 @@ def check_matplotlib() -> None:
     try:
         import matplotlib.figure  # noqa: F401
     except ImportError as error:
-        raise ValueError("the figures need matplotlib: install motifocal[study], or leave them "
+        raise ValueError(f"the figures need matplotlib; {install_extra('study')}, or leave them "
                          "out with --no-figures") from error
 
 

@@ -24,13 +24,13 @@ from motifocal.models.folder import (
     load_scheduler,
     load_text_encoder,
     load_tokenizer,
-    read_config,
 )
 from motifocal.models.schedule import NoiseSchedule, noise_schedule
-from motifocal.models.unet import TI2VUNet, UNetConfig
+from motifocal.models.unet import TI2VUNet
 from motifocal.training.checkpoint import load_checkpoint
+from motifocal.training.folders import check_denoiser, check_run, is_run, settings_path
 from motifocal.training.inputs import inputs_path
-from motifocal.training.loop import TextFeatures, settings_path
+from motifocal.training.loop import TextFeatures
 from motifocal.training.presets import TrainingSettings
 
 
@@ -52,32 +52,10 @@ def load_unet(folder: Path) -> TI2VUNet | None:
     return load_network(folder, torch.float32)
 
 
-def unet_config_of(folder: Path) -> UNetConfig | None:
-    """The configuration of a model folder's denoiser, without its weights; None without one."""
-    if not (folder / "unet").is_dir():
-        return None
-    config = read_config(folder, "unet")
-    try:
-        return UNetConfig.from_mapping(config)
-    except (TypeError, KeyError) as error:
-        raise ValueError(f"{folder / 'unet'} should hold a whole configuration, got: {error}"
-                         ) from error
-
-
-def text_width_of(folder: Path) -> int:
-    """The width of a model folder's text features, without loading the text tower."""
-    width = read_config(folder, "text_encoder").get("hidden_size")
-    if not isinstance(width, int):
-        raise ValueError(f"{folder / 'text_encoder'} should say its hidden_size, got {width!r}")
-    return width
-
-
 def load_settings(run: Path) -> TrainingSettings:
     """The settings of a run's folder. ValueError where there are none."""
-    path = settings_path(run)
-    if not path.exists():
-        raise ValueError(f"{run} should hold {path.name}: it is no run of a training")
-    return TrainingSettings.model_validate_json(path.read_text())
+    check_run(run)
+    return TrainingSettings.model_validate_json(settings_path(run).read_text())
 
 
 def load_averaged(run: Path) -> tuple[TI2VUNet, TrainingSettings, int]:
@@ -107,12 +85,12 @@ def load_clip_size(run: Path) -> tuple[int, int, int] | None:
 
 def load_denoiser(folder: Path) -> tuple[TI2VUNet, NoiseSchedule]:
     """The averaged network of a run, or that of a model folder, with the schedule it goes by."""
-    if settings_path(folder).exists() and (folder / "checkpoints").is_dir():
+    check_denoiser(folder)
+    if is_run(folder):
         unet, s, _ = load_averaged(folder)
         return unet, noise_schedule(s.prediction_type, s.zero_terminal_snr, s.use_scale)
     found = load_unet(folder)
-    if found is None:
-        raise ValueError(f"{folder} should be a run or a model folder with unet/, got neither")
+    assert found is not None
     return found.eval(), load_scheduler(folder).noise_schedule
 
 

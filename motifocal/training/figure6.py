@@ -20,6 +20,7 @@ import torch
 from torch import Tensor
 
 from motifocal.data.shards import Shards
+from motifocal.extras import install_extra
 from motifocal.files import replacing
 from motifocal.models.schedule import NoiseSchedule
 from motifocal.models.unet import TI2VUNet
@@ -158,7 +159,7 @@ def draw_plot(path: Path, found: Mapping[str, RegionLosses]) -> None:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
     except ImportError as error:
-        raise ValueError("the plot needs matplotlib: install motifocal[train]") from error
+        raise ValueError(f"the plot needs matplotlib; {install_extra('train')}") from error
     figure = Figure(figsize=(6.4, 4.0), dpi=150, layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()

@@ -7,7 +7,8 @@ import json
 from collections.abc import Iterable
 from pathlib import Path
 
-from motifocal.data.shards import MANIFEST, Shards
+from motifocal.data.manifest import MANIFEST
+from motifocal.data.shards import Shards
 from motifocal.files import sha256_of, write_text
 from motifocal.json_text import parse_json
 from motifocal.training.checkpoint import latest_step

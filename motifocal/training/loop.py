@@ -33,6 +33,7 @@ from motifocal.models.schedule import NoiseSchedule, noise_schedule
 from motifocal.models.text import encode_text
 from motifocal.models.unet import TI2VUNet
 from motifocal.training.checkpoint import load_checkpoint, mixed_seed, save_checkpoint
+from motifocal.training.folders import settings_path
 from motifocal.training.log import TrainingLog
 from motifocal.training.optimizer import build_optimizer, check_parameters
 from motifocal.training.presets import TrainingSettings
@@ -150,11 +151,6 @@ def check_fit(settings: TrainingSettings, shards: Shards, text_width: int) -> No
     wanted = settings.unet.cross_attention_dim
     if text_width != wanted:
         raise ValueError(f"text tower should be {wanted} wide, got {text_width}")
-
-
-def settings_path(folder: Path) -> Path:
-    """Where a run keeps its settings."""
-    return folder / "training.json"
 
 
 def claim(folder: Path, settings: TrainingSettings, done: int) -> None:

@@ -8,7 +8,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import ErrorDetails
 
-from motifocal.models.unet import VIDEOCRAFTER2, UNetConfig
+from motifocal.models.unet_config import VIDEOCRAFTER2, UNetConfig
 
 
 class TrainingSettings(BaseModel):
@@ -129,10 +129,25 @@ def resolve(preset: str, overrides: dict[str, Any]) -> TrainingSettings:
     if isinstance(unet, dict):
         overrides = {**overrides, "unet": {**asdict(values["unet"]), **unet}}
     try:
-        return TrainingSettings.model_validate({**values, **overrides})
+        settings = TrainingSettings.model_validate({**values, **overrides})
     except ValidationError as error:
         faults = [_fault(found) for found in error.errors()]
         raise ValueError("; ".join(faults)) from error
+    _check_schedule(settings, PRESETS[preset])
+    return settings
+
+
+def _check_schedule(settings: TrainingSettings, preset: TrainingSettings) -> None:
+    """Raise ValueError where the training ends within its warm-up, with numbers that would do."""
+    if settings.steps >= settings.warmup:
+        return
+    part = settings.steps / preset.steps
+    warmup, cooldown = max(1, round(preset.warmup * part)), round(preset.cooldown * part)
+    raise ValueError(
+        f"steps {settings.steps} end within the warm-up of {settings.warmup}, so the rate would "
+        f"never reach {settings.rate:g}; in the preset's proportions: warmup={warmup} and "
+        f"cooldown={cooldown}"
+    )
 
 
 def _fault(found: ErrorDetails) -> str:

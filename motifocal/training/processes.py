@@ -41,7 +41,7 @@ def open_accelerator(precision: str, cpu: bool) -> Accelerator:
     if accelerator.num_processes != started:
         raise ValueError(
             f"{started} processes were started (WORLD_SIZE), but on {accelerator.device} they "
-            f"cannot work together; start one, or add --cpu"
+            f"cannot work together; start one, or add --device cpu"
         )
     return accelerator
 

@@ -1,0 +1,30 @@
+"""The file that makes a folder one of prepared clips; reading it loads nothing heavy."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from motifocal.json_text import parse_json
+
+MANIFEST = "prepared.json"
+MANIFEST_TYPES = {"clips": int, "clips_per_shard": int, "heatmap": dict, "geometry": dict,
+                  "source": dict}
+
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """What a folder says it was prepared from. ValueError where it is missing or damaged."""
+    path = folder / MANIFEST
+    if not path.exists():
+        raise ValueError(f"{folder} should hold {MANIFEST}: it is no prepared folder")
+    try:
+        manifest = parse_json(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{path} should be JSON: {' '.join(str(error).split())}") from error
+    if not isinstance(manifest, dict):
+        raise ValueError(f"{path} should hold an object, got {type(manifest).__name__}")
+    for key, kind in MANIFEST_TYPES.items():
+        if type(manifest.get(key)) is not kind or (kind is int and manifest[key] < 1):
+            raise ValueError(f"{path} should hold {key!r} as {kind.__name__}, got "
+                             f"{manifest.get(key)!r}")
+    return manifest
