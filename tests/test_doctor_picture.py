@@ -87,6 +87,14 @@ def plain_background(colour: int) -> Pixels:
     return clip
 
 
+def sweep() -> Pixels:
+    """A thing that crosses a plain background from side to side."""
+    clip = np.full((12, 160, 240, 3), 60, np.uint8)
+    for index in range(12):
+        clip[index, 50:110, 16 * index : 16 * index + 50] = (240, 200, 40)
+    return clip
+
+
 def sky() -> Pixels:
     """A plain sky over a straight horizon: one side alone."""
     clip = moving(2, 12, height=160, width=240)
@@ -95,8 +103,8 @@ def sky() -> Pixels:
 
 
 @pytest.mark.parametrize("frames", [
-    plain_background(0), plain_background(255), sky(), moving(3, 12, height=160, width=240),
-    np.zeros((12, 160, 240, 3), np.uint8),
+    plain_background(0), plain_background(255), sky(), sweep(),
+    moving(3, 12, height=160, width=240), np.zeros((12, 160, 240, 3), np.uint8),
 ])  # fmt: skip
 def test_plain_backgrounds_skies_and_black_clips_have_no_bars(frames: Pixels) -> None:
     assert find_bars(frames) == Bars()

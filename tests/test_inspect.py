@@ -216,7 +216,7 @@ def test_each_of_two_hundred_faulty_files_is_named_with_its_fault(bad, inspected
     assert len(uncertain) <= 2
     assert {code for codes in found.values() for code in codes} >= FAULTS.keys() - {
         "no-answer", "outside", "cold", "one-frame", "named-twice", "not-listed", "not-watched",
-        "turned", "stretched", "hdr", "interlaced", "caption-cut",
+        "turned", "stretched", "hdr", "interlaced", "caption-cut", "same-name",
         "repeated-frames", "freeze", "bars",
     }  # fmt: skip
 

@@ -70,6 +70,7 @@ def inspect(clips: Path, output: Path | None, frames: tuple[int, ...], fps: floa
     looks at new and changed files alone.
     """
     from motifocal.data.trainers import Request
+    from motifocal.doctor.collisions import mark_collisions
     from motifocal.doctor.entries import gather
     from motifocal.doctor.finding import InspectSettings
     from motifocal.flow import usable_cores
@@ -88,6 +89,7 @@ def inspect(clips: Path, output: Path | None, frames: tuple[int, ...], fps: floa
     announce(f"listing {clips}")
     folder = gather(clips)
     _mark_unread(folder, model)
+    mark_collisions(folder, trainer)
     output = _output(output, folder.path)
     looks = _looked_at(folder.entries, settings, output, workers or usable_cores(), time_limit)
     report = _written(folder, looks, settings, output, default_frames=_is_default("frames"))

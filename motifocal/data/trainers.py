@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from motifocal.data.selection import FrameRule, Selection, Timeline, resampled, selected
 from motifocal.frame_pixels import Display
@@ -267,24 +267,6 @@ def trained_on(
     if trainer not in TRAINERS:
         raise ValueError(f"trainer should be one of {', '.join(TRAINERS)}, got {trainer!r}")
     return TRAINERS[trainer].samples(timeline, height, width, request)
-
-
-def longest_sample(
-    trainer: str, timeline: Timeline, height: int, width: int, request: Request
-) -> Selection | None:
-    """The longest sample that a clip makes with fewer frames than were asked for.
-
-    Its frames are 1 + a multiple of ``request.later``, 1 at least, so that an autoencoder takes
-    them. None where not even one frame makes a sample.
-    """
-    least = min(frames for frames, _, _ in request.buckets)
-    for count in range((least - 2) // request.later, -1, -1):
-        frames = 1 + count * request.later
-        shorter = tuple((frames, tall, wide) for _, tall, wide in request.buckets)
-        samples = trained_on(trainer, timeline, height, width, replace(request, buckets=shorter))
-        if samples:
-            return samples[0]
-    return None
 
 
 def musubi_frames(

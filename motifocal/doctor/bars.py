@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from motifocal.picture import Pixels
 
-#: Grey levels that a bar may span, and by which the two bars of a pair may differ.
+#: Grey levels by which a bar may differ from its colour, and the bars of a pair from each other.
 MOST_SPAN = 12
 #: Grey levels by which the picture behind a bar's end differs from it, along so much of its length.
 LEAST_STEP, LEAST_LENGTH = 20, 0.5
@@ -25,7 +25,8 @@ LEAST_STEP, LEAST_LENGTH = 20, 0.5
 SMEARED, _SMEARED = 0.02, 3
 #: Least thickness, as a share of the picture's side, and in pixels of the small frames.
 LEAST_THICK, _LEAST_PIXELS = 0.015, 2
-_EXTREMES = (1.0, 99.0)  # percentiles along a bar: a codec leaves a few pixels that stand out
+_PLAIN = 99.5  # percentile of a bar: a codec leaves a few pixels that stand out
+_LIT = 75.0  # percentile over frames: a clip may begin or end in the dark
 
 
 SIDES = ("top", "bottom", "left", "right")  # the order of the fields of Bars
@@ -52,11 +53,10 @@ class Bars:
 
 def find_bars(frames: Pixels) -> Bars:
     """The bars of frames (N, H, W, 3) that are spread over a clip."""
-    low, high = (extreme.astype(np.int16) for extreme in (frames.min(axis=0), frames.max(axis=0)))
-    top, bottom = _pair(low, high)
-    rows = slice(top, low.shape[0] - bottom)
-    left, right = _pair(low[rows].swapaxes(0, 1), high[rows].swapaxes(0, 1))
-    height, width = low.shape[:2]
+    shown = frames.astype(np.int16)
+    height, width = shown.shape[1:3]
+    top, bottom = _pair(shown)
+    left, right = _pair(shown[:, top : height - bottom].swapaxes(1, 2))
     return Bars(top / height, bottom / height, left / width, right / width)
 
 
@@ -66,33 +66,29 @@ def _left_over(first: float, second: float, kept: float) -> float:
     return 1.0 - (max(0.0, first - cut) + max(0.0, second - cut)) / kept
 
 
-def _pair(low: NDArray[np.int16], high: NDArray[np.int16]) -> tuple[int, int]:
-    """Rows of the bars at the start and at the end of (H, W, 3); 0, 0 where there are not both."""
-    first, second = _bar(low, high), _bar(low[::-1], high[::-1])
-    least = max(_LEAST_PIXELS, LEAST_THICK * len(low))
-    if min(first, second) < least:
-        return 0, 0
-    apart = np.abs(_colour(low, high, 0) - _colour(low, high, -1)).max()
-    return (first, second) if apart <= MOST_SPAN else (0, 0)
+def _pair(frames: NDArray[np.int16]) -> tuple[int, int]:
+    """Rows of the bars at the top and the bottom of (N, H, W, 3); 0, 0 where there are not both."""
+    first, second = _bar(frames), _bar(frames[:, ::-1])
+    least = max(_LEAST_PIXELS, LEAST_THICK * frames.shape[1])
+    apart = np.abs(_colour(frames[:, 0]) - _colour(frames[:, -1])).max()
+    return (first, second) if min(first, second) >= least and apart <= MOST_SPAN else (0, 0)
 
 
-def _bar(low: NDArray[np.int16], high: NDArray[np.int16]) -> int:
+def _bar(frames: NDArray[np.int16]) -> int:
     """How many rows from the first on are one bar; 0 where it has no straight end."""
-    colour = _colour(low, high, 0)
-    darkest = np.percentile(low, _EXTREMES[0], axis=1)
-    lightest = np.percentile(high, _EXTREMES[1], axis=1)
-    span: NDArray[np.float64] = np.maximum(lightest - colour, colour - darkest).max(axis=-1)
-    step: NDArray[np.float64] = np.maximum(high - colour, colour - low).max(axis=-1)
-    picture = np.asarray(np.mean(step >= LEAST_STEP, axis=1)) >= LEAST_LENGTH
-    if not picture.any():
+    away = np.abs(frames - _colour(frames[:, 0])).max(axis=-1)  # (N, H, W)
+    # In most frames, not over all of them together: what moves along the bar's end is no end.
+    long = np.percentile(np.mean(away >= LEAST_STEP, axis=2), _LIT, axis=0) >= LEAST_LENGTH
+    if not long.any():
         return 0
-    end = int(np.argmax(picture))
+    end = int(np.argmax(long))
     # A codec smears the picture into the last rows of the bar.
-    slack = max(_SMEARED, round(SMEARED * len(low)))
-    return end if span[: max(0, end - slack)].max(initial=0) <= MOST_SPAN else 0
+    slack = max(_SMEARED, round(SMEARED * frames.shape[1]))
+    plain = away[:, : max(0, end - slack)]
+    return end if not plain.size or np.percentile(plain, _PLAIN) <= MOST_SPAN else 0
 
 
-def _colour(low: NDArray[np.int16], high: NDArray[np.int16], row: int) -> NDArray[np.float64]:
-    """The colour of a row (W, 3) over all frames: (3,)."""
-    middle: NDArray[np.float64] = np.median((low[row] + high[row]) / 2, axis=0)
+def _colour(rows: NDArray[np.int16]) -> NDArray[np.float64]:
+    """The colour of a row over all frames (N, W, 3): (3,)."""
+    middle: NDArray[np.float64] = np.median(rows, axis=(0, 1))
     return middle

@@ -14,9 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from motifocal.codec import stored_display
+from motifocal.data.longest_sample import longest_sample
 from motifocal.data.resizing import resized
 from motifocal.data.selection import Selection, spoken
-from motifocal.data.trainers import TRAINERS, longest_sample, trained_on
+from motifocal.data.trainers import TRAINERS, trained_on
 from motifocal.doctor.bars import find_bars
 from motifocal.doctor.cuts import find_cuts
 from motifocal.doctor.detail import enlargement

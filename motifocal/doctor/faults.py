@@ -34,6 +34,8 @@ FAULTS: dict[str, Fault] = {
     "damaged-row": Fault(ERROR, "Damaged row", "A row of the captions cannot be read."),
     "too-short": Fault(ERROR, "Too short", "The rule makes no sample of so few frames, so the clip "
                        "is left out without a word."),
+    "same-name": Fault(ERROR, "Same name twice", "The trainer keeps two clips under one name, so "
+                       "one overwrites the other, or training stops; rename one."),
     "no-caption": Fault(ERROR, "No caption", "Nothing says what the clip shows."),
     "cut": Fault(WARNING, "Cut inside", "The scene changes within the frames that are trained on; "
                  "the model learns to jump."),
