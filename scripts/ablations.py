@@ -24,6 +24,7 @@ from pathlib import Path
 from statistics import median
 
 from motifocal.files import replacing
+from motifocal.scenes.arms import read_run
 from motifocal.scenes.probe_table import PROBE_TABLE, compressed, read_probe_table
 
 ROOT = Path(__file__).parents[1]
@@ -38,6 +39,7 @@ WORLDS = {
     "lively": ("--background", "living", "--level", "lively"),
     "hard": ("--difficulty", "hard"),
 }
+HELD_OUT = ("--split", "eval", "--seed", "1")  # clips of Figure 6, which no run trains on
 
 
 @dataclass(frozen=True)
@@ -49,10 +51,11 @@ class Arm:
     settings: tuple[str, ...] = ()
     maps: str = "flow"
     seeds: int = 3
+    sampled: bool = False  # whether videos are sampled at the end, too
 
 
-PLAIN = Arm("lambda0", "λ = 0", ("motif_weight=0",), seeds=5)
-MOTIF = Arm("lambda1", "λ = 1 (the paper's)", seeds=5)
+PLAIN = Arm("lambda0", "λ = 0", ("motif_weight=0",), seeds=5, sampled=True)
+MOTIF = Arm("lambda1", "λ = 1 (the paper's)", seeds=5, sampled=True)
 ALL_ARMS = (
     PLAIN, MOTIF,
     Arm("normalised", "normalised", ("motif_variant=normalised",)),
@@ -93,6 +96,7 @@ class Scale:
     """How large everything is; the quick copy differs in nothing else."""
 
     clips: int
+    held_out: int
     pairs: int
     steps: int
     probe_every: int
@@ -103,8 +107,8 @@ class Scale:
     experiments: tuple[str, ...]
 
 
-FULL = Scale(2048, 320, 800, 100, 200, "[32,64]", 16, 5, tuple(e.key for e in EXPERIMENTS))
-QUICK = Scale(64, 16, 8, 2, 2, "[8,16]", 8, 2, ("still", "copier"))
+FULL = Scale(2048, 96, 320, 800, 100, 200, "[32,64]", 16, 5, tuple(e.key for e in EXPERIMENTS))
+QUICK = Scale(64, 32, 16, 8, 2, 2, "[8,16]", 8, 2, ("still", "copier"))
 QUICK_ARMS = ("lambda0", "lambda1", "objects")
 
 
@@ -151,27 +155,46 @@ class Runner:
     def notes(self, job: Job) -> Path:
         return self.results / f"{job.name}.json"
 
+    def figure6(self, job: Job) -> Path:
+        return self.results / f"{job.name}.figure6.csv"
+
+    def sampled(self, job: Job) -> Path:
+        return self.results / f"{job.name}.sampled.csv.gz"
+
     def do(self, job: Job) -> None:
-        """Train a run to its end and keep its curve. Raises CalledProcessError."""
+        """Train a run to its end, measure it, keep the results. Raises CalledProcessError."""
         folder = self.work / "runs" / job.name
+        world = WORLDS[job.experiment.world]
         self._train(self._shards(job.experiment.world, job.arm.maps), folder, job.seed,
                     (*job.experiment.settings, *job.arm.settings), self.scale.steps,
                     self._copier(job.experiment.world, job.seed) if job.experiment.copier else None)
         seconds = [json.loads(line)["seconds"] for line in (folder / "log.jsonl").open()]
         about = {"settings": json.loads((folder / "training.json").read_text()),
                  "seconds_per_step": round(median(seconds), 3)}
-        curve = compressed(read_probe_table(folder / PROBE_TABLE))
-        notes = json.dumps(about, indent=1).encode() + b"\n"
-        for path, data in ((self.result(job), curve), (self.notes(job), notes)):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with replacing(path) as temporary:
-                temporary.write_bytes(data)
+        self._call("figure6", folder, self._shards(job.experiment.world, "flow", *HELD_OUT),
+                   "-o", folder / "figure6", "--text", MODEL, "--clips", self.scale.held_out,
+                   log=folder / "out.log")
+        keep(self.figure6(job), (folder / "figure6" / "figure6.csv").read_bytes())
+        if job.arm.sampled:
+            keep(self.sampled(job), self._sample(folder, world))
+        keep(self.notes(job), json.dumps(about, indent=1).encode() + b"\n")
+        keep(self.result(job), compressed(read_probe_table(folder / PROBE_TABLE)))
+
+    def _sample(self, folder: Path, world: Sequence[str]) -> bytes:
+        """Sample a video for every pair with the final weights; the scores as a table."""
+        if not (folder / "model").exists():
+            self._call("bundle", folder, MODEL, "-o", folder / "model", "--steps", 20,
+                       "--guidance", 2.5, log=folder / "out.log")
+        self._call("scenes", "eval", folder / "model", "-o", folder / "eval", "--pairs",
+                   self.scale.pairs, *world, log=folder / "out.log")
+        return compressed(read_run(folder / "eval"))
 
     def shards(self, jobs: Sequence[Job]) -> Iterator[str]:
         """Prepare what the runs read, one after the other, before any of them starts."""
         for world, maps in dict.fromkeys((j.experiment.world, j.arm.maps) for j in jobs):
             yield f"preparing {world} scenes, weights from {maps}"
             self._shards(world, maps)
+            self._shards(world, "flow", *HELD_OUT)
         for world, seed in dict.fromkeys((j.experiment.world, j.seed) for j in jobs
                                          if j.experiment.copier):
             yield f"training a copier on {world} scenes, seed {seed}"
@@ -180,8 +203,9 @@ class Runner:
     def _shards(self, world: str, maps: str, *more: str) -> Path:
         folder = self.work / "shards" / "-".join((world, maps, *(m.strip("-") for m in more)))
         if not (folder / "look.png").exists():
+            clips = self.scale.held_out if more == HELD_OUT else self.scale.clips
             self._call("prepare", "scenes", "-o", folder, "--model", MODEL, "--size", 64, "--clips",
-                       self.scale.clips, "--workers", 1, *WORLDS[world], *MAPS[maps], *more,
+                       clips, "--workers", 1, *WORLDS[world], *MAPS[maps], *more,
                        log=folder.with_suffix(".log"))
         return folder
 
@@ -217,6 +241,13 @@ class Runner:
         with log.open("a") as file:
             subprocess.run([sys.executable, "-m", "motifocal", *map(str, arguments)], check=True,
                            cwd=ROOT, env=environment, stdout=file, stderr=subprocess.STDOUT)
+
+
+def keep(path: Path, data: bytes) -> None:
+    """Write a result whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(path) as temporary:
+        temporary.write_bytes(data)
 
 
 def main() -> None:

@@ -18,6 +18,7 @@ from motifocal.pipeline import TI2VPipeline
 from motifocal.training.base import load_averaged, load_denoiser, load_settings
 from motifocal.training.log import TrainingLog
 from motifocal.training.loop import Run, save, train
+from motifocal.training.probe_curve import keep_weights
 
 
 @pytest.fixture(scope="module")
@@ -89,6 +90,20 @@ def test_a_bundle_and_its_run_are_the_same_denoiser(run: Run, base: Path, tmp_pa
         assert torch.equal(ours, theirs)
     assert torch.equal(pairs[0][1].alphas_cumprod, pairs[1][1].alphas_cumprod)
     assert pairs[0][1].prediction_type == pairs[1][1].prediction_type
+
+
+def test_the_weights_that_were_kept_at_a_step_can_be_bundled(
+    run: Run, base: Path, tmp_path: Path
+) -> None:
+    keep_weights(run)
+    result = bundle(run, base, tmp_path / "kept", "--step", "2", *SIZE)
+    assert result.exit_code == 0, result.output
+    assert bundle(run, base, tmp_path / "newest", *SIZE).exit_code == 0
+    file = "unet/diffusion_pytorch_model.safetensors"
+    kept, newest = (load_file(tmp_path / name / file) for name in ("kept", "newest"))
+    assert all(torch.equal(kept[name], newest[name]) for name in newest)
+    missing = bundle(run, base, tmp_path / "missing", "--step", "1", *SIZE)
+    assert "kept weights of step 1" in str(missing.exception)
 
 
 def test_the_size_is_that_of_the_shards_where_the_run_notes_it(

@@ -50,6 +50,8 @@ Example:
 @click.argument("base", type=FOLDER)
 @click.option("-o", "--output", type=click.Path(path_type=Path), required=True,
               help="Model folder to write; must not exist.")
+@click.option("--step", type=click.IntRange(1), help="Take the weights that `train --keep-every` "
+              "kept at this step.  [default: the newest]")
 @precision_option("What the weights are stored in.", default="float16")
 @old_option("--dtype", "--precision", "precision")
 @click.option("--size", type=Size(),
@@ -66,9 +68,9 @@ Example:
 @click.option("--guidance", type=click.FloatRange(0, 100), default=7.5, show_default=True,
               help="Guidance scale of a call by default.")
 @quiet_option
-def bundle(run: Path, base: Path, output: Path, precision: str, size: tuple[int, int] | None,
-           frames: int | None, fps: float, steps: int, guidance: float,
-           drawn_world: bool) -> None:
+def bundle(run: Path, base: Path, output: Path, step: int | None, precision: str,
+           size: tuple[int, int] | None, frames: int | None, fps: float, steps: int,
+           guidance: float, drawn_world: bool) -> None:
     """Put the averaged weights of RUN and the other parts of BASE together as one model folder.
 
     The folder has the diffusers layout (safetensors), with training.json, a thinned log.jsonl and
@@ -85,7 +87,7 @@ def bundle(run: Path, base: Path, output: Path, precision: str, size: tuple[int,
 
     from motifocal.training.base import load_averaged, load_clip_size
 
-    unet, settings, step = load_averaged(run)
+    unet, settings, step = load_averaged(run, step)
     if size is None or frames is None:
         known = load_clip_size(run)
         if known is None:

@@ -54,10 +54,10 @@ class Aligned:
 
 def read_arm(name: str, places: Sequence[Path]) -> Arm:
     """An arm from its runs' folders, probe tables, or reports of `scenes eval`, one a seed."""
-    return Arm(name, tuple(tuple(_read_run(place)) for place in places))
+    return Arm(name, tuple(tuple(read_run(place)) for place in places))
 
 
-def _read_run(place: Path) -> list[ProbeRow]:
+def read_run(place: Path) -> list[ProbeRow]:
     """Rows of a run's folder, of a table, or of the report that `scenes eval` wrote.
 
     Raises:

@@ -12,13 +12,8 @@ import io
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from motifocal.files import write_text
-
-if TYPE_CHECKING:
-    from motifocal.scenes.evaluate import EvalPair
-    from motifocal.training.probe import ProbeScore
 
 PROBE_TABLE = "probe.csv"
 
@@ -43,17 +38,6 @@ class ProbeRow:
 
 
 COLUMNS = tuple(field.name for field in fields(ProbeRow))
-
-
-def rows_of(
-    step: int, pairs: Sequence[EvalPair], scores: Sequence[ProbeScore], candidates: Sequence[int]
-) -> list[ProbeRow]:
-    """The scores of `pairs` at `step` as rows of a table."""
-    return [
-        ProbeRow(step, pair.image_id, pair.action, pair.scenario, pair.kind, pair.held_out, count,
-                 score.follows, score.static, score.margin)
-        for pair, score, count in zip(pairs, scores, candidates, strict=True)
-    ]
 
 
 def to_csv(rows: Iterable[ProbeRow]) -> str:

@@ -27,7 +27,7 @@ from motifocal.models.folder import (
 )
 from motifocal.models.schedule import NoiseSchedule, noise_schedule
 from motifocal.models.unet import TI2VUNet
-from motifocal.training.checkpoint import load_checkpoint
+from motifocal.training.checkpoint import kept_weights, load_checkpoint
 from motifocal.training.folders import check_denoiser, check_run, is_run, settings_path
 from motifocal.training.inputs import inputs_path
 from motifocal.training.loop import TextFeatures
@@ -58,12 +58,18 @@ def load_settings(run: Path) -> TrainingSettings:
     return TrainingSettings.model_validate_json(settings_path(run).read_text())
 
 
-def load_averaged(run: Path) -> tuple[TI2VUNet, TrainingSettings, int]:
+def load_averaged(run: Path, step: int | None = None) -> tuple[TI2VUNet, TrainingSettings, int]:
     """The averaged weights of a run's newest checkpoint, in eval mode, its settings and its step.
 
-    Raises ValueError where the run has no checkpoint yet.
+    With a `step` they are those that `train --keep-every` kept there. Raises ValueError where the
+    run has no checkpoint yet, or kept nothing at that step.
     """
     settings = load_settings(run)
+    if step is not None:
+        kept = load_unet(kept_weights(run, step))
+        if kept is None:
+            raise ValueError(f"{run} should have kept weights of step {step}, got none")
+        return kept.eval(), settings, step
     state = load_checkpoint(run / "checkpoints")
     if state is None:
         raise ValueError(f"{run} should hold a checkpoint, got none yet")

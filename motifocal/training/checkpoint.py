@@ -30,6 +30,11 @@ def save_checkpoint(folder: Path, step: int, state: dict[str, Any]) -> Path:
     return path
 
 
+def kept_weights(run: Path, step: int) -> Path:
+    """The folder of the averaged weights that `train --keep-every` keeps at a step."""
+    return run / "kept" / f"step-{step:08d}"
+
+
 def list_checkpoints(folder: Path) -> list[Path]:
     """The finished checkpoints in `folder`, oldest first."""
     if not folder.is_dir():

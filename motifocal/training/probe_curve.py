@@ -16,8 +16,8 @@ from motifocal.scenes.probe_table import (
     ProbeRow,
     add_to_table,
     read_probe_table,
-    rows_of,
 )
+from motifocal.training.checkpoint import kept_weights
 from motifocal.training.loop import Run, averaged_unet
 from motifocal.training.probe import ProbeScore, ProbeSet, encode_probe_set, probe
 
@@ -57,9 +57,13 @@ class Prober:
 
 
 def table_rows(step: int, probe_set: ProbeSet, scores: Sequence[ProbeScore]) -> list[ProbeRow]:
-    """The scores of a probe set's pairs as rows of a table."""
-    counts = [len(probe_set.images[pair.image_id].candidates) for pair in probe_set.pairs]
-    return rows_of(step, probe_set.pairs, scores, counts)
+    """The scores of a probe set's pairs, at a step, as rows of a table."""
+    return [
+        ProbeRow(step, pair.image_id, pair.action, pair.scenario, pair.kind, pair.held_out,
+                 len(probe_set.images[pair.image_id].candidates), score.follows, score.static,
+                 score.margin)
+        for pair, score in zip(probe_set.pairs, scores, strict=True)
+    ]
 
 
 def keep_weights(run: Run) -> Path:
@@ -68,7 +72,7 @@ def keep_weights(run: Run) -> Path:
     It holds `unet/` and `scheduler/` in the diffusers layout, which `scenes probe`, `figure6` and
     `bundle` read.
     """
-    folder = run.folder / "kept" / f"step-{run.step:08d}"
+    folder = kept_weights(run.folder, run.step)
     averaged_unet(run).save_pretrained(folder / "unet", safe_serialization=True)
     s = run.settings
     scheduler = ddim_scheduler(s.prediction_type, s.zero_terminal_snr, s.use_scale)

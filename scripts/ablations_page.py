@@ -1,0 +1,157 @@
+"""Write the tables and curves of docs/proof.md from the results of scripts/ablations.py.
+
+    python scripts/ablations_page.py                            docs/proof.md, from runs/ablations
+    python scripts/ablations_page.py --results R --page P       another page of the same form
+
+What stands between `<!-- ablations: KEY -->` and `<!-- /ablations -->` is written anew: for each
+experiment the arms that have results, each on the seeds that the baseline has as well. The text
+around it is written by hand.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import re
+from pathlib import Path
+from statistics import median
+
+import numpy as np
+from ablations import EXPERIMENTS, ROOT, Arm, Experiment
+
+from motifocal.files import replacing
+from motifocal.scenes.arms import Aligned, align, read_arm
+from motifocal.scenes.comparison import compare, draw_curves, to_markdown
+from motifocal.scenes.paired import Cells, two_way_interval
+
+BLOCK = re.compile(r"(<!-- ablations: ([\w-]+) -->\n).*?(<!-- /ablations -->)", re.DOTALL)
+APPEARANCE = ("bulbs", "traffic_light")  # scenarios in which colours change and nothing moves
+
+
+def finished(results: Path, experiment: Experiment, arm: Arm) -> dict[int, Path]:
+    """The curves of an arm that are there, by seed."""
+    paths = {seed: results / experiment.key / f"{arm.key}-seed{seed}.csv.gz"
+             for seed in range(arm.seeds)}
+    return {seed: path for seed, path in paths.items() if path.exists()}
+
+
+def groups(results: Path, experiment: Experiment) -> list[tuple[list[int], list[Arm]]]:
+    """Arms that can be compared with the baseline, together where they have the same seeds."""
+    baseline = experiment.arms[0]
+    mine = finished(results, experiment, baseline)
+    together: dict[tuple[int, ...], list[Arm]] = {}
+    for arm in experiment.arms[1:]:
+        seeds = tuple(seed for seed in finished(results, experiment, arm) if seed in mine)
+        if seeds:
+            together.setdefault(seeds, []).append(arm)
+    return [(list(seeds), [baseline, *arms]) for seeds, arms in together.items()]
+
+
+def lined_up(results: Path, experiment: Experiment, seeds: list[int], arms: list[Arm],
+             scenarios: tuple[str, ...] = ()) -> Aligned:
+    read = [read_arm(arm.label, [finished(results, experiment, arm)[seed] for seed in seeds])
+            for arm in arms]
+    return align(read, scenarios)
+
+
+def block(results: Path, experiment: Experiment, pictures: Path | None) -> str:
+    """The generated part of the page for one experiment."""
+    parts = []
+    for number, (seeds, arms) in enumerate(groups(results, experiment)):
+        comparison = compare(lined_up(results, experiment, seeds, arms))
+        parts.append(to_markdown(comparison))
+        name = f"curves-{experiment.key}{f'-{number}' if number else ''}.png"
+        if pictures is not None:
+            pictures.mkdir(parents=True, exist_ok=True)
+            draw_curves(pictures / name, comparison)
+        parts.append(f"![Learning curves, {experiment.key}: {', '.join(a.label for a in arms)}]"
+                     f"(images/{name})\n")
+        parts += figure6(results, experiment, seeds, arms)
+        parts += sampled(results, experiment, seeds, arms)
+        if experiment.key == "still":
+            apart = compare(lined_up(results, experiment, seeds, arms, APPEARANCE))
+            parts.append("Of these, the scenarios in which only colours change (bulbs, traffic "
+                         "light):\n\n" + to_markdown(apart))
+    if not parts:
+        return "No results yet.\n"
+    return "\n".join([*parts, cost(results, experiment)])
+
+
+def sampled(results: Path, experiment: Experiment, seeds: list[int], arms: list[Arm]) -> list[str]:
+    """The table of videos sampled at the end, of the arms that have them for every seed."""
+    places = {arm: [results / experiment.key / f"{arm.key}-seed{seed}.sampled.csv.gz"
+                    for seed in seeds] for arm in arms if arm.sampled}
+    there = {arm: paths for arm, paths in places.items() if all(p.exists() for p in paths)}
+    if len(there) < 2:
+        return []
+    read = [read_arm(arm.label, paths) for arm, paths in there.items()]
+    table = to_markdown(compare(align(read)))
+    return ["By sampling at the end (20 steps, guidance 2.5):\n\n" + table]
+
+
+def figure6(results: Path, experiment: Experiment, seeds: list[int], arms: list[Arm]) -> list[str]:
+    """The paper's Figure 6 in one number: loss where it moves over mean loss, over timesteps."""
+    rows = ["| arm | loss where it moves / mean loss | over that of the baseline |",
+            "| --- | ---: | ---: |"]
+    ratios: dict[str, np.ndarray] = {}
+    for arm in arms:
+        paths = [results / experiment.key / f"{arm.key}-seed{seed}.figure6.csv" for seed in seeds]
+        if not all(path.exists() for path in paths):
+            continue
+        ratios[arm.label] = np.log([mean_ratio(path) for path in paths])
+        first = next(iter(ratios.values()))
+        quotient = "" if len(ratios) == 1 else over_seeds(ratios[arm.label] - first)
+        rows.append(f"| {arm.label} | {over_seeds(ratios[arm.label])} | {quotient} |")
+    if len(ratios) < 2:
+        return []
+    return ["Figure 6 (geometric means over timesteps and seeds; 95 % intervals over seeds):\n\n"
+            + "\n".join(rows) + "\n"]
+
+
+def mean_ratio(path: Path) -> float:
+    """The geometric mean over timesteps of a figure6.csv."""
+    with path.open(encoding="utf-8", newline="") as file:
+        return float(np.exp(np.mean([np.log(float(row["ratio"])) for row in csv.DictReader(file)])))
+
+
+def over_seeds(logs: np.ndarray) -> str:
+    """A geometric mean over seeds with its 95 % interval (Student's t)."""
+    cells = Cells(logs[:, None].T, np.ones(len(logs)))  # seeds are what is drawn at random here
+    interval = two_way_interval(cells)
+    value, low, high = (float(np.exp(x)) for x in (interval.value, interval.low, interval.high))
+    return f"{value:.3f}" if np.isnan(low) else f"{value:.3f} [{low:.3f}, {high:.3f}]"
+
+
+def cost(results: Path, experiment: Experiment) -> str:
+    """What the runs took, as their logs say."""
+    seconds = [json.loads(path.read_text())["seconds_per_step"]
+               for path in sorted((results / experiment.key).glob("*.json"))]
+    return (f"{len(seconds)} runs; the median step took {median(seconds):.2f} s "
+            f"({min(seconds):.2f} to {max(seconds):.2f} by run).\n")
+
+
+def filled(text: str, results: Path, pictures: Path | None) -> str:
+    """The page with every generated part written anew. KeyError for an unknown experiment."""
+    known = {experiment.key: experiment for experiment in EXPERIMENTS}
+    return BLOCK.sub(
+        lambda m: m[1] + "\n" + block(results, known[m[2]], pictures) + "\n" + m[3], text)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--results", type=Path, default=ROOT / "runs" / "ablations")
+    parser.add_argument("--page", type=Path, default=ROOT / "docs" / "proof.md",
+                        help="the page to write; its curves go into images/ beside it")
+    given = parser.parse_args()
+    text = (ROOT / "docs" / "proof.md").read_text(encoding="utf-8")
+    given.page.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(given.page) as temporary:
+        temporary.write_text(filled(text, given.results, given.page.parent / "images"),
+                             encoding="utf-8")
+    print(given.page)
+
+
+if __name__ == "__main__":
+    main()

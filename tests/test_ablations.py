@@ -1,0 +1,64 @@
+"""The ablations: the plan holds every arm, a small copy runs through, the page is up to date."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT / "scripts"))
+
+import ablations  # noqa: E402
+import ablations_page  # noqa: E402
+
+
+def test_the_plan_holds_every_arm_with_its_seeds_and_the_deciding_ones_first() -> None:
+    jobs = ablations.plan(ablations.FULL)
+    assert len({job.name for job in jobs}) == len(jobs)
+    still = [job for job in jobs if job.experiment.key == "still"]
+    assert [job.arm.key for job in still[:4]] == ["lambda0", "lambda1"] * 2
+    seeds = {arm.key: sum(job.arm.key == arm.key for job in still) for arm in ablations.ALL_ARMS}
+    assert seeds["lambda0"] == seeds["lambda1"] == 5
+    assert min(seeds.values()) >= 3
+
+
+def test_the_page_has_a_place_for_every_experiment() -> None:
+    page = (ROOT / "docs" / "proof.md").read_text(encoding="utf-8")
+    places = [m[2] for m in ablations_page.BLOCK.finditer(page)]
+    assert sorted(places) == sorted(e.key for e in ablations.EXPERIMENTS)
+
+
+def test_the_page_says_what_the_results_say() -> None:
+    page = (ROOT / "docs" / "proof.md").read_text(encoding="utf-8")
+    assert ablations_page.filled(page, ROOT / "runs" / "ablations", pictures=None) == page
+
+
+@pytest.mark.slow
+def test_a_small_copy_trains_every_kind_of_arm_and_makes_a_page_of_the_same_form(
+    tmp_path: Path,
+) -> None:
+    def run(script: str, *arguments: object) -> str:
+        done = subprocess.run([sys.executable, str(ROOT / "scripts" / script),
+                               *map(str, arguments)], capture_output=True, text=True)
+        logs = [path.read_text()[-2000:] for path in sorted(tmp_path.rglob("out.log"))]
+        assert done.returncode == 0, f"{done.stdout}\n{done.stderr}\n{logs}"
+        return done.stdout
+
+    first = run("ablations.py", "--quick", "--work", tmp_path, "--jobs", 2)
+    results = tmp_path / "quick" / "results"
+    assert first.count(": done") == len(ablations.plan(ablations.QUICK))
+    assert run("ablations.py", "--quick", "--work", tmp_path).startswith("0 runs to do")
+    page = tmp_path / "page" / "proof.md"
+    run("ablations_page.py", "--results", results, "--page", page)
+    text = page.read_text(encoding="utf-8")
+    still = re.search(r"<!-- ablations: still -->(.*?)<!-- /ablations -->", text, re.DOTALL)
+    assert still is not None
+    for words in ("Follows the prompt", "Margin", "Figure 6", "By sampling", "masks of all objects",
+                  "bulbs, traffic light"):
+        assert words in still[1], words
+    for picture in re.findall(r"\]\((images/curves[^)]*)\)", text):
+        assert (page.parent / picture).exists()
