@@ -216,7 +216,7 @@ class Runner:
             run = folder.with_name(f"{folder.name}-run")
             self._train(self._shards(world, "flow", "--static"), run, seed, PLAIN.settings,
                         self.scale.copier_steps, None)
-            self._call("bundle", run, MODEL, "-o", folder, "--dtype", "float32",
+            self._call("bundle", run, MODEL, "-o", folder, "--precision", "float32",
                        log=folder.with_suffix(".log"))
         return folder
 
@@ -229,8 +229,7 @@ class Runner:
                    *settings)
         self._call("train", shards, "-o", folder, "--model", start or MODEL, "--preset", "scenes",
                    *(() if start else ("--fresh",)), "--samples", 0,
-                   *(("--cpu",) if self.device == "cpu" else ()),
-                   *(x for setting in changed for x in ("--set", setting)),
+                   "--device", self.device, *(x for setting in changed for x in ("--set", setting)),
                    "--probe-every", self.scale.probe_every, "--probe-pairs", self.scale.pairs,
                    "--keep-every", max(1, self.scale.steps // 4), log=folder / "out.log")
 
