@@ -6,7 +6,6 @@ import json
 import re
 import sys
 from collections.abc import Callable
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -487,22 +486,6 @@ def test_a_clip_that_breaks_later_leaves_the_table(
     assert export(folder, "-o", tmp_path / "m", *masks()).code == 1
     assert [row["clip"] for row in rows_in(tmp_path / "m" / "masks.jsonl")] == ["deep/b.mp4"]
     assert not (tmp_path / "m" / "masks" / "a.mp4").exists()
-
-
-def test_another_run_in_the_same_folder_keeps_its_rows(
-    export: Export, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    table = tmp_path / "w" / "weights.jsonl"
-
-    def beside(clip: Any, *rest: Any) -> Any:
-        found = export_samples.exported(clip, *rest)
-        other = json.dumps({**asdict(found[0]), "clip": "other.mp4"})
-        table.write_text(other + "\n")  # what another run writes meanwhile
-        return found
-
-    monkeypatch.setattr(command, "exported", beside)
-    assert export(folder, "-o", tmp_path / "w", *latents(), "--workers", 1).code == 0
-    assert [row["clip"] for row in rows_in(table)] == ["a.mp4", "deep/b.mp4", "other.mp4"]
 
 
 def test_captions_may_hold_any_line_end(export: Export, folder: Path, tmp_path: Path) -> None:

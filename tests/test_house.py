@@ -21,7 +21,7 @@ PACKAGE = ROOT / "motifocal"
 # one stage; within it too the order holds. Stages that are not there yet keep their place.
 ORDER = (
     "__init__",
-    *("disk", "extras", "files", "stored_names", "json_text", "png_chunks"),
+    *("disk", "extras", "files", "stored_names", "json_text", "output_lock", "png_chunks"),
     *("picture", "hdr", "frame_pixels", "frame_times", "mp4_index", "truncation"),
     *("codec", "video", "tensor_file"),
     *("raft", "flow", "evidence"),

@@ -24,10 +24,12 @@ from motifocal.commands import training_report
 from motifocal.data.shards import Shards
 from motifocal.training.checkpoint import (
     KEEP,
+    DamagedCheckpoint,
     latest_step,
     list_checkpoints,
     load_checkpoint,
     mixed_seed,
+    read_checkpoint,
     save_checkpoint,
 )
 from motifocal.training.inputs import claim_inputs
@@ -188,6 +190,71 @@ def test_the_newest_checkpoints_are_kept(tmp_path: Path) -> None:
     assert names == ["step-00000010.pt", "step-00000011.pt"]
     assert len(names) == KEEP
     assert latest_step(tmp_path / "nowhere") == 0
+
+
+def test_a_truncated_checkpoint_is_passed_over_for_the_one_before_and_named(
+    tmp_path: Path,
+) -> None:
+    save_checkpoint(tmp_path, 2, {"x": torch.ones(3)})
+    newest, told = save_checkpoint(tmp_path, 4, {"x": torch.zeros(3)}), list[str]()
+    whole = newest.read_bytes()
+    newest.write_bytes(whole[: len(whole) // 2])
+    state = load_checkpoint(tmp_path, told.append)
+    assert state is not None
+    assert (state["step"], state["x"].tolist()) == (2, [1, 1, 1])
+    assert len(told) == 1
+    assert told[0].startswith(f"{newest} is damaged (")
+    assert told[0].endswith("taking step-00000002.pt instead")
+    with pytest.warns(UserWarning, match="is damaged"):
+        load_checkpoint(tmp_path)
+    # The damaged file takes no place among those that are kept.
+    save_checkpoint(tmp_path, 3, {})
+    assert [p.name for p in list_checkpoints(tmp_path)] == ["step-00000002.pt", "step-00000003.pt"]
+
+
+def test_where_every_checkpoint_is_damaged_each_is_named(tmp_path: Path) -> None:
+    for step in (1, 2):
+        save_checkpoint(tmp_path, step, {}).write_bytes(b"")
+    with pytest.raises(DamagedCheckpoint, match=r"2\.pt is damaged .*1\.pt is damaged .*delete"):
+        load_checkpoint(tmp_path)
+
+
+def test_any_damage_to_a_checkpoint_is_found(tmp_path: Path) -> None:
+    good = {"x": torch.arange(50.0), "name": "duck", "parts": [{"y": torch.ones(2, 3)}]}
+    path, rng, unseen = save_checkpoint(tmp_path, 7, good), random.Random(17), []
+    whole = path.read_bytes()
+    for _ in range(300):
+        place = rng.randrange(len(whole))
+        cut, flipped = whole[:place], bytes([whole[place] ^ (1 << rng.randrange(8))])
+        path.write_bytes(rng.choice([cut, cut + flipped + whole[place + 1 :],
+                                     cut + bytes(9) + whole[place + 9 :]]))  # fmt: skip
+        try:
+            unseen.append(read_checkpoint(path))
+        except DamagedCheckpoint:
+            continue
+    # In the zip's own padding, dates and flags a byte may change without a meaning.
+    assert all(torch.equal(state["x"], good["x"]) for state in unseen)
+    assert all(torch.equal(state["parts"][0]["y"], torch.ones(2, 3)) for state in unseen)
+    assert all((state["step"], state["name"]) == (7, "duck") for state in unseen)
+    assert len(unseen) < 150
+
+
+def test_a_run_goes_on_from_the_older_checkpoint_when_the_newest_is_cut_off(
+    shards_folder: Path, base: Path, tmp_path: Path, unbroken
+) -> None:
+    given = arguments(shards_folder, tmp_path, base, **PLAIN)
+    assert invoke(*given, "--samples", "0").exit_code == 0
+    newest = list_checkpoints(tmp_path / "checkpoints")[-1]
+    os.truncate(newest, newest.stat().st_size - 100)
+    (newest.parent / ".0123456789abcdef.tmp").write_bytes(b"left by a kill")
+    result = invoke(*given, "--samples", "0")
+    assert result.exit_code == 0, result.output
+    assert f"{newest} is damaged (" in result.stderr
+    assert "taking step-00000004.pt instead" in result.stderr
+    assert "resuming at step 4" in result.stderr
+    assert [line["step"] for line in read_log(tmp_path / "log.jsonl")] == list(range(1, 6))
+    assert same_as(tmp_path, unbroken(PLAIN))
+    assert not list(newest.parent.glob(".*"))
 
 
 def test_seeds_of_steps_and_of_their_parts_differ() -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from motifocal.commands.locking import lock_output
 from motifocal.commands.progress import announce, phase, progress, quiet_option
 
 if TYPE_CHECKING:
@@ -70,6 +71,7 @@ def base(output: Path, decoder_of: Path | None, steps: int | None, workers: int)
     )
     from motifocal.training.text_tower import BUNDLED_TEXT_TOWER, train_text_tower
 
+    lock_output(output)
     finished = None
     settings = BUNDLED_AUTOENCODER
     if decoder_of is not None:

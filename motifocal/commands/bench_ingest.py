@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from motifocal.commands.bench_options import FOLDER, NEW_FOLDER, bench_options, chosen
+from motifocal.commands.locking import lock_output
 from motifocal.commands.old_options import old_option
 from motifocal.commands.progress import quiet_option, tracked
 
@@ -59,6 +60,7 @@ def ingest(videos: Path, name: str, output: Path, partial: bool, fit: str, skip_
         click.echo(benchmark.mark or f"a video of every pair of {benchmark.title}", err=True)
     else:
         _say_what_is_missing(benchmark, found)
+    lock_output(output)
     settings = {"ingested": True, "fit": fit}
     results = Results(output, name, settings, benchmark, found.seeds() or (0,), None)
     wanted = results.wanted()

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from motifocal.commands.bench_options import NEW_FOLDER, bench_options, chosen, parse_shard
+from motifocal.commands.locking import lock_output
 from motifocal.commands.progress import phase, progress, quiet_option
 from motifocal.commands.sampling_options import given, sampling_of, sampling_options
 from motifocal.commands.unread import note_unread
@@ -62,6 +63,7 @@ def run(model: str | None, command: str | None, name: str | None, output: Path, 
     sampling = {key: options.pop(key) for key in list(options) if key not in BENCH}
     _check_choice(model, command, name, timeout, sampling)
     benchmark = chosen(**options)
+    lock_output(output, None if shard[1] == 1 else f"{shard[0]}-of-{shard[1]}")
     with phase("loading the model"):
         from motifocal.bench.run import Shard
         from motifocal.bench.run import run as run_model

@@ -24,6 +24,7 @@ from motifocal.commands.export_files import (
 from motifocal.commands.export_samples import How, asked, exported, shown
 from motifocal.commands.frame_options import FAMILIES, frame_options
 from motifocal.commands.heatmap_options import heatmap_options, settings_of
+from motifocal.commands.locking import lock_output
 from motifocal.commands.progress import quiet_option, tracked
 
 if TYPE_CHECKING:
@@ -96,6 +97,7 @@ def export(clips: Path, output: Path, kind: str, family: str, size: tuple[int, i
               with_clips)  # fmt: skip
     found, bad = clips_of(clips, output)
     check_names(found if kind == "masks" else ())
+    lock_output(output)
     claim(output / SETTINGS, claimed(how, clips))
     rows = run(found, how, bad, workers or usable_cores())
     tell(found, rows, bad, how)
@@ -180,9 +182,8 @@ def run(
             reasons[clip.name] = str(error).removeprefix(f"{clip.path}: ")
 
     def save() -> None:
-        # Read again, as another run may be at other clips of this folder. A clip that is refused
-        # now has changed since: nothing of it is there any more.
-        held = {name: found for name, found in read_table(table).items() if name not in reasons}
+        # A clip that is refused now has changed since: nothing of it is there any more.
+        held = {name: found for name, found in before.items() if name not in reasons}
         write_table(table, {**held, **rows})
         hashes.save()
 

@@ -20,6 +20,7 @@ from motifocal.commands.heatmap_files import (
 )
 from motifocal.commands.heatmap_masks import GivenMasks, Ids, ObjectIds, given_masks
 from motifocal.commands.heatmap_options import heatmap_options, settings_of
+from motifocal.commands.locking import lock_output
 from motifocal.commands.progress import phase, quiet_option, tracked
 from motifocal.commands.size import Size
 
@@ -100,6 +101,7 @@ def heatmap(clips: tuple[Path, ...], output: Path, overlay: bool, suffix: str,
     given_ones = given_masks(masks, objects, called, given)
     place = chosen_device(device) if settings and settings.source in NETWORKS else None
     how = How(output, f".{suffix}", settings, given_ones, size, fps, overlay, place)
+    lock_output(output)
     claim_folder(how)
     table = read_table(output / TABLE)
     rows = planned(called, output, how.suffix, table, given_ones.found() if given_ones else {})

@@ -13,6 +13,7 @@ from motifocal.commands.export import check_grid, division_of, later_of, square_
 from motifocal.commands.export_samples import asked
 from motifocal.commands.frame_options import FAMILIES, frame_options
 from motifocal.commands.heatmap_options import heatmap_options, settings_of
+from motifocal.commands.locking import lock_output
 from motifocal.commands.progress import announce, phase, quiet_option, tracked
 
 if TYPE_CHECKING:
@@ -91,6 +92,7 @@ def inspect(clips: Path, output: Path | None, frames: tuple[int, ...], fps: floa
     _mark_unread(folder, model)
     mark_collisions(folder, trainer)
     output = _output(output, folder.path)
+    lock_output(output)
     looks = _looked_at(folder.entries, settings, output, workers or usable_cores(), time_limit)
     report = _written(folder, looks, settings, output, default_frames=_is_default("frames"))
     worst = {clip["level"] for clip in report["clips"]}

@@ -10,6 +10,7 @@ import click
 
 from motifocal.commands.device_option import chosen_device, device_option, precision_option
 from motifocal.commands.heatmap_options import heatmap_options, settings_of
+from motifocal.commands.locking import lock_output
 from motifocal.commands.progress import announce, phase, progress, quiet_option, tracked
 from motifocal.commands.size import Size
 from motifocal.commands.variant_options import variant_of, variant_options
@@ -85,9 +86,11 @@ def prepare(clips_at: str, output: Path, model: Path, **options: Any) -> None:
     _check_inputs(clips_at, model, options["size"])
     announce("loading")
     from motifocal.data.shards import Shards
+    from motifocal.files import remove_temporaries
 
     options["device"] = chosen_device(options["device"])
-    output.mkdir(parents=True, exist_ok=True)
+    lock_output(output)
+    remove_temporaries(output)
     clips, described = (
         _scenes(options, variant) if clips_at == SCENES
         else _folder(clips_at, output, model, options)

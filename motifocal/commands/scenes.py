@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from motifocal.commands.locking import lock_output
 from motifocal.commands.old_options import old_option
 from motifocal.commands.progress import progress, quiet_option, tracked
 from motifocal.commands.scenes_eval import SIZE, evaluate
@@ -150,6 +151,7 @@ def export(
         if value is not None:
             option = {"camera": "camera-motion"}.get(name, name)
             raise click.UsageError(f"--{option} does not go with --kind {kind}")
+    lock_output(output)
     if kind == "dataset":
         settings = DatasetSettings(
             clips=clips or 1000, split=split or "train", size=size,  # type: ignore[arg-type]

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from motifocal.commands.device_option import chosen_device, device_option
+from motifocal.commands.locking import lock_output
 from motifocal.commands.progress import phase, quiet_option, tracked
 from motifocal.commands.variant_options import variant_of, variant_options
 
@@ -91,6 +92,7 @@ def evaluate(
 
     variant = variant_of(options)
     references = dict(REFERENCES)
+    lock_output(output)
     if source == BUNDLED or (folder / "model_index.json").exists():
         with phase("loading the model"):
             pipe = _model(folder, device)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from motifocal.commands.device_option import chosen_device
+from motifocal.commands.locking import lock_output
 from motifocal.commands.old_options import old_flag
 from motifocal.commands.progress import announce, progress, quiet_option
 from motifocal.json_text import parse_json
@@ -92,6 +93,7 @@ def train(shards: Path, output: Path, model: Path, assignments: tuple[str, ...],
     announce("loading the clips")
     from motifocal.commands.unread import note_unread
     from motifocal.data.shards import Shards
+    from motifocal.files import remove_temporaries
     from motifocal.models.folder import load_text_limit
     from motifocal.training.checkpoint import latest_step
     from motifocal.training.inputs import claim_inputs
@@ -104,7 +106,9 @@ def train(shards: Path, output: Path, model: Path, assignments: tuple[str, ...],
     if options["device"] not in ("auto", "cpu"):
         chosen_device(options["device"])
     accelerator = open_accelerator(settings.precision, options["device"] == "cpu")
-    if accelerator.is_main_process:
+    if accelerator.is_main_process:  # of a run on several processes it holds the folder for all
+        lock_output(output)
+        remove_temporaries(output / "checkpoints")
         click.echo(settings.model_dump_json(indent=1))
         note_unread(load_text_limit(model), chain.from_iterable(f.captions for f in prepared.files))
         if options["dry_run"]:
@@ -148,6 +152,7 @@ def _train(settings: TrainingSettings, shards: Shards, output: Path, model: Path
            accelerator: Accelerator, options: dict[str, Any]) -> int:
     """Train to the end or to a signal; returns the exit code."""
     from contextlib import ExitStack
+    from functools import partial
 
     from motifocal.commands.training_report import Reporter, TrainingBar
     from motifocal.data.shards import Shards
@@ -164,7 +169,8 @@ def _train(settings: TrainingSettings, shards: Shards, output: Path, model: Path
     unet = None if options["fresh"] else load_unet(model)
     main = accelerator.is_main_process
     announce(f"training on {in_words(accelerator)}")
-    run = start(output, shards, load_text(model), settings, accelerator, unet)
+    run = start(output, shards, load_text(model), settings, accelerator, unet,
+                partial(click.echo, err=True) if main else _leave_to_the_first_process)
     millions = sum(p.numel() for p in run.unet.parameters()) / 1e6
     announce(f"network: {millions:.1f} million parameters")
     if run.step:
@@ -208,6 +214,10 @@ def _prober(vae: AutoencoderKL, shards: Shards, options: dict[str, Any]) -> Prob
     drawn = shards.manifest["source"].get("scenes", {}).get("variant", {})
     pairs = eval_pairs(options["probe_pairs"], shards.clip_size[-1], SceneVariant(**drawn))
     return Prober.prepare(pairs, vae, options["probe_every"])
+
+
+def _leave_to_the_first_process(text: str) -> None:
+    """What all processes of a training find out, one of them says."""
 
 
 def _stopping(run: Run, here: bool) -> bool:

@@ -6,7 +6,13 @@ weights, the average, the optimiser and the step number are the whole of it.
 
 from __future__ import annotations
 
+import pickle
 import re
+import struct
+import warnings
+import zipfile
+import zlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +23,15 @@ from motifocal.files import replacing
 
 KEEP = 2  # the newest, and one older should the newest be on a disk that died while writing
 NAME = re.compile(r"step-(\d{8})\.pt")
+# What zipfile and torch.load raise on damaged files: neither has one type for that.
+_DAMAGE = (
+    zipfile.BadZipFile, zlib.error, struct.error, pickle.UnpicklingError, EOFError, LookupError,
+    NotImplementedError, OSError, OverflowError, RuntimeError, TypeError, ValueError,
+)  # fmt: skip
+
+
+class DamagedCheckpoint(ValueError):  # noqa: N818
+    """A checkpoint that cannot be read, or whose bytes are not those that were written."""
 
 
 def save_checkpoint(folder: Path, step: int, state: dict[str, Any]) -> Path:
@@ -25,8 +40,10 @@ def save_checkpoint(folder: Path, step: int, state: dict[str, Any]) -> Path:
     path = folder / f"step-{step:08d}.pt"
     with replacing(path, durable=True) as temporary:
         torch.save({"step": step, **state}, temporary)
-    for old in list_checkpoints(folder)[:-KEEP]:
-        old.unlink()
+    # Of later steps only damaged ones are there: the run would have gone on from them.
+    before = [other for other in list_checkpoints(folder) if _step_of(other) <= step]
+    for other in set(list_checkpoints(folder)) - set(before[-KEEP:]):
+        other.unlink()
     return path
 
 
@@ -44,16 +61,48 @@ def list_checkpoints(folder: Path) -> list[Path]:
 
 def latest_step(folder: Path) -> int:
     """The step of the newest checkpoint; 0 where there is none."""
-    steps = [int(found[1]) for p in list_checkpoints(folder) if (found := NAME.fullmatch(p.name))]
-    return max(steps, default=0)
+    return max(map(_step_of, list_checkpoints(folder)), default=0)
 
 
-def load_checkpoint(folder: Path) -> dict[str, Any] | None:
-    """The newest checkpoint's state with its `step`, or None where there is none yet."""
-    paths = list_checkpoints(folder)
-    if not paths:
-        return None
-    return torch.load(paths[-1], map_location="cpu", weights_only=True)
+def load_checkpoint(
+    folder: Path, notify: Callable[[str], None] = warnings.warn
+) -> dict[str, Any] | None:
+    """The newest intact checkpoint's state with its `step`, or None where there is none yet.
+
+    `notify` is told of each newer one that is damaged. Raises DamagedCheckpoint where all are.
+    """
+    damaged: list[str] = []
+    for path in reversed(list_checkpoints(folder)):
+        try:
+            state = read_checkpoint(path)
+        except DamagedCheckpoint as error:
+            damaged.append(str(error))
+            continue
+        for fault in damaged:
+            notify(f"{fault}; taking {path.name} instead")
+        return state
+    if damaged:
+        raise DamagedCheckpoint(f"{'; '.join(damaged)}; none is intact: delete them to begin anew")
+    return None
+
+
+def read_checkpoint(path: Path) -> dict[str, Any]:
+    """One checkpoint's state, after its checksums were verified. DamagedCheckpoint otherwise."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            if (part := archive.testzip()) is not None:
+                raise zipfile.BadZipFile(f"wrong checksum of {part}")
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except _DAMAGE as error:
+        reason = str(error).partition("\n")[0] or type(error).__name__
+        raise DamagedCheckpoint(f"{path} is damaged ({reason})") from error
+    if not isinstance(state, dict) or state.get("step") != _step_of(path):
+        raise DamagedCheckpoint(f"{path} should be the checkpoint of step {_step_of(path)}")
+    return state
+
+
+def _step_of(path: Path) -> int:
+    return int(path.stem.removeprefix("step-"))
 
 
 def mixed_seed(*numbers: int) -> int:

@@ -13,7 +13,8 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Iterator
+import warnings
+from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -95,12 +96,14 @@ class Run:
 def start(
     folder: Path, shards: Shards, text: TextFeatures, settings: TrainingSettings,
     accelerator: Accelerator, unet: TI2VUNet | None = None,
+    notify: Callable[[str], None] = warnings.warn,
 ) -> Run:
     """Set up a run in `folder`, from its newest checkpoint where there is one.
 
     `accelerator` is what `open_accelerator` gave. `unet` gives first weights (an imported model);
-    without it a fresh network is built from the settings. Raises ValueError when the latents do not
-    fit the network, or when the folder belongs to a run with other settings.
+    without it a fresh network is built from the settings. `notify` is told of damaged checkpoints
+    that are passed over. Raises ValueError when the latents do not fit the network, or when the
+    folder belongs to a run with other settings.
     """
     settings.accumulation(accelerator.num_processes)
     torch.manual_seed(settings.seed)
@@ -108,7 +111,7 @@ def start(
     if unet.unet_config != settings.unet:
         raise ValueError(f"unet should be {settings.unet}, got {unet.unet_config}")
     check_fit(settings, shards, text.tower.config.hidden_size)
-    state = load_checkpoint(folder / "checkpoints")
+    state = load_checkpoint(folder / "checkpoints", notify)
     step = state["step"] if state else 0
     if accelerator.is_main_process:
         claim(folder, settings, step)
