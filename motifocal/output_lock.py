@@ -18,6 +18,8 @@ from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 
+from motifocal.json_text import parse_json
+
 LOCK = ".motifocal.lock"
 PARTS = ".motifocal-*.lock"
 _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
@@ -136,7 +138,7 @@ def _whose(lock: Path) -> str:
     parts = sorted(lock.parent.glob(PARTS)) if lock.name == LOCK else []
     for path in (lock, *parts):
         try:
-            held = json.loads(path.read_text(encoding="utf-8"))
+            held = parse_json(path.read_text(encoding="utf-8"))
             holders.append(f"{held['command']} (process {held['pid']} on {held['host']}, since "
                            f"{held['since']})")  # fmt: skip
         except (OSError, ValueError, KeyError, TypeError):  # the whole by parts, or just gone
