@@ -13,9 +13,18 @@ from typing import Any
 
 import torch
 from diffusers import CogVideoXImageToVideoPipeline
+from noise_levels import image_kept, image_noise, uniform_timesteps
 from tiny_pipelines import tiny_cogvideox
 from torch import Tensor
-from training_inputs import FLOAT32_VAE, add_lora, arguments, clip_and_prompt, save_lora, show
+from training_inputs import (
+    FLOAT32_VAE,
+    add_lora,
+    arguments,
+    clip_and_prompt,
+    on_device,
+    save_lora,
+    show,
+)
 
 from motifocal.bridges.loop import motion_loss, motion_weights
 from motifocal.video import to_tensor
@@ -35,25 +44,29 @@ def main(argv: list[str] | None = None) -> None:
         pipe = CogVideoXImageToVideoPipeline.from_pretrained(
             args.model, dtype=FLOAT32_VAE, trust_remote_code=False
         )
-    pipe.to(args.device)
     config, scheduler = pipe.transformer.config, pipe.scheduler
     family = "cogvideox" if config.patch_size_t is None else "cogvideox-1.5"
-    parameters = add_lora(pipe.transformer, args.rank, ["to_q", "to_k", "to_v", "to_out.0"])
-    optimizer = torch.optim.AdamW(parameters, lr=args.rate)
 
     # Once a clip: where it moves, the sentence, the latents.
     frames, prompt = clip_and_prompt(args)
     weights = motion_weights(frames, family)  # (1, 1, F', h, w), with 1.5's padding in front
     video = to_tensor(frames)[None].to(args.device)
     scale = pipe.vae.config.scaling_factor
+    with torch.no_grad(), on_device(args.device, pipe.text_encoder):
+        text, _ = pipe.encode_prompt(
+            prompt, do_classifier_free_guidance=False, device=args.device
+        )
+    pipe.vae.encoder.to(args.device)  # every step encodes a noisy picture; nothing is decoded
     with torch.no_grad():
-        text, _ = pipe.encode_prompt(prompt, do_classifier_free_guidance=False)
         latents = encode(pipe, video) * scale
     if config.patch_size_t is not None:
         # 1.5 joins two latents to a token: an odd one out gets a copy of the first in front.
         copies = -latents.shape[1] % config.patch_size_t
         latents = torch.cat([latents[:, :1]] * copies + [latents], dim=1)
 
+    pipe.transformer.to(args.device)
+    parameters = add_lora(pipe.transformer, args.rank, ["to_q", "to_k", "to_v", "to_out.0"])
+    optimizer = torch.optim.AdamW(parameters, lr=args.rate)
     height, width = frames.shape[1:3]
     rotary = None
     if config.use_rotary_positional_embeddings:
@@ -63,18 +76,18 @@ def main(argv: list[str] | None = None) -> None:
     offset = None if config.ofs_embed_dim is None else latents.new_full((1,), 2.0)
     cumulative = scheduler.alphas_cumprod.to(args.device)
     for step in range(1, args.steps + 1):
-        # The first frame, a little noisy as in the model's own training, enters on further channels
-        # of the first latent; the other latents have zeros there.
-        blur = torch.exp(torch.randn(len(video), 1, 1, 1, 1, device=args.device) * 0.5 - 3)
+        # The first frame, a little noisy or left out as in the model's own training, enters on
+        # further channels of the first latent; the other latents have zeros there.
+        blur, kept = (draw(len(video)).to(video).view(-1, 1, 1, 1, 1)
+                      for draw in (image_noise, image_kept))  # fmt: skip
         first = video[:, :, :1] + blur * torch.randn_like(video[:, :, :1])
         with torch.no_grad():
             image = encode(pipe, first)
         image = image / scale if pipe.vae.config.invert_scale_latents else image * scale
-        image = torch.cat([image, torch.zeros_like(latents[:, 1:])], dim=1)
+        image = torch.cat([kept * image, torch.zeros_like(latents[:, 1:])], dim=1)
 
-        times = torch.randint(
-            scheduler.config.num_train_timesteps, (len(latents),), device=args.device
-        )
+        times = uniform_timesteps(len(latents), scheduler.config.num_train_timesteps)
+        times = times.to(args.device)
         noise = torch.randn_like(latents)
         noisy = scheduler.add_noise(latents, noise, times)
         velocity = pipe.transformer(

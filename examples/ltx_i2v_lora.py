@@ -11,9 +11,17 @@ from __future__ import annotations
 
 import torch
 from diffusers import LTXImageToVideoPipeline
-from diffusers.pipelines.ltx.pipeline_ltx_image2video import calculate_shift
+from noise_levels import stretched_logit_normal
 from tiny_pipelines import tiny_ltx
-from training_inputs import FLOAT32_VAE, add_lora, arguments, clip_and_prompt, save_lora, show
+from training_inputs import (
+    FLOAT32_VAE,
+    add_lora,
+    arguments,
+    clip_and_prompt,
+    on_device,
+    save_lora,
+    show,
+)
 
 from motifocal.bridges.loop import motion_loss, motion_weights
 from motifocal.video import to_tensor
@@ -30,32 +38,29 @@ def main(argv: list[str] | None = None) -> None:
         pipe = LTXImageToVideoPipeline.from_pretrained(
             args.model, dtype=FLOAT32_VAE, trust_remote_code=False
         )
-    pipe.to(args.device)
-    parameters = add_lora(pipe.transformer, args.rank, ["to_q", "to_k", "to_v", "to_out.0"])
-    optimizer = torch.optim.AdamW(parameters, lr=args.rate)
 
     # Once a clip: where it moves, the sentence, the latents as tokens.
     frames, prompt = clip_and_prompt(args)
     weights = motion_weights(frames, FAMILY)  # (1, 1, F', h, w)
     video = to_tensor(frames)[None].to(args.device)
-    with torch.no_grad():
-        text, text_mask, _, _ = pipe.encode_prompt(prompt, do_classifier_free_guidance=False)
+    with torch.no_grad(), on_device(args.device, pipe.text_encoder):
+        text, text_mask, _, _ = pipe.encode_prompt(
+            prompt, do_classifier_free_guidance=False, device=args.device
+        )
+    with torch.no_grad(), on_device(args.device, pipe.vae):
         found = pipe.vae.encode(video.to(pipe.vae.dtype)).latent_dist.sample()
-    latents = pipe._normalize_latents(found, pipe.vae.latents_mean, pipe.vae.latents_std)
+        latents = pipe._normalize_latents(found, pipe.vae.latents_mean, pipe.vae.latents_std)
     _, _, count, height, width = latents.shape
     tokens = pipe._pack_latents(latents)  # (B, N, C)
 
-    # The shift of the noise follows the number of tokens, as when the model samples.
-    schedule = pipe.scheduler.config
-    shift = calculate_shift(
-        tokens.shape[1], schedule.base_image_seq_len, schedule.max_image_seq_len,
-        schedule.base_shift, schedule.max_shift,
-    )  # fmt: skip
+    pipe.transformer.to(args.device)
+    parameters = add_lora(pipe.transformer, args.rank, ["to_q", "to_k", "to_v", "to_out.0"])
+    optimizer = torch.optim.AdamW(parameters, lr=args.rate)
     stretch, scale = pipe.vae_temporal_compression_ratio, pipe.vae_spatial_compression_ratio
     for step in range(1, args.steps + 1):
-        # Flow matching, with shifted logit-normal times as in the model's own trainer.
-        sigma = torch.sigmoid(torch.randn(len(tokens), 1, device=args.device) + shift)
-        sigma = sigma.repeat(1, tokens.shape[1])  # (B, N)
+        # Flow matching, with the times of the model's own trainer.
+        sigma = stretched_logit_normal(len(tokens), tokens.shape[1]).to(tokens)
+        sigma = sigma[:, None].repeat(1, tokens.shape[1])  # (B, N)
         # The first frame is given: its tokens are clean, at time 0.
         sigma[:, : height * width] = 0
         noise = torch.randn_like(tokens)

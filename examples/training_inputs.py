@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -78,9 +79,24 @@ def clip_and_prompt(args: argparse.Namespace) -> tuple[Pixels, str]:
     return resize_crop(clip.frames, height, width), args.prompt
 
 
+@contextmanager
+def on_device(device: str, part: torch.nn.Module) -> Iterator[None]:
+    """A part of the pipeline that is used once lies on the device for so long and no longer."""
+    part.to(device)
+    yield
+    part.to("cpu")
+    if device == "cuda":
+        torch.cuda.empty_cache()
+
+
 def add_lora(transformer: Any, rank: int, targets: Sequence[str]) -> list[torch.nn.Parameter]:
-    """Freeze the transformer, add a LoRA to its attention; the parameters to train, in float32."""
+    """Freeze the transformer, add a LoRA to its attention; the parameters to train, in float32.
+
+    The backward pass computes activations again, block by block, instead of keeping them: these
+    models have too many for one accelerator.
+    """
     transformer.requires_grad_(False)
+    transformer.enable_gradient_checkpointing()
     transformer.add_adapter(LoraConfig(r=rank, lora_alpha=rank, target_modules=list(targets)))
     cast_training_params(transformer, dtype=torch.float32)
     return [parameter for parameter in transformer.parameters() if parameter.requires_grad]

@@ -13,9 +13,18 @@ from typing import Any
 
 import torch
 from diffusers import WanImageToVideoPipeline
+from noise_levels import shifted_uniform
 from tiny_pipelines import tiny_wan
 from torch import Tensor
-from training_inputs import FLOAT32_VAE, add_lora, arguments, clip_and_prompt, save_lora, show
+from training_inputs import (
+    FLOAT32_VAE,
+    add_lora,
+    arguments,
+    clip_and_prompt,
+    on_device,
+    save_lora,
+    show,
+)
 
 from motifocal.bridges.loop import motion_loss, motion_weights
 from motifocal.video import to_tensor
@@ -42,25 +51,25 @@ def main(argv: list[str] | None = None) -> None:
         pipe = WanImageToVideoPipeline.from_pretrained(
             args.model, dtype=FLOAT32_VAE, trust_remote_code=False
         )
-    pipe.to(args.device)
-    parameters = add_lora(pipe.transformer, args.rank, ["to_q", "to_k", "to_v", "to_out.0"])
-    optimizer = torch.optim.AdamW(parameters, lr=args.rate)
 
     # Once a clip: where it moves, the sentence, the latents, and the first frame's alone.
     frames, prompt = clip_and_prompt(args)
     weights = motion_weights(frames, FAMILY)  # (1, 1, F', h, w)
     video = to_tensor(frames)[None].to(args.device)
-    with torch.no_grad():
+    with torch.no_grad(), on_device(args.device, pipe.text_encoder):
         text, _ = pipe.encode_prompt(
-            prompt, do_classifier_free_guidance=False, max_sequence_length=512
+            prompt, do_classifier_free_guidance=False, max_sequence_length=512, device=args.device
         )
+    with torch.no_grad(), on_device(args.device, pipe.vae):
         latents, first = encode(pipe, video), encode(pipe, video[:, :, :1])
 
+    pipe.transformer.to(args.device)
+    parameters = add_lora(pipe.transformer, args.rank, ["to_q", "to_k", "to_v", "to_out.0"])
+    optimizer = torch.optim.AdamW(parameters, lr=args.rate)
     shift = pipe.scheduler.config.flow_shift
     for step in range(1, args.steps + 1):
         # Flow matching; noisier times come up more often, as in the model's own schedule.
-        uniform = torch.rand(len(latents), device=args.device)
-        sigma = (shift * uniform / (1 + (shift - 1) * uniform)).view(-1, 1, 1, 1, 1)
+        sigma = shifted_uniform(len(latents), shift).to(latents).view(-1, 1, 1, 1, 1)
         noise = torch.randn_like(latents)
         noisy = (1 - sigma) * latents + sigma * noise
 
