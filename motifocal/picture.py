@@ -51,15 +51,8 @@ MAX_PIXELS = 89_478_485
 # What Pillow's decoders raise on damaged files: it has no one type for that (IndexError comes
 # from GIF palettes, RuntimeError from AVIF, SyntaxError from PNG).
 _DAMAGE = (
-    OSError,
-    SyntaxError,
-    ValueError,
-    EOFError,
-    IndexError,
-    RuntimeError,
-    struct.error,
-    zlib.error,
-)
+    OSError, SyntaxError, ValueError, EOFError, IndexError, RuntimeError, struct.error, zlib.error,
+)  # fmt: skip
 
 
 class VideoError(ValueError):

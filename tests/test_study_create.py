@@ -514,6 +514,7 @@ def test_the_command_makes_a_study(ours: Results, theirs: Results, tmp_path: Pat
     assert done.exit_code == 0, done.output
     assert done.stdout == f"{path}\n"
     assert "Ours beside Theirs: 5 pairs, 5 items, 15 votes" in done.stderr
+    assert "warning: the rule for gold items can exclude 0% of the annotators" in done.stderr
     with Store(path) as store:
         assert (store.protocol.votes, store.protocol.cap) == (3, 12)
         assert store.protocol.completion_urls.prolific == "https://example.org/?cc={code}"

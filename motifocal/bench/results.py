@@ -69,16 +69,16 @@ def open_results(folder: Path) -> Results:
         raise ValueError(f"{folder} should hold {RUN}, as motifocal bench run and ingest write it")
     try:
         held = parse_json(path.read_text(encoding="utf-8"))
-        benchmark = Benchmark(held["benchmark"], _read_pairs(folder), held["pairs_total"],
-                              held["subset"])
+        title, total, subset = held["benchmark"], held["pairs_total"], held["subset"]
+        model, settings, seeds = held["model"], held["settings"], tuple(held["seeds"])
+        digest = held["pairs_sha256"]
         form = Format(**held["format"]) if held["format"] else None
-        results = Results(folder, held["model"], held["settings"], benchmark,
-                          tuple(held["seeds"]), form)
-    except (KeyError, TypeError, json.JSONDecodeError) as error:
+    except (KeyError, TypeError, ValueError) as error:
         raise ValueError(f"{path} should be as motifocal bench writes it: {error!r}") from error
-    if benchmark.digest() != held["pairs_sha256"]:
+    benchmark = Benchmark(title, _read_pairs(folder), total, subset)
+    if benchmark.digest() != digest:
         raise ValueError(f"{folder / PAIRS} should hold the pairs that {RUN} was written for")
-    return results
+    return Results(folder, model, settings, benchmark, seeds, form)
 
 
 def claim_results(results: Results) -> None:
@@ -149,6 +149,9 @@ def manifest_lines(folder: Path) -> Iterator[dict[str, Any]]:
 def _read_pairs(folder: Path) -> tuple[Pair, ...]:
     rows = read_rows(folder / PAIRS)
     for row in rows:
+        if not {"image_id", "prompt"} <= row.keys():
+            raise ValueError(f"{folder / PAIRS} should have the columns image_id and prompt, got "
+                             f"{', '.join(row) or 'none'}")
         check_id(row["image_id"], str(folder / PAIRS))
     return tuple(Pair(row.get("scenario", ""), row["image_id"], row["prompt"]) for row in rows)
 

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from motifocal.json_text import parse_json
 from motifocal.scenes.paired import Cells
 from motifocal.scenes.probe_table import PROBE_TABLE, ProbeRow, read_probe_table
 
@@ -80,11 +81,11 @@ def read_run(place: Path) -> list[ProbeRow]:
 def _report_rows(path: Path) -> list[ProbeRow]:
     """The sampled videos of a report, as rows of step 0 without a margin."""
     try:
-        pairs = json.loads(path.read_text(encoding="utf-8"))["pairs"]
+        pairs = parse_json(path.read_text(encoding="utf-8"))["pairs"]
         return [ProbeRow(0, p["image_id"], p["action"], p["scenario"], p["kind"], p["held_out"],
                          round(1 / p["chance"]), bool(p["follows"]), bool(p["stands_still"]),
                          float("nan")) for p in pairs]
-    except (KeyError, TypeError, json.JSONDecodeError, RecursionError) as error:
+    except (KeyError, TypeError, json.JSONDecodeError) as error:
         raise ValueError(f"{path} is no report of `scenes eval`: {error!r}") from error
 
 

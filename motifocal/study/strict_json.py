@@ -10,7 +10,7 @@ from motifocal.json_text import parse_json
 def parse(text: str | bytes) -> Any:
     """The value that JSON stands for; bytes are UTF-8, with or without a byte order mark.
 
-    Raises ValueError for what is no JSON, is nested too deep, or has a name twice in one object:
+    Raises ValueError for what `parse_json` refuses, and for a name that is twice in one object:
     readers differ in which of the two counts.
     """
     words = text if isinstance(text, str) else text.decode("utf-8-sig")

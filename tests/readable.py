@@ -1,0 +1,271 @@
+"""Every kind of file that the project reads: how a small whole one is made, and who reads it.
+
+A kind's whole files lie in a folder; a damaged copy of the folder differs in one file.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import damage
+import numpy as np
+
+Make, Read = Callable[[Path], object], Callable[[Path], object]
+
+
+@dataclass(frozen=True)
+class Kind:
+    """`make` fills a folder, `read` reads it, `parts` are patterns of the files to damage.
+
+    `repair` makes checksums right again; `archive`: the files are ZIP archives, whose members are
+    damaged too.
+    """
+
+    make: Make
+    read: Read
+    parts: tuple[str, ...] = ("*",)
+    repair: Callable[[bytes], bytes] | None = None
+    archive: bool = False
+
+    def files(self, folder: Path) -> list[Path]:
+        found = {path for part in self.parts for path in folder.glob(part) if path.is_file()}
+        return sorted(found)
+
+    def damaged(self, data: bytes, rng: random.Random) -> bytes:
+        if self.archive and rng.random() < 0.5:
+            return damage.inside_zip(data, rng)
+        return damage.damaged(data, rng, self.repair)
+
+
+def frames(count: int = 6, side: int = 48) -> np.ndarray:
+    from tiny_bench import moving, textured
+
+    return moving(textured(3, side, side), "the ball rises", 0, count)
+
+
+def _video(name: str, codec: str = "") -> Kind:
+    def make(folder: Path) -> None:
+        from motifocal.video import write_video
+
+        if codec:
+            _encode(folder / name, codec)
+        else:
+            write_video(folder / name, frames(), 8)
+
+    def read(folder: Path) -> None:
+        from motifocal.video import read_video
+
+        read_video(folder / name)
+
+    return Kind(make, read)
+
+
+def _encode(path: Path, codec: str) -> None:
+    import av
+
+    with av.open(str(path), "w") as container:
+        stream: Any = container.add_stream(codec, rate=8)
+        stream.width = stream.height = 48
+        stream.pix_fmt = "yuv420p"
+        for picture in frames():
+            for packet in stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")):
+                container.mux(packet)
+        for packet in stream.encode():
+            container.mux(packet)
+
+
+def _picture(name: str) -> Kind:
+    def make(folder: Path) -> None:
+        from motifocal.picture import write_image
+
+        write_image(folder / name, frames()[0])
+
+    def read(folder: Path) -> None:
+        from motifocal.picture import read_image
+
+        read_image(folder / name)
+
+    return Kind(make, read, repair=damage.png_checksums if name.endswith("png") else None)
+
+
+def _make_heatmap(folder: Path) -> None:
+    from motifocal.heatmap import HeatmapSettings, save_heatmap
+
+    heat = np.random.default_rng(0).random((6, 16, 16), np.float32)
+    save_heatmap(folder / "clip.npz", heat, HeatmapSettings())
+
+
+def _read_heatmap(folder: Path) -> None:
+    from motifocal.heatmap import load_heatmap
+
+    load_heatmap(folder / "clip.npz")
+
+
+CAPTIONS = (("a.mp4", "the duck swims"), ("b.mp4", 'a "red" balloon, rising'), ("c.mp4", "él sube"))
+
+
+def _captions(name: str) -> Kind:
+    def make(folder: Path) -> None:
+        for video, _ in CAPTIONS:
+            (folder / video).write_bytes(b"")
+        if name.endswith(".csv"):
+            lines = ["file_name,text"]
+            lines += ['{},"{}"'.format(video, text.replace('"', '""')) for video, text in CAPTIONS]
+        elif name.endswith(".jsonl"):
+            lines = [json.dumps({"file_name": video, "text": text}) for video, text in CAPTIONS]
+        else:
+            lines = [json.dumps([{"media_path": v, "caption": t} for v, t in CAPTIONS])]
+        (folder / name).write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+    def read(folder: Path) -> None:
+        from motifocal.data.captions import read_captions
+
+        read_captions(folder if name.startswith("metadata") else folder / name)
+
+    return Kind(make, read, (name,))
+
+
+def _make_shards(folder: Path) -> None:
+    from tiny import tiny_shards
+
+    tiny_shards(folder, clips=6)
+
+
+def _read_shards(folder: Path) -> None:
+    from motifocal.data.shards import Shards
+
+    shards = Shards(folder)
+    shards.moving_fractions()
+    assert shards.clip_size
+    shards.batch(list(range(len(shards))))
+
+
+def _table(name: str) -> Kind:
+    def make(folder: Path) -> None:
+        from tiny_bench import write_benchmark
+
+        write_benchmark(folder / "bench")
+        rows = [{"image_id": f"picture_{n}", "prompt": f"the ball {n} rises", "scenario": "ball"}
+                for n in range(4)]
+        if name.endswith(".json"):
+            (folder / "bench" / "pairs.csv").unlink()
+            (folder / "bench" / name).write_text(json.dumps(rows))
+        if name.endswith(".jsonl"):
+            (folder / "bench" / "pairs.csv").unlink()
+            (folder / "bench" / name).write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+    def read(folder: Path) -> None:
+        from motifocal.bench.pairs import read_benchmark
+
+        read_benchmark(folder / "bench", own_pairs=True)
+
+    return Kind(make, read, (f"bench/{name}",))
+
+
+def _make_results(folder: Path) -> None:
+    from tiny_study import tiny_results
+
+    tiny_results(folder)
+
+
+def _read_results(folder: Path) -> None:
+    from motifocal.bench.results import manifest_lines, open_results
+
+    open_results(folder)
+    list(manifest_lines(folder))
+
+
+def _make_checkpoint(folder: Path) -> None:
+    import torch
+
+    from motifocal.training.checkpoint import save_checkpoint
+
+    state = {"unet": {"weight": torch.zeros(4, 8)}, "optimizer": {"steps": [1, 2], "rate": 1e-3}}
+    save_checkpoint(folder, 3, state)
+
+
+def _read_checkpoint(folder: Path) -> None:
+    from motifocal.training.checkpoint import load_checkpoint
+
+    load_checkpoint(folder)
+
+
+def _tensors(name: str) -> Kind:
+    def make(folder: Path) -> None:
+        import torch
+        from safetensors.torch import save_file
+
+        tensors = {"a.weight": torch.zeros(4, 8), "a.bias": torch.arange(4.0)}
+        if name.endswith(".safetensors"):
+            save_file(tensors, folder / name, {"format": "pt"})
+        else:
+            torch.save(tensors, folder / name)
+
+    def read(folder: Path) -> None:
+        from motifocal.tensor_file import read_tensors
+
+        read_tensors(folder / name)
+
+    return Kind(make, read, archive=name.endswith(".pt"))
+
+
+def _make_model(folder: Path) -> None:
+    from tiny import tiny_base
+
+    tiny_base(folder)
+
+
+def _read_model(folder: Path) -> None:
+    import torch
+
+    from motifocal.models.folder import load_autoencoder, load_text_encoder, load_tokenizer
+
+    load_autoencoder(folder, torch.float32)
+    load_text_encoder(folder, torch.float32)
+    load_tokenizer(folder)
+
+
+def _make_answers(folder: Path) -> None:
+    from motifocal.study.static_study import checksum
+    from motifocal.study.votes import Vote, write_votes
+
+    answer = {"choice": "left", "reasons": ["object_motion"], "milliseconds": 4000, "loops": 2,
+              "hidden_milliseconds": 0}
+    held = {"format": "motifocal-answers-1", "protocol": "0" * 64, "seed": 0, "participant": 1,
+            "worker": "a" * 32, "answers": [{"place": place, **answer} for place in range(3)]}
+    (folder / "answers.json").write_text(json.dumps({**held, "checksum": checksum(held)}))
+    votes = [Vote(model_a="a", model_b="b", winner="model_a", pair=f"p{n}", image_id="i",
+                  left="model_a", worker="0" * 32) for n in range(3)]
+    write_votes(folder / "votes.jsonl", votes)
+
+
+def _read_answers(folder: Path) -> None:
+    from motifocal.study.static_study import read_answers
+    from motifocal.study.votes import read_votes
+
+    read_votes(folder / "votes.jsonl")
+    read_answers(folder / "answers.json")
+
+
+KINDS: Mapping[str, Kind] = {
+    **{name: _video(f"clip.{name}") for name in ("mp4", "gif")},
+    "webm": _video("clip.webm", "libvpx-vp9"), "avi": _video("clip.avi", "mpeg4"),
+    "mov": _video("clip.mov", "libx264"), "mkv": _video("clip.mkv", "libx264"),
+    **{name: _picture(f"picture.{name}") for name in ("png", "jpg", "webp")},
+    "npz": Kind(_make_heatmap, _read_heatmap, archive=True),
+    "captions csv": _captions("metadata.csv"), "captions jsonl": _captions("metadata.jsonl"),
+    "captions json": _captions("captions.json"),
+    "shards": Kind(_make_shards, _read_shards),
+    "pairs csv": _table("pairs.csv"), "pairs json": _table("pairs.json"),
+    "pairs jsonl": _table("pairs.jsonl"),
+    "results": Kind(_make_results, _read_results, ("*.json", "*.csv", "*.jsonl")),
+    "checkpoint": Kind(_make_checkpoint, _read_checkpoint, archive=True),
+    "safetensors": _tensors("weights.safetensors"), "pt": _tensors("weights.pt"),
+    "model folder": Kind(_make_model, _read_model, ("*/*.json", "*/*.safetensors")),
+    "answers": Kind(_make_answers, _read_answers),
+}  # fmt: skip
