@@ -86,11 +86,10 @@ def notes(
     if unknown:
         listed = ", ".join(unknown[:8]) + (", ..." if len(unknown) > 8 else "")
         found.append(f"this model knows {len(familiar.words)} words; it has never read: {listed}")
-    psnr = reconstruction_psnr(autoencoder, picture)
-    if psnr < familiar.least_psnr:
+    if reconstruction_psnr(autoencoder, picture) < familiar.least_psnr:
         found.append(
-            f"this picture is unlike those the model has seen: its autoencoder brings it back at "
-            f"{psnr:.1f} dB, a familiar one at {familiar.least_psnr:.1f} dB or more"
+            "this picture is not of the synthetic scenes that the model was trained on; the result "
+            "may be nonsense"
         )
     return found
 

@@ -68,15 +68,12 @@ class Shot(NamedTuple):
 
 
 class Source(NamedTuple):
-    """Frames with times, which are stored to `grain` s, and their declared rate in frames/s.
-
-    `seconds` is how long the file says to last, its sound included; None where it does not say.
-    """
+    """Frames with times, which are stored to `grain` s, and their declared rate in frames/s."""
 
     shots: Iterator[Shot]
     rate: Fraction | None
     grain: Fraction
-    seconds: Fraction | None = None
+    seconds: Fraction | None = None  # of the whole file as it says, its sound included
 
 
 def one_line(error: BaseException) -> str:

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from PIL import Image, ImageSequence
 from tiny_diffusers import save_tiny
 from tiny_model import SENTENCES, tiny_folder
 
@@ -51,7 +52,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def picture(tmp_path: Path) -> Path:
-    pixels = np.random.default_rng(0).integers(0, 256, (40, 56, 3), dtype=np.uint8)
+    pixels = np.random.default_rng(0).integers(0, 256, (48, 48, 3), dtype=np.uint8)
     write_image(tmp_path / "my_duck.png", pixels)
     return tmp_path / "my_duck.png"
 
@@ -186,7 +187,39 @@ def test_a_kind_note_tells_of_an_unlike_picture(
         (model / "familiar.json").write_text(before)
     assert ended.code == 0
     (note,) = [line for line in ended.err.splitlines() if line.startswith("note: ")]
-    assert note.startswith("note: this picture is unlike those the model has seen")
+    assert note == (
+        "note: this picture is not of the synthetic scenes that the model was trained on; the "
+        "result may be nonsense"
+    )
+
+
+@pytest.mark.parametrize(
+    ("height", "width", "lost"),
+    [(80, 40, "50% of it, at its top and bottom,"), (40, 53, "25% of it, at its left and right,"),
+     (40, 42, None), (40, 40, None)],
+)  # fmt: skip
+def test_a_picture_that_is_cropped_says_how_much_and_where(
+    height: int, width: int, lost: str | None, animate: Animate, tmp_path: Path
+) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8)
+    write_image(tmp_path / "shape.png", pixels)
+    ended = animate(tmp_path / "shape.png", SENTENCES[0], "-o", tmp_path / "shape.mp4")
+    assert ended.code == 0
+    found = [line for line in ended.err.splitlines() if "cropped" in line]
+    assert len(found) == (lost is not None)
+    assert all(lost in line for line in found if lost is not None)
+
+
+def test_a_gif_plays_at_the_rate_of_the_model(
+    animate: Animate, picture: Path, tmp_path: Path
+) -> None:
+    gif = tmp_path / "duck.gif"
+    assert animate(picture, SENTENCES[0], "-o", gif, "--fps", 8, "--frames", 8).code == 0
+    with Image.open(gif) as image:
+        delays = [frame.info["duration"] for frame in ImageSequence.Iterator(image)]
+    # GIF counts hundredths of a second: an eighth of one is 12 and 13 in turn.
+    assert sum(delays) == 1000
+    assert set(delays) == {120, 130}
 
 
 def test_a_model_that_keeps_nothing_gives_no_notes(
@@ -459,7 +492,7 @@ def test_any_program_may_animate(
         "my_duck_its_here_3.mp4", "my_duck_sheet_3.png"
     ]  # fmt: skip
     clip = read_video(out / "my_duck_its_here_3.mp4")
-    assert clip.frames.shape == (4, 40, 56, 3)
+    assert clip.frames.shape == (4, 48, 48, 3)
     assert abs(int(clip.frames[0, 2, 20, 0]) - 120) < 20
 
 

@@ -66,14 +66,16 @@ def test_unknown_words_are_named_once(autoencoder: AutoencoderKL, picture: np.nd
     assert many.endswith("a, b, c, d, e, f, g, h, ...")
 
 
-def test_an_unlike_picture_is_told_with_both_numbers(
+def test_a_picture_that_comes_back_badly_is_told_in_words_for_everybody(
     autoencoder: AutoencoderKL, picture: np.ndarray
 ) -> None:
     psnr = reconstruction_psnr(autoencoder, picture)
     known = Familiar(frozenset({"car"}), least_psnr=psnr + 3)
     (found,) = notes(known, autoencoder, picture, ["car"])
-    assert f"{psnr:.1f} dB" in found
-    assert f"{psnr + 3:.1f} dB" in found
+    assert found == (
+        "this picture is not of the synthetic scenes that the model was trained on; the result may "
+        "be nonsense"
+    )
 
 
 def test_what_is_written_is_read_again(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from click.core import ParameterSource
 from motifocal.commands.animate_files import (
     LEAST_SIDE,
     Wanted,
+    note_cropped,
     plan,
     refuse_existing,
     write,
@@ -116,9 +117,12 @@ def animate(picture: Path, sentences: tuple[str, ...], output: Path, model: str 
         if folder is None:
             opened = open_pipeline(str(model), options, len(wanted))
             limit = opened.text_limit
+            form = opened.format
+            frame_size = None if form is None else (form.height, form.width)
         else:
             pipeline, shown = load_motifocal(folder, pixels, wanted, options)
-            limit = pipeline.text_limit
+            limit, frame_size = pipeline.text_limit, shown.shape[:2]
+    note_cropped(pixels, frame_size)
     note_unread(limit, [*(one.sentence for one in wanted), options["negative_prompt"] or ""])
     if folder is None:
         animate_with(opened, picture, wanted, sheet, scale)

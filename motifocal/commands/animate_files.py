@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from motifocal.picture import Pixels
 
 VIDEO_SUFFIXES = (".mp4", ".gif")
+LEAST_CROP = 0.05  # share of a picture whose loss is worth a word
 LEAST_SIDE = 256  # pixels: what --scale enlarges to unless it is given
 SHEET_COLUMNS, SHEET_SIDE = 7, 160
 LONGEST_SLUG = 120  # bytes; file systems allow names of 255
@@ -81,6 +82,22 @@ def write(path: Path, frames: Pixels, fps: float, factor: int) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     _, height, width, _ = frames.shape
     write_video(path, resize_crop(frames, height * factor, width * factor), fps)
+
+
+def note_cropped(pixels: Pixels, size: tuple[int, int] | None) -> None:
+    """Say on stderr what is lost of a picture (H, W, 3) that is cropped to the shape of `size`.
+
+    `size` is (height, width) of the frames, None where it is not known.
+    """
+    if size is None:
+        return
+    shape, wanted = pixels.shape[1] / pixels.shape[0], size[1] / size[0]
+    lost = 1 - min(shape / wanted, wanted / shape)
+    if lost < LEAST_CROP:
+        return
+    where = "top and bottom" if shape < wanted else "left and right"
+    click.echo(f"note: the picture is cropped to the shape of the video: {lost:.0%} of it, at its "
+               f"{where}, is left out; crop it yourself to choose what stays", err=True)
 
 
 def small(pixels: Pixels) -> Pixels:
