@@ -21,12 +21,17 @@ def stored_name(folder: str | Path, name: str) -> str:
     for part in PurePosixPath(name).parts:
         here = os.path.join(folder, *parts)
         if not os.path.lexists(os.path.join(here, part)):
-            spellings = _names_in(here).get(unicodedata.normalize("NFC", part), ())
+            spellings = _names_in(here).get(composed(part), ())
             if len(spellings) != 1:
                 return name
             part = spellings[0]
         parts.append(part)
     return "/".join(parts)
+
+
+def composed(name: str) -> str:
+    """The spelling of a name in which letters and their accents are one (Unicode's NFC)."""
+    return unicodedata.normalize("NFC", name)
 
 
 def _names_in(folder: str) -> dict[str, tuple[str, ...]]:
@@ -42,6 +47,5 @@ def _listed(folder: str, changed: int) -> dict[str, tuple[str, ...]]:
     """Kept as long as the folder does not change: a table may name thousands that are missing."""
     found: dict[str, tuple[str, ...]] = {}
     for name in os.listdir(folder):
-        key = unicodedata.normalize("NFC", name)
-        found[key] = (*found.get(key, ()), name)
+        found[composed(name)] = (*found.get(composed(name), ()), name)
     return found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import unicodedata
 from pathlib import Path
 
 import pytest
@@ -82,6 +83,25 @@ def test_a_table_that_cannot_be_right_is_refused(
 ) -> None:
     with pytest.raises(ValueError, match=what):
         read(table(tmp_path / "mine", text, name))
+
+
+@pytest.mark.parametrize("mark", [";", "\t"])
+def test_a_table_of_other_spreadsheets_is_read(tmp_path: Path, mark: str) -> None:
+    text = f"Image{mark}Prompt\na1{mark}it moves, slowly\n"
+    assert read(table(tmp_path, text)) == [("", "a1", "it moves, slowly")]
+
+
+def test_pictures_and_videos_are_found_in_the_other_spelling_of_their_letters(
+    tmp_path: Path,
+) -> None:
+    table(tmp_path, "image_id,prompt\n\u00e9t\u00e9,it moves\n")
+    picture = tmp_path / "e\u0301te\u0301.png"
+    picture.write_bytes(b"picture")
+    (pair,) = read_benchmark(tmp_path, own_pairs=True).pairs
+    assert pair.picture == picture
+    name = unicodedata.normalize("NFD", pair.file(3))
+    assert name != pair.file(3)
+    assert match([name], [pair]) == ({name: (pair, 3)}, [])
 
 
 def test_bytes_that_are_no_text_are_refused(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from pathlib import Path
 from motifocal.bench.tables_in import read_rows
 from motifocal.json_text import parse_json
 from motifocal.scenes.evaluate import slug
+from motifocal.stored_names import composed
 
 PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
 LONGEST_NAME = 255  # bytes that file systems allow for one name
@@ -166,13 +167,14 @@ def match(
 ) -> tuple[dict[str, tuple[Pair, int]], list[str]]:
     """Which pair and seed each file name belongs to, and the names that belong to none.
 
-    A name is `<image id>_<slug>_<seed>` with any suffix; the letters' case does not count.
+    A name is `<image id>_<slug>_<seed>` with any suffix; the letters' case does not count, nor
+    whether accents are letters of their own.
     """
-    by_stem = {pair.stem.casefold(): pair for pair in pairs}
+    by_stem = {composed(pair.stem).casefold(): pair for pair in pairs}
     found, strange = {}, []
     for name in names:
         stem, _, seed = Path(name).stem.rpartition("_")
-        pair = by_stem.get(stem.casefold())
+        pair = by_stem.get(composed(stem).casefold())
         if pair is None or not (seed.isascii() and seed.isdigit()):
             strange.append(name)
         else:
@@ -197,15 +199,15 @@ def _table_in(folder: Path) -> Path:
 
 
 def _pictures(folder: Path) -> dict[str, Path]:
-    """Image id -> file. Raises ValueError where two files are the picture of one id."""
+    """Image id, composed -> file. Raises ValueError where two files are the picture of one id."""
     inside = folder / "images" if (folder / "images").is_dir() else folder
     found: dict[str, Path] = {}
     for path in sorted(inside.iterdir()):
         if path.suffix.lower() in PICTURE_SUFFIXES and path.is_file() and path.name[0] != ".":
-            if path.stem in found:
+            other = found.setdefault(composed(path.stem), path)
+            if other != path:
                 raise ValueError(f"{inside} should hold one picture of {path.stem}, got "
-                                 f"{found[path.stem].name} and {path.name}")
-            found[path.stem] = path
+                                 f"{other.name} and {path.name}")
     return found
 
 
@@ -217,7 +219,7 @@ def _pair(row: Mapping[str, str], pictures: Mapping[str, Path], place: str) -> P
     if not image_id or not slug(prompt):
         raise ValueError(f"{place} should have an image id and a sentence, got {dict(row)}")
     check_id(image_id, place)
-    pair = Pair(row.get("scenario", ""), image_id, prompt, pictures.get(image_id))
+    pair = Pair(row.get("scenario", ""), image_id, prompt, pictures.get(composed(image_id)))
     if len(pair.stem.encode()) + SEED_ROOM > LONGEST_NAME:
         longest = LONGEST_NAME - SEED_ROOM
         raise ValueError(f"{place}: id and sentence should give a name of at most {longest} bytes, "

@@ -7,6 +7,7 @@ import io
 from collections.abc import Mapping
 from pathlib import Path
 
+from motifocal.data.table_columns import delimiter_of
 from motifocal.json_text import parse_json
 
 #: Standard name -> the names that people give the column, case aside; the first there counts.
@@ -37,7 +38,8 @@ def read_rows(path: Path) -> list[dict[str, str]]:
 
 
 def _from_csv(text: str, path: Path) -> list[Mapping[str, object]]:
-    reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
+    file = io.StringIO(text, newline="")
+    reader = csv.DictReader(file, strict=True, delimiter=delimiter_of(text, _names_pairs))
     try:
         rows = list(reader)
     except csv.Error as error:
@@ -48,6 +50,11 @@ def _from_csv(text: str, path: Path) -> list[Mapping[str, object]]:
             raise ValueError(f"{path}, row {number} should have {wanted} cells (is a comma in a "
                              "sentence not quoted?)")
     return list(rows)
+
+
+def _names_pairs(columns: set[str]) -> bool:
+    given = {column.strip().lower().replace(" ", "_") for column in columns}
+    return all(given & set(ALIASES[name]) for name in ("image_id", "prompt"))
 
 
 def _from_json(text: str, path: Path) -> list[Mapping[str, object]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import re
+from collections.abc import Callable
 
 # Names in use, the first that is there counts: videofolder's own first.
 VIDEO_COLUMNS = ("file_name", "video", "video_path", "path", "file", "filename", "media_path",
@@ -23,9 +24,12 @@ def columns_of(text: str) -> set[str]:
     return _columns(text, delimiter_of(text))
 
 
-def delimiter_of(text: str) -> str:
-    """What separates the columns of a CSV file, told by its first line, else a comma."""
-    fitting = (mark for mark in _DELIMITERS if names_captions(_columns(text, mark)))
+def delimiter_of(text: str, known: Callable[[set[str]], bool] = names_captions) -> str:
+    """What separates the columns of a CSV file: what makes `known` names of its first line.
+
+    A comma where nothing does.
+    """
+    fitting = (mark for mark in _DELIMITERS if known(_columns(text, mark)))
     return next(fitting, ",")
 
 
