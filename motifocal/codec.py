@@ -24,6 +24,7 @@ from av.video.frame import VideoFrame
 from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc
 from av.video.stream import VideoStream
 
+from motifocal.file_kind import is_picture
 from motifocal.frame_pixels import (
     SWS_ACCURATE,
     Display,
@@ -34,7 +35,7 @@ from motifocal.frame_pixels import (
 )
 from motifocal.frame_times import TimedFrame, decoder_of, timed_frames
 from motifocal.mp4_index import check_index
-from motifocal.picture import MAX_PIXELS, Pixels, Shot, Source, VideoError, check_size, is_picture
+from motifocal.picture import MAX_PIXELS, Pixels, Shot, Source, VideoError, check_size
 from motifocal.truncation import found_and_declared, lacks_its_end
 
 # A playlist under the name of a video could make the demuxer read other files or the network.

@@ -23,7 +23,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from motifocal import disk
 from motifocal.files import replacing
-from motifocal.png_chunks import SIGNATURE, without_unused_chunks
+from motifocal.png_chunks import is_png, without_unused_chunks
 
 Pixels: TypeAlias = NDArray[np.uint8]
 
@@ -33,9 +33,6 @@ PICTURE_SUFFIXES = frozenset(
 
 # Pillow reads more formats than these, some by starting other programs (EPS).
 _FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")
-# The first bytes of pictures, and of containers of video.
-_PICTURES = (b"\x89PNG", b"GIF8", b"\xff\xd8\xff", b"BM", b"II*\0", b"MM\0*")
-_CONTAINERS = (b"\x1a\x45\xdf\xa3", b"OggS", b"FLV", b"\x30\x26\xb2\x75", b"\0\0\1\xba")
 # A TIFF may hold pages and a phone's JPEG a second view; neither is a film.
 _ANIMATED_FORMATS = frozenset({"GIF", "WEBP", "PNG", "AVIF"})
 _SAVE_OPTIONS: dict[str, tuple[str, dict[str, Any]]] = {
@@ -103,33 +100,6 @@ def natural_key(path: Path) -> tuple[list[str | int], str]:
     pieces = re.split(r"(\d+)", path.as_posix().casefold())
     # The split alternates text and digits, so equal positions always hold equal types.
     return [int(piece) if i % 2 else piece for i, piece in enumerate(pieces)], path.as_posix()
-
-
-def is_picture(path: Path) -> bool:
-    """Whether a file is read as a picture: its first bytes tell, or else its suffix.
-
-    Raises VideoError where there is no file, or nothing in it.
-    """
-    head = _head(path)
-    kind = head[8:12]  # of RIFF, and the brand of an ISO media file
-    if head[:4] == b"RIFF":
-        return kind == b"WEBP"
-    if head[4:8] == b"ftyp":
-        return kind in (b"avif", b"avis")
-    if head.startswith(_CONTAINERS):
-        return False
-    return head.startswith(_PICTURES) or path.suffix.lower() in PICTURE_SUFFIXES
-
-
-def picture_grain(path: Path) -> Fraction:
-    """How exactly an animated picture stores times, in s: GIF counts hundredths of a second."""
-    return Fraction(1, 100 if _head(path).startswith(b"GIF8") else 1000)
-
-
-def _head(path: Path) -> bytes:
-    check_file(path)
-    with path.open("rb") as file:
-        return file.read(16)
 
 
 def read_image(path: str | Path) -> Pixels:
@@ -261,7 +231,7 @@ def open_picture(path: Path, formats: tuple[str, ...] = _FORMATS) -> Image.Image
         try:
             image = Image.open(path, formats=formats)
         except UnidentifiedImageError:
-            if not _head(path).startswith(SIGNATURE):
+            if not is_png(path):
                 raise
             # Pillow, unlike libpng and browsers, gives up on a damaged colour profile or text.
             image = Image.open(without_unused_chunks(path), formats=("PNG",))

@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from motifocal.codec import opened_container, write_gif, write_mp4
+from motifocal.file_kind import is_picture, picture_grain
 from motifocal.files import replacing
 from motifocal.frame_pixels import naming
 from motifocal.picture import (
@@ -30,9 +31,7 @@ from motifocal.picture import (
     check_file,
     check_frame,
     folder_shots,
-    is_picture,
     natural_key,
-    picture_grain,
     picture_shots,
     read_image,
     resize_crop,

@@ -22,7 +22,7 @@ PACKAGE = ROOT / "motifocal"
 ORDER = (
     "__init__",
     *("disk", "extras", "files", "stored_names", "json_text", "output_lock", "png_chunks"),
-    *("picture", "hdr", "frame_pixels", "frame_times", "mp4_index", "truncation"),
+    *("picture", "file_kind", "hdr", "frame_pixels", "frame_times", "mp4_index", "truncation"),
     *("codec", "video", "tensor_file"),
     *("raft", "flow", "evidence"),
     *("camera_models", "camera"),
