@@ -236,6 +236,26 @@ def test_a_model_that_keeps_nothing_gives_no_notes(
     assert "note" not in ended.err
 
 
+def test_sentences_that_only_differ_at_their_end_have_files_of_their_own(tmp_path: Path) -> None:
+    start = "the small brown bird that sits quietly in the middle of the wide blue sky " * 3
+    picture = Path("p" * 240 + ".png")
+    wanted, sheet = plan(picture, (f"{start} left", f"{start} right"), tmp_path, 7, 2)
+    names = [one.path.name for one in wanted]
+    assert len(set(names)) == 4
+    assert sheet is not None
+    for name in (*names, sheet.name):
+        (tmp_path / name).touch()  # no longer than the file system allows
+    assert [name[-6:] for name in names] == ["_7.mp4", "_8.mp4"] * 2
+    # Each by itself is called the same, and the other is not taken for it.
+    alone, _ = plan(picture, (f"{start} right",), tmp_path, 7, 1)
+    assert alone[0].path.name == names[2]
+
+
+def test_short_sentences_keep_the_benchmarks_names(tmp_path: Path) -> None:
+    wanted, _ = plan(Path("duck.png"), ("The duck, it swims!",), tmp_path, 3, 1)
+    assert wanted[0].path == tmp_path / "duck_the_duck_it_swims_3.mp4"
+
+
 MISTAKES: dict[str, tuple[tuple[str, ...], int, str]] = {
     "no such picture": (("missing.png", "nothing moves"), 2, "'missing.png' does not exist"),
     "no picture": (("{text}", "nothing moves"), 1, "not a picture in a known format"),

@@ -18,7 +18,7 @@ from motifocal.bench.pairs import read_benchmark, subset_of
 from motifocal.bench.results import Results, manifest_lines, open_results
 from motifocal.bench.run import run
 from motifocal.cli import cli
-from motifocal.video import VideoError, read_image, read_video, write_image, write_video
+from motifocal.video import read_image, read_video, write_image, write_video
 
 
 @pytest.fixture
@@ -113,12 +113,24 @@ def test_two_files_for_one_video_are_refused(bench: Path, finished: Path) -> Non
         find_videos(finished, pairs)
 
 
-def test_a_damaged_video_is_not_taken_in(bench: Path, finished: Path, tmp_path: Path) -> None:
+def test_a_damaged_video_is_named_and_all_others_are_taken_in(
+    bench: Path, finished: Path, tmp_path: Path
+) -> None:
     damaged = finished / "kite_its_still_3.mp4"
-    damaged.write_bytes(damaged.read_bytes()[:400])
-    with pytest.raises(VideoError, match="kite_its_still_3"):
-        take(bench, finished, tmp_path / "out")
-    assert not (tmp_path / "out/videos" / damaged.name).exists()
+    whole = damaged.read_bytes()
+    damaged.write_bytes(whole[:400])
+    arguments = ["bench", "ingest", str(finished), "--bench", str(bench), "--own-pairs",
+                 "--name", "theirs", "-o", str(tmp_path / "out")]  # fmt: skip
+    ended = CliRunner().invoke(cli, arguments)
+    assert ended.exit_code == 1
+    assert f"left out: {damaged}: " in ended.stderr
+    expected = read_benchmark(bench, own_pairs=True).pairs
+    assert f"{len(expected) - 1} of {len(expected)} videos of theirs" in ended.stderr
+    taken = {path.name for path in (tmp_path / "out/videos").iterdir()}
+    assert taken == {pair.file(3) for pair in expected} - {damaged.name}
+    damaged.write_bytes(whole)
+    assert CliRunner().invoke(cli, arguments).exit_code == 0
+    assert (tmp_path / "out/videos" / damaged.name).read_bytes() == whole
 
 
 def test_the_picture_is_kept_as_the_model_brought_it_to_size(tmp_path: Path) -> None:

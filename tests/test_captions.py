@@ -401,6 +401,25 @@ def test_unreadable_and_short_videos_are_found_beforehand(tmp_path: Path) -> Non
     assert all(str(tmp_path) not in r.reason for r in rejected)
 
 
+def test_a_video_that_is_gone_or_closed_is_rejected_and_the_others_are_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    videos = [counting_video(tmp_path / name, 4) for name in ("a.mp4", "b.mp4")]
+    videos.append(CaptionedVideo(tmp_path / "c.mp4", "counts to 4", "c.mp4"))
+
+    def closed(path: Path) -> str:
+        if path.name == "b.mp4":
+            raise PermissionError(13, "Permission denied", str(path))
+        return "0" * 64
+
+    monkeypatch.setattr(sources, "sha256_of", closed)
+    found = usable(scan_videos(videos, tmp_path / "notes.jsonl", workers=1), 4)
+    assert [video.name for video in found.videos] == ["a.mp4"]
+    reasons = {rejected.name: rejected.reason for rejected in found.rejected}
+    assert "Permission denied" in reasons["b.mp4"]
+    assert "No such file" in reasons["c.mp4"]
+
+
 def test_a_scan_reads_its_notes_and_decodes_only_what_changed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -138,6 +138,36 @@ def test_clips_that_move_all_over_lead_to_the_option_that_takes_the_camera_out(
     assert "try --camera" not in heatmap(tmp_path / "clips", "-o", tmp_path / "own", "--camera").err
 
 
+def test_names_as_long_as_the_file_system_allows_have_maps_too_each_its_own(
+    heatmap: Heatmap, tmp_path: Path
+) -> None:
+    long = "\u8dd1" * 82  # 246 bytes, which leaves room for .mp4 and not for .overlay.mp4
+    clips = [write(tmp_path / f"clips/{long}{end}.mp4", 3) for end in "ab"]
+    short = write(tmp_path / "clips/c.mp4", 3)
+    ended = heatmap(tmp_path / "clips", "-o", tmp_path / "maps", "--overlay")
+    assert ended.code == 0
+    table = read_table(tmp_path / "maps/clips.csv")
+    assert len({row.heatmap for row in table.values()}) == 3
+    for clip in (*clips, short):
+        assert same(tmp_path / "maps" / table[str(clip)].heatmap, expected(clip))
+        assert (tmp_path / "maps" / table[str(clip)].overlay).exists()
+    again = heatmap(tmp_path / "clips", "-o", tmp_path / "maps", "--overlay")
+    assert "3 clips (3 done before)" in again.err
+
+
+def test_a_clip_whose_map_cannot_be_written_is_listed_and_the_others_are_done(
+    heatmap: Heatmap, tmp_path: Path
+) -> None:
+    write(tmp_path / "clips/a.mp4", 3)
+    write(tmp_path / "clips/deep/b.mp4", 3)
+    (tmp_path / "maps").mkdir()
+    (tmp_path / "maps/deep").write_text("a file where the map's folder should be")
+    ended = heatmap(tmp_path / "clips", "-o", tmp_path / "maps")
+    assert ended.code == 1
+    assert (tmp_path / "maps/a.npz").exists()
+    assert re.search(r"left out, 1 of 2 clips:\n  \S*deep/b.mp4: .*exists", ended.err)
+
+
 def test_a_bad_clip_is_listed_with_its_reason_and_the_others_are_done(
     heatmap: Heatmap, tmp_path: Path
 ) -> None:

@@ -21,6 +21,7 @@ PACKAGE = ROOT / "motifocal"
 # one stage; within it too the order holds. Stages that are not there yet keep their place.
 ORDER = (
     "__init__",
+    "short_names",
     *("disk", "extras", "files", "stored_names", "json_text", "output_lock", "png_chunks"),
     *("picture", "file_kind", "hdr", "frame_pixels", "frame_times", "mp4_index", "truncation"),
     *("codec", "video", "tensor_file"),

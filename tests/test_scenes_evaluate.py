@@ -425,6 +425,20 @@ def test_the_command_refuses_missing_videos_unless_told_and_then_says_so(tmp_pat
     assert "INCOMPLETE: 1 of 8" in run(*arguments, "--allow-missing")
 
 
+def test_the_command_names_a_damaged_video_and_scores_the_others(tmp_path: Path) -> None:
+    pairs = eval_pairs(8, 64)
+    write_truth(tmp_path / "videos", pairs)
+    damaged = tmp_path / "videos" / pairs[2].file()
+    damaged.write_bytes(damaged.read_bytes()[:300])
+    arguments = ["scenes", "eval", str(tmp_path / "videos"), "--pairs", "8", "--allow-missing",
+                 "-o", str(tmp_path / "report")]  # fmt: skip
+    result = CliRunner().invoke(cli, arguments)
+    assert result.exit_code == 1
+    assert f"left out: {damaged}: " in result.stderr
+    assert "INCOMPLETE: 1 of 8" in result.stderr
+    assert json.loads((tmp_path / "report/report.json").read_text())["missing"] == [damaged.name]
+
+
 def test_the_command_animates_what_is_missing_and_resumes(tmp_path: Path) -> None:
     model = tiny_model(tmp_path / "model")
     # Noise of its own keeps the videos of an untrained network far apart.

@@ -15,8 +15,9 @@ import numpy as np
 from motifocal.bench.pairs import Benchmark, Pair, match
 from motifocal.bench.results import Results, Wanted, append_line, claim_results
 from motifocal.bench.run import Fit, Shard, described, manifest_name, take_in
+from motifocal.disk import NO_ROOM
 from motifocal.files import replacing, sha256_of
-from motifocal.picture import Pixels, read_image
+from motifocal.picture import Pixels, VideoError, one_line, read_image
 from motifocal.video import list_videos, read_video, resize_crop, write_video
 
 TRANSCODED_CRF = 8  # what is not .mp4 yet should lose next to nothing
@@ -76,22 +77,34 @@ def with_videos(benchmark: Benchmark, found: Found) -> Benchmark:
     return replace(benchmark, pairs=pairs, subset=", ".join([*said, "those with a video"]))
 
 
-def ingest(results: Results, found: Found, fit: Fit = resize_crop) -> Iterator[Wanted]:
+def ingest(
+    results: Results, found: Found, fit: Fit = resize_crop
+) -> Iterator[tuple[Wanted, str | None]]:
     """Copy the videos that are not in `results` yet, with their pictures and manifest lines.
 
-    An .mp4 is taken byte for byte, anything else is encoded again. Yields every expected video
-    that is there; what is missing stays missing (`Results.missing`). Raises VideoError for a file
-    that does not decode, or differs in size from the other videos of its picture.
+    An .mp4 is taken byte for byte, anything else is encoded again. Yields every expected video of
+    which there is a file, with None, or with the reason why it was not taken: the file does not
+    decode, differs in size from the other videos of its picture, or cannot be copied. What is
+    missing stays missing (`Results.missing`). Raises OSError where the disk is full.
     """
     claim_results(results)
     for video in results.wanted():
         source = found.videos.get((video.pair.stem, video.seed))
         if source is None:
             continue
-        if not video.path.exists():
-            with TemporaryDirectory(prefix=".ingest-", dir=results.folder) as folder:
-                _take(results, video, source, Path(folder), fit)
-        yield video
+        yield video, None if video.path.exists() else _refusal(results, video, source, fit)
+
+
+def _refusal(results: Results, video: Wanted, source: Path, fit: Fit) -> str | None:
+    """Take one video in; the reason where that cannot be done."""
+    try:
+        with TemporaryDirectory(prefix=".ingest-", dir=results.folder) as folder:
+            _take(results, video, source, Path(folder), fit)
+    except (VideoError, OSError) as error:
+        if isinstance(error, OSError) and error.errno in NO_ROOM:
+            raise
+        return one_line(error).removeprefix(f"{source}: ")
+    return None
 
 
 def _take(results: Results, video: Wanted, source: Path, scratch: Path, fit: Fit) -> None:

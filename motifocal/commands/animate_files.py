@@ -15,7 +15,7 @@ VIDEO_SUFFIXES = (".mp4", ".gif")
 LEAST_CROP = 0.05  # share of a picture whose loss is worth a word
 LEAST_SIDE = 256  # pixels: what --scale enlarges to unless it is given
 SHEET_COLUMNS, SHEET_SIDE = 7, 160
-LONGEST_SLUG = 120  # bytes; file systems allow names of 255
+LONGEST_SLUG, LONGEST_PICTURE = 120, 100  # bytes; file systems allow names of 255
 
 
 @dataclass(frozen=True)
@@ -33,12 +33,13 @@ def plan(
     """Which videos to make under which names, and the contact sheet where there are several.
 
     Names follow TI2V-Bench: the picture's, the sentence in lower case without punctuation and
-    with _ for spaces, the seed.
+    with _ for spaces, the seed. Where that is too long, a hash stands for its end.
     """
     from motifocal.scenes.evaluate import slug
+    from motifocal.short_names import shortened
 
     spoken = [" ".join(sentence.split()) for sentence in sentences]
-    slugs = [slug(s).encode()[:LONGEST_SLUG].decode(errors="ignore") for s in spoken]
+    slugs = [slug(sentence) for sentence in spoken]
     for sentence, name in zip(spoken, slugs, strict=True):
         if not name:
             raise click.BadParameter(f"should hold words, got {sentence!r}", param_hint="SENTENCE")
@@ -57,12 +58,13 @@ def plan(
         raise click.BadParameter(
             f"should be a folder or end in .mp4 or .gif, got {output}", param_hint="--output"
         )
+    stem = shortened(picture.stem, LONGEST_PICTURE)
     wanted = [
-        Wanted(sentence, s, output / f"{picture.stem}_{name}_{s}.mp4")
+        Wanted(sentence, s, output / f"{stem}_{shortened(name, LONGEST_SLUG)}_{s}.mp4")
         for sentence, name in zip(spoken, slugs, strict=True)
         for s in range(seed, seed + number)
     ]
-    return wanted, output / f"{picture.stem}_sheet_{seed}.png" if several else None
+    return wanted, output / f"{stem}_sheet_{seed}.png" if several else None
 
 
 def refuse_existing(paths: list[Path]) -> None:

@@ -43,7 +43,8 @@ def ingest(videos: Path, name: str, output: Path, partial: bool, fit: str, skip_
 
     The sentence is written as in TI2V-Bench: lower case, _ for spaces, no punctuation. Names are
     matched against the pairs, so ids may hold _. Videos are copied byte for byte; GIFs and other
-    containers are encoded as .mp4.
+    containers are encoded as .mp4. Videos that cannot be read are listed, the others taken in, and
+    the exit code is 1.
     """
     from motifocal.bench.ingest import FITS, find_videos, with_videos
     from motifocal.bench.ingest import ingest as take_in
@@ -64,9 +65,15 @@ def ingest(videos: Path, name: str, output: Path, partial: bool, fit: str, skip_
     settings = {"ingested": True, "fit": fit}
     results = Results(output, name, settings, benchmark, found.seeds() or (0,), None)
     wanted = results.wanted()
-    count = sum(1 for _ in tracked(take_in(results, found, FITS[fit]), "taking in", len(wanted)))
-    click.echo(f"{count} of {len(wanted)} videos of {name}", err=True)
+    taken = list(tracked(take_in(results, found, FITS[fit]), "taking in", len(wanted)))
+    bad = [(found.videos[video.pair.stem, video.seed], reason) for video, reason in taken if reason]
+    click.echo(f"{len(taken) - len(bad)} of {len(wanted)} videos of {name}", err=True)
     click.echo(output)
+    for path, reason in bad:
+        click.echo(f"left out: {path}: {reason}", err=True)
+    if bad:
+        raise click.ClickException(f"{len(bad)} videos could not be taken in; mend or remove them "
+                                   "and run this again")  # fmt: skip
 
 
 def _say_what_is_missing(benchmark: Benchmark, found: Found) -> None:

@@ -167,7 +167,8 @@ def run(
     from concurrent.futures import as_completed
 
     from motifocal.bridges.clips import HASHES, ClipHashes
-    from motifocal.picture import VideoError
+    from motifocal.disk import NO_ROOM
+    from motifocal.picture import VideoError, one_line
 
     table = how.output / TABLES[how.kind]
     before, hashes = read_table(table), ClipHashes(how.output / HASHES)
@@ -178,8 +179,10 @@ def run(
     def work(clip: Clip) -> None:
         try:
             rows[clip.name] = exported(clip, how, hashes, before.get(clip.name, []), threads)
-        except VideoError as error:
-            reasons[clip.name] = str(error).removeprefix(f"{clip.path}: ")
+        except (VideoError, OSError) as error:
+            if isinstance(error, OSError) and error.errno in NO_ROOM:
+                raise
+            reasons[clip.name] = one_line(error).removeprefix(f"{clip.path}: ")
 
     def save() -> None:
         # A clip that is refused now has changed since: nothing of it is there any more.

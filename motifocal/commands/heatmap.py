@@ -159,24 +159,38 @@ def measured(rows: Sequence[Row], how: How, workers: int) -> Iterator[Row]:
 
 
 def measure(row: Row, how: How, threads: int) -> Row:
-    """Write what is missing of a clip; the row says how much is hot, or why there is no map."""
+    """Write what is missing of a clip; the row says how much of it moves, or why there is no map.
+
+    Raises OSError where no other clip could be written either: the disk is full.
+    """
+    from motifocal.disk import NO_ROOM
+    from motifocal.picture import one_line
+    from motifocal.video import VideoError
+
+    try:
+        return measured_row(row, how, threads)
+    except (VideoError, OSError) as error:
+        if isinstance(error, OSError) and error.errno in NO_ROOM:
+            raise
+        reason = one_line(error).removeprefix(f"{row.clip}: ")
+        return replace(row, moving_fraction=None, reason=reason)
+
+
+def measured_row(row: Row, how: How, threads: int) -> Row:
+    """The same; VideoError or OSError where the clip cannot be read or its map not be written."""
     from motifocal.heatmap import clip_heatmap, load_heatmap, save_heatmap
     from motifocal.moving_fraction import moving_fraction
     from motifocal.overlay import heatmap_overlay
-    from motifocal.video import VideoError, write_video
+    from motifocal.video import write_video
 
     path, overlay = how.output / row.heatmap, how.output / row.overlay
     shown = how.overlay and not overlay.exists()
     heat = load_heatmap(path)[0] if path.exists() else None
     if heat is None or shown:
-        try:
-            frames, fps, stored = read(Path(row.clip), how)
-            if heat is None and how.masks:
-                shape = (len(frames), *stored)
-                heat = how.masks.heatmap(Path(row.clip), shape, how.size, how.fps)
-        except VideoError as error:
-            reason = str(error).removeprefix(f"{row.clip}: ")
-            return replace(row, moving_fraction=None, reason=reason)
+        frames, fps, stored = read(Path(row.clip), how)
+        if heat is None and how.masks:
+            shape = (len(frames), *stored)
+            heat = how.masks.heatmap(Path(row.clip), shape, how.size, how.fps)
         if heat is None:
             assert how.settings is not None
             heat = clip_heatmap(frames, how.settings, workers=threads, device=how.device)

@@ -41,6 +41,8 @@ class Row:
         return (self.bytes, self.modified) == (other.bytes, other.modified)
 
 
+#: Bytes of a map's name without what is added to it: ".overlay.mp4" is, of the 255 there may be.
+LONGEST = 230
 COLUMNS = [field.name for field in fields(Row)]
 #: The column's earlier name, written beside it for one more release, and read in older tables.
 EARLIER = {"hot": "moving_fraction"}
@@ -92,7 +94,7 @@ def planned(
         before = table.get(str(clip))
         sources = [clip, *([masks[clip]] if clip in masks else [])]
         if before is None:
-            row = unused(described(sources, called), output, suffix, names)
+            row = unused(described(sources, shortened_path(called)), output, suffix, names)
             names |= {row.heatmap.casefold(), row.overlay.casefold()}
         else:
             row = described(sources, before.heatmap)
@@ -105,15 +107,25 @@ def planned(
     return rows
 
 
+def shortened_path(called: str) -> str:
+    """A path whose last part leaves room for a suffix; its folders exist, so they are not longer.
+    """
+    from motifocal.short_names import shortened
+
+    folder, _, name = called.rpartition("/")
+    return f"{folder}/{shortened(name, LONGEST)}" if folder else shortened(name, LONGEST)
+
+
 def described(sources: Sequence[Path], heatmap: str) -> Row:
     """The row of a clip, the first source, that nothing is known of yet.
 
-    Its state is that of all sources together; of a folder, all its files count.
+    Its state is that of all sources together; of a folder, all its files count. What is gone since
+    it was listed counts as empty: reading it will say so.
     """
     files = chain.from_iterable(s.iterdir() if s.is_dir() else [s] for s in sources)
-    states = [file.stat() for file in files]
-    size, modified = sum(s.st_size for s in states), max(s.st_mtime_ns for s in states)
-    return Row(heatmap, str(sources[0]), size, modified)
+    states = [file.stat() for file in files if file.exists()]
+    modified = max((state.st_mtime_ns for state in states), default=0)
+    return Row(heatmap, str(sources[0]), sum(state.st_size for state in states), modified)
 
 
 def unused(row: Row, output: Path, suffix: str, names: set[str]) -> Row:

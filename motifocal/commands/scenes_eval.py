@@ -109,11 +109,14 @@ def evaluate(
         raise click.UsageError("--autoencoder needs a model, VIDEOS is a folder of videos")
     else:
         wanted, videos = eval_pairs(pairs, size or 64, variant), folder
-    given = tracked(_videos(wanted, videos, seed), "scoring", len(wanted))
+    bad: list[str] = []
+    given = tracked(_videos(wanted, videos, seed, bad), "scoring", len(wanted))
     scored = score(given, wanted, references=references, allow_missing=allow_missing)
     report = summarise(scored, folder.name)
     with phase("writing the report"):
         _write_report(report, videos, seed, output)
+    if bad:
+        raise click.ClickException(f"{len(bad)} videos could not be read")
 
 
 def _source_folder(source: str) -> Path:
@@ -195,14 +198,21 @@ def _through_autoencoder(pipe: TI2VPipeline) -> Reference:
 
 
 def _videos(
-    pairs: Sequence[EvalPair], folder: Path, seed: int
+    pairs: Sequence[EvalPair], folder: Path, seed: int, bad: list[str]
 ) -> Iterator[tuple[EvalPair, Frames]]:
-    from motifocal.video import read_video
+    """The videos that are there; one that cannot be read counts as missing and is named."""
+    from motifocal.video import VideoError, read_video
 
     for pair in pairs:
         path = folder / pair.file(seed)
         if path.exists():
-            yield pair, read_video(path).frames
+            try:
+                frames = read_video(path).frames
+            except VideoError as error:
+                bad.append(path.name)
+                click.echo(f"left out: {error}", err=True)
+            else:
+                yield pair, frames
 
 
 def _write_report(report: Report, videos: Path, seed: int, output: Path) -> None:

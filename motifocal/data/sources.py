@@ -20,6 +20,7 @@ from motifocal.data.frame_stride import dynamic_stride
 from motifocal.data.prepare import CaptionedClip
 from motifocal.files import sha256_of, write_text
 from motifocal.json_text import parse_json
+from motifocal.picture import one_line
 from motifocal.scenes.render import render
 from motifocal.scenes.stage import SCENARIOS, Split, make_stage
 from motifocal.scenes.variant import STANDARD, SceneVariant
@@ -164,11 +165,17 @@ def scan_videos(
 
 def _scanned(video: CaptionedVideo, before: Scanned | None) -> Scanned:
     """What is known of a video, or what is found now."""
-    state = video.path.stat()
+    try:
+        state = video.path.stat()
+    except OSError as error:  # gone since the folder was listed
+        return Scanned(video.name, 0, 0, 0, "", None, one_line(error))
     stamp = (state.st_size, state.st_mtime_ns, state.st_ctime_ns)
     if before and (before.size, before.modified, before.changed) == stamp:
         return before
-    digest = sha256_of(video.path)
+    try:
+        digest = sha256_of(video.path)
+    except OSError as error:  # asked again by the next run, as the system may allow it then
+        return Scanned(video.name, 0, 0, 0, "", None, one_line(error))
     if before and before.sha256 == digest:
         return Scanned(video.name, *stamp, digest, before.frames, before.reason)
     frames, reason = None, None
