@@ -34,9 +34,9 @@ def main() -> int:
     given.output.mkdir(parents=True, exist_ok=True)
     whole = given.output / "whole"
     print("making whole files", flush=True)
-    make_whole(whole)
+    make_whole(whole, given.kinds)
     if given.number is not None:
-        with Reader(whole, given.seed) as reader:
+        with Reader(whole, given.seed, kinds=given.kinds) as reader:
             outcome = reader.read(given.kinds[0], given.number)
         keep(given.output, whole, outcome, given.seed)
         print(json.dumps(asdict(outcome)))
@@ -75,7 +75,9 @@ def run(given: argparse.Namespace, whole: Path) -> list[Outcome]:
     missing = [job for job in jobs if job not in known]
     print(f"{len(missing)} of {len(jobs)} files to read", flush=True)
     said = time.monotonic()
+    torn = log.exists() and not log.read_bytes().endswith(b"\n")
     with log.open("a", encoding="utf-8") as lines:
+        lines.write("\n" if torn else "")
         for outcome in read_all(whole, missing, given):
             known[outcome.kind, outcome.number] = outcome
             lines.write(json.dumps(asdict(outcome)) + "\n")
@@ -93,7 +95,7 @@ def read_all(
 ) -> Iterator[Outcome]:
     """The outcomes as they come: a part of the jobs for each worker."""
     def part(first: int) -> Iterator[list[Outcome]]:
-        with Reader(whole, given.seed) as reader:
+        with Reader(whole, given.seed, kinds=given.kinds) as reader:
             for kind, number in jobs[first :: given.workers]:
                 yield [reader.read(kind, number)]
 

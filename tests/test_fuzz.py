@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import subprocess
 import sys
 import threading
 import zlib
@@ -14,6 +15,7 @@ import pytest
 from readable import KINDS, Kind
 from reading_process import GOOD, Reader, damaged_copy, make_whole
 
+ROOT = Path(__file__).parents[1]
 SEED = 20
 OF_EACH_KIND = 12
 
@@ -72,6 +74,26 @@ def test_every_fault_of_a_reader_is_found_and_the_next_file_is_read(tmp_path: Pa
     if sys.platform != "linux":  # memory is not measured
         del found["memory"], kinds["memory"]
     assert found == {what: what for what in kinds}
+
+
+@pytest.mark.slow
+def test_a_long_run_goes_on_where_it_was_stopped(tmp_path: Path) -> None:
+    command = [sys.executable, str(ROOT / "scripts" / "fuzz.py"), "-o", str(tmp_path), "--kind",
+               "pairs csv", "--kind", "npz", "--workers", "1", "--files"]
+
+    def run(files: int) -> str:
+        done = subprocess.run([*command, str(files)], capture_output=True, text=True, check=True,
+                              env={**os.environ, "PYTHONPATH": str(ROOT)})
+        return done.stdout
+
+    assert "4 of 4 files to read" in run(4)
+    log = tmp_path / "log-0.jsonl"
+    lines = log.read_text().splitlines()
+    log.write_text("\n".join(lines[:3]) + "\n" + lines[3][:20])  # as a kill leaves it
+    said = run(6)
+    assert "3 of 6 files to read" in said
+    assert "0 faults in 6 files" in said
+    assert len(log.read_text().splitlines()) == 7  # the half line stays, by itself
 
 
 def test_the_same_seed_gives_the_same_damage(whole: Path) -> None:
