@@ -80,6 +80,20 @@ def _matroska(file: BinaryIO, size: int) -> bool:
     return end > size
 
 
+def _fragments(file: BinaryIO, size: int) -> bool:
+    """The boxes of a fragmented MP4 follow each other to its end; of others the index tells."""
+    start, fragmented = 0, False
+    while size - start >= 16:
+        file.seek(start)
+        length, name, longer = struct.unpack(">I4sQ", file.read(16))
+        length = longer if length == 1 else length
+        if length < 8:  # 0: the box goes on to the end of the file
+            return False
+        fragmented = fragmented or name == b"moof"
+        start += length
+    return fragmented and start != size
+
+
 def _ogg(file: BinaryIO, size: int) -> bool:
     """The last page has to be whole and to close its stream."""
     tail = _tail(file, size)
@@ -131,6 +145,7 @@ def _tail(file: BinaryIO, size: int) -> bytes:
 
 _CUT: dict[str, Callable[[BinaryIO, int], bool]] = {
     "matroska,webm": _matroska,
+    "mov,mp4,m4a,3gp,3g2,mj2": _fragments,
     "ogg": _ogg,
     "mpegts": _transport,
     "mpeg": _program,

@@ -384,7 +384,7 @@ def test_damaged_files_and_unknown_settings_are_refused_by_name(tmp_path: Path) 
         '{"camera": 1}': "camera should be bool, got 1",
         '{"flow_size": 12.5}': "flow_size should be int, got 12.5",
         '{"raft_iterations": true}': "raft_iterations should be int, got True",
-        "[" * 100_000: "recursion",
+        "[" * 100_000: "nested too deeply",
     }  # fmt: skip
     for text, words in wrong.items():
         grey = np.zeros((1, 4, 4), np.uint8)

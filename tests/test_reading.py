@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable
+from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from av.video.stream import VideoStream
 from test_video import encode, numbered, numbers, scene
 
 from motifocal.bridges.clips import timeline_of
+from motifocal.codec import stored_display
 from motifocal.doctor.watch import watch
 from motifocal.video import VideoError, count_frames, read_video
 
@@ -156,6 +158,36 @@ def test_a_missing_end_is_seen_by_the_structure_of_the_container(
         path.write_bytes(whole[: kept + (kept % 188 == 0 or kept % 192 == 0)])
         with pytest.raises(VideoError, match=r"a\.\w+: "):
             read_video(path)
+
+
+@pytest.mark.parametrize("flags", ["frag_keyframe", "frag_keyframe+empty_moov"])
+def test_a_cut_inside_a_fragment_of_an_mp4_is_seen(tmp_path: Path, flags: str) -> None:
+    path = encode(tmp_path / "a.mp4", scene(24), rate=25, options={"g": "4"},
+                  container_options={"movflags": flags})  # fmt: skip
+    whole = path.read_bytes()
+    ends = [at - 4 for at in range(len(whole)) if whole[at : at + 4] in (b"moof", b"mfra")]
+    assert len(read_video(path).frames) == 24
+    for kept in range(len(whole) // 5, ends[-1], 97):
+        if kept not in ends:
+            path.write_bytes(whole[:kept])
+            with pytest.raises(VideoError):
+                read_video(path)
+
+
+@pytest.mark.parametrize(("suffix", "name"), [*CONTAINERS, (".mp4", "libx264"), (".avi", "mpeg4")])
+def test_damage_to_the_structure_raises_nothing_but_a_video_error(
+    tmp_path: Path, suffix: str, name: str
+) -> None:
+    path = encode(tmp_path / f"a{suffix}", scene(6, 32, 48), name=name, rate=25)
+    whole, generator = path.read_bytes(), np.random.default_rng(len(suffix) + len(name))
+    for _ in range(25):
+        damaged = bytearray(whole[: generator.integers(len(whole) // 2, len(whole) + 1)])
+        for place in (*generator.integers(0, 400, 6), *generator.integers(-400, 0, 6)):
+            damaged[place % len(damaged)] = generator.integers(256)
+        path.write_bytes(damaged)
+        for read in (count_frames, stored_display, timeline_of):
+            with suppress(VideoError):
+                read(path)
 
 
 def test_a_recording_that_declares_no_size_is_read(tmp_path: Path) -> None:
