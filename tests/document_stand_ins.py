@@ -44,10 +44,13 @@ def make_stand_ins(folder: Path) -> None:
         "--clips", 4, "--split", "eval", "--workers", 0, "--device", "cpu")  # fmt: skip
     run("scenes", "export", "-o", "TI2V-Bench", "--kind", "benchmark", "--truth", "--pairs", 2,
         "--size", 32)  # fmt: skip
-    for name in ("outputs/ours", "outputs/cinemo", "outputs/motif", "outputs/mine", "videos/motif"):
+    for name in ("outputs/ours", "outputs/theirs", "outputs/cinemo", "outputs/motif",
+                 "videos/motif"):  # fmt: skip
         shutil.copytree(folder / "TI2V-Bench" / "videos", folder / name)
     (folder / "dataset" / ".precomputed").mkdir(parents=True)
     (folder / "dataset.toml").write_text("")
+    (folder / "answers").mkdir()
+    (folder / "answers" / "answers-1.json").write_text("{}")
 
 
 def _write_clips(folder: Path) -> None:
@@ -73,7 +76,7 @@ def make_results(folder: Path) -> None:
 def judge(study: Path) -> None:
     """The votes that people cast while `study serve` runs."""
     with Store(study) as store:
-        tiny_study.finish(store, annotators=8)
+        tiny_study.finish(store)
 
 
 def python_names(block_text: str) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
@@ -257,6 +258,37 @@ def test_the_command_takes_in_a_folder_and_refuses_strangers(
     assert done.exit_code == 0, done.output
     assert done.stdout.strip() == str(tmp_path / "out")
     assert open_results(tmp_path / "out").model == "Theirs"
+
+
+def test_the_command_names_partial_before_it_takes_in_a_folder_with_gaps(
+    bench: Path, finished: Path, tmp_path: Path
+) -> None:
+    (finished / "kite_its_still_3.mp4").unlink()
+    arguments = ["bench", "ingest", str(finished), "--bench", str(bench), "--own-pairs",
+                 "--name", "Theirs", "-o", str(tmp_path / "out")]  # fmt: skip
+    done = CliRunner().invoke(cli, arguments)
+    assert done.exit_code == 0
+    notes = done.stderr.splitlines()
+    assert notes[1].startswith("note: 1 of 5 videos are missing, the first: kite_its_still_3.mp4.")
+    assert "use --partial with a new folder" in notes[1]
+    assert notes[-1] == "4 of 5 videos of Theirs"
+    refused = CliRunner().invoke(cli, [*arguments, "--partial"])
+    assert str(refused.exception) == (
+        f"{tmp_path / 'out'} was begun with 5 pairs, these are 4: 1 no longer there "
+        "(kite_its_still); choose the same pairs or another folder"
+    )
+    part = CliRunner().invoke(cli, [*arguments[:-1], str(tmp_path / "part"), "--partial"])
+    assert "missing" not in part.stderr
+
+
+def test_the_command_prints_problems_as_json(made: Results) -> None:
+    made.wanted()[3].path.unlink()
+    done = CliRunner().invoke(cli, ["bench", "check", str(made.folder), "--json", "--quiet"])
+    assert (done.exit_code, done.stderr) == (1, "")
+    assert json.loads(done.stdout) == {str(made.folder): {
+        "model": "drawing", "videos": 5,
+        "problems": [{"file": made.wanted()[3].path.name, "what": "is missing"}],
+    }}  # fmt: skip
 
 
 @pytest.mark.slow

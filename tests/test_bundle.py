@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -42,6 +43,23 @@ def bundle(run: Run, base: Path, output: Path, *options: str) -> Result:
 
 
 SIZE = ("--size", "16x16", "--frames", "3")
+
+
+def test_a_bundle_of_an_unfinished_run_says_so_and_that_of_a_finished_one_does_not(
+    run: Run, base: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(run.folder, tmp_path / "run")
+    settings = json.loads((tmp_path / "run/training.json").read_text())
+    (tmp_path / "run/training.json").write_text(json.dumps({**settings, "steps": 7}))
+    given = ["bundle", str(tmp_path / "run"), str(base), "-o", str(tmp_path / "early"), *SIZE]
+    early = CliRunner().invoke(cli, given)
+    assert early.exit_code == 0, early.output
+    assert (f"note: {tmp_path / 'run'} is not finished: its weights are those of step 2 of 7"
+            in early.stderr)  # fmt: skip
+    assert "Trained for 2 of 7 steps" in (tmp_path / "early/README.md").read_text()
+    whole = bundle(run, base, tmp_path / "whole", *SIZE)
+    assert "not finished" not in whole.stderr
+    assert "Trained for 2 steps" in (tmp_path / "whole/README.md").read_text()
 
 
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32"])

@@ -95,20 +95,26 @@ def reason_of(words: list[str]) -> str | None:
 
 
 def smaller(words: list[str]) -> list[str]:
-    """The command with fewer frames and the words of SMALLER; * is resolved as a shell does."""
+    """The command with fewer frames and the words of SMALLER."""
     line = " ".join(words)
     words = [FEWER_FRAMES.get(word, word) if before == "--frames" else word
              for before, word in zip(["", *words], words, strict=False)]  # fmt: skip
-    words = [path for word in words
-             for path in (sorted(map(str, Path().glob(word))) if "*" in word else [word])]
+    words = expanded(words)
     more = [extra for pattern, extra in SMALLER.items() if fnmatch(f"{line} ", pattern)]
     if words[1] == "inspect" and "--frames" not in words:
         words += ["--frames", "17"]
     return [*words, *(word for extra in more for word in extra)]
 
 
+def expanded(words: list[str]) -> list[str]:
+    """The words with * replaced by the files that fit, as a shell does."""
+    return [path for word in words
+            for path in (sorted(map(str, Path().glob(word))) if "*" in word else [word])]
+
+
 def check(words: list[str]) -> None:
     """What can be known of a command that is not run."""
+    words = expanded(words)
     if words[0] == "make":
         targets = set(re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
         assert {word for word in words[1:] if "=" not in word} <= targets

@@ -18,6 +18,7 @@ from motifocal.scenes.evaluate import eval_pairs
 from motifocal.scenes.export import (
     BenchmarkSettings,
     DatasetSettings,
+    claim,
     export_benchmark,
     export_dataset,
     recipe,
@@ -210,6 +211,18 @@ def test_preview_names_the_scenarios_when_it_does_not_know_one() -> None:
     result = CliRunner().invoke(cli, ["scenes", "preview", "dragon"])
     assert result.exit_code == 2
     assert "dragon is none of balance, balloons" in " ".join(result.output.split())
+
+
+def test_settings_that_differ_are_told_in_words_and_hashes_only_named(tmp_path: Path) -> None:
+    before = {"seed": 0, "weights": "sha256 " + "a" * 64, "settings": {"steps": 20, "fps": 8}}
+    claim(tmp_path / "made.json", before)
+    claim(tmp_path / "made.json", before)
+    now = {"seed": 1, "weights": "sha256 " + "b" * 64, "settings": {"steps": 25, "fps": 8}}
+    with pytest.raises(ValueError, match="says seed 0") as refused:
+        claim(tmp_path / "made.json", now)
+    assert str(refused.value).partition(" says ")[2] == (
+        "seed 0 (not 1), other weights, steps 20 (not 25); use the same settings or another folder"
+    )
 
 
 def test_the_export_command_writes_both_kinds(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import re
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -69,6 +70,26 @@ def test_every_unknown_key_and_every_bad_value_is_named() -> None:
 def test_a_network_whose_numbers_disagree_is_refused() -> None:
     with pytest.raises(ValueError, match=r"unet: .*head_width 7"):
         resolve("scenes", {"unet": {"head_width": 7}})
+
+
+@pytest.mark.parametrize(("steps", "warmup"), [(30, 100), (99, 100), (1, 2)])
+def test_a_schedule_that_never_reaches_its_rate_is_refused_with_numbers_that_would_do(
+    steps: int, warmup: int
+) -> None:
+    with pytest.raises(ValueError, match=f"steps {steps} end within the warm-up of {warmup}") as no:
+        resolve("scenes", {"steps": steps, "warmup": warmup})
+    numbers = dict(re.findall(r"(warmup|cooldown)=(\d+)", str(no.value)))
+    settings = resolve("scenes", {"steps": steps, **{k: int(v) for k, v in numbers.items()}})
+    rates = [learning_rate(step, peak=settings.rate, warmup=settings.warmup, total=settings.steps,
+                           cooldown=settings.cooldown) for step in range(steps)]  # fmt: skip
+    assert max(rates) == pytest.approx(settings.rate)
+
+
+def test_precision_is_said_in_words_and_stored_as_before() -> None:
+    assert resolve("scenes", {"precision": "float32"}).precision == "no"
+    assert resolve("scenes", {"precision": "bfloat16"}).precision == "bf16"
+    with pytest.raises(ValueError, match="precision should be 'no' or 'bf16', got 'fp8'"):
+        resolve("scenes", {"precision": "fp8"})
 
 
 def test_an_unknown_preset_is_refused() -> None:

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from motifocal.commands.progress import phase, quiet_option
+
 
 @click.group(name="import")
 def import_() -> None:
@@ -21,6 +23,7 @@ Example:
 @click.option("--tokenizer", help="Local folder with CLIP's tokenizer, or a hub id.")
 @click.option("--condition", type=click.Choice(["concat", "none"]), default="concat",
               show_default=True, help="How the picture enters; none keeps text-to-video.")
+@quiet_option
 def videocrafter2(checkpoint: Path, folder: Path, tokenizer: str | None, condition: str) -> None:
     """Turn VideoCrafter2's CHECKPOINT (model.ckpt) into the model folder FOLDER.
 
@@ -32,7 +35,9 @@ def videocrafter2(checkpoint: Path, folder: Path, tokenizer: str | None, conditi
     from motifocal.models.unet_config import ImageCondition
     from motifocal.models.weights import import_videocrafter2
 
-    report = import_videocrafter2(checkpoint, folder, cast("ImageCondition", condition), tokenizer)
+    with phase(f"reading {checkpoint} and writing {folder}"):
+        report = import_videocrafter2(checkpoint, folder, cast("ImageCondition", condition),
+                                      tokenizer)
     for note in report.notes:
         click.echo(f"note: {note}", err=True)
     click.echo(f"{len(report.unused)} tensors of the checkpoint are not needed", err=True)

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
+from motifocal.extras import install_extra
 from motifocal.scenes.arms import MEASURES, Aligned
 from motifocal.scenes.paired import Interval, crossing_ratio, first_crossing, two_way_interval
 
@@ -176,7 +177,7 @@ def draw_curves(path: Path, comparison: Comparison) -> None:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
     except ImportError as error:
-        raise ValueError("the plot needs matplotlib: install motifocal[train]") from error
+        raise ValueError(f"the plot needs matplotlib; {install_extra('train')}") from error
     aligned = comparison.aligned
     figure = Figure(figsize=(9.6, 4.0), dpi=120, layout="constrained")
     FigureCanvasAgg(figure)

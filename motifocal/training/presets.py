@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 from pydantic_core import ErrorDetails
 
 from motifocal.models.unet_config import VIDEOCRAFTER2, UNetConfig
@@ -43,6 +43,12 @@ class TrainingSettings(BaseModel):
     save_every: int = Field(gt=0)
     sample_every: int = Field(gt=0)
     seed: int = Field(ge=0)
+
+    @field_validator("precision", mode="before")
+    @classmethod
+    def _in_stored_words(cls, precision: object) -> object:
+        """Commands say float32 and bfloat16; runs store accelerate's words."""
+        return {"float32": "no", "bfloat16": "bf16"}.get(str(precision), precision)
 
     def accumulation(self, processes: int) -> int:
         """Micro-batches per optimiser step; ValueError where the batch cannot be split so."""
