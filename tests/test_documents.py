@@ -38,6 +38,7 @@ NOT_RUN = {
     "motifocal study serve *": "serves until it is stopped: tests/test_study_serve.py",
     "motifocal bench vbench *": "writes for another project's program: tests/test_bench_vbench.py",
     "motifocal study import *": "needs what people's browsers saved: tests/test_study_static.py",
+    "runs/*.sh *": "trains for minutes to hours; tests/test_ablations.py runs its parts",
     "run-the-training": "stands for a program of the reader's",
 }
 # Python that is compiled and not run: scripts around other projects' code.
@@ -118,6 +119,9 @@ def check(words: list[str]) -> None:
     if words[0] == "make":
         targets = set(re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
         assert {word for word in words[1:] if "=" not in word} <= targets
+    elif words[0].startswith("runs/"):
+        script = (ROOT / words[0]).read_text()
+        assert [word for word in words if word[:2] == "--" and word not in script] == []
     elif words[0] == "motifocal":
         parsed(*words[1:])
     elif "motifocal" in words:
