@@ -1,4 +1,4 @@
-"""Files appear whole or not at all, whenever a program ends; a file's bytes become its sha256."""
+"""Files and folders appear whole or not at all, whenever a program ends; bytes become a sha256."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import hashlib
 import os
 import re
 import secrets
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -44,6 +45,31 @@ def replacing(path: Path, *, durable: bool = False) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
+@contextmanager
+def replacing_folder(folder: Path) -> Iterator[Path]:
+    """An empty folder beside `folder` to fill: it takes its place if the block ends well.
+
+    Files in it then have the modes that the umask gives, whatever wrote them: those of safetensors
+    are their owner's alone. What was at `folder` before goes.
+    """
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    temporary = folder.with_name(f".{secrets.token_hex(8)}.tmp")
+    before = folder.with_name(f".{secrets.token_hex(8)}.tmp")
+    temporary.mkdir()
+    try:
+        yield temporary
+        mode = temporary.stat().st_mode & 0o666
+        for path in temporary.rglob("*"):
+            if path.is_file():
+                path.chmod(mode)
+        if folder.exists():
+            folder.rename(before)
+        temporary.rename(folder)
+    finally:
+        for path in (temporary, before):
+            shutil.rmtree(path, ignore_errors=True)
+
+
 def write_text(path: Path, text: str, *, durable: bool = False) -> None:
     """Write UTF-8 with plain line ends; the file appears whole or not at all."""
     with replacing(path, durable=durable) as temporary:
@@ -57,7 +83,11 @@ def remove_temporaries(folder: Path) -> None:
     """
     if folder.is_dir():
         for path in folder.iterdir():
-            if _TEMPORARY.fullmatch(path.name) and path.is_file():
+            if not _TEMPORARY.fullmatch(path.name):
+                continue
+            if path.is_dir():
+                shutil.rmtree(path)
+            else:
                 path.unlink()
 
 

@@ -70,7 +70,9 @@ def test_a_bundle_holds_the_averaged_weights_in_the_type_asked_for(
     assert result.exit_code == 0, result.output
     assert result.stdout.strip() == str(tmp_path / "model")
     assert "MB, step 2" in result.stderr
-    stored = load_file(tmp_path / "model/unet/diffusion_pytorch_model.safetensors")
+    weights_file = tmp_path / "model/unet/diffusion_pytorch_model.safetensors"
+    stored = load_file(weights_file)
+    assert weights_file.stat().st_mode == (tmp_path / "model/README.md").stat().st_mode
     names = [name for name, _ in run.unet.named_parameters()]
     assert stored.keys() == set(names)
     for name, average in zip(names, run.average.shadow_params, strict=True):

@@ -9,9 +9,11 @@ import threading
 from pathlib import Path
 
 import pytest
+import torch
+from safetensors.torch import save_file
 
 from motifocal import files
-from motifocal.files import remove_temporaries, replacing, sha256_of, write_text
+from motifocal.files import remove_temporaries, replacing, replacing_folder, sha256_of, write_text
 
 PACKAGE = Path(files.__file__).parent
 
@@ -89,6 +91,34 @@ def test_a_file_has_the_mode_that_the_umask_gives(tmp_path: Path) -> None:
     assert (tmp_path / "a.txt").stat().st_mode & 0o777 == 0o640
 
 
+def test_a_folder_appears_whole_or_not_at_all_and_with_the_umasks_modes(tmp_path: Path) -> None:
+    folder, before = tmp_path / "deep" / "model", os.umask(0o027)
+
+    def filled(text: str, error: Exception | None = None) -> None:
+        with replacing_folder(folder) as temporary:
+            (temporary / "unet").mkdir()
+            save_file({"x": torch.ones(2)}, temporary / "unet" / "x.safetensors")
+            (temporary / "card.md").write_text(text)
+            if error is not None:
+                raise error
+
+    try:
+        with pytest.raises(ValueError, match="half"):
+            filled("one", ValueError("half"))
+        assert not list((tmp_path / "deep").iterdir())
+        filled("two")
+        filled("three")
+        with pytest.raises(ValueError, match="half"):
+            filled("four", ValueError("half"))
+    finally:
+        os.umask(before)
+    assert (folder / "card.md").read_text() == "three"
+    assert [path.name for path in (tmp_path / "deep").iterdir()] == ["model"]
+    for path in (folder / "card.md", folder / "unet" / "x.safetensors"):
+        assert path.stat().st_mode & 0o777 == 0o640
+    assert folder.stat().st_mode & 0o777 == 0o750
+
+
 def test_a_place_that_cannot_be_a_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match=r"gone.a\.txt: the folder .*gone does not exist"):
         write_text(tmp_path / "gone/a.txt", "x")
@@ -102,6 +132,7 @@ def test_what_killed_processes_left_is_removed_and_nothing_else(tmp_path: Path) 
         temporary.write_text("whole")
     (tmp_path / name).write_text("half")
     (tmp_path / ".mine.tmp").write_text("not ours")
+    (tmp_path / f".{'ab' * 8}.tmp" / "unet").mkdir(parents=True)
     remove_temporaries(tmp_path)
     assert sorted(p.name for p in tmp_path.iterdir()) == [".mine.tmp", "a.txt"]
     remove_temporaries(tmp_path / "nowhere")

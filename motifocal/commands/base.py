@@ -63,6 +63,7 @@ def base(output: Path, decoder_of: Path | None, steps: int | None, workers: int)
     announce("loading")
     import torch
 
+    from motifocal.files import remove_temporaries, replacing_folder
     from motifocal.models.folder import load_autoencoder
     from motifocal.training.autoencoder import (
         BUNDLED_AUTOENCODER,
@@ -72,13 +73,16 @@ def base(output: Path, decoder_of: Path | None, steps: int | None, workers: int)
     from motifocal.training.text_tower import BUNDLED_TEXT_TOWER, train_text_tower
 
     lock_output(output)
+    for folder in (output, output / "checkpoints"):
+        remove_temporaries(folder)
     finished = None
     settings = BUNDLED_AUTOENCODER
     if decoder_of is not None:
         finished = load_autoencoder(decoder_of, torch.float32)
         settings = BUNDLED_DECODER
         for part in ("tokenizer", "text_encoder"):
-            shutil.copytree(decoder_of / part, output / part, dirs_exist_ok=True)
+            with replacing_folder(output / part) as temporary:
+                shutil.copytree(decoder_of / part, temporary, dirs_exist_ok=True)
     elif not (output / "text_encoder").exists():
         with phase("training the text tower"):
             came_to = train_text_tower(output, BUNDLED_TEXT_TOWER)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -152,20 +151,15 @@ def _cast(pipeline: TI2VPipeline, dtype: torch.dtype) -> None:
 
 def write_folder(output: Path, pipeline: TI2VPipeline, run: Path, card: str) -> None:
     """Save the pipeline with what tells how it was made; the folder appears whole or not at all."""
+    from motifocal.files import replacing_folder
     from motifocal.training.log import read_log
 
-    output.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{output.name}-", dir=output.parent))
-    try:
+    with replacing_folder(output) as temporary:
         pipeline.save_pretrained(temporary, safe_serialization=True)
         shutil.copyfile(run / "training.json", temporary / "training.json")
         lines = thinned(read_log(run / "log.jsonl"), LOG_LINES)
         (temporary / "log.jsonl").write_text("".join(json.dumps(x) + "\n" for x in lines))
         (temporary / "README.md").write_text(card, encoding="utf-8")
-        temporary.chmod(0o755)
-        temporary.rename(output)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def thinned(lines: list[dict[str, float]], most: int) -> list[dict[str, float]]:

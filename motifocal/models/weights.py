@@ -7,8 +7,6 @@ a source. A name or a shape that does not fit stops the import before anything i
 from __future__ import annotations
 
 import json
-import shutil
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -21,6 +19,7 @@ from huggingface_hub import save_torch_state_dict
 from torch import Tensor, nn
 from transformers import CLIPTextConfig, CLIPTextModel
 
+from motifocal.files import replacing_folder
 from motifocal.models.released_names import (
     Source,
     autoencoder_sources,
@@ -191,16 +190,10 @@ def import_videocrafter2(
     released = load_released(checkpoint)
     check_names_and_shapes(plan, {n: tuple(v.shape) for n, v in released.items()})
     _check_schedule(released)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
-    try:
+    with replacing_folder(folder) as temporary:
         for component in plan.models:
             _write_weights(temporary / component, plan, component, released, shard_size)
         notes = _write_rest(temporary, plan, tokenizer)
-        temporary.chmod(0o755)
-        temporary.rename(folder)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
     return ImportReport(folder, plan.unused, notes)
 
 

@@ -18,8 +18,11 @@ from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.data import DataLoader, Dataset
 
+from motifocal.files import replacing_folder, write_text
+from motifocal.scenes.export import claim
 from motifocal.scenes.render import render
 from motifocal.scenes.stage import SCENARIOS, make_stage
+from motifocal.training.base import fingerprint
 from motifocal.training.checkpoint import load_checkpoint, save_checkpoint, seed_everything
 from motifocal.training.optimizer import build_optimizer
 from motifocal.training.rates import learning_rate, set_rate
@@ -119,6 +122,7 @@ def train_autoencoder(
     decoder is trained further: a denoiser that was trained on its latents stays valid.
     """
     torch.manual_seed(settings.seed)
+    decoder_of = {"decoder_of": fingerprint(finished)} if finished else {}
     model = finished or build_autoencoder(settings)
     if finished is not None:
         model.encoder.requires_grad_(False)
@@ -127,12 +131,13 @@ def train_autoencoder(
     average = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(settings.average))
     edges = ("encoder.conv_in", "decoder.conv_out")
     optimizer = build_optimizer("muon", model, settings.rate, 0.0, edges)
-    done = 0
-    if (state := load_checkpoint(folder / "checkpoints")) is not None:
+    state = load_checkpoint(folder / "checkpoints")
+    done = state["step"] if state else 0
+    _claim(folder / "autoencoder.json", settings, decoder_of, done)
+    if state is not None:
         model.load_state_dict(state["model"])
         average.load_state_dict(state["average"])
         optimizer.load_state_dict(state["optimizer"])
-        done = state["step"]
     data = SceneFrames(settings)
     batches = DataLoader(
         data, batch_size=None, sampler=range(done, settings.steps), num_workers=workers
@@ -166,8 +171,19 @@ def train_autoencoder(
     assert isinstance(made, AutoencoderKL)
     if finished is None:
         measure_scaling(made, data)
-    made.save_pretrained(folder / "vae")
-    (folder / "autoencoder.json").write_text(json.dumps(asdict(settings), indent=1) + "\n")
+    with replacing_folder(folder / "vae") as temporary:
+        made.save_pretrained(temporary)
+
+
+def _claim(
+    path: Path, settings: AutoencoderSettings, decoder_of: dict[str, str], done: int
+) -> None:
+    """Keep what decides the autoencoder; ValueError where `done` steps were taken with other."""
+    kept = json.loads(json.dumps({**asdict(settings), **decoder_of}))  # tuples become lists
+    if done:
+        claim(path, kept)
+    else:
+        write_text(path, json.dumps(kept, indent=1) + "\n")
 
 
 def _step(

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
 
+from motifocal.files import replacing_folder
 from motifocal.models.schedule import ddim_scheduler
 from motifocal.scenes.evaluate import EvalPair
 from motifocal.scenes.probe_table import (
@@ -73,8 +74,9 @@ def keep_weights(run: Run) -> Path:
     `bundle` read.
     """
     folder = kept_weights(run.folder, run.step)
-    averaged_unet(run).save_pretrained(folder / "unet", safe_serialization=True)
     s = run.settings
     scheduler = ddim_scheduler(s.prediction_type, s.zero_terminal_snr, s.use_scale)
-    scheduler.save_pretrained(folder / "scheduler")
+    with replacing_folder(folder) as temporary:
+        averaged_unet(run).save_pretrained(temporary / "unet", safe_serialization=True)
+        scheduler.save_pretrained(temporary / "scheduler")
     return folder

@@ -22,6 +22,7 @@ from tokenizers import (
 from torch import nn
 from transformers import CLIPTextConfig, CLIPTextModel, PreTrainedTokenizerFast
 
+from motifocal.files import replacing_folder
 from motifocal.scenes.render import CAMERA_WORDS
 from motifocal.scenes.stage import SCENARIOS, make_stage
 
@@ -160,8 +161,10 @@ def train_text_tower(folder: Path, settings: TextTowerSettings) -> dict[str, flo
     tower.eval()
     with torch.no_grad():
         made = torch.stack([x.argmax(1) for x in heads(tower(ids).last_hidden_state, end, keep)], 1)
-    tokenizer.save_pretrained(folder / "tokenizer")
-    tower.save_pretrained(folder / "text_encoder")
+    with replacing_folder(folder / "tokenizer") as temporary:
+        tokenizer.save_pretrained(temporary)
+    with replacing_folder(folder / "text_encoder") as temporary:
+        tower.save_pretrained(temporary)
     right = made == targets
     return {
         "sentences": len(known),
