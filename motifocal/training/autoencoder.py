@@ -19,6 +19,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.data import DataLoader, Dataset
 
 from motifocal.files import replacing_folder, write_text
+from motifocal.json_text import parse_json
 from motifocal.scenes.export import claim
 from motifocal.scenes.render import render
 from motifocal.scenes.stage import SCENARIOS, make_stage
@@ -179,7 +180,7 @@ def _claim(
     path: Path, settings: AutoencoderSettings, decoder_of: dict[str, str], done: int
 ) -> None:
     """Keep what decides the autoencoder; ValueError where `done` steps were taken with other."""
-    kept = json.loads(json.dumps({**asdict(settings), **decoder_of}))  # tuples become lists
+    kept = parse_json(json.dumps({**asdict(settings), **decoder_of}))  # tuples become lists
     if done:
         claim(path, kept)
     else:
