@@ -535,7 +535,7 @@ STAND_INS: dict[str, tuple[str, str, tuple[int, int]]] = {
 
 def template_on_the_page(name: str, folder: Path, repo: Path) -> str:
     """The template of a model, its wrapper saved and its paths put in place."""
-    found = re.search(rf'--name {re.escape(name)} .*?--command "(.*?)"', PAGE, re.DOTALL)
+    found = re.search(rf'--name {re.escape(name)} [^`]*?--command "(.*?)"', PAGE, re.DOTALL)
     assert found is not None
     template = found[1].replace("\\\n", " ")
     for wrapper, body in WRAPPERS.items():

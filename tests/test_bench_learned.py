@@ -130,6 +130,11 @@ def test_a_sentence_longer_than_the_tower_is_cut(clip_folder: Path, frames: Pixe
     clip = ClipAlignment(str(clip_folder))
     (seen,) = clip.look(frames, frames[0], [range(5)])
     assert np.isfinite(clip.read(seen.vector, "balloon " * 100)["clip_text_alignment"])
+    assert clip.text_limit is not None
+    end = clip.text_limit.unread("balloon " * 100)
+    assert 0 < end.count("balloon") < 100
+    read = "balloon " * (100 - end.count("balloon"))
+    assert clip.read(seen.vector, read + "rises " * 9) == clip.read(seen.vector, read + "dips " * 9)
 
 
 def test_dino_consistencies_are_those_of_the_class_tokens(

@@ -163,6 +163,14 @@ def test_a_benchmark_run_says_what_it_did_not_read(picture: Path, tmp_path: Path
     assert "reads: 1 of 1 sentences" in said
 
 
+def test_an_evaluation_says_what_the_model_did_not_read(tmp_path: Path) -> None:
+    model = tiny_folder(tmp_path / "model")  # knows few words, and so takes many tokens for others
+    said = run("scenes", "eval", model, "--pairs", 1, "--size", 32, "--steps", 1, "-o",
+               tmp_path / "report")  # fmt: skip
+    assert NOTE in said
+    assert 'of "the balance tilts to the left"' in said
+
+
 def test_prepare_and_train_say_which_captions_are_cut(tmp_path: Path) -> None:
     base = tiny_base(tmp_path / "base")  # 8 places
     clips = tmp_path / "clips"

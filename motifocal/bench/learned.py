@@ -34,6 +34,7 @@ from motifocal.bench.score_clip import Learned, Looked, Numbers
 from motifocal.files import sha256_of
 from motifocal.flow import Frames
 from motifocal.models.folder import loading_errors
+from motifocal.models.text_limit import TextLimit
 from motifocal.picture import one_line
 
 Features = npt.NDArray[np.float32]
@@ -130,6 +131,8 @@ class ClipAlignment(Learned):
         self._vision = _load(folder, location, ("clip",), device)
         with loading_errors(location):
             self._tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+        self._places = self._vision.model.config.text_config.max_position_embeddings
+        self.text_limit = TextLimit(self._tokenizer, self._places)
         self.fingerprint, self.source = self._vision.fingerprint, self._vision.source
         self._sentences: dict[str, Features] = {}
         # One clip keeps all cores busy; several at once would only share them.
@@ -159,7 +162,7 @@ class ClipAlignment(Learned):
         model = self._vision.model
         tokens = self._tokenizer(
             sentence, truncation=True, return_tensors="pt",
-            max_length=model.config.text_config.max_position_embeddings,
+            max_length=self._places,
         )["input_ids"].to(model.device)
         features = model.get_text_features(input_ids=tokens).pooler_output
         return np.asarray(torch.nn.functional.normalize(features, dim=-1)[0].cpu().numpy())

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import av
 import cv2
@@ -32,6 +32,9 @@ from motifocal.json_text import parse_json
 from motifocal.picture import check_file
 from motifocal.video import Clip, VideoError, read_image, read_video
 
+if TYPE_CHECKING:
+    from motifocal.models.text_limit import TextLimit
+
 Numbers = dict[str, float]
 Line = dict[str, Any]
 OWN, SHUFFLED = "own", "shuffled"
@@ -48,12 +51,16 @@ class Looked:
 
 
 class Learned(Protocol):
-    """Measures that need weights; see `learned.py`. `fingerprint` names the weights."""
+    """Measures that need weights; see `learned.py`. `fingerprint` names the weights.
+
+    `text_limit` is how much it reads of a sentence, None where it reads none.
+    """
 
     name: str
     source: str
     fingerprint: str
     measures: Mapping[str, Measure]
+    text_limit: TextLimit | None = None
 
     def look(self, frames: Frames, picture: npt.NDArray[np.uint8],
              orders: Sequence[Sequence[int]]) -> list[Looked]:

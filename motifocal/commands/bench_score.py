@@ -11,6 +11,7 @@ import click
 from motifocal.commands.bench_options import FOLDER, NEW_FOLDER
 from motifocal.commands.device_option import chosen_device, device_option
 from motifocal.commands.progress import announce, phases, quiet_option
+from motifocal.commands.unread import note_unread
 
 if TYPE_CHECKING:
     from motifocal.bench.score_clip import Learned
@@ -70,6 +71,9 @@ def score(results: tuple[Path, ...], output: Path, common: bool, allow_missing: 
         raise click.BadParameter(f"should be one of {names}, got {control}",
                                  param_hint="--control")
     tools = Tools(learned=_learned(clip, dino, device))
+    for measure in tools.learned:
+        note_unread(measure.text_limit,
+                    (pair.prompt for each in opened for pair in each.benchmark.pairs))
     with phases() as tell:
         scores = put_into_numbers(opened, output, common=common, allow_missing=allow_missing,
                                   control=control, tools=tools, workers=workers, seed=seed,

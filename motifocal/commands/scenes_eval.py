@@ -14,6 +14,7 @@ import click
 from motifocal.commands.device_option import chosen_device, device_option
 from motifocal.commands.locking import lock_output
 from motifocal.commands.progress import phase, quiet_option, tracked
+from motifocal.commands.unread import note_unread
 from motifocal.commands.variant_options import variant_of, variant_options
 
 if TYPE_CHECKING:
@@ -98,6 +99,7 @@ def evaluate(
             pipe = _model(folder, device)
         config: Any = pipe.config
         wanted = eval_pairs(pairs, size or int(config.sample_height), variant)
+        note_unread(pipe.text_limit, (pair.prompt for pair in wanted))
         videos = output / "videos"
         steps = int(config.sample_steps) if steps is None else steps
         guidance = float(config.sample_guidance) if guidance is None else guidance
