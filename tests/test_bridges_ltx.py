@@ -507,6 +507,22 @@ def test_the_command_writes_the_folder(tmp_path: Path) -> None:
     assert CliRunner().invoke(weights, [*call, "--clips", str(moved)]).exit_code == 0
 
 
+def test_clips_outside_of_the_tables_folder_lead_to_the_option_that_finds_them(
+    tmp_path: Path,
+) -> None:
+    clip = tmp_path / "elsewhere" / "a.mp4"
+    drawn_clip(clip)
+    table = tmp_path / "table"
+    # As the trainer names the latents of a clip that is not below the table: by its whole path.
+    processed(table, clip.relative_to(clip.anchor).as_posix())
+    call = ["ltx", str(table / ".precomputed")]
+    refused = CliRunner().invoke(weights, call)
+    assert refused.exit_code == 1
+    words = f"got none; {clip} is outside of the table's folder: --clips {clip.anchor}"
+    assert words in refused.stderr
+    assert CliRunner().invoke(weights, [*call, "--clips", clip.anchor]).exit_code == 0
+
+
 def test_a_full_disk_stops_the_run_and_leaves_nothing_half_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

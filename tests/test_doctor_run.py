@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
@@ -16,7 +17,7 @@ from doctor_clips import moving, save, still
 from motifocal.data.trainers import Request
 from motifocal.doctor import run as running
 from motifocal.doctor.entries import Entry, gather
-from motifocal.doctor.examine import Job
+from motifocal.doctor.examine import Job, examine
 from motifocal.doctor.finding import Finding, InspectSettings
 from motifocal.doctor.page import read_report
 from motifocal.doctor.report import make_report
@@ -132,6 +133,33 @@ def entries(tmp_path: Path) -> list[Entry]:
         path = save(tmp_path / "clips" / f"{number}.mp4", moving(number, 6, height=48, width=64))
         found.append(Entry(path.name, path, "a square moves"))
     return [*found, Entry("gone.mp4", None, "x", [("missing", "no such file")])]
+
+
+def on_a_full_disk(job: Job, settings: InspectSettings) -> Finding:
+    """In a process of its own, in which no file can be brought to its place any more."""
+
+    def replace_nothing(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    if job.path.name != "0.mp4":
+        os.replace = replace_nothing
+    return examine(job, settings)
+
+
+def test_a_full_disk_is_named_with_what_to_do_and_not_blamed_on_the_clips(
+    entries: list[Entry], tmp_path: Path
+) -> None:
+    output = tmp_path / "report"
+    looks = look_at(entries, SETTINGS, output, workers=1, seconds=600, work=on_a_full_disk)
+    assert next(looks).finding.problem is None
+    with pytest.raises(OSError, match=r"thumbs/\w+\.webp cannot be written, the disk is full .* "
+                       "make room there") as raised:  # fmt: skip
+        list(looks)
+    assert raised.value.errno == errno.ENOSPC
+    # What was found before is kept, and the clips that were not looked at are by the next run.
+    assert len(read_findings(output / FINDINGS)) == 1
+    again = list(look_at(entries, SETTINGS, output, workers=1, seconds=600))
+    assert [look.finding.problem for look in again] == [None] * 5
 
 
 def counted(job: Job, settings: InspectSettings) -> Finding:

@@ -84,18 +84,19 @@ def _jobs(
         relative = file.relative_to(folder)
         target = into / relative
         done = partial(_is_done, file, target, settings, grid)
-        make = partial(_make, file, target, clips / relative, settings, grid)
+        make = partial(_make, file, target, clips, relative, settings, grid)
         yield Job(str(relative), done, make)
 
 
 def _make(
-    file: Path, target: Path, clip: Path, settings: HeatmapSettings, grid: LatentGeometry
-) -> None:
+    file: Path, target: Path, clips: Path, name: Path,
+    settings: HeatmapSettings, grid: LatentGeometry,
+) -> None:  # fmt: skip
     selection, fps = _selection(file, grid)
     if len(selection.indices) == 1:  # a picture: nothing moves
         weight = torch.zeros(_shape(selection, grid), dtype=torch.float16)
     else:
-        source = _clip(clip)
+        source = _clip(clips, name)
         _check_rate(source, fps)
         weight = sample_weight(source, selection, grid, settings)
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -136,18 +137,28 @@ def _shape(selection: Selection, grid: LatentGeometry) -> tuple[int, int, int]:
     return latents, selection.height // grid.stride, selection.width // grid.stride
 
 
-def _clip(path: Path) -> Path:
-    """The video whose latents ``path`` (any suffix) is named after; ValueError unless one."""
-    folder, stem = path.parent, path.stem
-    found = [
+def _clip(clips: Path, name: Path) -> Path:
+    """The video below ``clips`` whose latents ``name`` (any suffix) is; ValueError unless one."""
+    found = _videos(clips / name)
+    if len(found) == 1:
+        return found[0]
+    got = ", ".join(file.name for file in found) or "none"
+    # Latents of clips outside the table's folder are named by the clips' whole path.
+    root = Path(clips.resolve().anchor)
+    outside = _videos(root / name) if not found and root != clips.resolve() else []
+    hint = f"; {outside[0]} is outside of the table's folder: --clips {root}" if outside else ""
+    folder = (clips / name).parent
+    raise ValueError(f"{folder} should hold one video named {name.stem}, got {got}{hint}")
+
+
+def _videos(path: Path) -> list[Path]:
+    """The videos that are called like ``path`` but for its suffix."""
+    folder = path.parent
+    return [
         file
         for file in (sorted(folder.iterdir()) if folder.is_dir() else [])
-        if file.stem == stem and file.suffix.lower() in VIDEO_SUFFIXES
+        if file.stem == path.stem and file.suffix.lower() in VIDEO_SUFFIXES
     ]
-    if len(found) != 1:
-        got = ", ".join(file.name for file in found) or "none"
-        raise ValueError(f"{folder} should hold one video named {stem}, got {got}")
-    return found[0]
 
 
 def _check_rate(clip: Path, fps: float | None) -> None:

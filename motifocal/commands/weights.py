@@ -59,7 +59,8 @@ Examples:
 """)
 @click.argument("root", type=click.Path(path_type=Path, exists=True, file_okay=False))
 @click.option("--clips", type=click.Path(path_type=Path, exists=True, file_okay=False),
-              help="The folder of the table that was processed.  [default: the one ROOT is in]")
+              help="The folder of the table that was processed; / for clips outside of it, whose "
+              "latents are named by their whole path.  [default: the one ROOT is in]")
 @click.option("--latents", default="latents", show_default=True,
               help="Folder of the video's latents in ROOT: latents_dir of the configuration.")
 @click.option("--stride", type=click.IntRange(1), default=32, show_default=True,

@@ -15,6 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import TextIO
 
+from motifocal import disk
 from motifocal.doctor.entries import Entry
 from motifocal.doctor.examine import Job, examine
 from motifocal.doctor.finding import Finding, InspectSettings, finding_from
@@ -24,6 +25,14 @@ from motifocal.json_text import parse_json
 FINDINGS, THUMBS = "findings.jsonl", "thumbs"
 
 Work = Callable[[Job, InspectSettings], Finding]
+
+
+@dataclass(frozen=True)
+class Unwritable:
+    """Why a worker could not write its thumbnail, which is no fault of the clip: an OSError."""
+
+    errno: int | None
+    words: str
 
 
 @dataclass(frozen=True)
@@ -59,6 +68,9 @@ def look_at(
             given up. Such a clip, and one that took its process down, is looked at again by the
             next run.
         work: what looks at a clip.
+
+    Raises OSError where nothing can be written to the output folder, as when the disk is full. What
+    was found until then is kept there.
     """
     (output / THUMBS).mkdir(parents=True, exist_ok=True)
     known = read_findings(output / FINDINGS)
@@ -84,18 +96,27 @@ def look_at(
             yield Look(look.place, look.key, look.bytes, finding)
 
 
-def _call(work: Work, settings: InspectSettings, job: Job) -> Finding:
-    return work(job, settings)
+def _call(work: Work, settings: InspectSettings, job: Job) -> Finding | Unwritable:
+    """In the worker. What cannot be read of a clip is in its finding, so the rest is of writing."""
+    try:
+        return work(job, settings)
+    except OSError as error:
+        return Unwritable(error.errno, str(error))
 
 
-def _kept(file: TextIO, look: Look, done: Done[Job, Finding]) -> Finding:
+def _kept(file: TextIO, look: Look, done: Done[Job, Finding | Unwritable]) -> Finding:
     """The finding, written down unless the clip has to be looked at again."""
     if done.result is None:
         return Finding(problem=("no-answer", str(done.reason)))
+    if isinstance(done.result, Unwritable):
+        error = OSError(done.result.words)
+        error.errno = done.result.errno
+        raise error
     if done.result.problem and not _opens(done.job.path):
         return done.result
-    file.write(json.dumps({"key": look.key, "finding": asdict(done.result)}) + "\n")
-    file.flush()
+    with disk.writing(Path(file.name)):
+        file.write(json.dumps({"key": look.key, "finding": asdict(done.result)}) + "\n")
+        file.flush()
     return done.result
 
 
