@@ -17,7 +17,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -189,16 +189,13 @@ class Runner:
                    self.scale.pairs, *world, log=folder / "out.log")
         return compressed(read_run(folder / "eval"))
 
-    def shards(self, jobs: Sequence[Job]) -> Iterator[str]:
-        """Prepare what the runs read, one after the other, before any of them starts."""
-        for world, maps in dict.fromkeys((j.experiment.world, j.arm.maps) for j in jobs):
-            yield f"preparing {world} scenes, weights from {maps}"
-            self._shards(world, maps)
-            self._shards(world, "flow", *HELD_OUT)
-        for world, seed in dict.fromkeys((j.experiment.world, j.seed) for j in jobs
-                                         if j.experiment.copier):
-            yield f"training a copier on {world} scenes, seed {seed}"
-            self._copier(world, seed)
+    def prepare(self, job: Job) -> None:
+        """Make what a run reads, if it is not there. Not to be called by two threads at once."""
+        world = job.experiment.world
+        self._shards(world, job.arm.maps)
+        self._shards(world, "flow", *HELD_OUT)
+        if job.experiment.copier:
+            self._copier(world, job.seed)
 
     def _shards(self, world: str, maps: str, *more: str) -> Path:
         folder = self.work / "shards" / "-".join((world, maps, *(m.strip("-") for m in more)))
@@ -268,15 +265,24 @@ def main() -> None:
     runner = Runner(work, results, scale, given.device)
     jobs = [job for job in plan(scale, given.only) if not runner.result(job).exists()]
     print(f"{len(jobs)} runs to do, {len(plan(scale, given.only)) - len(jobs)} done", flush=True)
-    for line in runner.shards(jobs):
-        print(line, flush=True)
-    failed = []
     with ThreadPoolExecutor(given.jobs) as pool:
-        for job, done in [(job, pool.submit(runner.do, job)) for job in jobs]:
-            error = done.exception()
-            print(f"{job.name}: {'done' if error is None else error}", flush=True)
-            failed += [job] if error is not None else []
-    sys.exit(bool(failed))
+        running = []
+        for job in jobs:
+            runner.prepare(job)
+            running.append(pool.submit(report, runner, job))
+    sys.exit(not all(future.result() for future in running))
+
+
+def report(runner: Runner, job: Job) -> bool:
+    """Do a job and say how it ended; one that fails does not stop the others."""
+    print(f"{job.name}: begun", flush=True)
+    try:
+        runner.do(job)
+    except (subprocess.CalledProcessError, ValueError, OSError) as error:
+        print(f"{job.name}: {error}", flush=True)
+        return False
+    print(f"{job.name}: done", flush=True)
+    return True
 
 
 if __name__ == "__main__":
