@@ -58,6 +58,7 @@ SMALLER = {
     "motifocal scenes preview *": ["--size", "16"],
     "motifocal scenes export * --kind dataset *": ["--clips", "2", "--size", "16"],
     "motifocal scenes export * --kind benchmark*": ["--pairs", "2", "--size", "64"],
+    "motifocal scenes probe *": ["--pairs", "2", "--device", "cpu"],
     "motifocal scenes eval *": ["--pairs", "2", "--steps", "1", "--device", "cpu"],
     "motifocal bench run * --model bundled *": ["--steps", "1", "--device", "cpu"],
     "motifocal bench score *": ["--workers", "1"],
