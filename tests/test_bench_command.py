@@ -114,8 +114,8 @@ def alive(pid: int) -> bool:
 
 
 def dies(pid: int) -> bool:
-    """Whether a process ends within seconds; one that was killed may take a moment."""
-    for _ in range(250):
+    """Whether a process ends; one that was killed may take a moment, on a busy machine long."""
+    for _ in range(3000):
         if not alive(pid):
             return True
         time.sleep(0.02)
@@ -124,7 +124,7 @@ def dies(pid: int) -> bool:
 
 def pid_in(path: Path) -> int:
     """The number that a process writes to a file, once it is there."""
-    for _ in range(500):
+    for _ in range(3000):
         if path.exists() and path.read_text().strip():
             return int(path.read_text())
         time.sleep(0.02)
@@ -308,18 +308,20 @@ def test_the_last_words_are_one_short_plain_line(
     assert reason == "wrote no video (exit code 0: red | 97% | 98%)"
 
 
+LIMIT = 5  # seconds: a busy machine starts Python within
 HANGS = {
-    "asleep": "time.sleep(60)",
-    "deaf": "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(60)",
+    "asleep": "time.sleep(600)",
+    "deaf": "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(600)",
     "a deaf child of it": """
 child = "import os, signal, sys, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); "
-child += "open(sys.argv[1], 'w').write(str(os.getpid())); time.sleep(60)"
+child += "open(sys.argv[1], 'w').write(str(os.getpid())); time.sleep(600)"
 subprocess.run([sys.executable, "-c", child, os.environ["PID_FILE"]])
 """,
 }
 
 
 @ON_LINUX
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", HANGS)
 def test_a_process_that_hangs_is_ended_with_all_that_it_started(
     tmp_path: Path, stock: Path, script: Callable[[str], str], kind: str,
@@ -327,12 +329,12 @@ def test_a_process_that_hangs_is_ended_with_all_that_it_started(
 ) -> None:  # fmt: skip
     monkeypatch.setenv("PID_FILE", str(tmp_path / "pid"))
     words = script("shutil.copy(STOCK + '/good.mp4', given.out)\n"
-                   "open(os.environ['PID_FILE'], 'w').write(str(os.getpid()))\n" + HANGS[kind])
-    began = time.monotonic()
-    model = CommandModel(words + OPTIONS, "m", timeout=2, grace=0.2)
-    assert model.animate(jobs_of(tmp_path, stock, "")) == ["took longer than 2 s"]
-    assert time.monotonic() - began < 20
+                   "open(os.environ['PID_FILE'], 'w').write(str(os.getpid()))\n" + HANGS[kind]
+                   + "\nopen(os.environ['PID_FILE'] + '.awake', 'w').close()")
+    model = CommandModel(words + OPTIONS, "m", timeout=LIMIT, grace=0.2)
+    assert model.animate(jobs_of(tmp_path, stock, "")) == [f"took longer than {LIMIT} s"]
     assert dies(pid_in(tmp_path / "pid"))
+    assert not (tmp_path / "pid.awake").exists()  # it was ended, and did not end by itself
     assert [path.suffix for path in (tmp_path / "videos").iterdir()] == [".log"]
 
 
@@ -382,7 +384,7 @@ for job in jobs:
     if job["prompt"] == "crash":
         raise RuntimeError("a bad picture")
     if job["prompt"] == "sleep":
-        time.sleep(60)
+        time.sleep(600)
     if job["prompt"] != "skip":
         name = {"short": "short.mp4"}.get(job["prompt"], "good.mp4")
         shutil.copy(STOCK + "/" + name, job["output"])
@@ -409,16 +411,17 @@ def test_a_batch_is_one_process_with_a_line_for_every_job(
     assert model.animate([]) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ending", ["crash", "sleep"])
 def test_whole_videos_of_a_batch_that_failed_are_kept(
     tmp_path: Path, stock: Path, script: Callable[[str], str], ending: str
 ) -> None:
     jobs = jobs_of(tmp_path, stock, "a", "b", "short", ending, "c")
     template = script(BATCH) + " --batch {batch}"
-    model = CommandModel(template, "m", timeout=2, grace=0.2, logs=tmp_path / "logs")
+    model = CommandModel(template, "m", timeout=LIMIT, grace=0.2, logs=tmp_path / "logs")
     made, also, *others = model.animate(jobs)
     assert (made, also) == (None, None)
-    how = {"crash": "exit code 1: ", "sleep": "took longer than 2 s"}[ending]
+    how = {"crash": "exit code 1: ", "sleep": f"took longer than {LIMIT} s"}[ending]
     for reason, words in zip(others, ["is cut short, 3 frames of 6", "wrote no video",
                                       "wrote no video"], strict=True):
         assert reason is not None

@@ -75,9 +75,11 @@ def test_all_jobs_are_answered_by_any_number_of_processes() -> None:
 
 @pytest.mark.slow
 def test_a_crash_or_a_hang_costs_one_job_and_no_more(capfd: pytest.CaptureFixture[str]) -> None:
-    start = time.monotonic()
-    done = {one.job: one for one in in_processes(trouble, range(6), 2, lambda _: 3.0)}
-    assert time.monotonic() - start < 60
+
+    def seconds(job: int) -> float:
+        return 3.0 if job == 2 else 600.0  # that job alone hangs, however busy the machine is
+
+    done = {one.job: one for one in in_processes(trouble, range(6), 2, seconds)}
     assert {job: one.result for job, one in done.items()} == {
         0: 0, 1: None, 2: None, 3: None, 4: 16, 5: 25,
     }  # fmt: skip
