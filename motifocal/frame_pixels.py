@@ -96,7 +96,10 @@ def frame_pixels(path: Path, aspect: Fraction, frame: VideoFrame) -> Pixels:
     with naming(path, "pixels cannot be converted"):
         array = frame.to_ndarray(format=kind, width=width, interpolation=_TO_RGB, threads=1)
     if high:
-        rgb = to_sdr(array.astype(np.uint16, copy=False), frame.color_trc, frame.color_primaries)
+        codes = array.astype(np.uint32)
+        if not frame.format.is_rgb:  # FFmpeg's scaler makes 255 * 256 of the white of YUV
+            codes = np.minimum(codes * 257 // 256, 65535)
+        rgb = to_sdr(codes.astype(np.uint16), frame.color_trc, frame.color_primaries)
     else:
         pixels: Pixels = array.astype(np.uint8, copy=False)
         rgb = on_white(pixels) if transparent else pixels

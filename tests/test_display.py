@@ -140,6 +140,35 @@ def test_reference_white_of_hdr_becomes_white(
     assert name in faults_of(path)[1]["hdr"]
 
 
+def as_telephones_store(path: Path, colours: list[tuple[float, float, float]]) -> Path:
+    """A column of 16 pixels for each non-linear colour, PQ, as YUV of 10 bits (BT.2020)."""
+    rgb = np.repeat(np.array(colours), 16, axis=0)
+    luma = rgb @ [0.2627, 0.6780, 0.0593]
+    blue, red = (rgb[:, 2] - luma) / 1.8814, (rgb[:, 0] - luma) / 1.4746
+    planes = [64 + 876 * luma, 512 + 896 * blue[::2], 512 + 896 * red[::2]]
+    frame = av.VideoFrame(len(rgb), 32, "yuv420p10le")
+    for plane, row in zip(frame.planes, planes, strict=True):
+        pixels = np.zeros((plane.height, plane.line_size // 2), "<u2")
+        pixels[:, : len(row)] = np.rint(row)
+        plane.update(pixels.tobytes())
+    with av.open(path, "w") as container:
+        stream = container.add_stream("ffv1", rate=8)
+        assert isinstance(stream, VideoStream)
+        stream.width, stream.height, stream.pix_fmt = frame.width, frame.height, frame.format.name
+        stream.color_trc, stream.color_primaries = 16, 9
+        stream.colorspace, stream.color_range = 9, 1
+        container.mux([*stream.encode(frame), *stream.encode(None)])
+    return path
+
+
+def test_hdr_is_read_from_yuv_too(tmp_path: Path) -> None:
+    white, grey = (0.5807,) * 3, (0.38,) * 3
+    path = as_telephones_store(tmp_path / "a.mkv", [white, grey, (0.58, 0, 0), (0, 0, 0.58)])
+    columns = read_video(path).frames[0, 16, 8::16].astype(int)
+    expected = [[255] * 3, [GREY] * 3, [255, 0, 0], [0, 0, 255]]
+    np.testing.assert_allclose(columns, expected, atol=2)
+
+
 def test_sdr_of_16_bits_is_left_as_it_is(tmp_path: Path) -> None:
     path = graded(tmp_path / "a.mkv", [0.0, 0.5, 1.0], 1)
     assert read_video(path).frames[0, 16, 8::16, 0].tolist() == [0, 128, 255]
