@@ -16,6 +16,7 @@ from tiny_processes import end, process_of_rank, torchrun, train_arguments
 from torch import nn
 
 from motifocal import cli
+from motifocal.output_lock import output_lock
 from motifocal.training.checkpoint import latest_step, load_checkpoint
 from motifocal.training.log import read_log
 from motifocal.training.optimizer import build_optimizer, check_parameters
@@ -121,6 +122,22 @@ def test_a_run_whose_second_process_was_killed_goes_on_to_the_weights_of_the_unb
     assert "resuming at step" in err
     assert tiny.equal(tensors_of(tmp_path / "two"), tensors_of(tmp_path / "one"))
     assert losses_of(tmp_path / "two") == losses_of(tmp_path / "one")
+
+
+@pytest.mark.slow
+def test_what_the_first_process_refuses_ends_the_others_without_a_word(
+    shards: Path, base: Path, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    with output_lock(run, "motifocal train"):
+        started = torchrun(train_arguments(shards, run, base, **TWO_PLACES))
+        try:
+            _, err = started.communicate(timeout=300)
+        finally:
+            end(started)
+    assert started.returncode == 1
+    assert err.count("run is in use by motifocal train (process ") == 1
+    assert "[rank1]" not in err
 
 
 # What cannot be trained on.

@@ -81,24 +81,17 @@ def train(shards: Path, output: Path, model: Path, assignments: tuple[str, ...],
     training.json (the settings), log.jsonl (one line a step), checkpoints/, samples/ and, where
     TensorBoard is installed, tensorboard/. Ctrl-C saves a checkpoint first.
     """
-    from itertools import chain
-
     from motifocal.data.manifest import read_manifest
-    from motifocal.training.folders import check_parts, settings_path, text_width_of
+    from motifocal.training.folders import check_parts, text_width_of
 
     settings = _settings(model, options["preset"], assignments, options["fresh"])
     check_parts(model, "vae", "tokenizer", "text_encoder")
     for folder in (shards, *filter(None, [options["held_out"]])):
         read_manifest(folder)
     announce("loading the clips")
-    from motifocal.commands.unread import note_unread
     from motifocal.data.shards import Shards
-    from motifocal.files import remove_temporaries
-    from motifocal.models.folder import load_text_limit
-    from motifocal.training.checkpoint import latest_step
-    from motifocal.training.inputs import claim_inputs
-    from motifocal.training.loop import check_fit, claim
-    from motifocal.training.processes import open_accelerator
+    from motifocal.training.loop import check_fit
+    from motifocal.training.processes import first_process_decides, open_accelerator
 
     prepared = Shards(shards)
     settings.accumulation(processes=1)
@@ -106,20 +99,38 @@ def train(shards: Path, output: Path, model: Path, assignments: tuple[str, ...],
     if options["device"] not in ("auto", "cpu"):
         chosen_device(options["device"])
     accelerator = open_accelerator(settings.precision, options["device"] == "cpu")
-    if accelerator.is_main_process:  # of a run on several processes it holds the folder for all
-        lock_output(output)
-        remove_temporaries(output / "checkpoints")
-        click.echo(settings.model_dump_json(indent=1))
-        note_unread(load_text_limit(model), chain.from_iterable(f.captions for f in prepared.files))
-        if options["dry_run"]:
-            claim(output, settings, latest_step(output / "checkpoints"))
-            click.echo(settings_path(output))
-        else:
-            claim_inputs(output, prepared, model)
+    with first_process_decides(accelerator) as first:
+        if first:  # it holds the folder for all
+            _claim(output, prepared, model, settings, options["dry_run"])
     if not options["dry_run"]:
         code = _train(settings, prepared, output, model, accelerator, options)
         accelerator.end_training()
         sys.exit(code)
+
+
+def _claim(
+    output: Path, prepared: Shards, model: Path, settings: TrainingSettings, dry_run: bool
+) -> None:
+    """Take the folder of the run, show the settings, and keep what the run is begun with."""
+    from itertools import chain
+
+    from motifocal.commands.unread import note_unread
+    from motifocal.files import remove_temporaries
+    from motifocal.models.folder import load_text_limit
+    from motifocal.training.checkpoint import latest_step
+    from motifocal.training.folders import settings_path
+    from motifocal.training.inputs import claim_inputs
+    from motifocal.training.loop import claim
+
+    lock_output(output)
+    remove_temporaries(output / "checkpoints")
+    click.echo(settings.model_dump_json(indent=1))
+    note_unread(load_text_limit(model), chain.from_iterable(f.captions for f in prepared.files))
+    if dry_run:
+        claim(output, settings, latest_step(output / "checkpoints"))
+        click.echo(settings_path(output))
+    else:
+        claim_inputs(output, prepared, model)
 
 
 def _settings(

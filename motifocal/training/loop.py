@@ -38,7 +38,7 @@ from motifocal.training.folders import settings_path
 from motifocal.training.log import TrainingLog
 from motifocal.training.optimizer import build_optimizer, check_parameters
 from motifocal.training.presets import TrainingSettings
-from motifocal.training.processes import check_same_step, gather_places
+from motifocal.training.processes import check_same_step, first_process_decides, gather_places
 from motifocal.training.rates import learning_rate, set_rate
 from motifocal.training.step import draw, training_step
 
@@ -113,8 +113,9 @@ def start(
     check_fit(settings, shards, text.tower.config.hidden_size)
     state = load_checkpoint(folder / "checkpoints", notify)
     step = state["step"] if state else 0
-    if accelerator.is_main_process:
-        claim(folder, settings, step)
+    with first_process_decides(accelerator) as first:
+        if first:
+            claim(folder, settings, step)
     check_same_step(accelerator, step)
     if settings.gradient_checkpointing:
         unet.enable_gradient_checkpointing()

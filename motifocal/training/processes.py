@@ -7,6 +7,8 @@ batch, and gradients are averaged over the processes.
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 from accelerate import Accelerator
@@ -50,6 +52,22 @@ def in_words(accelerator: Accelerator) -> str:
     """How many processes train, and on what device this one does."""
     count = accelerator.num_processes
     return f"{count} process{'' if count == 1 else 'es'}, {accelerator.device}"
+
+
+@contextmanager
+def first_process_decides(accelerator: Accelerator) -> Iterator[bool]:
+    """Inside, whether this is the first process; when it has left the block, the others go on.
+
+    Where it raises, they end at once with exit code 1 and without a word: its error is theirs.
+    """
+    failed = 1
+    try:
+        yield accelerator.is_main_process
+        failed = 0
+    finally:
+        told = accelerator.gather(torch.tensor([failed], device=accelerator.device))
+        if int(told[0]) and not accelerator.is_main_process:
+            raise SystemExit(1)
 
 
 def check_same_step(accelerator: Accelerator, step: int) -> None:
