@@ -14,8 +14,12 @@ from typing import Any
 import av
 import numpy as np
 import pytest
+from click.testing import CliRunner, Result
 
 from motifocal.bridges.clips import timeline_of
+from motifocal.cli import cli
+from motifocal.commands.export import TABLES
+from motifocal.commands.export_files import read_table
 from motifocal.data.selection import Timeline
 from motifocal.data.trainers import Request, diffsynth_size, trained_on
 from motifocal.video import read_frames, write_video
@@ -150,3 +154,39 @@ def test_the_sound_of_a_clip_counts_in_its_length(tmp_path: Path) -> None:
     assert differences([clip], [request]) == []
     # The last frame is seen until the sound ends.
     assert ours(clip, request)["frames"] == [*range(9), 8, 8, 8, 8]
+
+
+def command(*words: object) -> Result:
+    return CliRunner().invoke(cli, [str(word) for word in words])
+
+
+def test_export_and_inspect_take_the_sizes_of_max_pixels(tmp_path: Path) -> None:
+    clips, output = tmp_path / "clips", tmp_path / "out"
+    clips.mkdir()
+    for height, width in ((96, 128), (128, 64)):
+        write_clip(clips / f"{height}x{width}.mp4", 9, 8, height, width)
+    given = ("--frames", 5, "--trainer", "diffsynth", "--max-pixels", 64 * 96, "--workers", 1)
+    export = ("export", clips, "-o", output, "--as", "latents", "--family", "wan", *given)
+    for _ in range(2):  # and goes on with the same
+        assert command(*export).exit_code == 0
+    rows = read_table(output / TABLES["latents"]).values()
+    sizes = {(row.height, row.width) for group in rows for row in group}
+    assert sizes == {(64, 80), (96, 48)}
+
+    report = tmp_path / "report"
+    assert command("inspect", clips, "-o", report, "--fail-on", "never", *given).exit_code == 0
+    settings = json.loads((report / "inspect.json").read_text())["settings"]
+    assert settings["request"]["max_pixels"] == 64 * 96
+
+
+def test_max_pixels_stands_for_size_and_for_diffsynth_alone(tmp_path: Path) -> None:
+    clip = write_clip(tmp_path / "clip.mp4", 9, 8)
+    export = ("export", clip, "-o", tmp_path / "out", "--as", "latents", "--family", "wan",
+              "--frames", 5)  # fmt: skip
+    both = command(*export, "--size", "16x16", "--max-pixels", 4096)
+    assert "give either --size or --max-pixels" in command(*export).output
+    assert "give either --size or --max-pixels" in both.output
+    other = command(*export, "--trainer", "musubi", "--max-pixels", 4096)
+    assert "--max-pixels: is not read by musubi-tuner" in " ".join(other.output.split())
+    small = command(*export, "--trainer", "diffsynth", "--max-pixels", 100)
+    assert "should be at least 256, got 100" in " ".join(small.output.split())

@@ -161,6 +161,8 @@ def test_a_benchmark_run_says_what_it_did_not_read(picture: Path, tmp_path: Path
                tiny_folder(tmp_path / "model"), "--steps", 1, "-o", tmp_path / "out")  # fmt: skip
     assert NOTE in said
     assert "reads: 1 of 1 sentences" in said
+    (line,) = map(json.loads, (tmp_path / "out" / "manifest.jsonl").read_text().splitlines())
+    assert line["unread"].endswith("slowly to the left")
 
 
 def test_an_evaluation_says_what_the_model_did_not_read(tmp_path: Path) -> None:

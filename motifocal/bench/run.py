@@ -103,6 +103,8 @@ def _make(
             outcomes.append(Outcome(video, None, False))
             continue
         line = {**described(video, model.settings), "seconds": round(seconds, 3)}
+        if model.text_limit is not None and (end := model.text_limit.unread(job.prompt)):
+            line["unread"] = end  # of the sentence
         try:
             if reason is None:
                 line |= take_in(results, video, job.output, read_image(job.picture))
