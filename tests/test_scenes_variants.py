@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from motifocal.scenes.residue import LEVELS, shake
 from motifocal.scenes.stage import SCENARIOS, make_stage
 from motifocal.scenes.variant import STANDARD, SceneVariant
 from motifocal.scenes.world import Stage
+from motifocal.training.autoencoder import BUNDLED_AUTOENCODER, SceneFrames
 from motifocal.video import read_video
 
 CALM, LIVELY, HARD = SceneVariant("calm"), SceneVariant("lively"), SceneVariant("still", "hard")
@@ -217,7 +219,7 @@ def test_exported_and_prepared_clips_are_those_of_the_variant(tmp_path: Path) ->
         assert np.array_equal(source[index].frames, clip.frames)
         with np.load(tmp_path / f"truth/{index:06d}.npz") as truth:
             assert np.array_equal(truth["residue"], clip.residue)
-    with pytest.raises(ValueError, match="variant"):
+    with pytest.raises(ValueError, match="background 'lively'"):
         list(export_dataset(tmp_path, DatasetSettings(**{**vars(settings), "variant": STANDARD})))
     assert BenchmarkSettings(3, SIZE, True) == BenchmarkSettings(3, SIZE, True, STANDARD)
 
@@ -230,3 +232,18 @@ def test_a_level_without_a_living_background_is_refused(tmp_path: Path) -> None:
     for options in (["--background", "living"], ["--difficulty", "hard"]):
         done = CliRunner().invoke(cli, [*arguments, *options])
         assert done.exit_code == 0, done.output
+
+
+def test_half_of_an_autoencoders_clips_are_of_the_variant_and_half_are_standard() -> None:
+    settings = replace(BUNDLED_AUTOENCODER, size=SIZE, batch=8)
+    plain, mixed = (SceneFrames(replace(settings, variant=v))[3].numpy() for v in (STANDARD, HARD))
+    assert plain.shape == mixed.shape == (8, 3, SIZE, SIZE)
+    differs = np.abs(plain - mixed).reshape(4, -1).max(axis=1) > 0
+    assert differs.tolist() == [True, False, True, False]
+
+
+def test_an_autoencoder_of_a_size_that_it_cannot_take_is_refused(tmp_path: Path) -> None:
+    refused = CliRunner().invoke(cli, ["base", "-o", str(tmp_path / "base"), "--size", "20"])
+    assert refused.exit_code == 2
+    assert "should divide by 8, got 20" in refused.output
+    assert not (tmp_path / "base").exists()

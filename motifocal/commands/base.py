@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from motifocal.commands.locking import lock_output
 from motifocal.commands.progress import announce, phase, progress, quiet_option
+from motifocal.commands.variant_options import variant_of, variant_options
 
 if TYPE_CHECKING:
     from motifocal.training.autoencoder import AutoencoderSettings
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 Examples:
   motifocal base -o base/                              autoencoder, tokenizer and text tower
   motifocal base --decoder-of base/ -o refined/        the same latents, a sharper decoder
+  motifocal base -o hard/ --size 128 --difficulty hard --background living
 """
 )
 @click.option(
@@ -44,16 +46,26 @@ Examples:
     show_default=True,
     help="Processes that draw frames.",
 )
+@click.option("--size", type=click.IntRange(min=16), help="Side of the autoencoder's training "
+              "frames in pixels, instead of the bundled model's.")
+@variant_options
 @quiet_option
-def base(output: Path, decoder_of: Path | None, steps: int | None, workers: int) -> None:
+def base(
+    output: Path, decoder_of: Path | None, steps: int | None, workers: int, size: int | None,
+    **options: Any,
+) -> None:
     """Train the drawn world's autoencoder and text tower.
 
     They are what `motifocal prepare` and `motifocal train` need as --model. On two CPU cores the
-    autoencoder takes about a quarter of an hour and the text tower a minute.
+    autoencoder takes about a quarter of an hour and the text tower a minute. With other scenes than
+    the default's, half of the autoencoder's clips are of those and half are the default's.
     """
     import shutil
     from dataclasses import replace
 
+    variant = variant_of(options)
+    if size and size % 8:
+        raise click.BadParameter(f"should divide by 8, got {size}", param_hint="--size")
     if decoder_of is not None:
         from motifocal.training.folders import check_parts
 
@@ -87,7 +99,8 @@ def base(output: Path, decoder_of: Path | None, steps: int | None, workers: int)
         with phase("training the text tower"):
             came_to = train_text_tower(output, BUNDLED_TEXT_TOWER)
         announce("text tower: " + ", ".join(f"{k} {v:g}" for k, v in came_to.items()))
-    settings = replace(settings, steps=steps) if steps else settings
+    settings = replace(settings, steps=steps or settings.steps, size=size or settings.size,
+                       variant=variant)
     _show(train_autoencoder(output, settings, workers, finished), settings)
     click.echo(output)
 

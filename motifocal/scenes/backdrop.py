@@ -29,39 +29,47 @@ LEAST_SWAY = 0.05  # pixels from one frame to the next from which on a place cou
 class Backdrop:
     """The background of a stage, drawn `side` supersampled pixels wide with its margin.
 
-    `amplitude` is that of its own motion in picture widths, 0 is at rest; `fixed` tells that the
-    camera never moves either.
+    `amplitude` is that of its own motion in picture widths; `rests` tells that neither it nor the
+    camera ever moves.
     """
 
     stage: Stage
     side: int
     amplitude: float
-    fixed: bool
+    rests: bool
+
+    @property
+    def living(self) -> bool:
+        """Whether wind and a hand may move it."""
+        return self.stage.variant.background != "still"
 
     def seen(self, view: Matrix, frame: int) -> Picture:
         """What is seen through `view` (3, 3), world to picture units, in this frame: (S, S, 3).
 
         The result is the caller's own to paint on.
         """
-        if self.fixed:
+        if self.rests:
             margin = round(self.side * MARGIN)
             inside = slice(margin, margin + self.side)
             return self._wide[inside, inside].copy()
-        moved = self._displaced(view, frame)
-        if moved is None:
+        if not self.living:
             offset = np.array([[1, 0, -MARGIN], [0, 1, -MARGIN], [0, 0, 1.0]])
             place = (view @ offset)[:2].copy()
             place[:, 2] *= self.side
             seen = cv2.warpAffine(self._wide, place, (self.side, self.side),
                                   borderMode=cv2.BORDER_REFLECT)
             return np.asarray(seen, np.uint8)
-        canvas = self._half
-        scale = len(canvas) / (1 + 2 * MARGIN)
-        full = cv2.resize(moved, (self.side, self.side)) * np.float32(scale)
+        scale = len(self._half) / (1 + 2 * MARGIN)
         x, y = (scale * (axis + MARGIN) - 0.5 for axis in _world(view, self.side))
-        from_x = full[..., 0] + x.astype(np.float32)
-        from_y = full[..., 1] + y.astype(np.float32)[:, None]
-        seen = cv2.remap(canvas, from_x, from_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)
+        from_x = np.repeat(x.astype(np.float32)[None], self.side, axis=0)
+        from_y = np.repeat(y.astype(np.float32)[:, None], self.side, axis=1)
+        displaced = self._displaced(view, frame)
+        if displaced is not None:
+            fine = cv2.resize(displaced * np.float32(scale), (self.side, self.side))
+            from_x += fine[..., 0]
+            from_y += fine[..., 1]
+        seen = cv2.remap(self._half, from_x, from_y, cv2.INTER_LINEAR,
+                         borderMode=cv2.BORDER_REFLECT)
         return np.asarray(seen, np.uint8)
 
     def moving(self, view: Matrix, frame: int, size: int) -> npt.NDArray[np.bool_]:

@@ -21,7 +21,6 @@ Generator = np.random.Generator
 
 LEAVES: tuple[Colour, ...] = ((126, 112, 46), (164, 104, 44), (92, 118, 52), (142, 82, 50))
 COATS: tuple[Colour, ...] = ((74, 78, 92), (104, 92, 82), (86, 70, 74), (70, 88, 82))
-INDOORS = frozenset({"wood", "fabric", "night"})
 
 
 @dataclass(frozen=True)
@@ -41,7 +40,7 @@ def passers(seed: int, background: str, most: int) -> Mapping[str, Passer]:
     """The unnamed movers of the stage with this background seed, by name: 0 to `most` of them."""
     rng = stream(seed, MOVERS)
     count = int(rng.integers(most + 1)) if most > 0 else 0
-    kinds = (_shade,) if background in INDOORS else (_leaf, _leaf, _walker)
+    kinds = KINDS.get(background, (_leaf,))
     made = [kinds[int(rng.integers(len(kinds)))](rng) for _ in range(count)]
     return MappingProxyType({f"unnamed {number}": mover for number, mover in enumerate(made)})
 
@@ -64,12 +63,12 @@ def _leaf(rng: Generator) -> Passer:
 
 
 def _walker(rng: Generator) -> Passer:
-    """Somebody who walks past behind all objects."""
-    height = rng.uniform(0.16, 0.26)
+    """Somebody who walks past behind all objects, seen down to the knees."""
+    height = rng.uniform(0.3, 0.45)
     coat = COATS[int(rng.integers(len(COATS)))]
     way = 1.0 if rng.random() < 0.5 else -1.0
     start, speed = rng.uniform(-0.1, 0.8), rng.uniform(0.012, 0.025)
-    ground, phase = rng.uniform(0.62, 0.86), rng.uniform(0, 2 * np.pi)
+    ground, phase = rng.uniform(1.02, 1.1), rng.uniform(0, 2 * np.pi)
     fills = (
         Fill(box(-0.05 * height, -0.2 * height, 0.09 * height, 0.4 * height), shade(coat, 0.6)),
         Fill(box(0.06 * height, -0.2 * height, 0.09 * height, 0.4 * height), shade(coat, 0.7)),
@@ -86,10 +85,23 @@ def _walker(rng: Generator) -> Passer:
 
 
 def _shade(rng: Generator) -> Passer:
-    """The soft shadow of somebody who passes a lamp, on the wall behind all objects."""
+    """The soft shadow of somebody who is not seen, on the background behind all objects."""
     width, height = rng.uniform(0.12, 0.22), rng.uniform(0.4, 0.6)
     y, start = rng.uniform(0.4, 0.7), rng.uniform(-0.2, 0.9)
     speed = rng.choice([-1.0, 1.0]) * rng.uniform(0.01, 0.02)
     fills = tuple(Fill(ellipse(0, 0, width * r, height * r), (8, 8, 14), alpha=0.07)
                   for r in (1.0, 0.85, 0.7, 0.55))
     return Passer(fills, lambda frame: State(start + speed * frame, y), in_front=False)
+
+
+# Who may pass before each background; leaves alone where nothing is named.
+KINDS: Mapping[str, tuple[Callable[[Generator], Passer], ...]] = MappingProxyType({
+    "brick": (_leaf, _walker),
+    "bokeh": (_leaf, _walker),
+    "meadow": (_leaf, _shade),
+    "sand": (_leaf, _shade),
+    "stone": (_leaf, _shade),
+    "wood": (_shade,),
+    "fabric": (_shade,),
+    "night": (_shade,),
+})

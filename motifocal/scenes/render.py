@@ -79,24 +79,26 @@ def render(
     camera: Camera = "static",
     supersample: int | None = None,
     with_flow: bool = False,
+    level: Level | None = None,
 ) -> SceneClip:
     """Draw the clip that `action` makes of `stage`; no action gives the still picture.
 
     `size` is the side in pixels, `fps` only labels the clip: the motion always fills it. The first
     frame is the same for every action. The residue of a living background depends on the stage and
-    the frame's number alone. Raises ValueError for a size under 16 or under 2 frames.
+    the frame's number alone; `level` gives it other strengths than the stage's variant. Raises
+    ValueError for a size under 16 or under 2 frames.
     """
     if size < 16 or frames < 2:
         raise ValueError(
             f"size should be at least 16 and frames at least 2, got {size} and {frames}"
         )
     s = supersample or (4 if size <= 96 else 2)
-    level = LEVELS.get(stage.variant.background, REST)
+    level = level or LEVELS.get(stage.variant.background, REST)
     views = _views(stage, camera, frames, level)
     cast = _Cast(stage, action, level)
     states = [cast.states(f, frames) for f in range(frames)]
-    fixed = camera == "static" and level is REST
-    backdrop = Backdrop(stage, size * s, level.sway, fixed)
+    rests = camera == "static" and level is REST
+    backdrop = Backdrop(stage, size * s, level.sway, rests)
     layers = [_paint(cast, states[f], views[f], backdrop, f) for f in range(frames)]
     small = [cv2.resize(la.colours, (size, size), interpolation=cv2.INTER_AREA) for la in layers]
     pictures = np.stack(small).astype(np.uint8)

@@ -52,11 +52,13 @@ class Level:
 
 
 REST = Level(0, 0, 0, 0, 0, 0, 0, 0)
+# "calm" stands at the 25th percentile of real clips, "lively" between the 75th and the 90th, in all
+# that can be measured where nothing moves: docs/scenes.md, scripts/residue_study.py.
 LEVELS: Mapping[Background, Level] = MappingProxyType({
-    "calm": Level(grain=0.8, grain_length=0.6, flicker=0.002, white_balance=0.001, sway=0.003,
-                  shake=0.0015, quantiser=3.0, movers=0),
-    "lively": Level(grain=2.0, grain_length=0.6, flicker=0.006, white_balance=0.003, sway=0.008,
-                    shake=0.004, quantiser=6.0, movers=3),
+    "calm": Level(grain=0.45, grain_length=0.5, flicker=0.0009, white_balance=0.0018, sway=0.001,
+                  shake=0.0001, quantiser=3.0, movers=0),
+    "lively": Level(grain=0.75, grain_length=0.9, flicker=0.0025, white_balance=0.005, sway=0.004,
+                    shake=0.0005, quantiser=6.0, movers=3),
 })
 
 
@@ -109,7 +111,9 @@ def exposure(seed: int, frames: int, level: Level) -> Field:
         state = state if frame == 0 else 0.8 * state + 0.6 * draws[frame, :4]
         slow[frame] = state
     both = (slow + draws[:, 4:]) / np.sqrt(2)
-    gain = 1 + level.flicker * both[:, :1] + level.white_balance * both[:, 1:]
+    # The colours' gains leave the brightness of grey as it is.
+    tint = both[:, 1:] - (both[:, 1:] @ np.array([0.299, 0.587, 0.114]))[:, None]
+    gain = 1 + level.flicker * both[:, :1] + level.white_balance * tint
     return np.asarray(gain, np.float32)
 
 
@@ -138,7 +142,10 @@ def sway(
         return None
     field = np.zeros((len(y), len(x), 2), np.float32)
     for wave in _waves(seed, background):
-        turns = wave.cycles[0] * x[None] + wave.cycles[1] * y[:, None] - wave.speed * frame
-        angle = (2 * np.pi * turns + wave.phase).astype(np.float32)
-        field += np.sin(angle)[..., None] * np.array(wave.direction, np.float32)
+        along = 2 * np.pi * (wave.cycles[0] * x - wave.speed * frame) + wave.phase
+        down = 2 * np.pi * wave.cycles[1] * y
+        # sin(along + down), from one row and one column.
+        height = np.outer(np.cos(down), np.sin(along)) + np.outer(np.sin(down), np.cos(along))
+        field[..., 0] += height * wave.direction[0]
+        field[..., 1] += height * wave.direction[1]
     return field * np.float32(amplitude)

@@ -44,12 +44,13 @@ def grain(frames: Frames, seed: int, level: Level) -> Floats:
     rng = stream(seed, GRAIN)
     noise = np.empty((count, height, width, 3), np.float32)
     for here in noise:
-        white = rng.standard_normal((height, width, 3), np.float32)
+        # Uniform numbers: smoothing makes them all but normal, in a third of the time.
+        white = rng.random((height, width, 3), np.float32) - np.float32(0.5)
         here[:] = cv2.GaussianBlur(white, (0, 0), level.grain_length)
-    noise *= level.grain / _smoothed_deviation(level.grain_length)
+    noise *= level.grain * np.sqrt(12) / _smoothed_deviation(level.grain_length)
     noise[..., 1:] *= CHROMA_GRAIN
-    shot = np.sqrt(0.3 + 1.4 / 255 * frames.mean(axis=-1, keepdims=True, dtype=np.float32))
-    return (noise @ TO_RGB.T) * shot
+    shot = np.sqrt(0.3 + np.float32(1.4 / 255) * frames[..., 1:2])  # green is near the brightness
+    return _mixed(noise, TO_RGB) * shot
 
 
 def _smoothed_deviation(sigma: float) -> float:
@@ -69,7 +70,7 @@ def compress(frames: Floats, step: float) -> Floats:
     """
     count, height, width, _ = frames.shape
     padding = ((0, 0), (0, -height % BLOCK), (0, -width % BLOCK), (0, 0))
-    planes = np.moveaxis(np.pad(frames, padding, mode="edge") @ TO_YCC.T, -1, 1)
+    planes = np.moveaxis(_mixed(np.pad(frames, padding, mode="edge"), TO_YCC), -1, 1)
     steps = _steps(step)
     decoded = np.zeros_like(planes)
     before = np.zeros_like(planes[0])
@@ -80,7 +81,12 @@ def compress(frames: Floats, step: float) -> Floats:
         kept = np.sign(blocks) * np.floor(np.abs(blocks) + ROUNDING)
         before = before + _cosines((kept * steps).reshape(shape), inverse=True)
         decoded[frame] = before
-    return np.asarray(np.moveaxis(decoded, 1, -1)[:, :height, :width] @ TO_RGB.T, np.float32)
+    return _mixed(np.moveaxis(decoded, 1, -1)[:, :height, :width], TO_RGB)
+
+
+def _mixed(pictures: Floats, matrix: Floats) -> Floats:
+    """The three channels of every pixel, times a matrix (3, 3)."""
+    return np.asarray((pictures.reshape(-1, 3) @ matrix.T).reshape(pictures.shape), np.float32)
 
 
 @lru_cache(maxsize=8)

@@ -23,6 +23,7 @@ from motifocal.json_text import parse_json
 from motifocal.scenes.export import claim
 from motifocal.scenes.render import render
 from motifocal.scenes.stage import SCENARIOS, make_stage
+from motifocal.scenes.variant import STANDARD, SceneVariant
 from motifocal.training.base import fingerprint
 from motifocal.training.checkpoint import load_checkpoint, save_checkpoint, seed_everything
 from motifocal.training.optimizer import build_optimizer
@@ -33,7 +34,10 @@ FRAMES_PER_CLIP = 2
 
 @dataclass(frozen=True)
 class AutoencoderSettings:
-    """Everything that decides what an autoencoder training computes."""
+    """Everything that decides what an autoencoder training computes.
+
+    `variant` is the kind of scenes of half of the clips; the others are standard ones.
+    """
 
     size: int
     channels: tuple[int, ...]
@@ -47,6 +51,7 @@ class AutoencoderSettings:
     average: float
     seed: int
     save_every: int
+    variant: SceneVariant = STANDARD
 
 
 # Two phases: everything, then the decoder alone while the denoiser is trained on the latents.
@@ -71,13 +76,16 @@ class SceneFrames(Dataset[torch.Tensor]):
 
     def __getitem__(self, step: int) -> torch.Tensor:
         rng = np.random.default_rng([self.settings.seed, step])
-        clips = [self._clip(rng) for _ in range(self.settings.batch // FRAMES_PER_CLIP)]
+        variants = (self.settings.variant, STANDARD)
+        clips = [self._clip(rng, variants[k % 2])
+                 for k in range(self.settings.batch // FRAMES_PER_CLIP)]
         frames = torch.from_numpy(np.concatenate(clips)).permute(0, 3, 1, 2)
         return frames.float() / 127.5 - 1
 
-    def _clip(self, rng: np.random.Generator) -> np.ndarray:
+    def _clip(self, rng: np.random.Generator, variant: SceneVariant) -> np.ndarray:
         """A few frames at random times of a random training clip."""
-        stage = make_stage(str(rng.choice(self.scenarios)), "train", int(rng.integers(2**31)))
+        scenario = str(rng.choice(self.scenarios))
+        stage = make_stage(scenario, "train", int(rng.integers(2**31)), variant)
         action = stage.actions[rng.integers(len(stage.actions))]
         clip = render(stage, action, size=self.settings.size, frames=int(rng.integers(3, 5)))
         chosen = rng.permutation(len(clip.frames))[:FRAMES_PER_CLIP]
