@@ -20,6 +20,7 @@ import numpy as np
 import torch
 
 from motifocal.files import replacing
+from motifocal.tensor_file import check_pickles
 
 KEEP = 2  # the newest, and one older should the newest be on a disk that died while writing
 NAME = re.compile(r"step-(\d{8})\.pt")
@@ -92,6 +93,7 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
         with zipfile.ZipFile(path) as archive:
             if (part := archive.testzip()) is not None:
                 raise zipfile.BadZipFile(f"wrong checksum of {part}")
+        check_pickles(path)
         state = torch.load(path, map_location="cpu", weights_only=True)
     except _DAMAGE as error:
         reason = str(error).partition("\n")[0] or type(error).__name__
