@@ -115,7 +115,8 @@ def test_every_command_explains_itself_and_all_its_options(name: str) -> None:
 @pytest.mark.parametrize("name", cli.COMMANDS)
 def test_every_command_shows_an_example_that_could_be_typed(name: str) -> None:
     for path, command in commands_of(name):
-        lines = [line.strip() for line in (command.epilog or "").splitlines()]
+        epilog = (command.epilog or "").replace("\\\n", " ")  # a line that goes on
+        lines = [line.strip() for line in epilog.splitlines()]
         examples = [line for line in lines if line.startswith("motifocal ")]
         assert any(f"{line} ".startswith(f"{path} ") for line in examples), path
         assert [fault for line in examples for fault in unknown_in(line)] == [], path

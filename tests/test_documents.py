@@ -39,6 +39,7 @@ NOT_RUN = {
     "motifocal bench vbench *": "writes for another project's program: tests/test_bench_vbench.py",
     "motifocal study import *": "needs what people's browsers saved: tests/test_study_static.py",
     "runs/*.sh *": "trains for minutes to hours; tests/test_ablations.py runs its parts",
+    "python scripts/fuzz.py *": "runs for an hour; tests/test_fuzz_*.py try fewer files",
     "run-the-training": "stands for a program of the reader's",
 }
 # Python that is compiled and not run: scripts around other projects' code.
@@ -69,6 +70,11 @@ FEWER_FRAMES = {"81": "17", "49": "17", "25": "9"}
 FEWER_IN_PYTHON = {'"head", 81': '"head", 17', "480, 832": "32, 48"}
 # Inline, a command without what it needs is a mention, such as `motifocal heatmap --masks`.
 MENTIONED = (click.MissingParameter, click.BadOptionUsage, click.exceptions.NoArgsIsHelpError)
+# What may take minutes says on stderr what it does, as a plain line where there is no terminal.
+LONG = ("animate", "heatmap", "inspect", "export", "prepare", "train", "figure6", "bundle",
+        "scenes *", "bench run", "bench ingest", "bench check", "bench score", "bench gallery",
+        "study create")  # fmt: skip
+PROGRESS = re.compile(r"^(loading|listing|.+ \.\.\.$|.+: \d+ of \d+)", re.MULTILINE)
 MAY_FAIL = {"* --fail-on *"}  # the exit code is what these are about
 
 
@@ -120,8 +126,8 @@ def check(words: list[str]) -> None:
     if words[0] == "make":
         targets = set(re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
         assert {word for word in words[1:] if "=" not in word} <= targets
-    elif words[0].startswith("runs/"):
-        script = (ROOT / words[0]).read_text()
+    elif words[0].startswith("runs/") or words[1:2] == ["scripts/fuzz.py"]:
+        script = (ROOT / next(word for word in words if "/" in word)).read_text()
         assert [word for word in words if word[:2] == "--" and word not in script] == []
     elif words[0] == "motifocal":
         parsed(*words[1:])
@@ -154,6 +160,8 @@ def run_command(words: list[str]) -> None:
     line = " ".join(words)
     if not any(fnmatch(line, pattern) for pattern in MAY_FAIL):
         assert done.exit_code == 0, f"{line}\n{done.output}\n{done.exception!r}"
+    if any(fnmatch(line, f"motifocal {command} *") for command in LONG):
+        assert PROGRESS.search(done.stderr), f"{line}\nsays nothing of what it does"
 
 
 def replace_outputs(words: list[str]) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import shlex
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
@@ -147,3 +149,29 @@ def test_train_asks_for_a_preset_and_names_their_sizes(tmp_path: Path) -> None:
     assert done.exit_code == 2
     assert "--preset scenes (a network of 7.3 million" in " ".join(done.stderr.split())
     assert "--preset paper (1.4 billion" in " ".join(done.stderr.split())
+
+
+def examples() -> list[tuple[str, str]]:
+    """Every example of the help of a command, whole lines, without what explains it."""
+    found = []
+    for path, command in commands(cli):
+        text = (command.epilog or "").replace("\\\n", " ").partition("Example")[2]
+        lines = [line.strip() for line in text.partition("\n")[2].splitlines() if line.strip()]
+        found += [(path, re.split(r" {4,}| && ", line)[0]) for line in lines]
+    return found
+
+
+@pytest.mark.parametrize(("path", "example"), examples())
+def test_an_example_of_the_help_has_right_names_and_values(
+    path: str, example: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whether its files are there is not asked."""
+    monkeypatch.setattr(click.Path, "convert", lambda self, value, param, ctx: Path(value))
+    words = shlex.split(example)
+    if words[0] == "sh":  # a script that the example before has written
+        return
+    if "motifocal" in words[1:]:  # behind torchrun or accelerate launch
+        words = words[words.index("motifocal", 1) :]
+    assert words[0] == "motifocal"
+    assert f"motifocal {' '.join(words[1:])}".startswith(path)
+    parsed(*words[1:])

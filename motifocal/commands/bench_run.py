@@ -26,7 +26,7 @@ Examples:
   motifocal bench run --bench TI2V-Bench --model Lightricks/LTX-Video -o results/ltx --device cuda
   motifocal bench run --bench drawn --model bundled -o results/bundled
   motifocal bench run --bench drawn --model bundled -o results/bundled --shard 1/2
-  motifocal bench run --bench mine --own-pairs -o results/mine --name Mine --timeout 600
+  motifocal bench run --bench mine --own-pairs -o results/mine --name Mine --timeout 600 \\
     --command 'python infer.py --image {image} --prompt {prompt} --out {output} --seed {seed}'
 """)
 @bench_options

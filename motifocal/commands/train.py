@@ -41,7 +41,7 @@ Examples:
   motifocal train shards/ -o run/ --model base/ --preset scenes --held-out held-out/
   motifocal train shards/ -o run/ --model videocrafter2/ --preset paper --set micro_batch=4
   motifocal train shards/ -o plain/ --model base/ --preset scenes --set motif_weight=0
-  torchrun --nproc_per_node 8 -m motifocal train shards/ -o run/ --model videocrafter2/
+  torchrun --nproc_per_node 8 -m motifocal train shards/ -o run/ --model base/ --preset paper
 """)
 @click.argument("shards", type=FOLDER)
 @click.option("-o", "--output", type=click.Path(path_type=Path, file_okay=False), required=True,
