@@ -39,7 +39,7 @@ NOT_RUN = {
     "motifocal bench vbench *": "writes for another project's program: tests/test_bench_vbench.py",
     "motifocal study import *": "needs what people's browsers saved: tests/test_study_static.py",
     "runs/*.sh *": "trains for minutes to hours; tests/test_ablations.py runs its parts",
-    "python scripts/fuzz.py *": "runs for an hour; tests/test_fuzz_*.py try fewer files",
+    "python scripts/fuzz.py *": "runs for an hour; tests/test_fuzz.py tries fewer files",
     "run-the-training": "stands for a program of the reader's",
 }
 # Python that is compiled and not run: scripts around other projects' code.
