@@ -304,7 +304,7 @@ def test_what_a_kill_left_is_gone_on_with(entries: list[Entry], tmp_path: Path) 
 @pytest.mark.slow
 def test_stopping_in_the_middle_keeps_what_is_done(entries: list[Entry], tmp_path: Path) -> None:
     out = tmp_path / "out"
-    looks = look_at(entries, SETTINGS, out, workers=1, seconds=60, work=counted)
+    looks = look_at(entries, SETTINGS, out, workers=1, seconds=600, work=counted)
     next(looks)
     next(looks)
     looks.close()
@@ -331,10 +331,10 @@ def test_a_clip_that_kills_its_process_is_named_and_tried_again(
 def test_a_lost_thumbnail_is_made_again(entries: list[Entry], tmp_path: Path) -> None:
     out = tmp_path / "out"
     one = entries[:1]
-    (first,) = look_at(one, SETTINGS, out, workers=1, seconds=60)
+    (first,) = look_at(one, SETTINGS, out, workers=1, seconds=600)
     assert (out / first.thumb).exists()
     (out / first.thumb).unlink()
-    (again,) = look_at(one, SETTINGS, out, workers=1, seconds=60)
+    (again,) = look_at(one, SETTINGS, out, workers=1, seconds=600)
     assert again == first
     assert (out / first.thumb).exists()
 
@@ -360,7 +360,7 @@ def test_the_report_is_one_that_the_page_takes(tmp_path: Path) -> None:
     folder = gather(clips)
     out = tmp_path / "out"
     looks = {one.place: one for one in look_at(folder.entries, SETTINGS, out, workers=2,
-                                                seconds=60)}  # fmt: skip
+                                                seconds=600)}  # fmt: skip
     report = make_report(folder, looks, SETTINGS, made=date(2026, 1, 2))
     read_report(json.loads(json.dumps(report, allow_nan=False)))
     faults = {clip["name"]: [f["code"] for f in clip["faults"]] for clip in report["clips"]}

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import astuple, dataclass, field
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -65,50 +66,22 @@ def examine(job: Job, settings: InspectSettings) -> Finding:
         return Finding(problem=("unreadable", str(error).removeprefix(f"{job.path}: ")))
     except OSError as error:
         return Finding(problem=("unreadable", error.strerror or type(error).__name__))
-    cuts = find_cuts(watched.tiny)
-    motion = measure_motion(watched.pairs, cuts)
-    look = fingerprint(watched.tiny)
     picture = _thumbnail(watched, heat)
     write_image(job.thumb, picture)
-    line = watched.timeline
-    placed = _placed(watched, shown[0]) if shown else None
-    bars = find_bars(_spread(watched))
-    indices = [sample.indices for sample in shown]
-    steps = find_repeats(watched.tiny, cuts)
-    repeats = measure_repeats(steps, indices, line.starts)
+    cuts = find_cuts(watched.tiny)
+    look = fingerprint(watched.tiny)
     shares = [share for one in heat for share in one.shares]
     return Finding(
-        width=watched.width,
-        height=watched.height,
-        fps=float(f"{line.fps:.6g}"),  # never rounded to none: two frames may be hours apart
-        drift=round(watched.drift, 3),
-        frames=len(line.starts),
-        seconds=round(line.end, 3),
-        watched=len(watched.tiny),
-        cuts=tuple(cuts),
-        trained_cuts=tuple(sorted({c for taken in indices for c in cuts_within(cuts, taken)})),
-        motion=None if motion is None else round(motion.own, 2),
-        camera=None if motion is None else round(motion.camera, 2),
-        still=motion is not None and motion.still and not changes(watched.tiny, cuts),
-        camera_only=motion is not None and motion.camera_only,
-        samples=_spoken(samples),
-        sample_count=len(samples),
-        trained_frames=sum(len(sample.indices) for sample in samples),
-        shortest=min((len(sample.indices) for sample in samples), default=0),
+        **_of_times(watched, cuts),
+        **_of_motion(watched, cuts),
+        **_of_samples(samples),
+        **_of_frames(watched, cuts, shown),
+        **_of_picture(watched, shown),
         fitting=len(shown[0].indices) if shown and not samples else None,
-        by_rate=round(repeats.by_rate, 4),
-        stored_repeats=round(repeats.stored, 4),
-        new_rate=float(f"{line.fps * steps.share_new:.3g}"),
-        freeze=repeats.freeze,
-        bars=round(bars.share_of(*placed.kept_sides) if placed else bars.share_of(), 4),
-        bar_sides=tuple(round(side, 4) for side in astuple(bars)) if bars else (),
-        blur=enlargement(watched.losses),
         turned=display.turned and not TRAINERS[settings.trainer].upright,
         aspect="" if display.aspect == 1 else display.aspect_ratio,
         transfer=display.transfer,
         interlaced=display.interlaced,
-        enlarged=placed.enlarged if placed else None,
-        kept=placed.kept if placed else None,
         hot=round(float(np.mean(shares)), 4) if shares else None,
         hottest=round(max(shares), 4) if shares else None,
         content=content,
@@ -117,6 +90,74 @@ def examine(job: Job, settings: InspectSettings) -> Finding:
         thumb_width=picture.shape[1] // 4,
         thumb_height=picture.shape[0] // 2,
     )
+
+
+# Parts of a finding, by the names of its fields.
+
+
+def _of_times(watched: Watched, cuts: Sequence[int]) -> dict[str, Any]:
+    line = watched.timeline
+    return {
+        "fps": float(f"{line.fps:.6g}"),  # never rounded to none: two frames may be hours apart
+        "drift": round(watched.drift, 3),
+        "frames": len(line.starts),
+        "seconds": round(line.end, 3),
+        "watched": len(watched.tiny),
+        "cuts": tuple(cuts),
+    }
+
+
+def _of_motion(watched: Watched, cuts: Sequence[int]) -> dict[str, Any]:
+    motion = measure_motion(watched.pairs, cuts)
+    if motion is None:
+        return {}
+    return {
+        "motion": round(motion.own, 2),
+        "camera": round(motion.camera, 2),
+        "still": motion.still and not changes(watched.tiny, cuts),
+        "camera_only": motion.camera_only,
+    }
+
+
+def _of_samples(samples: Sequence[Selection]) -> dict[str, Any]:
+    lengths = [len(sample.indices) for sample in samples]
+    return {
+        "samples": _spoken(samples),
+        "sample_count": len(samples),
+        "trained_frames": sum(lengths),
+        "shortest": min(lengths, default=0),
+    }
+
+
+def _of_frames(
+    watched: Watched, cuts: Sequence[int], shown: Sequence[Selection]
+) -> dict[str, Any]:
+    """Cuts within samples, and frames that repeat."""
+    line, steps = watched.timeline, find_repeats(watched.tiny, cuts)
+    indices = [sample.indices for sample in shown]
+    repeats = measure_repeats(steps, indices, line.starts)
+    return {
+        "trained_cuts": tuple(sorted({c for taken in indices for c in cuts_within(cuts, taken)})),
+        "by_rate": round(repeats.by_rate, 4),
+        "stored_repeats": round(repeats.stored, 4),
+        "new_rate": float(f"{line.fps * steps.share_new:.3g}"),
+        "freeze": repeats.freeze,
+    }
+
+
+def _of_picture(watched: Watched, shown: Sequence[Selection]) -> dict[str, Any]:
+    """Size, bars and blur, and how the first sample is placed in the picture."""
+    placed = _placed(watched, shown[0]) if shown else None
+    bars = find_bars(_spread(watched))
+    return {
+        "width": watched.width,
+        "height": watched.height,
+        "bars": round(bars.share_of(*placed.kept_sides) if placed else bars.share_of(), 4),
+        "bar_sides": tuple(round(side, 4) for side in astuple(bars)) if bars else (),
+        "blur": enlargement(watched.losses),
+        "enlarged": placed.enlarged if placed else None,
+        "kept": placed.kept if placed else None,
+    }
 
 
 @dataclass
