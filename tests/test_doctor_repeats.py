@@ -111,6 +111,7 @@ def test_a_still_has_a_fault_of_its_own_and_no_repeats(tmp_path: Path) -> None:
     finding = found(save(tmp_path / "a.mp4", still(5, 24), crf=28), 17)
     assert finding.still
     assert faults(finding) == {}
+    assert set(faults(found(tmp_path / "a.mp4", 17, fps=16.0))) == {"repeated-frames"}
 
 
 def test_repeats_by_chance_are_no_rhythm() -> None:

@@ -47,8 +47,7 @@ def diagnose(
 def _of_file(finding: Finding, wanted: int, camera: bool) -> Iterator[tuple[str, str]]:
     yield from _of_samples(finding, wanted)
     yield from _of_motion(finding, camera)
-    if not finding.still:  # else it is all repeats, which has a name already
-        yield from _of_repeats(finding)
+    yield from _of_repeats(finding)
     if finding.trained_cuts:
         yield "cut", _scenes(finding.trained_cuts, finding)
     elsewhere = tuple(cut for cut in finding.cuts if cut not in finding.trained_cuts)
@@ -78,6 +77,8 @@ def _of_repeats(finding: Finding) -> Iterator[tuple[str, str]]:
     if finding.by_rate > MOST_BY_RATE:
         share = f"{finding.by_rate:.0%} of the steps take the same frame again"
         yield "repeated-frames", f"{share}: the clip has {rate:g} frames/s, so --fps {rate:g}"
+    if finding.still:  # it is all repeats, which has a name already
+        return
     if finding.stored_repeats:
         share = f"{finding.stored_repeats:.0%} of the steps show the same picture again"
         yield "stored-repeats", f"{share}: of {rate:g} frames/s about {finding.new_rate:g} are new"
