@@ -530,7 +530,7 @@ def test_a_full_disk_stops_the_run_and_leaves_nothing_half_written(
         drawn_clip(tmp_path / f"{name}.mp4")
         processed(tmp_path, f"{name}.mp4")
     monkeypatch.setattr(Path, "write_bytes", full_disk)
-    with pytest.raises(OSError, match="No space left"):
+    with pytest.raises(OSError, match="the disk is full"):
         weighed(tmp_path)
     assert not list((tmp_path / ".precomputed" / FOLDER).iterdir())
 
