@@ -22,6 +22,7 @@ from click.testing import CliRunner, Result
 from motifocal import cli
 from motifocal.commands import training_report
 from motifocal.data.shards import Shards
+from motifocal.training.base import load_clip_size, load_settings
 from motifocal.training.checkpoint import (
     KEEP,
     DamagedCheckpoint,
@@ -427,6 +428,26 @@ def test_inputs_that_changed_in_their_place_are_refused(
         shutil.copy(other.folder / changed.name, changed)
     with pytest.raises(ValueError, match=f"begun with other {named}$"):
         claim_inputs(run, Shards(tmp_path / "shards"), tmp_path / "base")
+
+
+@pytest.mark.parametrize("name", ["training.json", "inputs.json"])
+@pytest.mark.parametrize("text", ["", '{"steps": 4, "ra', "[1]", "{}", "[" * 100_000, "\xff"])
+def test_a_damaged_note_of_a_run_is_named(
+    name: str, text: str, shards_folder: Path, base: Path, tmp_path: Path
+) -> None:
+    fast_forward(tmp_path, base, Shards(shards_folder))
+    claim_inputs(tmp_path, Shards(shards_folder), base)
+    (tmp_path / name).write_bytes(text.encode("latin-1"))
+    readers: dict[str, list[Any]] = {
+        "training.json": [lambda: tiny.tiny_run(tmp_path, base, Shards(shards_folder)),
+                          lambda: load_settings(tmp_path)],
+        "inputs.json": [lambda: load_clip_size(tmp_path)],
+    }  # fmt: skip
+    if (name, text) != ("inputs.json", "{}"):  # that is a run of an earlier version
+        readers["inputs.json"].append(lambda: claim_inputs(tmp_path, Shards(shards_folder), base))
+    for read in readers[name]:
+        with pytest.raises(ValueError, match=rf"^{re.escape(str(tmp_path / name))} should hold"):
+            read()
 
 
 def test_a_run_of_an_earlier_version_goes_on(

@@ -17,7 +17,6 @@ from torch import nn
 
 from motifocal.data.shards import Shards
 from motifocal.geometry import LatentGeometry
-from motifocal.json_text import parse_json
 from motifocal.models.folder import (
     load_autoencoder,
     load_network,
@@ -27,11 +26,12 @@ from motifocal.models.folder import (
 )
 from motifocal.models.schedule import NoiseSchedule, noise_schedule
 from motifocal.models.unet import TI2VUNet
+from motifocal.scenes.export import read_claim
 from motifocal.training.checkpoint import kept_weights, load_checkpoint
 from motifocal.training.folders import check_denoiser, check_run, is_run, settings_path
 from motifocal.training.inputs import inputs_path
 from motifocal.training.loop import TextFeatures
-from motifocal.training.presets import TrainingSettings
+from motifocal.training.presets import TrainingSettings, read_settings
 
 
 def load_vae(folder: Path) -> AutoencoderKL:
@@ -55,7 +55,7 @@ def load_unet(folder: Path) -> TI2VUNet | None:
 def load_settings(run: Path) -> TrainingSettings:
     """The settings of a run's folder. ValueError where there are none."""
     check_run(run)
-    return TrainingSettings.model_validate_json(settings_path(run).read_text())
+    return read_settings(settings_path(run))
 
 
 def load_averaged(run: Path, step: int | None = None) -> tuple[TI2VUNet, TrainingSettings, int]:
@@ -85,8 +85,10 @@ def load_clip_size(run: Path) -> tuple[int, int, int] | None:
     path = inputs_path(run)
     if not path.exists():
         return None
-    frames, height, width = parse_json(path.read_text())["clip"]
-    return frames, height, width
+    clip = read_claim(path).get("clip")
+    if not (isinstance(clip, list) and len(clip) == 3 and all(type(n) is int for n in clip)):
+        raise ValueError(f"{path} should hold the size of a clip, 3 numbers, got {clip!r}")
+    return clip[0], clip[1], clip[2]
 
 
 def load_denoiser(folder: Path) -> tuple[TI2VUNet, NoiseSchedule]:

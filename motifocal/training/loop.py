@@ -37,7 +37,7 @@ from motifocal.training.checkpoint import load_checkpoint, mixed_seed, save_chec
 from motifocal.training.folders import settings_path
 from motifocal.training.log import TrainingLog
 from motifocal.training.optimizer import build_optimizer, check_parameters
-from motifocal.training.presets import TrainingSettings
+from motifocal.training.presets import TrainingSettings, read_settings
 from motifocal.training.processes import check_same_step, first_process_decides, gather_places
 from motifocal.training.rates import learning_rate, set_rate
 from motifocal.training.step import draw, training_step
@@ -167,7 +167,7 @@ def claim(folder: Path, settings: TrainingSettings, done: int) -> None:
     path = settings_path(folder)
     now = parse_json(settings.model_dump_json())
     if path.exists() and done:
-        before = parse_json(path.read_text())
+        before = parse_json(read_settings(path).model_dump_json())
         changed = sorted(k for k in before | now if before.get(k) != now.get(k))
         cooling = done > min(s["steps"] - s["cooldown"] for s in (before, now))
         free = FREE_TO_CHANGE - {"steps"} if cooling else FREE_TO_CHANGE

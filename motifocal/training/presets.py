@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
@@ -156,9 +157,20 @@ def _check_schedule(settings: TrainingSettings, preset: TrainingSettings) -> Non
     )
 
 
+def read_settings(path: Path) -> TrainingSettings:
+    """The settings that a run keeps. ValueError, naming the file and the faults, for other text."""
+    try:
+        return TrainingSettings.model_validate_json(path.read_bytes())
+    except ValidationError as error:
+        faults = "; ".join(_fault(found) for found in error.errors()[:3])
+        raise ValueError(f"{path} should hold the settings of a training: {faults}") from error
+
+
 def _fault(found: ErrorDetails) -> str:
     """One of pydantic's findings as a phrase."""
     key = ".".join(map(str, found["loc"]))
+    if found["type"] == "json_invalid":
+        return found["msg"]
     if found["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
         return f"there is no setting {key!r}"
     if found["type"] == "value_error":
