@@ -145,6 +145,22 @@ def test_a_diffusers_folder_runs_no_code(agreeing: list[str], tmp_path: Path) ->
     assert not (tmp_path / "ran").exists()
 
 
+@pytest.mark.parametrize("config", [
+    {"attn_implementation": "somebody/kernel"}, {"_attn_implementation": {"": "somebody/kernel"}},
+    {"text_config": {"attn_implementation": "somebody/kernel@main:function"}},
+])  # fmt: skip
+def test_a_configuration_that_names_a_kernel_on_the_hub_is_refused(
+    config: dict[str, Any], folder: Path
+) -> None:
+    path = folder / "text_encoder" / "config.json"
+    kept = json.loads(path.read_text())
+    path.write_text(json.dumps(kept | config))
+    with pytest.raises(ValueError, match="attn_implementation names code, which is not run here"):
+        TI2VPipeline.from_pretrained(folder)
+    path.write_text(json.dumps(kept | {"attn_implementation": "sdpa"}))
+    TI2VPipeline.from_pretrained(folder)
+
+
 def test_a_clip_or_tokenizer_folder_runs_no_code(
     folder: Path, agreeing: list[str], tmp_path: Path
 ) -> None:

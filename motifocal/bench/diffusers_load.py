@@ -46,7 +46,7 @@ def hub_folder(name: str) -> Path:
         if index.get("_class_name") == MOTIFOCAL:
             return Path(snapshot_download(name, allow_patterns=MOTIFOCAL_FILES))
         pipeline = getattr(diffusers, class_of(index, name))
-        return Path(pipeline.download(name, use_safetensors=True))
+        return Path(pipeline.download(name, use_safetensors=True, trust_remote_code=False))
     except LocalEntryNotFoundError as error:
         raise ValueError(
             f"{name} is no folder here and not in the cache of hub models, and the hub is out of "

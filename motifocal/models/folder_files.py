@@ -23,7 +23,10 @@ CLASSES: Mapping[str, tuple[str, str, str]] = {
 }
 #: The key under which a configuration names classes in Python files of its own folder, or of a
 #: repository on the hub.
-CODE_KEY = "auto_map"
+CLASS_KEY = "auto_map"
+#: How keys end under which it names the library's own function, or a repository on the hub that
+#: holds compiled code: "sdpa" against "owner/name".
+FUNCTION_KEY = "_implementation"
 
 
 def read_index(folder: Path) -> dict[str, Any]:
@@ -46,15 +49,29 @@ def refuse_code(part: Path) -> None:
 
     Such code is never run here, and without it the part would not be what its author meant: the
     libraries ask whether to run it. Looked for are Python files, and configurations that name
-    classes in such files or in a repository on the hub.
+    classes in such files, or classes or functions in a repository on the hub.
     """
     for path in sorted(part.rglob("*.py")):
         raise ValueError(f"{path}: a model folder should hold no code; none of it is run")
     for path in sorted(part.glob("*.json")):
+        content = path.read_bytes()
         # A vocabulary is not worth parsing.
-        if f'"{CODE_KEY}"'.encode() in path.read_bytes() and CODE_KEY in _read_object(path):
-            raise ValueError(f"{path}: {CODE_KEY} names code, which is not run here; a model that "
-                             "needs code of its own cannot be used")
+        if any(f'{key}"'.encode() in content for key in (CLASS_KEY, FUNCTION_KEY)):
+            key = _code_key(_read_object(path))
+            if key is not None:
+                raise ValueError(f"{path}: {key} names code, which is not run here; a model that "
+                                 "needs code of its own cannot be used")
+
+
+def _code_key(config: dict[str, Any]) -> str | None:
+    """The key, at any depth, under which a configuration names code."""
+    for key, value in config.items():
+        if key == CLASS_KEY or (f"_{key}".endswith(FUNCTION_KEY) and "/" in str(value)):
+            return key
+        found = _code_key(value) if isinstance(value, dict) else None
+        if found is not None:
+            return found
+    return None
 
 
 def read_config(folder: Path, name: str) -> dict[str, Any]:
