@@ -155,6 +155,16 @@ def test_names_as_long_as_the_file_system_allows_have_maps_too_each_its_own(
     assert "3 clips (3 done before)" in again.err
 
 
+def test_a_damaged_map_is_made_anew_when_its_overlay_is_asked_for(
+    heatmap: Heatmap, tmp_path: Path
+) -> None:
+    clip = write(tmp_path / "clips/a.mp4", 3)
+    heatmap(tmp_path / "clips", "-o", tmp_path / "maps")
+    (tmp_path / "maps/a.npz").write_bytes(b"cut short")
+    assert heatmap(tmp_path / "clips", "-o", tmp_path / "maps", "--overlay").code == 0
+    assert same(tmp_path / "maps/a.npz", expected(clip))
+
+
 def test_a_clip_whose_map_cannot_be_written_is_listed_and_the_others_are_done(
     heatmap: Heatmap, tmp_path: Path
 ) -> None:

@@ -25,7 +25,7 @@ from motifocal.commands.progress import phase, quiet_option, tracked
 from motifocal.commands.size import Size
 
 if TYPE_CHECKING:
-    from motifocal.heatmap import HeatmapSettings
+    from motifocal.heatmap import Heatmap, HeatmapSettings
     from motifocal.picture import Pixels
 
 TABLE, SETTINGS, STRIP = "clips.csv", "heatmap.json", "filmstrip.png"
@@ -178,23 +178,23 @@ def measure(row: Row, how: How, threads: int) -> Row:
 
 def measured_row(row: Row, how: How, threads: int) -> Row:
     """The same; VideoError or OSError where the clip cannot be read or its map not be written."""
-    from motifocal.heatmap import clip_heatmap, load_heatmap, save_heatmap
+    from motifocal.heatmap import clip_heatmap, save_heatmap
     from motifocal.moving_fraction import moving_fraction
     from motifocal.overlay import heatmap_overlay
     from motifocal.video import write_video
 
     path, overlay = how.output / row.heatmap, how.output / row.overlay
     shown = how.overlay and not overlay.exists()
-    heat = load_heatmap(path)[0] if path.exists() else None
+    heat = stored_map(path)
     if heat is None or shown:
         frames, fps, stored = read(Path(row.clip), how)
-        if heat is None and how.masks:
-            shape = (len(frames), *stored)
-            heat = how.masks.heatmap(Path(row.clip), shape, how.size, how.fps)
         if heat is None:
-            assert how.settings is not None
-            heat = clip_heatmap(frames, how.settings, workers=threads, device=how.device)
-        if not path.exists():
+            if how.masks:
+                shape = (len(frames), *stored)
+                heat = how.masks.heatmap(Path(row.clip), shape, how.size, how.fps)
+            else:
+                assert how.settings is not None
+                heat = clip_heatmap(frames, how.settings, workers=threads, device=how.device)
             path.parent.mkdir(parents=True, exist_ok=True)
             save_heatmap(path, heat, how.settings, fps=fps)
         if shown:
@@ -202,6 +202,16 @@ def measured_row(row: Row, how: How, threads: int) -> Row:
     count, height, width = heat.shape
     return replace(row, frames=count, height=height, width=width,
                    moving_fraction=moving_fraction(heat), reason="")  # fmt: skip
+
+
+def stored_map(path: Path) -> Heatmap | None:
+    """The map of an earlier run; None where there is none, or it is damaged: it is made anew."""
+    from motifocal.heatmap import load_heatmap
+
+    try:
+        return load_heatmap(path)[0] if path.exists() else None
+    except ValueError:
+        return None
 
 
 def read(clip: Path, how: How) -> tuple[Pixels, float, tuple[int, int]]:
