@@ -71,11 +71,16 @@ def losses_of(run: Path) -> list[dict[str, float]]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("optimizer", ["adamw", "muon"])
+@pytest.mark.parametrize(
+    "optimiser",
+    [{"optimizer": "muon"}, {"optimizer": "adamw"},
+     {"optimizer": "adamw", "precision": "bf16", "gradient_checkpointing": True}],
+    ids=["muon", "adamw", "adamw as in the paper's preset"],
+)  # fmt: skip
 def test_two_processes_compute_what_one_does_bit_for_bit(
-    optimizer: str, shards: Path, base: Path, tmp_path: Path
+    optimiser: dict[str, Any], shards: Path, base: Path, tmp_path: Path
 ) -> None:
-    changed = {**TWO_PLACES, "optimizer": optimizer, "steps": 4}
+    changed = {**TWO_PLACES, **optimiser, "steps": 4}
     alone = invoke(*train_arguments(shards, tmp_path / "one", base, **changed))
     assert alone.exit_code == 0, alone.output
     started = torchrun(train_arguments(shards, tmp_path / "two", base, **changed))
