@@ -426,3 +426,14 @@ def test_the_options_of_the_heatmap_are_those_of_the_library() -> None:
         assert f"[default: {getattr(defaults, name)}]" in " ".join(
             run("--help").stdout.split()
         )
+
+
+@pytest.mark.parametrize("stride", [None, 0, "8", 8.0, True])
+def test_a_manifest_without_a_stride_is_refused(tmp_path: Path, stride: object) -> None:
+    tiny.tiny_shards(tmp_path, clips=2)
+    path = tmp_path / "prepared.json"
+    manifest = json.loads(path.read_text())
+    manifest["geometry"]["stride"] = stride
+    path.write_text(json.dumps(manifest))
+    with pytest.raises(ValueError, match=r"prepared\.json should hold the geometry's stride"):
+        Shards(tmp_path)

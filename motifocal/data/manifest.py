@@ -27,4 +27,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         if type(manifest.get(key)) is not kind or (kind is int and manifest[key] < 1):
             raise ValueError(f"{path} should hold {key!r} as {kind.__name__}, got "
                              f"{manifest.get(key)!r}")
+    stride = manifest["geometry"].get("stride")
+    if type(stride) is not int or stride < 1:
+        raise ValueError(f"{path} should hold the geometry's stride as int, got {stride!r}")
     return manifest
