@@ -39,7 +39,7 @@ NOT_RUN = {
     "motifocal bench vbench *": "writes for another project's program: tests/test_bench_vbench.py",
     "motifocal study import *": "needs what people's browsers saved: tests/test_study_static.py",
     "runs/*.sh *": "trains for minutes to hours; tests/test_ablations.py runs its parts",
-    "python scripts/fuzz.py *": "runs for an hour; tests/test_fuzz.py tries fewer files",
+    "python scripts/*": "studies of minutes to hours, of data that is not here",
     "run-the-training": "stands for a program of the reader's",
 }
 # Python that is compiled and not run: scripts around other projects' code.
@@ -126,8 +126,8 @@ def check(words: list[str]) -> None:
     if words[0] == "make":
         targets = set(re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
         assert {word for word in words[1:] if "=" not in word} <= targets
-    elif words[0].startswith("runs/") or words[1:2] == ["scripts/fuzz.py"]:
-        script = (ROOT / next(word for word in words if "/" in word)).read_text()
+    elif place := next((w for w in words[:2] if w.startswith(("runs/", "scripts/"))), None):
+        script = (ROOT / place).read_text()
         assert [word for word in words if word[:2] == "--" and word not in script] == []
     elif words[0] == "motifocal":
         parsed(*words[1:])
