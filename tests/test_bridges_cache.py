@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -200,8 +201,16 @@ def test_a_clip_is_hashed_once_until_it_changes(
     assert ClipHashes(tmp_path / "hashes.json").of(clip) == first
     assert len(read) == 1
     clip.write_bytes(b"another")
-    assert ClipHashes(tmp_path / "hashes.json").of(clip) != first
+    changed = ClipHashes(tmp_path / "hashes.json")
+    assert changed.of(clip) != first
+    changed.save()
     assert len(read) == 2
+    state = clip.stat()
+    (tmp_path / "other.mp4").write_bytes(b"ANOTHER")
+    (tmp_path / "other.mp4").replace(clip)
+    os.utime(clip, ns=(state.st_atime_ns, state.st_mtime_ns))
+    assert ClipHashes(tmp_path / "hashes.json").of(clip) == sha256_of(clip)
+    assert len(read) == 3
     for damaged in ("[1]", '{"a": 1}', '{"a": ['):
         (tmp_path / "hashes.json").write_text(damaged)
         with pytest.raises(ValueError, match=r"hashes\.json should hold the hashes of clips"):

@@ -282,6 +282,13 @@ def test_a_changed_file_or_setting_is_looked_at_again(
     save(tmp_path / "clips" / "3.mp4", still(3, 6, height=48, width=64))
     looked(entries, out)
     assert seen(out) == ["3.mp4"]
+    clip = tmp_path / "clips" / "3.mp4"
+    before, data = clip.stat(), clip.read_bytes()
+    (tmp_path / "other").write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
+    (tmp_path / "other").replace(clip)  # with the size and the date of the one before
+    os.utime(clip, ns=(before.st_atime_ns, before.st_mtime_ns))
+    looked(entries, out)
+    assert seen(out) == ["3.mp4"]
     other = replace(SETTINGS, request=Request(((3, 48, 64),)))
     assert {one.frames for one in looked(entries, out, settings=other).values() if one} == {3}
     assert len(seen(out)) == 5

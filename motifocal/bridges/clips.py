@@ -45,7 +45,8 @@ def timeline_of(path: str | Path) -> Timeline:
 class ClipHashes:
     """sha256 of clips, computed once for each size and time of change; several threads may ask.
 
-    ``path`` is the JSON file to remember in: absolute path -> [size, nanoseconds, sha256].
+    ``path`` is the JSON file to remember in: absolute path -> [size, times of change
+    (nanoseconds), sha256].
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -58,7 +59,8 @@ class ClipHashes:
             except ValueError:
                 held = None
             rows = held.values() if isinstance(held, dict) else [None]
-            if any(not isinstance(row, list) or len(row) != 3 for row in rows):
+            # 3: of an earlier version, which knew one time; such a clip is hashed again.
+            if any(not isinstance(row, list) or len(row) not in (3, 4) for row in rows):
                 raise ValueError(f"{self.path} should hold the hashes of clips; delete it")
             self._known = held
 
@@ -66,11 +68,12 @@ class ClipHashes:
         """The clip's sha256; OSError where it cannot be read."""
         name = os.path.abspath(clip)
         state = os.stat(name)
-        stamp = [state.st_size, state.st_mtime_ns]
+        # The last one no program can set: it tells a file that was put in another's place.
+        stamp = [state.st_size, state.st_mtime_ns, state.st_ctime_ns]
         with self._lock:
             known = self._known.get(name)
-        if known is not None and known[:2] == stamp:
-            return str(known[2])
+        if known is not None and known[:-1] == stamp:
+            return str(known[-1])
         found = sha256_of(Path(name))
         with self._lock:
             self._known[name] = [*stamp, found]

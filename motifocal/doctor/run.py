@@ -140,7 +140,9 @@ def _looks(entries: Sequence[Entry], settings: InspectSettings) -> Iterator[Look
                 gone = f"it was there when the folder was listed ({error.strerror})"
                 yield Look(place, "", 0, Finding(problem=("missing", gone)))
                 continue
-            state_now = [digest, state.st_size, state.st_mtime_ns, entry.name]
+            # With the time of change that no program can set: another file may be put in a
+            # clip's place with its size and date.
+            state_now = [digest, state.st_size, state.st_mtime_ns, state.st_ctime_ns, entry.name]
             key = hashlib.sha256(json.dumps(state_now).encode()).hexdigest()
             yield Look(place, key, state.st_size, None)
 
