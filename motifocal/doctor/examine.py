@@ -36,6 +36,8 @@ from motifocal.picture import Pixels, VideoError, write_image
 #: Samples of a clip whose heat is measured, spread over them all, and the frames of each: a video
 #: of an hour may make thousands, and a sample may be all of it.
 MOST_MEASURED, MOST_HEAT_FRAMES = 4, 256
+#: Frames in which bars are looked for: 8 ms each, and a bar is in all of them.
+MOST_BARRED = 16
 #: Samples that are put into words: the first ones.
 MOST_SPOKEN = 24
 
@@ -240,11 +242,11 @@ def _longest(watched: Watched, settings: InspectSettings) -> list[Selection]:
 
 
 def _spread(watched: Watched) -> Pixels:
-    """Frames spread over the clip, small but larger than tiny where there are such: (N, H, W, 3).
-    """
+    """Some frames of the clip, small but larger than tiny where there are such: (N, H, W, 3)."""
     if not watched.pairs:
         return watched.tiny[spread(len(watched.tiny))]
-    return np.concatenate([pair.frames for pair in watched.pairs])
+    places = np.rint(np.linspace(0, len(watched.pairs) - 1, MOST_BARRED)).astype(int)
+    return np.stack([watched.pairs[place].frames[0] for place in np.unique(places)])
 
 
 def _spoken(samples: Sequence[Selection]) -> tuple[str, ...]:
