@@ -1,4 +1,4 @@
-"""Clips of the drawn world, rendered on one core at 64 and at 256 pixels.
+"""Clips of the drawn world, rendered on one core at 64 and at 256 pixels, still and living.
 
 Every clip is of a stage that was not drawn before, as in a training set: backgrounds are kept in
 memory and a second clip of the same stage would be cheaper. 16 frames, masks included.
@@ -16,8 +16,9 @@ from measure import RATIO_HEADER, machine, markdown, parser, ratio_rows, read, t
 
 from motifocal.scenes.render import render
 from motifocal.scenes.stage import SCENARIOS, make_stage
+from motifocal.scenes.variant import STANDARD, SceneVariant
 
-SIZES = (64, 256)
+SIZES, LIVING_SIZES = (64, 256), (64, 128)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -27,6 +28,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for size in SIZES:
         ways[f"{size} x {size}"] = drawer(scenarios, size=size)
     ways[f"{SIZES[0]} x {SIZES[0]}, with flow"] = drawer(scenarios, size=SIZES[0], with_flow=True)
+    for size in LIVING_SIZES:
+        ways[f"{size} x {size}, living"] = drawer(scenarios, SceneVariant("lively"), size=size)
     threads = cv2.getNumThreads()
     cv2.setNumThreads(1)
     try:
@@ -40,13 +43,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     print(machine(values.rounds), markdown((*RATIO_HEADER, "clips/s a core"), rows), sep="\n\n")
 
 
-def drawer(scenarios: Sequence[str], **options: Any) -> Callable[[], None]:
+def drawer(
+    scenarios: Sequence[str], variant: SceneVariant = STANDARD, **options: Any
+) -> Callable[[], None]:
     """Draws a clip of each scenario when called, with a new stage each time."""
     seeds = count()
 
     def draw() -> None:
         for name in scenarios:
-            stage = make_stage(name, "train", next(seeds))
+            stage = make_stage(name, "train", next(seeds), variant)
             render(stage, stage.actions[0], **options)
 
     return draw
