@@ -16,7 +16,7 @@ from motifocal.data.sources import SceneClips
 from motifocal.scenes.draw import PALETTE
 from motifocal.scenes.evaluate import ENTERS, eval_pairs, kind_of, score, truth_of
 from motifocal.scenes.export import BenchmarkSettings, DatasetSettings, export_dataset, recipe
-from motifocal.scenes.render import Camera, SceneClip, first_picture, render
+from motifocal.scenes.render import TRAVEL, Camera, SceneClip, first_picture, render
 from motifocal.scenes.residue import LEVELS, shake
 from motifocal.scenes.stage import SCENARIOS, make_stage
 from motifocal.scenes.variant import STANDARD, SceneVariant
@@ -164,6 +164,18 @@ def test_hard_backgrounds_have_texture_where_the_others_are_flat() -> None:
                        for variant in (STANDARD, HARD))
         rough = [np.abs(np.diff(picture, axis=1)).mean() for picture in (plain, hard)]
         assert rough[1] > 1.2 * rough[0], name
+
+
+def test_hard_scenery_is_no_longer_flat_and_moves_with_the_camera() -> None:
+    road = (slice(26, 40), slice(28, 31))
+    plain, hard = (first_picture(make_stage("car", "train", 1, v), 64)[road].astype(float)
+                   for v in (STANDARD, HARD))
+    assert plain.std(axis=(0, 1)).max() == 0
+    assert hard.std(axis=(0, 1)).min() > 1
+    stage = make_stage("car", "train", 1, HARD)
+    panned = render(stage, None, size=64, frames=3, camera="left")
+    shifted = panned.frames[2][road[0], 28 + round(64 * TRAVEL) : 31 + round(64 * TRAVEL)]
+    assert np.abs(shifted - panned.frames[0][road].astype(float)).mean() < 3
 
 
 def test_a_hard_picture_shows_the_same_place_at_every_size() -> None:

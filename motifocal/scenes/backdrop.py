@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from motifocal.scenes.backgrounds import background
-from motifocal.scenes.photographic import photographic_background
+from motifocal.scenes.photographic import photographic_background, surface_light
 from motifocal.scenes.residue import Field, sway
 from motifocal.scenes.world import Stage
 
@@ -43,6 +43,11 @@ class Backdrop:
         """Whether wind and a hand may move it."""
         return self.stage.variant.background != "still"
 
+    @property
+    def photographic(self) -> bool:
+        """Whether it and what stands before it are to look like a photograph."""
+        return self.stage.variant.difficulty == "hard"
+
     def seen(self, view: Matrix, frame: int) -> Picture:
         """What is seen through `view` (3, 3), world to picture units, in this frame: (S, S, 3).
 
@@ -59,18 +64,33 @@ class Backdrop:
             seen = cv2.warpAffine(self._wide, place, (self.side, self.side),
                                   borderMode=cv2.BORDER_REFLECT)
             return np.asarray(seen, np.uint8)
-        scale = len(self._half) / (1 + 2 * MARGIN)
-        x, y = (scale * (axis + MARGIN) - 0.5 for axis in _world(view, self.side))
-        from_x = np.repeat(x.astype(np.float32)[None], self.side, axis=0)
-        from_y = np.repeat(y.astype(np.float32)[:, None], self.side, axis=1)
+        from_x, from_y = self._places(view)
         displaced = self._displaced(view, frame)
         if displaced is not None:
-            fine = cv2.resize(displaced * np.float32(scale), (self.side, self.side))
+            fine = cv2.resize(displaced * np.float32(self._scale), (self.side, self.side))
             from_x += fine[..., 0]
             from_y += fine[..., 1]
         seen = cv2.remap(self._half, from_x, from_y, cv2.INTER_LINEAR,
                          borderMode=cv2.BORDER_REFLECT)
         return np.asarray(seen, np.uint8)
+
+    def surface(self, view: Matrix) -> Field:
+        """Factors (S, S) that make what is drawn flat and never moves look rough and lit."""
+        canvas = _lit(self.stage.background_seed, len(self._half))
+        seen = cv2.remap(canvas, *self._places(view), cv2.INTER_LINEAR,
+                         borderMode=cv2.BORDER_REFLECT)
+        return np.asarray(seen, np.float32)
+
+    @property
+    def _scale(self) -> float:
+        """Pixels of the half canvas for one picture width."""
+        return len(self._half) / (1 + 2 * MARGIN)
+
+    def _places(self, view: Matrix) -> tuple[Field, Field]:
+        """Where in the half canvas each pixel of the picture lies, columns and rows, (S, S)."""
+        x, y = (self._scale * (axis + MARGIN) - 0.5 for axis in _world(view, self.side))
+        return (np.repeat(x.astype(np.float32)[None], self.side, axis=0),
+                np.repeat(y.astype(np.float32)[:, None], self.side, axis=1))
 
     def moving(self, view: Matrix, frame: int, size: int) -> npt.NDArray[np.bool_]:
         """Where the background itself moves from this frame to the next, (size, size)."""
@@ -93,8 +113,7 @@ class Backdrop:
         """
         whole = self.side + 2 * round(self.side * MARGIN)
         stage = self.stage
-        hard = stage.variant.difficulty == "hard"
-        return _drawn(stage.background, stage.background_seed, whole // 2, hard)
+        return _drawn(stage.background, stage.background_seed, whole // 2, self.photographic)
 
     @cached_property
     def _wide(self) -> Picture:
@@ -112,3 +131,8 @@ def _world(view: Matrix, cells: int) -> tuple[npt.NDArray[np.float64], npt.NDArr
 @lru_cache(maxsize=8)
 def _drawn(name: str, seed: int, size: int, photographic: bool) -> Picture:
     return (photographic_background if photographic else background)(name, seed, size)
+
+
+@lru_cache(maxsize=8)
+def _lit(seed: int, size: int) -> Field:
+    return surface_light(seed, size)

@@ -74,6 +74,13 @@ def photographic_background(name: str, seed: int, size: int) -> npt.NDArray[np.u
     return np.clip(np.round(picture), 0, 255).astype(np.uint8)
 
 
+def surface_light(seed: int, size: int) -> Image:
+    """Factors (size, size) about 1 for what is drawn flat and never moves: roads, water, walls."""
+    rng = np.random.default_rng([seed, 7004])
+    rough = relief(rng, size, size, Surface(relief=0.045, cells=20, stretch=2))
+    return np.asarray(light(rng, size, size, shadows=1) * (1 + rough), np.float32)
+
+
 def mottled(rng: Generator, h: int, w: int, amount: float) -> Image:
     """Slow changes of brightness and, less, of colour, (h, w, 3)."""
     grey = octaves(rng, h, w, 3, 3)[..., None]

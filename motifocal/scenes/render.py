@@ -156,6 +156,10 @@ class _Cast:
         # Numbers in the object map, from 1 on, of what sentences can move.
         self.named = {name: number for number, name in enumerate(self.actors, start=1)
                       if name in stage.actors}
+        moved = {name for sentence in stage.actions for name in sentence.moves}
+        # By number in the object map: whether no sentence ever moves it, as a road.
+        self.scenery = np.array([False, *(name in stage.actors and name not in moved
+                                          for name in self.actors)])
 
     def states(self, frame: int, frames: int) -> dict[str, State]:
         """Where each of them is in this frame; the sentence fills the clip."""
@@ -181,6 +185,10 @@ def _paint(
             colour, alpha = fill.at(state.look)
             corners = fill.points @ matrix[:, :2].T + matrix[:, 2]
             paint(colours, owner, corners - 0.5, colour, alpha, number if fill.solid else 0)
+    if backdrop.photographic and cast.scenery.any():
+        here = cast.scenery[owner]
+        lit = colours[here] * backdrop.surface(view)[here][:, None]
+        colours[here] = np.clip(np.rint(lit), 0, 255)
     return _Layer(colours, owner)
 
 
