@@ -53,8 +53,8 @@ def output_lock(folder: Path, command: str, part: str | None = None) -> Iterator
     finally:
         for path, descriptor in reversed(locks):
             _release(path, descriptor)
-        if new and folder.is_dir() and not any(folder.iterdir()):
-            folder.rmdir()
+        if new:
+            _remove_if_empty(folder)
 
 
 def _files(folder: Path, part: str | None) -> list[tuple[Path, bool]]:
@@ -68,10 +68,12 @@ def _files(folder: Path, part: str | None) -> list[tuple[Path, bool]]:
 def _acquire(path: Path, shared: bool) -> int:
     """An open descriptor of the locked file; FolderInUse where it is locked already."""
     while True:
-        path.parent.mkdir(parents=True, exist_ok=True)
         try:
+            path.parent.mkdir(parents=True, exist_ok=True)
             descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
-        except FileNotFoundError:  # its holder has just removed the empty folder
+        except (FileNotFoundError, FileExistsError):  # its holder is removing the empty folder
+            if path.parent.is_file() or path.parent.is_symlink():
+                raise
             continue
         try:
             _flock(descriptor, shared)
@@ -120,6 +122,14 @@ def _release(path: Path, descriptor: int) -> None:
     finally:
         _open_locks.discard(descriptor)
         os.close(descriptor)
+
+
+def _remove_if_empty(folder: Path) -> None:
+    try:
+        folder.rmdir()
+    except OSError as error:
+        if error.errno not in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOENT):
+            raise
 
 
 def _say_whose(descriptor: int, command: str) -> None:

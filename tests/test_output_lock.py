@@ -95,6 +95,15 @@ def test_a_folder_that_stays_empty_goes_again_and_a_filled_one_keeps_no_lock(
     assert (tmp_path / "d").is_dir()
 
 
+def test_a_file_in_the_folders_place_is_named(tmp_path: Path) -> None:
+    (tmp_path / "out").touch()
+    with pytest.raises(FileExistsError, match="out"):
+        output_lock(tmp_path / "out", "x").__enter__()
+    (tmp_path / "link").symlink_to(tmp_path / "nowhere")
+    with pytest.raises(FileExistsError, match="link"):
+        output_lock(tmp_path / "link", "x").__enter__()
+
+
 def test_parts_share_a_folder_but_each_is_held_once(tmp_path: Path) -> None:
     folder = tmp_path / "out"
     first = Holder(folder, "1-of-2")
