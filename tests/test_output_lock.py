@@ -197,7 +197,7 @@ def commands(folder: Path, base: Path) -> dict[str, list[object]]:
     drawing = ["--command", "draw {image} {prompt} {output} {seed}", "--name", "Mine"]
     return {
         "prepare": ["scenes", "-o", out, "--model", base, "--size", 16, "--frames", 3],
-        "train": [shards, "-o", out, "--model", base, "--preset", "scenes", "--cpu",
+        "train": [shards, "-o", out, "--model", base, "--preset", "scenes", "--device", "cpu",
                   *tiny.assignments()],
         "heatmap": [clips, "-o", out],
         "inspect": [clips, "-o", out],

@@ -146,7 +146,7 @@ def test_a_file_that_is_no_table_is_named(tmp_path: Path, content: bytes) -> Non
 def train(folder: Path, shards: Path, base: Path, *more: str) -> None:
     tiny.fresh_accelerator()
     arguments = ["train", shards, "-o", folder, "--model", base, "--preset", "scenes", "--fresh",
-                 "--samples", 0, "--cpu", *tiny.assignments(), *more]
+                 "--samples", 0, "--device", "cpu", *tiny.assignments(), *more]
     result = CliRunner().invoke(cli, [str(x) for x in arguments], catch_exceptions=False)
     assert result.exit_code == 0, result.output
 

@@ -20,7 +20,7 @@ TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", "
 def train_arguments(shards: Path, run: Path, base: Path, **changed: Any) -> list[str]:
     """The arguments of `motifocal` for a tiny training."""
     return ["train", str(shards), "-o", str(run), "--model", str(base), "--preset", "scenes",
-            "--cpu", "--samples", "0", *tiny.assignments(**changed)]  # fmt: skip
+            "--device", "cpu", "--samples", "0", *tiny.assignments(**changed)]  # fmt: skip
 
 
 def torchrun(arguments: Sequence[str], **variables: str) -> subprocess.Popen[str]:
