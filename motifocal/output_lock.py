@@ -53,7 +53,7 @@ def output_lock(folder: Path, command: str, part: str | None = None) -> Iterator
     finally:
         for path, descriptor in reversed(locks):
             _release(path, descriptor)
-        if new:
+        if new and locks:
             _remove_if_empty(folder)
 
 
