@@ -46,8 +46,8 @@ class SceneClip:
     frame (camera motion does not count); flow (F-1, 2, H, W) float32, pixels from frame f to f+1
     as (x, y), shake included; flow_valid (F-1, H, W) bool, where that flow is defined (not where
     an object changes its look, nor on background that sways); objects (F, H, W) bool, the pixels
-    of all objects, moving or not: what a segmenter would find; residue (F, H, W) bool, the pixels
-    that move though the sentence does not say so, never those of `mask`.
+    of all objects, moving or not, unnamed movers too: what a segmenter would find; residue
+    (F, H, W) bool, the pixels that move though the sentence does not say so, never those of `mask`.
     """
 
     frames: npt.NDArray[np.uint8]
