@@ -76,6 +76,30 @@ def write_text(path: Path, text: str, *, durable: bool = False) -> None:
         temporary.write_text(text, encoding="utf-8", newline="")
 
 
+def write_new_text(path: Path, text: str, mode: int) -> bool:
+    """Write UTF-8 to a file that does not exist yet, readable by nobody whom `mode` leaves out.
+
+    False, and nothing is changed, where `path` exists. It appears whole or not at all, and is on
+    the disk when this returns; of several processes that write it at once, one succeeds.
+    """
+    if os.path.lexists(path):
+        return False
+    temporary = path.with_name(f".{secrets.token_hex(8)}.tmp")
+    try:
+        with disk.writing(path):
+            descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+            with os.fdopen(descriptor, "w", encoding="utf-8", newline="") as file:
+                file.write(text)
+            _flush(temporary)
+            os.link(temporary, path)  # unlike a rename it replaces nothing
+            _flush(path.parent)
+    except FileExistsError:
+        return False
+    finally:
+        temporary.unlink(missing_ok=True)
+    return True
+
+
 def remove_temporaries(folder: Path) -> None:
     """Delete what killed processes were writing to in `folder`; only while no other writes there.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import errno
 import hashlib
 import os
 import threading
@@ -13,7 +14,14 @@ import torch
 from safetensors.torch import save_file
 
 from motifocal import files
-from motifocal.files import remove_temporaries, replacing, replacing_folder, sha256_of, write_text
+from motifocal.files import (
+    remove_temporaries,
+    replacing,
+    replacing_folder,
+    sha256_of,
+    write_new_text,
+    write_text,
+)
 
 PACKAGE = Path(files.__file__).parent
 
@@ -144,11 +152,61 @@ def test_a_files_sha256_is_that_of_its_bytes(tmp_path: Path) -> None:
     assert sha256_of(tmp_path / "a") == hashlib.sha256(data).hexdigest()
 
 
+ENDS = (".partial", ".part", ".temp", ".tmp")
+
+
+def names_made_by_hand(source: str) -> list[int]:
+    """The lines where a path is given a name for half a file or half a folder."""
+    return [
+        call.lineno for call in ast.walk(ast.parse(source))
+        if isinstance(call, ast.Call) and isinstance(call.func, ast.Attribute)
+        and call.func.attr in ("with_name", "with_suffix", "joinpath")
+        and any(isinstance(node, ast.Constant) and str(node.value).endswith(ENDS)
+                for given in call.args for node in ast.walk(given))
+    ]  # fmt: skip
+
+
 def test_no_module_makes_up_a_name_for_half_a_file_by_hand() -> None:
     by_hand = [
-        f"{path.name}:{node.lineno}"
-        for path in sorted(PACKAGE.rglob("*.py"))
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
-        if isinstance(node, ast.Constant) and node.value in (".partial", ".part", ".temp")
-    ]
+        f"{path.relative_to(PACKAGE)}:{line}"
+        for path in sorted(PACKAGE.rglob("*.py")) if path.name != "files.py"
+        for line in names_made_by_hand(path.read_text(encoding="utf-8"))
+    ]  # fmt: skip
     assert by_hand == []
+    source = 'a.with_suffix(".partial")\na.with_name(f".{a.name}.tmp")\na.with_suffix(".mp4")\n'
+    assert names_made_by_hand(source) == [1, 2]
+
+
+@pytest.mark.parametrize("failing", ["fdopen", "fsync", "link"])
+def test_a_new_file_is_not_left_half_written_on_a_full_disk(
+    failing: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "secret"
+
+    def no_room(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, failing, no_room)
+        with pytest.raises(OSError, match="secret cannot be written, the disk is full"):
+            write_new_text(path, "x\n", 0o600)
+    assert not list(tmp_path.iterdir())
+    assert write_new_text(path, "x\n", 0o600)
+    assert not write_new_text(path, "y\n", 0o600)
+    assert (path.read_text(), path.stat().st_mode & 0o777) == ("x\n", 0o600)
+
+
+def test_of_several_that_write_a_new_file_one_does(tmp_path: Path) -> None:
+    path, start, done = tmp_path / "secret", threading.Barrier(8), []
+
+    def write(text: str) -> None:
+        start.wait()
+        done.append((text, write_new_text(path, text, 0o600)))
+
+    writers = [threading.Thread(target=write, args=(str(k) * 1000,)) for k in range(8)]
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.join()
+    assert [text for text, written in done if written] == [path.read_text()]
+    assert list(tmp_path.iterdir()) == [path]

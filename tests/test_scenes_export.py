@@ -96,8 +96,10 @@ def test_an_interrupted_export_goes_on_where_it_stopped(tmp_path: Path) -> None:
     untouched = broken / "videos" / "000000" / "000.png"
     stamp = untouched.stat().st_mtime_ns
     # What a kill leaves behind: a folder under its temporary name, half full.
-    (broken / "videos" / ".000002.tmp").mkdir()
-    (broken / "videos" / ".000002.tmp" / "000.png").write_bytes(b"half")
+    half = broken / "videos" / f".{'ab' * 8}.tmp"
+    half.mkdir()
+    (half / "000.png").write_bytes(b"half")
+    (broken / "truth" / half.name).write_bytes(b"half")
     list(export_dataset(broken, settings))
     assert contents(whole) == contents(broken)
     assert untouched.stat().st_mtime_ns == stamp

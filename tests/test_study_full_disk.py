@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import errno
 import logging
+import resource
+import signal
 import sqlite3
 import threading
 from collections.abc import Iterator
@@ -20,6 +22,7 @@ from motifocal import disk
 from motifocal.cli import main
 from motifocal.files import replacing
 from motifocal.study.database import located
+from motifocal.study.keys import make_secret, read_keys
 from motifocal.study.server_log import LOG, OncePerInterval
 from motifocal.study.storage import StorageError, trouble
 from motifocal.study.store import Store
@@ -182,6 +185,22 @@ def test_a_file_on_a_full_disk_is_named(tmp_path: Path, code: int) -> None:
     assert f"{tmp_path / 'x.json'} cannot be written" in str(caught.value)
     assert f"free at {tmp_path}): make room there" in str(caught.value)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_secret_that_finds_no_room_leaves_no_empty_file(tmp_path: Path) -> None:
+    file = tmp_path / "study.secret"
+    before, _ = limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10, limits[1]))  # bytes: less than a secret has
+    try:
+        with pytest.raises(OSError, match="File too large"):
+            make_secret(file)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (before, limits[1]))
+        signal.signal(signal.SIGXFSZ, handler)
+    assert not list(tmp_path.iterdir())
+    assert make_secret(file)
+    read_keys(file)
 
 
 def test_other_errors_stay_what_they_are_and_room_is_told_of_folders_to_come(

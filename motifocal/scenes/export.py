@@ -12,7 +12,6 @@ import csv
 import io
 import json
 import re
-import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -20,7 +19,7 @@ from typing import Any, Literal, cast
 
 import numpy as np
 
-from motifocal.files import replacing, write_text
+from motifocal.files import remove_temporaries, replacing, replacing_folder, write_text
 from motifocal.json_text import parse_json
 from motifocal.picture import write_image
 from motifocal.scenes.evaluate import EvalPair, eval_pairs, truth_of
@@ -108,9 +107,9 @@ def export_dataset(folder: Path, settings: DatasetSettings) -> Iterator[int]:
     if settings.clips < 1:
         raise ValueError(f"clips should be at least 1, got {settings.clips}")
     claim(folder / MANIFEST, {"kind": "dataset", **asdict(settings)})
-    (folder / "videos").mkdir(exist_ok=True)
-    if settings.truth:
-        (folder / "truth").mkdir(exist_ok=True)
+    for part in ("videos", *(("truth",) if settings.truth else ())):
+        (folder / part).mkdir(exist_ok=True)
+        remove_temporaries(folder / part)
     lines = []
     for index in range(settings.clips):
         made = recipe(index, settings.split, settings.seed, settings.camera, settings.variant)
@@ -167,15 +166,10 @@ def _write_truth(path: Path, clip: SceneClip) -> None:
 
 
 def _write_pictures(folder: Path, clip: SceneClip) -> None:
-    """A folder of PNG frames, filled under another name."""
-    filling = folder.with_name(f".{folder.name}.tmp")
-    for old in (filling, folder):
-        if old.exists():
-            shutil.rmtree(old)
-    filling.mkdir()
-    for number, frame in enumerate(clip.frames):
-        write_image(filling / f"{number:03d}.png", frame)
-    filling.rename(folder)
+    """A folder of PNG frames, which appears whole."""
+    with replacing_folder(folder) as temporary:
+        for number, frame in enumerate(clip.frames):
+            write_image(temporary / f"{number:03d}.png", frame)
 
 
 def export_benchmark(folder: Path, settings: BenchmarkSettings) -> Iterator[int]:
@@ -186,9 +180,9 @@ def export_benchmark(folder: Path, settings: BenchmarkSettings) -> Iterator[int]
     """
     claim(folder / MANIFEST, {"kind": "benchmark", **asdict(settings)})
     pairs = eval_pairs(settings.pairs, settings.size, settings.variant)
-    (folder / "images").mkdir(exist_ok=True)
-    if settings.truth:
-        (folder / "videos" / "truth").mkdir(parents=True, exist_ok=True)
+    for part in ("images", *(("videos/truth",) if settings.truth else ())):
+        (folder / part).mkdir(parents=True, exist_ok=True)
+        remove_temporaries(folder / part)
     done = 0
     for image_id in dict.fromkeys(pair.image_id for pair in pairs):
         inside = [pair for pair in pairs if pair.image_id == image_id]

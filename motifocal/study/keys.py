@@ -13,6 +13,8 @@ import stat
 from dataclasses import dataclass
 from pathlib import Path
 
+from motifocal.files import write_new_text
+
 ENVIRONMENT = "MOTIFOCAL_STUDY_SECRET"
 LEAST_LETTERS = 32
 MOST_LETTERS = 1000
@@ -60,11 +62,4 @@ def read_keys(file: str | os.PathLike[str] | None) -> Keys:
 
 def make_secret(file: Path) -> bool:
     """Write a new secret that only its owner may read; False where the file is there already."""
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
-    try:
-        descriptor = os.open(file, flags, 0o600)
-    except FileExistsError:
-        return False
-    with os.fdopen(descriptor, "w", encoding="utf-8") as opened:
-        opened.write(secrets.token_urlsafe(48) + "\n")
-    return True
+    return write_new_text(file, secrets.token_urlsafe(48) + "\n", mode=0o600)
