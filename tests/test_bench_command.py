@@ -308,7 +308,7 @@ def test_the_last_words_are_one_short_plain_line(
     assert reason == "wrote no video (exit code 0: red | 97% | 98%)"
 
 
-LIMIT = 5  # seconds: a busy machine starts Python within
+LIMITS = (2, 10, 60)  # seconds, each tried where a busy machine does not get as far within the last
 HANGS = {
     "asleep": "time.sleep(600)",
     "deaf": "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(600)",
@@ -331,8 +331,11 @@ def test_a_process_that_hangs_is_ended_with_all_that_it_started(
     words = script("shutil.copy(STOCK + '/good.mp4', given.out)\n"
                    "open(os.environ['PID_FILE'], 'w').write(str(os.getpid()))\n" + HANGS[kind]
                    + "\nopen(os.environ['PID_FILE'] + '.awake', 'w').close()")
-    model = CommandModel(words + OPTIONS, "m", timeout=LIMIT, grace=0.2)
-    assert model.animate(jobs_of(tmp_path, stock, "")) == [f"took longer than {LIMIT} s"]
+    for limit in LIMITS:
+        model = CommandModel(words + OPTIONS, "m", timeout=limit, grace=0.2)
+        assert model.animate(jobs_of(tmp_path, stock, "")) == [f"took longer than {limit} s"]
+        if (tmp_path / "pid").exists():
+            break
     assert dies(pid_in(tmp_path / "pid"))
     assert not (tmp_path / "pid.awake").exists()  # it was ended, and did not end by itself
     assert [path.suffix for path in (tmp_path / "videos").iterdir()] == [".log"]
@@ -418,10 +421,13 @@ def test_whole_videos_of_a_batch_that_failed_are_kept(
 ) -> None:
     jobs = jobs_of(tmp_path, stock, "a", "b", "short", ending, "c")
     template = script(BATCH) + " --batch {batch}"
-    model = CommandModel(template, "m", timeout=LIMIT, grace=0.2, logs=tmp_path / "logs")
-    made, also, *others = model.animate(jobs)
+    for limit in LIMITS:
+        model = CommandModel(template, "m", timeout=limit, grace=0.2, logs=tmp_path / "logs")
+        made, also, *others = model.animate(jobs)
+        if others[0] is None or "is cut short" in others[0]:
+            break
     assert (made, also) == (None, None)
-    how = {"crash": "exit code 1: ", "sleep": f"took longer than {LIMIT} s"}[ending]
+    how = {"crash": "exit code 1: ", "sleep": f"took longer than {limit} s"}[ending]
     for reason, words in zip(others, ["is cut short, 3 frames of 6", "wrote no video",
                                       "wrote no video"], strict=True):
         assert reason is not None

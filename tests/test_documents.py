@@ -33,7 +33,7 @@ NOT_RUN = {
     "* --command *": "runs another project's program",
     "torchrun *": "two processes: tests/test_processes.py runs them",
     "accelerate launch *motifocal.bridges.*": "needs another trainer: tests/test_bridges_*.py",
-    "accelerate launch*": "two processes: tests/test_processes.py runs them",
+    "accelerate launch*": "two processes; tests/test_processes.py starts them by torchrun",
     "motifocal weights *": "needs another trainer's cached latents: tests/test_bridges_*.py",
     "motifocal study serve *": "serves until it is stopped: tests/test_study_serve.py",
     "motifocal bench vbench *": "writes for another project's program: tests/test_bench_vbench.py",
