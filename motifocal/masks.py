@@ -29,7 +29,7 @@ from motifocal.picture import (
     resize_crop,
 )
 from motifocal.stored_names import stored_name
-from motifocal.video import VIDEO_SUFFIXES, read_video
+from motifocal.video import MAX_CLIP_BYTES, VIDEO_SUFFIXES, read_video
 
 #: Which objects weigh 1: some ids, all of them, or None, where masks are grey and no ids.
 Objects: TypeAlias = Collection[int] | Literal["all"] | None
@@ -130,7 +130,7 @@ def _of_folder(path: Path, objects: Objects) -> NDArray[np.uint8]:
         if objects is not None:
             raise VideoError(f"{path}: objects need PNGs, got {files[0].name}")
         return _grey(path, read_video(path).frames)
-    pictures = [_png(file) for file in files]
+    pictures = _pngs(path, files)
     # 255 is white in a grey picture and undecided in an indexed one: they are not mixed either.
     kinds = {f"{values.shape} {values.dtype}{' indexed' * ids}" for values, ids in pictures}
     if len(kinds) > 1:
@@ -142,6 +142,18 @@ def _of_folder(path: Path, objects: Objects) -> NDArray[np.uint8]:
             raise VideoError(f"{path}: indexed pictures of nothing but {VOID}, which is undecided")
         return _of_ids(path, decided, objects or "all")
     return _of_array(path, values, objects)
+
+
+def _pngs(folder: Path, files: Sequence[Path]) -> list[tuple[NDArray[Any], bool]]:
+    """`_png` of each. VideoError where they take more memory than an .npz may, see `read_npz`."""
+    pictures, needed = [], 0
+    for file in files:
+        pictures.append(_png(file))
+        values = pictures[-1][0]
+        needed += values.nbytes + 4 * values.size  # and the float32 that each value becomes
+        if needed > MAX_CLIP_BYTES:
+            raise VideoError(f"{folder}: needs more than {MAX_CLIP_BYTES / 2**30:g} GiB of memory")
+    return pictures
 
 
 def _png(path: Path) -> tuple[NDArray[Any], bool]:

@@ -299,3 +299,21 @@ def test_a_mask_takes_no_more_memory_than_a_clip_may(
         _, peak = tracemalloc.get_traced_memory()
         tracemalloc.stop()
         assert peak < 1.15 * 2**22
+
+
+def test_a_folder_of_pngs_takes_no_more_memory_than_a_clip_may(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("motifocal.masks.MAX_CLIP_BYTES", 2**22)
+    most = 2**22 // (256 * 256 * 5)  # a byte as stored and four as float32
+    for number in range(most):
+        Image.fromarray(np.full((256, 256), 255, np.uint8)).save(tmp_path / f"{number}.png")
+    assert mask_heatmap(tmp_path, (most, 256, 256)).shape == (most, 256, 256)
+    for number in range(most, 40 * most):
+        (tmp_path / f"{number}.png").write_bytes((tmp_path / "0.png").read_bytes())
+    tracemalloc.start()
+    with pytest.raises(VideoError, match="needs more than"):
+        mask_heatmap(tmp_path, (40 * most, 256, 256))
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 1.15 * 2**22
