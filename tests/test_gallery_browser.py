@@ -112,7 +112,7 @@ def test_frames_can_be_chosen_from_a_simple_server_too(browser: Browser, site: P
 
 def test_videos_stay_within_one_frame_of_each_other_over_three_loops(page: Page) -> None:
     page.evaluate(RECORD)
-    until(page, f"{LOOPS} >= 4", 30)
+    until(page, f"{LOOPS} >= 4")
     first, second, short, _ = page.evaluate("record")
     loops = [after[0] for before, after in pairwise(first) if after[1] < before[1]]
     seen = {"first": first, "second": second, "short": short}

@@ -17,6 +17,7 @@ import tiny
 import tiny_bench
 from click.testing import CliRunner
 
+from motifocal.bench.pairs import read_benchmark
 from motifocal.cli import cli
 from motifocal.commands.locking import lock_output
 from motifocal.data.sources import SceneClips
@@ -194,6 +195,9 @@ def commands(folder: Path, base: Path) -> dict[str, list[object]]:
     (clips / "a.txt").write_text("a duck")
     bench = tiny_bench.write_benchmark(folder / "bench")
     own = ["--bench", bench, "--own-pairs", "-o", out]
+    (folder / "made").mkdir()
+    for pair in read_benchmark(bench, own_pairs=True).pairs:
+        write_video(folder / "made" / pair.file(0), frames, 8)
     drawing = ["--command", "draw {image} {prompt} {output} {seed}", "--name", "Mine"]
     return {
         "prepare": ["scenes", "-o", out, "--model", base, "--size", 16, "--frames", 3],
@@ -205,6 +209,7 @@ def commands(folder: Path, base: Path) -> dict[str, list[object]]:
                    "--size", "32x32"],
         "bench run": [*own, *drawing],
         "bench run --shard 1/2": [*own, *drawing],
+        "bench ingest": [folder / "made", *own, "--name", "Mine"],
         "scenes eval": ["bundled", "-o", out],
         "scenes export": ["-o", out],
         "base": ["-o", out],
