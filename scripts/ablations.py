@@ -23,6 +23,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
 
+from motifocal.cli import cli
 from motifocal.files import replacing
 from motifocal.scenes.arms import read_run
 from motifocal.scenes.probe_table import PROBE_TABLE, compressed, read_probe_table
@@ -101,15 +102,16 @@ class Scale:
     steps: int
     probe_every: int
     copier_steps: int
+    warmup: int
+    sampling: int
     channels: str
     head_width: int
-    seeds: int
     experiments: tuple[str, ...]
 
 
-FULL = Scale(2048, 96, 320, 800, 100, 200, "[32,64]", 16, 5, tuple(e.key for e in EXPERIMENTS))
-QUICK = Scale(64, 32, 16, 8, 2, 2, "[8,16]", 8, 2, ("still", "copier"))
-QUICK_ARMS = ("lambda0", "lambda1", "objects")
+FULL = Scale(2048, 96, 320, 800, 100, 200, 40, 20, "[32,64]", 16, tuple(e.key for e in EXPERIMENTS))
+QUICK = Scale(64, 32, 16, 4, 2, 2, 1, 2, "[8,16]", 8, ("still", "copier"))
+QUICK_ARMS = {"lambda0": 2, "lambda1": 2, "objects": 1}
 
 
 @dataclass(frozen=True)
@@ -131,8 +133,10 @@ def plan(scale: Scale, only: Sequence[str] = ()) -> list[Job]:
     for experiment in EXPERIMENTS:
         if experiment.key not in (only or scale.experiments):
             continue
-        arms = [replace(arm, seeds=min(arm.seeds, scale.seeds)) for arm in experiment.arms
-                if scale is FULL or arm.key in QUICK_ARMS]
+        arms = list(experiment.arms)
+        if scale is QUICK:
+            arms = [replace(arm, seeds=1 if experiment.copier else QUICK_ARMS[arm.key])
+                    for arm in arms if arm.key in QUICK_ARMS]
         for group in (arms[:2], arms[2:]):
             most = max((arm.seeds for arm in group), default=0)
             jobs += [Job(experiment, arm, seed) for seed in range(most) for arm in group
@@ -162,7 +166,7 @@ class Runner:
         return self.results / f"{job.name}.sampled.csv.gz"
 
     def do(self, job: Job) -> None:
-        """Train a run to its end, measure it, keep the results. Raises CalledProcessError."""
+        """Train a run to its end, measure it, keep the results."""
         folder = self.work / "runs" / job.name
         world = WORLDS[job.experiment.world]
         self._train(self._shards(job.experiment.world, job.arm.maps), folder, job.seed,
@@ -171,9 +175,8 @@ class Runner:
         seconds = [json.loads(line)["seconds"] for line in (folder / "log.jsonl").open()]
         about = {"settings": json.loads((folder / "training.json").read_text()),
                  "seconds_per_step": round(median(seconds), 3)}
-        self._call("figure6", folder, self._shards(job.experiment.world, "flow", *HELD_OUT),
-                   "-o", folder / "figure6", "--text", MODEL, "--clips", self.scale.held_out,
-                   log=folder / "out.log")
+        call("figure6", folder, self._shards(job.experiment.world, "flow", *HELD_OUT),
+             "-o", folder / "figure6", "--text", MODEL, "--clips", self.scale.held_out)
         keep(self.figure6(job), (folder / "figure6" / "figure6.csv").read_bytes())
         if job.arm.sampled:
             keep(self.sampled(job), self._sample(folder, world))
@@ -183,10 +186,10 @@ class Runner:
     def _sample(self, folder: Path, world: Sequence[str]) -> bytes:
         """Sample a video for every pair with the final weights; the scores as a table."""
         if not (folder / "model").exists():
-            self._call("bundle", folder, MODEL, "-o", folder / "model", "--steps", 20,
-                       "--guidance", 2.5, log=folder / "out.log")
-        self._call("scenes", "eval", folder / "model", "-o", folder / "eval", "--pairs",
-                   self.scale.pairs, *world, log=folder / "out.log")
+            call("bundle", folder, MODEL, "-o", folder / "model", "--steps", self.scale.sampling,
+                 "--guidance", 2.5)
+        call("scenes", "eval", folder / "model", "-o", folder / "eval", "--pairs",
+             self.scale.pairs, *world)
         return compressed(read_run(folder / "eval"))
 
     def prepare(self, job: Job) -> None:
@@ -201,9 +204,8 @@ class Runner:
         folder = self.work / "shards" / "-".join((world, maps, *(m.strip("-") for m in more)))
         if not (folder / "look.png").exists():
             clips = self.scale.held_out if more == HELD_OUT else self.scale.clips
-            self._call("prepare", "scenes", "-o", folder, "--model", MODEL, "--size", 64, "--clips",
-                       clips, "--workers", 1, *WORLDS[world], *MAPS[maps], *more,
-                       log=folder.with_suffix(".log"))
+            call("prepare", "scenes", "-o", folder, "--model", MODEL, "--size", 64, "--clips",
+                 clips, "--workers", 1, *WORLDS[world], *MAPS[maps], *more)
         return folder
 
     def _copier(self, world: str, seed: int) -> Path:
@@ -213,30 +215,33 @@ class Runner:
             run = folder.with_name(f"{folder.name}-run")
             self._train(self._shards(world, "flow", "--static"), run, seed, PLAIN.settings,
                         self.scale.copier_steps, None)
-            self._call("bundle", run, MODEL, "-o", folder, "--precision", "float32",
-                       log=folder.with_suffix(".log"))
+            call("bundle", run, MODEL, "-o", folder, "--precision", "float32")
         return folder
 
     def _train(self, shards: Path, folder: Path, seed: int, settings: Sequence[str], steps: int,
                start: Path | None) -> None:
         network = () if start else (f"unet.block_out_channels={self.scale.channels}",
                                     f"unet.head_width={self.scale.head_width}")
-        changed = (*network, "warmup=40", "cooldown=0", "average=0.98", f"steps={steps}",
-                   "sample_every=1000000", f"save_every={self.scale.probe_every}", f"seed={seed}",
-                   *settings)
-        self._call("train", shards, "-o", folder, "--model", start or MODEL, "--preset", "scenes",
-                   *(() if start else ("--fresh",)), "--samples", 0,
-                   "--device", self.device, *(x for setting in changed for x in ("--set", setting)),
-                   "--probe-every", self.scale.probe_every, "--probe-pairs", self.scale.pairs,
-                   "--keep-every", max(1, self.scale.steps // 4), log=folder / "out.log")
+        changed = (*network, f"steps={steps}", f"warmup={self.scale.warmup}", "cooldown=0",
+                   "average=0.98", f"save_every={self.scale.probe_every}", "sample_every=1000000",
+                   f"seed={seed}", *settings)
+        call("train", shards, "-o", folder, "--model", start or MODEL, "--preset", "scenes",
+             *(() if start else ("--fresh",)), "--samples", 0,
+             "--device", self.device, *(x for setting in changed for x in ("--set", setting)),
+             "--probe-every", self.scale.probe_every, "--probe-pairs", self.scale.pairs,
+             "--keep-every", max(1, self.scale.steps // 4))
 
-    def _call(self, *arguments: object, log: Path) -> None:
-        """Run motifocal with one thread; its output goes to a file."""
-        log.parent.mkdir(parents=True, exist_ok=True)
-        environment = {**os.environ, "OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"}
-        with log.open("a") as file:
-            subprocess.run([sys.executable, "-m", "motifocal", *map(str, arguments)], check=True,
-                           cwd=ROOT, env=environment, stdout=file, stderr=subprocess.STDOUT)
+
+def call(*arguments: object) -> None:
+    """Run a motifocal command in this process. Raises SystemExit where it ends with another code.
+
+    One process a run: starting one for each command would cost more than a small run itself.
+    """
+    try:
+        cli.main([str(argument) for argument in arguments], standalone_mode=False)
+    except SystemExit as end:
+        if end.code:
+            raise
 
 
 def keep(path: Path, data: bytes) -> None:
@@ -258,31 +263,41 @@ def main() -> None:
                         "in the work folder]")
     parser.add_argument("--device", choices=["cpu", "auto"], default="cpu")
     parser.add_argument("--quick", action="store_true", help="a small copy of everything")
+    parser.add_argument("--part", nargs=2, help=argparse.SUPPRESS)  # of a process that this starts
     given = parser.parse_args()
-    scale = QUICK if given.quick else FULL
     work = given.work / "quick" if given.quick else given.work
     results = given.results or (work / "results" if given.quick else ROOT / "runs" / "ablations")
-    runner = Runner(work, results, scale, given.device)
-    jobs = [job for job in plan(scale, given.only) if not runner.result(job).exists()]
-    print(f"{len(jobs)} runs to do, {len(plan(scale, given.only)) - len(jobs)} done", flush=True)
+    runner = Runner(work, results, QUICK if given.quick else FULL, given.device)
+    everything = plan(runner.scale, given.only)
+    if given.part is not None:
+        part, name = given.part
+        job = next(job for job in everything if job.name == name)
+        runner.prepare(job) if part == "prepare" else runner.do(job)
+        return
+    jobs = [job for job in everything if not runner.result(job).exists()]
+    print(f"{len(jobs)} runs to do, {len(everything) - len(jobs)} done", flush=True)
     with ThreadPoolExecutor(given.jobs) as pool:
-        running = []
-        for job in jobs:
-            runner.prepare(job)
-            running.append(pool.submit(report, runner, job))
-    sys.exit(not all(future.result() for future in running))
+        # Data is prepared by one process after the other: runs share it.
+        running = [pool.submit(begin, "do", work, job) for job in jobs
+                   if begin("prepare", work, job)]
+    sys.exit(len(running) < len(jobs) or not all(future.result() for future in running))
 
 
-def report(runner: Runner, job: Job) -> bool:
-    """Do a job and say how it ended; one that fails does not stop the others."""
-    print(f"{job.name}: begun", flush=True)
-    try:
-        runner.do(job)
-    except (subprocess.CalledProcessError, ValueError, OSError) as error:
-        print(f"{job.name}: {error}", flush=True)
-        return False
-    print(f"{job.name}: done", flush=True)
-    return True
+def begin(part: str, work: Path, job: Job) -> bool:
+    """Prepare or do a job in a process of its own, with one thread; True where it ended well."""
+    log = work / "logs" / f"{job.name.replace('/', '-')}.log"
+    log.parent.mkdir(parents=True, exist_ok=True)
+    if part == "do":
+        print(f"{job.name}: begun", flush=True)
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"}
+    with log.open("a") as file:
+        done = subprocess.run([sys.executable, __file__, *sys.argv[1:], "--part", part, job.name],
+                              cwd=ROOT, env=environment, stdout=file, stderr=subprocess.STDOUT)
+    if done.returncode:
+        print(f"{job.name}: ended with code {done.returncode}, see {log}", flush=True)
+    elif part == "do":
+        print(f"{job.name}: done", flush=True)
+    return done.returncode == 0
 
 
 if __name__ == "__main__":

@@ -44,7 +44,7 @@ def test_a_small_copy_trains_every_kind_of_arm_and_makes_a_page_of_the_same_form
     def run(script: str, *arguments: object) -> str:
         done = subprocess.run([sys.executable, str(ROOT / "scripts" / script),
                                *map(str, arguments)], capture_output=True, text=True)
-        logs = [path.read_text()[-2000:] for path in sorted(tmp_path.rglob("out.log"))]
+        logs = [path.read_text()[-2000:] for path in sorted(tmp_path.rglob("*.log"))]
         assert done.returncode == 0, f"{done.stdout}\n{done.stderr}\n{logs}"
         return done.stdout
 

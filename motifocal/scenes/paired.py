@@ -129,6 +129,8 @@ def crossing_ratio(
 
     every_seed, every_image = np.arange(seeds), np.arange(images)
     value = log_ratio(every_seed, every_image)
+    if images < 2 or np.isnan(value):
+        return Interval(float(np.exp(value)), float("nan"), float("nan"))
     without_image = np.array([log_ratio(every_seed, np.delete(every_image, k))
                               for k in every_image])
     variance, freedom = _jackknife(without_image), images - 1
