@@ -18,7 +18,8 @@ from pathlib import Path
 from statistics import median
 
 import numpy as np
-from ablations import EXPERIMENTS, ROOT, Arm, Experiment
+from ablations import ROOT
+from ablations_plan import EXPERIMENTS, Arm, Experiment
 
 from motifocal.files import replacing
 from motifocal.scenes.arms import Aligned, align, read_arm

@@ -12,16 +12,17 @@ import pytest
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "scripts"))
 
-import ablations  # noqa: E402
 import ablations_page  # noqa: E402
+import ablations_plan  # noqa: E402
 
 
 def test_the_plan_holds_every_arm_with_its_seeds_and_the_deciding_ones_first() -> None:
-    jobs = ablations.plan(ablations.FULL)
+    jobs = ablations_plan.plan(ablations_plan.FULL)
     assert len({job.name for job in jobs}) == len(jobs)
     still = [job for job in jobs if job.experiment.key == "still"]
     assert [job.arm.key for job in still[:4]] == ["lambda0", "lambda1"] * 2
-    seeds = {arm.key: sum(job.arm.key == arm.key for job in still) for arm in ablations.ALL_ARMS}
+    seeds = {arm.key: sum(job.arm.key == arm.key for job in still)
+             for arm in ablations_plan.ALL_ARMS}
     assert seeds["lambda0"] == seeds["lambda1"] == 5
     assert min(seeds.values()) >= 3
 
@@ -29,7 +30,7 @@ def test_the_plan_holds_every_arm_with_its_seeds_and_the_deciding_ones_first() -
 def test_the_page_has_a_place_for_every_experiment() -> None:
     page = (ROOT / "docs" / "proof.md").read_text(encoding="utf-8")
     places = [m[2] for m in ablations_page.BLOCK.finditer(page)]
-    assert sorted(places) == sorted(e.key for e in ablations.EXPERIMENTS)
+    assert sorted(places) == sorted(e.key for e in ablations_plan.EXPERIMENTS)
 
 
 def test_the_page_says_what_the_results_say() -> None:
@@ -50,7 +51,7 @@ def test_a_small_copy_trains_every_kind_of_arm_and_makes_a_page_of_the_same_form
 
     first = run("ablations.py", "--quick", "--work", tmp_path, "--jobs", 2)
     results = tmp_path / "quick" / "results"
-    assert first.count(": done") == len(ablations.plan(ablations.QUICK))
+    assert first.count(": done") == len(ablations_plan.plan(ablations_plan.QUICK))
     assert run("ablations.py", "--quick", "--work", tmp_path).startswith("0 runs to do")
     page = tmp_path / "page" / "proof.md"
     run("ablations_page.py", "--results", results, "--page", page)

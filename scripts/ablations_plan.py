@@ -1,0 +1,118 @@
+"""What the ablations of docs/proof.md train: scenes, arms, seeds, and how large everything is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+# What weights the loss: heatmaps from optical flow, exact masks of all objects (what a segmenter
+# would find), or heatmaps that count changes of colour as well.
+MAPS = {"flow": (), "objects": ("--masks", "objects"), "change": ("--change", "20")}
+WORLDS = {
+    "still": (),
+    "calm": ("--background", "living", "--level", "calm"),
+    "lively": ("--background", "living", "--level", "lively"),
+    "hard": ("--difficulty", "hard"),
+}
+HELD_OUT = ("--split", "eval", "--seed", "1")  # clips of Figure 6, which no run trains on
+
+
+@dataclass(frozen=True)
+class Arm:
+    """A setting that is compared: a name for files, one for tables, and what differs."""
+
+    key: str
+    label: str
+    settings: tuple[str, ...] = ()
+    maps: str = "flow"
+    seeds: int = 3
+    sampled: bool = False  # whether videos are sampled at the end, too
+
+
+PLAIN = Arm("lambda0", "λ = 0", ("motif_weight=0",), seeds=5, sampled=True)
+MOTIF = Arm("lambda1", "λ = 1 (the paper's)", seeds=5, sampled=True)
+ALL_ARMS = (
+    PLAIN, MOTIF,
+    Arm("normalised", "normalised", ("motif_variant=normalised",)),
+    Arm("lambda5", "λ = 5", ("motif_weight=5",)),
+    Arm("inverse", "inverse", ("motif_variant=inverse",)),
+    Arm("objects", "masks of all objects", maps="objects"),
+    Arm("lambda2", "λ = 2", ("motif_weight=2",)),
+    Arm("lambda05", "λ = 0.5", ("motif_weight=0.5",)),
+    Arm("change", "λ = 1, heatmap with change of colour", maps="change"),
+)
+ADAMW = ("optimizer=adamw",)
+TWO = (PLAIN, MOTIF)
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """A kind of scenes and a start, with the arms that are trained there; the first is compared."""
+
+    key: str
+    world: str
+    arms: tuple[Arm, ...] = TWO
+    settings: tuple[str, ...] = ()
+    copier: bool = False
+
+
+EXPERIMENTS = (
+    Experiment("still", "still", ALL_ARMS),
+    Experiment("lively", "lively"),
+    Experiment("hard", "hard"),
+    Experiment("calm", "calm"),
+    Experiment("copier", "still", copier=True),
+    Experiment("adamw", "still", settings=ADAMW),
+)
+
+
+@dataclass(frozen=True)
+class Scale:
+    """How large everything is; the quick copy differs in nothing else."""
+
+    clips: int
+    held_out: int
+    pairs: int
+    steps: int
+    probe_every: int
+    copier_steps: int
+    warmup: int
+    sampling: int
+    channels: str
+    head_width: int
+    experiments: tuple[str, ...]
+
+
+FULL = Scale(2048, 96, 320, 800, 100, 200, 40, 20, "[32,64]", 16, tuple(e.key for e in EXPERIMENTS))
+QUICK = Scale(64, 32, 16, 4, 2, 2, 1, 2, "[8,16]", 8, ("still", "copier"))
+QUICK_ARMS = {"lambda0": 2, "lambda1": 2, "objects": 1}
+
+
+@dataclass(frozen=True)
+class Job:
+    """One run: an arm of an experiment with a seed."""
+
+    experiment: Experiment
+    arm: Arm
+    seed: int
+
+    @property
+    def name(self) -> str:
+        return f"{self.experiment.key}/{self.arm.key}-seed{self.seed}"
+
+
+def plan(scale: Scale, only: Sequence[str] = ()) -> list[Job]:
+    """All runs, those first that decide most: seed by seed, λ = 0 and 1 before other arms."""
+    jobs = []
+    for experiment in EXPERIMENTS:
+        if experiment.key not in (only or scale.experiments):
+            continue
+        arms = list(experiment.arms)
+        if scale is QUICK:
+            arms = [replace(arm, seeds=1 if experiment.copier else QUICK_ARMS[arm.key])
+                    for arm in arms if arm.key in QUICK_ARMS]
+        for group in (arms[:2], arms[2:]):
+            most = max((arm.seeds for arm in group), default=0)
+            jobs += [Job(experiment, arm, seed) for seed in range(most) for arm in group
+                     if seed < arm.seeds]
+    return jobs
