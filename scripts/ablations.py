@@ -77,7 +77,8 @@ class Runner:
                  "seconds_per_step": round(median(seconds), 3)}
         call("figure6", folder, self._shards(job.experiment.world, "flow", *HELD_OUT),
              "-o", folder / "figure6", "--text", MODEL, "--clips", self.scale.held_out)
-        keep(self.figure6(job), (folder / "figure6" / "figure6.csv").read_bytes())
+        table = (folder / "figure6" / "figure6.csv").read_text(encoding="utf-8")
+        keep(self.figure6(job), table.replace(str(folder), job.name).encode())
         if job.arm.sampled:
             keep(self.sampled(job), self._sample(folder, world))
         keep(self.notes(job), json.dumps(about, indent=1).encode() + b"\n")

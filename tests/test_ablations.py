@@ -53,6 +53,8 @@ def test_a_small_copy_trains_every_kind_of_arm_and_makes_a_page_of_the_same_form
     results = tmp_path / "quick" / "results"
     assert first.count(": done") == len(ablations_plan.plan(ablations_plan.QUICK))
     assert run("ablations.py", "--quick", "--work", tmp_path).startswith("0 runs to do")
+    for table in results.rglob("*.figure6.csv"):
+        assert str(tmp_path) not in table.read_text()
     page = tmp_path / "page" / "proof.md"
     run("ablations_page.py", "--results", results, "--page", page)
     text = page.read_text(encoding="utf-8")
