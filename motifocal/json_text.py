@@ -1,9 +1,10 @@
-"""JSON text from anywhere becomes Python values, or a ValueError."""
+"""JSON text and files from anywhere become Python values, or a ValueError."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 
@@ -19,3 +20,18 @@ def parse_json(
         return json.loads(text, object_pairs_hook=object_pairs_hook)
     except RecursionError as error:
         raise json.JSONDecodeError("brackets are nested too deeply", "", 0) from error
+
+
+def read_json_object(path: Path) -> dict[str, Any]:
+    """Read a UTF-8 file that holds one JSON object.
+
+    Raises a ValueError of one line that names the file where it holds anything else, OSError where
+    it cannot be read.
+    """
+    try:
+        values = parse_json(path.read_bytes())
+    except ValueError as error:
+        raise ValueError(f"{path} should be JSON, got {' '.join(str(error).split())}") from error
+    if not isinstance(values, dict):
+        raise ValueError(f"{path} should hold an object, got {type(values).__name__}")
+    return values

@@ -14,7 +14,7 @@ import socket
 import sys
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import datetime
 from pathlib import Path
 
@@ -75,19 +75,17 @@ def _acquire(path: Path, shared: bool) -> int:
             if path.parent.is_file() or path.parent.is_symlink():
                 raise
             continue
-        try:
-            _flock(descriptor, shared)
-            if _is_at(path, descriptor):
+        with ExitStack() as undone:
+            undone.callback(os.close, descriptor)
+            try:
+                _flock(descriptor, shared)
+            except BlockingIOError as error:
+                raise FolderInUse(_whose(path)) from error
+            if _is_at(path, descriptor):  # else its holder has removed the file meanwhile
                 os.ftruncate(descriptor, 0)
                 _open_locks.add(descriptor)
+                undone.pop_all()
                 return descriptor
-        except BlockingIOError as error:
-            os.close(descriptor)
-            raise FolderInUse(_whose(path)) from error
-        except BaseException:
-            os.close(descriptor)
-            raise
-        os.close(descriptor)  # its holder has removed the file meanwhile
 
 
 def _flock(descriptor: int, shared: bool) -> None:

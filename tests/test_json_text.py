@@ -14,7 +14,7 @@ from motifocal.commands.export_files import read_table
 from motifocal.data.captions import read_captions
 from motifocal.doctor.run import read_findings
 from motifocal.familiar import read_familiar
-from motifocal.json_text import parse_json
+from motifocal.json_text import parse_json, read_json_object
 from motifocal.training.log import read_log
 
 DEEP = "[" * 200_000
@@ -55,3 +55,23 @@ def test_deep_json_is_refused_by(tmp_path: Path, name: str) -> None:
     with pytest.raises(ValueError, match=r"nest|should be|is no JSON") as caught:
         reader(path)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(("content", "words"), [
+    (b'{"a": ', "should be JSON"), (b"[" * 100_000, "should be JSON"), (b"\xff\xfe\x00", "JSON"),
+    (b"[1]", "should hold an object, got list"),
+])
+def test_a_file_that_holds_no_object_is_named_in_one_line(
+    tmp_path: Path, content: bytes, words: str
+) -> None:
+    path = tmp_path / "settings.json"
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=words) as raised:
+        read_json_object(path)
+    assert str(path) in str(raised.value)
+    assert "\n" not in str(raised.value)
+
+
+def test_a_file_that_holds_an_object_is_read(tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_text('{"size": [4, 8], "name": "über"}', encoding="utf-8")
+    assert read_json_object(tmp_path / "a.json") == {"size": [4, 8], "name": "über"}

@@ -118,14 +118,15 @@ def claim_folder(how: How) -> None:
     A folder of a time with fewer settings was made with the values that they had then.
     """
     from motifocal.heatmap import settings_from
-    from motifocal.scenes.export import claim, read_claim
+    from motifocal.json_text import read_json_object
+    from motifocal.scenes.export import claim
 
     path = how.output / SETTINGS
     now = {"heatmap": asdict(how.settings) if how.settings else None, "format": how.suffix[1:],
            "fps": how.fps, "size": list(how.size) if how.size else None,
            **(how.masks.described() if how.masks else {})}  # fmt: skip
     if path.exists() and how.settings:
-        held = read_claim(path)
+        held = read_json_object(path)
         before = held.get("heatmap")
         if before and {**held, "heatmap": asdict(settings_from(before))} == now:
             return

@@ -11,8 +11,9 @@ import click
 from motifocal.commands.locking import lock_output
 from motifocal.commands.old_options import old_option
 from motifocal.commands.progress import progress, quiet_option, tracked
+from motifocal.commands.scenes_compare import compare
 from motifocal.commands.scenes_eval import SIZE, evaluate
-from motifocal.commands.scenes_probe import compare, probe
+from motifocal.commands.scenes_probe import probe
 from motifocal.commands.variant_options import variant_of, variant_options
 
 if TYPE_CHECKING:

@@ -87,7 +87,7 @@ def evaluate(
     `motifocal scenes export --kind benchmark` writes. Videos of other tools may have any size and
     length: 16 frames spread over the whole video are scored, scaled and cropped to the square.
     """
-    folder = _source_folder(source)
+    folder = source_folder(source)
     from motifocal.scenes.evaluate import REFERENCES, eval_pairs, score
     from motifocal.scenes.report import summarise
 
@@ -121,14 +121,15 @@ def evaluate(
         raise click.ClickException(f"{len(bad)} videos could not be read")
 
 
-def _source_folder(source: str) -> Path:
+def source_folder(source: str) -> Path:
+    """The folder that SOURCE names, where `bundled` is the model that comes with the package."""
     if source == BUNDLED:
         from motifocal.pipeline import BUNDLED as FOLDER
 
         return FOLDER
     folder = Path(source)
     if not folder.is_dir():
-        raise click.BadParameter(f"{source} is no folder", param_hint="VIDEOS")
+        raise click.BadParameter(f"{source} is no folder", param_hint="SOURCE")
     return folder
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from motifocal.json_text import parse_json
+from motifocal.json_text import read_json_object
 
 MANIFEST = "prepared.json"
 MANIFEST_TYPES = {"clips": int, "clips_per_shard": int, "heatmap": dict, "geometry": dict,
@@ -17,12 +17,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     path = folder / MANIFEST
     if not path.exists():
         raise ValueError(f"{folder} should hold {MANIFEST}: it is no prepared folder")
-    try:
-        manifest = parse_json(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ValueError(f"{path} should be JSON: {' '.join(str(error).split())}") from error
-    if not isinstance(manifest, dict):
-        raise ValueError(f"{path} should hold an object, got {type(manifest).__name__}")
+    manifest = read_json_object(path)
     for key, kind in MANIFEST_TYPES.items():
         if type(manifest.get(key)) is not kind or (kind is int and manifest[key] < 1):
             raise ValueError(f"{path} should hold {key!r} as {kind.__name__}, got "

@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
+from diffusers.models.modeling_utils import ModelMixin
 from transformers import AutoTokenizer, CLIPTextModel, PreTrainedTokenizerBase
 from transformers.utils import logging
 
@@ -27,24 +28,25 @@ _LOCAL: dict[str, Any] = {"local_files_only": True, "use_safetensors": True}
 
 def load_autoencoder(folder: Path, dtype: torch.dtype) -> AutoencoderKL:
     """`vae/` in eval mode; ValueError where it is missing, damaged or of another class."""
-    read_config(folder, "vae")
-    with _loading(folder / "vae"):
-        model, info = AutoencoderKL.from_pretrained(
-            folder / "vae", torch_dtype=dtype, output_loading_info=True, trust_remote_code=False,
-            **_LOCAL,
-        )  # fmt: skip
-        return _whole(model, info)
+    model: AutoencoderKL = _load_model(AutoencoderKL, folder, "vae", dtype)
+    return model
 
 
 def load_network(folder: Path, dtype: torch.dtype) -> TI2VUNet:
     """`unet/` in eval mode; ValueError where it is missing, damaged or of another class."""
-    read_config(folder, "unet")
-    with _loading(folder / "unet"):
-        model, info = TI2VUNet.from_pretrained(
-            folder / "unet", torch_dtype=dtype, output_loading_info=True, trust_remote_code=False,
+    model: TI2VUNet = _load_model(TI2VUNet, folder, "unet", dtype)
+    return model
+
+
+def _load_model(kind: type[ModelMixin], folder: Path, part: str, dtype: torch.dtype) -> Any:
+    """A part that diffusers saved."""
+    read_config(folder, part)
+    with _loading(folder / part):
+        loaded: Any = kind.from_pretrained(
+            folder / part, torch_dtype=dtype, output_loading_info=True, trust_remote_code=False,
             **_LOCAL,
         )  # fmt: skip
-        return _whole(model, info)
+        return _whole(*loaded)
 
 
 def load_text_encoder(folder: Path, dtype: torch.dtype) -> CLIPTextModel:

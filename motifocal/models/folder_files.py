@@ -10,8 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from motifocal.json_text import parse_json
-from motifocal.picture import one_line
+from motifocal.json_text import read_json_object
 
 INDEX = "model_index.json"
 #: What a part's configuration says of its class: the file, its key, and the value that is read.
@@ -34,7 +33,7 @@ def read_index(folder: Path) -> dict[str, Any]:
     path = folder / INDEX
     if not path.is_file():
         raise ValueError(f"{folder} should be a model folder, got no {INDEX} in it")
-    return _read_object(path)
+    return read_json_object(path)
 
 
 def part_folder(folder: Path, name: str) -> Path:
@@ -57,7 +56,7 @@ def refuse_code(part: Path) -> None:
         content = path.read_bytes()
         # A vocabulary is not worth parsing.
         if any(f'{key}"'.encode() in content for key in (CLASS_KEY, FUNCTION_KEY)):
-            key = _code_key(_read_object(path))
+            key = _code_key(read_json_object(path))
             if key is not None:
                 raise ValueError(f"{path}: {key} names code, which is not run here; a model that "
                                  "needs code of its own cannot be used")
@@ -80,18 +79,8 @@ def read_config(folder: Path, name: str) -> dict[str, Any]:
     path = part_folder(folder, name) / file
     if not path.is_file():
         raise ValueError(f"{path.parent} should hold {file}, got none")
-    config = _read_object(path)
+    config = read_json_object(path)
     if config.get(key) != expected:
         raise ValueError(f"{path} should say {key} {expected!r}, got {config.get(key)!r}: it is "
                          "of another kind of model")
     return config
-
-
-def _read_object(path: Path) -> dict[str, Any]:
-    try:
-        read = parse_json(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ValueError(f"{path} should be JSON, got {one_line(error)}") from error
-    if not isinstance(read, dict):
-        raise ValueError(f"{path} should hold an object, got {type(read).__name__}")
-    return read

@@ -16,6 +16,7 @@ import numpy as np
 from motifocal.extras import install_extra
 from motifocal.scenes.arms import MEASURES, Aligned
 from motifocal.scenes.paired import Interval, crossing_ratio, first_crossing, two_way_interval
+from motifocal.scenes.report import markdown_table
 
 LEVELS = (0.25, 0.5, 0.75)
 SHOWN_STEPS = 4  # columns of a table, spread over the curve, the last step among them
@@ -120,28 +121,28 @@ def to_markdown(comparison: Comparison) -> str:
 def _table(comparison: Comparison, measure: str, scale: float, digits: int) -> list[str]:
     steps = shown_steps([int(step) for step in comparison.aligned.steps])
     head = ["arm", *(name for step in steps for name in (f"step {step}", "difference"))]
-    lines = [_line(head), _line(["---", *["---:"] * (len(head) - 1)])]
+    rows = []
     for arm in comparison.aligned.arms:
         cells = [arm]
         for step in steps:
             point = comparison.at(arm, step, measure)
             cells += [_words(point.value, scale, digits, signed=False),
                       _words(point.difference, scale, digits, signed=True)]
-        lines.append(_line(cells))
-    return lines
+        rows.append(cells)
+    return markdown_table(head, rows)
 
 
 def _reached_table(comparison: Comparison) -> list[str]:
     head = ["arm", *(name for level in LEVELS for name in (f"{level:.0%}", "ratio"))]
-    lines = [_line(head), _line(["---", *["---:"] * (len(head) - 1)])]
+    rows = []
     for arm in comparison.aligned.arms:
         own = [r for r in comparison.reached if r.arm == arm]
         cells = [arm]
         for r in own:
             cells += ["not reached" if np.isnan(r.steps) else f"{r.steps:.0f}",
                       _words(r.ratio, 1, 2, signed=False)]
-        lines.append(_line(cells))
-    return lines
+        rows.append(cells)
+    return markdown_table(head, rows)
 
 
 def shown_steps(steps: Sequence[int]) -> list[int]:
@@ -162,9 +163,6 @@ def _words(interval: Interval | None, scale: float, digits: int, *, signed: bool
     text = f"{value} [{low}, {high}]"
     return f"**{text}**" if signed and interval.excludes(0) else text
 
-
-def _line(cells: Sequence[str]) -> str:
-    return "| " + " | ".join(cells) + " |"
 
 
 def draw_curves(path: Path, comparison: Comparison) -> None:

@@ -15,12 +15,12 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Literal, cast
 
 import numpy as np
 
 from motifocal.files import remove_temporaries, replacing, replacing_folder, write_text
-from motifocal.json_text import parse_json
+from motifocal.json_text import read_json_object
 from motifocal.picture import write_image
 from motifocal.scenes.evaluate import EvalPair, eval_pairs, truth_of
 from motifocal.scenes.render import CAMERA_WORDS, FPS, FRAMES, Camera, SceneClip, render
@@ -224,7 +224,7 @@ def claim(path: Path, settings: Mapping[str, object]) -> None:
     if not path.exists():
         write_text(path, json.dumps(settings, indent=1) + "\n")
         return
-    held = read_claim(path)
+    held = read_json_object(path)
     if held != settings:
         theirs = ", ".join(_differences(held, settings))
         raise ValueError(f"{path} says {theirs}; use the same settings or another folder")
@@ -242,14 +242,3 @@ def _differences(held: Mapping[str, object], now: Mapping[str, object]) -> Itera
             yield f"other {key}"
         else:
             yield f"{key} {before!r} (not {after!r})"
-
-
-def read_claim(path: Path) -> dict[str, Any]:
-    """The settings that `claim` has written; ValueError where the file holds no such thing."""
-    try:
-        held = parse_json(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ValueError(f"{path} should hold settings as JSON: {error}") from error
-    if not isinstance(held, dict):
-        raise ValueError(f"{path} should hold settings, got {type(held).__name__}")
-    return held

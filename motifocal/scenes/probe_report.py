@@ -8,20 +8,17 @@ import numpy as np
 
 from motifocal.scenes.evaluate import KINDS
 from motifocal.scenes.probe_table import ProbeRow
-from motifocal.scenes.report import HELD_OUT, SEEN, Measured, over_pictures
+from motifocal.scenes.report import HELD_OUT, SEEN, Measured, markdown_table, over_pictures
 
 HEAD = ("", "images", "pairs", "follows", "95 %", "chance", "stands still", "margin", "95 %")
 
 
 def to_markdown(title: str, rows: Sequence[ProbeRow]) -> str:
     """The table of all groups: all pairs, seen and held-out combinations, kinds, scenarios."""
-    scenarios = sorted({row.scenario for row in rows})
-    lines = [f"# {title}", "", _line(HEAD), _line(["---", *["---:"] * (len(HEAD) - 1)])]
-    for name in ("all", SEEN, HELD_OUT, *KINDS, *scenarios):
-        inside = [row for row in rows if name in _groups(row)]
-        if inside:
-            lines.append(_line(_cells(name, inside)))
-    return "\n".join([*lines, "", NOTES, ""])
+    names = ("all", SEEN, HELD_OUT, *KINDS, *sorted({row.scenario for row in rows}))
+    groups = [(name, [row for row in rows if name in _groups(row)]) for name in names]
+    table = markdown_table(HEAD, [_cells(name, inside) for name, inside in groups if inside])
+    return "\n".join([f"# {title}", "", *table, "", NOTES, ""])
 
 
 NOTES = (
@@ -53,6 +50,3 @@ def _cells(name: str, rows: Sequence[ProbeRow]) -> list[str]:
     return [name, str(len(set(images))), str(len(rows)), f"{follows.mean:.1%}", shares,
             f"{chance:.1%}", f"{static.mean:.1%}", f"{margin.mean:.2f}", bounds]
 
-
-def _line(cells: Sequence[str]) -> str:
-    return "| " + " | ".join(cells) + " |"

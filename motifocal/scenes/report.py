@@ -9,7 +9,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 import numpy as np
@@ -161,12 +161,10 @@ def to_csv(report: Report) -> str:
 
 def to_markdown(report: Report) -> str:
     """The table of groups with chance and reference rows, and what the columns mean."""
-    head = headings(report)
     lines = [f"# {report.title}", ""]
     if not report.complete:
         lines += [incomplete_line(report), "", *(f"- `{f}`" for f in report.scored.missing), ""]
-    lines += [_line(head), _line(["---", *["---:"] * (len(head) - 1)])]
-    lines += [_line(cells(group)) for group in report.groups]
+    lines += markdown_table(headings(report), map(cells, report.groups))
     return "\n".join([*lines, "", NOTES, ""])
 
 
@@ -208,5 +206,7 @@ def cells(group: Group) -> list[str]:
             f"{made['background_psnr'].mean:.1f}"]
 
 
-def _line(texts: list[str]) -> str:
-    return "| " + " | ".join(texts) + " |"
+def markdown_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+    """The lines of a table: the first column to the left, the others to the right."""
+    rule = ["---", *["---:"] * (len(head) - 1)]
+    return ["| " + " | ".join(row) + " |" for row in (head, rule, *rows)]

@@ -17,6 +17,7 @@ from torch import nn
 
 from motifocal.data.shards import Shards
 from motifocal.geometry import LatentGeometry
+from motifocal.json_text import read_json_object
 from motifocal.models.folder import (
     load_autoencoder,
     load_network,
@@ -26,7 +27,6 @@ from motifocal.models.folder import (
 )
 from motifocal.models.schedule import NoiseSchedule, noise_schedule
 from motifocal.models.unet import TI2VUNet
-from motifocal.scenes.export import read_claim
 from motifocal.training.checkpoint import kept_weights, load_checkpoint
 from motifocal.training.folders import check_denoiser, check_run, is_run, settings_path
 from motifocal.training.inputs import inputs_path
@@ -85,7 +85,7 @@ def load_clip_size(run: Path) -> tuple[int, int, int] | None:
     path = inputs_path(run)
     if not path.exists():
         return None
-    clip = read_claim(path).get("clip")
+    clip = read_json_object(path).get("clip")
     if not (isinstance(clip, list) and len(clip) == 3 and all(type(n) is int for n in clip)):
         raise ValueError(f"{path} should hold the size of a clip, 3 numbers, got {clip!r}")
     return clip[0], clip[1], clip[2]

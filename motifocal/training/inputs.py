@@ -10,7 +10,7 @@ from pathlib import Path
 from motifocal.data.manifest import MANIFEST
 from motifocal.data.shards import Shards
 from motifocal.files import sha256_of, write_text
-from motifocal.scenes.export import read_claim
+from motifocal.json_text import read_json_object
 from motifocal.training.checkpoint import latest_step
 
 
@@ -31,7 +31,7 @@ def claim_inputs(run: Path, shards: Shards, model: Path) -> None:
     }
     path = inputs_path(run)
     if path.exists() and latest_step(run / "checkpoints"):
-        before = read_claim(path)
+        before = read_json_object(path)
         changed = [key.replace("_", " ") for key in now if before.get(key, now[key]) != now[key]]
         if changed:
             raise ValueError(f"{run} was begun with other {' and '.join(changed)}")
