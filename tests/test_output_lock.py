@@ -22,6 +22,7 @@ from motifocal.cli import cli
 from motifocal.commands.locking import lock_output
 from motifocal.data.sources import SceneClips
 from motifocal.output_lock import LOCK, FolderInUse, output_lock
+from motifocal.pipeline import BUNDLED
 from motifocal.video import write_video
 
 HOLD = """
@@ -198,6 +199,10 @@ def commands(folder: Path, base: Path) -> dict[str, list[object]]:
     (folder / "made").mkdir()
     for pair in read_benchmark(bench, own_pairs=True).pairs:
         write_video(folder / "made" / pair.file(0), frames, 8)
+    results = folder / "results"
+    made = ["bench", "ingest", folder / "made", "--bench", bench, "--own-pairs", "-o", results,
+            "--name", "Mine"]  # fmt: skip
+    assert CliRunner().invoke(cli, [*map(str, made)]).exit_code == 0
     drawing = ["--command", "draw {image} {prompt} {output} {seed}", "--name", "Mine"]
     return {
         "prepare": ["scenes", "-o", out, "--model", base, "--size", 16, "--frames", 3],
@@ -211,6 +216,9 @@ def commands(folder: Path, base: Path) -> dict[str, list[object]]:
         "bench run --shard 1/2": [*own, *drawing],
         "bench ingest": [folder / "made", *own, "--name", "Mine"],
         "scenes eval": ["bundled", "-o", out],
+        "scenes probe": ["bundled", "-o", out],
+        "figure6": [BUNDLED, shards, "-o", out],
+        "bench score": [results, "-o", out, "--no-plot"],
         "scenes export": ["-o", out],
         "base": ["-o", out],
     }  # fmt: skip

@@ -10,6 +10,7 @@ import click
 
 from motifocal.commands.bench_options import FOLDER, NEW_FOLDER
 from motifocal.commands.device_option import chosen_device, device_option
+from motifocal.commands.locking import lock_output
 from motifocal.commands.progress import announce, phases, quiet_option
 from motifocal.commands.unread import note_unread
 
@@ -70,6 +71,7 @@ def score(results: tuple[Path, ...], output: Path, common: bool, allow_missing: 
         names = ", ".join(each.model for each in opened)
         raise click.BadParameter(f"should be one of {names}, got {control}",
                                  param_hint="--control")
+    lock_output(output)
     tools = Tools(learned=_learned(clip, dino, device))
     for measure in tools.learned:
         note_unread(measure.text_limit,

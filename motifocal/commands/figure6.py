@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from motifocal.commands.device_option import chosen_device, device_option
+from motifocal.commands.locking import lock_output
 from motifocal.commands.progress import announce, progress, quiet_option
 from motifocal.extras import install_extra
 
@@ -45,6 +46,7 @@ def figure6(models: tuple[Path, ...], shards: Path, output: Path, text: Path | N
     """
     names = [str(model) for model in models]
     _check_inputs(models, shards, text or models[0])
+    lock_output(output)
     announce("loading the clips and the text tower")
     import torch
 

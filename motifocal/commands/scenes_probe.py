@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from motifocal.commands.device_option import chosen_device, device_option
+from motifocal.commands.locking import lock_output
 from motifocal.commands.progress import announce, progress, quiet_option
 from motifocal.commands.scenes_eval import source_folder
 from motifocal.commands.variant_options import variant_of, variant_options
@@ -57,6 +58,7 @@ def probe(source: str, output: Path, text: Path | None, pairs: int, size: int, b
     base = text or folder
     check_denoiser(folder)
     check_parts(base, "vae", "text_encoder", "tokenizer")
+    lock_output(output)
     announce("loading")
     import torch
 
