@@ -18,6 +18,7 @@ from http import HTTPStatus
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
@@ -93,7 +94,8 @@ def until(page: Page, condition: str, seconds: float = TIMEOUT_MS / 1000) -> Non
 
 def _is_failure(request: Any) -> bool:
     """Whether it is more than a video, or a page's icon, that was let go of while it loaded."""
-    loose = request.resource_type == "media" or request.url.endswith("/icon.svg")
+    icon = urlsplit(request.url).path.endswith("/icon.svg")
+    loose = request.resource_type == "media" or icon
     return not (loose and "ERR_ABORTED" in (request.failure or ""))
 
 
