@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from motifocal.models.unet import TI2VUNet, UNetConfig
+from motifocal.training.encoders.text_encoder import BUNDLED_TEXT_TOWER
 from motifocal.training.presets import SCENES
-from motifocal.training.text_tower import BUNDLED_TEXT_TOWER
 
 FRAMES, SIDE, FPS = 16, 8, 8.0  # 64 x 64 pixels through an autoencoder of stride 8
 

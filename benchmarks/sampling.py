@@ -15,9 +15,9 @@ from denoiser import Inputs, config, denoiser, inputs
 from measure import RATIO_HEADER, machine, markdown, parser, ratio_rows, read, take_turns
 from torch import Tensor
 
+from motifocal.models.pipeline_parts import guide
 from motifocal.models.schedule import ddim_scheduler
 from motifocal.models.unet import TI2VUNet
-from motifocal.pipeline_parts import guide
 from motifocal.training.presets import SCENES
 
 GUIDANCE = 7.5

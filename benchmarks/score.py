@@ -29,13 +29,13 @@ from measure import (
 from motifocal.bench.ingest import find_videos, ingest, with_videos
 from motifocal.bench.pairs import read_benchmark
 from motifocal.bench.results import Results
-from motifocal.bench.score import score
-from motifocal.bench.score_plot import draw_plot
-from motifocal.bench.score_report import write_files
-from motifocal.bench.score_summary import summarise
-from motifocal.flow import estimate_flow
+from motifocal.bench.score.plot import draw_plot
+from motifocal.bench.score.report import write_files
+from motifocal.bench.score.run import score
+from motifocal.bench.score.summary import summarise
+from motifocal.media.video import read_video, write_video
+from motifocal.motion.flow import estimate_flow
 from motifocal.scenes.export import BenchmarkSettings, export_benchmark
-from motifocal.video import read_video, write_video
 
 SIDE = 320
 QUALITIES = (8, 13, 18, 23, 28)  # one "model" each

@@ -20,7 +20,7 @@ from torch.nn import functional
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from motifocal.data.shards import LatentBatch
-from motifocal.loss import motion_focal_loss
+from motifocal.loss.focal import motion_focal_loss
 from motifocal.models.schedule import noise_schedule
 from motifocal.training.optimizer import build_optimizer
 from motifocal.training.presets import SCENES, TrainingSettings

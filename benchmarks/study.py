@@ -22,19 +22,19 @@ from typing import Any
 from measure import RATIO_HEADER, machine, markdown, parser, ratio_rows, read, take_turns
 from sqlalchemy import create_engine, insert, select, update
 
-from motifocal.bench.model import Format
 from motifocal.bench.pairs import Pair
-from motifocal.study.database import located
-from motifocal.study.encoding import Encoded
-from motifocal.study.gold import Damaged
-from motifocal.study.layout import Layout, Real
-from motifocal.study.matching import AS_THEY_ARE, Group
+from motifocal.generate.model import Format
+from motifocal.study.create.encoding import Encoded
+from motifocal.study.create.gold_videos import Damaged
+from motifocal.study.create.layout import Layout, Real
+from motifocal.study.create.matching import AS_THEY_ARE, Group
+from motifocal.study.create.writing import write_study
 from motifocal.study.protocol import Protocol
 from motifocal.study.schedule import sides
-from motifocal.study.store import Answer, Store
-from motifocal.study.tables import ANNOTATOR, LEASE, SLOT, VOTE, VOTED
+from motifocal.study.store.database import located
+from motifocal.study.store.store import Answer, Store
+from motifocal.study.store.tables import ANNOTATOR, LEASE, SLOT, VOTE, VOTED
 from motifocal.study.votes import GOLD
-from motifocal.study.writing import write_study
 
 BASELINES, VOTES, CAP, GOLD_ITEMS = 9, 5, 40, 8
 CLIENTS = (1, 8)

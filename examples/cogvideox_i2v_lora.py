@@ -26,8 +26,8 @@ from training_inputs import (
     show,
 )
 
-from motifocal.bridges.loop import motion_loss, motion_weights
-from motifocal.video import to_tensor
+from motifocal.loss.motion_loss import motion_loss, motion_weights
+from motifocal.media.video import to_tensor
 
 
 def encode(pipe: Any, video: Tensor) -> Tensor:

@@ -12,11 +12,11 @@ import torch
 from diffusers.training_utils import cast_training_params
 from peft import LoraConfig, get_peft_model_state_dict
 
-from motifocal.loss import MotionFocalLoss
-from motifocal.picture import Pixels
+from motifocal.loss.focal import MotionFocalLoss
+from motifocal.media.picture import Pixels
+from motifocal.media.video import read_video, resize_crop, write_video
 from motifocal.scenes.export import recipe
 from motifocal.scenes.render import render
-from motifocal.video import read_video, resize_crop, write_video
 
 FLOAT32_VAE = {"vae": torch.float32, "default": torch.bfloat16}
 

@@ -37,9 +37,9 @@ from ablations_plan import (
 )
 
 from motifocal.cli import cli
-from motifocal.files import replacing
-from motifocal.scenes.arms import read_run
-from motifocal.scenes.probe_table import PROBE_TABLE, compressed, read_probe_table
+from motifocal.files.atomic import replacing
+from motifocal.scenes.evaluation.arms import read_run
+from motifocal.scenes.evaluation.probe_table import PROBE_TABLE, compressed, read_probe_table
 
 ROOT = Path(__file__).parents[1]
 MODEL = ROOT / "motifocal" / "bundled"  # its autoencoder and text encoder serve every run

@@ -21,10 +21,10 @@ import numpy as np
 from ablations import ROOT
 from ablations_plan import EXPERIMENTS, Arm, Experiment
 
-from motifocal.files import replacing
-from motifocal.scenes.arms import Aligned, align, read_arm
-from motifocal.scenes.comparison import compare, draw_curves, to_markdown
-from motifocal.scenes.paired import Cells, two_way_interval
+from motifocal.files.atomic import replacing
+from motifocal.scenes.evaluation.arms import Aligned, align, read_arm
+from motifocal.scenes.evaluation.comparison import compare, draw_curves, to_markdown
+from motifocal.scenes.evaluation.paired import Cells, two_way_interval
 
 BLOCK = re.compile(r"(<!-- ablations: ([\w-]+) -->\n).*?(<!-- /ablations -->)", re.DOTALL)
 APPEARANCE = ("bulbs", "traffic_light")  # scenarios in which colours change and nothing moves

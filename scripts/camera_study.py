@@ -23,10 +23,10 @@ import numpy as np
 from heatmap_study import markdown
 from numpy.typing import NDArray
 
-from motifocal.camera import camera_flow, fit_camera, textured
-from motifocal.camera_models import AFFINE, HOMOGRAPHY, SIMILARITY, Model
-from motifocal.flow import Frames, estimate_flow
-from motifocal.picture import Pixels, read_image, resize_crop
+from motifocal.media.picture import Pixels, read_image, resize_crop
+from motifocal.motion.camera import camera_flow, fit_camera, textured
+from motifocal.motion.camera_models import AFFINE, HOMOGRAPHY, SIMILARITY, Model
+from motifocal.motion.flow import Frames, estimate_flow
 from motifocal.scenes.render import first_picture
 from motifocal.scenes.stage import SCENARIOS, make_stage
 

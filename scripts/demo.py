@@ -16,16 +16,16 @@ import numpy as np
 from rich.console import Console
 from rich.progress import Progress
 
-from motifocal.picture import Pixels
-from motifocal.scenes.evaluate import slug
+from motifocal.files.names import slug
+from motifocal.media.picture import Pixels
+from motifocal.media.sheet import contact_sheet, moving_grid
+from motifocal.media.video import resize_crop, to_frames, write_image, write_video
 from motifocal.scenes.render import first_picture
-from motifocal.scenes.sheet import contact_sheet, moving_grid
 from motifocal.scenes.stage import SCENARIOS, make_stage
 from motifocal.scenes.world import Stage
-from motifocal.video import resize_crop, to_frames, write_image, write_video
 
 if TYPE_CHECKING:
-    from motifocal.pipeline import TI2VPipeline
+    from motifocal.models.pipeline import TI2VPipeline
 
 PICTURES = ("balloons", "bulbs", "bird", "candle")
 ENLARGED = 4  # 64 pixels are few on a screen
@@ -72,7 +72,7 @@ def demo(
     """
     console = Console(stderr=True)
     with console.status("loading the model"):
-        from motifocal.pipeline import TI2VPipeline
+        from motifocal.models.pipeline import TI2VPipeline
 
         pipeline = TI2VPipeline.from_pretrained(model)
     pipeline.set_progress_bar_config(disable=True)

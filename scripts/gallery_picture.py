@@ -18,17 +18,17 @@ import numpy as np
 from PIL import Image
 from playwright.sync_api import sync_playwright
 
-from motifocal.bench.gallery import compared, write_gallery
+from motifocal.bench.gallery.page import compared, write_gallery
 from motifocal.bench.pairs import Benchmark, Pair
 from motifocal.bench.results import Results, claim_results
+from motifocal.media.codec import FINE_CRF
+from motifocal.media.picture import Pixels, read_image
+from motifocal.media.video import to_frames, write_image, write_video
 from motifocal.models.noise import noise_generator
-from motifocal.picture import Pixels, read_image
-from motifocal.pipeline import TI2VPipeline
-from motifocal.scenes.evaluate import EvalPair, eval_pairs, truth_of
-from motifocal.scenes.export import CRF
+from motifocal.models.pipeline import TI2VPipeline
+from motifocal.scenes.evaluation.evaluate import EvalPair, eval_pairs, truth_of
 from motifocal.scenes.render import FPS, FRAMES
 from motifocal.scenes.stage import make_stage
-from motifocal.video import to_frames, write_image, write_video
 
 ROOT = Path(__file__).parents[1]
 PICTURES = ("bulbs0", "balloons0", "butterfly0")
@@ -70,7 +70,7 @@ def results(folder: Path, model: str, pairs: list[EvalPair], make: Make) -> Resu
     claim_results(held)
     for pair, wanted in zip(pairs, held.wanted(), strict=True):
         write_image(held.picture(wanted.pair), pair.picture())
-        write_video(wanted.path, make(pair), FPS, crf=CRF)
+        write_video(wanted.path, make(pair), FPS, crf=FINE_CRF)
     return held
 
 

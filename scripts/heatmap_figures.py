@@ -13,14 +13,14 @@ import matplotlib.figure
 import numpy as np
 from matplotlib.axes import Axes
 
-from motifocal.data.labelled import labelled
-from motifocal.heatmap import DEFAULT_SETTINGS, UNITS, Heatmap, HeatmapSettings, clip_heatmap
-from motifocal.overlay import filmstrip, heatmap_overlay
-from motifocal.picture import Pixels
+from motifocal.media.labelled import labelled
+from motifocal.media.picture import Pixels
+from motifocal.media.sheet import GAP, PAPER, label
+from motifocal.media.video import write_image
+from motifocal.motion.heatmap import DEFAULT_SETTINGS, UNITS, Heatmap, HeatmapSettings, clip_heatmap
+from motifocal.motion.overlay import filmstrip, heatmap_overlay
 from motifocal.scenes.render import SceneClip, render
-from motifocal.scenes.sheet import GAP, PAPER, label
 from motifocal.scenes.stage import make_stage
-from motifocal.video import write_image
 
 SIDE = 160
 MIDDLE = 7  # the frame that stands for a clip

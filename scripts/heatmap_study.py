@@ -25,13 +25,14 @@ import heatmap_figures
 import numpy as np
 from numpy.typing import NDArray
 
-from motifocal.evidence import colour_change, motion_evidence
-from motifocal.flow import Flow, Frames, estimate_flow
-from motifocal.heatmap import DEFAULT_SETTINGS, UNITS, Heatmap, HeatmapSettings, motion_heatmap
+from motifocal.media.video import list_videos, read_video, write_video
+from motifocal.motion.change import colour_change, motion_evidence
+from motifocal.motion.flow import Flow, Frames, estimate_flow
+from motifocal.motion.heatmap import Heatmap, motion_heatmap
+from motifocal.motion.settings import DEFAULT_SETTINGS, UNITS, HeatmapSettings
 from motifocal.scenes.render import Camera, render
 from motifocal.scenes.stage import SCENARIOS, make_stage
 from motifocal.scenes.world import Action, Stage, State
-from motifocal.video import list_videos, read_video, write_video
 
 STAGES = {64: 4, 256: 2}  # a scenario, by the size of the frames
 CAMERAS: tuple[Camera, ...] = ("left", "in", "down", "out", "right", "up")

@@ -20,11 +20,11 @@ import numpy as np
 from PIL import Image
 from playwright.sync_api import Page, sync_playwright
 
-from motifocal.commands.inspect import inspect
-from motifocal.picture import Pixels, read_image
+from motifocal.cli.inspect import inspect
+from motifocal.media.picture import Pixels, read_image
+from motifocal.media.video import write_video
 from motifocal.scenes.export import recipe
 from motifocal.scenes.render import render
-from motifocal.video import write_video
 
 ROOT = Path(__file__).parents[1]
 CLIPS = 60

@@ -16,8 +16,8 @@ from pathlib import Path
 import numpy as np
 from scipy import stats
 
-from motifocal.scenes.arms import read_run
-from motifocal.scenes.probe_table import ProbeRow
+from motifocal.scenes.evaluation.arms import read_run
+from motifocal.scenes.evaluation.probe_table import ProbeRow
 
 MODEL = Path(__file__).parents[1] / "motifocal" / "bundled"
 

@@ -29,14 +29,14 @@ import numpy as np
 from heatmap_study import markdown
 from numpy.typing import NDArray
 
-from motifocal.evidence import motion_evidence
-from motifocal.flow import Frames, estimate_flow
-from motifocal.heatmap import DEFAULT_SETTINGS, clip_heatmap, motion_heatmap
+from motifocal.media.video import read_video
+from motifocal.motion.change import motion_evidence
+from motifocal.motion.flow import Frames, estimate_flow
+from motifocal.motion.heatmap import DEFAULT_SETTINGS, clip_heatmap, motion_heatmap
+from motifocal.scenes.drawing.residue import LEVELS, REST, Level
 from motifocal.scenes.render import render
-from motifocal.scenes.residue import LEVELS, REST, Level
 from motifocal.scenes.stage import SCENARIOS, make_stage
 from motifocal.scenes.variant import SceneVariant
-from motifocal.video import read_video
 
 Still = NDArray[np.bool_]
 

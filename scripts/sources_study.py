@@ -25,15 +25,15 @@ import numpy as np
 from heatmap_study import CAMERAS, Score, as_video, displaces, markdown, mean, score
 from numpy.typing import NDArray
 
-from motifocal.flow import DIS_PRESETS, Frames
-from motifocal.heatmap import DEFAULT_SETTINGS, Heatmap, HeatmapSettings, clip_heatmap
+from motifocal.motion.flow import DIS_PRESETS, Frames
+from motifocal.motion.heatmap import DEFAULT_SETTINGS, Heatmap, HeatmapSettings, clip_heatmap
 from motifocal.scenes.render import SceneClip, render
 from motifocal.scenes.stage import SCENARIOS, make_stage
 from motifocal.scenes.world import Action, Stage
 
 SIZE = 320
 SIZES = (0, 240, 160, 120, 80)
-#: Share of the picture with texture from which on a camera can be told: see `motifocal.camera`.
+#: Share of the image with texture that a camera estimate needs: see `motifocal.motion.camera`.
 TEXTURED = 0.2
 Way = Callable[["Case"], Heatmap]
 
@@ -59,7 +59,7 @@ class Trio:
 
 def trios(rounds: int, seed: int) -> Iterator[Trio]:
     """Every scenario in which something moves, so many times, cameras in turn."""
-    from motifocal.camera import textured
+    from motifocal.motion.camera import textured
 
     for number, name in enumerate(sorted(SCENARIOS) * rounds):
         stage = make_stage(name, "eval", seed + number)
@@ -88,12 +88,12 @@ def by_latents() -> Way:
     """The bundled autoencoder's latents, each weight spread over the pixels it covers."""
     import torch
 
-    from motifocal.geometry import FAMILIES
-    from motifocal.latent_difference import latent_weight
+    from motifocal.loss.latent_difference import latent_weight
+    from motifocal.loss.latent_grid import FAMILIES
+    from motifocal.media.video import to_tensor
     from motifocal.models.autoencoder import encode
     from motifocal.models.folder import load_autoencoder
-    from motifocal.pipeline import BUNDLED
-    from motifocal.video import to_tensor
+    from motifocal.models.pipeline import BUNDLED
 
     autoencoder = load_autoencoder(BUNDLED, torch.float32)
     geometry = FAMILIES["sd"]

@@ -18,15 +18,15 @@ from rich.console import Console
 from rich.progress import Progress
 from scipy import stats
 
-from motifocal.study.agreement import agreement, left_bias
-from motifocal.study.bradley_terry import Ties, edges_of, scores_of
-from motifocal.study.design import Design, Truth
-from motifocal.study.intervals import Estimate, Resampling
-from motifocal.study.population import Population, population, population_scores
-from motifocal.study.shares import majority, majority_test, preference_test, vote_share
-from motifocal.study.simulate import Drawn, draw
-from motifocal.study.tally import LOST, WON, Tally
-from motifocal.study.two_way import two_way_share
+from motifocal.study.stats.agreement import agreement, left_bias
+from motifocal.study.stats.bradley_terry import Ties, edges_of, scores_of
+from motifocal.study.stats.intervals import Estimate, Resampling
+from motifocal.study.stats.shares import majority, majority_test, preference_test, vote_share
+from motifocal.study.stats.simulation import Drawn, draw
+from motifocal.study.stats.simulation_design import Design, Truth
+from motifocal.study.stats.simulation_truth import Population, population, population_scores
+from motifocal.study.stats.tally import LOST, WON, Tally
+from motifocal.study.stats.two_way import two_way_share
 
 PAGE = Path(__file__).parents[1] / "docs" / "statistics.md"
 ALARM = 0.05

@@ -18,13 +18,13 @@ from playwright.sync_api import Browser, Page, sync_playwright
 
 from motifocal.bench.pairs import Benchmark, Pair
 from motifocal.bench.results import Results, claim_results
+from motifocal.media.video import write_image, write_video
 from motifocal.scenes.render import render
 from motifocal.scenes.stage import make_stage
-from motifocal.study.app import build_app
-from motifocal.study.create import create_study
+from motifocal.study.create.study import create_study
 from motifocal.study.protocol import Protocol
-from motifocal.study.store import Store
-from motifocal.video import write_image, write_video
+from motifocal.study.store.store import Store
+from motifocal.study.web.app import build_app
 
 ROOT = Path(__file__).parents[1]
 IMAGES = ROOT / "docs" / "images"

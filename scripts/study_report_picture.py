@@ -8,11 +8,11 @@ from tempfile import TemporaryDirectory
 
 import click
 
-from motifocal.study.design import Design, Truth
-from motifocal.study.report import make_report
-from motifocal.study.report_files import write_files
-from motifocal.study.report_source import read_source
-from motifocal.study.simulate import simulate
+from motifocal.study.report.files import write_files
+from motifocal.study.report.report import make_report
+from motifocal.study.report.source import read_source
+from motifocal.study.stats.simulation import simulate
+from motifocal.study.stats.simulation_design import Design, Truth
 from motifocal.study.votes import write_votes
 
 ROOT = Path(__file__).parents[1]

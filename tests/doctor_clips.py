@@ -10,8 +10,8 @@ import cv2
 import numpy as np
 from av.video.frame import VideoFrame
 
-from motifocal.picture import Pixels
-from motifocal.video import write_video
+from motifocal.media.picture import Pixels
+from motifocal.media.video import write_video
 
 FPS = 8
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from motifocal.video import write_image
+from motifocal.media.video import write_image
 
 FAULTS: dict[str, dict[str, str]] = {
     "unreadable": {"level": "error", "title": "Unreadable",

@@ -18,11 +18,11 @@ from tiny_model import tiny_folder
 
 from motifocal.cli import cli
 from motifocal.data.sources import SceneClips
-from motifocal.geometry import FAMILIES
+from motifocal.loss.latent_grid import FAMILIES
+from motifocal.media.video import write_image, write_video
 from motifocal.scenes.render import render
 from motifocal.scenes.stage import make_stage
-from motifocal.study.store import Store
-from motifocal.video import write_image, write_video
+from motifocal.study.store.store import Store
 
 FRAMES, SIDE, FPS = 17, 64, 16.0
 

@@ -8,13 +8,13 @@ from typing import Any
 
 from motifocal.bench.pairs import Benchmark, Pair
 from motifocal.bench.results import Results, claim_results
+from motifocal.media.video import write_image, write_video
 from motifocal.scenes.render import render
 from motifocal.scenes.stage import make_stage
-from motifocal.study.create import create_study
-from motifocal.study.exchange import Answer
+from motifocal.study.create.study import create_study
+from motifocal.study.messages import Answer
 from motifocal.study.protocol import Protocol
-from motifocal.study.store import Store
-from motifocal.video import write_image, write_video
+from motifocal.study.store.store import Store
 
 SCENARIOS = ("balloons", "fish", "duck", "bird", "sun", "bulbs")
 OURS, THEIRS = "motif-ours", "baseline-theirs"

@@ -23,8 +23,8 @@ from typing import IO
 import httpx2 as httpx
 from sqlalchemy import create_engine, update
 
-from motifocal.study.database import located
-from motifocal.study.tables import LEASE as LEASES
+from motifocal.study.store.database import located
+from motifocal.study.store.tables import LEASE as LEASES
 
 PATIENCE = 600  # s, for what takes seconds on a machine with nothing else to do
 LEASE = 3600  # s, longer than any study here takes

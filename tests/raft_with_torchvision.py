@@ -19,11 +19,11 @@ make_importable(Path(os.environ["TORCHVISION"]))
 
 from torchvision.models import optical_flow  # noqa: E402
 
-from motifocal import raft  # noqa: E402
-from motifocal.flow import estimate_flow  # noqa: E402
-from motifocal.heatmap import HeatmapSettings, clip_heatmap  # noqa: E402
-from motifocal.raft import RaftOptions, raft_flow  # noqa: E402
-from motifocal.tensor_file import read_tensors  # noqa: E402
+from motifocal.files.tensor_file import read_tensors  # noqa: E402
+from motifocal.motion import raft  # noqa: E402
+from motifocal.motion.flow import estimate_flow  # noqa: E402
+from motifocal.motion.heatmap import HeatmapSettings, clip_heatmap  # noqa: E402
+from motifocal.motion.raft import RaftOptions, raft_flow  # noqa: E402
 
 FRAMES = np.zeros((2, 16, 16, 3), np.uint8)
 

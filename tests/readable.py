@@ -50,7 +50,7 @@ def frames(count: int = 6, side: int = 48) -> np.ndarray:
 
 def _video(name: str, codec: str = "") -> Kind:
     def make(folder: Path) -> None:
-        from motifocal.video import write_video
+        from motifocal.media.video import write_video
 
         if codec:
             _encode(folder / name, codec)
@@ -58,7 +58,7 @@ def _video(name: str, codec: str = "") -> Kind:
             write_video(folder / name, frames(), 8)
 
     def read(folder: Path) -> None:
-        from motifocal.video import read_video
+        from motifocal.media.video import read_video
 
         read_video(folder / name)
 
@@ -81,12 +81,12 @@ def _encode(path: Path, codec: str) -> None:
 
 def _picture(name: str) -> Kind:
     def make(folder: Path) -> None:
-        from motifocal.picture import write_image
+        from motifocal.media.picture import write_image
 
         write_image(folder / name, frames()[0])
 
     def read(folder: Path) -> None:
-        from motifocal.picture import read_image
+        from motifocal.media.picture import read_image
 
         read_image(folder / name)
 
@@ -94,14 +94,14 @@ def _picture(name: str) -> Kind:
 
 
 def _make_heatmap(folder: Path) -> None:
-    from motifocal.heatmap import HeatmapSettings, save_heatmap
+    from motifocal.motion.heatmap import HeatmapSettings, save_heatmap
 
     heat = np.random.default_rng(0).random((6, 16, 16), np.float32)
     save_heatmap(folder / "clip.npz", heat, HeatmapSettings())
 
 
 def _read_heatmap(folder: Path) -> None:
-    from motifocal.heatmap import load_heatmap
+    from motifocal.motion.heatmap import load_heatmap
 
     load_heatmap(folder / "clip.npz")
 
@@ -207,7 +207,7 @@ def _tensors(name: str) -> Kind:
             torch.save(tensors, folder / name)
 
     def read(folder: Path) -> None:
-        from motifocal.tensor_file import read_tensors
+        from motifocal.files.tensor_file import read_tensors
 
         read_tensors(folder / name)
 
@@ -231,7 +231,7 @@ def _read_model(folder: Path) -> None:
 
 
 def _make_answers(folder: Path) -> None:
-    from motifocal.study.static_study import checksum
+    from motifocal.study.offline.folder import checksum
     from motifocal.study.votes import Vote, write_votes
 
     answer = {"choice": "left", "reasons": ["object_motion"], "milliseconds": 4000, "loops": 2,
@@ -245,7 +245,7 @@ def _make_answers(folder: Path) -> None:
 
 
 def _read_answers(folder: Path) -> None:
-    from motifocal.study.static_study import read_answers
+    from motifocal.study.offline.folder import read_answers
     from motifocal.study.votes import read_votes
 
     read_votes(folder / "votes.jsonl")

@@ -13,9 +13,9 @@ from pathlib import Path
 from sqlalchemy import create_engine, func, select
 from tiny_study import arrive, judge
 
-from motifocal.study.database import located
-from motifocal.study.store import Store
-from motifocal.study.tables import ITEM, LEASE, SLOT, VOTE
+from motifocal.study.store.database import located
+from motifocal.study.store.store import Store
+from motifocal.study.store.tables import ITEM, LEASE, SLOT, VOTE
 
 TESTS = Path(__file__).parent
 

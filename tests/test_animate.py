@@ -18,17 +18,17 @@ from PIL import Image, ImageSequence
 from tiny_diffusers import save_tiny
 from tiny_model import SENTENCES, tiny_folder
 
-from motifocal.bench.model import Format, Job, Sampling
-from motifocal.bench.models import open_model
 from motifocal.cli import cli, main
-from motifocal.commands.animate import motifocal_folder
-from motifocal.commands.animate_files import Wanted, plan
-from motifocal.commands.animate_motifocal import load, sample
-from motifocal.commands.animate_with import animate_with
-from motifocal.familiar import Familiar, write_familiar
+from motifocal.cli.animate import motifocal_folder
+from motifocal.cli.output.model_videos import animate_with
+from motifocal.cli.output.motifocal_videos import load, sample
+from motifocal.generate.domain import Familiar, write_familiar
+from motifocal.generate.model import Format, Job, Sampling
+from motifocal.generate.open import open_model
+from motifocal.generate.plan import Wanted, plan
+from motifocal.media.video import read_image, read_video, write_image, write_video
+from motifocal.models.pipeline import BUNDLED
 from motifocal.models.text_limit import TextLimit
-from motifocal.pipeline import BUNDLED
-from motifocal.video import read_image, read_video, write_image, write_video
 
 QUICK = ("--steps", "2")
 

@@ -14,12 +14,12 @@ from tiny_bench import FPS, FRAMES, SIDE, DrawingModel, moving, textured, write_
 
 from motifocal.bench.check import check
 from motifocal.bench.ingest import FITS, find_videos, ingest, stretch, with_videos
-from motifocal.bench.model import Format
 from motifocal.bench.pairs import read_benchmark, subset_of
 from motifocal.bench.results import Results, manifest_lines, open_results
 from motifocal.bench.run import run
 from motifocal.cli import cli
-from motifocal.video import read_image, read_video, write_image, write_video
+from motifocal.generate.model import Format
+from motifocal.media.video import read_image, read_video, write_image, write_video
 
 
 @pytest.fixture

@@ -18,10 +18,10 @@ import av
 import numpy as np
 import pytest
 
-from motifocal.bench.command_model import CommandModel
-from motifocal.bench.model import Job, Model
-from motifocal.bench.process import TAIL_LETTERS
-from motifocal.video import read_video, write_image, write_video
+from motifocal.generate.command_model import CommandModel
+from motifocal.generate.model import Job, Model
+from motifocal.generate.process import TAIL_LETTERS
+from motifocal.media.video import read_video, write_image, write_video
 
 FRAMES = 6
 ON_LINUX = pytest.mark.skipif(sys.platform != "linux", reason="signals, and /proc to look")

@@ -16,11 +16,11 @@ from click.testing import CliRunner, Result
 from tiny_bench import DrawingModel, write_benchmark
 from tiny_diffusers import TINY, save_tiny
 
-from motifocal.bench import models
 from motifocal.bench.check import check
-from motifocal.bench.model import Sampling
 from motifocal.bench.results import manifest_lines, open_results
 from motifocal.cli import cli
+from motifocal.generate import open as models
+from motifocal.generate.model import Sampling
 
 
 @pytest.fixture
@@ -117,7 +117,7 @@ def test_any_program_can_be_the_model(bench: Path, tmp_path: Path) -> None:
     script.write_text(
         "import sys\n"
         "import numpy as np\n"
-        "from motifocal.video import read_image, write_video\n"
+        "from motifocal.media.video import read_image, write_video\n"
         "image, prompt, out, seed = sys.argv[1:]\n"
         "assert prompt in ('the ball rises', 'the ball falls, slowly!', 'a kite flies in',\n"
         '                  "it\'s still"), prompt\n'

@@ -15,12 +15,12 @@ import pytest
 import torch
 from tiny_diffusers import KINDS, SENTENCES, TINY, save_tiny, tiny_pipeline, wan22_5b
 
-from motifocal.bench.diffusers_families import FAMILIES, Family, family_of
-from motifocal.bench.diffusers_model import DiffusersModel, as_frames
-from motifocal.bench.model import Format, Job, Sampling
-from motifocal.bench.models import open_model
-from motifocal.picture import Pixels
-from motifocal.video import read_video, write_image
+from motifocal.generate.diffusers_families import FAMILIES, Family, family_of
+from motifocal.generate.diffusers_model import DiffusersModel, as_frames
+from motifocal.generate.model import Format, Job, Sampling
+from motifocal.generate.open import open_model
+from motifocal.media.picture import Pixels
+from motifocal.media.video import read_video, write_image
 
 # diffusers' schedulers hand tensors to numpy 2 in the manner of numpy 1.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")

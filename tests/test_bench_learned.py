@@ -27,8 +27,11 @@ from transformers import (
     ViTModel,
 )
 
-from motifocal.bench.controls import ANOTHER, SHUFFLED, STILL, still
-from motifocal.bench.learned import (
+from motifocal.bench.pairs import read_benchmark
+from motifocal.bench.results import Results
+from motifocal.bench.run import run
+from motifocal.bench.score.controls import ANOTHER, SHUFFLED, STILL, still
+from motifocal.bench.score.learned import (
     CLIP_MEASURES,
     DINO_MEASURES,
     ClipAlignment,
@@ -36,12 +39,9 @@ from motifocal.bench.learned import (
     Vision,
     consistency,
 )
-from motifocal.bench.measures import MEASURES
-from motifocal.bench.pairs import read_benchmark
-from motifocal.bench.results import Results
-from motifocal.bench.run import run
+from motifocal.bench.score.measures import MEASURES
 from motifocal.cli import cli
-from motifocal.picture import Pixels
+from motifocal.media.picture import Pixels
 
 # A busy machine misses deadlines; the same cases every time make a failure repeatable.
 steady = settings(deadline=None, derandomize=True)

@@ -10,17 +10,17 @@ import cv2
 import numpy as np
 import pytest
 
-from motifocal.bench import motion as motion_module
-from motifocal.bench.fidelity import fidelity, psnr
-from motifocal.bench.measures import MEASURES, measure
-from motifocal.bench.motion import MOVES, SIDE, motion
-from motifocal.bench.steadiness import temporal_flickering, warping_error
-from motifocal.flow import estimate_flow
-from motifocal.picture import read_image
-from motifocal.scenes import evaluate
+from motifocal.bench.score import motion as motion_module
+from motifocal.bench.score.fidelity import fidelity, psnr
+from motifocal.bench.score.measures import MEASURES, measure
+from motifocal.bench.score.motion import MOVES, SIDE, motion
+from motifocal.bench.score.temporal import temporal_flickering, warping_error
+from motifocal.media.picture import read_image
+from motifocal.media.video import list_videos, read_video, write_video
+from motifocal.motion.flow import estimate_flow
+from motifocal.scenes.evaluation import evaluate
 from motifocal.scenes.render import Camera, first_picture, render
 from motifocal.scenes.stage import SCENARIOS, make_stage
-from motifocal.video import list_videos, read_video, write_video
 
 MOTION = ("motion_amount", "object_motion", "camera_motion", "moving_share")
 # Things that move as a whole; glow, waves and fire have no displacement that flow could show.

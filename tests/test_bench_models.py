@@ -15,14 +15,21 @@ from safetensors.torch import load_file, save_file
 from tiny_diffusers import save_tiny
 from tiny_model import SENTENCES, tiny_folder
 
-from motifocal.bench.model import Job, Sampling
-from motifocal.bench.models import fingerprint, is_motifocal, open_model
-from motifocal.bench.motifocal_model import MotifocalModel
-from motifocal.commands.animate_files import Wanted
-from motifocal.commands.animate_motifocal import load, sample
-from motifocal.pipeline import TI2VPipeline
-from motifocal.scenes.export import CRF
-from motifocal.video import read_image, read_video, resize_crop, to_frames, write_image, write_video
+from motifocal.cli.output.motifocal_videos import load, sample
+from motifocal.generate.model import Job, Sampling
+from motifocal.generate.motifocal_model import MotifocalModel
+from motifocal.generate.open import fingerprint, is_motifocal, open_model
+from motifocal.generate.plan import Wanted
+from motifocal.media.codec import FINE_CRF
+from motifocal.media.video import (
+    read_image,
+    read_video,
+    resize_crop,
+    to_frames,
+    write_image,
+    write_video,
+)
+from motifocal.models.pipeline import TI2VPipeline
 
 
 @pytest.fixture(scope="module")
@@ -85,7 +92,7 @@ def test_the_benchmark_and_the_command_make_the_same_video(
     (commanded,) = sample(load(folder, "float32", "cpu"), shown, wanted, 4, options)
     assert np.array_equal(to_frames(video), commanded)
     model.animate([job])
-    write_video(tmp_path / "commanded.mp4", commanded, 8.0, CRF)
+    write_video(tmp_path / "commanded.mp4", commanded, 8.0, FINE_CRF)
     assert job.output.read_bytes() == (tmp_path / "commanded.mp4").read_bytes()
 
 

@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 from tiny_bench import FPS, FRAMES, SIDE, DrawingModel, moving, write_benchmark
 
-from motifocal.bench.model import Format, Job
 from motifocal.bench.pairs import read_benchmark
 from motifocal.bench.results import (
     MANIFEST,
@@ -21,7 +20,8 @@ from motifocal.bench.results import (
     open_results,
 )
 from motifocal.bench.run import Shard, run
-from motifocal.video import read_image, read_video, write_video
+from motifocal.generate.model import Format, Job
+from motifocal.media.video import read_image, read_video, write_video
 
 
 @pytest.fixture

@@ -16,18 +16,25 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tiny_bench import FPS, DrawingModel, moving, textured, write_benchmark
 
-from motifocal.bench.controls import ANOTHER, SHUFFLED, STILL, other_sentences, shuffle_order, still
-from motifocal.bench.measures import MEASURES, Measure, measure
-from motifocal.bench.model import Job
 from motifocal.bench.pairs import Pair, read_benchmark
 from motifocal.bench.results import Results, Wanted, claim_results, open_results
 from motifocal.bench.run import run
-from motifocal.bench.score import KEPT, Row, Scores, score
-from motifocal.bench.score_choice import check_names
-from motifocal.bench.score_clip import Learned, Looked, Tools, weight_free_version
-from motifocal.flow import Flow, estimate_flow
-from motifocal.picture import Pixels
-from motifocal.video import Clip, read_image, read_video, write_image, write_video
+from motifocal.bench.score.choice import check_names
+from motifocal.bench.score.clip import Learned, Looked, Tools, weight_free_version
+from motifocal.bench.score.controls import (
+    ANOTHER,
+    SHUFFLED,
+    STILL,
+    other_sentences,
+    shuffle_order,
+    still,
+)
+from motifocal.bench.score.measures import MEASURES, Measure, measure
+from motifocal.bench.score.run import KEPT, Row, Scores, score
+from motifocal.generate.model import Job
+from motifocal.media.picture import Pixels
+from motifocal.media.video import Clip, read_image, read_video, write_image, write_video
+from motifocal.motion.flow import Flow, estimate_flow
 
 
 def cheap(frames: Pixels, picture: Pixels, flow: Flow, fps: float) -> dict[str, float]:

@@ -19,23 +19,23 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tiny_bench import DrawingModel, write_benchmark
 
-from motifocal.bench.controls import ANOTHER, CONTROLS, SHUFFLED, STILL
-from motifocal.bench.learned import CLIP_MEASURES, DINO_MEASURES
-from motifocal.bench.measures import MEASURES, Measure
 from motifocal.bench.pairs import Pair, read_benchmark
 from motifocal.bench.results import Results, open_results
 from motifocal.bench.run import run
-from motifocal.bench.score import CONTROL, KEPT, MODEL, Row, Scored, Scores
-from motifocal.bench.score_plot import draw_plot
-from motifocal.bench.score_report import (
+from motifocal.bench.score.controls import ANOTHER, CONTROLS, SHUFFLED, STILL
+from motifocal.bench.score.learned import CLIP_MEASURES, DINO_MEASURES
+from motifocal.bench.score.measures import MEASURES, Measure
+from motifocal.bench.score.plot import draw_plot
+from motifocal.bench.score.report import (
     to_csv,
     to_eval_results,
     to_json,
     to_table_csv,
     write_files,
 )
-from motifocal.bench.score_summary import Summary, summarise
-from motifocal.bench.score_tables import (
+from motifocal.bench.score.run import CONTROL, KEPT, MODEL, Row, Scored, Scores
+from motifocal.bench.score.summary import Summary, summarise
+from motifocal.bench.score.tables import (
     difference_cells,
     headings,
     latex_text,
@@ -45,7 +45,7 @@ from motifocal.bench.score_tables import (
     to_markdown,
 )
 from motifocal.cli import cli
-from motifocal.picture import read_image
+from motifocal.media.picture import read_image
 
 DOCS = Path(__file__).parents[1] / "docs"
 MEASURE = Measure(name="quality", unit="dB", better="higher", definition="how good it is",

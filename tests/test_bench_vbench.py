@@ -18,7 +18,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from motifocal.bench.model import Format
 from motifocal.bench.pairs import Benchmark, Pair, read_benchmark
 from motifocal.bench.results import Results, claim_results
 from motifocal.bench.vbench import (
@@ -30,8 +29,9 @@ from motifocal.bench.vbench import (
     validate_view,
 )
 from motifocal.cli import cli
-from motifocal.picture import write_image
-from motifocal.video import read_video, write_video
+from motifocal.generate.model import Format
+from motifocal.media.picture import write_image
+from motifocal.media.video import read_video, write_video
 
 PAIRS = (
     Pair("duck", "duck_1", "The duck swims, left!"),

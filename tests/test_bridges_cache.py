@@ -14,8 +14,6 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from motifocal.bridges import clips as clips_module
-from motifocal.bridges.clips import ClipHashes, timeline_of
 from motifocal.bridges.weight_cache import (
     find_weight,
     load_weight,
@@ -23,11 +21,13 @@ from motifocal.bridges.weight_cache import (
     weight_key,
     write_weight,
 )
+from motifocal.data import clip_files as clips_module
+from motifocal.data.clip_files import ClipHashes, timeline_of
 from motifocal.data.selection import FrameRule, Selection, resampled, selected
-from motifocal.files import sha256_of
-from motifocal.geometry import FAMILIES
-from motifocal.heatmap import HeatmapSettings
-from motifocal.video import VideoError, read_video, write_video
+from motifocal.files.atomic import sha256_of
+from motifocal.loss.latent_grid import FAMILIES
+from motifocal.media.video import VideoError, read_video, write_video
+from motifocal.motion.heatmap import HeatmapSettings
 
 CLIP = "ab" * 32
 CHOSEN = Selection(tuple(range(0, 18, 2)), 16.0, 64, 96)

@@ -16,17 +16,18 @@ import torch
 from turned import turned_on_its_side
 
 from motifocal import cli
-from motifocal.bridges import loop
+from motifocal.bridges import export_samples
 from motifocal.bridges.mask_video import loss_mask, spread
 from motifocal.bridges.weight_cache import load_weight, stored_key, weight_key
-from motifocal.commands import export as command
-from motifocal.commands import export_samples, frame_options
+from motifocal.cli import export as command
+from motifocal.cli.options import frames as frame_options
 from motifocal.data.selection import RULES, Selection
-from motifocal.data.trainers import TRAINERS
-from motifocal.files import sha256_of
-from motifocal.geometry import FAMILIES, pool
-from motifocal.heatmap import HeatmapSettings, clip_heatmap, load_heatmap
-from motifocal.video import read_image, read_video, resize_crop, write_video
+from motifocal.data.trainer_rules import TRAINERS
+from motifocal.files.atomic import sha256_of
+from motifocal.loss import motion_loss as loop
+from motifocal.loss.latent_grid import FAMILIES, pool
+from motifocal.media.video import read_image, read_video, resize_crop, write_video
+from motifocal.motion.heatmap import HeatmapSettings, clip_heatmap, load_heatmap
 
 SIDE, SQUARE, STEP = 128, 32, 4
 FRAMES, STARTS, STOPS = 25, 8, 14  # frames; the square moves from frame 8 on and rests from 14 on
@@ -266,7 +267,7 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> list[int]:
         return clip_heatmap(*arguments, **options)
 
     monkeypatch.setattr(loop, "clip_heatmap", measure)
-    monkeypatch.setattr("motifocal.heatmap.clip_heatmap", measure)
+    monkeypatch.setattr("motifocal.motion.heatmap.clip_heatmap", measure)
     return measured
 
 

@@ -14,12 +14,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from motifocal.bridges.loop import motion_loss, motion_weights
 from motifocal.bridges.mask_video import heat_of, loss_mask, spread, write_mask
-from motifocal.geometry import FAMILIES, LatentGeometry, pool, to_layout, valid_mask
-from motifocal.heatmap import HeatmapSettings, clip_heatmap, load_heatmap
-from motifocal.loss import motion_focal_loss
-from motifocal.video import to_frames, to_tensor
+from motifocal.loss.focal import motion_focal_loss
+from motifocal.loss.latent_grid import FAMILIES, LatentGeometry, pool, to_layout, valid_mask
+from motifocal.loss.motion_loss import motion_loss, motion_weights
+from motifocal.media.video import to_frames, to_tensor
+from motifocal.motion.heatmap import HeatmapSettings, clip_heatmap, load_heatmap
 
 B, C, F, H, W = 2, 6, 4, 3, 5  # of the latents
 FAMILY = pytest.mark.parametrize("family", FAMILIES)

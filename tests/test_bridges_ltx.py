@@ -26,14 +26,14 @@ from torch import Tensor
 from torch.utils.data import default_collate
 
 from motifocal.bridges import ltx
+from motifocal.bridges.cached_latents import Weighed, weigh
 from motifocal.bridges.ltx_weights import BATCH_KEY, FOLDER, GRID, missing_weights, weight_jobs
-from motifocal.bridges.trainers import Weighed, weigh
-from motifocal.commands.weights import weights
+from motifocal.cli.weights import weights
 from motifocal.data.selection import Selection, frames_of
-from motifocal.geometry import pool
-from motifocal.heatmap import HeatmapSettings, clip_heatmap
-from motifocal.loss import motion_focal_loss
-from motifocal.video import write_video
+from motifocal.loss.focal import motion_focal_loss
+from motifocal.loss.latent_grid import pool
+from motifocal.media.video import write_video
+from motifocal.motion.heatmap import HeatmapSettings, clip_heatmap
 
 SETTINGS = HeatmapSettings()
 F, H, W, C = 3, 2, 4, 8  # latent frames, height and width, channels

@@ -27,14 +27,14 @@ from torch import Tensor
 from turned import turned_on_its_side
 
 from motifocal.bridges import musubi
+from motifocal.bridges.cached_latents import Job, sample_weight, weigh
 from motifocal.bridges.musubi_cache import BATCH_KEY, GRIDS, read_datasets, weight_jobs
-from motifocal.bridges.trainers import Job, sample_weight, weigh
-from motifocal.commands.weights import weights
+from motifocal.cli.weights import weights
 from motifocal.data.selection import Selection, frames_of
-from motifocal.geometry import pool
-from motifocal.heatmap import HeatmapSettings, clip_heatmap
-from motifocal.loss import motion_focal_loss
-from motifocal.video import read_video, write_video
+from motifocal.loss.focal import motion_focal_loss
+from motifocal.loss.latent_grid import pool
+from motifocal.media.video import read_video, write_video
+from motifocal.motion.heatmap import HeatmapSettings, clip_heatmap
 
 SETTINGS = HeatmapSettings()
 

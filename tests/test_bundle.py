@@ -13,13 +13,13 @@ from click.testing import CliRunner, Result
 from safetensors.torch import load_file
 
 from motifocal.cli import cli
-from motifocal.commands.bundle import thinned
-from motifocal.models import weights
-from motifocal.pipeline import TI2VPipeline
-from motifocal.training.base import load_averaged, load_denoiser, load_settings
+from motifocal.cli.bundle import thinned
+from motifocal.models import videocrafter2 as weights
+from motifocal.models.pipeline import TI2VPipeline
 from motifocal.training.log import TrainingLog
 from motifocal.training.loop import Run, save, train
-from motifocal.training.probe_curve import keep_weights
+from motifocal.training.measurement.probe_curve import keep_weights
+from motifocal.training.run_folder import load_averaged, load_denoiser, load_settings
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from motifocal.camera import (
+from motifocal.media.picture import read_image
+from motifocal.media.video import read_video, write_video
+from motifocal.motion.camera import (
     beside_camera,
     camera_flow,
     fit_camera,
@@ -19,13 +21,11 @@ from motifocal.camera import (
     remove_camera,
     textured,
 )
-from motifocal.camera_models import AFFINE, HOMOGRAPHY, SIMILARITY, Model
-from motifocal.evidence import motion_evidence
-from motifocal.flow import estimate_flow
-from motifocal.picture import read_image
+from motifocal.motion.camera_models import AFFINE, HOMOGRAPHY, SIMILARITY, Model
+from motifocal.motion.change import motion_evidence
+from motifocal.motion.flow import estimate_flow
 from motifocal.scenes.render import Camera, render
 from motifocal.scenes.stage import SCENARIOS, make_stage
-from motifocal.video import read_video, write_video
 
 REST = np.eye(3)
 SIZE = 96

@@ -17,9 +17,9 @@ from motifocal.data import sources
 from motifocal.data.caption_formats import listed
 from motifocal.data.captions import CaptionedVideo, place_of, read_captions, write_captions
 from motifocal.data.sources import VideoFolderClips, scan_videos, usable
-from motifocal.doctor.entries import gather
-from motifocal.files import sha256_of
-from motifocal.video import write_video
+from motifocal.files.atomic import sha256_of
+from motifocal.inspection.entries import gather
+from motifocal.media.video import write_video
 
 WANTED = [("b/two.mp4", "the duck swims"), ("one.mp4", "the sun rises")]
 

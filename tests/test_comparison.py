@@ -13,15 +13,15 @@ import pytest
 from click.testing import CliRunner
 
 from motifocal.cli import cli
-from motifocal.scenes.arms import Arm, align
-from motifocal.scenes.comparison import compare, shown_steps, to_csv, to_markdown
-from motifocal.scenes.paired import (
+from motifocal.scenes.evaluation.arms import Arm, align
+from motifocal.scenes.evaluation.comparison import compare, shown_steps, to_csv, to_markdown
+from motifocal.scenes.evaluation.paired import (
     Cells,
     crossing_ratio,
     first_crossing,
     two_way_interval,
 )
-from motifocal.scenes.probe_table import PROBE_TABLE, ProbeRow, add_to_table
+from motifocal.scenes.evaluation.probe_table import PROBE_TABLE, ProbeRow, add_to_table
 
 
 def simulated(

@@ -11,8 +11,8 @@ import pytest
 from click.testing import CliRunner
 from tiny_model import tiny_folder
 
+from motifocal.media.video import read_image, read_video
 from motifocal.scenes.stage import make_stage
-from motifocal.video import read_image, read_video
 
 
 @pytest.fixture(scope="module")

@@ -16,13 +16,13 @@ import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 
-from motifocal.bridges.clips import timeline_of
+from motifocal.bridges.export_table import read_table
 from motifocal.cli import cli
-from motifocal.commands.export import TABLES
-from motifocal.commands.export_files import read_table
+from motifocal.cli.export import TABLES
+from motifocal.data.clip_files import timeline_of
 from motifocal.data.selection import Timeline
-from motifocal.data.trainers import Request, diffsynth_size, trained_on
-from motifocal.video import read_frames, write_video
+from motifocal.data.trainer_rules import Request, diffsynth_size, trained_on
+from motifocal.media.video import read_frames, write_video
 
 ROOT = Path(__file__).parents[1]
 SCRIPT = ROOT / "scripts" / "install_diffsynth.sh"

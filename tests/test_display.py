@@ -14,16 +14,16 @@ from PIL import Image
 from test_bridges_export import Export, export, latents, masks  # noqa: F401 (fixture)
 from test_video import encode, numbered, scene
 
-from motifocal.codec import stored_display
 from motifocal.data.captions import CaptionedVideo
 from motifocal.data.sources import VideoFolderClips
-from motifocal.data.trainers import TRAINERS, Request
-from motifocal.doctor.diagnose import diagnose
-from motifocal.doctor.entries import Entry
-from motifocal.doctor.examine import Job, examine
-from motifocal.doctor.finding import Finding, InspectSettings
-from motifocal.heatmap import HeatmapSettings, clip_heatmap
-from motifocal.video import VideoError, count_frames, list_videos, read_video, write_video
+from motifocal.data.trainer_rules import TRAINERS, Request
+from motifocal.inspection.diagnose import diagnose
+from motifocal.inspection.entries import Entry
+from motifocal.inspection.examine import Job, examine
+from motifocal.inspection.finding import Finding, InspectSettings
+from motifocal.media.codec import stored_display
+from motifocal.media.video import VideoError, count_frames, list_videos, read_video, write_video
+from motifocal.motion.heatmap import HeatmapSettings, clip_heatmap
 
 WHITE, GREY = 255, 100  # of 203 and of 26 cd/m²; (26 / 203) in sRGB is 0.394
 

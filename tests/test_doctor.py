@@ -15,32 +15,32 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from turned import turned_on_its_side
 
-from motifocal.bridges.clips import timeline_of
-from motifocal.codec import stored_display
-from motifocal.data.trainers import Request
-from motifocal.doctor import examine as examining
-from motifocal.doctor import watch as watching
-from motifocal.doctor.caption_words import names_motion
-from motifocal.doctor.cuts import find_cuts
-from motifocal.doctor.diagnose import diagnose
-from motifocal.doctor.duplicates import (
+from motifocal.data.clip_files import timeline_of
+from motifocal.data.trainer_rules import Request
+from motifocal.inspection import decode_pass as watching
+from motifocal.inspection import examine as examining
+from motifocal.inspection.checks.caption_words import names_motion
+from motifocal.inspection.checks.cuts import find_cuts
+from motifocal.inspection.checks.duplicates import (
     Fingerprint,
     find_duplicates,
     fingerprint,
     first_near,
 )
-from motifocal.doctor.entries import Entry
-from motifocal.doctor.examine import Job, examine
-from motifocal.doctor.faults import FAULTS, LEVELS, worst
-from motifocal.doctor.finding import Finding, InspectSettings, finding_from
-from motifocal.doctor.motion import changes, cuts_within, measure_motion
-from motifocal.doctor.thumbs import spread, sprite
-from motifocal.doctor.watch import read_again, watch
-from motifocal.heatmap import HeatmapSettings
-from motifocal.picture import Pixels, VideoError, read_image
+from motifocal.inspection.checks.speeds import changes, cuts_within, measure_motion
+from motifocal.inspection.decode_pass import read_again, watch
+from motifocal.inspection.diagnose import diagnose
+from motifocal.inspection.entries import Entry
+from motifocal.inspection.examine import Job, examine
+from motifocal.inspection.faults import FAULTS, LEVELS, worst
+from motifocal.inspection.finding import Finding, InspectSettings, finding_from
+from motifocal.inspection.thumbs import spread, sprite
+from motifocal.media.codec import stored_display
+from motifocal.media.picture import Pixels, VideoError, read_image
+from motifocal.media.video import read_video
+from motifocal.motion.heatmap import HeatmapSettings
 from motifocal.scenes.render import render
 from motifocal.scenes.stage import make_stage
-from motifocal.video import read_video
 
 
 def tiny(frames: Pixels) -> Pixels:
@@ -127,7 +127,7 @@ def test_bands_find_exactly_what_comparing_all_finds(
 
 
 def test_large_buckets_are_compared_piece_by_piece(monkeypatch: pytest.MonkeyPatch) -> None:
-    from motifocal.doctor import duplicates
+    from motifocal.inspection.checks import duplicates
 
     monkeypatch.setattr(duplicates, "_AT_ONCE", 16)
     monkeypatch.setattr(duplicates, "_PICTURES_AT_ONCE", 3)
@@ -138,7 +138,7 @@ def test_large_buckets_are_compared_piece_by_piece(monkeypatch: pytest.MonkeyPat
 def test_of_thousands_of_takes_of_one_scene_only_few_pairs_are_compared(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    from motifocal.doctor import duplicates
+    from motifocal.inspection.checks import duplicates
 
     compared = 0
     absdiff = cv2.absdiff

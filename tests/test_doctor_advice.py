@@ -10,11 +10,11 @@ import pytest
 from click.testing import CliRunner
 from doctor_clips import moving, pan, save
 
-from motifocal.commands.inspect import inspect
-from motifocal.doctor.advice import advice_on_frames
-from motifocal.doctor.diagnose import diagnose
-from motifocal.doctor.entries import Entry
-from motifocal.doctor.finding import Finding
+from motifocal.cli.inspect import inspect
+from motifocal.inspection.advice import advice_on_frames
+from motifocal.inspection.diagnose import diagnose
+from motifocal.inspection.entries import Entry
+from motifocal.inspection.finding import Finding
 
 SHORT = Finding(frames=16, fps=8.0, seconds=2.0, fitting=13)
 LONG = Finding(frames=90, fps=8.0, seconds=11.0, sample_count=1)

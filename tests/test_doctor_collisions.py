@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from motifocal.doctor.collisions import mark_collisions
-from motifocal.doctor.diagnose import diagnose
-from motifocal.doctor.entries import gather
-from motifocal.doctor.faults import FAULTS
+from motifocal.inspection.checks.collisions import mark_collisions
+from motifocal.inspection.diagnose import diagnose
+from motifocal.inspection.entries import gather
+from motifocal.inspection.faults import FAULTS
 
 
 def laid_out(folder: Path, *names: str) -> Path:

@@ -9,15 +9,15 @@ import numpy as np
 import pytest
 from doctor_clips import moving, save, world
 
-from motifocal.data.trainers import Request
-from motifocal.doctor.bars import Bars, find_bars
-from motifocal.doctor.detail import enlargement, loss_ratios
-from motifocal.doctor.diagnose import diagnose
-from motifocal.doctor.entries import Entry
-from motifocal.doctor.examine import Job, examine
-from motifocal.doctor.finding import Finding, InspectSettings
-from motifocal.heatmap import HeatmapSettings
-from motifocal.picture import Pixels
+from motifocal.data.trainer_rules import Request
+from motifocal.inspection.checks.bars import Bars, find_bars
+from motifocal.inspection.checks.detail import enlargement, loss_ratios
+from motifocal.inspection.diagnose import diagnose
+from motifocal.inspection.entries import Entry
+from motifocal.inspection.examine import Job, examine
+from motifocal.inspection.finding import Finding, InspectSettings
+from motifocal.media.picture import Pixels
+from motifocal.motion.heatmap import HeatmapSettings
 from motifocal.scenes.render import render
 from motifocal.scenes.stage import make_stage
 

@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 from doctor_clips import encode, moving, save, still
 
-from motifocal.data.trainers import Request
-from motifocal.doctor.diagnose import diagnose
-from motifocal.doctor.entries import Entry
-from motifocal.doctor.examine import Job, examine
-from motifocal.doctor.finding import Finding, InspectSettings
-from motifocal.doctor.repeats import Changes, Repeats, measure_repeats
-from motifocal.heatmap import HeatmapSettings
-from motifocal.picture import Pixels
+from motifocal.data.trainer_rules import Request
+from motifocal.inspection.checks.repeats import Changes, Repeats, measure_repeats
+from motifocal.inspection.diagnose import diagnose
+from motifocal.inspection.entries import Entry
+from motifocal.inspection.examine import Job, examine
+from motifocal.inspection.finding import Finding, InspectSettings
+from motifocal.media.picture import Pixels
+from motifocal.motion.heatmap import HeatmapSettings
 
 CODES = {"repeated-frames", "stored-repeats", "freeze"}
 

@@ -14,16 +14,16 @@ from pathlib import Path
 import pytest
 from doctor_clips import moving, save, still
 
-from motifocal.data.trainers import Request
-from motifocal.doctor import run as running
-from motifocal.doctor.entries import Entry, gather
-from motifocal.doctor.examine import Job, examine
-from motifocal.doctor.finding import Finding, InspectSettings
-from motifocal.doctor.page import read_report
-from motifocal.doctor.report import make_report
-from motifocal.doctor.run import FINDINGS, look_at, read_findings
-from motifocal.doctor.workers import in_processes
-from motifocal.heatmap import HeatmapSettings
+from motifocal.data.trainer_rules import Request
+from motifocal.inspection import run as running
+from motifocal.inspection.entries import Entry, gather
+from motifocal.inspection.examine import Job, examine
+from motifocal.inspection.finding import Finding, InspectSettings
+from motifocal.inspection.page import read_report
+from motifocal.inspection.report import make_report
+from motifocal.inspection.run import FINDINGS, look_at, read_findings
+from motifocal.inspection.workers import in_processes
+from motifocal.motion.heatmap import HeatmapSettings
 
 SETTINGS = InspectSettings("plain", Request(((5, 48, 64),)), HeatmapSettings())
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from tiny_bench import write_benchmark
 
-from motifocal.video import write_image
+from motifocal.media.video import write_image
 
 ROOT = Path(__file__).parents[1]
 HEAVY = ("torch", "diffusers", "transformers", "accelerate")

@@ -17,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 from scipy import stats
 
-from motifocal.geometry import FAMILIES
+from motifocal.loss.latent_grid import FAMILIES
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 DRAWS = 40_000

@@ -18,8 +18,8 @@ import torch
 from diffusers.models.autoencoders.vae import DiagonalGaussianDistribution
 from PIL import Image
 
-from motifocal.geometry import FAMILIES
-from motifocal.video import read_video, resize_crop
+from motifocal.loss.latent_grid import FAMILIES
+from motifocal.media.video import read_video, resize_crop
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 # diffusers' schedulers hand tensors to numpy 2 in the manner of numpy 1.

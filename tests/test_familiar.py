@@ -10,7 +10,7 @@ import torch
 from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
 from tiny_model import tiny_autoencoder
 
-from motifocal.familiar import (
+from motifocal.generate.domain import (
     FILE,
     MARGIN,
     Familiar,
@@ -21,10 +21,10 @@ from motifocal.familiar import (
     words_of,
     write_familiar,
 )
+from motifocal.media.video import to_tensor
 from motifocal.models.autoencoder import decode, encode
 from motifocal.scenes.render import first_picture
 from motifocal.scenes.stage import SCENARIOS, make_stage
-from motifocal.video import to_tensor
 
 
 @pytest.fixture(scope="module")

@@ -16,14 +16,14 @@ from torch import Tensor, nn
 from motifocal.cli import cli
 from motifocal.data.shards import LatentBatch
 from motifocal.models.schedule import noise_schedule
-from motifocal.training.figure6 import (
+from motifocal.training.loop import save
+from motifocal.training.measurement.figure6 import (
     RegionLosses,
     draw_plot,
     evaluate_loss_ratio,
     middles,
     write_csv,
 )
-from motifocal.training.loop import save
 
 SCHEDULE = noise_schedule("v_prediction", True)
 TIMES = [100, 600]

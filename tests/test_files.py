@@ -13,8 +13,8 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from motifocal import files
-from motifocal.files import (
+from motifocal.files import atomic as files
+from motifocal.files.atomic import (
     remove_temporaries,
     replacing,
     replacing_folder,

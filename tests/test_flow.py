@@ -6,9 +6,9 @@ import cv2
 import numpy as np
 import pytest
 
-from motifocal.evidence import motion_evidence
-from motifocal.flow import DIS_PRESETS, ESTIMATORS, FlowOptions, estimate_flow
-from motifocal.raft import RaftOptions
+from motifocal.motion.change import motion_evidence
+from motifocal.motion.flow import DIS_PRESETS, ESTIMATORS, FlowOptions, estimate_flow
+from motifocal.motion.raft import RaftOptions
 
 
 def texture(height: int, width: int, seed: int = 0, sigma: float = 2.0) -> np.ndarray:

@@ -19,11 +19,11 @@ from browser import chromium
 from click.testing import CliRunner
 from tiny_gallery import HOSTILE, HOSTILE_MODEL, SIZE, drawn_video, results_of
 
-from motifocal.bench.gallery import PAGE, compared, write_gallery
+from motifocal.bench.gallery.page import PAGE, compared, write_gallery
 from motifocal.bench.pairs import Pair
 from motifocal.bench.results import Results
-from motifocal.commands.bench_gallery import gallery as command
-from motifocal.video import read_video
+from motifocal.cli.bench.gallery import gallery as command
+from motifocal.media.video import read_video
 
 BALLOON, DUCK, FISH = (Pair("balloon", "balloon_1", "the balloon rises"),
                        Pair("duck", "duck1", "the duck swims"), Pair("fish", "fish1", "it turns"))

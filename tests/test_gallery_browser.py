@@ -13,7 +13,7 @@ from browser import chromium, opened, served, until
 from playwright.sync_api import Browser, Page
 from tiny_gallery import HOSTILE, HOSTILE_MODEL, drawn_video, results_of
 
-from motifocal.bench.gallery import compared, write_gallery
+from motifocal.bench.gallery.page import compared, write_gallery
 from motifocal.bench.pairs import Pair
 
 pytestmark = pytest.mark.slow

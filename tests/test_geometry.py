@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from motifocal.geometry import FAMILIES, LatentGeometry, pool, to_layout, valid_mask
-from motifocal.loss import motion_focal_loss
+from motifocal.loss.focal import motion_focal_loss
+from motifocal.loss.latent_grid import FAMILIES, LatentGeometry, pool, to_layout, valid_mask
 
 PAGE = Path(__file__).parents[1] / "docs" / "latents.md"
 

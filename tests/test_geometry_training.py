@@ -14,8 +14,8 @@ import torch
 from tiny_transformers import STEPS, Step, without_first
 from torch import Tensor, nn
 
-from motifocal.geometry import FAMILIES, pool, to_layout, valid_mask
-from motifocal.loss import MotionFocalLoss, motion_focal_loss
+from motifocal.loss.focal import MotionFocalLoss, motion_focal_loss
+from motifocal.loss.latent_grid import FAMILIES, pool, to_layout, valid_mask
 
 FRAMES_BEFORE_CHANNELS = ("svd", "cogvideox", "cogvideox-1.5")
 TOKENS = ("ltx", "ltx-2")

@@ -17,7 +17,7 @@ from einops import rearrange
 from tiny_vaes import encode, ltx095_vae, neutral, tiny_vae, unspread
 from torch import Tensor
 
-from motifocal.geometry import FAMILIES, LatentGeometry
+from motifocal.loss.latent_grid import FAMILIES, LatentGeometry
 
 #: Rounding in float64 is a thousand times less, the least change that shows a thousand times more.
 NOTHING = 1e-10

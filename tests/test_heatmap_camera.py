@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from motifocal.heatmap import DEFAULT_SETTINGS, Heatmap, HeatmapSettings, clip_heatmap
+from motifocal.motion.heatmap import DEFAULT_SETTINGS, Heatmap, HeatmapSettings, clip_heatmap
 from motifocal.scenes.render import Camera, SceneClip, render
 from motifocal.scenes.stage import make_stage
 

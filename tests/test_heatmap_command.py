@@ -17,13 +17,13 @@ import numpy as np
 import pytest
 from doctor_clips import pan, save
 
-from motifocal import raft
+from motifocal.cli import heatmap as command
 from motifocal.cli import main
-from motifocal.commands import heatmap as command
-from motifocal.commands.heatmap_files import COLUMNS, read_table
-from motifocal.flow import ESTIMATORS
-from motifocal.heatmap import DEFAULT_SETTINGS, HeatmapSettings, clip_heatmap, load_heatmap
-from motifocal.video import count_frames, read_image, read_video, write_image, write_video
+from motifocal.cli.output.clip_table import COLUMNS, read_table
+from motifocal.media.video import count_frames, read_image, read_video, write_image, write_video
+from motifocal.motion import raft
+from motifocal.motion.flow import ESTIMATORS
+from motifocal.motion.heatmap import DEFAULT_SETTINGS, HeatmapSettings, clip_heatmap, load_heatmap
 
 
 class Ended(NamedTuple):

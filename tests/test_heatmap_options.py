@@ -9,9 +9,9 @@ import cv2
 import numpy as np
 import pytest
 
-from motifocal.evidence import colour_change, motion_evidence
-from motifocal.flow import estimate_flow
-from motifocal.heatmap import (
+from motifocal.motion.change import colour_change, motion_evidence
+from motifocal.motion.flow import estimate_flow
+from motifocal.motion.heatmap import (
     DEFAULT_SETTINGS,
     HeatmapSettings,
     clip_heatmap,

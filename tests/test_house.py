@@ -8,6 +8,7 @@ import os
 import re
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
@@ -17,30 +18,48 @@ import pytest
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "motifocal"
 
-# A file imports only from what stands before it, or from its own folder. What shares a line is
-# one stage; within it too the order holds. Stages that are not there yet keep their place.
-ORDER = (
-    "__init__",
-    "short_names",
-    *("disk", "extras", "files", "stored_names", "json_text", "output_lock", "png_chunks"),
-    *("picture", "file_kind", "hdr", "frame_pixels", "frame_times", "mp4_index", "truncation"),
-    *("codec", "video", "tensor_file"),
-    *("raft", "flow", "evidence"),
-    *("camera_models", "camera"),
-    *("heatmap_settings", "heatmap", "moving_fraction", "masks", "overlay"),
-    *("geometry", "latent_difference"),
-    "loss",
-    "scenes",
-    *("models", "familiar"),
-    *("data", "doctor"),
-    "training",
-    *("pipeline_parts", "pipeline"),
-    "bench",
-    "study",
-    "bridges",
-    "commands",
-    *("cli", "__main__"),
-)
+# Room of the package -> the rooms it may import. Below stand the rooms that all others may import.
+OPEN = {"__init__", "_moved", "extras", "files", "media", "metrics"}
+ROOMS: dict[str, set[str]] = {
+    "__init__": {"_moved"},
+    "_moved": set(),
+    "extras": set(),
+    "files": {"_moved"},
+    "metrics": set(),
+    "media": {"files"},
+    "motion": set(),
+    "loss": {"motion"},
+    "scenes": set(),
+    "models": set(),
+    "generate": {"models", "scenes"},
+    "data": {"loss", "models", "motion", "scenes"},
+    "training": {"data", "loss", "models", "scenes"},
+    "inspection": {"data", "models", "motion"},
+    "bridges": {"data", "loss", "motion"},
+    "bench": {"data", "generate", "models", "motion"},
+    "study": {"bench", "generate", "motion"},
+}
+ROOMS["cli"] = set(ROOMS)
+ROOMS["__main__"] = {"cli"}
+# The same inside the study.
+STUDY_ROOMS: dict[str, set[str]] = {
+    "wording": set(),
+    "votes": set(),
+    "protocol": {"votes", "wording"},
+    "schedule": {"votes"},
+    "gold_rule": {"protocol"},
+    "messages": set(),
+    "answer_rules": {"messages", "protocol", "votes"},
+    "stats": {"protocol", "schedule", "votes"},
+    "store": {"answer_rules", "messages", "gold_rule", "protocol", "schedule", "votes"},
+    "create": {"gold_rule", "messages", "protocol", "schedule", "store", "votes"},
+    "web": {"answer_rules", "messages", "protocol", "schedule", "store", "votes"},
+    "offline": {"answer_rules", "messages", "protocol", "schedule", "store", "votes", "web"},
+    "report": {"messages", "protocol", "stats", "store", "votes"},
+}
+# What commands share; a command imports no other command.
+COMMAND_PARTS = ("motifocal.cli.lazy", "motifocal.cli.options.", "motifocal.cli.output.")
+MOST_ROOMS, MOST_FILES = 17, 16
 
 NAMES_THAT_SAY_NOTHING = {"utils", "util", "common", "helpers", "helper", "misc", "config"}
 MOST_LINES = 300
@@ -103,19 +122,46 @@ def imports_of(name: str, source: str, modules: Iterable[str]) -> set[str]:
     return {other for other in found if other.split(".")[0] == "motifocal"}
 
 
-def stage_of(module: str) -> str:
-    """`motifocal.scenes.draw` is of the stage `scenes`, `motifocal` itself of `__init__`."""
-    return [*module.split("."), "__init__"][1]
+def room_of(module: str, level: int = 1) -> str:
+    """The room `scenes` of `motifocal.scenes.drawing.draw`; `__init__` of `motifocal` itself."""
+    return [*module.split("."), "__init__"][level]
 
 
-def wrong_ways(sources: Mapping[str, str]) -> list[str]:
-    """Every import from a stage that does not stand before the importer's."""
+def forbidden_imports(sources: Mapping[str, str]) -> list[str]:
+    """Every import that the table of rooms does not allow."""
     return [
         f"{name} imports {other}"
         for name, source in sources.items()
         for other in sorted(imports_of(name, source, sources))
-        if stage_of(other) != stage_of(name)
-        and ORDER.index(stage_of(other)) > ORDER.index(stage_of(name))
+        if room_of(other) not in {room_of(name)} | ROOMS[room_of(name)] | opened_to(room_of(name))
+    ]
+
+
+def opened_to(room: str) -> set[str]:
+    """The rooms that this one may import without naming them: none for those rooms themselves."""
+    return set() if room in OPEN else OPEN
+
+
+def forbidden_in_the_study(sources: Mapping[str, str]) -> list[str]:
+    """The same inside the study."""
+    study = {name: source for name, source in sources.items()
+             if name.startswith("motifocal.study.")}
+    return [
+        f"{name} imports {other}"
+        for name, source in study.items()
+        for other in sorted(imports_of(name, source, sources) & set(study))
+        if room_of(other, 2) not in {room_of(name, 2)} | STUDY_ROOMS[room_of(name, 2)]
+    ]
+
+
+def imported_commands(sources: Mapping[str, str]) -> list[str]:
+    """Every import of a command by another one, or by what commands share."""
+    return [
+        f"{name} imports {other}"
+        for name, source in sources.items()
+        if name.startswith("motifocal.cli.")
+        for other in sorted(imports_of(name, source, sources))
+        if other.startswith("motifocal.cli.") and not f"{other}.".startswith(COMMAND_PARTS)
     ]
 
 
@@ -129,31 +175,67 @@ def find_cycle(sources: Mapping[str, str]) -> list[str]:
     return []
 
 
-def test_every_module_has_its_place_in_the_order() -> None:
-    stages = {stage_of(name) for name in package_sources()}
-    assert len(stages) > 10
-    assert stages - set(ORDER) == set(), "give these a place in ORDER"
+def test_every_module_is_in_a_room_of_the_table() -> None:
+    modules = package_sources()
+    assert {room_of(name) for name in modules} == set(ROOMS)
+    study = {room_of(name, 2) for name in modules if name.startswith("motifocal.study.")}
+    assert study == set(STUDY_ROOMS)
 
 
-def test_imports_point_one_way() -> None:
-    assert wrong_ways(package_sources()) == []
+def test_a_room_imports_only_what_the_table_allows() -> None:
+    assert forbidden_imports(package_sources()) == []
+    assert forbidden_in_the_study(package_sources()) == []
+
+
+def test_a_command_imports_no_other_command() -> None:
+    assert imported_commands(package_sources()) == []
 
 
 def test_no_modules_import_each_other_in_a_circle() -> None:
     assert find_cycle(package_sources()) == []
 
 
-def test_an_import_of_a_later_stage_is_found_wherever_it_hides() -> None:
+def test_the_table_of_rooms_has_no_circle() -> None:
+    for table in (ROOMS, STUDY_ROOMS):
+        TopologicalSorter({room: allowed - {room} for room, allowed in table.items()}).prepare()
+
+
+def test_a_breach_of_the_table_is_found_wherever_it_hides() -> None:
     sources = {
-        "motifocal.flow": "def f():\n    from motifocal.scenes import draw\n",
-        "motifocal.video": "if TYPE_CHECKING:\n    import motifocal.flow\n",
-        "motifocal.loss": "from motifocal import __version__\nimport torch\n",
-        "motifocal.scenes.draw": "from motifocal.flow import Flow\n",
+        "motifocal.motion.flow": "def f():\n    from motifocal.scenes import draw\n",
+        "motifocal.media.video": "if TYPE_CHECKING:\n    import motifocal.motion.flow\n",
+        "motifocal.files.atomic": "from motifocal.media.video import read_video\n",
+        "motifocal.loss.focal": "from motifocal import __version__\nimport torch\n",
+        "motifocal.scenes.draw": "from motifocal.media.picture import Pixels\n",
+        "motifocal.study.votes": "from motifocal.study.store.leases import Lease\n",
+        "motifocal.study.store.leases": "from motifocal.study.votes import Vote\n",
+        "motifocal.cli.train": "from motifocal.cli.options.size import Size\n"
+                               "from motifocal.cli.prepare import prepare\n",
+        "motifocal.cli.prepare": "import motifocal.cli.lazy\n",
     }
-    assert wrong_ways(sources) == [
-        "motifocal.flow imports motifocal.scenes.draw",
-        "motifocal.video imports motifocal.flow",
+    assert forbidden_imports(sources) == [
+        "motifocal.motion.flow imports motifocal.scenes.draw",
+        "motifocal.media.video imports motifocal.motion.flow",
+        "motifocal.files.atomic imports motifocal.media.video",
     ]
+    assert forbidden_in_the_study(sources) == [
+        "motifocal.study.votes imports motifocal.study.store.leases",
+    ]
+    assert imported_commands(sources) == ["motifocal.cli.train imports motifocal.cli.prepare"]
+
+
+def test_videos_are_decoded_and_encoded_in_one_room() -> None:
+    importing = re.compile(r"^\s*(?:import av\b|from av\b)", re.MULTILINE)
+    elsewhere = [str(path) for path in python_files("motifocal")
+                 if path.parts[1] != "media" and importing.search((ROOT / path).read_text("utf-8"))]
+    assert elsewhere == []
+
+
+def test_rooms_and_folders_stay_small_enough_to_be_looked_over() -> None:
+    tops = {room_of(name) for name in package_sources()} - {"__init__", "__main__", "_moved"}
+    assert len(tops) <= MOST_ROOMS
+    folders = Counter(path.parent for path in project_files() if path.parts[0] == "motifocal")
+    assert {str(path): count for path, count in folders.items() if count > MOST_FILES} == {}
 
 
 def test_a_circle_inside_a_folder_is_found() -> None:
@@ -184,7 +266,7 @@ def test_json_is_parsed_in_one_place_which_refuses_deep_nesting() -> None:
     call = re.compile(r"\bjson\.loads?\(")
     elsewhere = [str(path) for path in python_files("motifocal")
                  if path.name != "json_text.py" and call.search((ROOT / path).read_text("utf-8"))]
-    assert elsewhere == [], "these should call motifocal.json_text.parse_json"
+    assert elsewhere == [], "these should call motifocal.files.json_text.parse_json"
 
 
 def test_every_module_opens_with_a_docstring() -> None:
@@ -241,7 +323,7 @@ def test_registries_and_machine_paths_are_recognised() -> None:
 
 
 def tree_in(text: str) -> tuple[set[str], set[str]] | None:
-    """The entries under motifocal/ and the top folders of the tree in a README's fenced block.
+    """The entries under motifocal/ and the top folders of the tree in a fenced block.
 
     One entry a line, its name first, several parted by ", ", then two spaces and what it is;
     folders end in "/". Deeper levels may be there. None where no block holds a line "motifocal/".
@@ -272,12 +354,9 @@ def tree_in(text: str) -> tuple[set[str], set[str]] | None:
     return None
 
 
-def test_the_tree_in_the_readme_names_exactly_what_there_is() -> None:
-    readme = ROOT / "README.md"
-    if not readme.exists():
-        pytest.skip("there is no README.md yet")
-    tree = tree_in(readme.read_text(encoding="utf-8"))
-    assert tree is not None, "README.md should show the tree in a fenced block"
+def test_the_tree_in_contributing_names_exactly_what_there_is() -> None:
+    tree = tree_in((ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8"))
+    assert tree is not None, "CONTRIBUTING.md should show the tree in a fenced block"
     package, tops = tree
     files = project_files()
     depth = {path: len(path.parts) for path in files}
@@ -286,10 +365,18 @@ def test_the_tree_in_the_readme_names_exactly_what_there_is() -> None:
         for path in files
         if path.parts[0] == "motifocal" and depth[path] > 1
     }
-    assert package == {name for name in inside if not name.startswith("__")}
+    assert package == {name for name in inside if not name.startswith("_")}
     assert tops == {
         f"{path.parts[0]}/" for path in files if depth[path] > 1 and path.parts[0][0] != "."
     }
+
+
+def test_contributing_shows_the_table_of_rooms() -> None:
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    rows = dict(re.findall(r"^\| ([a-z]+) \| ([^|]*) \|$", text, re.MULTILINE))
+    expected = {room: ", ".join(sorted(name for name in allowed if name[0] != "_")) or "—"
+                for room, allowed in ROOMS.items() if room[0] != "_"}
+    assert rows == expected | {"cli": "everything"}
 
 
 def test_a_tree_is_read_with_and_without_lines() -> None:

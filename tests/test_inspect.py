@@ -15,12 +15,12 @@ import pytest
 from click.testing import CliRunner, Result
 from doctor_clips import FPS, audio_only, encode, huge, joined, moving, pan, save, still
 
-from motifocal.commands.inspect import inspect
-from motifocal.commands.inspect_tables import clean
-from motifocal.doctor import run as running
-from motifocal.doctor.faults import FAULTS
-from motifocal.doctor.page import read_report
-from motifocal.video import write_image
+from motifocal.cli.inspect import inspect
+from motifocal.cli.output.inspect_tables import clean
+from motifocal.inspection import run as running
+from motifocal.inspection.faults import FAULTS
+from motifocal.inspection.page import read_report
+from motifocal.media.video import write_image
 
 OPTIONS = ["--frames", "9", "--size", "48x64", "--workers", "2"]
 

@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 from doctor_report import clip, report
 
-from motifocal.doctor.faults import FAULTS
-from motifocal.doctor.page import FILES, SCRIPTS, read_report, write_page
+from motifocal.inspection.faults import FAULTS
+from motifocal.inspection.page import FILES, SCRIPTS, read_report, write_page
 
 DOCS = Path(__file__).parents[1] / "docs" / "inspect.md"
 

@@ -14,7 +14,7 @@ from browser import chromium, opened, served, until
 from doctor_report import FAULTS, clip, report
 from playwright.sync_api import Browser, Page
 
-from motifocal.doctor.page import write_page
+from motifocal.inspection.page import write_page
 
 pytestmark = pytest.mark.slow
 

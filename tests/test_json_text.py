@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
+from motifocal.bench.pair_tables import read_rows
 from motifocal.bench.results import open_results
-from motifocal.bench.tables_in import read_rows
+from motifocal.bridges.export_table import read_table
 from motifocal.bridges.musubi_cache import read_datasets
-from motifocal.commands.export_files import read_table
 from motifocal.data.captions import read_captions
-from motifocal.doctor.run import read_findings
-from motifocal.familiar import read_familiar
-from motifocal.json_text import parse_json, read_json_object
+from motifocal.files.json_text import parse_json, read_json_object
+from motifocal.generate.domain import read_familiar
+from motifocal.inspection.run import read_findings
 from motifocal.training.log import read_log
 
 DEEP = "[" * 200_000

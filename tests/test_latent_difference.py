@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 import torch
 
-from motifocal.geometry import FAMILIES, LatentGeometry, pool, valid_mask
-from motifocal.latent_difference import UNITS, LatentSettings, latent_weight
+from motifocal.loss.latent_difference import UNITS, LatentSettings, latent_weight
+from motifocal.loss.latent_grid import FAMILIES, LatentGeometry, pool, valid_mask
+from motifocal.media.video import to_tensor
 from motifocal.models.autoencoder import encode
 from motifocal.scenes.render import render
 from motifocal.scenes.stage import make_stage
-from motifocal.training.base import geometry_of, load_vae
-from motifocal.video import to_tensor
+from motifocal.training.run_folder import geometry_of, load_vae
 
 PLAIN = LatentGeometry(stride=8, first=1, later=1)
 BUNDLED = Path(__file__).parents[1] / "motifocal" / "bundled"

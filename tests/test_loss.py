@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from motifocal.loss import MOST_GAIN, VARIANTS, check_values, motion_focal_loss
+from motifocal.loss.focal import MOST_GAIN, VARIANTS, check_values, motion_focal_loss
 
 SHAPE = (3, 4, 5, 6, 7)
 HEATMAP_SHAPE = (3, 1, 5, 6, 7)

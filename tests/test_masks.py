@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from motifocal.heatmap import save_heatmap
-from motifocal.masks import find_mask, mask_heatmap
-from motifocal.video import VideoError, write_image, write_video
+from motifocal.media.video import VideoError, write_image, write_video
+from motifocal.motion.heatmap import save_heatmap
+from motifocal.motion.masks import find_mask, mask_heatmap
 
 F, H, W = 4, 24, 40
 CLIP = (F, H, W)
@@ -285,7 +285,7 @@ def test_a_mask_is_found_in_the_other_spelling_of_its_letters(tmp_path: Path) ->
 def test_a_mask_takes_no_more_memory_than_a_clip_may(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, dtype: type[np.generic]
 ) -> None:
-    monkeypatch.setattr("motifocal.heatmap.MAX_CLIP_BYTES", 2**22)
+    monkeypatch.setattr("motifocal.motion.heatmap.MAX_CLIP_BYTES", 2**22)
     most = 2**22 // (64 * 64 * (np.dtype(dtype).itemsize + 4))  # as stored, and as float32
     objects = "all" if dtype is np.int64 else None
     for frames, fits in ((most - 1, True), (most + 1, False)):
@@ -304,7 +304,7 @@ def test_a_mask_takes_no_more_memory_than_a_clip_may(
 def test_a_folder_of_pngs_takes_no_more_memory_than_a_clip_may(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("motifocal.masks.MAX_CLIP_BYTES", 2**22)
+    monkeypatch.setattr("motifocal.motion.masks.MAX_CLIP_BYTES", 2**22)
     most = 2**22 // (256 * 256 * 5)  # a byte as stored and four as float32
     for number in range(most):
         Image.fromarray(np.full((256, 256), 255, np.uint8)).save(tmp_path / f"{number}.png")

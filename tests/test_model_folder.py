@@ -19,16 +19,16 @@ from tiny_diffusers import save_tiny
 from tiny_model import tiny_folder
 from transformers import CLIPTextConfig
 
-from motifocal.bench.learned import ClipAlignment
-from motifocal.bench.model import Sampling
-from motifocal.bench.models import open_model
+from motifocal.bench.score.learned import ClipAlignment
 from motifocal.cli import cli
+from motifocal.generate.model import Sampling
+from motifocal.generate.open import open_model
+from motifocal.models.pipeline import TI2VPipeline
 from motifocal.models.text import load_tokenizer
-from motifocal.models.weights import load_released
-from motifocal.pipeline import TI2VPipeline
-from motifocal.training.base import load_text
-from motifocal.training.base import load_vae as load_training_vae
+from motifocal.models.videocrafter2 import load_released
 from motifocal.training.folders import text_width_of, unet_config_of
+from motifocal.training.run_folder import load_text
+from motifocal.training.run_folder import load_vae as load_training_vae
 
 LOADERS = {"from_pretrained", "from_config", "from_single_file"}
 #: Our own loader takes no such argument: it passes False to every part.

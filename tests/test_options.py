@@ -15,8 +15,8 @@ from click.testing import CliRunner
 from command_lines import parsed
 
 from motifocal.cli import cli
-from motifocal.commands.device_option import PRECISIONS, Device, chosen_device
-from motifocal.video import write_image
+from motifocal.cli.options.device import PRECISIONS, Device, chosen_device
+from motifocal.media.video import write_image
 
 
 def commands(

@@ -19,11 +19,11 @@ from click.testing import CliRunner
 
 from motifocal.bench.pairs import read_benchmark
 from motifocal.cli import cli
-from motifocal.commands.locking import lock_output
+from motifocal.cli.output.locking import lock_output
 from motifocal.data.sources import SceneClips
-from motifocal.output_lock import LOCK, FolderInUse, output_lock
-from motifocal.pipeline import BUNDLED
-from motifocal.video import write_video
+from motifocal.files.output_lock import LOCK, FolderInUse, output_lock
+from motifocal.media.video import write_video
+from motifocal.models.pipeline import BUNDLED
 
 HOLD = """
 import sys, time

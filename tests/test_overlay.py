@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from motifocal.overlay import filmstrip, heatmap_overlay
+from motifocal.motion.overlay import filmstrip, heatmap_overlay
 
 
 def clip(frames: int = 4, height: int = 60, width: int = 80) -> np.ndarray:

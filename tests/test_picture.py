@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from motifocal import picture
-from motifocal.video import (
+from motifocal.media import picture
+from motifocal.media.video import (
     VideoError,
     count_frames,
     read_image,

@@ -17,11 +17,11 @@ from PIL import Image
 from tiny_model import SENTENCES, UNET, tiny_folder, tiny_pipeline
 from torch import Tensor, nn
 
+from motifocal.media.video import to_frames, to_tensor, write_image
+from motifocal.models.pipeline import TI2VPipeline
+from motifocal.models.pipeline_parts import guide, picture_tensor
 from motifocal.models.text import tokenize
-from motifocal.pipeline import TI2VPipeline
-from motifocal.pipeline_parts import guide, picture_tensor
 from motifocal.training.loop import TextFeatures
-from motifocal.video import to_frames, to_tensor, write_image
 
 STEPS = 3
 

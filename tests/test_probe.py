@@ -15,23 +15,23 @@ from torch import Tensor
 from motifocal.cli import cli
 from motifocal.data.shards import Shards
 from motifocal.models.schedule import noise_schedule
-from motifocal.scenes.evaluate import eval_pairs
-from motifocal.scenes.probe_table import (
+from motifocal.scenes.evaluation.evaluate import eval_pairs
+from motifocal.scenes.evaluation.probe_table import (
     PROBE_TABLE,
     ProbeRow,
     add_to_table,
     compressed,
     read_probe_table,
 )
-from motifocal.training.base import load_text
-from motifocal.training.probe import (
+from motifocal.training.measurement.probe import (
     ProbeImage,
     ProbeSet,
     encode_probe_set,
     judge_latents,
     probe,
 )
-from motifocal.training.probe_curve import Prober, keep_weights
+from motifocal.training.measurement.probe_curve import Prober, keep_weights
+from motifocal.training.run_folder import load_text
 
 
 @pytest.fixture(scope="module")

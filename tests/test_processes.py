@@ -16,7 +16,7 @@ from tiny_processes import end, process_of_rank, torchrun, train_arguments
 from torch import nn
 
 from motifocal import cli
-from motifocal.output_lock import output_lock
+from motifocal.files.output_lock import output_lock
 from motifocal.training.checkpoint import latest_step, load_checkpoint
 from motifocal.training.log import read_log
 from motifocal.training.optimizer import build_optimizer, check_parameters

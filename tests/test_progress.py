@@ -8,7 +8,7 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from motifocal.commands.progress import (
+from motifocal.cli.output.progress import (
     PERIOD,
     Lines,
     announce,

@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 from torchvision_shim import SCRIPT, installed
 
-from motifocal.flow import estimate_flow
-from motifocal.raft import RaftOptions
+from motifocal.motion.flow import estimate_flow
+from motifocal.motion.raft import RaftOptions
 
 HERE = Path(__file__).parent
 CHECKS = HERE / "raft_with_torchvision.py"
@@ -84,7 +84,8 @@ def test_a_torchvision_of_another_torch_is_told_from_none(
 
 
 def test_importing_the_estimators_imports_neither_torch_nor_torchvision() -> None:
-    code = "import sys, motifocal.raft; print('torch' in sys.modules, 'torchvision' in sys.modules)"
+    code = ("import sys, motifocal.motion.raft\n"
+            "print('torch' in sys.modules, 'torchvision' in sys.modules)")
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["False", "False"]
 

@@ -15,10 +15,10 @@ import pytest
 from av.video.stream import VideoStream
 from test_video import encode, numbered, numbers, scene
 
-from motifocal.bridges.clips import timeline_of
-from motifocal.codec import stored_display
-from motifocal.doctor.watch import watch
-from motifocal.video import VideoError, count_frames, read_video
+from motifocal.data.clip_files import timeline_of
+from motifocal.inspection.decode_pass import watch
+from motifocal.media.codec import stored_display
+from motifocal.media.video import VideoError, count_frames, read_video
 
 
 def refusals(path: Path) -> list[str]:

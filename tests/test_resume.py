@@ -20,9 +20,8 @@ import torch
 from click.testing import CliRunner, Result
 
 from motifocal import cli
-from motifocal.commands import training_report
+from motifocal.cli.output import training_samples as training_report
 from motifocal.data.shards import Shards
-from motifocal.training.base import load_clip_size, load_settings
 from motifocal.training.checkpoint import (
     KEEP,
     DamagedCheckpoint,
@@ -36,6 +35,7 @@ from motifocal.training.checkpoint import (
 from motifocal.training.inputs import claim_inputs
 from motifocal.training.log import TrainingLog, read_log
 from motifocal.training.loop import train
+from motifocal.training.run_folder import load_clip_size, load_settings
 
 PLAIN: dict[str, Any] = {"optimizer": "muon"}
 ACCUMULATED: dict[str, Any] = {"optimizer": "adamw", "micro_batch": 2, "precision": "bf16"}
@@ -446,7 +446,8 @@ def test_a_damaged_note_of_a_run_is_named(
     if (name, text) != ("inputs.json", "{}"):  # that is a run of an earlier version
         readers["inputs.json"].append(lambda: claim_inputs(tmp_path, Shards(shards_folder), base))
     for read in readers[name]:
-        with pytest.raises(ValueError, match=rf"^{re.escape(str(tmp_path / name))} should (hold|be JSON)"):
+        note = re.escape(str(tmp_path / name))
+        with pytest.raises(ValueError, match=rf"^{note} should (hold|be JSON)"):
             read()
 
 

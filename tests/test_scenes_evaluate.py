@@ -18,13 +18,17 @@ import pytest
 import torch
 from click.testing import CliRunner
 
-import motifocal.pipeline
+import motifocal.models.pipeline
 from motifocal.cli import cli
+from motifocal.files.names import slug
+from motifocal.media.codec import FINE_CRF
+from motifocal.media.video import read_video, write_image, write_video
+from motifocal.metrics import over_pictures, psnr, ssim
+from motifocal.models.pipeline import TI2VPipeline
+from motifocal.models.pipeline_parts import start_noise
 from motifocal.models.schedule import ddim_scheduler
 from motifocal.models.unet import TI2VUNet, UNetConfig
-from motifocal.pipeline import TI2VPipeline
-from motifocal.pipeline_parts import start_noise
-from motifocal.scenes.evaluate import (
+from motifocal.scenes.evaluation.evaluate import (
     ENTERS,
     KINDS,
     NAMED,
@@ -38,23 +42,18 @@ from motifocal.scenes.evaluate import (
     follows_text,
     judge,
     score,
-    slug,
     truth_of,
 )
-from motifocal.scenes.export import CRF
-from motifocal.scenes.report import (
+from motifocal.scenes.evaluation.report import (
     HELD_OUT,
     SEEN,
-    over_pictures,
     summarise,
     to_csv,
     to_json,
     to_markdown,
 )
-from motifocal.scenes.similarity import psnr, ssim
 from motifocal.scenes.stage import SCENARIOS, make_stage
-from motifocal.training.base import load_text, load_vae
-from motifocal.video import read_video, write_image, write_video
+from motifocal.training.run_folder import load_text, load_vae
 from tests.tiny import UNET, tiny_base
 
 SMALL = 32
@@ -403,7 +402,7 @@ def run(*arguments: object) -> str:
 def write_truth(folder: Path, pairs: list[EvalPair]) -> None:
     folder.mkdir(exist_ok=True)
     for pair, frames in true_videos(pairs):
-        write_video(folder / pair.file(), frames, 8, crf=CRF)
+        write_video(folder / pair.file(), frames, 8, crf=FINE_CRF)
 
 
 def test_the_command_scores_a_folder_of_videos(tmp_path: Path) -> None:
@@ -484,7 +483,7 @@ def start_noises(monkeypatch: pytest.MonkeyPatch) -> list[torch.Tensor]:
         drawn.append(start_noise(*arguments))
         return drawn[-1]
 
-    monkeypatch.setattr(motifocal.pipeline, "start_noise", recorded)
+    monkeypatch.setattr(motifocal.models.pipeline, "start_noise", recorded)
     return drawn
 
 

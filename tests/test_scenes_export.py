@@ -14,19 +14,19 @@ from PIL import Image
 
 from motifocal.cli import cli
 from motifocal.data.sources import SceneClips
-from motifocal.scenes.evaluate import eval_pairs
+from motifocal.files.settings import claim
+from motifocal.media.sheet import contact_sheet, moving_grid
+from motifocal.media.video import read_image, read_video
+from motifocal.scenes.evaluation.evaluate import eval_pairs
 from motifocal.scenes.export import (
     BenchmarkSettings,
     DatasetSettings,
-    claim,
     export_benchmark,
     export_dataset,
     recipe,
 )
 from motifocal.scenes.render import CAMERA_WORDS, render
-from motifocal.scenes.sheet import contact_sheet, moving_grid
 from motifocal.scenes.stage import SCENARIOS, is_held_out
-from motifocal.video import read_image, read_video
 
 SETTINGS = DatasetSettings(clips=5, split="train", size=32, frames=6, seed=3, camera="static",
                            truth=False, lossless=False)

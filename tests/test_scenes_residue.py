@@ -12,10 +12,10 @@ import cv2
 import numpy as np
 import pytest
 
-from motifocal.heatmap import clip_heatmap
+from motifocal.motion.heatmap import clip_heatmap
+from motifocal.scenes.drawing.residue import LEVELS, REST, exposure, shake, sway
+from motifocal.scenes.drawing.sensor import compress, grain
 from motifocal.scenes.render import render
-from motifocal.scenes.residue import LEVELS, REST, exposure, shake, sway
-from motifocal.scenes.sensor import compress, grain
 from motifocal.scenes.stage import SCENARIOS, make_stage
 from motifocal.scenes.variant import Background, SceneVariant
 

@@ -13,16 +13,16 @@ from click.testing import CliRunner
 
 from motifocal.cli import cli
 from motifocal.data.sources import SceneClips
-from motifocal.scenes.draw import PALETTE
-from motifocal.scenes.evaluate import ENTERS, eval_pairs, kind_of, score, truth_of
+from motifocal.media.video import read_video
+from motifocal.scenes.drawing.draw import PALETTE
+from motifocal.scenes.drawing.residue import LEVELS, shake
+from motifocal.scenes.evaluation.evaluate import ENTERS, eval_pairs, kind_of, score, truth_of
 from motifocal.scenes.export import BenchmarkSettings, DatasetSettings, export_dataset, recipe
 from motifocal.scenes.render import TRAVEL, Camera, SceneClip, first_picture, render
-from motifocal.scenes.residue import LEVELS, shake
 from motifocal.scenes.stage import SCENARIOS, make_stage
 from motifocal.scenes.variant import STANDARD, SceneVariant
 from motifocal.scenes.world import Stage
-from motifocal.training.autoencoder import BUNDLED_AUTOENCODER, SceneFrames
-from motifocal.video import read_video
+from motifocal.training.encoders.autoencoder import BUNDLED_AUTOENCODER, SceneFrames
 
 CALM, LIVELY, HARD = SceneVariant("calm"), SceneVariant("lively"), SceneVariant("still", "hard")
 SIZE = 32

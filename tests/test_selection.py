@@ -23,7 +23,7 @@ from motifocal.data.selection import (
     selected,
     spoken,
 )
-from motifocal.data.trainers import (
+from motifocal.data.trainer_rules import (
     TRAINERS,
     Request,
     ltx_bucket,
@@ -33,8 +33,8 @@ from motifocal.data.trainers import (
     trained_on,
     unread,
 )
-from motifocal.picture import resize_crop
-from motifocal.video import read_video, write_video
+from motifocal.media.picture import resize_crop
+from motifocal.media.video import read_video, write_video
 
 steady = settings(deadline=None, derandomize=True, database=None)
 counts = st.integers(1, 400)

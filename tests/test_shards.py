@@ -25,11 +25,11 @@ from motifocal.data.prepare import CaptionedClip, PrepareSettings, prepare
 from motifocal.data.shard_file import DamagedShard, ShardClip, write_shard
 from motifocal.data.shards import Shards, indices_of_step
 from motifocal.data.sources import SceneClips
-from motifocal.flow import ESTIMATORS, FlowOptions
-from motifocal.geometry import LatentGeometry, pool
-from motifocal.heatmap import UNITS, HeatmapSettings, clip_heatmap
+from motifocal.loss.latent_grid import LatentGeometry, pool
+from motifocal.media.video import read_image, write_video
 from motifocal.models.autoencoder import encode
-from motifocal.video import read_image, write_video
+from motifocal.motion.flow import ESTIMATORS, FlowOptions
+from motifocal.motion.heatmap import UNITS, HeatmapSettings, clip_heatmap
 
 HEAT = HeatmapSettings(floor=0.05, flow_size=0)  # as of the time before there were other sizes
 SETTINGS = PrepareSettings(HEAT, LatentGeometry(8, 1, 1), 4, 16)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from motifocal.short_names import shortened
+from motifocal.files.names import shortened
 
 
 def test_a_name_that_fits_stays_as_it_is() -> None:

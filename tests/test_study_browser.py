@@ -16,10 +16,10 @@ from browser import chromium, opened, served, until
 from drawn_study import CODES, SCENARIOS, drawn_study
 from playwright.sync_api import Browser, Page
 
-from motifocal.study.app import build_app
-from motifocal.study.handing_in import HandingIn
-from motifocal.study.static_study import Intake, read_answers, write_folder
-from motifocal.study.store import Store
+from motifocal.study.offline.folder import Intake, read_answers, write_folder
+from motifocal.study.offline.import_votes import HandingIn
+from motifocal.study.store.store import Store
+from motifocal.study.web.app import build_app
 
 pytestmark = pytest.mark.slow
 

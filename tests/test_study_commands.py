@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from motifocal.commands.study import study
-from motifocal.study.plan import plan
+from motifocal.cli.study import study
 from motifocal.study.protocol import Protocol
+from motifocal.study.stats.power import plan
 from motifocal.study.votes import read_votes, validate
 
 

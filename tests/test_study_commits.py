@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, text
 
-from motifocal.study import commits
-from motifocal.study.commits import Commits
-from motifocal.study.database import Database, located
+from motifocal.study.store import group_commit as commits
+from motifocal.study.store.database import Database, located
+from motifocal.study.store.group_commit import Commits
 
 
 class Slow:

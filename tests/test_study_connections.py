@@ -20,8 +20,8 @@ import uvicorn
 from http_annotators import PATIENCE, Server
 from tiny_study import blank_study
 
-from motifocal.study.connections import OPTIONS, LimitedProtocol, log_failed_accepts
-from motifocal.study.server_log import LOG, OncePerInterval
+from motifocal.study.web.connections import OPTIONS, LimitedProtocol, log_failed_accepts
+from motifocal.study.web.server_log import LOG, OncePerInterval
 
 REQUEST = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
 LARGE_REQUEST = b"GET /large HTTP/1.1\r\nHost: x\r\n\r\n"

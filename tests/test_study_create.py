@@ -24,24 +24,24 @@ from tiny_study import RULES, arrive, judge, tiny_results, tiny_study
 
 from motifocal.bench.pairs import read_benchmark
 from motifocal.bench.results import Results, open_results
-from motifocal.commands.study_create import create
-from motifocal.picture import Pixels
-from motifocal.study.create import create_study, lay_out
-from motifocal.study.encoding import encoded_videos
-from motifocal.study.gold import (
+from motifocal.cli.study.create import create
+from motifocal.media.picture import Pixels
+from motifocal.media.video import VideoError, read_image, read_video, write_video
+from motifocal.study.create.encoding import encoded_videos
+from motifocal.study.create.gold_videos import (
     FEWEST_FRAMES,
     LEAST_SHARE,
     choose_gold,
     moving_share,
     shuffled_order,
 )
-from motifocal.study.matching import Group, Reconcile, check_pairs, formats, load, matched
-from motifocal.study.media import encode, equally_long
+from motifocal.study.create.matching import Group, Reconcile, check_pairs, formats, load, matched
+from motifocal.study.create.media import encode, equally_long
+from motifocal.study.create.study import create_study, lay_out
 from motifocal.study.protocol import Protocol, read_protocol
 from motifocal.study.schedule import sides
-from motifocal.study.store import Store
-from motifocal.study.tables import BLOB, ITEM, MEDIA, TABLES
-from motifocal.video import VideoError, read_image, read_video, write_video
+from motifocal.study.store.store import Store
+from motifocal.study.store.tables import BLOB, ITEM, MEDIA, TABLES
 
 PROTOCOL = Protocol(**RULES)
 

@@ -18,14 +18,14 @@ from sqlalchemy import Engine, create_engine, event
 from test_study_app import VOTE, client_of, consented
 from tiny_study import answer, arrive, blank_study, tiny_results
 
-from motifocal import disk
 from motifocal.cli import main
-from motifocal.files import replacing
-from motifocal.study.database import located
-from motifocal.study.keys import make_secret, read_keys
-from motifocal.study.server_log import LOG, OncePerInterval
-from motifocal.study.storage import StorageError, trouble
-from motifocal.study.store import Store
+from motifocal.files import disk
+from motifocal.files.atomic import replacing
+from motifocal.study.store.database import located
+from motifocal.study.store.storage import StorageError, trouble
+from motifocal.study.store.store import Store
+from motifocal.study.web.secrets import make_secret, read_keys
+from motifocal.study.web.server_log import LOG, OncePerInterval
 
 
 @contextmanager
@@ -161,7 +161,7 @@ def test_every_cause_has_words(tmp_path: Path, cause: str, busy: bool, words: st
 def test_a_database_that_somebody_holds_is_busy(
     tmp_path: Path, log: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("motifocal.study.database.BUSY_SECONDS", 0.1)
+    monkeypatch.setattr("motifocal.study.store.database.BUSY_SECONDS", 0.1)
     blank_study(tmp_path / "study.db").close()
     other = create_engine(located(tmp_path / "study.db"))
     with Store(tmp_path / "study.db") as store, client_of(store) as client:

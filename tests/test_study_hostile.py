@@ -17,12 +17,12 @@ from starlette.applications import Starlette
 from starlette.testclient import TestClient
 from test_study_app import BASE, SECRET, TOKEN, VOTE, client_of, consented, judged
 
-from motifocal.study.app import build_app
-from motifocal.study.rate import Limits, Rate
-from motifocal.study.schema import openapi
-from motifocal.study.session import Cookies, Session
-from motifocal.study.storage import StorageError
-from motifocal.study.store import Store
+from motifocal.study.store.storage import StorageError
+from motifocal.study.store.store import Store
+from motifocal.study.web.app import build_app
+from motifocal.study.web.openapi import openapi
+from motifocal.study.web.rate import Limits, Rate
+from motifocal.study.web.session import Cookies, Session
 
 SCRIPT = "</p><script>window.hacked = 1</script><img src=x onerror='window.hacked = 1'>"
 ESCAPED = "&lt;script&gt;"

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from motifocal.commands.study_create import create
-from motifocal.study.metric_votes import read_scores
-from motifocal.study.strict_json import parse
+from motifocal.cli.study.create import create
+from motifocal.files.json_text import parse_strict_json
+from motifocal.study.stats.metric_votes import read_scores
 from motifocal.study.votes import read_votes
 
 DEEP = "[" * 100_000
@@ -17,7 +17,8 @@ DEEP = "[" * 100_000
 def test_values_are_those_of_the_text() -> None:
     expected = {"a": [1, 2.5, None], "b": {"a": "ü"}}
     text = '{"a": [1, 2.5, null], "b": {"a": "ü"}}'
-    assert parse(text) == parse(text.encode()) == parse(text.encode("utf-8-sig")) == expected
+    for given in (text, text.encode(), text.encode("utf-8-sig")):
+        assert parse_strict_json(given) == expected
 
 
 @pytest.mark.parametrize(("text", "words"), [
@@ -26,7 +27,7 @@ def test_values_are_those_of_the_text() -> None:
 ])  # fmt: skip
 def test_what_cannot_be_read_in_one_way_is_refused(text: str | bytes, words: str) -> None:
     with pytest.raises(ValueError, match=words):
-        parse(text)
+        parse_strict_json(text)
 
 
 @pytest.mark.parametrize("text", ['{"a": 1, "a": 2}', DEEP], ids=["twice", "deep"])

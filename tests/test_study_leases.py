@@ -25,8 +25,8 @@ from study_checks import (
 from tiny_study import answer, arrive, blank_study, finish, judge
 
 from motifocal.study.schedule import GoldPlan, sides
-from motifocal.study.store import Refused, Store
-from motifocal.study.tables import LEASE, VOTE
+from motifocal.study.store.store import Refused, Store
+from motifocal.study.store.tables import LEASE, VOTE
 
 
 @given(votes=st.integers(1, 9), pairs=st.integers(1, 12), seed=st.integers(0, 2**32))

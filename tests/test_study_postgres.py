@@ -21,9 +21,9 @@ from sqlalchemy.exc import DBAPIError
 from study_checks import acknowledged, check_invariants, check_the_end, finish_later, rows, start
 from tiny_study import answer, arrive, blank_study, finish, judge
 
-from motifocal.study.database import located
-from motifocal.study.store import Refused, Store
-from motifocal.study.tables import LEASE, VOTE
+from motifocal.study.store.database import located
+from motifocal.study.store.store import Refused, Store
+from motifocal.study.store.tables import LEASE, VOTE
 
 SERVER_USER = "postgres"  # the Debian package makes it; a server never runs as root
 

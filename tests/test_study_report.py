@@ -17,14 +17,9 @@ from matplotlib.figure import Figure
 from scipy import stats
 from tiny_study import arrive, attentive, blank_study, careless, finish, judge, judge_all
 
-from motifocal.picture import read_image
-from motifocal.study.design import Design, Truth, paper_pairs
-from motifocal.study.intervals import Resampling
-from motifocal.study.metric_votes import POOLED, Measured, kendall, read_scores
-from motifocal.study.population import population
+from motifocal.media.picture import read_image
 from motifocal.study.protocol import Protocol
-from motifocal.study.report import Report, make_report
-from motifocal.study.report_files import (
+from motifocal.study.report.files import (
     to_comparisons_csv,
     to_json,
     to_metrics_csv,
@@ -32,10 +27,15 @@ from motifocal.study.report_files import (
     to_scenarios_csv,
     write_files,
 )
-from motifocal.study.report_sentence import sentence
-from motifocal.study.report_source import NO_RULE, Source, Wanted, read_source
-from motifocal.study.report_tables import tables, to_latex, to_markdown
-from motifocal.study.simulate import simulate
+from motifocal.study.report.report import Report, make_report
+from motifocal.study.report.sentence import sentence
+from motifocal.study.report.source import NO_RULE, Source, Wanted, read_source
+from motifocal.study.report.tables import tables, to_latex, to_markdown
+from motifocal.study.stats.intervals import Resampling
+from motifocal.study.stats.metric_votes import POOLED, Measured, kendall, read_scores
+from motifocal.study.stats.simulation import simulate
+from motifocal.study.stats.simulation_design import Design, Truth, paper_pairs
+from motifocal.study.stats.simulation_truth import population
 from motifocal.study.votes import Vote, write_votes
 
 QUICK = Resampling(resamples=200)

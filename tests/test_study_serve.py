@@ -18,8 +18,8 @@ from drawn_study import drawn_study
 from http_annotators import PATIENCE, free_port
 from tiny_study import blank_study
 
-from motifocal.commands.study_serve import serve
-from motifocal.study.keys import ENVIRONMENT, read_keys
+from motifocal.cli.study.serve import serve
+from motifocal.study.web.secrets import ENVIRONMENT, read_keys
 
 
 @pytest.fixture
@@ -83,7 +83,7 @@ def test_the_server_starts_answers_and_stops(
     monkeypatch.delenv(ENVIRONMENT, raising=False)
     drawn_study(tmp_path, scenarios=("sun", "duck")).close()
     port = free_port()
-    code = "from motifocal.commands.study_serve import serve; serve()"
+    code = "from motifocal.cli.study.serve import serve; serve()"
     command = [sys.executable, "-c", code, str(tmp_path / "study.db"), "--port", str(port),
                "--workers", str(workers)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,

@@ -11,12 +11,12 @@ import pytest
 from scipy import stats
 
 from motifocal.bench.pairs import PAPER, counts
-from motifocal.study.agreement import alpha, gold_failures
-from motifocal.study.design import DEFAULT_REASONS, Design, Truth, paper_pairs
-from motifocal.study.population import population, population_scores, strengths
-from motifocal.study.shares import leads
-from motifocal.study.simulate import draw, simulate
-from motifocal.study.tally import LOST, TIED, WON, tally
+from motifocal.study.stats.agreement import alpha, gold_failures
+from motifocal.study.stats.shares import leads
+from motifocal.study.stats.simulation import draw, simulate
+from motifocal.study.stats.simulation_design import DEFAULT_REASONS, Design, Truth, paper_pairs
+from motifocal.study.stats.simulation_truth import population, population_scores, strengths
+from motifocal.study.stats.tally import LOST, TIED, WON, tally
 from motifocal.study.votes import GOLD, validate
 
 FEW = Design(pairs=paper_pairs()[:30], votes=5, annotators=12)

@@ -17,13 +17,13 @@ from click.testing import CliRunner
 from drawn_study import CODES, OURS, THEIRS, drawn_study
 from tiny_study import blank_study
 
-from motifocal.commands.study_import import import_
-from motifocal.commands.study_serve import serve
-from motifocal.study import static_study
-from motifocal.study.handing_in import HandingIn, Item
+from motifocal.cli.study.import_ import import_
+from motifocal.cli.study.serve import serve
+from motifocal.study.offline import folder as static_study
+from motifocal.study.offline.assignment import lists_of
+from motifocal.study.offline.folder import Intake, checksum, read_answers, write_folder
+from motifocal.study.offline.import_votes import HandingIn, Item
 from motifocal.study.protocol import Protocol
-from motifocal.study.static_plan import lists_of
-from motifocal.study.static_study import Intake, checksum, read_answers, write_folder
 from motifocal.study.votes import validate
 
 ANSWER = {"choice": "left", "reasons": ["object_motion"], "milliseconds": 4000, "loops": 2,

@@ -21,12 +21,11 @@ from scipy import special, stats
 from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.proportion import proportion_confint
 
-from motifocal.study import intervals
-from motifocal.study.agreement import Gold, agreement, alpha, gold_failures, left_bias
-from motifocal.study.bradley_terry import bradley_terry, components, edges_of
-from motifocal.study.compare import compare
-from motifocal.study.design import Design, Truth, paper_pairs
-from motifocal.study.intervals import (
+from motifocal.study.stats import intervals
+from motifocal.study.stats.agreement import Gold, agreement, alpha, gold_failures, left_bias
+from motifocal.study.stats.bradley_terry import bradley_terry, components, edges_of
+from motifocal.study.stats.compare import compare
+from motifocal.study.stats.intervals import (
     BOOTSTRAP,
     EXACT,
     NONE,
@@ -36,7 +35,7 @@ from motifocal.study.intervals import (
     jackknife_error,
     share,
 )
-from motifocal.study.shares import (
+from motifocal.study.stats.shares import (
     majority,
     per_scenario,
     preference_test,
@@ -44,10 +43,11 @@ from motifocal.study.shares import (
     tie_share,
     vote_share,
 )
-from motifocal.study.signflip import holm, sign_flip
-from motifocal.study.simulate import simulate
-from motifocal.study.tally import Tally, comparisons, tally
-from motifocal.study.two_way import share_both_ways, two_way_share
+from motifocal.study.stats.signflip import holm, sign_flip
+from motifocal.study.stats.simulation import simulate
+from motifocal.study.stats.simulation_design import Design, Truth, paper_pairs
+from motifocal.study.stats.tally import Tally, comparisons, tally
+from motifocal.study.stats.two_way import share_both_ways, two_way_share
 from motifocal.study.votes import REASONS, Vote
 
 SCRIPT = Path(__file__).parents[1] / "scripts" / "study_coverage.py"

@@ -14,17 +14,17 @@ from sqlalchemy import create_engine, select, text
 from sqlalchemy.exc import IntegrityError
 from tiny_study import answer, arrive, attentive, blank_study, finish, judge
 
-from motifocal.commands.study_export import export
-from motifocal.commands.study_reopen import reopen
-from motifocal.commands.study_validate import validate
-from motifocal.study.agreement import gold_failures
+from motifocal.cli.study.export import export
+from motifocal.cli.study.reopen import reopen
+from motifocal.cli.study.validate import validate
 from motifocal.study.answer_rules import MOST_LOOPS, MOST_MILLISECONDS
-from motifocal.study.database import located
-from motifocal.study.exchange import Answer, Refused
+from motifocal.study.messages import Answer, Refused
 from motifocal.study.protocol import CheckQuestion, Protocol, read_protocol
-from motifocal.study.storage import said
-from motifocal.study.store import Store
-from motifocal.study.tables import ITEM, PERSON, SLOT, STUDY, TABLES, VOTE
+from motifocal.study.stats.agreement import gold_failures
+from motifocal.study.store.database import located
+from motifocal.study.store.storage import said
+from motifocal.study.store.store import Store
+from motifocal.study.store.tables import ITEM, PERSON, SLOT, STUDY, TABLES, VOTE
 from motifocal.study.votes import read_votes
 from motifocal.study.votes import validate as problems
 

@@ -12,7 +12,7 @@ from click.testing import CliRunner
 from http_annotators import LEASE, Acknowledged, Server, hold
 
 from motifocal.cli import cli
-from motifocal.study.store import Store
+from motifocal.study.store.store import Store
 from motifocal.study.votes import read_votes, validate
 
 MODELS = ("motif", "cinemo", "cond_leak", "dynamicrafter")

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from motifocal.tensor_file import LONGEST_NAME, check_pickles, read_tensors
+from motifocal.files.tensor_file import LONGEST_NAME, check_pickles, read_tensors
 from motifocal.training.checkpoint import DamagedCheckpoint, load_checkpoint, save_checkpoint
 
 TENSORS = {"a.weight": torch.arange(6.0).reshape(2, 3), "a.bias": torch.zeros(2)}

@@ -15,13 +15,13 @@ from tiny import tiny_base
 from tiny_diffusers import save_tiny, tiny_tokenizer
 from tiny_model import tiny_folder, tiny_pipeline
 
-from motifocal.bench.model import Sampling
-from motifocal.bench.models import open_model
-from motifocal.bench.text_limit import limit_of_folder
 from motifocal.cli import cli
+from motifocal.generate.model import Sampling
+from motifocal.generate.open import open_model
+from motifocal.generate.text_limit import limit_of_folder
+from motifocal.media.video import write_image, write_video
 from motifocal.models.text import tokenize
 from motifocal.models.text_limit import TextLimit, unread_notes
-from motifocal.video import write_image, write_video
 
 # A tower of 16 places: start, 14 tokens, end.
 LONG = "the blue balloon dips down " * 5 + "and the red balloon rises slowly to the left"

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from motifocal.training.autoencoder import AutoencoderSettings, train_autoencoder
-from motifocal.training.base import fingerprint, load_vae
+from motifocal.training.encoders.autoencoder import AutoencoderSettings, train_autoencoder
+from motifocal.training.run_folder import fingerprint, load_vae
 
 SETTINGS = AutoencoderSettings(
     size=16, channels=(8, 8), latent_channels=2, steps=4, batch=2, rate=1e-3, warmup=1, kl=1e-5,

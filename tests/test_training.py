@@ -19,14 +19,14 @@ from motifocal.data.shards import LatentBatch, Shards, indices_of_step
 from motifocal.models.schedule import noise_schedule
 from motifocal.models.unet import TI2VUNet
 from motifocal.training import loop
-from motifocal.training.base import check_autoencoder, fingerprint, load_text, load_vae
 from motifocal.training.checkpoint import mixed_seed
-from motifocal.training.figure6 import evaluate_loss_ratio
 from motifocal.training.loop import NonFiniteLoss, train
+from motifocal.training.measurement.figure6 import evaluate_loss_ratio
 from motifocal.training.optimizer import MuonWithAdamW, build_optimizer
 from motifocal.training.presets import PAPER, SCENES, TrainingSettings, resolve
 from motifocal.training.processes import open_accelerator
 from motifocal.training.rates import learning_rate
+from motifocal.training.run_folder import check_autoencoder, fingerprint, load_text, load_vae
 from motifocal.training.step import Draws, draw, training_step
 
 

@@ -17,8 +17,8 @@ from av.stream import Disposition
 from av.video.stream import VideoStream
 from PIL import Image, ImageSequence
 
-from motifocal import codec, picture, video
-from motifocal.video import (
+from motifocal.media import codec, picture, video
+from motifocal.media.video import (
     VideoError,
     count_frames,
     list_videos,

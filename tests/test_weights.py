@@ -21,11 +21,16 @@ from motifocal.models.folder import (
     load_scheduler,
     load_text_encoder,
 )
-from motifocal.models.released_names import TEXT_PREFIX, UNET_PREFIX
 from motifocal.models.schedule import noise_schedule
 from motifocal.models.text import encode_text, encode_tokens, text_config, tokenize
 from motifocal.models.unet import VIDEOCRAFTER2, TI2VUNet
-from motifocal.models.weights import AUTOENCODER_KL_F8, BaseModel, import_videocrafter2, plan_import
+from motifocal.models.videocrafter2 import (
+    AUTOENCODER_KL_F8,
+    BaseModel,
+    import_videocrafter2,
+    plan_import,
+)
+from motifocal.models.videocrafter2_names import TEXT_PREFIX, UNET_PREFIX
 
 CHARACTERS = "!abcdefghijklmnopqrstuvwxyz"
 VOCABULARY = 2 * len(CHARACTERS) + 2

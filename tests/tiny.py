@@ -12,13 +12,17 @@ from diffusers import AutoencoderKL
 from motifocal.data.prepare import PrepareSettings, prepare
 from motifocal.data.shards import Shards
 from motifocal.data.sources import SceneClips
-from motifocal.geometry import LatentGeometry
-from motifocal.heatmap import HeatmapSettings
-from motifocal.training.base import load_text
+from motifocal.loss.latent_grid import LatentGeometry
+from motifocal.motion.heatmap import HeatmapSettings
+from motifocal.training.encoders.text_encoder import (
+    TextTowerSettings,
+    build_text_tower,
+    train_tokenizer,
+)
 from motifocal.training.loop import Run, start
 from motifocal.training.presets import TrainingSettings, resolve
 from motifocal.training.processes import open_accelerator
-from motifocal.training.text_tower import TextTowerSettings, build_text_tower, train_tokenizer
+from motifocal.training.run_folder import load_text
 
 UNET = {
     "latent_channels": 4, "block_out_channels": [8], "attention": [False],

@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from motifocal.bench.model import Format, Job
+from motifocal.generate.model import Format, Job
+from motifocal.media.picture import Pixels
+from motifocal.media.video import read_image, resize_crop, write_image, write_video
 from motifocal.models.text_limit import TextLimit
-from motifocal.picture import Pixels
-from motifocal.video import read_image, resize_crop, write_image, write_video
 
 SIDE, FRAMES, FPS = 32, 5, 8.0
 FORMAT = Format(FRAMES, SIDE, SIDE, FPS)

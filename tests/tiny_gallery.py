@@ -10,9 +10,9 @@ import numpy as np
 
 from motifocal.bench.pairs import Benchmark, Pair
 from motifocal.bench.results import Results, claim_results
+from motifocal.media.video import write_image, write_video
 from motifocal.scenes.render import render
 from motifocal.scenes.stage import make_stage
-from motifocal.video import write_image, write_video
 
 SIZE = 48
 

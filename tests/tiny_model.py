@@ -9,10 +9,14 @@ from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
 from torch import nn
 from transformers import CLIPTextModel, PreTrainedTokenizerFast
 
+from motifocal.models.pipeline import TI2VPipeline
 from motifocal.models.schedule import ddim_scheduler
 from motifocal.models.unet import TI2VUNet, UNetConfig
-from motifocal.pipeline import TI2VPipeline
-from motifocal.training.text_tower import TextTowerSettings, build_text_tower, train_tokenizer
+from motifocal.training.encoders.text_encoder import (
+    TextTowerSettings,
+    build_text_tower,
+    train_tokenizer,
+)
 
 SENTENCES = ["the blue balloon dips down", "the red balloon rises", "nothing moves"]
 TOWER = TextTowerSettings(

@@ -13,19 +13,19 @@ from tiny_bench import FORMAT, FPS, SENTENCES, moving, textured
 
 from motifocal.bench.pairs import Benchmark, Pair
 from motifocal.bench.results import Results, claim_results
-from motifocal.picture import Pixels
-from motifocal.study.create import create_study
-from motifocal.study.database import located
-from motifocal.study.encoding import Encoded
-from motifocal.study.gold import Damaged
-from motifocal.study.layout import Layout, Real
-from motifocal.study.matching import AS_THEY_ARE, Group
+from motifocal.media.picture import Pixels
+from motifocal.media.video import write_image, write_video
+from motifocal.study.create.encoding import Encoded
+from motifocal.study.create.gold_videos import Damaged
+from motifocal.study.create.layout import Layout, Real
+from motifocal.study.create.matching import AS_THEY_ARE, Group
+from motifocal.study.create.study import create_study
+from motifocal.study.create.writing import write_study
 from motifocal.study.protocol import Protocol
 from motifocal.study.schedule import sides
-from motifocal.study.store import Answer, Store, Task
+from motifocal.study.store.database import located
+from motifocal.study.store.store import Answer, Store, Task
 from motifocal.study.votes import GOLD
-from motifocal.study.writing import write_study
-from motifocal.video import write_image, write_video
 
 RULES: Mapping[str, Any] = {"votes": 3, "cap": 20, "gold_every": 4, "lease_seconds": 600,
                             "least_seconds": 0}

@@ -19,7 +19,7 @@ from tiny_diffusers import WIDTH, tiny_pipeline
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from motifocal.geometry import FAMILIES, LatentGeometry
+from motifocal.loss.latent_grid import FAMILIES, LatentGeometry
 
 #: Height, width and frames of the clip: three latents in time, two or more in height and width.
 CLIPS = {

@@ -15,12 +15,12 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from motifocal.bench.model import Format
 from motifocal.bench.pairs import match
 from motifocal.bench.results import Results, Wanted, manifest_lines
-from motifocal.flow import usable_cores
-from motifocal.picture import PICTURE_SUFFIXES
-from motifocal.video import Clip, VideoError, read_image, read_video
+from motifocal.generate.model import Format
+from motifocal.media.picture import PICTURE_SUFFIXES
+from motifocal.media.video import Clip, VideoError, read_image, read_video
+from motifocal.motion.flow import usable_cores
 
 # Frame 0 and a picture are compared as small pictures: the middle of the frame is looked for
 # anywhere in the picture, as models shift it by a few percent, or begin to move at once.

@@ -15,10 +15,10 @@ import numpy as np
 from motifocal.bench.pairs import Benchmark, Pair, match
 from motifocal.bench.results import Results, Wanted, append_line, claim_results
 from motifocal.bench.run import Fit, Shard, described, manifest_name, take_in
-from motifocal.disk import NO_ROOM
-from motifocal.files import replacing, sha256_of
-from motifocal.picture import Pixels, VideoError, one_line, read_image
-from motifocal.video import list_videos, read_video, resize_crop, write_video
+from motifocal.files.atomic import replacing, sha256_of
+from motifocal.files.disk import NO_ROOM
+from motifocal.media.picture import Pixels, VideoError, one_line, read_image
+from motifocal.media.video import list_videos, read_video, resize_crop, write_video
 
 TRANSCODED_CRF = 8  # what is not .mp4 yet should lose next to nothing
 

@@ -13,10 +13,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from motifocal.bench.tables_in import read_rows
-from motifocal.json_text import parse_json
-from motifocal.scenes.evaluate import slug
-from motifocal.stored_names import composed
+from motifocal.bench.pair_tables import read_rows
+from motifocal.files.json_text import parse_json
+from motifocal.files.names import composed, slug
 
 PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
 LONGEST_NAME = 255  # bytes that file systems allow for one name

@@ -18,12 +18,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from motifocal.bench.model import Format
+from motifocal.bench.pair_tables import read_rows
 from motifocal.bench.pairs import Benchmark, Pair, check_id
-from motifocal.bench.tables_in import read_rows
-from motifocal.files import write_text
-from motifocal.json_text import parse_json
-from motifocal.scenes.export import claim
+from motifocal.files.atomic import write_text
+from motifocal.files.json_text import parse_json
+from motifocal.files.settings import claim
+from motifocal.generate.model import Format
 
 RUN, PAIRS, MANIFEST = "run.json", "pairs.csv", "manifest"
 

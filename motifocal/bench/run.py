@@ -13,11 +13,11 @@ from typing import Any
 
 import numpy as np
 
-from motifocal.bench.model import Format, Job, Model
 from motifocal.bench.results import MANIFEST, Results, Wanted, append_line, claim_results
-from motifocal.files import sha256_of
-from motifocal.picture import Pixels
-from motifocal.video import VideoError, read_image, read_video, resize_crop, write_image
+from motifocal.files.atomic import sha256_of
+from motifocal.generate.model import Format, Job, Model
+from motifocal.media.picture import Pixels
+from motifocal.media.video import VideoError, read_image, read_video, resize_crop, write_image
 
 PACKAGES = ("motifocal", "torch", "diffusers", "transformers", "av", "numpy")
 Fit = Callable[[Pixels, int, int], Pixels]

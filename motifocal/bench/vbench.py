@@ -43,9 +43,9 @@ from PIL import Image
 
 from motifocal.bench.pairs import LONGEST_NAME
 from motifocal.bench.results import Results
-from motifocal.codec import opened_container
-from motifocal.files import replacing, write_text
-from motifocal.json_text import parse_json
+from motifocal.files.atomic import replacing, write_text
+from motifocal.files.json_text import parse_json
+from motifocal.media.codec import opened_container
 
 DIMENSIONS = (
     "i2v_subject", "i2v_background", "subject_consistency", "background_consistency",

@@ -23,9 +23,9 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
+from motifocal.bridges.cached_latents import check_weight, checked_motif_weight, weighted_residual
 from motifocal.bridges.ltx_weights import BATCH_KEY, FOLDER, GRID, missing_weights
-from motifocal.bridges.trainers import check_weight, checked_motif_weight, weighted_residual
-from motifocal.geometry import to_layout
+from motifocal.loss.latent_grid import to_layout
 
 #: What the strategies call the video's latents in a batch; get_data_sources names their folder.
 _VIDEO_KEYS = ("video_latents", "latents", "latent_conditions")

@@ -18,15 +18,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from motifocal.bridges.trainers import Job, note_of, sample_weight
-from motifocal.codec import opened_container
+from motifocal.bridges.cached_latents import Job, note_of, sample_weight
 from motifocal.data.selection import Selection
-from motifocal.files import replacing
-from motifocal.geometry import FAMILIES, LatentGeometry
-from motifocal.heatmap import HeatmapSettings
-from motifocal.picture import natural_key
-from motifocal.tensor_file import read_tensors
-from motifocal.video import VIDEO_SUFFIXES
+from motifocal.files.atomic import replacing
+from motifocal.files.tensor_file import read_tensors
+from motifocal.loss.latent_grid import FAMILIES, LatentGeometry
+from motifocal.media.codec import stream_format
+from motifocal.media.picture import natural_key
+from motifocal.media.video import VIDEO_SUFFIXES
+from motifocal.motion.heatmap import HeatmapSettings
 
 #: The folder of weights beside ``latents``, and their name in a training batch. Not "latent":
 #: what has that in its name the trainer takes for latents.
@@ -163,13 +163,8 @@ def _videos(path: Path) -> list[Path]:
 
 def _check_rate(clip: Path, fps: float | None) -> None:
     """ValueError where the clip's rate is not that of its latents: it is another clip by now."""
-    import av
-
-    with opened_container(clip):
-        pass  # VideoError where it is no video
-    with av.open(str(clip.resolve())) as container:
-        stream = container.streams.video[0]
-        rate = float(stream.average_rate or stream.base_rate or 24)
+    form = stream_format(clip)
+    rate = float(form.average_rate or form.base_rate or 24)
     if fps is not None and abs(rate - fps) > _RATE_TOLERANCE * fps:
         raise ValueError(
             f"rate differs: the latents are of {fps:g} frames/s, {clip.name} has {rate:g}; "

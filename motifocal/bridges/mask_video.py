@@ -14,8 +14,8 @@ from einops import repeat
 from numpy.typing import NDArray
 from torch import Tensor
 
-from motifocal.geometry import LatentGeometry
-from motifocal.video import write_video
+from motifocal.loss.latent_grid import LatentGeometry
+from motifocal.media.video import write_video
 
 # x264's lossless setting: what is left is that grey has 219 steps in a video, not 255.
 LOSSLESS = 0

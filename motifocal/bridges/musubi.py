@@ -23,8 +23,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from motifocal.bridges.cached_latents import check_weight, checked_motif_weight, weighted_residual
 from motifocal.bridges.musubi_cache import BATCH_KEY, GRIDS, missing_weights
-from motifocal.bridges.trainers import check_weight, checked_motif_weight, weighted_residual
 
 
 class Script(NamedTuple):

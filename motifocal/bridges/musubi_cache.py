@@ -20,15 +20,15 @@ from typing import Any
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save
 
-from motifocal.bridges.clips import timeline_of
-from motifocal.bridges.trainers import Job, note_of, sample_weight
+from motifocal.bridges.cached_latents import Job, note_of, sample_weight
+from motifocal.data.clip_files import timeline_of
 from motifocal.data.selection import Selection, Timeline, spoken
-from motifocal.data.trainers import MUSUBI_FPS, Request, musubi_frames, trained_on
-from motifocal.files import replacing
-from motifocal.geometry import FAMILIES, LatentGeometry
-from motifocal.heatmap import HeatmapSettings
-from motifocal.json_text import parse_json
-from motifocal.picture import PICTURE_SUFFIXES, natural_key
+from motifocal.data.trainer_rules import MUSUBI_FPS, Request, musubi_frames, trained_on
+from motifocal.files.atomic import replacing
+from motifocal.files.json_text import parse_json
+from motifocal.loss.latent_grid import FAMILIES, LatentGeometry
+from motifocal.media.picture import PICTURE_SUFFIXES, natural_key
+from motifocal.motion.heatmap import HeatmapSettings
 
 #: The name in a training batch.
 BATCH_KEY = "motifocal_weight"

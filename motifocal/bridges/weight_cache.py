@@ -21,10 +21,10 @@ from safetensors.torch import save
 from torch import Tensor
 
 from motifocal.data.selection import Selection
-from motifocal.files import replacing
-from motifocal.geometry import FAMILIES
-from motifocal.heatmap_settings import HeatmapSettings, settings_from
-from motifocal.json_text import parse_json
+from motifocal.files.atomic import replacing
+from motifocal.files.json_text import parse_json
+from motifocal.loss.latent_grid import FAMILIES
+from motifocal.motion.settings import HeatmapSettings, settings_from
 
 SUFFIX = ".safetensors"
 #: The fields of a LatentGeometry that decide a weight; families that share them share weights.

@@ -25,10 +25,10 @@ from motifocal.data.table_columns import (
     delimiter_of,
     names_captions,
 )
-from motifocal.json_text import parse_json
-from motifocal.picture import natural_key
-from motifocal.stored_names import stored_name
-from motifocal.video import VIDEO_SUFFIXES
+from motifocal.files.json_text import parse_json
+from motifocal.files.names import stored_name
+from motifocal.media.picture import natural_key
+from motifocal.media.video import VIDEO_SUFFIXES
 
 METADATA = "metadata.jsonl"
 TABLES = (METADATA, "metadata.csv")

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from motifocal.data.caption_formats import METADATA, Row, listed
-from motifocal.files import replacing
-from motifocal.stored_names import stored_name
+from motifocal.files.atomic import replacing
+from motifocal.files.names import stored_name
 
 # musubi-tuner and the LTX trainers take absolute paths; videofolder does not.
 ABSOLUTE_COLUMNS = ("video_path", "media_path")

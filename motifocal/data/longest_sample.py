@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from motifocal.data.selection import Selection, Timeline
-from motifocal.data.trainers import Request, trained_on
+from motifocal.data.trainer_rules import Request, trained_on
 
 
 def longest_sample(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from motifocal.json_text import read_json_object
+from motifocal.files.json_text import read_json_object
 
 MANIFEST = "prepared.json"
 MANIFEST_TYPES = {"clips": int, "clips_per_shard": int, "heatmap": dict, "geometry": dict,

@@ -22,12 +22,12 @@ from torch.utils.data import DataLoader, Dataset, Subset
 from motifocal.data.manifest import MANIFEST, read_manifest
 from motifocal.data.shard_file import DamagedShard, ShardClip, ShardFile, write_shard
 from motifocal.data.shards import rows_of_shards, shard_path
-from motifocal.files import write_text
-from motifocal.geometry import LatentGeometry, pool
-from motifocal.heatmap import HeatmapSettings, clip_heatmap, settings_from
-from motifocal.json_text import parse_json
+from motifocal.files.atomic import write_text
+from motifocal.files.json_text import parse_json
+from motifocal.loss.latent_grid import LatentGeometry, pool
 from motifocal.models.autoencoder import encode
-from motifocal.raft import NETWORKS
+from motifocal.motion.heatmap import HeatmapSettings, clip_heatmap, settings_from
+from motifocal.motion.raft import NETWORKS
 
 
 @dataclass(frozen=True)

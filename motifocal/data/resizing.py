@@ -14,7 +14,7 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from motifocal.picture import Pixels, resize_crop
+from motifocal.media.picture import Pixels, resize_crop
 
 
 class Placement(NamedTuple):

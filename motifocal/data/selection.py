@@ -17,8 +17,8 @@ from pathlib import Path
 import numpy as np
 
 from motifocal.data.resizing import RESIZES, resized
-from motifocal.picture import Pixels
-from motifocal.video import read_frames
+from motifocal.media.picture import Pixels
+from motifocal.media.video import read_frames
 
 _NOTHING = 1e-6  # s: times that differ by less are the same
 _SAME_RATE = 0.0015  # as `video.read_video` has it: 24 of 23.976 repeats no frame

@@ -26,8 +26,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from motifocal.files import replacing
-from motifocal.json_text import parse_json
+from motifocal.files.atomic import replacing
+from motifocal.files.json_text import parse_json
 
 DIMENSIONS = {"latents": ("F16", 5), "heatmap": ("U8", 4), "fps": ("F32", 1)}
 DIGESTS = ("source", "checksum")

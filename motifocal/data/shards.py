@@ -17,7 +17,7 @@ import torch
 
 from motifocal.data.manifest import read_manifest
 from motifocal.data.shard_file import ShardFile
-from motifocal.files import sha256_of
+from motifocal.files.atomic import sha256_of
 
 
 def shard_path(folder: Path, number: int) -> Path:

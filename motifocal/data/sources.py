@@ -18,13 +18,13 @@ import numpy as np
 from motifocal.data.captions import CaptionedVideo, Rejected
 from motifocal.data.frame_stride import dynamic_stride
 from motifocal.data.prepare import CaptionedClip
-from motifocal.files import sha256_of, write_text
-from motifocal.json_text import parse_json
-from motifocal.picture import one_line
+from motifocal.files.atomic import sha256_of, write_text
+from motifocal.files.json_text import parse_json
+from motifocal.media.picture import one_line
+from motifocal.media.video import VideoError, count_frames, read_video, resize_crop
 from motifocal.scenes.render import render
 from motifocal.scenes.stage import SCENARIOS, Split, make_stage
 from motifocal.scenes.variant import STANDARD, SceneVariant
-from motifocal.video import VideoError, count_frames, read_video, resize_crop
 
 SceneMasks = Literal["none", "objects", "moving"]
 

@@ -17,11 +17,11 @@ from diffusers.models.modeling_utils import ModelMixin
 from transformers import AutoTokenizer, CLIPTextModel, PreTrainedTokenizerBase
 from transformers.utils import logging
 
+from motifocal.media.picture import one_line
 from motifocal.models.folder_files import part_folder, read_config, refuse_code
 from motifocal.models.schedule import ScaledDDIMScheduler
 from motifocal.models.text_limit import TextLimit
 from motifocal.models.unet import TI2VUNet
-from motifocal.picture import one_line
 
 _LOCAL: dict[str, Any] = {"local_files_only": True, "use_safetensors": True}
 

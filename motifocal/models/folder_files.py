@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from motifocal.json_text import read_json_object
+from motifocal.files.json_text import read_json_object
 
 INDEX = "model_index.json"
 #: What a part's configuration says of its class: the file, its key, and the value that is read.

@@ -11,30 +11,28 @@ from __future__ import annotations
 import csv
 import io
 import json
-import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal, cast
 
 import numpy as np
 
-from motifocal.files import remove_temporaries, replacing, replacing_folder, write_text
-from motifocal.json_text import read_json_object
-from motifocal.picture import write_image
-from motifocal.scenes.evaluate import EvalPair, eval_pairs, truth_of
+from motifocal.files.atomic import remove_temporaries, replacing, replacing_folder, write_text
+from motifocal.files.settings import claim
+from motifocal.media.codec import FINE_CRF
+from motifocal.media.picture import write_image
+from motifocal.media.video import write_video
+from motifocal.scenes.evaluation.evaluate import EvalPair, eval_pairs, truth_of
 from motifocal.scenes.render import CAMERA_WORDS, FPS, FRAMES, Camera, SceneClip, render
 from motifocal.scenes.stage import SCENARIOS, Split, make_stage
 from motifocal.scenes.variant import STANDARD, SceneVariant
 from motifocal.scenes.world import Action, Stage
-from motifocal.video import write_video
 
 CameraMix = Literal["static", "moving", "mixed"]
 
 MANIFEST = "export.json"
-HASH = re.compile(r"\b[0-9a-f]{40,64}\b")
 MOVING_CAMERAS = tuple(camera for camera in CAMERA_WORDS if camera != "static")
-CRF = 8  # small pictures need a fine quantiser; what 4:2:0 costs remains
 
 
 @dataclass(frozen=True)
@@ -154,7 +152,7 @@ def _write_clip(folder: Path, index: int, made: Recipe, settings: DatasetSetting
     if settings.lossless:
         _write_pictures(video, clip)
     else:
-        write_video(video, clip.frames, clip.fps, crf=CRF)
+        write_video(video, clip.frames, clip.fps, crf=FINE_CRF)
 
 
 def _write_truth(path: Path, clip: SceneClip) -> None:
@@ -202,7 +200,7 @@ def _write_picture_and_truth(
     if settings.truth and not all(path.exists() for path in videos):
         truth = truth_of(pairs[0].stage(), size=settings.size, frames=FRAMES)
         for path, pair in videos.items():
-            write_video(path, truth.clips[pair.action], FPS, crf=CRF)
+            write_video(path, truth.clips[pair.action], FPS, crf=FINE_CRF)
 
 
 def pairs_csv(pairs: list[EvalPair]) -> str:
@@ -212,33 +210,3 @@ def pairs_csv(pairs: list[EvalPair]) -> str:
     writer.writerow(["scenario", "image_id", "prompt", "file"])
     writer.writerows([pair.scenario, pair.image_id, pair.prompt, pair.file()] for pair in pairs)
     return text.getvalue()
-
-
-def claim(path: Path, settings: Mapping[str, object]) -> None:
-    """Write the settings as JSON to `path`, or compare with those that are there.
-
-    Raises ValueError where they differ, or where no settings are there: a folder is never filled
-    with a mixture.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    if not path.exists():
-        write_text(path, json.dumps(settings, indent=1) + "\n")
-        return
-    held = read_json_object(path)
-    if held != settings:
-        theirs = ", ".join(_differences(held, settings))
-        raise ValueError(f"{path} says {theirs}; use the same settings or another folder")
-
-
-def _differences(held: Mapping[str, object], now: Mapping[str, object]) -> Iterator[str]:
-    """What differs, in words: a hash is only named, and of settings in settings just what does."""
-    for key in {**held, **now}:
-        before, after = held.get(key), now.get(key)
-        if before == after:
-            continue
-        if isinstance(before, dict) and isinstance(after, dict):
-            yield from _differences(before, after)
-        elif any(HASH.search(str(value)) for value in (before, after)):
-            yield f"other {key}"
-        else:
-            yield f"{key} {before!r} (not {after!r})"

@@ -13,11 +13,11 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from motifocal.scenes.backdrop import Backdrop
-from motifocal.scenes.draw import paint
-from motifocal.scenes.passers import Passer, passers
-from motifocal.scenes.residue import LEVELS, REST, Level, shake
-from motifocal.scenes.sensor import record
+from motifocal.scenes.drawing.backdrop import Backdrop
+from motifocal.scenes.drawing.draw import paint
+from motifocal.scenes.drawing.passers import Passer, passers
+from motifocal.scenes.drawing.residue import LEVELS, REST, Level, shake
+from motifocal.scenes.drawing.sensor import record
 from motifocal.scenes.world import Action, Actor, Stage, State
 
 Camera = Literal["static", "left", "right", "up", "down", "in", "out"]

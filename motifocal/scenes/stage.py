@@ -13,7 +13,7 @@ from typing import Literal
 
 import numpy as np
 
-from motifocal.scenes import in_the_air, on_the_ground, still_life
+from motifocal.scenes.drawing import in_the_air, on_the_ground, still_life
 from motifocal.scenes.variant import STANDARD, SceneVariant
 from motifocal.scenes.world import Action, Actor, Stage
 

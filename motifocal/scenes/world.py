@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import numpy.typing as npt
 
-from motifocal.scenes.draw import Fill
+from motifocal.scenes.drawing.draw import Fill
 from motifocal.scenes.variant import STANDARD, SceneVariant
 
 

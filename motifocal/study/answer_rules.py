@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
-from motifocal.study.exchange import Answer, Refused
+from motifocal.study.messages import Answer, Refused
 from motifocal.study.protocol import Protocol
 from motifocal.study.votes import TIE
 

@@ -15,8 +15,8 @@ from dataclasses import MISSING, asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from motifocal.files import replacing
-from motifocal.study.strict_json import parse
+from motifocal.files.atomic import replacing
+from motifocal.files.json_text import parse_strict_json
 
 MODEL_A, MODEL_B, TIE = "model_a", "model_b", "tie"
 WINNERS = (MODEL_A, MODEL_B, TIE)
@@ -117,7 +117,7 @@ def _vote(line: bytes, place: str) -> Vote:
     if len(line) > LONGEST_LINE:
         raise ValueError(f"{place} should have at most {LONGEST_LINE} bytes, got more")
     try:
-        held = parse(line)
+        held = parse_strict_json(line)
     except ValueError as error:
         raise ValueError(f"{place} should be one object of JSON: {error}") from error
     if not isinstance(held, dict):

@@ -19,8 +19,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from motifocal.files import replacing
-from motifocal.tensor_file import check_pickles
+from motifocal.files.atomic import replacing
+from motifocal.files.tensor_file import check_pickles
 
 KEEP = 2  # the newest, and one older should the newest be on a disk that died while writing
 NAME = re.compile(r"step-(\d{8})\.pt")

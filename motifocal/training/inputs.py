@@ -9,8 +9,8 @@ from pathlib import Path
 
 from motifocal.data.manifest import MANIFEST
 from motifocal.data.shards import Shards
-from motifocal.files import sha256_of, write_text
-from motifocal.json_text import read_json_object
+from motifocal.files.atomic import sha256_of, write_text
+from motifocal.files.json_text import read_json_object
 from motifocal.training.checkpoint import latest_step
 
 

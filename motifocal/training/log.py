@@ -13,8 +13,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO
 
-from motifocal.files import write_text
-from motifocal.json_text import parse_json
+from motifocal.files.atomic import write_text
+from motifocal.files.json_text import parse_json
 
 
 class TrainingLog:

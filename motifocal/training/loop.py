@@ -28,8 +28,8 @@ from torch import Tensor
 from transformers import CLIPTextModel, PreTrainedTokenizerBase
 
 from motifocal.data.shards import LatentBatch, Shards, indices_of_step
-from motifocal.files import write_text
-from motifocal.json_text import parse_json
+from motifocal.files.atomic import write_text
+from motifocal.files.json_text import parse_json
 from motifocal.models.schedule import NoiseSchedule, noise_schedule
 from motifocal.models.text import encode_text
 from motifocal.models.unet import TI2VUNet

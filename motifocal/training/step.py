@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from motifocal.data.shards import LatentBatch
-from motifocal.loss import MotionFocalLoss, motion_focal_loss
+from motifocal.loss.focal import MotionFocalLoss, motion_focal_loss
 from motifocal.models.schedule import NoiseSchedule
 from motifocal.models.unet import TI2VUNet
 from motifocal.training.presets import TrainingSettings

@@ -1,0 +1,175 @@
+"""Import paths of earlier versions: they lead to the new places for one more release, and warn."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+import warnings
+from collections.abc import Callable, Sequence
+from importlib.abc import Loader, MetaPathFinder
+from importlib.machinery import ModuleSpec
+from importlib.util import find_spec
+from types import ModuleType
+from typing import Any
+
+#: (package before, package now), both below motifocal -> modules, as `name` or `before=now`.
+_MODULES = {
+    ("", "files"):
+        "disk stored_names=names short_names=names json_text output_lock tensor_file",
+    ("", "generate"): "familiar=domain",
+    ("", "loss"): "geometry=latent_grid latent_difference",
+    ("", "media"):
+        "picture file_kind hdr frame_pixels frame_times mp4_index truncation codec video "
+        "png_chunks",
+    ("", "models"): "pipeline pipeline_parts",
+    ("", "motion"):
+        "raft flow evidence=change camera camera_models heatmap_settings=settings heatmap "
+        "moving_fraction masks overlay",
+    ("bench", "bench"): "tables_in=pair_tables",
+    ("bench", "bench.gallery"): "gallery_folder=folder",
+    ("bench", "bench.score"):
+        "measures fidelity motion learned controls score_clip=clip score_choice=choice "
+        "score_report=report score_tables=tables score_summary=summary score_plot=plot "
+        "steadiness=temporal",
+    ("bench", "generate"):
+        "model models=open model_index text_limit diffusers_families diffusers_load "
+        "diffusers_call diffusers_model command_model process motifocal_model",
+    ("bridges", "bridges"): "trainers=cached_latents",
+    ("bridges", "data"): "clips=clip_files",
+    ("bridges", "loss"): "loop=motion_loss",
+    ("commands", "bridges"): "export_samples export_files=export_table",
+    ("commands", "cli"):
+        "lazy animate heatmap inspect export weights prepare train base figure6 import_ bundle "
+        "scenes bench study",
+    ("commands", "cli.bench"):
+        "bench_run=run bench_ingest=ingest bench_check=check bench_score=score "
+        "bench_gallery=gallery bench_vbench=vbench",
+    ("commands", "cli.options"):
+        "bench_options=benchmark device_option=device frame_options=frames heatmap_options=clips "
+        "sampling_options=sampling size old_options=renamed variant_options=scenes "
+        "heatmap_masks=masks",
+    ("commands", "cli.output"):
+        "training_report=training_samples locking progress unread heatmap_files=clip_table "
+        "inspect_tables animate_motifocal=motifocal_videos animate_with=model_videos",
+    ("commands", "cli.scenes"): "scenes_eval=evaluate scenes_compare=compare scenes_probe=probe",
+    ("commands", "cli.study"):
+        "study_create=create study_export=export study_import=import_ study_plan=plan "
+        "study_reopen=reopen study_report=report study_serve=serve study_simulate=simulate "
+        "study_validate=validate",
+    ("commands", "generate"): "animate_files=plan",
+    ("data", "data"): "trainers=trainer_rules",
+    ("data", "media"): "labelled",
+    ("doctor", "inspection"):
+        "watch=decode_pass entries examine faults diagnose finding run report workers page advice "
+        "thumbs",
+    ("doctor", "inspection.checks"):
+        "motion=speeds bars caption_words collisions cuts detail duplicates repeats",
+    ("models", "models"): "weights=videocrafter2 released_names=videocrafter2_names",
+    ("scenes", ""): "similarity=metrics",
+    ("scenes", "media"): "sheet",
+    ("scenes", "scenes.drawing"):
+        "draw backdrop backgrounds photographic passers residue sensor in_the_air on_the_ground "
+        "still_life",
+    ("scenes", "scenes.evaluation"):
+        "evaluate report paired arms comparison probe_report probe_table",
+    ("study", "study.create"): "matching gold=gold_videos encoding layout writing media",
+    ("study", "study.offline"):
+        "static_study=folder static_plan=assignment handing_in=import_votes",
+    ("study", "study.report"):
+        "report_source=source report_parts=parts report_words=words report_sentence=sentence "
+        "report_tables=tables report_plots=plots report_files=files",
+    ("study", "study.stats"):
+        "tally intervals compare shares signflip two_way agreement bradley_terry metric_votes "
+        "design=simulation_design population=simulation_truth simulate=simulation plan=power",
+    ("study", "study.store"):
+        "tables database storage commits=group_commit annotators leases ballots=answers "
+        "gold_due=gold_slots progress records",
+    ("study", "study"): "exchange=messages",
+    ("study", "files"): "strict_json=json_text",
+    ("study", "study.web"):
+        "app security session entry=recruitment rendering visit=pages judging=api dashboard "
+        "schema=openapi rate keys=secrets connections server_log",
+    ("training", "training"): "base=run_folder",
+    ("training", "training.encoders"): "autoencoder text_tower=text_encoder",
+    ("training", "training.measurement"): "figure6 probe probe_curve",
+}
+#: Modules that are packages of the same name now -> the module in it that has what they had.
+_PACKAGES = {
+    "motifocal.bench.gallery": "motifocal.bench.gallery.page",
+    "motifocal.files": "motifocal.files.atomic",
+    "motifocal.bench.score": "motifocal.bench.score.run",
+    "motifocal.loss": "motifocal.loss.focal",
+    "motifocal.study.create": "motifocal.study.create.study",
+    "motifocal.study.report": "motifocal.study.report.report",
+    "motifocal.study.store": "motifocal.study.store.store",
+}
+
+
+def _moves() -> dict[str, str]:
+    """Every moved module by its name before, with its name now."""
+    moves = {"motifocal.commands": "motifocal.cli", "motifocal.doctor": "motifocal.inspection"}
+    for packages, names in _MODULES.items():
+        before, now = (".".join(filter(None, ("motifocal", package))) for package in packages)
+        for name in names.split():
+            old, _, new = name.partition("=")
+            moves[f"{before}.{old}"] = f"{now}.{new or old}"
+    return moves
+
+
+MOVES = _moves()
+
+
+class _MovedLoader(Loader):
+    """Hand on the module under its new name, unchanged."""
+
+    def __init__(self, now: str) -> None:
+        self.now = now
+        self.spec: ModuleSpec | None = None
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType:
+        module = importlib.import_module(self.now)
+        self.spec = module.__spec__
+        return module
+
+    def exec_module(self, module: ModuleType) -> None:
+        module.__spec__ = self.spec  # the import system has put the old name's there
+
+
+class _MovedFinder(MetaPathFinder):
+    """Find modules by the names that they had before."""
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        now = MOVES.get(fullname)
+        if now is None:
+            return None
+        _warn(fullname, now)
+        return ModuleSpec(fullname, _MovedLoader(now))
+
+
+def _warn(before: str, now: str) -> None:
+    warnings.warn(f"{before} is {now} now; the old name goes with the next release",
+                  DeprecationWarning, stacklevel=3)
+
+
+def install_finder() -> None:
+    """Let old import paths work in this interpreter. Calling it again changes nothing."""
+    if not any(isinstance(finder, _MovedFinder) for finder in sys.meta_path):
+        # First, as a package that moved would otherwise import its modules a second time.
+        sys.meta_path.insert(0, _MovedFinder())
+
+
+def moved_names(package: str) -> Callable[[str], Any]:
+    """Return the `__getattr__` of a package that was a module: it finds the names it had."""
+
+    def find_name(name: str) -> Any:
+        now = _PACKAGES[package]
+        # `from package import module` asks here first; it imports what is not an attribute.
+        if name.startswith("__") or find_spec(f"{package}.{name}") is not None:
+            raise AttributeError(f"module {package!r} has no attribute {name!r}")
+        value = getattr(importlib.import_module(now), name)
+        _warn(f"{package}.{name}", f"{now}.{name}")
+        return value
+
+    return find_name

@@ -1,0 +1,109 @@
+"""A folder that is published as it is: which of its files are the gallery's own, and keeping them.
+
+`gallery.json` lists them. Whatever else lies there is never replaced or removed.
+"""
+
+from __future__ import annotations
+
+import filecmp
+import json
+import os
+import shutil
+from collections.abc import Iterable
+from pathlib import Path, PurePosixPath
+
+from motifocal.files.atomic import replacing, write_text
+from motifocal.files.json_text import parse_json
+
+MANIFEST = "gallery.json"
+KIND = "motifocal gallery"
+
+
+def own_files(folder: Path) -> set[str]:
+    """The gallery's own files in `folder`, relative to it; none if it is empty or not there.
+
+    Raises ValueError for a folder with files in it that is no gallery.
+    """
+    path = folder / MANIFEST
+    if not path.exists():
+        if folder.exists() and any(folder.iterdir()):
+            raise ValueError(f"{folder} should be empty or a gallery that motifocal wrote, got a "
+                             f"folder without {MANIFEST}")
+        return set()
+    try:
+        held = parse_json(path.read_text(encoding="utf-8"))
+        if held["kind"] != KIND:
+            raise ValueError(f"{path} should be of a {KIND}, got {held['kind']!r}")
+        return {_inside(name, path) for name in held["files"]}
+    except (KeyError, TypeError, json.JSONDecodeError) as error:
+        raise ValueError(f"{path} should be as motifocal bench gallery writes it: "
+                         f"{error!r}") from error
+
+
+def _inside(name: object, manifest: Path) -> str:
+    """The name itself. What a manifest lists may be removed, so it must not lead elsewhere."""
+    parts = PurePosixPath(name).parts if isinstance(name, str) else ("..",)
+    if not parts or parts[0] == "/" or ".." in parts or "\\" in parts[0] or ":" in parts[0]:
+        raise ValueError(f"{manifest} should list files of its own folder, got {name!r}")
+    return str(name)
+
+
+def claim_files(folder: Path, files: Iterable[str]) -> set[str]:
+    """Make the folder and note that `files` will be the gallery's; returns those that are already.
+
+    Raises ValueError as `own_files` does, and where one of them is there and somebody else's.
+    """
+    own, wanted = own_files(folder), set(files)
+    foreign = sorted(name for name in wanted - own if (folder / name).exists())
+    if foreign:
+        raise ValueError(f"{folder / foreign[0]} is not the gallery's own and would be replaced")
+    folder.mkdir(parents=True, exist_ok=True)
+    _note(folder, own | wanted)
+    return own
+
+
+def settle_files(folder: Path, files: Iterable[str]) -> None:
+    """Remove the gallery's own files other than `files`, which are all that it has from now on."""
+    wanted = set(files)
+    home = folder.resolve()
+    for name in sorted(own_files(folder) - wanted):
+        path = folder / name
+        if path.parent.resolve().is_relative_to(home):  # a folder inside may be a link by now
+            path.unlink(missing_ok=True)
+            _remove_if_empty(path.parent, folder)
+    _note(folder, wanted)
+
+
+def _remove_if_empty(inside: Path, folder: Path) -> None:
+    while inside != folder and inside.is_dir() and not any(inside.iterdir()):
+        inside.rmdir()
+        inside = inside.parent
+
+
+def _note(folder: Path, files: set[str]) -> None:
+    held = {"kind": KIND, "files": sorted(files)}
+    write_text(folder / MANIFEST, json.dumps(held, indent=1) + "\n")
+
+
+def place(source: Path, target: Path, *, link: bool) -> None:
+    """Make `target` the same file as `source`, or a copy of it; its folder is made.
+
+    Where `link` is true but the file system cannot (another disk, no hard links, not the owner),
+    it is a copy.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    same = target.exists() and target.samefile(source)
+    if link and not same:
+        with replacing(target) as temporary:
+            _link_or_copy(source, temporary)
+    elif not link and (same or not target.exists()
+                       or not filecmp.cmp(source, target, shallow=False)):
+        with replacing(target) as temporary:
+            shutil.copyfile(source, temporary)
+
+
+def _link_or_copy(source: Path, target: Path) -> None:
+    try:
+        os.link(source.resolve(), target)
+    except OSError:  # whatever is wrong with the file itself, copying it will say
+        shutil.copyfile(source, target)

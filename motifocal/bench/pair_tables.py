@@ -1,0 +1,98 @@
+"""A table of pairs in CSV, JSON or JSONL becomes rows with the columns' standard names."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Mapping
+from pathlib import Path
+
+from motifocal.data.table_columns import delimiter_of
+from motifocal.files.json_text import parse_json
+
+#: Standard name -> the names that people give the column, case aside; the first there counts.
+ALIASES: dict[str, tuple[str, ...]] = {
+    "image_id": ("image_id", "image", "image_name", "img", "id", "picture", "first_frame"),
+    "prompt": ("prompt", "text", "caption", "sentence", "text_prompt", "prompt_en"),
+    "scenario": ("scenario", "category", "class", "type", "group"),
+    "file": ("file", "file_name", "video", "video_name", "output"),
+}
+
+
+def read_rows(path: Path) -> list[dict[str, str]]:
+    """The rows of a .csv, .json or .jsonl file as image_id, prompt, scenario, file (what there is).
+
+    JSON holds a list of objects, an object with a list "pairs", or an object that maps an image id
+    to its sentence or sentences. Other columns are left out. Raises ValueError, naming the row,
+    for what is none of these and for bytes that are not UTF-8.
+    """
+    readers = {".csv": _from_csv, ".json": _from_json, ".jsonl": _from_jsonl}
+    if path.suffix.lower() not in readers:
+        raise ValueError(f"{path} should end in {', '.join(readers)}")
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path} should be UTF-8: {error}") from error
+    rows = readers[path.suffix.lower()](text, path)
+    return [_renamed(row, f"{path}, row {number}") for number, row in enumerate(rows, start=1)]
+
+
+def _from_csv(text: str, path: Path) -> list[Mapping[str, object]]:
+    file = io.StringIO(text, newline="")
+    reader = csv.DictReader(file, strict=True, delimiter=delimiter_of(text, _names_pairs))
+    try:
+        rows = list(reader)
+    except csv.Error as error:
+        raise ValueError(f"{path}, line {reader.line_num}: {error}") from error
+    for number, row in enumerate(rows, start=1):
+        if None in row or None in row.values():
+            wanted = len(reader.fieldnames or ())
+            raise ValueError(f"{path}, row {number} should have {wanted} cells (is a comma in a "
+                             "sentence not quoted?)")
+    return list(rows)
+
+
+def _names_pairs(columns: set[str]) -> bool:
+    given = {column.strip().lower().replace(" ", "_") for column in columns}
+    return all(given & set(ALIASES[name]) for name in ("image_id", "prompt"))
+
+
+def _from_json(text: str, path: Path) -> list[Mapping[str, object]]:
+    held = _parsed(text, str(path))
+    if isinstance(held, dict) and isinstance(held.get("pairs"), list):
+        held = held["pairs"]
+    if isinstance(held, list):
+        return held
+    if isinstance(held, dict):
+        return [{"image_id": image_id, "prompt": prompt} for image_id, prompts in held.items()
+                for prompt in (prompts if isinstance(prompts, list) else [prompts])]
+    raise ValueError(f"{path} should hold a list or an object, got {type(held).__name__}")
+
+
+def _from_jsonl(text: str, path: Path) -> list[Mapping[str, object]]:
+    return [_parsed(line, f"{path}, line {number}")  # type: ignore[misc]
+            for number, line in enumerate(text.split("\n"), start=1) if line.strip()]
+
+
+def _parsed(text: str, place: str) -> object:
+    try:
+        held: object = parse_json(text)
+    except ValueError as error:
+        raise ValueError(f"{place} should be JSON: {error}") from error
+    return held
+
+
+def _renamed(row: object, place: str) -> dict[str, str]:
+    """The known columns under their standard names, their values stripped."""
+    if not isinstance(row, Mapping):
+        raise ValueError(f"{place} should be an object, got {row!r}")
+    given = {str(key).strip().lower().replace(" ", "_"): value for key, value in row.items()}
+    found: dict[str, str] = {}
+    for name, aliases in ALIASES.items():
+        there = [alias for alias in aliases if alias in given]
+        if there:
+            value = given[there[0]]
+            if value is not None and not isinstance(value, str | int):
+                raise ValueError(f"{place}: {there[0]} should be text, got {value!r}")
+            found[name] = "" if value is None else str(value).strip()
+    return found

@@ -1,0 +1,79 @@
+"""A clip and its picture become numbers: how like the picture the first frame is, and the others.
+
+F frames, H W pixels. Frames are (F, H, W, 3) uint8 RGB, the picture (H, W, 3), maps (H, W) float32.
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from motifocal.metrics import ROUNDING_MSE
+from motifocal.motion.flow import Frames
+
+Map = NDArray[np.float32]
+
+WINDOW, SIGMA = 11, 1.5  # Wang et al. 2004
+_C1, _C2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
+_GREY = 128.0  # taken off before squaring: float32 then keeps SSIM to five digits
+
+
+def fidelity(frames: Frames, picture: NDArray[np.uint8]) -> dict[str, float]:
+    """PSNR (dB, of RGB) and SSIM (of luma) against the picture: frame 0, and the mean of the rest.
+
+    The PSNR of equal pictures is 58.9 dB, as in ``scenes.similarity``: an error counts as at least
+    that of 8-bit rounding. The other frames' values are averaged, not their errors.
+    """
+    psnrs = [psnr(frame, picture) for frame in frames]
+    reference = _Reference(picture)
+    ssims = [reference.ssim(frame) for frame in frames]
+    return {
+        "first_frame_psnr": psnrs[0],
+        "first_frame_ssim": ssims[0],
+        "drift_psnr": float(np.mean(psnrs[1:])),
+        "drift_ssim": float(np.mean(ssims[1:])),
+    }
+
+
+def psnr(a: NDArray[np.uint8], b: NDArray[np.uint8]) -> float:
+    """What ``scenes.similarity.psnr`` gives, by OpenCV's exact integer sum."""
+    mse = cv2.norm(a, b, cv2.NORM_L2SQR) / a.size
+    return float(10 * np.log10(255**2 / max(mse, ROUNDING_MSE)))
+
+
+class _Reference:
+    """The picture's share of SSIM, computed once; in float32, around a mid grey for precision."""
+
+    def __init__(self, picture: NDArray[np.uint8]) -> None:
+        self.grey = _luma(picture)
+        self.mean = _windowed(self.grey)
+        self.square = _windowed(cv2.multiply(self.grey, self.grey))
+
+    def ssim(self, frame: NDArray[np.uint8]) -> float:
+        """Structural similarity of one frame, the mean over the windows inside the picture.
+
+        Variances and the covariance do not change when both pictures lose the same grey, so only
+        the means get it back.
+        """
+        grey = _luma(frame)
+        mean = _windowed(grey)
+        product = cv2.multiply(self.mean, mean)
+        squares = cv2.add(cv2.multiply(self.mean, self.mean), cv2.multiply(mean, mean))
+        variance = _windowed(cv2.multiply(grey, grey)) + self.square - squares
+        covariance = _windowed(cv2.multiply(self.grey, grey)) - product
+        shift = _GREY * (self.mean + mean) + _GREY**2
+        light = (2 * (product + shift) + _C1) / (squares + 2 * shift + _C1)
+        return float(np.mean(light * (2 * covariance + _C2) / (variance + _C2)))
+
+
+def _luma(picture: NDArray[np.uint8]) -> Map:
+    grey = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)
+    return np.asarray(grey, np.float32) - np.float32(_GREY)
+
+
+def _windowed(values: Map | cv2.typing.MatLike) -> Map:
+    """Weighted means of the windows that lie inside the picture."""
+    edge = WINDOW // 2
+    blurred = cv2.GaussianBlur(values, (WINDOW, WINDOW), SIGMA)[edge:-edge, edge:-edge]
+    return np.ascontiguousarray(blurred, np.float32)

@@ -1,0 +1,263 @@
+"""Clips become numbers that need learned weights: CLIP's alignments, DINO's consistencies.
+
+Letters: F frames, U different pictures, D features, H W pixels. The models are transformers' own
+classes from a local folder or the hub: safetensors only, no code of the model's, float32. Each
+picture goes through the model's own image processor (Pillow), and equal frames are looked at once.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+import transformers
+from huggingface_hub import snapshot_download
+from huggingface_hub.errors import HFValidationError
+from transformers import (
+    AutoConfig,
+    AutoImageProcessor,
+    AutoModel,
+    AutoTokenizer,
+    CLIPModel,
+)
+
+from motifocal.bench.score.clip import Learned, Looked, Numbers
+from motifocal.bench.score.measures import Measure
+from motifocal.files.atomic import sha256_of
+from motifocal.media.picture import one_line
+from motifocal.models.folder import loading_errors
+from motifocal.models.text_limit import TextLimit
+from motifocal.motion.flow import Frames
+
+Features = npt.NDArray[np.float32]
+
+FILES = ("*.json", "*.txt", "model*.safetensors")
+BATCH = 16  # pictures in one pass
+DINO_KINDS = ("vit", "dinov2", "dinov2_with_registers", "dinov3_vit")
+
+#: What `ClipAlignment` measures.
+CLIP_MEASURES: dict[str, Measure] = {
+    "clip_image_alignment": Measure(
+        name="image alignment (CLIP)", unit="cosine", better="higher",
+        definition="mean over all frames of the cosine between CLIP's embeddings of the frame and "
+                   "of the input picture",
+        source="Animate Bench (PIA, Zhang et al., CVPR 2024)",
+        blind_spot="Motion only lowers it: a still clip has the highest value there is.",
+        still_wins=True,
+    ),
+    "clip_text_alignment": Measure(
+        name="text alignment (CLIP)", unit="cosine", better="higher",
+        definition="mean over all frames of the cosine between CLIP's embeddings of the frame and "
+                   "of the sentence",
+        source="Animate Bench (PIA, Zhang et al., CVPR 2024)",
+        blind_spot="Frames are judged one by one, so it sees which things are there and hardly "
+                   "what they do: left and right, up and down, begin and end look alike. A "
+                   "sentence longer than CLIP's 77 tokens is cut.",
+        still_wins=False,
+    ),
+}
+#: What `DinoConsistency` measures.
+DINO_MEASURES: dict[str, Measure] = {
+    "dino_subject_consistency": Measure(
+        name="subject consistency (DINO)", unit="cosine", better="higher",
+        definition="mean over frames 2, 3, ... of half the sum of two cosines of features, with "
+                   "the first frame and with the frame before; negative ones count as 0",
+        source="VBench, subject consistency (Huang et al., CVPR 2024)",
+        blind_spot="Any motion that changes the view lowers it: a still clip has exactly 1.",
+        still_wins=True,
+    ),
+    "dino_picture_consistency": Measure(
+        name="picture consistency (DINO)", unit="cosine", better="higher",
+        definition="half the sum of the largest cosine of features between a frame and the input "
+                   "picture, and the mean cosine of consecutive frames; negative ones count as 0",
+        source="VBench-I2V, subject (Huang et al., 2024)",
+        blind_spot="One frame like the picture is enough, and a still clip has exactly 1.",
+        still_wins=True,
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Vision:
+    """An image tower with its processor, and what names them: the hash of files and device."""
+
+    model: Any
+    processor: Any
+    fingerprint: str
+    source: str
+
+    def embed(self, pictures: Sequence[npt.NDArray[np.uint8]]) -> Features:
+        """Features of length 1, (len(pictures), D), of (H, W, 3) uint8 pictures of one size.
+
+        Equal pictures are looked at once and get the very same features.
+        """
+        places: dict[bytes, int] = {}
+        where = [places.setdefault(picture.tobytes(), len(places)) for picture in pictures]
+        different = [pictures[where.index(place)] for place in range(len(places))]
+        found = [self._forward(different[at : at + BATCH])
+                 for at in range(0, len(different), BATCH)]
+        return np.asarray(torch.cat(found).numpy()[where])
+
+    @torch.inference_mode()
+    def _forward(self, pictures: Sequence[npt.NDArray[np.uint8]]) -> torch.Tensor:
+        # The size is not told from the shape, which fails for pictures of 3 rows.
+        pixels = self.processor(list(pictures), return_tensors="pt",
+                                input_data_format="channels_last")["pixel_values"]
+        pixels = pixels.to(self.model.device, torch.float32)
+        if isinstance(self.model, CLIPModel):
+            features = self.model.get_image_features(pixel_values=pixels).pooler_output
+        else:
+            # The class token.
+            features = self.model(pixel_values=pixels).last_hidden_state[:, 0]
+        return torch.nn.functional.normalize(features, dim=-1).cpu()
+
+
+class ClipAlignment(Learned):
+    """Image and text alignment as in Animate Bench, with any CLIP of transformers."""
+
+    name = "clip"
+    measures: Mapping[str, Measure] = CLIP_MEASURES
+
+    def __init__(self, location: str, device: str = "cpu") -> None:
+        folder = found_folder(location)
+        self._vision = _load(folder, location, ("clip",), device)
+        with loading_errors(location):
+            self._tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+        self._places = self._vision.model.config.text_config.max_position_embeddings
+        self.text_limit = TextLimit(self._tokenizer, self._places)
+        self.fingerprint, self.source = self._vision.fingerprint, self._vision.source
+        self._sentences: dict[str, Features] = {}
+        # One clip keeps all cores busy; several at once would only share them.
+        self._lock = threading.Lock()
+
+    def look(self, frames: Frames, picture: npt.NDArray[np.uint8],
+             orders: Sequence[Sequence[int]]) -> list[Looked]:
+        with self._lock:
+            features = self._vision.embed([*frames, picture])
+        looks = []
+        for order in orders:
+            played = features[list(order)]
+            alignment = float(_cosines(played, features[-1]).mean())
+            # The mean of cosines with a sentence is the product of the mean with it.
+            vector = [float(x) for x in played.mean(axis=0, dtype=np.float64)]
+            looks.append(Looked({"clip_image_alignment": alignment}, vector))
+        return looks
+
+    def read(self, vector: Sequence[float], sentence: str) -> Numbers:
+        if sentence not in self._sentences:
+            self._sentences[sentence] = self._embed_sentence(sentence)
+        words = self._sentences[sentence].astype(np.float64)
+        return {"clip_text_alignment": float(np.asarray(vector) @ words)}
+
+    @torch.inference_mode()
+    def _embed_sentence(self, sentence: str) -> Features:
+        model = self._vision.model
+        tokens = self._tokenizer(
+            sentence, truncation=True, return_tensors="pt",
+            max_length=self._places,
+        )["input_ids"].to(model.device)
+        features = model.get_text_features(input_ids=tokens).pooler_output
+        return np.asarray(torch.nn.functional.normalize(features, dim=-1)[0].cpu().numpy())
+
+
+class DinoConsistency(Learned):
+    """Subject consistency as in VBench and VBench-I2V, with a ViT, DINO, DINOv2 or DINOv3."""
+
+    name = "dino"
+    measures: Mapping[str, Measure] = DINO_MEASURES
+
+    def __init__(self, location: str, device: str = "cpu") -> None:
+        self._vision = _load(found_folder(location), location, DINO_KINDS, device)
+        self.fingerprint, self.source = self._vision.fingerprint, self._vision.source
+        self._lock = threading.Lock()
+
+    def look(self, frames: Frames, picture: npt.NDArray[np.uint8],
+             orders: Sequence[Sequence[int]]) -> list[Looked]:
+        with self._lock:
+            features = self._vision.embed([*frames, picture])
+        return [Looked(consistency(features[list(order)], features[-1])) for order in orders]
+
+    def read(self, vector: Sequence[float], sentence: str) -> Numbers:
+        return {}
+
+
+def consistency(frames: Features, picture: Features) -> Numbers:
+    """The measures of `DINO_MEASURES` from features of length 1: frames (F, D), picture (D,)."""
+    to_first = np.maximum(_cosines(frames[1:], frames[0]), 0)
+    to_previous = np.maximum(_cosines(frames[1:], frames[:-1]), 0)
+    likest = max(0.0, _cosines(frames, picture).max())
+    return {
+        "dino_subject_consistency": float((to_first + to_previous).mean() / 2),
+        "dino_picture_consistency": float((likest + to_previous.mean()) / 2),
+    }
+
+
+def _cosines(a: Features, b: Features) -> npt.NDArray[np.float64]:
+    """Of features of length 1, row by row; exactly 1 where they are the same."""
+    same = (a == b).all(axis=-1)
+    return np.where(same, 1.0, (a.astype(np.float64) * b).sum(axis=-1).clip(-1, 1))
+
+
+def found_folder(location: str) -> Path:
+    """A model's local folder: the one given, or the hub's copy in the cache, fetched if need be.
+
+    Raises ValueError, in one line, where there is neither.
+    """
+    if Path(location).is_dir():
+        return Path(location)
+    try:
+        return Path(snapshot_download(location, allow_patterns=list(FILES)))
+    except (OSError, HFValidationError) as error:
+        raise ValueError(f"{location} should be a model's folder or its id on the hub; it is no "
+                         f"folder, and the hub has not given it ({one_line(error)[:200]})"
+                         ) from error
+
+
+def _load(folder: Path, location: str, kinds: Sequence[str], device: str) -> Vision:
+    """Raises ValueError for another kind of model, for pickled weights and for weights in part."""
+    try:
+        with loading_errors(location):
+            model, processor = _loaded(folder, kinds)
+    except ValueError as error:
+        raise ValueError(f"{location} should hold one of {', '.join(kinds)} as safetensors, with "
+                         f"its image processor: {one_line(error)[:200]}") from error
+    try:
+        model.eval().to(device)
+    except (RuntimeError, AssertionError) as error:  # torch without CUDA asserts
+        raise ValueError(f"{device} cannot be used here: {one_line(error)[:200]}") from error
+    return Vision(model, processor, _fingerprint(folder, device), location)
+
+
+def _loaded(folder: Path, kinds: Sequence[str]) -> tuple[Any, Any]:
+    """The model and its image processor."""
+    config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
+    if config.model_type not in kinds:
+        raise ValueError(f"it is a {config.model_type}")
+    extra = {"add_pooling_layer": False} if config.model_type == "vit" else {}
+    kind: Any = CLIPModel if config.model_type == "clip" else AutoModel
+    model, info = kind.from_pretrained(
+        folder, use_safetensors=True, dtype=torch.float32, trust_remote_code=False,
+        output_loading_info=True, **extra,
+    )  # fmt: skip
+    if info["missing_keys"]:
+        raise ValueError(f"it lacks {', '.join(sorted(info['missing_keys'])[:3])}")
+    # Pillow everywhere: with torchvision installed the same picture would differ slightly.
+    processor = AutoImageProcessor.from_pretrained(folder, backend="pil", trust_remote_code=False)
+    return model, processor
+
+
+def _fingerprint(folder: Path, device: str) -> str:
+    """Hash of the files that decide what a model computes, and of what it computes with."""
+    digest = hashlib.sha256(json.dumps([device, torch.__version__, transformers.__version__])
+                            .encode())
+    for path in sorted({path for pattern in FILES for path in folder.glob(pattern)}):
+        digest.update(f"{path.name} {sha256_of(path)}".encode())
+    return digest.hexdigest()

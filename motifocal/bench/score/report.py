@@ -1,0 +1,136 @@
+"""Scores become files: JSON, CSV, Markdown, LaTeX, and VBench's form of one model's results.
+
+A file is a function of the scores alone: no times, no places of the machine but the videos' own.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from motifocal import __version__
+from motifocal.bench.score.run import Row, Scored, Scores
+from motifocal.bench.score.summary import Cell, Summary
+from motifocal.bench.score.tables import to_latex, to_markdown
+from motifocal.files.atomic import write_text
+from motifocal.metrics import RESAMPLES
+
+EVAL_RESULTS = "_eval_results.json"
+
+
+def write_files(summary: Summary, output: Path) -> list[Path]:
+    """Write all files but the plot into `output`, and say which."""
+    scores = summary.scores
+    texts = {"scores.json": to_json(summary), "scores.csv": to_csv(scores),
+             "table.md": to_markdown(summary), "table.tex": to_latex(summary),
+             "table.csv": to_table_csv(summary)}
+    texts |= {row.name + EVAL_RESULTS: to_eval_results(row, scores) for row in scores.models}
+    output.mkdir(parents=True, exist_ok=True)
+    for name, text in texts.items():
+        write_text(output / name, text)
+    return [output / name for name in texts]
+
+
+def to_eval_results(row: Row, scores: Scores) -> str:
+    """One model's videos in VBench's form: dimension -> [mean, [{video_path, video_results}]].
+
+    The mean is that of the videos listed, one by one; a number that there is not is left out.
+    """
+    content = {}
+    for name in scores.measures:
+        listed = [{"video_path": video.path.as_posix(), "video_results": video.numbers[name]}
+                  for video in row.videos if not math.isnan(video.numbers[name])]
+        if listed:
+            numbers = [video.numbers[name] for video in row.videos
+                       if not math.isnan(video.numbers[name])]
+            content[name] = [math.fsum(numbers) / len(numbers), listed]
+    return _json(content)
+
+
+def to_json(summary: Summary) -> str:
+    """Everything but the single videos."""
+    scores = summary.scores
+    content = {
+        "title": scores.title,
+        "marks": list(scores.marks),
+        "failures": list(scores.failures),
+        "control": scores.control,
+        "seed": scores.seed,
+        "interval": f"95 %, percentile bootstrap over pictures, {RESAMPLES} resamples",
+        "versions": {"motifocal": __version__, "numpy": np.__version__, "opencv": cv2.__version__},
+        "computed": dict(scores.computed),
+        "measures": {name: asdict(measure) for name, measure in scores.measures.items()},
+        "rows": [_row(row) | {"measures": _cells(summary.cells[row.name])} for row in scores.rows],
+        "difference_to": scores.rows[0].name,
+        "differences": {name: _cells(cells) for name, cells in summary.differences.items()},
+    }
+    return _json(content)
+
+
+def _row(row: Row) -> dict[str, object]:
+    return {"name": row.name, "kind": row.kind, "note": row.note, "videos": len(row.videos),
+            "pairs": len({video.pair.stem for video in row.videos}),
+            "pictures": len({video.pair.image_id for video in row.videos})}
+
+
+def _cells(cells: Mapping[str, Cell]) -> dict[str, dict[str, float | int | None]]:
+    return {name: {**_numbers(cell), "pairs": cell.pairs, "pictures": cell.pictures}
+            for name, cell in cells.items()}
+
+
+def _numbers(cell: Cell) -> dict[str, float | None]:
+    """mean, low and high; None where there is none."""
+    value = {"mean": math.nan, "low": math.nan, "high": math.nan}
+    value |= asdict(cell.value) if cell.value is not None else {}
+    return {name: None if math.isnan(number) else number for name, number in value.items()}
+
+
+def to_csv(scores: Scores) -> str:
+    """One line a video of every row, control rows too."""
+    header = ["row", "kind", "scenario", "image_id", "prompt", "seed", "video", "frames",
+              *scores.measures, "marks"]
+    rows = [_video(row, video, scores) for row in scores.rows for video in row.videos]
+    return _csv(header, rows)
+
+
+def _video(row: Row, video: Scored, scores: Scores) -> list[object]:
+    numbers = [video.numbers[name] for name in scores.measures]
+    return [row.name, row.kind, video.pair.scenario, video.pair.image_id, video.pair.prompt,
+            video.seed, video.path.name, video.frames,
+            *("" if math.isnan(number) else repr(number) for number in numbers),
+            "; ".join(scores.marks)]
+
+
+def to_table_csv(summary: Summary) -> str:
+    """One line a row and measure: the mean and its interval, and the difference and its own."""
+    header = ["row", "kind", "measure", "pairs", "pictures", "mean", "low", "high",
+              "difference", "difference_low", "difference_high", "difference_pairs", "marks"]
+    lines = []
+    for row in summary.scores.rows:
+        for name, cell in summary.cells[row.name].items():
+            other = summary.differences.get(row.name, {}).get(name, Cell(None, 0, 0))
+            numbers = [*_numbers(cell).values(), *_numbers(other).values()]
+            lines.append([row.name, row.kind, name, cell.pairs, cell.pictures,
+                          *("" if number is None else repr(number) for number in numbers),
+                          other.pairs, "; ".join(summary.scores.marks)])
+    return _csv(header, lines)
+
+
+def _csv(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(header)
+    writer.writerows(rows)
+    return text.getvalue()
+
+
+def _json(content: object) -> str:
+    return json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n"

@@ -1,0 +1,31 @@
+"""`motifocal bench`: from a model or a folder of videos to a checked, scored, browsable result."""
+
+from __future__ import annotations
+
+import click
+
+from motifocal.cli.lazy import LazyGroup, Table
+
+COMMANDS: Table = {
+    "run": ("bench.run", "run", "Animate every pair with a model; run again to go on."),
+    "ingest": ("bench.ingest", "ingest", "Take in finished videos of any model."),
+    "check": ("bench.check", "check", "Is every video there, whole, and of the right picture?"),
+    "score": ("bench.score", "score", "Measure models, with control rows and intervals."),
+    "gallery": ("bench.gallery", "gallery", "A page that shows models side by side."),
+    "vbench": ("bench.vbench", "vbench", "Lay the videos out for VBench-I2V."),
+}
+
+
+@click.group(cls=LazyGroup, table=COMMANDS, epilog="""\b
+Examples:
+  motifocal scenes export -o drawn --kind benchmark
+  motifocal bench run --bench drawn --model bundled -o results/bundled
+  motifocal bench check results/bundled
+  motifocal bench score results/bundled results/other -o scores
+""")
+def bench() -> None:
+    """Compare image-to-video models on TI2V-Bench, on the drawn world, or on pairs of your own.
+
+    A benchmark is a folder with pairs.csv (scenario, image_id, prompt) and images/. Every model's
+    videos go into a folder of results of their own, which the other commands take.
+    """

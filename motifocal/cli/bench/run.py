@@ -1,0 +1,137 @@
+"""`motifocal bench run`: a model animates every pair of a benchmark; stop it at any time."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from motifocal.cli.options.benchmark import NEW_FOLDER, bench_options, chosen, parse_shard
+from motifocal.cli.options.sampling import given, sampling_of, sampling_options
+from motifocal.cli.output.locking import lock_output
+from motifocal.cli.output.progress import phase, progress, quiet_option
+from motifocal.cli.output.unread import note_unread
+
+if TYPE_CHECKING:
+    from motifocal.bench.run import Outcome
+    from motifocal.generate.model import Model
+
+
+# fmt: off
+@click.command(epilog="""\b
+Examples:
+  motifocal bench run --bench TI2V-Bench --model Lightricks/LTX-Video -o results/ltx --device cuda
+  motifocal bench run --bench drawn --model bundled -o results/bundled
+  motifocal bench run --bench drawn --model bundled -o results/bundled --shard 1/2
+  motifocal bench run --bench mine --own-pairs -o results/mine --name Mine --timeout 600 \\
+    --command 'python infer.py --image {image} --prompt {prompt} --out {output} --seed {seed}'
+""")
+@bench_options
+@click.option("--model", metavar="MODEL", help="bundled, a Motifocal folder, or a diffusers "
+              "image-to-video pipeline by folder or hub id.")
+@click.option("--command", metavar="TEMPLATE", help="Any program instead: {image}, {prompt}, "
+              "{output} and {seed} are filled in; or {batch}, a JSONL file of many jobs.")
+@click.option("--name", help="What the model is called in tables.  [default: from --model]")
+@click.option("-o", "--output", type=NEW_FOLDER, required=True,
+              help="The folder of results; run again to go on.")
+@click.option("--seeds", type=click.IntRange(1, 1000), default=1, show_default=True,
+              help="Videos a pair, with the seeds 0, 1, ...")
+@click.option("--shard", metavar="I/N", default="1/1", show_default=True, callback=parse_shard,
+              help="Make only part I of N; the parts may run side by side into one folder.")
+@click.option("--batch", type=click.IntRange(min=1), default=1, show_default=True,
+              help="Videos made at once (with {batch}: jobs a file); part of what decides them, "
+              "to the last bit.")
+@click.option("--timeout", type=click.FloatRange(min=1), metavar="SECONDS",
+              help="With --command: how long one process may take.")
+@sampling_options
+@quiet_option
+def run(model: str | None, command: str | None, name: str | None, output: Path, seeds: int,
+        shard: tuple[int, int], batch: int, timeout: float | None, **options: Any) -> None:
+    # fmt: on
+    """Animate every pair of a benchmark with a model.
+
+    The folder of results holds the videos, the pictures as the model saw them, and a manifest
+    with a line for every video. Stop it at any time: the same command goes on where it was. A
+    video that fails is recorded, the run goes on, and the exit code is 1; the same command tries
+    it again.
+    """
+    from motifocal.bench.results import Results
+
+    sampling = {key: options.pop(key) for key in list(options) if key not in BENCH}
+    _check_choice(model, command, name, timeout, sampling)
+    benchmark = chosen(**options)
+    lock_output(output, None if shard[1] == 1 else f"{shard[0]}-of-{shard[1]}")
+    with phase("loading the model"):
+        from motifocal.bench.run import Shard
+        from motifocal.bench.run import run as run_model
+
+        opened = _open(model, command, name, timeout, output, sampling)
+    note_unread(opened.text_limit, [*(pair.prompt for pair in benchmark.pairs),
+                                    sampling["negative_prompt"] or ""])
+    settings = {**opened.settings, "batch": batch}
+    results = Results(output, name or opened.name, settings, benchmark, tuple(range(seeds)),
+                      opened.format)
+    outcomes = run_model(opened, results, shard=Shard(*shard), batch=batch)
+    chunks = -(-len(results.wanted()) // batch)
+    total = min(len(results.wanted()), len(range(shard[0] - 1, chunks, shard[1])) * batch)
+    failed = _follow(outcomes, total)
+    click.echo(output)
+    sys.exit(1 if failed else 0)
+
+
+BENCH = ("bench", "table", "own_pairs", "subset", "limit")
+
+
+def _check_choice(
+    model: str | None, command: str | None, name: str | None, timeout: float | None,
+    sampling: dict[str, Any],
+) -> None:  # fmt: skip
+    """Raise UsageError or ValueError for options that do not go together, and no such model."""
+    from motifocal.generate.model_index import check_name
+
+    if (model is None) == (command is None):
+        raise click.UsageError("give either --model or --command")
+    if model is not None:
+        if timeout is not None:
+            raise click.UsageError("--timeout goes with --command")
+        check_name(model)
+        return
+    if name is None:
+        raise click.UsageError("--command needs a --name")
+    if given(sampling):
+        words = ", ".join(f"--{key.replace('_', '-')}" for key in given(sampling))
+        raise click.UsageError(f"{words}: a command samples as it says itself")
+
+
+def _open(
+    model: str | None, command: str | None, name: str | None, timeout: float | None,
+    output: Path, sampling: dict[str, Any],
+) -> Model:  # fmt: skip
+    """The one model that was asked for."""
+    if model is not None:
+        from motifocal.generate.open import open_model
+
+        return open_model(model, sampling_of(sampling))
+    from motifocal.generate.command_model import CommandModel
+
+    assert command is not None
+    assert name is not None
+    return CommandModel(command, name, timeout=timeout, logs=output / "logs")
+
+
+def _follow(outcomes: Iterable[Outcome], total: int) -> int:
+    """Show how far it is, print what failed; how many did."""
+    made = there = failed = 0
+    with progress("animating", total) as bar:
+        for outcome in outcomes:
+            made, there = made + outcome.new, there + (not outcome.new and not outcome.failure)
+            if outcome.failure:
+                failed += 1
+                bar.say(f"failed: {outcome.video.path.name}: {outcome.failure}")
+            bar.advance()
+    words = [f"{made} made", f"{there} there before", f"{failed} failed"]
+    click.echo(", ".join(words), err=True)
+    return failed

@@ -1,0 +1,143 @@
+"""`motifocal bench score`: folders of results become tables with intervals and control rows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from motifocal.cli.options.benchmark import FOLDER, NEW_FOLDER
+from motifocal.cli.options.device import chosen_device, device_option
+from motifocal.cli.output.locking import lock_output
+from motifocal.cli.output.progress import announce, phases, quiet_option
+from motifocal.cli.output.unread import note_unread
+
+if TYPE_CHECKING:
+    from motifocal.bench.score.clip import Learned
+    from motifocal.bench.score.summary import Summary
+
+
+@click.command(epilog="""\b
+Examples:
+  motifocal bench score results/bundled -o scores
+  motifocal bench score results/ours results/theirs -o scores --common
+  motifocal bench score results/* --clip openai/clip-vit-base-patch32 --dino dino-vitb16/
+""")
+@click.argument("results", nargs=-1, required=True, type=FOLDER)
+@click.option("-o", "--output", type=NEW_FOLDER, default=Path("scores"), show_default=True,
+              help="Folder of the tables. What was computed is kept there: run again to go on.")
+@click.option("--common", is_flag=True,
+              help="Score the pairs that all models have, marked as such everywhere.")
+@click.option("--allow-missing", is_flag=True,
+              help="Score what there is; every output then says INCOMPLETE.")
+@click.option("--control", metavar="MODEL", help="Whose videos the control rows are made of.  "
+              "[default: the first model's]")
+@click.option("--clip", metavar="MODEL", help="Image and text alignment with this CLIP: a folder "
+              "or a hub id, safetensors only.")
+@click.option("--dino", metavar="MODEL", help="Subject and picture consistency with this ViT, "
+              "DINO or DINOv2, likewise.")
+@device_option("Where --clip and --dino compute")
+@click.option("--workers", type=click.IntRange(min=1),
+              help="Videos at a time.  [default: one for each core]")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True,
+              help="Of the control rows: how frames are shuffled and sentences swapped.")
+@click.option("--no-plot", is_flag=True, help="Leave plot.png out, which needs matplotlib.")
+@quiet_option
+def score(results: tuple[Path, ...], output: Path, common: bool, allow_missing: bool,
+          control: str | None, clip: str | None, dino: str | None, device: str,
+          workers: int | None, seed: int, no_plot: bool) -> None:
+    """Measure the videos in the folders RESULTS, one of each model, beside control rows.
+
+    The control rows are a still picture, the frames shuffled, and the videos of another sentence:
+    where one of them is as good as a model, the measure does not see what it lacks. Intervals are
+    95 % bootstraps over pictures; differences to the first model are taken pair by pair. What each
+    measure is, and what it does not see, is in docs/metrics.md.
+    """
+    if common and allow_missing:
+        raise click.UsageError("--common and --allow-missing exclude each other")
+    from motifocal.bench.results import open_results
+    from motifocal.bench.score.clip import Tools
+    from motifocal.bench.score.plot import check_matplotlib, draw_plot
+    from motifocal.bench.score.report import write_files
+    from motifocal.bench.score.run import score as put_into_numbers
+    from motifocal.bench.score.summary import summarise
+
+    if not no_plot:
+        check_matplotlib()
+    opened = [open_results(folder) for folder in results]
+    if control is not None and control not in {each.model for each in opened}:
+        names = ", ".join(each.model for each in opened)
+        raise click.BadParameter(f"should be one of {names}, got {control}",
+                                 param_hint="--control")
+    lock_output(output)
+    tools = Tools(learned=_learned(clip, dino, device))
+    for measure in tools.learned:
+        note_unread(measure.text_limit,
+                    (pair.prompt for each in opened for pair in each.benchmark.pairs))
+    with phases() as tell:
+        scores = put_into_numbers(opened, output, common=common, allow_missing=allow_missing,
+                                  control=control, tools=tools, workers=workers, seed=seed,
+                                  progress=tell)
+    summary = summarise(scores)
+    written = write_files(summary, output)
+    if not no_plot:
+        draw_plot(output / "plot.png", summary)
+        written.append(output / "plot.png")
+    _print(summary)
+    for path in written:
+        click.echo(path)
+
+
+def _learned(clip: str | None, dino: str | None, device: str) -> tuple[Learned, ...]:
+    found: list[Learned] = []
+    if clip is not None or dino is not None:
+        from motifocal.generate.model_index import check_folder_or_id
+
+        for model in filter(None, (clip, dino)):
+            check_folder_or_id(model)
+        announce("loading the models of --clip and --dino")
+        from motifocal.bench.score.learned import ClipAlignment, DinoConsistency
+
+        device = chosen_device(device)
+        found += [ClipAlignment(clip, device)] if clip is not None else []
+        found += [DinoConsistency(dino, device)] if dino is not None else []
+    return tuple(found)
+
+
+def _print(summary: Summary) -> None:
+    """The marks, the table, the differences, and on what the control rows stand."""
+    from motifocal.bench.score.run import CONTROL
+    from motifocal.bench.score.tables import difference_cells, difference_title, row_cells
+
+    scores = summary.scores
+    for mark in scores.marks:
+        click.echo(mark)
+    for failure in scores.failures:
+        click.echo(f"left out: {failure}", err=True)
+    _print_table(summary, scores.title, [row_cells(summary, row) for row in scores.rows])
+    for row in scores.rows:
+        if row.kind == CONTROL:
+            click.echo(f"{row.name}: {row.note}")
+    if len(scores.models) > 1:
+        others = [difference_cells(summary, row) for row in scores.rows[1:]]
+        _print_table(summary, difference_title(summary), others)
+
+
+def _print_table(summary: Summary, title: str, rows: Sequence[Sequence[str]]) -> None:
+    """Measures in lines and rows in columns, which fits a terminal better."""
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    from motifocal.bench.score.tables import headings
+
+    table = Table(title=escape(title))
+    table.add_column("")
+    for row in rows:
+        table.add_column(escape(row[0]), justify="right", overflow="fold")
+    for place, heading in enumerate(headings(summary)[1:], start=1):
+        table.add_row(escape(heading), *(escape(row[place].replace(" (", "\n(")) for row in rows))
+    # A pipe tells no width, and the table should not be cut to 80 columns there.
+    Console(width=None if Console().is_terminal else 40 + 20 * len(rows)).print(table)

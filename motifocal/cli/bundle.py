@@ -1,0 +1,169 @@
+"""`motifocal bundle`: a run and the model folder it was begun from become one model folder."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from motifocal.cli.options.device import precision_option
+from motifocal.cli.options.renamed import old_option
+from motifocal.cli.options.size import Size
+from motifocal.cli.output.progress import announce, phase, quiet_option
+from motifocal.files.json_text import parse_json
+
+if TYPE_CHECKING:
+    import torch
+
+    from motifocal.models.pipeline import TI2VPipeline
+    from motifocal.models.unet import TI2VUNet
+    from motifocal.training.presets import TrainingSettings
+
+FOLDER = click.Path(path_type=Path, exists=True, file_okay=False)
+LOG_LINES = 500  # at most, spread evenly over the training
+
+CARD = """---
+library_name: motifocal
+pipeline_tag: image-to-video
+---
+
+# A Motifocal model
+
+Animates a picture as a sentence says: {frames} frames of {width} x {height} pixels at {fps:g}
+frames a second. Trained for {step} steps of {batch} clips with the motion focal loss
+(lambda {weight:g}, variant "{variant}"); the weights are the average over the training, stored as
+{dtype}. `training.json` holds every setting, `log.jsonl` the losses.
+
+    motifocal animate picture.png "the sentence" --model {name} -o video.mp4
+"""
+
+
+@click.command(epilog="""\b
+Example:
+  motifocal bundle run/ base/ -o model/
+""")
+@click.argument("run", type=FOLDER)
+@click.argument("base", type=FOLDER)
+@click.option("-o", "--output", type=click.Path(path_type=Path), required=True,
+              help="Model folder to write; must not exist.")
+@click.option("--step", type=click.IntRange(1), help="Take the weights that `train --keep-every` "
+              "kept at this step.  [default: the newest]")
+@precision_option("What the weights are stored in.", default="float16")
+@old_option("--dtype", "--precision", "precision")
+@click.option("--size", type=Size(),
+              help="Height x width that a call makes by default. [default: that of the shards]")
+@click.option("--frames", type=click.IntRange(1),
+              help="Frames that a call makes by default. [default: that of the shards]")
+@click.option("--fps", type=click.FloatRange(0, min_open=True), default=8.0, show_default=True,
+              help="Frames per second that a call asks for by default.")
+@click.option("--drawn-world", is_flag=True,
+              help="Keep what the model knows of the drawn world beside it, so that `animate` can "
+              "say when it is asked for something else.")
+@click.option("--steps", type=click.IntRange(1, 1000), default=50, show_default=True,
+              help="Denoising steps that a call takes by default.")
+@click.option("--guidance", type=click.FloatRange(0, 100), default=7.5, show_default=True,
+              help="Guidance scale of a call by default.")
+@quiet_option
+def bundle(run: Path, base: Path, output: Path, step: int | None, precision: str,
+           size: tuple[int, int] | None, frames: int | None, fps: float, steps: int,
+           guidance: float, drawn_world: bool) -> None:
+    """Put the averaged weights of RUN and the other parts of BASE together as one model folder.
+
+    The folder has the diffusers layout (safetensors), with training.json, a thinned log.jsonl and
+    a short README.md. Prints the folder.
+    """
+    from motifocal.training.folders import check_parts, check_run
+
+    if output.exists():
+        raise click.BadParameter(f"{output} should not exist", param_hint="--output")
+    check_run(run)
+    check_parts(base, "vae", "text_encoder", "tokenizer")
+    announce("loading")
+    import torch
+
+    from motifocal.training.run_folder import load_averaged, load_clip_size
+
+    unet, settings, step = load_averaged(run, step)
+    if size is None or frames is None:
+        known = load_clip_size(run)
+        if known is None:
+            raise click.UsageError(f"{run} does not say its clips' size: give --size and --frames")
+        size, frames = size or known[1:], frames or known[0]
+    pipeline = _pipeline(unet, settings, base, (*size, frames, fps, steps, guidance))
+    _cast(pipeline, getattr(torch, precision))
+    if step < settings.steps:
+        click.echo(f"note: {run} is not finished: its weights are those of step {step} of "
+                   f"{settings.steps}", err=True)
+    card = CARD.format(
+        frames=frames, width=size[1], height=size[0], fps=fps, dtype=precision,
+        step=step if step == settings.steps else f"{step} of {settings.steps}",
+        batch=settings.global_batch, weight=settings.motif_weight,
+        variant=settings.motif_variant, name=output.name,
+    )
+    with phase(f"writing {output}"):
+        write_folder(output, pipeline, run, card)
+    if drawn_world:
+        _write_familiar(output)
+    stored = sum(p.stat().st_size for p in output.rglob("*") if p.is_file())
+    click.echo(f"{stored / 1e6:.1f} MB, step {step}", err=True)
+    click.echo(output)
+
+
+def _write_familiar(folder: Path) -> None:
+    """Measured on the weights as they are stored."""
+    from motifocal.generate.domain import measure_drawn_world, write_familiar
+    from motifocal.training.run_folder import load_vae
+
+    size = parse_json((folder / "model_index.json").read_text())["sample_height"]
+    write_familiar(folder, measure_drawn_world(load_vae(folder), size))
+
+
+def _pipeline(
+    unet: TI2VUNet, settings: TrainingSettings, base: Path,
+    defaults: tuple[int, int, int, float, int, float],
+) -> TI2VPipeline:
+    """The trained network among the parts of the base; `defaults` of a call: `sample_*`."""
+    from motifocal.models.pipeline import TI2VPipeline
+    from motifocal.models.schedule import ddim_scheduler
+    from motifocal.training.run_folder import load_text, load_vae
+
+    scheduler = ddim_scheduler(settings.prediction_type, settings.zero_terminal_snr,
+                               settings.use_scale)
+    text = load_text(base)
+    return TI2VPipeline(unet, load_vae(base), text.tower, text.tokenizer, scheduler,
+                        *defaults)
+
+
+def _cast(pipeline: TI2VPipeline, dtype: torch.dtype) -> None:
+    """Store all weights as `dtype`. ValueError where one does not fit into it."""
+    from torch import nn
+
+    for part in ("unet", "vae", "text_encoder"):
+        # Not the parts' own `to`, which warns of modules to keep wide even where there are none.
+        model = nn.Module.to(getattr(pipeline, part), dtype)
+        for name, tensor in model.state_dict().items():
+            if not bool(tensor.isfinite().all()):
+                raise ValueError(f"{part}'s {name} should be finite as {dtype}, but overflows")
+
+
+def write_folder(output: Path, pipeline: TI2VPipeline, run: Path, card: str) -> None:
+    """Save the pipeline with what tells how it was made; the folder appears whole or not at all."""
+    from motifocal.files.atomic import replacing_folder
+    from motifocal.training.log import read_log
+
+    with replacing_folder(output) as temporary:
+        pipeline.save_pretrained(temporary, safe_serialization=True)
+        shutil.copyfile(run / "training.json", temporary / "training.json")
+        lines = thinned(read_log(run / "log.jsonl"), LOG_LINES)
+        (temporary / "log.jsonl").write_text("".join(json.dumps(x) + "\n" for x in lines))
+        (temporary / "README.md").write_text(card, encoding="utf-8")
+
+
+def thinned(lines: list[dict[str, float]], most: int) -> list[dict[str, float]]:
+    """At most `most` of the lines, the first and the last among them, spread evenly."""
+    if len(lines) <= most:
+        return lines
+    return [lines[round(k * (len(lines) - 1) / (most - 1))] for k in range(most)]

@@ -1,0 +1,173 @@
+"""`motifocal inspect`: a folder of clips becomes a report of what is in it, and what is wrong."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from motifocal.bridges.export_samples import asked
+from motifocal.cli.options.clips import heatmap_options, settings_of
+from motifocal.cli.options.frames import (
+    FAMILIES,
+    check_grid,
+    division_of,
+    frame_options,
+    later_of,
+    square_of,
+)
+from motifocal.cli.output.locking import lock_output
+from motifocal.cli.output.progress import announce, phase, quiet_option, tracked
+
+if TYPE_CHECKING:
+    from motifocal.inspection.entries import Entry, Folder
+    from motifocal.inspection.finding import InspectSettings
+    from motifocal.inspection.run import Look
+
+REPORT = "inspect.json"
+LEVELS = ("error", "warning", "note", "never")
+
+
+# fmt: off
+@click.command(epilog="""\b
+Examples:
+  motifocal inspect clips/
+  motifocal inspect clips/ --frames 81 --fps 16 --size 480x832 --family wan
+  motifocal inspect clips.jsonl -o report/ --trainer musubi --frames 25 --frames 49 --rule chunk
+  motifocal inspect clips/ --fail-on warning && run-the-training
+""")
+@click.argument("clips", type=click.Path(exists=True, path_type=Path), metavar="CLIPS")
+@click.option("-o", "--output", type=click.Path(path_type=Path, file_okay=False), metavar="DIR",
+              help="Folder for the report; run again to go on.  [default: inspect-NAME, not in "
+              "CLIPS]")
+@frame_options(size="480x832", frames=81)
+@click.option("--family", type=click.Choice(FAMILIES),
+              help="The model's autoencoder: refuse frames and sizes that it cannot take.")
+@click.option("--model", type=click.Path(exists=True, file_okay=False, path_type=Path),
+              metavar="FOLDER", help="The diffusers or Motifocal folder that will be trained: name "
+              "captions that its text encoder does not read to their end.")
+@click.option("--heat-size", type=click.IntRange(0), metavar="PIXELS", default=256,
+              show_default=True,
+              help="Measure heat on frames whose shorter side is reduced to at most this. 0: as "
+              "they are trained on, several times slower.")
+@click.option("--workers", type=click.IntRange(1),
+              help="Clips looked at at a time.  [default: the cores of this machine]")
+@click.option("--time-limit", type=click.FloatRange(min=0, min_open=True), metavar="SECONDS",
+              default=300.0, show_default=True,
+              help="For one clip, and a second more for each megabyte; then it is given up.")
+@click.option("--fail-on", type=click.Choice(LEVELS), default="error", show_default=True,
+              help="Exit code 1 where a fault of this level, or a worse one, is found.")
+@heatmap_options
+@quiet_option
+def inspect(clips: Path, output: Path | None, frames: tuple[int, ...], fps: float | None,
+            size: tuple[int, int], max_pixels: int | None, rule: str, step: int, samples: int,
+            trainer: str, source_fps: float | None, family: str | None, model: Path | None,
+            heat_size: int, workers: int | None, time_limit: float, fail_on: str, **given: Any
+            ) -> None:
+    # fmt: on
+    """Look at every clip of CLIPS before a model is trained on it.
+
+    CLIPS is a folder of videos, with captions in the format of any common trainer or without, or
+    one table of captions. Says of each clip which frames will be trained on, how much of them is
+    hot, and what is wrong: damage, cuts, stills, duplicates, sizes, rates, captions. DIR will hold
+    inspect.html to look at and inspect.json for scripts. CLIPS itself is only read. A second run
+    looks at new and changed files alone.
+    """
+    from motifocal.data.trainer_rules import Request
+    from motifocal.inspection.checks.collisions import mark_collisions
+    from motifocal.inspection.entries import gather
+    from motifocal.inspection.finding import InspectSettings
+    from motifocal.motion.flow import usable_cores
+
+    if max_pixels is not None:
+        size = square_of(max_pixels, family)
+    if family is not None:
+        check_grid(family, size, frames)
+    of_trainer = 8 if trainer == "ltx" else 4
+    later = of_trainer if family is None else later_of(family)
+    request = Request(tuple((count, *size) for count in frames), rule, step, samples, fps,
+                      source_fps, later=later, max_pixels=max_pixels,
+                      division=division_of(family))  # fmt: skip
+    request = asked(trainer, family, request)
+    settings = InspectSettings(trainer, request, settings_of(given), heat_size)
+    announce(f"listing {clips}")
+    folder = gather(clips)
+    _mark_unread(folder, model)
+    mark_collisions(folder, trainer)
+    output = _output(output, folder.path)
+    lock_output(output)
+    looks = _looked_at(folder.entries, settings, output, workers or usable_cores(), time_limit)
+    report = _written(folder, looks, settings, output, default_frames=_is_default("frames"))
+    worst = {clip["level"] for clip in report["clips"]}
+    if worst & set(LEVELS[: LEVELS.index(fail_on) + 1]) and fail_on != "never":
+        sys.exit(1)
+
+
+def _output(output: Path | None, folder: Path) -> Path:
+    """Where the report goes: never into the clips unless that was asked for."""
+    whole = folder.resolve()
+    if output is not None:
+        if output.resolve() == whole:
+            raise click.BadParameter("should be another folder than that of the clips",
+                                     param_hint="-o")  # fmt: skip
+        return output
+    here = Path.cwd()
+    inside = here == whole or whole in here.parents
+    return (whole.parent if inside else Path()) / f"inspect-{whole.name or 'clips'}"
+
+
+def _mark_unread(folder: Folder, model: Path | None) -> None:
+    """Add faults for captions that the text encoder of a model folder does not read whole."""
+    if model is None:
+        return
+    from motifocal.generate.text_limit import limit_of_folder
+    from motifocal.inspection.entries import mark_unread
+
+    limit = limit_of_folder(model)
+    if limit is not None:
+        mark_unread(folder.entries, limit)
+
+
+def _is_default(option: str) -> bool:
+    """Whether an option of the command that runs was left out."""
+    from click.core import ParameterSource
+
+    return click.get_current_context().get_parameter_source(option) is ParameterSource.DEFAULT
+
+
+def _looked_at(
+    entries: Sequence[Entry], settings: InspectSettings, output: Path, workers: int, seconds: float
+) -> dict[int, Look]:
+    """What was found, by the entry's place; with progress on stderr."""
+    from motifocal.inspection.run import look_at
+
+    total = sum(entry.path is not None for entry in entries)
+    looks = look_at(entries, settings, output, workers=workers, seconds=seconds)
+    return {look.place: look for look in tracked(looks, "looking at clips", total)}
+
+
+def _written(
+    folder: Folder, looks: dict[int, Look], settings: InspectSettings, output: Path, *,
+    default_frames: bool,
+) -> dict[str, Any]:  # fmt: skip
+    """Write the report and its page, print its sums and where they are."""
+    import json
+    from datetime import date
+
+    from motifocal.cli.output.inspect_tables import print_report
+    from motifocal.files.atomic import write_text
+    from motifocal.inspection.page import write_page
+    from motifocal.inspection.report import make_report
+
+    with phase("comparing clips and writing the report"):
+        report = make_report(folder, looks, settings, made=date.today(),
+                             default_frames=default_frames)  # fmt: skip
+        write_text(output / REPORT, json.dumps(report, indent=1, allow_nan=False) + "\n")
+        page = write_page(report, output)
+    print_report(report)
+    click.echo(output / REPORT)
+    click.echo(page)
+    return report

@@ -1,0 +1,98 @@
+"""Options that say which frames of a clip are trained on, at which rate and size, by whose rule."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+import click
+
+from motifocal.cli.options.size import Size
+
+F = TypeVar("F", bound=Callable[..., Any])
+MOST_PIXELS = 2**27  # of a sample, all frames together: some 5 GB while its motion is measured
+
+# The names in data/trainers.py, data/selection.py and geometry.py, which are too slow to load here.
+TRAINERS = ("plain", "musubi", "ltx", "diffsynth", "finetrainers", "cogvideox-lora")
+EXTRACTIONS = ("head", "chunk", "slide", "uniform", "full")
+FAMILIES = ("sd", "svd", "wan", "wan-5b", "cogvideox", "cogvideox-1.5", "ltx", "ltx-2", "hunyuan",
+            "hunyuan-1.5")  # fmt: skip
+
+
+def frame_options(*, size: str | None = None, frames: int | None = None) -> Callable[[F], F]:
+    """--size ... --source-fps; frames have to be given where there is no default."""
+    lengths = None if frames is None else (frames,)
+    # fmt: off
+    options = (
+        click.option("--size", type=Size(), default=size, show_default=True, metavar="HEIGHTxWIDTH",
+                     help="Size that is trained on; clips are scaled to cover it and cropped."),
+        click.option("--max-pixels", type=click.IntRange(1), metavar="PIXELS",
+                     help="DiffSynth-Studio's --max_pixels, instead of --size: each clip keeps its "
+                     "own size, reduced to at most so many pixels."),
+        click.option("--frames", type=click.IntRange(1), multiple=True, required=frames is None,
+                     default=lengths, show_default=None if frames is None else str(frames),
+                     help="Frames of a sample; with --rule full the most. Repeat it for musubi's "
+                     "target_frames."),
+        click.option("--fps", type=click.FloatRange(min=0, min_open=True),
+                     help="Rate that is trained at.  [default: every frame as stored]"),
+        click.option("--rule", type=click.Choice(EXTRACTIONS), default="head", show_default=True,
+                     help="Which frames: the first, one stretch after the other, overlapping "
+                     "stretches, so many spread evenly, or all. For --trainer plain and musubi."),
+        click.option("--step", type=click.IntRange(1), default=1, show_default=True,
+                     help="Frames from one stretch to the next, for --rule slide."),
+        click.option("--samples", type=click.IntRange(1), default=1, show_default=True,
+                     help="How many stretches, for --rule uniform."),
+        click.option("--trainer", type=click.Choice(TRAINERS), default="plain", show_default=True,
+                     help="Take, resample and crop frames exactly as this trainer does."),
+        click.option("--source-fps", type=click.FloatRange(min=0, min_open=True),
+                     help="The rate that musubi's configuration says the clips have; it resamples "
+                     "only with this."),
+    )
+    # fmt: on
+
+    def decorated(command: F) -> F:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return decorated
+
+
+def check_grid(family: str, size: tuple[int, int], frames: Sequence[int]) -> None:
+    """Refuse what the family cannot take before a clip is touched, naming the option."""
+    from motifocal.loss.latent_grid import FAMILIES as GEOMETRIES
+
+    geometry = GEOMETRIES[family]
+    if size[0] % geometry.stride or size[1] % geometry.stride or not min(size):
+        raise click.BadParameter(f"should be multiples of {geometry.stride} for {family}, "
+                                 f"got {size[0]}x{size[1]}", param_hint="--size")  # fmt: skip
+    for count in frames:
+        try:
+            geometry.latent_frames(count)
+        except ValueError as error:
+            raise click.BadParameter(f"{family}: {error}", param_hint="--frames") from error
+        if count * size[0] * size[1] > MOST_PIXELS:
+            raise click.BadParameter(f"{count} frames of {size[0]}x{size[1]} are too much at once",
+                                     param_hint="--frames")  # fmt: skip
+
+
+def division_of(family: str | None) -> int:
+    """What DiffSynth-Studio's training scripts round sides down to, with --max-pixels."""
+    return 32 if family in ("ltx", "ltx-2") else 16
+
+
+def square_of(max_pixels: int | None, family: str | None) -> tuple[int, int]:
+    """The largest square of at most so many pixels: stands for sizes that follow the clips."""
+    division = division_of(family)
+    side = math.isqrt(max_pixels or 0) // division * division
+    if not side:
+        raise click.BadParameter(f"should be at least {division**2}, got {max_pixels}",
+                                 param_hint="--max-pixels")  # fmt: skip
+    return side, side
+
+
+def later_of(family: str) -> int:
+    from motifocal.loss.latent_grid import FAMILIES as GEOMETRIES
+
+    return GEOMETRIES[family].later

@@ -1,0 +1,1 @@
+"""Progress lines, locks of output folders and notes of commands."""

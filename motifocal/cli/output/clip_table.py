@@ -1,0 +1,172 @@
+"""Clips given on the command line become rows of a table: which is which, and what is known of it.
+
+The table is clips.csv in the folder of the maps. It is what makes names safe: a clip keeps the map
+it was once given, and no two clips share one.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields, replace
+from itertools import chain, count
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Row:
+    """A clip in the table: where its map lies, what the clip was then, what was found in it.
+
+    ``heatmap`` is relative to the folder; ``moving_fraction`` is the share of all frames' area
+    that moves, empty while unknown; ``reason`` says why there is no map.
+    """
+
+    heatmap: str
+    clip: str
+    bytes: int
+    modified: int
+    frames: int = 0
+    height: int = 0
+    width: int = 0
+    moving_fraction: float | None = None
+    reason: str = ""
+
+    @property
+    def overlay(self) -> str:
+        return f"{os.path.splitext(self.heatmap)[0]}.overlay.mp4"
+
+    def same_clip(self, other: Row) -> bool:
+        return (self.bytes, self.modified) == (other.bytes, other.modified)
+
+
+#: Bytes of a map's name without what is added to it: ".overlay.mp4" is, of the 255 there may be.
+LONGEST = 230
+COLUMNS = [field.name for field in fields(Row)]
+#: The column's earlier name, written beside it for one more release, and read in older tables.
+EARLIER = {"hot": "moving_fraction"}
+
+
+def find(given: Iterable[Path], output: Path) -> list[Path]:
+    """All clips once, as absolute paths; what lies under the output folder is none."""
+    paths = chain.from_iterable(clips_in(path) for path in given)
+    absolute = dict.fromkeys(Path(os.path.abspath(path)) for path in paths)
+    own = Path(os.path.abspath(output))
+    found = [path for path in absolute if own not in path.parents]
+    if not found:
+        raise ValueError(f"there should be clips outside of {output}, got none")
+    return found
+
+
+def clips_in(path: Path) -> list[Path]:
+    """The videos that a path stands for; a folder of nothing but pictures is one clip."""
+    from motifocal.media.picture import PICTURE_SUFFIXES
+    from motifocal.media.video import VideoError, list_videos
+
+    try:
+        return list_videos(path)
+    except VideoError:
+        if path.is_dir() and any(p.suffix.lower() in PICTURE_SUFFIXES for p in path.iterdir()):
+            return [path]
+        raise
+
+
+def names_of(clips: Sequence[Path]) -> dict[Path, str]:
+    """What each clip is called: its path without suffix, below the folder that all clips share."""
+    base = Path(os.path.commonpath([clip.parent for clip in clips]))
+    stems = {clip: clip if clip.is_dir() else clip.with_suffix("") for clip in clips}
+    return {clip: stem.relative_to(base).as_posix() for clip, stem in stems.items()}
+
+
+def planned(
+    clips: Mapping[Path, str], output: Path, suffix: str, table: Mapping[str, Row],
+    masks: Mapping[Path, Path],
+) -> dict[str, Row]:  # fmt: skip
+    """A row for each clip: as the table has it, or with a name that nothing else has.
+
+    Maps are called like their clips. What was made of a clip that has changed since, or its mask
+    has, is deleted, so that no map is ever taken for one of another clip.
+    """
+    names = {name.casefold() for row in table.values() for name in (row.heatmap, row.overlay)}
+    rows = {}
+    for clip, called in clips.items():
+        before = table.get(str(clip))
+        sources = [clip, *([masks[clip]] if clip in masks else [])]
+        if before is None:
+            row = unused(described(sources, shortened_path(called)), output, suffix, names)
+            names |= {row.heatmap.casefold(), row.overlay.casefold()}
+        else:
+            row = described(sources, before.heatmap)
+            if before.same_clip(row):
+                row = before
+            else:
+                (output / row.heatmap).unlink(missing_ok=True)
+                (output / row.overlay).unlink(missing_ok=True)
+        rows[row.clip] = row
+    return rows
+
+
+def shortened_path(called: str) -> str:
+    """A path whose last part leaves room for a suffix; its folders exist, so they are not longer.
+    """
+    from motifocal.files.names import shortened
+
+    folder, _, name = called.rpartition("/")
+    return f"{folder}/{shortened(name, LONGEST)}" if folder else shortened(name, LONGEST)
+
+
+def described(sources: Sequence[Path], heatmap: str) -> Row:
+    """The row of a clip, the first source, that nothing is known of yet.
+
+    Its state is that of all sources together; of a folder, all its files count. What is gone since
+    it was listed counts as empty: reading it will say so.
+    """
+    files = chain.from_iterable(s.iterdir() if s.is_dir() else [s] for s in sources)
+    states = [file.stat() for file in files if file.exists()]
+    modified = max((state.st_mtime_ns for state in states), default=0)
+    return Row(heatmap, str(sources[0]), sum(state.st_size for state in states), modified)
+
+
+def unused(row: Row, output: Path, suffix: str, names: set[str]) -> Row:
+    """The row with its map's suffix, and with a number where another clip has the name."""
+
+    def is_free(name: str) -> bool:
+        return name.casefold() not in names and not (output / name).exists()
+
+    tails = chain([""], (f"-{number}" for number in count(2)))
+    tried = (replace(row, heatmap=f"{row.heatmap}{tail}{suffix}") for tail in tails)
+    return next(row for row in tried if is_free(row.heatmap) and is_free(row.overlay))
+
+
+def read_table(path: Path) -> dict[str, Row]:
+    """The rows by their clips; none where there is no table. ValueError for another table."""
+    if not path.exists():
+        return {}
+    with path.open(encoding="utf-8", newline="") as file:
+        lines = list(csv.reader(file))
+    header = [EARLIER.get(name, name) for name in lines[0]] if lines else []
+    if set(header) != set(COLUMNS) or any(len(line) != len(header) for line in lines):
+        raise ValueError(f"{path} should be a table with the columns {', '.join(COLUMNS)}")
+    rows = (dict(zip(header, line, strict=True)) for line in lines[1:])
+    return {row["clip"]: parsed(row) for row in rows}
+
+
+def parsed(row: Mapping[str, str]) -> Row:
+    numbers = {name: int(row[name]) for name in ("bytes", "modified", "frames", "height", "width")}
+    moving = float(row["moving_fraction"]) if row["moving_fraction"] else None
+    return Row(row["heatmap"], row["clip"], **numbers, moving_fraction=moving,
+               reason=row["reason"])  # fmt: skip
+
+
+def write_table(path: Path, rows: Iterable[Row]) -> None:
+    """Write the table whole or not at all."""
+    from motifocal.files.atomic import write_text
+
+    text = io.StringIO()
+    writer = csv.DictWriter(text, [*COLUMNS, *EARLIER], lineterminator="\n")
+    writer.writeheader()
+    for row in rows:
+        cells = asdict(row)
+        writer.writerow({**cells, **{old: cells[name] for old, name in EARLIER.items()}})
+    write_text(path, text.getvalue())

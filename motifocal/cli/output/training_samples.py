@@ -1,0 +1,151 @@
+"""A run at a step becomes a line of progress, curves, held-out losses and a picture of samples."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
+
+from motifocal.cli.output.progress import Progress
+from motifocal.data.shards import Shards
+from motifocal.extras import install_extra
+from motifocal.media.labelled import labelled, side_by_side
+from motifocal.media.video import to_frames, write_image
+from motifocal.models.autoencoder import decode
+from motifocal.models.noise import noise_generator
+from motifocal.models.pipeline import TI2VPipeline
+from motifocal.models.schedule import ddim_scheduler
+from motifocal.models.unet import TI2VUNet
+from motifocal.training.log import TrainingLog
+from motifocal.training.loop import Run, averaged_unet
+from motifocal.training.measurement.figure6 import evaluate_loss_ratio, middles
+from motifocal.training.measurement.probe_curve import Prober
+from motifocal.training.reporting import tensorboard
+
+HELD_OUT_CLIPS, HELD_OUT_TIMES = 64, 5
+SMOOTH = 0.95  # of the loss and the speed that are shown
+
+
+class TrainingBar:
+    """Progress over the steps, with the smoothed loss, the rate and samples a second."""
+
+    def __init__(self, bar: Progress, batch: int) -> None:
+        self.bar, self.batch, self.loss, self.seconds = bar, batch, 0.0, 0.0
+
+    def show(self, line: dict[str, float]) -> None:
+        """Take the log line of a step."""
+        first = self.seconds == 0.0
+        self.loss = line["loss"] if first else _smooth(self.loss, line["loss"])
+        self.seconds = line["seconds"] if first else _smooth(self.seconds, line["seconds"])
+        self.bar.reach(int(line["step"]), f"loss {self.loss:.4f}, rate {line['rate']:.1e}, "
+                       f"{self.batch / self.seconds:.2f} samples/s")
+
+
+def _smooth(before: float, now: float) -> float:
+    return SMOOTH * before + (1 - SMOOTH) * now
+
+
+class Reporter:
+    """Curves, held-out losses and samples of a run; for the main process.
+
+    Samples are of held-out clips, or of clips trained on where there are none held out.
+    """
+
+    def __init__(
+        self, run: Run, vae: AutoencoderKL, held_out: Shards | None, samples: int,
+        prober: Prober | None, say: Callable[[str], None],
+    ) -> None:
+        self.run, self.vae, self.held_out, self.samples = run, vae, held_out, samples
+        self.prober, self.say = prober, say
+        self.shards = held_out or run.shards
+        self.writer = tensorboard(run.folder / "tensorboard", run.step)
+        if self.writer is None:
+            say(f"no curves: TensorBoard is not installed; {install_extra('train')}")
+
+    def __enter__(self) -> Reporter:
+        return self
+
+    def __exit__(self, *raised: object) -> None:
+        if self.writer is not None:
+            self.writer.close()
+
+    def after(self, line: dict[str, float]) -> None:
+        """Take the log line of a step."""
+        if self.writer is not None:
+            for key in ("loss", "diffusion", "motion", "norm", "rate"):
+                self.writer.add_scalar(key, line[key], int(line["step"]))
+        settings = self.run.settings
+        if self.run.step % settings.sample_every == 0 or self.run.step == settings.steps:
+            self._report()
+        if self.prober is not None and self.prober.due(self.run):
+            self._probe(self.prober)
+
+    def catch_up(self) -> None:
+        """Make the samples of the step the run resumes at, should a kill have cut them off."""
+        due = self.run.step and self.run.step % self.run.settings.sample_every == 0
+        if due and self.samples and not self._sheet().exists():
+            self._report()
+        if self.prober is not None and self.prober.missed(self.run):
+            self._probe(self.prober)
+
+    def _probe(self, prober: Prober) -> None:
+        """Add a point to the learning curve of the averaged weights."""
+        self.say(f"step {self.run.step}: learning curve")
+        for key, value in prober.take(self.run).items():
+            if self.writer is not None:
+                self.writer.add_scalar(f"probe/{key}", value, self.run.step)
+
+    def _sheet(self) -> Path:
+        return self.run.folder / "samples" / f"step-{self.run.step:08d}.png"
+
+    def _report(self) -> None:
+        """Held-out losses and samples of the averaged weights."""
+        if self.held_out is None and not self.samples:
+            return
+        parts = [*(["held-out losses"] if self.held_out else []),
+                 *(["samples"] if self.samples else [])]
+        self.say(f"step {self.run.step}: {' and '.join(parts)}")
+        unet = averaged_unet(self.run).to(self.run.accelerator.device)
+        if self.held_out is not None:
+            self._score(unet, self.held_out)
+        if self.samples:
+            self._sample(unet)
+
+    def _score(self, unet: TI2VUNet, held_out: Shards) -> None:
+        """The loss of held-out clips, everywhere and where they move, always at the same noise."""
+        found = evaluate_loss_ratio(unet, held_out, self.run.text, self.run.schedule,
+                                    middles(HELD_OUT_TIMES), clips=HELD_OUT_CLIPS)
+        ratio = float(found.ratio().mean())
+        scores = {"held_out": float(found.mean.mean()), "hot_over_mean": ratio}
+        with TrainingLog(self.run.folder / "held_out.jsonl", self.run.step - 1) as log:
+            log.write({"step": self.run.step, **scores})
+        if self.writer is not None:
+            for key, value in scores.items():
+                self.writer.add_scalar(key, value, self.run.step)
+
+    def _sample(self, unet: TI2VUNet) -> None:
+        """True clips over what the network makes of their first picture and sentence."""
+        vae = self.vae.to(self.run.accelerator.device)
+        pipeline = _pipeline(self.run, unet, vae)
+        chosen = np.linspace(0, len(self.shards) - 1, min(self.samples, len(self.shards)))
+        batch = self.shards.batch(chosen.astype(int).tolist())
+        truth = decode(vae, batch.latents.to(vae.device), 16).clamp(-1, 1).cpu()
+        rows = []
+        for video, caption, fps in zip(truth, batch.captions, batch.fps.tolist(), strict=True):
+            made = pipeline(video[:, 0], caption, height=video.shape[-2], width=video.shape[-1],
+                            num_frames=video.shape[1], fps=fps,
+                            generator=noise_generator(0)).frames[0].cpu()
+            rows += [(f"true: {caption}", side_by_side(to_frames(video), 8)),
+                     ("made", side_by_side(to_frames(made), 8))]
+        self._sheet().parent.mkdir(exist_ok=True)
+        write_image(self._sheet(), labelled(rows))
+
+
+def _pipeline(run: Run, unet: TI2VUNet, vae: AutoencoderKL) -> TI2VPipeline:
+    s = run.settings
+    scheduler = ddim_scheduler(s.prediction_type, s.zero_terminal_snr, s.use_scale)
+    pipeline = TI2VPipeline(unet, vae, run.text.tower, run.text.tokenizer, scheduler)
+    pipeline.set_progress_bar_config(disable=True)
+    return pipeline

@@ -1,0 +1,256 @@
+"""`motifocal scenes eval`: a model or a folder of videos becomes a report: do they follow?"""
+
+from __future__ import annotations
+
+import hashlib
+import zlib
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from motifocal.cli.options.device import chosen_device, device_option
+from motifocal.cli.options.scenes import BUNDLED, SIZE, source_folder, variant_of, variant_options
+from motifocal.cli.output.locking import lock_output
+from motifocal.cli.output.progress import phase, quiet_option, tracked
+from motifocal.cli.output.unread import note_unread
+
+if TYPE_CHECKING:
+    from motifocal.models.pipeline import TI2VPipeline
+    from motifocal.scenes.evaluation.evaluate import EvalPair, Frames, Reference, Scored, Truth
+    from motifocal.scenes.evaluation.report import Report
+
+SHEET_PAIRS = 12  # how many of the scored pairs the contact sheet shows
+FILE_NAME = "file-name"
+NOISES = ("seed", FILE_NAME)
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How a model makes the videos that are scored."""
+
+    steps: int
+    guidance: float
+    seed: int
+    batch: int
+    device: str
+    noise: str
+
+
+@click.command("eval", epilog="""
+\b
+Examples:
+  motifocal scenes eval bundled -o report
+  motifocal scenes eval runs/mine/model --pairs 80 --steps 25
+  motifocal scenes eval bench/videos/other-model --size 256
+  motifocal scenes eval bundled --background living --level lively -o living
+""")
+@click.argument("source", type=str, metavar="VIDEOS")
+@click.option("-o", "--output", type=click.Path(path_type=Path, file_okay=False),
+              default=Path("report"), show_default=True,
+              help="The folder for the report, and for a model's videos: run again to continue.")
+@click.option("--pairs", type=click.IntRange(min=1), default=320, show_default=True,
+              help="How many pictures with a sentence.")
+@click.option("--size", type=SIZE, help="Side of the pictures, pixels; videos of other sizes are "
+              "scaled and cropped to it.  [default: the model's, or 64]")
+@click.option("--steps", type=click.IntRange(min=1),
+              help="Model: denoising steps.  [default: what the model is made for]")
+@click.option("--guidance", type=float,
+              help="Model: guidance scale.  [default: what the model is made for]")
+@click.option("--seed", default=0, show_default=True, help="Model: of the noise. It ends the file "
+              "names, so a folder of videos is read for this seed.")
+@click.option("--noise", type=click.Choice(NOISES), default=NOISES[0], show_default=True,
+              help="Model: what decides a video's start noise: the seed alone, as in `animate` and "
+              "`bench run`, or the name of its file, which the published scores rest on.")
+@click.option("--batch", type=click.IntRange(min=1), default=8, show_default=True,
+              help="Model: videos made at once.")
+@device_option("Model: where to compute")
+@click.option("--autoencoder", is_flag=True,
+              help="Model: also score the true clips passed through its autoencoder.")
+@click.option("--allow-missing", is_flag=True,
+              help="Score although videos are missing; the report lists them and says INCOMPLETE.")
+@variant_options
+@quiet_option
+def evaluate(
+    source: str, output: Path, pairs: int, size: int | None, steps: int | None,
+    guidance: float | None,
+    seed: int, noise: str, batch: int, device: str, autoencoder: bool, allow_missing: bool,
+    **options: Any,
+) -> None:
+    """Score VIDEOS: how often does a video follow its sentence?
+
+    VIDEOS is `bundled`, a model folder, or a folder of videos named as in the pairs.csv that
+    `motifocal scenes export --kind benchmark` writes. Videos of other tools may have any size and
+    length: 16 frames spread over the whole video are scored, scaled and cropped to the square.
+    """
+    folder = source_folder(source)
+    from motifocal.scenes.evaluation.evaluate import REFERENCES, eval_pairs, score
+    from motifocal.scenes.evaluation.report import summarise
+
+    variant = variant_of(options)
+    references = dict(REFERENCES)
+    lock_output(output)
+    if source == BUNDLED or (folder / "model_index.json").exists():
+        with phase("loading the model"):
+            pipe = _model(folder, device)
+        config: Any = pipe.config
+        wanted = eval_pairs(pairs, size or int(config.sample_height), variant)
+        note_unread(pipe.text_limit, (pair.prompt for pair in wanted))
+        videos = output / "videos"
+        steps = int(config.sample_steps) if steps is None else steps
+        guidance = float(config.sample_guidance) if guidance is None else guidance
+        _animate_missing(pipe, folder, wanted, videos,
+                         Sampling(steps, guidance, seed, batch, device, noise))
+        if autoencoder:
+            references["truth through the autoencoder"] = _through_autoencoder(pipe)
+    elif autoencoder:
+        raise click.UsageError("--autoencoder needs a model, VIDEOS is a folder of videos")
+    else:
+        wanted, videos = eval_pairs(pairs, size or 64, variant), folder
+    bad: list[str] = []
+    given = tracked(_videos(wanted, videos, seed, bad), "scoring", len(wanted))
+    scored = score(given, wanted, references=references, allow_missing=allow_missing)
+    report = summarise(scored, folder.name)
+    with phase("writing the report"):
+        _write_report(report, videos, seed, output)
+    if bad:
+        raise click.ClickException(f"{len(bad)} videos could not be read")
+
+
+def _model(folder: Path, device: str) -> TI2VPipeline:
+    from motifocal.models.pipeline import TI2VPipeline
+
+    pipe = TI2VPipeline.from_pretrained(folder)
+    pipe.set_progress_bar_config(disable=True)
+    return pipe.to(chosen_device(device))
+
+
+def _animate_missing(
+    pipe: TI2VPipeline, folder: Path, pairs: Sequence[EvalPair], videos: Path, how: Sampling
+) -> None:
+    """Make the videos that are not there yet; the noise of each does not depend on the batch."""
+    from motifocal.files.settings import claim
+    from motifocal.media.codec import FINE_CRF
+    from motifocal.media.video import to_frames, write_video
+    from motifocal.models.noise import noise_generator
+    from motifocal.scenes.render import FPS, FRAMES
+    from motifocal.scenes.variant import STANDARD
+
+    settings = {"weights": _fingerprint(folder), "size": pairs[0].size, "steps": how.steps,
+                "guidance": how.guidance, "seed": how.seed}
+    # Folders of version 0.1 say nothing of what was not a choice then.
+    if how.noise != FILE_NAME:
+        settings["noise"] = how.noise
+    if pairs[0].variant != STANDARD:
+        settings |= asdict(pairs[0].variant)
+    claim(videos / "made.json", settings)
+    missing = [pair for pair in pairs if not (videos / pair.file(how.seed)).exists()]
+    chunks = [missing[at : at + how.batch] for at in range(0, len(missing), how.batch)]
+    for chunk in tracked(chunks, "animating", len(chunks)):
+        names = [pair.file(how.seed) for pair in chunk]
+        noise = [noise_generator(_noise_seed(name, how)) for name in names]
+        made = pipe([pair.picture() for pair in chunk], [pair.prompt for pair in chunk],
+                    height=chunk[0].size, width=chunk[0].size, num_frames=FRAMES, fps=FPS,
+                    num_inference_steps=how.steps, guidance_scale=how.guidance, generator=noise)
+        for name, video in zip(names, made.frames, strict=True):
+            write_video(videos / name, to_frames(video), FPS, crf=FINE_CRF)
+
+
+def _noise_seed(file: str, how: Sampling) -> int:
+    return zlib.crc32(file.encode()) if how.noise == FILE_NAME else how.seed
+
+
+def _fingerprint(folder: Path) -> str:
+    """What tells two models apart, also where one was saved over the other."""
+    digest = hashlib.sha256()
+    for path in sorted(folder.rglob("*.safetensors")):
+        with path.open("rb") as file:
+            while chunk := file.read(2**20):
+                digest.update(chunk)
+    return digest.hexdigest()
+
+
+def _through_autoencoder(pipe: TI2VPipeline) -> Reference:
+    import torch
+
+    from motifocal.media.video import to_frames, to_tensor
+    from motifocal.models.autoencoder import decode, encode
+
+    @torch.no_grad()
+    def passed(truth: Truth, action: int) -> Frames:
+        video = to_tensor(truth.clips[action])[None].to(pipe.device)
+        latents = encode(pipe.vae, video, frames_per_chunk=8)
+        return to_frames(decode(pipe.vae, latents, frames_per_chunk=8)[0].clamp(-1, 1))
+
+    return passed
+
+
+def _videos(
+    pairs: Sequence[EvalPair], folder: Path, seed: int, bad: list[str]
+) -> Iterator[tuple[EvalPair, Frames]]:
+    """The videos that are there; one that cannot be read counts as missing and is named."""
+    from motifocal.media.video import VideoError, read_video
+
+    for pair in pairs:
+        path = folder / pair.file(seed)
+        if path.exists():
+            try:
+                frames = read_video(path).frames
+            except VideoError as error:
+                bad.append(path.name)
+                click.echo(f"left out: {error}", err=True)
+            else:
+                yield pair, frames
+
+
+def _write_report(report: Report, videos: Path, seed: int, output: Path) -> None:
+    """Print the table, write it with all scores and a contact sheet, and print where."""
+    from motifocal.files.atomic import write_text
+    from motifocal.media.video import write_image
+    from motifocal.scenes.evaluation.report import incomplete_line, to_csv, to_json, to_markdown
+
+    output.mkdir(parents=True, exist_ok=True)
+    texts = {"report.json": to_json, "report.md": to_markdown, "pairs.csv": to_csv}
+    for name, text in texts.items():
+        write_text(output / name, text(report))
+    write_image(output / "sheet.png", _sheet(report.scored, videos, seed))
+    _print_table(report)
+    if not report.complete:
+        click.echo(incomplete_line(report), err=True)
+    for name in (*texts, "sheet.png"):
+        click.echo(output / name)
+
+
+def _sheet(scored: Scored, videos: Path, seed: int) -> Frames:
+    """Some of the pairs, spread over all: the true clip, and below it the video."""
+    from motifocal.media.sheet import contact_sheet
+    from motifocal.media.video import read_video
+    from motifocal.scenes.evaluation.evaluate import fit, truth_of
+
+    blocks = []
+    step = max(1, len(scored.pairs) // SHEET_PAIRS)
+    for index in range(0, len(scored.pairs), step)[:SHEET_PAIRS]:
+        pair, judged = scored.pairs[index], scored.scores["made"][index]
+        truth = truth_of(pair.stage(), size=pair.size).clips[pair.action]
+        made = fit(read_video(videos / pair.file(seed)).frames, len(truth), pair.size)
+        verdict = "follows" if judged.follows else "does not follow"
+        blocks.append((f"{pair.image_id}: {pair.prompt}",
+                       [("above the truth, below the video, which " + verdict, [truth, made])]))
+    return contact_sheet(blocks, side=96)
+
+
+def _print_table(report: Report) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    from motifocal.scenes.evaluation.report import cells, headings
+
+    table = Table(title=report.title)
+    for name in headings(report):
+        table.add_column(name, justify="right" if name else "left", no_wrap=not name)
+    for group in report.groups:
+        table.add_row(*cells(group), end_section=group.ends_section)
+    # A pipe tells no width, and the table should not be cut to 80 columns there.
+    Console(width=None if Console().is_terminal else 140).print(table)

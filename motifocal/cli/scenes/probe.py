@@ -1,0 +1,97 @@
+"""`motifocal scenes probe`: measure in one forward pass a pair how often a network follows."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from motifocal.cli.options.device import chosen_device, device_option
+from motifocal.cli.options.scenes import source_folder, variant_of, variant_options
+from motifocal.cli.output.locking import lock_output
+from motifocal.cli.output.progress import announce, progress, quiet_option
+
+if TYPE_CHECKING:
+    from motifocal.scenes.evaluation.probe_table import ProbeRow
+
+FOLDER = click.Path(path_type=Path, exists=True, file_okay=False)
+
+
+@click.command("probe", epilog="""
+\b
+Examples:
+  motifocal scenes probe bundled -o probe
+  motifocal scenes probe run/ --text base/ -o probe --pairs 80
+  motifocal scenes probe run/kept/step-00000400 --text base/ -o probe-400
+""")
+@click.argument("source")
+@click.option("-o", "--output", type=click.Path(path_type=Path, file_okay=False), required=True,
+              help="Folder of probe.csv, report.md.")
+@click.option("--text", type=FOLDER, help="Model folder with vae/, text_encoder/ and tokenizer/.  "
+              "[default: SOURCE, where it is a whole model]")
+@click.option("--pairs", type=click.IntRange(min=1), default=320, show_default=True,
+              help="How many images with a prompt.")
+@click.option("--size", type=click.IntRange(min=16), default=64, show_default=True,
+              help="Side of the images, pixels.")
+@variant_options
+@click.option("--batch", type=click.IntRange(min=1), default=16, show_default=True,
+              help="Pairs in one forward pass.")
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True,
+              help="Of the noise, which is the same for all networks.")
+@device_option()
+@quiet_option
+def probe(source: str, output: Path, text: Path | None, pairs: int, size: int, batch: int,
+          seed: int, device: str, **options: Any) -> None:
+    """Measure by one forward pass a pair whether a network follows its prompts.
+
+    SOURCE is `bundled`, a run of `motifocal train` (its averaged weights), weights kept by
+    `train --keep-every`, or a model folder. At t = 999 the input is pure noise, so the predicted
+    clean latents are the network's mean guess without guidance. Printed per scenario and kind of
+    prompt: the share that follows, the share that stands still, and the margin, with 95 % intervals
+    over images. `scenes eval` samples videos instead; docs/proof.md says how well both agree.
+    """
+    from motifocal.training.folders import check_denoiser, check_parts
+
+    folder = source_folder(source)
+    base = text or folder
+    check_denoiser(folder)
+    check_parts(base, "vae", "text_encoder", "tokenizer")
+    lock_output(output)
+    announce("loading")
+    import torch
+
+    from motifocal.scenes.evaluation.evaluate import eval_pairs
+    from motifocal.scenes.evaluation.probe_report import to_markdown
+    from motifocal.scenes.evaluation.probe_table import PROBE_TABLE, add_to_table
+    from motifocal.training.measurement.probe import encode_probe_set
+    from motifocal.training.measurement.probe import probe as measure
+    from motifocal.training.measurement.probe_curve import table_rows
+    from motifocal.training.run_folder import load_denoiser, load_text, load_vae, move
+
+    unet, schedule = load_denoiser(folder)
+    features, vae = load_text(base), load_vae(base)
+    place = torch.device(chosen_device(device))
+    for model in (unet, features.tower, vae):
+        move(model, place)
+    wanted = eval_pairs(pairs, size, variant_of(options))
+    with progress("encoding true clips", len({pair.image_id for pair in wanted})) as bar:
+        probe_set = encode_probe_set(wanted, vae, bar.advance)
+    with progress("probing", len(wanted)) as bar:
+        scores = measure(unet, schedule, features, probe_set, batch=batch, seed=seed,
+                         progress=bar.advance)
+    output.mkdir(parents=True, exist_ok=True)
+    rows = table_rows(0, probe_set, scores)
+    (output / PROBE_TABLE).unlink(missing_ok=True)
+    add_to_table(output / PROBE_TABLE, rows)
+    _write_report(output / "report.md", folder.name, rows)
+    click.echo(to_markdown(folder.name, rows))
+    for file in (PROBE_TABLE, "report.md"):
+        click.echo(output / file)
+
+
+def _write_report(path: Path, title: str, rows: list[ProbeRow]) -> None:
+    from motifocal.files.atomic import write_text
+    from motifocal.scenes.evaluation.probe_report import to_markdown
+
+    write_text(path, to_markdown(title, rows))

@@ -1,0 +1,35 @@
+"""`motifocal study`: from folders of videos to a link, from votes to the table for the paper."""
+
+from __future__ import annotations
+
+import click
+
+from motifocal.cli.lazy import LazyGroup, Table
+
+COMMANDS: Table = {
+    "plan": ("study.plan", "plan", "What a study would take, and what it could show."),
+    "create": ("study.create", "create", "Put two or more models' videos into one study file."),
+    "serve": ("study.serve", "serve", "Show it to annotators, and its progress to you."),
+    "report": ("study.report", "report", "Votes become scores, intervals, tests and tables."),
+    "export": ("study.export", "export", "Write the votes as open JSONL, workers hashed."),
+    "import": ("study.import_", "import_", "Take in answers that were given without a server."),
+    "reopen": ("study.reopen", "reopen", "Ask others for the votes of who fails the gold items."),
+    "validate": ("study.validate", "validate", "What in a file of votes cannot be true."),
+    "simulate": ("study.simulate", "simulate", "Votes of annotators whose mind is known."),
+}
+
+
+@click.group(cls=LazyGroup, table=COMMANDS, epilog="""\b
+Examples:
+  motifocal study plan --pairs 320 --models 9 --votes 5
+  motifocal study create --a results/ours --b results/theirs --votes 5 -o study.db
+  motifocal study serve study.db
+  motifocal study report study.db -o report
+""")
+def study() -> None:
+    """Ask people which of two videos is better, and why.
+
+    The paper's protocol: two videos of the same picture and sentence side by side, an overall
+    choice first, then its reasons; several people a pair, none of whom can tell which model made
+    which video.
+    """

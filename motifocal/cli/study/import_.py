@@ -1,0 +1,66 @@
+"""`motifocal study import`: files of answers from a static page become votes of the study."""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from motifocal.study.offline.import_votes import Fate
+
+FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
+
+
+@click.command("import", epilog="""\b
+Examples:
+  motifocal study import study.db answers/*.json
+  motifocal study import study.db answers-3-0b5f2c11.json --dry-run
+""")
+@click.argument("study", metavar="STUDY")
+@click.argument("answers", nargs=-1, required=True, type=FILE)
+@click.option("--dry-run", is_flag=True, help="Check the files and store nothing.")
+def import_(study: str, answers: tuple[Path, ...], dry_run: bool) -> None:
+    """Take the files ANSWERS, saved at the end of a static page, into STUDY.
+
+    Every item keeps the number of votes that the study wants; what is more is left out and counted
+    as surplus. A file that is taken in twice changes nothing. Files that are damaged, or of
+    another study, are listed, and the others are taken in all the same.
+    """
+    from motifocal.study.offline.folder import Intake, read_answers
+    from motifocal.study.offline.import_votes import HandingIn
+
+    refused, total = 0, Counter["Fate"]()
+    store = HandingIn(study)
+    with store:
+        intake = Intake(store)
+        for path in answers:
+            try:
+                file = read_answers(path)
+                fates = intake.check(file) if dry_run else intake.take(file)
+            except ValueError as error:
+                refused += 1
+                click.echo(f"refused {path}: {' '.join(str(error).split())}", err=True)
+                continue
+            total += fates
+            click.echo(f"{path}: {_said(fates)}", err=True)
+        progress, code = store.progress(), store.protocol.completion_code
+    click.echo(f"{_said(total)}{' (dry run)' if dry_run else ''}; the study has {progress.done} "
+               f"of {progress.wanted} votes")
+    click.echo(f"completion code, for whoever has handed in their answers: {code}", err=True)
+    if refused:
+        click.echo(f"{refused} of {len(answers)} files were refused", err=True)
+        sys.exit(1)
+
+
+def _said(fates: Mapping[Fate, int]) -> str:
+    words = [f"{fates['taken']} votes taken in"]
+    if fates["known"]:
+        words.append(f"{fates['known']} known already")
+    if fates["surplus"]:
+        words.append(f"{fates['surplus']} surplus left out")
+    return ", ".join(words)

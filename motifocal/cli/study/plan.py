@@ -1,0 +1,118 @@
+"""`motifocal study plan`: the size of a study becomes hours, cost, and what it could show."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from motifocal.study.stats.power import Plan
+
+SHARE = click.FloatRange(0, 1, min_open=True, max_open=True)
+CORRELATION = click.FloatRange(0, 1)
+
+
+@click.command(epilog="""\b
+Examples:
+  motifocal study plan --pairs 320 --models 9 --votes 5
+  motifocal study plan --pairs 100 --pictures 40 --models 2 --wage 15 --currency EUR
+  motifocal study plan --models 1 --true-share 0.55
+""")
+@click.option("--pairs", type=click.IntRange(min=1), default=320, show_default=True,
+              help="Pairs of a picture and a sentence.")
+@click.option("--pictures", type=click.IntRange(min=1), help="Pictures that the pairs are of.  "
+              "[default: 88 of 320, and so in proportion]")
+@click.option("--models", type=click.IntRange(min=1), default=9, show_default=True,
+              help="Models that yours is compared with.")
+@click.option("--votes", type=click.IntRange(1, 99), default=5, show_default=True,
+              help="Judgements of each pair and comparison.")
+@click.option("--wage", type=click.FloatRange(min=0), default=12.0, show_default=True,
+              help="Pay per hour, without the recruitment service's fee.")
+@click.option("--currency", default="USD", show_default=True, help="Of the wage.")
+@click.option("--seconds", type=click.FloatRange(min=0, min_open=True), default=30.0,
+              show_default=True, help="Time that one judgement takes, loading included.")
+@click.option("--gold", type=click.FloatRange(min=0, max=1), default=round(1 / 7, 3),
+              show_default=True, help="Gold items for each real one; one comparison in eight, "
+              "create's default, is 1 in 7.")
+@click.option("--true-share", type=SHARE, default=0.6, show_default=True,
+              help="Share of votes that your model would get from everybody, for the power.")
+@click.option("--pair-correlation", type=CORRELATION, default=0.15, show_default=True,
+              help="Of two votes on one pair.")
+@click.option("--picture-correlation", type=CORRELATION, default=0.05, show_default=True,
+              help="Of two votes on two pairs of one picture.")
+@click.option("--json", "as_json", is_flag=True, help="Print the numbers as JSON.")
+def plan(pairs: int, pictures: int | None, models: int, votes: int, wage: float, currency: str,
+         seconds: float, gold: float, true_share: float, pair_correlation: float,
+         picture_correlation: float, as_json: bool) -> None:
+    """Reckon what a study takes, and what it could show.
+
+    A share of votes is significant by the sign-flip test over pictures at 5 %, with Holm's
+    correction over the models: the hardest case is that no other model differs, the easiest that
+    all others do. Try smaller studies here before paying for one.
+    """
+    from motifocal.study.stats.power import plan as reckon
+
+    if pictures is None:
+        pictures = max(1, round(pairs * 88 / 320))
+    if pictures > pairs:
+        raise click.BadParameter(f"should be at most --pairs {pairs}, got {pictures}",
+                                 param_hint="--pictures")
+    if picture_correlation > pair_correlation:
+        raise click.BadParameter(f"should be at most --pair-correlation {pair_correlation}, got "
+                                 f"{picture_correlation}", param_hint="--picture-correlation")
+    made = reckon(pairs, models, votes, wage=wage, seconds_per_judgement=seconds,
+                  true_share=true_share, gold=gold, pictures=pictures,
+                  pair_correlation=pair_correlation, picture_correlation=picture_correlation)
+    if as_json:
+        click.echo(json.dumps(_as_json(asdict(made)), indent=1))
+        return
+    _print(made, models, currency)
+    click.echo(
+        f"Assumed: {pairs} pairs spread evenly over {pictures} pictures; {seconds:g} s a "
+        f"judgement; {wage:g} {currency} an hour, without fees; {gold:.0%} more for gold items; "
+        f"two votes on one pair correlate by {pair_correlation:g}, on two pairs of one picture by "
+        f"{picture_correlation:g}, so {votes * pairs} votes of a comparison tell as much as "
+        f"{votes * pairs / made.design_effect:.0f} independent ones. Annotators with tastes of "
+        "their own are not reckoned with: ask many people for few judgements each."
+    )
+
+
+def _print(made: Plan, models: int, currency: str) -> None:
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table(title="A study of this size")
+    table.add_column("")
+    for name in ("hardest for Holm", "easiest") if models > 1 else ("",):
+        table.add_column(name, justify="right")
+    whole = {
+        "judgements": f"{made.judgements:,}".replace(",", " "),
+        "gold judgements": f"{made.gold_judgements:,}".replace(",", " "),
+        "hours": f"{made.hours:.1f}",
+        "cost": f"{made.cost:,.0f} {currency}".replace(",", " "),
+    }
+    for name, text in whole.items():
+        table.add_row(name, escape(text), end_section=name == "cost")
+    shown = {
+        "smallest significant share of votes": [_percent(each) for each in made.smallest_share],
+        "true share found four times in five": [_percent(each) for each in made.detectable_share],
+        f"power at a true share of {made.true_share:.0%}": [_percent(p) for p in made.power],
+    }
+    for name, (first, last) in shown.items():
+        table.add_row(name, first, *[last][: models - 1])
+    Console(width=None if Console().is_terminal else 100).print(table)
+
+
+def _as_json(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The same with null for what no outcome could reach."""
+    return {name: [None if number != number else number for number in value]
+            if isinstance(value, tuple) else value for name, value in values.items()}
+
+
+def _percent(value: float) -> str:
+    return "none" if value != value else f"{100 * value:.1f} %"

@@ -1,0 +1,103 @@
+"""`motifocal study report`: votes become tables, figures and the sentence for the paper."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from motifocal.cli.options.benchmark import FOLDER, NEW_FOLDER
+
+if TYPE_CHECKING:
+    from motifocal.study.report.report import Report
+
+FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
+OVER = {"picture": "image_id", "scenario": "scenario"}
+MOST_LINES = 60  # of one table in a terminal; the files have all
+
+
+@click.command(epilog="""\b
+Examples:
+  motifocal study report study.db -o report
+  motifocal study report votes.jsonl --protocol protocol.json -o report
+  motifocal study report study.db --scores scores -o report
+  motifocal study report postgresql://localhost/study --over scenario -o report
+""")
+@click.argument("source", metavar="SOURCE")
+@click.option("-o", "--output", type=NEW_FOLDER, default=Path("report"), show_default=True,
+              help="Folder of the tables and figures.")
+@click.option("--ours", metavar="NAME", help="The model whose side is taken.  [default: the one "
+              "that all others were compared with]")
+@click.option("--scores", type=FOLDER, metavar="DIR", help="A folder that motifocal bench score "
+              "wrote: how far each automatic measure goes with the votes.")
+@click.option("--over", type=click.Choice(list(OVER)), default="picture", show_default=True,
+              help="What another study would draw anew: intervals and tests are over these.")
+@click.option("--protocol", type=FILE, metavar="FILE", help="For a file of votes: the study's "
+              "rules, as export --protocol writes them. Without them nobody is excluded.")
+@click.option("--votes", type=click.IntRange(min=1), help="For a file of votes without a protocol: "
+              "how many a pair should have.  [default: as many as any pair has]")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True,
+              help="Of the resamples: the same votes and seed give the same bytes.")
+@click.option("--resamples", type=click.IntRange(min=200), default=2000, show_default=True,
+              help="Bootstrap resamples of each interval.")
+@click.option("--no-figures", is_flag=True, help="Leave out the figures, which need matplotlib.")
+def report(source: str, output: Path, ours: str | None, scores: Path | None, over: str,
+           protocol: Path | None, votes: int | None, seed: int, resamples: int,
+           no_figures: bool) -> None:
+    """Make the report of SOURCE: a study's file or PostgreSQL URL, or a JSONL of votes.
+
+    Majority score and raw vote share of each comparison, the reasons of each side, tests, agreement
+    and checks, with 95 % intervals over pictures. Votes of annotators who fail the rule for gold
+    items, written down before the start, are left out and counted. docs/statistics.md says what is
+    computed and why it can be believed.
+    """
+    from motifocal.study.report.files import write_files
+    from motifocal.study.report.plots import check_matplotlib
+    from motifocal.study.report.report import make_report
+    from motifocal.study.report.source import read_source
+    from motifocal.study.stats.intervals import Resampling
+    from motifocal.study.stats.metric_votes import read_scores
+
+    if not no_figures:
+        check_matplotlib()
+    if "://" not in source and not Path(source).is_file():
+        raise click.BadParameter(f"there is no file {source}", param_hint="SOURCE")
+    made = make_report(
+        read_source(source, protocol=protocol, votes_per_pair=votes), ours=ours,
+        how=Resampling(seed=seed, resamples=resamples),
+        over="scenario" if over == "scenario" else "image_id",
+        measured=None if scores is None else read_scores(scores),
+    )
+    written = write_files(made, output, figures=not no_figures)
+    _print(made)
+    for path in written:
+        click.echo(path)
+
+
+def _print(made: Report) -> None:
+    """The marks, the tables that fit, and the sentence."""
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    from motifocal.study.report.sentence import sentence
+    from motifocal.study.report.tables import tables
+    from motifocal.study.report.words import plain
+
+    # A pipe tells no width, and the tables should not be cut to 80 columns there.
+    console = Console(width=None if Console().is_terminal else 140, highlight=False)
+    for mark in made.marks:
+        click.echo(plain(mark), err=True)
+    for table in tables(made):
+        if len(table.rows) > MOST_LINES:
+            click.echo(f"{table.title}: {len(table.rows)} lines, see the files", err=True)
+            continue
+        shown = Table(title=escape(table.title), caption=escape("\n".join(table.notes)))
+        for place, name in enumerate(table.head):
+            shown.add_column(escape(name), justify="right" if place else "left", overflow="fold")
+        for row in table.rows:
+            shown.add_row(*(escape(cell.replace(" (", "\n(") if place else cell)
+                            for place, cell in enumerate(row)))
+        console.print(shown)
+    console.print(escape(sentence(made)))

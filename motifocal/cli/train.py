@@ -1,0 +1,241 @@
+"""`motifocal train`: shards become a denoiser, with a bar, a log, samples and clean stops."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from motifocal.cli.options.device import chosen_device
+from motifocal.cli.options.renamed import old_flag
+from motifocal.cli.output.locking import lock_output
+from motifocal.cli.output.progress import announce, progress, quiet_option
+from motifocal.files.json_text import parse_json
+
+if TYPE_CHECKING:
+    from accelerate import Accelerator
+    from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
+
+    from motifocal.data.shards import Shards
+    from motifocal.training.loop import Run
+    from motifocal.training.measurement.probe_curve import Prober
+    from motifocal.training.presets import TrainingSettings
+
+FOLDER = click.Path(path_type=Path, exists=True, file_okay=False)
+
+
+def require_preset(ctx: click.Context, param: click.Parameter, value: str | None) -> str:
+    """Nobody should begin to train 1.4 billion parameters without having said so."""
+    if value is None:
+        raise click.UsageError(
+            "give --preset scenes (a network of 7.3 million parameters unless the model folder "
+            "has one) or --preset paper (1.4 billion, for eight large GPUs)"
+        )
+    return value
+
+
+@click.command(epilog="""\b
+Examples:
+  motifocal train shards/ -o run/ --model base/ --preset scenes --held-out held-out/
+  motifocal train shards/ -o run/ --model videocrafter2/ --preset paper --set micro_batch=4
+  motifocal train shards/ -o plain/ --model base/ --preset scenes --set motif_weight=0
+  torchrun --nproc_per_node 8 -m motifocal train shards/ -o run/ --model base/ --preset paper
+""")
+@click.argument("shards", type=FOLDER)
+@click.option("-o", "--output", type=click.Path(path_type=Path, file_okay=False), required=True,
+              help="Folder of the run; run again to go on.")
+@click.option("--model", type=FOLDER, required=True,
+              help="Model folder with vae/, text_encoder/, tokenizer/ and perhaps unet/.")
+@click.option("--preset", type=click.Choice(["paper", "scenes"]), callback=require_preset,
+              help="Settings to begin with: paper, the paper's for eight large GPUs, with its "
+              "network of 1.4 billion parameters where the model folder has none; scenes, those "
+              "of the bundled model, 7.3 million.  [required]")
+@click.option("--set", "assignments", metavar="KEY=VALUE", multiple=True,
+              help="Change a setting, e.g. steps=500 or unet.temporal_dropout=0; repeatable.")
+@click.option("--fresh", is_flag=True, help="Begin with new weights even where there is a unet/.")
+@click.option("--held-out", type=FOLDER,
+              help="Shards that are not trained on, for samples and a second loss.")
+@click.option("--samples", type=click.IntRange(0), default=4, show_default=True,
+              help="Clips to sample every sample_every steps; 0 for none.")
+@click.option("--probe-every", type=click.IntRange(0), default=0, show_default=True,
+              help="Steps between two points of the learning curve on the synthetic scenes "
+              "(probe.csv, see `scenes probe`); 0 for none.")
+@click.option("--probe-pairs", type=click.IntRange(1), default=320, show_default=True,
+              help="How many pairs a point of the learning curve takes.")
+@click.option("--keep-every", type=click.IntRange(0), default=0, show_default=True,
+              help="Steps between two sets of averaged weights that are kept for good, in kept/; "
+              "0 for none.")
+@click.option("--device", type=click.Choice(["auto", "cpu", "cuda", "mps"]), default="auto",
+              show_default=True, help="Where to compute; auto takes an accelerator if there is "
+              "one. Of several GPUs each process gets its own.")
+@old_flag("--cpu", "--device cpu", "device", "cpu")
+@click.option("--dry-run", is_flag=True, help="Print and save the settings, then stop.")
+@quiet_option
+def train(shards: Path, output: Path, model: Path, assignments: tuple[str, ...],
+          **options: Any) -> None:
+    """Train a denoiser on SHARDS with the motion focal loss.
+
+    Run the same command again to go on after any kind of end. The folder of the run holds
+    training.json (the settings), log.jsonl (one line a step), checkpoints/, samples/ and, where
+    TensorBoard is installed, tensorboard/. Ctrl-C saves a checkpoint first.
+    """
+    from motifocal.data.manifest import read_manifest
+    from motifocal.training.folders import check_parts, text_width_of
+
+    settings = _settings(model, options["preset"], assignments, options["fresh"])
+    check_parts(model, "vae", "tokenizer", "text_encoder")
+    for folder in (shards, *filter(None, [options["held_out"]])):
+        read_manifest(folder)
+    announce("loading the clips")
+    from motifocal.data.shards import Shards
+    from motifocal.training.loop import check_fit
+    from motifocal.training.processes import first_process_decides, open_accelerator
+
+    prepared = Shards(shards)
+    settings.accumulation(processes=1)
+    check_fit(settings, prepared, text_width_of(model))
+    if options["device"] not in ("auto", "cpu"):
+        chosen_device(options["device"])
+    accelerator = open_accelerator(settings.precision, options["device"] == "cpu")
+    with first_process_decides(accelerator) as first:
+        if first:  # it holds the folder for all
+            _claim(output, prepared, model, settings, options["dry_run"])
+    if not options["dry_run"]:
+        code = _train(settings, prepared, output, model, accelerator, options)
+        accelerator.end_training()
+        sys.exit(code)
+
+
+def _claim(
+    output: Path, prepared: Shards, model: Path, settings: TrainingSettings, dry_run: bool
+) -> None:
+    """Take the folder of the run, show the settings, and keep what the run is begun with."""
+    from itertools import chain
+
+    from motifocal.cli.output.unread import note_unread
+    from motifocal.files.atomic import remove_temporaries
+    from motifocal.models.folder import load_text_limit
+    from motifocal.training.checkpoint import latest_step
+    from motifocal.training.folders import settings_path
+    from motifocal.training.inputs import claim_inputs
+    from motifocal.training.loop import claim
+
+    lock_output(output)
+    remove_temporaries(output / "checkpoints")
+    click.echo(settings.model_dump_json(indent=1))
+    note_unread(load_text_limit(model), chain.from_iterable(f.captions for f in prepared.files))
+    if dry_run:
+        claim(output, settings, latest_step(output / "checkpoints"))
+        click.echo(settings_path(output))
+    else:
+        claim_inputs(output, prepared, model)
+
+
+def _settings(
+    model: Path, preset: str, assignments: tuple[str, ...], fresh: bool
+) -> TrainingSettings:
+    """The preset for the network that is in the folder, or the preset's own, with the changes."""
+    from dataclasses import asdict
+
+    from motifocal.training.folders import unet_config_of
+    from motifocal.training.presets import resolve
+
+    found = None if fresh else unet_config_of(model)
+    overrides: dict[str, Any] = {} if found is None else {"unet": asdict(found)}
+    for assignment in assignments:
+        key, equals, text = assignment.partition("=")
+        if not equals:
+            raise click.BadParameter(f"should be KEY=VALUE, got {assignment!r}", param_hint="--set")
+        try:
+            value = parse_json(text)
+        except ValueError:
+            value = text  # a word, e.g. optimizer=adamw
+        if key.startswith("unet."):
+            overrides.setdefault("unet", {})[key.removeprefix("unet.")] = value
+        else:
+            overrides[key] = value
+    return resolve(preset, overrides)
+
+
+def _train(settings: TrainingSettings, shards: Shards, output: Path, model: Path,
+           accelerator: Accelerator, options: dict[str, Any]) -> int:
+    """Train to the end or to a signal; returns the exit code."""
+    from contextlib import ExitStack
+    from functools import partial
+
+    from motifocal.cli.output.training_samples import Reporter, TrainingBar
+    from motifocal.data.shards import Shards
+    from motifocal.training.log import TrainingLog
+    from motifocal.training.loop import save, start, train
+    from motifocal.training.measurement.probe_curve import keep_weights
+    from motifocal.training.processes import in_words
+    from motifocal.training.reporting import stop_on_signals
+    from motifocal.training.run_folder import check_autoencoder, load_text, load_unet, load_vae
+
+    announce("loading the autoencoder, the text tower and the network")
+    vae = load_vae(model)
+    check_autoencoder(shards, vae)
+    unet = None if options["fresh"] else load_unet(model)
+    main = accelerator.is_main_process
+    announce(f"training on {in_words(accelerator)}")
+    run = start(output, shards, load_text(model), settings, accelerator, unet,
+                partial(click.echo, err=True) if main else _leave_to_the_first_process)
+    millions = sum(p.numel() for p in run.unet.parameters()) / 1e6
+    announce(f"network: {millions:.1f} million parameters")
+    if run.step:
+        announce(f"resuming at step {run.step}")
+    held_out = Shards(options["held_out"]) if options["held_out"] else None
+    with ExitStack() as stack:
+        bar = stack.enter_context(progress("training: steps", settings.steps, run.step))
+        shown = TrainingBar(bar, settings.global_batch)
+        stop = stack.enter_context(stop_on_signals(bar.announce))
+        log = stack.enter_context(TrainingLog(output / "log.jsonl", run.step)) if main else None
+        reporter = (Reporter(run, vae, held_out, options["samples"],
+                             _prober(vae, shards, options), bar.announce) if main else None)
+        if reporter is not None:
+            stack.enter_context(reporter).catch_up()
+        for line in train(run, log):
+            shown.show(line)
+            if reporter is not None:
+                reporter.after(line)
+                if options["keep_every"] and run.step % options["keep_every"] == 0:
+                    keep_weights(run)
+            if run.step < settings.steps and _stopping(run, stop.signal is not None):
+                save(run)
+                break
+    if run.step < settings.steps:
+        if main:
+            click.echo(f"saved at step {run.step}; run the same command again to go on", err=True)
+        return stop.exit_code
+    if main:
+        click.echo(output)
+    return 0
+
+
+def _prober(vae: AutoencoderKL, shards: Shards, options: dict[str, Any]) -> Prober | None:
+    """What takes the points of the learning curve, if one is asked for."""
+    from motifocal.scenes.evaluation.evaluate import eval_pairs
+    from motifocal.scenes.variant import SceneVariant
+    from motifocal.training.measurement.probe_curve import Prober
+
+    if not options["probe_every"]:
+        return None
+    drawn = shards.manifest["source"].get("scenes", {}).get("variant", {})
+    pairs = eval_pairs(options["probe_pairs"], shards.clip_size[-1], SceneVariant(**drawn))
+    return Prober.prepare(pairs, vae, options["probe_every"])
+
+
+def _leave_to_the_first_process(text: str) -> None:
+    """What all processes of a training find out, one of them says."""
+
+
+def _stopping(run: Run, here: bool) -> bool:
+    """Whether any process was asked to stop: they have to do so after the same step."""
+    import torch
+
+    if run.accelerator.num_processes == 1:
+        return here
+    asked = torch.tensor(float(here), device=run.accelerator.device)
+    return bool(run.accelerator.reduce(asked) > 0)

@@ -1,0 +1,101 @@
+"""`motifocal weights`: latents that a trainer has cached get their motion weights beside them."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from motifocal.cli.options.clips import heatmap_options, settings_of
+from motifocal.cli.output.progress import progress, quiet_option
+
+if TYPE_CHECKING:
+    from motifocal.bridges.cached_latents import Job
+
+
+@click.group()
+def weights() -> None:
+    """Motion weights for the latents that a trainer keeps on disk.
+
+    For training with `python -m motifocal.bridges.musubi` and `python -m motifocal.bridges.ltx`.
+    Latents are never made or changed here; run it after the trainer's own caching. Stop it and
+    run it again to go on. Samples that do not fit are listed, and the exit code is 1.
+    """
+
+
+@weights.command(epilog="""
+\b
+Examples:
+  motifocal weights musubi --dataset-config dataset.toml --family wan
+  motifocal weights musubi --dataset-config dataset.toml --family hv --camera
+""")
+@click.option("--dataset-config", "--dataset_config", required=True,
+              type=click.Path(path_type=Path, exists=True, dir_okay=False),
+              help="musubi-tuner's --dataset_config, as it was when it cached.")
+@click.option("--family", type=click.Choice(["wan", "hv", "hv15"]), required=True,
+              help="Model of the latents, as their files are named: Wan, HunyuanVideo, "
+              "HunyuanVideo 1.5.")
+@click.option("--anew", is_flag=True, help="Measure those that are there already as well.")
+@heatmap_options
+@quiet_option
+def musubi(dataset_config: Path, family: str, anew: bool, **options: Any) -> None:
+    """Write the weights into musubi-tuner's latent caches.
+
+    Each cache file gets one tensor more, motifocal_weight; it is written whole or not at all.
+    Relative paths in the configuration count from the folder this is started in, as there.
+    """
+    from motifocal.bridges.musubi_cache import weight_jobs
+
+    _weigh(weight_jobs(dataset_config, family, settings_of(options)), anew)
+
+
+@weights.command(epilog="""
+\b
+Examples:
+  motifocal weights ltx dataset/.precomputed
+  motifocal weights ltx /fast/precomputed --clips dataset/
+""")
+@click.argument("root", type=click.Path(path_type=Path, exists=True, file_okay=False))
+@click.option("--clips", type=click.Path(path_type=Path, exists=True, file_okay=False),
+              help="The folder of the table that was processed; / for clips outside of it, whose "
+              "latents are named by their whole path.  [default: the one ROOT is in]")
+@click.option("--latents", default="latents", show_default=True,
+              help="Folder of the video's latents in ROOT: latents_dir of the configuration.")
+@click.option("--stride", type=click.IntRange(1), default=32, show_default=True,
+              help="Pixels a latent is wide and high: of the autoencoder.")
+@click.option("--later", type=click.IntRange(1), default=8, show_default=True,
+              help="Frames in a latent after the first: of the autoencoder.")
+@click.option("--anew", is_flag=True, help="Measure those that are there already as well.")
+@heatmap_options
+@quiet_option
+def ltx(
+    root: Path, clips: Path | None, latents: str, stride: int, later: int, anew: bool,
+    **options: Any,
+) -> None:  # fmt: skip
+    """Write ROOT/motion_weights for the LTX-2 trainer.
+
+    ROOT is preprocessed_data_root of its configuration, the folder with latents/ and conditions/.
+    """
+    from dataclasses import replace
+
+    from motifocal.bridges.ltx_weights import GRID, weight_jobs
+
+    grid = replace(GRID, stride=stride, later=later)
+    settings = settings_of(options)
+    _weigh(weight_jobs(root, clips, settings, latents=latents, grid=grid), anew)
+
+
+def _weigh(jobs: list[Job], anew: bool) -> None:
+    """Run the jobs, say what came of them, and end with 1 where some were refused."""
+    from motifocal.bridges.cached_latents import weigh
+
+    with progress("weighing clips", len(jobs)) as bar:
+        outcome = weigh(jobs, anew=anew, progress=lambda name: bar.advance())
+    for name, reason in outcome.refused.items():
+        click.echo(f"refused: {name}: {reason}", err=True)
+    counts = (outcome.made, outcome.kept, len(outcome.refused))
+    click.echo("{} made, {} there before, {} refused".format(*counts))
+    if outcome.refused:
+        sys.exit(1)

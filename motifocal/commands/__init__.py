@@ -1,1 +1,0 @@
-"""The commands behind `motifocal`, one file each, imported only when they are called."""

@@ -1,0 +1,86 @@
+"""A clip's file becomes what a weight is told apart by: its sha256, and when each frame is shown.
+
+A path says little: clips are renamed, moved and encoded anew. A weight belongs to the bytes of the
+file that it was measured in, so these are hashed, once, and the hash is remembered beside the
+weights with the file's size and time of change.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+from itertools import pairwise
+from pathlib import Path
+
+from motifocal.data.selection import Timeline
+from motifocal.files.atomic import sha256_of, write_text
+from motifocal.files.json_text import parse_json
+from motifocal.media.picture import check_file
+from motifocal.media.video import DEFAULT_FPS, VideoError, stored
+
+HASHES = "hashes.json"
+
+
+def timeline_of(path: str | Path) -> Timeline:
+    """When each frame of a video file is shown; decodes it, but keeps and converts no pixels.
+
+    Raises VideoError where the file is missing or damaged, holds no frame, or its times run back.
+    """
+    path = Path(path)
+    check_file(path)
+    with stored(path, DEFAULT_FPS) as source:
+        times = [(shot.start, shot.end) for shot in source.shots]
+    if not times:
+        raise VideoError(f"{path}: holds no frame")
+    ends = [time for time, _ in times] + [times[-1][1]]
+    if any(after < before for before, after in pairwise(ends)):
+        raise VideoError(f"{path}: the times of its frames run backwards")
+    starts, end = tuple(float(start) for start, _ in times), float(times[-1][1])
+    rate = None if source.rate is None else float(source.rate)
+    seconds = None if source.seconds is None else float(source.seconds)
+    return Timeline(starts, end, rate, float(source.grain), seconds)
+
+
+class ClipHashes:
+    """sha256 of clips, computed once for each size and time of change; several threads may ask.
+
+    ``path`` is the JSON file to remember in: absolute path -> [size, times of change
+    (nanoseconds), sha256].
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        self._known: dict[str, list[int | str]] = {}
+        self._lock = threading.Lock()
+        if self.path.exists():
+            try:
+                held = parse_json(self.path.read_text(encoding="utf-8"))
+            except ValueError:
+                held = None
+            rows = held.values() if isinstance(held, dict) else [None]
+            # 3: of an earlier version, which knew one time; such a clip is hashed again.
+            if any(not isinstance(row, list) or len(row) not in (3, 4) for row in rows):
+                raise ValueError(f"{self.path} should hold the hashes of clips; delete it")
+            self._known = held
+
+    def of(self, clip: str | Path) -> str:
+        """The clip's sha256; OSError where it cannot be read."""
+        name = os.path.abspath(clip)
+        state = os.stat(name)
+        # The last one no program can set: it tells a file that was put in another's place.
+        stamp = [state.st_size, state.st_mtime_ns, state.st_ctime_ns]
+        with self._lock:
+            known = self._known.get(name)
+        if known is not None and known[:-1] == stamp:
+            return str(known[-1])
+        found = sha256_of(Path(name))
+        with self._lock:
+            self._known[name] = [*stamp, found]
+        return found
+
+    def save(self) -> None:
+        """Write what is known; the file appears whole."""
+        with self._lock:
+            text = json.dumps(self._known, indent=0)
+        write_text(self.path, text + "\n")

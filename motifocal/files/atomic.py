@@ -1,0 +1,135 @@
+"""Files and folders appear whole or not at all, whenever a program ends; bytes become a sha256."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import secrets
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from motifocal.files import disk
+
+CHUNK = 2**20
+_TEMPORARY = re.compile(r"\.[0-9a-f]{16}\.tmp")
+
+
+@contextmanager
+def replacing(path: Path, *, durable: bool = False) -> Iterator[Path]:
+    """A name beside `path` to write to: it becomes `path` if the block ends well, else it goes.
+
+    The name is used by no other process. With `durable` the file and its name have reached the
+    disk when the block is left, so that they outlive a power failure too.
+
+    Raises FileNotFoundError or IsADirectoryError where `path` cannot be a file, and an OSError that
+    says what to do where the disk is full.
+    """
+    if not path.parent.is_dir():
+        raise FileNotFoundError(f"{path}: the folder {path.parent} does not exist")
+    if path.is_dir():
+        raise IsADirectoryError(f"{path}: is a folder")
+    # Not built from path.name, which may already be as long as the file system allows.
+    temporary = path.with_name(f".{secrets.token_hex(8)}.tmp")
+    try:
+        with disk.writing(path):
+            yield temporary
+            if durable:
+                _flush(temporary)
+            os.replace(temporary, path)
+            if durable:
+                _flush(path.parent)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def replacing_folder(folder: Path) -> Iterator[Path]:
+    """An empty folder beside `folder` to fill: it takes its place if the block ends well.
+
+    Files in it then have the modes that the umask gives, whatever wrote them: those of safetensors
+    are their owner's alone. What was at `folder` before goes.
+    """
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    temporary = folder.with_name(f".{secrets.token_hex(8)}.tmp")
+    before = folder.with_name(f".{secrets.token_hex(8)}.tmp")
+    temporary.mkdir()
+    try:
+        yield temporary
+        mode = temporary.stat().st_mode & 0o666
+        for path in temporary.rglob("*"):
+            if path.is_file():
+                path.chmod(mode)
+        if folder.exists():
+            folder.rename(before)
+        temporary.rename(folder)
+    finally:
+        for path in (temporary, before):
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def write_text(path: Path, text: str, *, durable: bool = False) -> None:
+    """Write UTF-8 with plain line ends; the file appears whole or not at all."""
+    with replacing(path, durable=durable) as temporary:
+        temporary.write_text(text, encoding="utf-8", newline="")
+
+
+def write_new_text(path: Path, text: str, mode: int) -> bool:
+    """Write UTF-8 to a file that does not exist yet, readable by nobody whom `mode` leaves out.
+
+    False, and nothing is changed, where `path` exists. It appears whole or not at all, and is on
+    the disk when this returns; of several processes that write it at once, one succeeds.
+    """
+    if os.path.lexists(path):
+        return False
+    temporary = path.with_name(f".{secrets.token_hex(8)}.tmp")
+    try:
+        with disk.writing(path):
+            descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+            with os.fdopen(descriptor, "w", encoding="utf-8", newline="") as file:
+                file.write(text)
+            _flush(temporary)
+            os.link(temporary, path)  # unlike a rename it replaces nothing
+            _flush(path.parent)
+    except FileExistsError:
+        return False
+    finally:
+        temporary.unlink(missing_ok=True)
+    return True
+
+
+def remove_temporaries(folder: Path) -> None:
+    """Delete what killed processes were writing to in `folder`; only while no other writes there.
+
+    A folder that does not exist holds none.
+    """
+    if folder.is_dir():
+        for path in folder.iterdir():
+            if not _TEMPORARY.fullmatch(path.name):
+                continue
+            if path.is_dir():
+                shutil.rmtree(path)
+            else:
+                path.unlink()
+
+
+def sha256_of(path: Path) -> str:
+    """sha256 of a file's bytes, 64 hexadecimal digits. OSError where it cannot be read."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(CHUNK):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def _flush(path: Path) -> None:
+    """Bring a file, or the names in a folder, to the disk."""
+    if path.is_dir() and os.name == "nt":  # Windows opens no folders
+        return
+    descriptor = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,73 @@
+"""Names of files: as they are stored on the disk, shortened, and made of a sentence."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import string
+import unicodedata
+from functools import lru_cache
+from pathlib import Path, PurePosixPath
+
+_DIGITS = 12  # hexadecimal, of a sha256
+
+
+def slug(prompt: str) -> str:
+    """Lower case, spaces to `_`, punctuation deleted."""
+    plain = prompt.lower().translate(str.maketrans("", "", string.punctuation))
+    return plain.replace(" ", "_")
+
+
+def shortened(text: str, most: int) -> str:
+    """The text, of at most `most` bytes as UTF-8: a hash of it all stands for what is cut off.
+
+    So names that only differ there stay different. File systems allow names of 255 bytes.
+    """
+    whole = text.encode("utf-8", "surrogateescape")
+    if len(whole) <= most:
+        return text
+    mark = f"-{hashlib.sha256(whole).hexdigest()[:_DIGITS]}"
+    return whole[: most - len(mark)].decode("utf-8", "ignore") + mark
+
+
+def stored_name(folder: str | Path, name: str) -> str:
+    """The name below `folder`, with slashes, of the file that `name` means.
+
+    Unicode writes "é" as one letter or as a letter and an accent. macOS and its archives store the
+    second, tables mostly hold the first. A name that is not there is therefore looked for in its
+    other spellings; it comes back as it is where none or several of them exist.
+    """
+    if os.path.lexists(os.path.join(folder, name)):
+        return name
+    parts: list[str] = []
+    for part in PurePosixPath(name).parts:
+        here = os.path.join(folder, *parts)
+        if not os.path.lexists(os.path.join(here, part)):
+            spellings = _names_in(here).get(composed(part), ())
+            if len(spellings) != 1:
+                return name
+            part = spellings[0]
+        parts.append(part)
+    return "/".join(parts)
+
+
+def composed(name: str) -> str:
+    """The spelling of a name in which letters and their accents are one (Unicode's NFC)."""
+    return unicodedata.normalize("NFC", name)
+
+
+def _names_in(folder: str) -> dict[str, tuple[str, ...]]:
+    """The names in a folder by their composed form; none where it cannot be read."""
+    try:
+        return _listed(folder, os.stat(folder).st_mtime_ns)
+    except OSError:
+        return {}
+
+
+@lru_cache(maxsize=64)
+def _listed(folder: str, changed: int) -> dict[str, tuple[str, ...]]:
+    """Kept as long as the folder does not change: a table may name thousands that are missing."""
+    found: dict[str, tuple[str, ...]] = {}
+    for name in os.listdir(folder):
+        found[composed(name)] = (*found.get(composed(name), ()), name)
+    return found

@@ -1,0 +1,165 @@
+"""An output folder becomes one command's own while it runs, and others learn whose it is.
+
+The lock is the operating system's (flock): it ends with the process that holds it, however that
+ends, so that nothing has to be cleared up after a kill. The locked file names its holder. Windows
+has no flock; there a folder is not locked.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import socket
+import sys
+import warnings
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from datetime import datetime
+from pathlib import Path
+
+from motifocal.files.json_text import parse_json
+
+LOCK = ".motifocal.lock"
+PARTS = ".motifocal-*.lock"
+_NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
+_open_locks: set[int] = set()
+
+
+class FolderInUse(ValueError):  # noqa: N818
+    """Another process is writing to the folder."""
+
+
+@contextmanager
+def output_lock(folder: Path, command: str, part: str | None = None) -> Iterator[None]:
+    """Hold `folder`, made if it is not there, for this process; it goes again if it stays empty.
+
+    `command` is what others are told. With `part`, a word such as "1-of-4", the folder is shared
+    with processes that hold other parts of it, but not with one that holds the whole.
+
+    Raises FolderInUse, naming command, process, machine and start, where another process holds it.
+    """
+    if sys.platform == "win32":
+        folder.mkdir(parents=True, exist_ok=True)
+        yield
+        return
+    new = not folder.exists()
+    locks = []
+    try:
+        for path, shared in _files(folder, part):
+            locks.append((path, _acquire(path, shared)))
+        _say_whose(locks[-1][1], command)
+        yield
+    finally:
+        for path, descriptor in reversed(locks):
+            _release(path, descriptor)
+        if new and locks:
+            _remove_if_empty(folder)
+
+
+def _files(folder: Path, part: str | None) -> list[tuple[Path, bool]]:
+    """The files to lock, and whether each is shared."""
+    whole = folder / LOCK
+    if part is None:
+        return [(whole, False)]
+    return [(whole, True), (folder / PARTS.replace("*", part), False)]
+
+
+def _acquire(path: Path, shared: bool) -> int:
+    """An open descriptor of the locked file; FolderInUse where it is locked already."""
+    while True:
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+        except (FileNotFoundError, FileExistsError):  # its holder is removing the empty folder
+            if path.parent.is_file() or path.parent.is_symlink():
+                raise
+            continue
+        with ExitStack() as undone:
+            undone.callback(os.close, descriptor)
+            try:
+                _flock(descriptor, shared)
+            except BlockingIOError as error:
+                raise FolderInUse(_whose(path)) from error
+            if _is_at(path, descriptor):  # else its holder has removed the file meanwhile
+                os.ftruncate(descriptor, 0)
+                _open_locks.add(descriptor)
+                undone.pop_all()
+                return descriptor
+
+
+def _flock(descriptor: int, shared: bool) -> None:
+    """Lock without waiting; a file system that knows no locks is told of and goes without."""
+    import fcntl
+
+    kind = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
+    try:
+        fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
+    except OSError as error:
+        if error.errno not in _NO_LOCKS:
+            raise
+        warnings.warn(f"the output folder cannot be locked ({error.strerror}): see to it that no "
+                      "other command writes there", stacklevel=6)  # fmt: skip
+
+
+def _is_at(path: Path, descriptor: int) -> bool:
+    """Whether the open file is still the one with this name."""
+    try:
+        return os.path.samestat(path.stat(), os.fstat(descriptor))
+    except FileNotFoundError:
+        return False
+
+
+def _release(path: Path, descriptor: int) -> None:
+    """Remove the file unless other parts hold it, and let go of the lock."""
+    try:
+        _flock(descriptor, shared=False)
+        path.unlink(missing_ok=True)
+    except BlockingIOError:  # shared with other parts, the last of which removes it
+        pass
+    finally:
+        _open_locks.discard(descriptor)
+        os.close(descriptor)
+
+
+def _remove_if_empty(folder: Path) -> None:
+    try:
+        folder.rmdir()
+    except OSError as error:
+        if error.errno not in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOENT):
+            raise
+
+
+def _say_whose(descriptor: int, command: str) -> None:
+    holder = {
+        "command": command,
+        "pid": os.getpid(),
+        "host": socket.gethostname(),
+        "since": datetime.now().isoformat(sep=" ", timespec="seconds"),
+    }
+    os.write(descriptor, json.dumps(holder).encode())
+
+
+def _whose(lock: Path) -> str:
+    """Who holds the folder, or the part of it that `lock` stands for, in words."""
+    holders = []
+    parts = sorted(lock.parent.glob(PARTS)) if lock.name == LOCK else []
+    for path in (lock, *parts):
+        try:
+            held = parse_json(path.read_text(encoding="utf-8"))
+            holders.append(f"{held['command']} (process {held['pid']} on {held['host']}, since "
+                           f"{held['since']})")  # fmt: skip
+        except (OSError, ValueError, KeyError, TypeError):  # the whole by parts, or just gone
+            continue
+    who = ", ".join(holders) or "another process"
+    return f"{lock.parent} is in use by {who}; wait for its end or use another folder"
+
+
+def _close_in_child() -> None:
+    """A forked worker must not keep a folder locked that its parent was killed over."""
+    while _open_locks:
+        os.close(_open_locks.pop())
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_close_in_child)

@@ -1,0 +1,1 @@
+"""Any image-to-video model behind one protocol: bundled, diffusers, an external command."""

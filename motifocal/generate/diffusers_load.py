@@ -1,0 +1,166 @@
+"""A folder or a hub id becomes a loaded pipeline, placed on its device.
+
+Only safetensors are read, and only classes of diffusers and transformers are made: a folder cannot
+make this import other code.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import diffusers
+import torch
+from diffusers.pipelines.pipeline_utils import DiffusionPipeline
+from diffusers.utils import logging
+from huggingface_hub import hf_hub_download, snapshot_download
+from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
+
+from motifocal.extras import install_extra
+from motifocal.generate.diffusers_families import IN_FLOAT32, PACKAGES, class_of
+from motifocal.generate.model import OFFLOADS, Sampling
+from motifocal.generate.model_index import MOTIFOCAL, check_folder_or_id
+from motifocal.media.picture import one_line
+from motifocal.models.folder import loading_errors
+from motifocal.models.folder_files import INDEX, read_index, refuse_code
+
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+#: All that a Motifocal folder is made of.
+MOTIFOCAL_FILES = ["*.json", "*.safetensors", "*.txt"]
+
+
+def hub_folder(name: str) -> Path:
+    """The hub's model in the local cache, fetched if it is not there yet.
+
+    Only what loading needs is fetched, and nothing before the class is known to be one that
+    animates pictures. Raises ValueError for what is no hub id and for a model that is neither
+    cached nor within reach.
+    """
+    check_folder_or_id(name)
+    try:
+        index = read_index(Path(hf_hub_download(name, INDEX)).parent)
+        if index.get("_class_name") == MOTIFOCAL:
+            return Path(snapshot_download(name, allow_patterns=MOTIFOCAL_FILES))
+        pipeline = getattr(diffusers, class_of(index, name))
+        return Path(pipeline.download(name, use_safetensors=True, trust_remote_code=False))
+    except LocalEntryNotFoundError as error:
+        raise ValueError(
+            f"{name} is no folder here and not in the cache of hub models, and the hub is out of "
+            "reach or switched off: fetch it once while online, or give a folder"
+        ) from error
+    except (OSError, EntryNotFoundError) as error:
+        said = one_line(error)
+        raise ValueError(f"{name} is no folder here, and the hub says: {said}") from error
+
+
+def load(name: str, folder: Path, sampling: Sampling) -> Any:
+    """The pipeline in a folder, on its device, without bars of its own.
+
+    Raises ValueError for a class that cannot animate a picture, parts of other libraries, a
+    package that is missing, damaged weights, and a device or offload that cannot be.
+    """
+    index = read_index(folder)
+    kind = class_of(index, name)
+    _check_parts(index, folder, name)
+    _check_packages(kind, folder)
+    check_device(sampling)
+    dtypes = {"default": DTYPES[sampling.dtype]}
+    dtypes |= dict.fromkeys(IN_FLOAT32.get(kind, ()), torch.float32)
+    with loading_errors(name), _bars_on_a_terminal():
+        pipeline = getattr(diffusers, kind).from_pretrained(
+            folder, dtype=dtypes, use_safetensors=True, local_files_only=True,
+            trust_remote_code=False,
+        )  # fmt: skip
+    pipeline.set_progress_bar_config(disable=True)
+    if hasattr(pipeline.vae, "use_slicing"):  # never changes a video
+        pipeline.vae.enable_slicing()
+    encoder = getattr(pipeline, "text_encoder", None)
+    if kind == "I2VGenXLPipeline" and not hasattr(encoder, "text_model"):
+        # The pipeline asks for a level that transformers 5 has folded into the encoder. Not an
+        # assignment: the encoder would become a part of itself.
+        encoder.__dict__["text_model"] = encoder
+    place(pipeline, sampling)
+    return pipeline
+
+
+def check_device(sampling: Sampling) -> None:
+    """ValueError for a device that this machine lacks and for an unknown dtype or offload."""
+    if sampling.dtype not in DTYPES:
+        raise ValueError(f"dtype should be one of {', '.join(DTYPES)}, got {sampling.dtype}")
+    if sampling.offload not in OFFLOADS:
+        raise ValueError(f"offload should be one of {', '.join(OFFLOADS)}, got {sampling.offload}")
+    kind, _, number = sampling.device.partition(":")
+    there = {"cpu": 1, "mps": int(torch.backends.mps.is_available()),
+             "cuda": torch.cuda.device_count()}.get(kind, 0)
+    if (number and not number.isdecimal()) or int(number or 0) >= there:
+        raise ValueError(f"device should be one of this machine's, got {sampling.device}")
+    if kind == "cpu" and sampling.offload != "none":
+        raise ValueError(f"offload should be none on the CPU, got {sampling.offload}")
+
+
+def place(pipeline: DiffusionPipeline, sampling: Sampling) -> None:
+    """Put a pipeline where it will compute, all of it or part by part as it is needed."""
+    if sampling.offload == "model":
+        pipeline.enable_model_cpu_offload(device=sampling.device)
+    elif sampling.offload == "sequential":
+        pipeline.enable_sequential_cpu_offload(device=sampling.device)
+    else:
+        pipeline.to(sampling.device)
+
+
+def _check_parts(index: Mapping[str, Any], folder: Path, name: str) -> None:
+    """ValueError for a part of another library, one that is missing, one with code of its own."""
+    parts = {part: value for part, value in index.items()
+             if not part.startswith("_") and isinstance(value, list) and len(value) == 2}
+    for part, (library, kind) in parts.items():
+        if library not in (None, "diffusers", "transformers"):
+            raise ValueError(f"{name}: {part} should be of diffusers or transformers, got "
+                             f"{library}.{kind}")
+    for part, (library, _) in parts.items():
+        if library is not None and not (folder / part).is_dir():
+            raise ValueError(f"{name} should hold the part {part}, got no such folder in it")
+        if library is not None:
+            refuse_code(folder / part)
+
+
+def _check_packages(kind: str, folder: Path) -> None:
+    """ValueError for packages that would be missed only later, or under another name."""
+    needed = list(PACKAGES.get(kind, ()))
+    vocabularies = {path.parent for path in folder.glob("*/*.model")}
+    if any(not (place / "tokenizer.json").exists() for place in vocabularies):
+        needed += ["sentencepiece", "google.protobuf"]
+    missing = [name.rpartition(".")[2] for name in needed if not _is_there(name)]
+    if missing:
+        raise ValueError(f"{kind} should find the packages {', '.join(missing)}; "
+                         f"{install_extra('diffusers-models')}")
+
+
+def _is_there(module: str) -> bool:
+    try:
+        return importlib.util.find_spec(module) is not None
+    except ModuleNotFoundError:  # its parent is not there
+        return False
+
+
+@contextmanager
+def _bars_on_a_terminal() -> Iterator[None]:
+    """Loading billions of weights shows how far it is; a file of logs is spared that."""
+    from transformers.utils import logging as transformers_logging
+
+    if sys.stderr.isatty():
+        yield
+        return
+    switches = (logging, transformers_logging)
+    shown = [switch.is_progress_bar_enabled() for switch in switches]
+    for switch in switches:
+        switch.disable_progress_bar()
+    try:
+        yield
+    finally:
+        for switch, was in zip(switches, shown, strict=True):
+            if was:
+                switch.enable_progress_bar()

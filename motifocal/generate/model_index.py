@@ -1,0 +1,38 @@
+"""What the name of a model says before anything heavy is loaded: a folder, a hub id, or neither."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from motifocal.generate.diffusers_families import class_of
+from motifocal.models.folder_files import read_index
+
+BUNDLED = "bundled"
+MOTIFOCAL = "TI2VPipeline"
+HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
+
+
+def is_motifocal(folder: Path) -> bool:
+    """Whether a model folder is Motifocal's own; ValueError where it is no model folder."""
+    return read_index(folder).get("_class_name") == MOTIFOCAL
+
+
+def check_folder_or_id(name: str) -> None:
+    """Raise ValueError for what is no folder and cannot be an id on the Hugging Face hub."""
+    if not Path(name).is_dir() and not HUB_ID.fullmatch(name):
+        raise ValueError(f"{name} should be a model folder or a hub id like owner/name; there is "
+                         "no such folder")
+
+
+def check_name(name: str) -> None:
+    """Raise ValueError for a name that can be no model: no folder, and no hub id either.
+
+    Of a folder it has to be clear that it holds a pipeline that can animate a picture.
+    """
+    folder = Path(name)
+    if name == BUNDLED:
+        return
+    check_folder_or_id(name)
+    if folder.is_dir() and not is_motifocal(folder):
+        class_of(read_index(folder), name)

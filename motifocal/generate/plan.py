@@ -1,0 +1,124 @@
+"""Which files `motifocal animate` writes, under which names, and how frames become them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from motifocal.media.picture import Pixels
+
+VIDEO_SUFFIXES = (".mp4", ".gif")
+LEAST_CROP = 0.05  # share of a picture whose loss is worth a word
+LEAST_SIDE = 256  # pixels: what --scale enlarges to unless it is given
+SHEET_COLUMNS, SHEET_SIDE = 7, 160
+LONGEST_SLUG, LONGEST_PICTURE = 120, 100  # bytes; file systems allow names of 255
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """One video to make."""
+
+    sentence: str
+    seed: int
+    path: Path
+
+
+def plan(
+    picture: Path, sentences: tuple[str, ...], output: Path, seed: int, number: int
+) -> tuple[list[Wanted], Path | None]:
+    """Which videos to make under which names, and the contact sheet where there are several.
+
+    Names follow TI2V-Bench: the picture's, the sentence in lower case without punctuation and
+    with _ for spaces, the seed. Where that is too long, a hash stands for its end.
+    """
+    from motifocal.files.names import shortened, slug
+
+    spoken = [" ".join(sentence.split()) for sentence in sentences]
+    slugs = [slug(sentence) for sentence in spoken]
+    for sentence, name in zip(spoken, slugs, strict=True):
+        if not name:
+            raise click.BadParameter(f"should hold words, got {sentence!r}", param_hint="SENTENCE")
+        if slugs.count(name) > 1:
+            raise click.BadParameter(
+                f"should differ, got {sentence!r} twice", param_hint="SENTENCE"
+            )
+    several = len(sentences) * number > 1
+    if output.suffix.lower() in VIDEO_SUFFIXES and not output.is_dir():
+        if several:
+            raise click.BadParameter(
+                f"should be a folder for several videos, got {output}", param_hint="--output"
+            )
+        return [Wanted(spoken[0], seed, output)], None
+    if output.suffix and not output.is_dir():
+        raise click.BadParameter(
+            f"should be a folder or end in .mp4 or .gif, got {output}", param_hint="--output"
+        )
+    stem = shortened(picture.stem, LONGEST_PICTURE)
+    wanted = [
+        Wanted(sentence, s, output / f"{stem}_{shortened(name, LONGEST_SLUG)}_{s}.mp4")
+        for sentence, name in zip(spoken, slugs, strict=True)
+        for s in range(seed, seed + number)
+    ]
+    return wanted, output / f"{stem}_sheet_{seed}.png" if several else None
+
+
+def refuse_existing(paths: list[Path]) -> None:
+    """Raise ValueError where one of the files to write is there already."""
+    there = [path for path in paths if path.exists()]
+    if there:
+        more = f" and {len(there) - 1} more" if len(there) > 1 else ""
+        raise click.BadParameter(
+            f"{there[0]}{more} should not exist, or add --overwrite", param_hint="--output"
+        )
+
+
+def write(path: Path, frames: Pixels, fps: float, factor: int) -> None:
+    """Write the frames, enlarged, into a folder that is made where it is missing."""
+    from motifocal.media.video import resize_crop, write_video
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    _, height, width, _ = frames.shape
+    write_video(path, resize_crop(frames, height * factor, width * factor), fps)
+
+
+def note_cropped(pixels: Pixels, size: tuple[int, int] | None) -> None:
+    """Say on stderr what is lost of a picture (H, W, 3) that is cropped to the shape of `size`.
+
+    `size` is (height, width) of the frames, None where it is not known.
+    """
+    if size is None:
+        return
+    shape, wanted = pixels.shape[1] / pixels.shape[0], size[1] / size[0]
+    lost = 1 - min(shape / wanted, wanted / shape)
+    if lost < LEAST_CROP:
+        return
+    where = "top and bottom" if shape < wanted else "left and right"
+    click.echo(f"note: the picture is cropped to the shape of the video: {lost:.0%} of it, at its "
+               f"{where}, is left out; crop it yourself to choose what stays", err=True)
+
+
+def small(pixels: Pixels) -> Pixels:
+    """A picture or frames as the contact sheet shows them: the shorter side is SHEET_SIDE."""
+    from motifocal.media.video import resize_crop
+
+    height, width = pixels.shape[-3:-1]
+    factor = SHEET_SIDE / min(height, width)
+    return resize_crop(pixels, round(height * factor), round(width * factor))
+
+
+def write_sheet(path: Path, shown: Pixels, wanted: list[Wanted], videos: list[Pixels]) -> None:
+    """A row a video, under its sentence: the picture, then frames spread over the video."""
+    import numpy as np
+
+    from motifocal.media.labelled import labelled, side_by_side
+    from motifocal.media.video import write_image
+
+    rows = []
+    for one, frames in zip(wanted, videos, strict=True):
+        pictures = np.concatenate([small(shown)[None], small(frames)])
+        rows.append((f"{one.sentence} (seed {one.seed})", side_by_side(pictures, SHEET_COLUMNS)))
+    write_image(path, labelled(rows))

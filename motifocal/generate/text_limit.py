@@ -1,0 +1,50 @@
+"""A model folder becomes the limit of the sentences that its pipeline reads."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import diffusers
+from transformers import PreTrainedTokenizerBase
+
+from motifocal.generate.diffusers_families import class_of
+from motifocal.models.folder import load_text_limit, load_tokenizer
+from motifocal.models.folder_files import INDEX, read_index
+from motifocal.models.text_limit import TextLimit
+
+
+def limit_of_folder(folder: Path) -> TextLimit | None:
+    """The limit of a Motifocal or diffusers model folder, or of one for `motifocal train`.
+
+    Only the tokenizer is loaded. None for a model that reads no sentence.
+
+    Raises:
+        ValueError: the folder is no model of these, or its tokenizer cannot be read.
+    """
+    if (folder / INDEX).exists():
+        index = read_index(folder)
+        if index.get("_class_name") != "TI2VPipeline":
+            kind = getattr(diffusers, class_of(index, str(folder)))
+            tokenizer = load_tokenizer(folder) if "tokenizer" in index else None
+            return limit_of_class(kind, tokenizer, {})
+    return load_text_limit(folder)
+
+
+def limit_of_class(
+    kind: type, tokenizer: PreTrainedTokenizerBase | None, call: Mapping[str, Any]
+) -> TextLimit | None:
+    """The limit of a pipeline class of diffusers that is called with the arguments `call`."""
+    if tokenizer is None:
+        return None
+    parameters = inspect.signature(kind.__call__).parameters
+    given = {name: parameter.default for name, parameter in parameters.items()} | dict(call)
+    tokens = given.get("max_sequence_length", tokenizer.model_max_length)
+    template = given.get("prompt_template")
+    if template is None:
+        return TextLimit(tokenizer, tokens)
+    # HunyuanVideo: instructions stand before the sentence and are cut off after encoding.
+    prefix = template["template"].partition("{}")[0]
+    return TextLimit(tokenizer, tokens + template["crop_start"], prefix)

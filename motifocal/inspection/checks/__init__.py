@@ -1,0 +1,1 @@
+"""Checks of a clip or a folder, one kind of fault each."""

@@ -1,0 +1,141 @@
+"""An entry and its finding become faults, each with the words that say how it is here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from motifocal.inspection.checks.bars import SIDES
+from motifocal.inspection.checks.caption_words import names_motion
+from motifocal.inspection.entries import Entry
+from motifocal.inspection.finding import Finding
+
+#: Frames by which counting at the mean rate may be off: one that was dropped once is no harm.
+MOST_DRIFT = 1.0
+#: A clip may be enlarged by so much: a tenth more pixels along a side is what trainers' buckets,
+#: which round sides to multiples of 16 or 32, do to clips of the very size asked for.
+MOST_ENLARGED = 1.1
+#: The least share of the picture to be left. 4:3 in 16:9 keeps 0.75, a square in it 0.56, an
+#: upright clip in a wide one 0.32.
+LEAST_KEPT = 0.6
+#: The share that may move: with more, weighting hardly tells places apart.
+MOST_MOVING = 0.5
+#: The share of steps that may take a stored frame again: 24 frames/s trained on at 25 have 0.04.
+MOST_BY_RATE = 0.05
+#: The share of the picture that may be bars: a row or two, as of clips cropped to odd sizes.
+MOST_BARS = 0.02
+
+
+def diagnose(
+    entry: Entry, finding: Finding | None, *, captioned: bool, wanted: int, camera: bool = False
+) -> list[tuple[str, str]]:
+    """(code, words) of what is wrong with a clip by itself; duplicates are found elsewhere.
+
+    Args:
+        finding: None where there was no file to look at.
+        captioned: whether captions are written down at all; else nothing is said of them.
+        wanted: frames that a sample should have, for the words.
+        camera: whether the camera's motion was taken out of the heat, for the words.
+    """
+    found = list(entry.faults)
+    if finding is not None:
+        found += [finding.problem] if finding.problem else _of_file(finding, wanted, camera)
+    if captioned and finding is not None:
+        found += _of_caption(entry)
+    return found
+
+
+def _of_file(finding: Finding, wanted: int, camera: bool) -> Iterator[tuple[str, str]]:
+    yield from _of_samples(finding, wanted)
+    yield from _of_motion(finding, camera)
+    yield from _of_repeats(finding)
+    if finding.trained_cuts:
+        yield "cut", _scenes(finding.trained_cuts, finding)
+    elsewhere = tuple(cut for cut in finding.cuts if cut not in finding.trained_cuts)
+    if elsewhere:
+        yield "cut-elsewhere", _scenes(elsewhere, finding)
+    if finding.frames is not None and finding.watched < finding.frames:
+        yield "not-watched", f"cuts were looked for in the first {finding.watched} frames"
+    yield from _of_picture(finding)
+
+
+def _of_motion(finding: Finding, camera: bool) -> Iterator[tuple[str, str]]:
+    if finding.drift > MOST_DRIFT:
+        yield "variable-rate", f"counting frames is off by {finding.drift:.1f} frames at worst"
+    if finding.still:
+        yield "still", f"nothing moves, or hardly: {finding.motion:.1f} % of the shorter side/s"
+    elif finding.camera_only:
+        yield "camera-only", f"only the camera moves, {finding.camera:.0f} % of the shorter side/s"
+    if finding.hottest == 0 and not finding.still and finding.fitting != 1:
+        yield "cold", "nothing is hot in the frames that are trained on"
+    if finding.hot is not None and finding.hot > MOST_MOVING:
+        way = "even without the camera's motion" if camera else "try --camera"
+        yield "mostly-moving", f"{finding.hot:.0%} of the picture moves; {way}"
+
+
+def _of_repeats(finding: Finding) -> Iterator[tuple[str, str]]:
+    rate = finding.fps or 0.0
+    if finding.by_rate > MOST_BY_RATE:
+        share = f"{finding.by_rate:.0%} of the steps take the same frame again"
+        yield "repeated-frames", f"{share}: the clip has {rate:g} frames/s, so --fps {rate:g}"
+    if finding.still:  # it is all repeats, which has a name already
+        return
+    if finding.stored_repeats:
+        share = f"{finding.stored_repeats:.0%} of the steps show the same picture again"
+        yield "stored-repeats", f"{share}: of {rate:g} frames/s about {finding.new_rate:g} are new"
+    if finding.freeze:
+        first, last = finding.freeze
+        seconds = f" ({(last - first) / rate:.1f} s)" if rate else ""
+        yield "freeze", f"frames {first}-{last}{seconds} show the same picture"
+
+
+def _of_picture(finding: Finding) -> Iterator[tuple[str, str]]:
+    width, height = finding.width or 0, finding.height or 0
+    if finding.enlarged is not None and finding.enlarged > MOST_ENLARGED:
+        yield "small", f"{width}x{height} is enlarged {finding.enlarged:.2f} times"
+    if finding.kept is not None and finding.kept < LEAST_KEPT:
+        yield "cropped", f"of {width}x{height}, {finding.kept:.0%} of the picture is left"
+    if finding.turned:
+        yield "turned", f"shown as {width}x{height} by a display matrix that the trainer ignores"
+    if finding.aspect:
+        yield "stretched", f"pixels of {finding.aspect}, shown as {width}x{height}"
+    if finding.transfer:
+        yield "hdr", f"brightness is stored as {finding.transfer}"
+    if finding.interlaced:
+        yield "interlaced", "each frame is two fields, taken one after the other"
+    if width % 2 or height % 2:
+        yield "odd-size", f"{width}x{height} pixels"
+    if finding.bars > MOST_BARS:
+        sides = [side for side, thick in zip(SIDES, finding.bar_sides, strict=True) if thick]
+        yield "bars", f"{finding.bars:.0%} of what is trained on is bars ({', '.join(sides)})"
+    factor = finding.blur or 1.0
+    if factor > 1 and (finding.enlarged or 1.0) * factor > MOST_ENLARGED:
+        held = f"{width / factor:.0f}x{height / factor:.0f}"
+        yield "blurred", f"{width}x{height} pixels show no more detail than {held} could"
+
+
+def _of_samples(finding: Finding, wanted: int) -> Iterator[tuple[str, str]]:
+    if not finding.sample_count:
+        held = f"{finding.frames} frames, {finding.seconds:.2f} s at {finding.fps:g} frames/s"
+        fits = f"; --frames {finding.fitting} would fit" if finding.fitting else ""
+        yield "too-short", f"no sample of {wanted} frames: it holds {held}{fits}"
+    elif finding.shortest == 1 and wanted > 1:
+        yield "one-frame", f"it holds {finding.frames} frames, of which one is trained on"
+
+
+def _scenes(cuts: tuple[int, ...], finding: Finding) -> str:
+    named = ", ".join(str(cut) for cut in cuts[:8])
+    more = f" and {len(cuts) - 8} more" if len(cuts) > 8 else ""
+    first = f" ({cuts[0] / finding.fps:.2f} s)" if finding.fps else ""
+    return f"a new scene begins at frame {named}{first if len(cuts) == 1 else more}"
+
+
+def _of_caption(entry: Entry) -> Iterator[tuple[str, str]]:
+    codes = {code for code, _ in entry.faults}
+    if codes & {"no-caption", "damaged-row", "not-listed"}:
+        return
+    if entry.caption is None:
+        yield "no-caption", "nothing is written down for it"
+    elif not entry.caption:
+        yield "no-caption", "the caption is empty"
+    elif names_motion(entry.caption) is False:
+        yield "no-motion-word", f"no word of motion in {entry.caption[:120]!r}"

@@ -1,0 +1,160 @@
+"""What is written down about a folder and what lies in it become entries: clips to be examined."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from motifocal.data.caption_formats import BESIDE, PLAIN, Row, listed
+from motifocal.data.captions import place_of
+from motifocal.media.picture import natural_key
+from motifocal.media.video import VIDEO_SUFFIXES
+
+if TYPE_CHECKING:
+    from motifocal.models.text_limit import TextLimit
+
+
+@dataclass
+class Entry:
+    """One clip, or a row that leads to none (`path` is None then).
+
+    `name` is the clip's path below the folder with slashes, or where the row is; `caption` is what
+    is written down, None where nothing is. `faults` are (code, words).
+    """
+
+    name: str
+    path: Path | None
+    caption: str | None = None
+    faults: list[tuple[str, str]] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Folder:
+    """A folder's entries in the order written down, and the format in words."""
+
+    path: Path
+    format: str
+    entries: tuple[Entry, ...]
+
+    @property
+    def captioned(self) -> bool:
+        """Whether anything is written down at all: a plain folder is not blamed for that."""
+        return self.format != PLAIN
+
+
+def gather(location: str | Path) -> Folder:
+    """The entries of a folder, or of one table of captions beside its clips.
+
+    Raises ValueError where nothing is there, or several tables are; OSError where it cannot be
+    read. What is wrong with single rows and files is in the entries.
+    """
+    found = listed(location)
+    entries: list[Entry] = []
+    places: dict[str, Entry] = {}
+    for row in found.rows:
+        place = None if row.damage and not row.name else place_of(row, found.folder)
+        if place in places:
+            words = f"named again in {_where(row, found.folder)}"
+            places[place].faults.append(("named-twice", words))
+            continue
+        entry = _entry(row, place, found.folder)
+        entries.append(entry)
+        if place is not None:
+            places[place] = entry
+    listing = found.format not in (BESIDE, PLAIN)
+    videos, closed = _videos(found.folder)
+    for path in videos:
+        name = path.relative_to(found.folder).as_posix()
+        if name not in places:
+            entry = _entry(Row(name, name), name, found.folder)
+            if listing and entry.path is not None:
+                entry.faults.append(("not-listed", f"no row of {_table(found.table)} names it"))
+            entries.append(entry)
+    for error in closed:
+        name = Path(error.filename).relative_to(found.folder).as_posix()
+        words = f"a folder that cannot be looked into ({error.strerror})"
+        entries.append(Entry(name, None, None, [("unreadable", words)]))
+    if not entries:
+        raise ValueError(f"{location} should hold videos, got none")
+    return Folder(found.folder, found.format, tuple(entries))
+
+
+def mark_unread(entries: Iterable[Entry], limit: TextLimit) -> None:
+    """Add a fault to every entry whose caption a text encoder does not read to its end."""
+    for entry in entries:
+        end = limit.unread(entry.caption or "")
+        if end:
+            words = f"of the caption {end!r} is not read: it has more than {limit.tokens} tokens"
+            entry.faults.append(("caption-cut", words))
+
+
+def _entry(row: Row, place: str | None, folder: Path) -> Entry:
+    if row.damage and place is None:
+        return Entry(_where(row, folder), None, None, [("damaged-row", _short(row.damage, folder))])
+    if place is None:
+        words = f"{str(row.name)[:200]!r} should be a relative path inside the folder"
+        return Entry(_where(row, folder), None, _words(row.caption), [("outside", words)])
+    path = folder / place
+    entry = Entry(place, path, _words(row.caption))
+    if row.damage:
+        entry.faults.append(("damaged-row", _short(row.damage, folder)))
+    elif row.caption is not None and not isinstance(row.caption, str):
+        words = f"the caption should be text, got {type(row.caption).__name__}"
+        entry.faults.append(("no-caption", words))
+    reason = _no_file(path)
+    if reason:
+        entry.path = None
+        entry.faults.append(("missing", reason))
+    elif path.is_symlink() and not path.resolve().is_relative_to(folder.resolve()):
+        entry.faults.append(("link", "the file is a link out of the folder"))
+    return entry
+
+
+def _words(caption: Any) -> str | None:
+    return caption.strip() if isinstance(caption, str) else None
+
+
+def _no_file(path: Path) -> str | None:
+    """Why there is no file to read, if so."""
+    try:
+        if path.is_file():
+            return None
+    except OSError as error:  # a name that the file system does not take
+        return f"no such file ({error.strerror})"
+    if path.exists():
+        return "is no file"
+    return "a link that leads nowhere" if path.is_symlink() else "no such file"
+
+
+def _videos(folder: Path) -> tuple[list[Path], list[OSError]]:
+    """Everything below the folder that is named like a video, and folders that cannot be read.
+
+    Linked folders are not entered, and hidden ones left out.
+    """
+    found: list[Path] = []
+    closed: list[OSError] = []
+    for here, folders, files in os.walk(folder, onerror=closed.append):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        linked = [name for name in folders if os.path.islink(os.path.join(here, name))]
+        found += [
+            Path(here, name)
+            for name in (*files, *linked)
+            if Path(name).suffix.lower() in VIDEO_SUFFIXES and not name.startswith(".")
+        ]
+    return sorted(found, key=natural_key), closed
+
+
+def _where(row: Row, folder: Path) -> str:
+    return _short(row.place, folder)
+
+
+def _short(text: str, folder: Path) -> str:
+    """The text without the folder's own path before names."""
+    return text.replace(f"{folder}{os.sep}", "")
+
+
+def _table(table: Path | None) -> str:
+    return "the table" if table is None else table.name

@@ -1,0 +1,269 @@
+"""One clip becomes a finding and a thumbnail: everything that is decided by its file alone.
+
+F frames, H W pixels. Frames are `(F, H, W, 3)` uint8 RGB.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import astuple, dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from motifocal.data.longest_sample import longest_sample
+from motifocal.data.resizing import resized
+from motifocal.data.selection import Selection, spoken
+from motifocal.data.trainer_rules import TRAINERS, trained_on
+from motifocal.files.atomic import sha256_of
+from motifocal.inspection.checks.bars import find_bars
+from motifocal.inspection.checks.cuts import find_cuts
+from motifocal.inspection.checks.detail import enlargement
+from motifocal.inspection.checks.duplicates import fingerprint
+from motifocal.inspection.checks.repeats import find_repeats, measure_repeats
+from motifocal.inspection.checks.speeds import changes, cuts_within, measure_motion
+from motifocal.inspection.decode_pass import Watched, read_again, scaled, watch
+from motifocal.inspection.finding import Finding, InspectSettings
+from motifocal.inspection.thumbs import spread, sprite
+from motifocal.media.codec import stored_display
+from motifocal.media.picture import Pixels, VideoError, write_image
+from motifocal.motion.heatmap import clip_heatmap
+from motifocal.motion.moving_fraction import moving_fraction
+
+#: Samples of a clip whose heat is measured, spread over them all, and the frames of each: a video
+#: of an hour may make thousands, and a sample may be all of it.
+MOST_MEASURED, MOST_HEAT_FRAMES = 4, 256
+#: Frames in which bars are looked for: 8 ms each, and a bar is in all of them.
+MOST_BARRED = 16
+#: Samples that are put into words: the first ones.
+MOST_SPOKEN = 24
+
+
+@dataclass(frozen=True)
+class Job:
+    """A clip to look at, and where its thumbnail goes."""
+
+    path: Path
+    thumb: Path
+
+
+def examine(job: Job, settings: InspectSettings) -> Finding:
+    """Decode the clip once, measure it, write the thumbnail.
+
+    Only where samples lie beyond what memory holds, in long clips, those are decoded again.
+    """
+    hold = partial(scaled, side=settings.heat_size, of=min) if settings.heat_size else _as_it_is
+    try:
+        watched = watch(job.path, hold)
+        samples = trained_on(
+            settings.trainer, watched.timeline, watched.height, watched.width, settings.request
+        )
+        shown = samples or _longest(watched, settings)
+        heat = _measure(job.path, watched, shown, settings)
+        content, display = sha256_of(job.path), stored_display(job.path)
+    except VideoError as error:
+        return Finding(problem=("unreadable", str(error).removeprefix(f"{job.path}: ")))
+    except OSError as error:
+        return Finding(problem=("unreadable", error.strerror or type(error).__name__))
+    picture = _thumbnail(watched, heat)
+    write_image(job.thumb, picture)
+    cuts = find_cuts(watched.tiny)
+    look = fingerprint(watched.tiny)
+    shares = [share for one in heat for share in one.shares]
+    return Finding(
+        **_of_times(watched, cuts),
+        **_of_motion(watched, cuts),
+        **_of_samples(samples),
+        **_of_frames(watched, cuts, shown),
+        **_of_picture(watched, shown),
+        fitting=len(shown[0].indices) if shown and not samples else None,
+        turned=display.turned and not TRAINERS[settings.trainer].upright,
+        aspect="" if display.aspect == 1 else display.aspect_ratio,
+        transfer=display.transfer,
+        interlaced=display.interlaced,
+        hot=round(float(np.mean(shares)), 4) if shares else None,
+        hottest=round(max(shares), 4) if shares else None,
+        content=content,
+        look=None if look is None else look.to_text(),
+        thumb=True,
+        thumb_width=picture.shape[1] // 4,
+        thumb_height=picture.shape[0] // 2,
+    )
+
+
+# Parts of a finding, by the names of its fields.
+
+
+def _of_times(watched: Watched, cuts: Sequence[int]) -> dict[str, Any]:
+    line = watched.timeline
+    return {
+        "fps": float(f"{line.fps:.6g}"),  # never rounded to none: two frames may be hours apart
+        "drift": round(watched.drift, 3),
+        "frames": len(line.starts),
+        "seconds": round(line.end, 3),
+        "watched": len(watched.tiny),
+        "cuts": tuple(cuts),
+    }
+
+
+def _of_motion(watched: Watched, cuts: Sequence[int]) -> dict[str, Any]:
+    motion = measure_motion(watched.pairs, cuts)
+    if motion is None:
+        return {}
+    return {
+        "motion": round(motion.own, 2),
+        "camera": round(motion.camera, 2),
+        "still": motion.still and not changes(watched.tiny, cuts),
+        "camera_only": motion.camera_only,
+    }
+
+
+def _of_samples(samples: Sequence[Selection]) -> dict[str, Any]:
+    lengths = [len(sample.indices) for sample in samples]
+    return {
+        "samples": _spoken(samples),
+        "sample_count": len(samples),
+        "trained_frames": sum(lengths),
+        "shortest": min(lengths, default=0),
+    }
+
+
+def _of_frames(
+    watched: Watched, cuts: Sequence[int], shown: Sequence[Selection]
+) -> dict[str, Any]:
+    """Cuts within samples, and frames that repeat."""
+    line, steps = watched.timeline, find_repeats(watched.tiny, cuts)
+    indices = [sample.indices for sample in shown]
+    repeats = measure_repeats(steps, indices, line.starts)
+    return {
+        "trained_cuts": tuple(sorted({c for taken in indices for c in cuts_within(cuts, taken)})),
+        "by_rate": round(repeats.by_rate, 4),
+        "stored_repeats": round(repeats.stored, 4),
+        "new_rate": float(f"{line.fps * steps.share_new:.3g}"),
+        "freeze": repeats.freeze,
+    }
+
+
+def _of_picture(watched: Watched, shown: Sequence[Selection]) -> dict[str, Any]:
+    """Size, bars and blur, and how the first sample is placed in the picture."""
+    placed = _placed(watched, shown[0]) if shown else None
+    bars = find_bars(_spread(watched))
+    return {
+        "width": watched.width,
+        "height": watched.height,
+        "bars": round(bars.share_of(*placed.kept_sides) if placed else bars.share_of(), 4),
+        "bar_sides": tuple(round(side, 4) for side in astuple(bars)) if bars else (),
+        "blur": enlargement(watched.losses),
+        "enlarged": placed.enlarged if placed else None,
+        "kept": placed.kept if placed else None,
+    }
+
+
+@dataclass
+class _Heat:
+    """Hot shares of one sample's maps, and frames with their maps for the thumbnail."""
+
+    shares: list[float]
+    shown: list[tuple[Pixels, NDArray[np.float32]]] = field(default_factory=list)
+
+
+def _measure(
+    path: Path, watched: Watched, samples: Sequence[Selection], settings: InspectSettings
+) -> list[_Heat]:
+    """The heat of some of the samples, in order."""
+    places = np.unique(np.rint(np.linspace(0, len(samples) - 1, MOST_MEASURED)).astype(int))
+    chosen = [samples[place] for place in places] if samples else []
+    lengths = [min(len(sample.indices), MOST_HEAT_FRAMES) for sample in chosen]
+    wanted = set(spread(sum(lengths))) if chosen else set()
+    found, before = [], 0
+    for sample, length in zip(chosen, lengths, strict=True):
+        frames = _frames(path, watched, sample, length, settings.heat_size)
+        maps = clip_heatmap(frames, settings.heatmap, workers=1)
+        here = [place - before for place in sorted(wanted) if 0 <= place - before < length]
+        shares = [moving_fraction(map_[None]) for map_ in maps]
+        found.append(_Heat(shares, [(frames[place], maps[place]) for place in here]))
+        before += length
+    return found
+
+
+def _frames(
+    path: Path, watched: Watched, sample: Selection, length: int, heat_size: int
+) -> Pixels:
+    """The first `length` frames of a sample as they are trained on, but reduced to `heat_size`."""
+    indices = sample.indices[:length]
+    missing = sorted({index for index in indices if index not in watched.held})
+    hold = partial(_fitted, sample=sample, heat_size=heat_size)
+    again = read_again(path, missing, hold) if missing else {}
+    fitted = {index: hold(watched.held[index]) for index in {*indices} - {*missing}} | again
+    return np.stack([fitted[index] for index in indices])
+
+
+def _fitted(pixels: Pixels, sample: Selection, heat_size: int) -> Pixels:
+    """A frame (H, W, 3), maybe reduced, scaled and cropped to the sample's shape."""
+    shrink = 1.0
+    if heat_size:
+        shrink = min(1.0, heat_size / min(sample.height, sample.width))
+    height, width = (max(1, round(side * shrink)) for side in (sample.height, sample.width))
+    fitted: Pixels = resized(pixels[None], height, width, sample.resize)[0]
+    return fitted
+
+
+def _as_it_is(pixels: Pixels) -> Pixels:
+    return pixels
+
+
+@dataclass(frozen=True)
+class _Placed:
+    """The factor by which a sample scales the clip, and the shares of height and width it keeps."""
+
+    enlarged: float
+    kept_sides: tuple[float, float]
+
+    @property
+    def kept(self) -> float:
+        return round(min(self.kept_sides), 3)
+
+
+def _placed(watched: Watched, sample: Selection) -> _Placed:
+    tall, wide = sample.height / watched.height, sample.width / watched.width
+    scale = max(tall, wide)
+    kept = (1.0, 1.0) if sample.resize == "stretch" else (tall / scale, wide / scale)
+    return _Placed(round(scale, 3), kept)
+
+
+def _longest(watched: Watched, settings: InspectSettings) -> list[Selection]:
+    """Of a clip that is too short, the longest sample that it could make; none of a damaged one."""
+    size = watched.height, watched.width
+    sample = longest_sample(settings.trainer, watched.timeline, *size, settings.request)
+    return [] if sample is None else [sample]
+
+
+def _spread(watched: Watched) -> Pixels:
+    """Some frames of the clip, small but larger than tiny where there are such: (N, H, W, 3)."""
+    if not watched.pairs:
+        return watched.tiny[spread(len(watched.tiny))]
+    places = np.rint(np.linspace(0, len(watched.pairs) - 1, MOST_BARRED)).astype(int)
+    return np.stack([watched.pairs[place].frames[0] for place in np.unique(places)])
+
+
+def _spoken(samples: Sequence[Selection]) -> tuple[str, ...]:
+    words = [spoken(sample.indices) for sample in samples[:MOST_SPOKEN]]
+    more = len(samples) - len(words)
+    return (*words, f"and {more} more") if more else tuple(words)
+
+
+def _thumbnail(watched: Watched, heat: Sequence[_Heat]) -> Pixels:
+    """Of what is trained on; of a clip that is not, its frames without heat."""
+    shown = [pair for one in heat for pair in one.shown]
+    if not shown:
+        frames = watched.tiny[spread(len(watched.tiny))]
+        return sprite(frames, np.zeros(frames.shape[:3], np.float32))
+    chosen = [shown[place] for place in spread(len(shown))]
+    # Samples of several sizes: all are shown as the first one is.
+    height, width = chosen[0][0].shape[:2]
+    same = [(f, m) for f, m in chosen if f.shape[:2] == (height, width)]
+    same += [same[-1]] * (len(chosen) - len(same))
+    return sprite(np.stack([f for f, _ in same]), np.stack([m for _, m in same]))

@@ -1,0 +1,171 @@
+"""A folder's entries become findings, each kept on disk as soon as it is made.
+
+`findings.jsonl` has one line for each clip that was looked at: a key, which changes when the file
+or the settings do, and the finding. A second run looks at nothing twice; a kill loses the clips
+that were just being looked at.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import TextIO
+
+from motifocal.files import disk
+from motifocal.files.json_text import parse_json
+from motifocal.inspection.entries import Entry
+from motifocal.inspection.examine import Job, examine
+from motifocal.inspection.finding import Finding, InspectSettings, finding_from
+from motifocal.inspection.workers import Done, in_processes
+
+FINDINGS, THUMBS = "findings.jsonl", "thumbs"
+
+Work = Callable[[Job, InspectSettings], Finding]
+
+
+@dataclass(frozen=True)
+class Unwritable:
+    """Why a worker could not write its thumbnail, which is no fault of the clip: an OSError."""
+
+    errno: int | None
+    words: str
+
+
+@dataclass(frozen=True)
+class Look:
+    """A clip to be looked at, or one that was: its entry's place, key, size and finding."""
+
+    place: int
+    key: str
+    bytes: int
+    finding: Finding | None
+
+    @property
+    def thumb(self) -> str:
+        """Where its thumbnail is, below the output folder."""
+        return f"{THUMBS}/{self.key[:16]}.webp"
+
+
+def look_at(
+    entries: Sequence[Entry],
+    settings: InspectSettings,
+    output: Path,
+    *,
+    workers: int,
+    seconds: float,
+    work: Work = examine,
+) -> Iterator[Look]:
+    """All entries that have a file, with their findings: first those known, then as they are made.
+
+    Args:
+        output: a folder, made if it is not there; one run at a time.
+        workers: clips looked at at a time, each in a process of its own.
+        seconds: given to one clip, and to each megabyte of it one more; when they are over it is
+            given up. Such a clip, and one that took its process down, is looked at again by the
+            next run.
+        work: what looks at a clip.
+
+    Raises OSError where nothing can be written to the output folder, as when the disk is full. What
+    was found until then is kept there.
+    """
+    (output / THUMBS).mkdir(parents=True, exist_ok=True)
+    known = read_findings(output / FINDINGS)
+    waiting: dict[Job, Look] = {}
+    for look in _looks(entries, settings):
+        finding = look.finding or known.get(look.key)
+        if finding is not None and (not finding.thumb or (output / look.thumb).exists()):
+            yield Look(look.place, look.key, look.bytes, finding)
+            continue
+        path = entries[look.place].path
+        assert path is not None  # _looks leaves out what has none
+        waiting[Job(path, output / look.thumb)] = look
+    if not waiting:
+        return
+
+    def given(job: Job) -> float:
+        return seconds + waiting[job].bytes / 1e6
+
+    with (output / FINDINGS).open("a", encoding="utf-8") as file:
+        for done in in_processes(partial(_call, work, settings), waiting, workers, given):
+            look = waiting[done.job]
+            finding = _kept(file, look, done)
+            yield Look(look.place, look.key, look.bytes, finding)
+
+
+def _call(work: Work, settings: InspectSettings, job: Job) -> Finding | Unwritable:
+    """In the worker. What cannot be read of a clip is in its finding, so the rest is of writing."""
+    try:
+        return work(job, settings)
+    except OSError as error:
+        return Unwritable(error.errno, str(error))
+
+
+def _kept(file: TextIO, look: Look, done: Done[Job, Finding | Unwritable]) -> Finding:
+    """The finding, written down unless the clip has to be looked at again."""
+    if done.result is None:
+        return Finding(problem=("no-answer", str(done.reason)))
+    if isinstance(done.result, Unwritable):
+        error = OSError(done.result.words)
+        error.errno = done.result.errno
+        raise error
+    if done.result.problem and not _opens(done.job.path):
+        return done.result
+    with disk.writing(Path(file.name)):
+        file.write(json.dumps({"key": look.key, "finding": asdict(done.result)}) + "\n")
+        file.flush()
+    return done.result
+
+
+def _opens(path: Path) -> bool:
+    """Whether the system lets it be read: what it refuses, as a lost disk does, it may allow later.
+    """
+    try:
+        with path.open("rb"):
+            return True
+    except OSError:
+        return False
+
+
+def _looks(entries: Sequence[Entry], settings: InspectSettings) -> Iterator[Look]:
+    digest = settings.digest()
+    for place, entry in enumerate(entries):
+        if entry.path is not None:
+            try:
+                state = entry.path.stat()
+            except OSError as error:  # other programs work here too
+                gone = f"it was there when the folder was listed ({error.strerror})"
+                yield Look(place, "", 0, Finding(problem=("missing", gone)))
+                continue
+            # With the time of change that no program can set: another file may be put in a
+            # clip's place with its size and date.
+            state_now = [digest, state.st_size, state.st_mtime_ns, state.st_ctime_ns, entry.name]
+            key = hashlib.sha256(json.dumps(state_now).encode()).hexdigest()
+            yield Look(place, key, state.st_size, None)
+
+
+def read_findings(path: Path) -> dict[str, Finding]:
+    """Earlier findings by key. Half a last line, left by a kill, is taken out of the file.
+
+    Raises ValueError where another line is none of ours: the file is then somebody else's.
+    """
+    if not path.exists():
+        return {}
+    whole, _, rest = path.read_bytes().rpartition(b"\n")
+    if rest:
+        with path.open("r+b") as file:
+            file.truncate(len(whole) + 1 if whole else 0)
+    found = {}
+    for number, line in enumerate(whole.split(b"\n") if whole else [], start=1):
+        try:
+            held = parse_json(line)
+            found[held["key"]] = finding_from(held["finding"])
+        except (ValueError, KeyError, TypeError) as error:
+            raise ValueError(
+                f"{path}, line {number} should be a finding of this version ({error}); "
+                "use another folder or delete the file"
+            ) from error
+    return found

@@ -1,0 +1,1 @@
+"""Images and video clips on disk, to and from uint8 RGB arrays."""

@@ -1,0 +1,124 @@
+"""A decoded frame becomes `(H, W, 3)` uint8 RGB as a viewer sees it.
+
+H W pixels. The display matrix is applied, pixels are made square, transparency is composited on
+white, HDR is brought to SDR. docs/reading.md states the rules for users.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import cast
+
+import av
+import numpy as np
+from av.buffer import Buffer
+from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
+
+from motifocal.media.hdr import TRANSFERS, to_sdr
+from motifocal.media.picture import Pixels, VideoError, check_size, on_white
+
+# Flags of FFmpeg's scaler (libswscale/swscale.h), as numbers because PyAV names some of them only
+# since version 18. Interpolating chroma up, where the default flags repeat it, takes smooth frames
+# through 4:2:0 and back at 52 dB instead of 40 dB.
+SWS_ACCURATE = 0x40000
+_SWS_BICUBIC, _SWS_FULL_CHROMA = 0x4, 0x2000
+_TO_RGB = _SWS_BICUBIC | _SWS_FULL_CHROMA | SWS_ACCURATE
+# Pixels this close to square count as square: rounding a size to a multiple of 2 or 16 leaves an
+# aspect such as 1280:1281, and scaling by it would blur for nothing.
+_NEARLY_SQUARE = Fraction(1, 100)
+
+
+@dataclass(frozen=True)
+class Display:
+    """What a file says about how its frames are to be shown.
+
+    turned: whether its display matrix turns or mirrors them.
+    aspect: width of a pixel over its height, 1 if nearly so.
+    transfer: "PQ" or "HLG" where they are HDR, else "".
+    interlaced: whether the first frame is made of two fields, taken one after the other.
+    """
+
+    turned: bool = False
+    aspect: Fraction = Fraction(1)
+    transfer: str = ""
+    interlaced: bool = False
+
+    @property
+    def aspect_ratio(self) -> str:
+        """Width to height of a pixel, as "4:3"."""
+        return f"{self.aspect.numerator}:{self.aspect.denominator}"
+
+
+@contextmanager
+def naming(path: Path, failure: str) -> Iterator[None]:
+    """What FFmpeg raises inside the block, or a missing folder, becomes a VideoError."""
+    try:
+        yield
+    except (av.FFmpegError, FileNotFoundError, IsADirectoryError) as error:
+        reason = error.strerror or " ".join(map(str, error.args))
+        raise VideoError(f"{path}: {failure} ({reason})") from error
+
+
+def display_of(stream: VideoStream, frame: VideoFrame) -> Display:
+    """How the frame, the first of its stream, is to be shown."""
+    turned = False
+    if "DISPLAYMATRIX" in frame.side_data:
+        a, b, _, d = _display_matrix(frame)
+        turned = abs(b) > abs(a) or a < 0 or d < 0
+    transfer = TRANSFERS.get(frame.color_trc, "")
+    return Display(turned, pixel_aspect(stream), transfer, frame.interlaced_frame)
+
+
+def pixel_aspect(stream: VideoStream) -> Fraction:
+    """Width of a pixel over its height, 1 if nearly so or not stored."""
+    aspect = stream.sample_aspect_ratio
+    if not aspect or aspect < 0 or abs(aspect - 1) <= _NEARLY_SQUARE:
+        return Fraction(1)
+    return Fraction(aspect)
+
+
+def frame_pixels(path: Path, aspect: Fraction, frame: VideoFrame) -> Pixels:
+    """The frame as (H, W, 3) RGB, upright; its width is scaled by the pixels' aspect.
+
+    Raises VideoError for a frame without pixels, or with too many, and one that cannot be read.
+    """
+    width = max(1, round(frame.width * aspect))
+    check_size(path, frame.width, frame.height)
+    check_size(path, width, frame.height)
+    transparent = any(component.is_alpha for component in frame.format.components)
+    high = frame.color_trc in TRANSFERS
+    kind = {(False, False): "rgb24", (True, False): "rgba"}.get((transparent, high), "rgb48le")
+    with naming(path, "pixels cannot be converted"):
+        array = frame.to_ndarray(format=kind, width=width, interpolation=_TO_RGB, threads=1)
+    if high:
+        codes = array.astype(np.uint32)
+        if not frame.format.is_rgb:  # FFmpeg's scaler makes 255 * 256 of the white of YUV
+            codes = np.minimum(codes * 257 // 256, 65535)
+        rgb = to_sdr(codes.astype(np.uint16), frame.color_trc, frame.color_primaries)
+    else:
+        pixels: Pixels = array.astype(np.uint8, copy=False)
+        rgb = on_white(pixels) if transparent else pixels
+    return _upright(rgb, frame) if "DISPLAYMATRIX" in frame.side_data else rgb
+
+
+def _upright(image: Pixels, frame: VideoFrame) -> Pixels:
+    """Turned and mirrored as the display matrix says, to the nearest quarter turn."""
+    a, b, c, d = _display_matrix(frame)
+    if abs(b) > abs(a):
+        image, a, d = image.transpose(1, 0, 2), c, b
+    image = image[:, ::-1] if a < 0 else image
+    return np.ascontiguousarray(image[::-1] if d < 0 else image)
+
+
+def _display_matrix(frame: VideoFrame) -> list[int]:
+    """a, b, c, d: the stored point (x, y) is shown at (a x + c y, b x + d y)."""
+    side_data = cast("Mapping[str, Buffer]", frame.side_data)  # PyAV's hints know only one key
+    # 9 numbers of 32 bits, row by row.
+    matrix = np.frombuffer(bytes(side_data["DISPLAYMATRIX"]), np.int32).reshape(3, 3)
+    numbers: list[int] = matrix[:2, :2].ravel().tolist()
+    return numbers

@@ -1,0 +1,120 @@
+"""The decoded frames of a container become frames in the order shown, each with its time.
+
+One rule for every command; docs/reading.md states it for users.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable, Iterator
+from fractions import Fraction
+from pathlib import Path
+from typing import NamedTuple, TypeAlias, cast
+
+import av
+from av.container import InputContainer
+from av.packet import Packet
+from av.video.codeccontext import VideoCodecContext
+from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
+
+from motifocal.media.picture import VideoError
+
+# These store when a frame is decoded, not when it is shown; the presentation times that FFmpeg
+# makes up for them run backwards where frames are stored in another order than shown (B-frames).
+_DECODE_TIMES = frozenset({"avi", "asf"})
+_NO_TIMES = 0x80  # AVFMT_NOTIMESTAMPS in FFmpeg's libavformat/avformat.h: raw streams
+
+_WITH_ALPHA = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
+
+#: A packet becomes the frames that are complete with it; one without data flushes the decoder.
+Decoder: TypeAlias = Callable[[Packet], list[VideoFrame]]
+
+
+class TimedFrame(NamedTuple):
+    """A frame shown from `start` on for `duration`, both in s; `start` by the file's own clock."""
+
+    frame: VideoFrame
+    start: Fraction
+    duration: Fraction
+
+
+def timed_frames(
+    path: Path, container: InputContainer, stream: VideoStream, decode: Decoder, rate: Fraction
+) -> Iterator[TimedFrame]:
+    """Every frame with its time, as it is decoded; `rate` is in frames/s.
+
+    A frame is shown at its presentation time, in AVI and ASF the k-th frame at the k-th decode
+    time. A frame without a time comes 1 / rate after the one before it, as all of a raw stream do.
+
+    Raises VideoError for a damaged frame, for times that run backwards, and where a container that
+    stores times has none for its first frame; FFmpegError where decoding fails.
+    """
+    decode_times = container.format.name in _DECODE_TIMES
+    ordered = _at_decode_times if decode_times else _at_presentation_times
+    raw = bool(container.format.flags & _NO_TIMES)
+    before: Fraction | None = None
+    shortest = Fraction(0)
+    for count, (frame, stamp) in enumerate(ordered(container, stream, decode)):
+        if frame.is_corrupt:
+            raise VideoError(f"{path}: frame {count} is damaged")
+        if stamp is None and (raw or before is not None):
+            stamp = Fraction(0) if before is None else before + 1 / rate
+        time = _checked(path, count, stamp, before)
+        if before is not None and time > before:
+            shortest = min(time - before, shortest or time - before)
+        # The rate that AVI declares may be that of a clock which is faster than the frames.
+        stored = frame.duration * (frame.time_base or Fraction(0))
+        yield TimedFrame(frame, time, (shortest if decode_times else stored) or 1 / rate)
+        before = time
+
+
+def _checked(path: Path, count: int, time: Fraction | None, before: Fraction | None) -> Fraction:
+    """The time of frame `count`; VideoError where it has none or lies before that of the last."""
+    if time is None:  # frames before the start of a cut: some programs show them and some do not
+        cause = "as after cutting without encoding; encode it again"
+        raise VideoError(f"{path}: its first frames have no time, {cause}")
+    if before is not None and time < before:
+        shown = f"frame {count} is shown before frame {count - 1}"
+        raise VideoError(f"{path}: {shown}, its times are damaged")
+    return time
+
+
+def _at_presentation_times(
+    container: InputContainer, stream: VideoStream, decode: Decoder
+) -> Iterator[tuple[VideoFrame, Fraction | None]]:
+    for packet in container.demux(stream):
+        for frame in decode(packet):
+            yield frame, _seconds(frame.pts, frame.time_base)
+
+
+def _at_decode_times(
+    container: InputContainer, stream: VideoStream, decode: Decoder
+) -> Iterator[tuple[VideoFrame, Fraction | None]]:
+    """Frames are as many as packets and come in order, so each takes the earliest time left."""
+    waiting: list[int] = []
+    for packet in container.demux(stream):
+        if packet.size and packet.dts is not None:
+            heapq.heappush(waiting, packet.dts)
+        for frame in decode(packet):
+            yield frame, _seconds(heapq.heappop(waiting) if waiting else None, stream.time_base)
+
+
+def _seconds(ticks: int | None, tick: Fraction | None) -> Fraction | None:
+    return None if ticks is None or tick is None else ticks * tick
+
+
+def decoder_of(path: Path, stream: VideoStream) -> Decoder:
+    """FFmpeg's own decoder; of VP8 and VP9 with transparency libvpx's, as FFmpeg's drops it.
+
+    Raises VideoError where transparency is announced and FFmpeg was built without libvpx.
+    """
+    name = _WITH_ALPHA.get(stream.codec_context.name)
+    announced = {value for key, value in stream.metadata.items() if key.lower() == "alpha_mode"}
+    if name is None or announced != {"1"}:  # Matroska's AlphaMode
+        return lambda packet: packet.decode()
+    if name not in av.codec.codecs_available:
+        raise VideoError(f"{path}: has transparency, which needs FFmpeg with libvpx")
+    context = cast("VideoCodecContext", av.CodecContext.create(name, "r"))
+    context.options = stream.codec_context.options
+    return lambda packet: context.decode(packet if packet.size else None)

@@ -1,0 +1,107 @@
+"""An MP4's header and its index of frames both say how long a track lasts: they have to agree.
+
+FFmpeg believes the index alone. One damaged duration in it makes a clip of many frames play as a
+single one, or at another speed, without an error.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO, NamedTuple
+
+from motifocal.media.picture import VideoError
+
+_LARGEST_TABLE = 64 * 2**20  # bytes; 8 million durations
+
+
+class _Box(NamedTuple):
+    """Where the contents of a box lie in the file."""
+
+    start: int
+    end: int
+
+
+def check_index(path: Path, track: int) -> None:
+    """Raises VideoError where the two lengths of the track with this id differ by more than 5 %.
+
+    Two frames more or less are no fault: programs differ in how long the last one is shown. A file
+    that lacks one of the lengths, or whose frames are indexed piecewise (fragmented), passes.
+    """
+    with path.open("rb") as file:
+        size = os.fstat(file.fileno()).st_size
+        for movie in _boxes(file, _Box(0, size), b"moov"):
+            if any(_boxes(file, movie, b"mvex")):
+                return
+            for trak in _boxes(file, movie, b"trak"):
+                if _track_id(file, trak) == track:
+                    _check_track(path, file, trak)
+
+
+def _check_track(path: Path, file: BinaryIO, trak: _Box) -> None:
+    declared = _declared(file, trak)
+    clock, ticks = declared or (0, 0)
+    frames, summed = _summed(file, trak)
+    if not clock or not ticks or not frames:
+        return
+    if abs(summed - ticks) > max(2 * ticks / frames, ticks / 20):
+        raise VideoError(f"{path}: its index is damaged, {frames} frames take {summed / clock:g} s "
+                         f"there and {ticks / clock:g} s by the header")  # fmt: skip
+
+
+def _declared(file: BinaryIO, trak: _Box) -> tuple[int, int] | None:
+    """Ticks a second, and the ticks that the track lasts by its header; None if unknown."""
+    header = _content(file, trak, b"mdia", b"mdhd")
+    # Version 1 has times of 64 bits. All bits set mean that the length is unknown.
+    layout, at, unknown = (">IQ", 20, 2**64 - 1) if header[:1] == b"\1" else (">II", 12, 2**32 - 1)
+    if len(header) < at + struct.calcsize(layout):
+        return None
+    clock, ticks = struct.unpack_from(layout, header, at)
+    return None if ticks == unknown else (clock, ticks)
+
+
+def _summed(file: BinaryIO, trak: _Box) -> tuple[int, int]:
+    """How many frames the index has, and the ticks that they last together."""
+    table = _content(file, trak, b"mdia", b"minf", b"stbl", b"stts")
+    count = min(int.from_bytes(table[4:8], "big"), max(0, len(table) - 8) // 8)
+    entries = list(struct.iter_unpack(">II", table[8 : 8 + 8 * count]))
+    return sum(frames for frames, _ in entries), sum(frames * ticks for frames, ticks in entries)
+
+
+def _track_id(file: BinaryIO, trak: _Box) -> int | None:
+    header = _content(file, trak, b"tkhd")
+    at = 20 if header[:1] == b"\1" else 12
+    return int.from_bytes(header[at : at + 4], "big") if len(header) >= at + 4 else None
+
+
+def _content(file: BinaryIO, box: _Box, *names: bytes) -> bytes:
+    """What the box at the end of a path of names holds; nothing where there is none."""
+    for name in names:
+        inner = next(_boxes(file, box, name), None)
+        if inner is None:
+            return b""
+        box = inner
+    if box.end - box.start > _LARGEST_TABLE:
+        return b""
+    file.seek(box.start)
+    return file.read(box.end - box.start)
+
+
+def _boxes(file: BinaryIO, within: _Box, name: bytes) -> Iterator[_Box]:
+    """The boxes of one name inside another, or in the file."""
+    start, end = within
+    while end - start >= 8:
+        file.seek(start)
+        length, found = struct.unpack(">I4s", file.read(8))
+        head = 8
+        if length == 1 and end - start >= 16:
+            (length,), head = struct.unpack(">Q", file.read(8)), 16
+        elif length == 0:
+            length = end - start
+        if length < head or start + length > end:
+            return
+        if found == name:
+            yield _Box(start + head, start + length)
+        start += length

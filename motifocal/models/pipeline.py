@@ -1,0 +1,291 @@
+"""A picture and a sentence become a short video: the sampler around the trained parts of a folder.
+
+Shape letters: B batch, F frames, C latent channels, H W pixels, h w latents, L tokens, D text
+width, G guidance branches (2, or 1 where the guidance scale is 1).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
+from diffusers.pipelines.pipeline_utils import DiffusionPipeline
+from diffusers.utils.outputs import BaseOutput
+from torch import Tensor
+from transformers import CLIPTextModel, PreTrainedTokenizerBase
+
+from motifocal.models.autoencoder import decode, encode
+from motifocal.models.folder import (
+    load_autoencoder,
+    load_network,
+    load_scheduler,
+    load_text_encoder,
+    load_tokenizer,
+    without_progress_bars,
+)
+from motifocal.models.folder_files import INDEX, read_index
+from motifocal.models.pipeline_parts import (
+    OUTPUTS,
+    Conditions,
+    Generators,
+    Picture,
+    StepCallback,
+    check_clip,
+    check_sampling,
+    guide,
+    paired,
+    picture_tensor,
+    start_noise,
+)
+from motifocal.models.schedule import ScaledDDIMScheduler
+from motifocal.models.text import encode_tokens, tokenize
+from motifocal.models.text_limit import TextLimit
+from motifocal.models.unet import TI2VUNet
+
+#: The small model of the drawn world that comes with the package.
+BUNDLED = Path(__file__).parents[1] / "bundled"
+PARTS = ("unet", "vae", "text_encoder", "tokenizer", "scheduler")
+SAMPLE = ("height", "width", "frames", "fps", "steps", "guidance")
+
+
+@dataclass
+class TI2VOutput(BaseOutput):
+    """What `TI2VPipeline` returns; what `frames` is depends on `output_type`."""
+
+    frames: Any
+
+
+class TI2VPipeline(DiffusionPipeline):
+    """Text-image-to-video sampling with DDIM and classifier-free guidance.
+
+    `sample_*` is kept in `model_index.json` and holds where a call does not say otherwise: the
+    size, length and rate that the network was trained for, the steps and the guidance that suit
+    it. The defaults are the paper's, and the rate that of TI2V-Bench's outputs.
+    """
+
+    model_cpu_offload_seq = "text_encoder->unet->vae"  # type: ignore[assignment]
+
+    def __init__(
+        self,
+        unet: TI2VUNet,
+        vae: AutoencoderKL,
+        text_encoder: CLIPTextModel,
+        tokenizer: PreTrainedTokenizerBase,
+        scheduler: ScaledDDIMScheduler,
+        sample_height: int = 320,
+        sample_width: int = 512,
+        sample_frames: int = 16,
+        sample_fps: float = 8.0,
+        sample_steps: int = 50,
+        sample_guidance: float = 7.5,
+    ) -> None:
+        super().__init__()
+        if unet.unet_config.takes_image_tokens:
+            raise ValueError(
+                "image_condition should be 'none' or 'concat', as the folder has no image encoder, "
+                f"got {unet.unet_config.image_condition!r}"
+            )
+        self.register_modules(
+            unet=unet, vae=vae, text_encoder=text_encoder, tokenizer=tokenizer, scheduler=scheduler
+        )
+        self.register_to_config(
+            sample_height=sample_height,
+            sample_width=sample_width,
+            sample_frames=sample_frames,
+            sample_fps=sample_fps,
+            sample_steps=sample_steps,
+            sample_guidance=sample_guidance,
+        )
+
+    @classmethod
+    def from_pretrained(  # type: ignore[override]
+        cls, folder: str | Path | None = None, torch_dtype: torch.dtype | None = None
+    ) -> TI2VPipeline:
+        """Load a folder that `save_pretrained` or an import wrote; without one, the bundled model.
+
+        Only local safetensors are read, by the classes above: `model_index.json` cannot make
+        this import other code. `torch_dtype` defaults to float32 however the file stores it.
+
+        Raises:
+            ValueError: the folder is no model of this pipeline, lacks a part, brings code of its
+                own, or has a part that is damaged or of another class.
+        """
+        folder = BUNDLED if folder is None else Path(folder)
+        index = _read_index(folder)
+        dtype = torch_dtype or torch.float32
+        return cls(
+            unet=load_network(folder, dtype),
+            vae=load_autoencoder(folder, dtype),
+            text_encoder=load_text_encoder(folder, dtype),
+            tokenizer=load_tokenizer(folder),
+            scheduler=load_scheduler(folder),
+            **{key: index[key] for key in (f"sample_{name}" for name in SAMPLE) if key in index},
+        )
+
+    def save_pretrained(self, folder: str | Path, **options: Any) -> None:  # type: ignore[override]
+        """Write the folder that `from_pretrained` reads; `options` are those of diffusers."""
+        with without_progress_bars():
+            super().save_pretrained(folder, **options)
+
+    @torch.no_grad()
+    def __call__(
+        self,
+        image: Picture | Sequence[Picture],
+        prompt: str | Sequence[str],
+        *,
+        negative_prompt: str | Sequence[str] = "",
+        height: int | None = None,
+        width: int | None = None,
+        num_frames: int | None = None,
+        fps: float | None = None,
+        num_inference_steps: int | None = None,
+        guidance_scale: float | None = None,
+        guidance_rescale: float = 0.0,
+        eta: float = 0.0,
+        generator: Generators | None = None,
+        latents: Tensor | None = None,
+        output_type: str = "pt",
+        callback_on_step_end: StepCallback | None = None,
+        decode_chunk_size: int = 16,
+    ) -> TI2VOutput:
+        """Animate `image` as `prompt` says: B videos for a list of B of either, or of both.
+
+        Args:
+            image: a file, a PIL picture or `(H, W, 3)` uint8 of any size, scaled and cropped at
+                the centre to `height` x `width`; or a tensor `(3, height, width)` in [-1, 1].
+            prompt: one sentence a video.
+            negative_prompt: what guidance leads away from; "" is what training dropped to. The
+                branch keeps the picture (the paper's base model does).
+            height, width: pixels; multiples of `divisor`. Default: the folder's.
+            num_frames: length of the video. Default: the folder's.
+            fps: frames per second that the network is told. Default: the folder's.
+            num_inference_steps: DDIM steps, 50 in the paper. Default: the folder's.
+            guidance_scale: 7.5 in the paper; 1 runs one branch. Default: the folder's.
+            guidance_rescale: how much of the contrast that guidance adds is taken out again, in
+                [0, 1] (arXiv 2305.08891, equation 16).
+            eta: share of fresh noise a step; 0 is deterministic.
+            generator: one for the batch, or one for each video: then a video does not depend on
+                what else is in the batch, up to rounding.
+            latents: start noise `(B, C, F, h, w)`, instead of drawing it.
+            output_type: "pt": `(B, 3, F, H, W)` float in [-1, 1], for `motifocal.media.video`;
+                "np": `(B, F, H, W, 3)` float in [0, 1] and "pil": lists of pictures, for
+                diffusers' exporters; "latent": `(B, C, F, h, w)`, undecoded.
+            callback_on_step_end: called after each step; latents that it returns replace ours.
+            decode_chunk_size: frames that the autoencoder decodes at once.
+
+        Raises:
+            ValueError: an argument is out of range, or the numbers of things disagree.
+        """
+        frames, rate = self._default("frames", num_frames), self._default("fps", fps)
+        steps = self._default("steps", num_inference_steps)
+        scale = self._default("guidance", guidance_scale)
+        size = self._default("height", height), self._default("width", width)
+        images, prompts, negatives = paired(image, prompt, negative_prompt)
+        check_clip(size, self.divisor, frames, rate, decode_chunk_size, output_type)
+        check_sampling(steps, scale, guidance_rescale, eta)
+
+        # What does not change over the steps, for both guidance branches.
+        sentences = prompts if scale == 1 else [*negatives, *prompts]
+        conditions = self._conditions(images, sentences, len(prompts), size, rate)
+
+        # Denoise. Latents stay float32 whatever the network computes in.
+        latent_size = (side // self._factor for side in size)
+        shape = (len(prompts), self.vae.config.latent_channels, frames, *latent_size)
+        x = start_noise(shape, self._execution_device, generator, latents)
+        self.scheduler.set_timesteps(steps, device=x.device)
+        with self.progress_bar(total=steps) as bar:
+            for index, t in enumerate(self.scheduler.timesteps):
+                prediction = self._predict(x, t, conditions, scale, guidance_rescale)
+                x = self.scheduler.step(
+                    prediction, t, x, eta=eta, generator=generator, return_dict=False
+                )[0]
+                if callback_on_step_end is not None:
+                    changed = callback_on_step_end(self, index, int(t), {"latents": x})
+                    x = (changed or {}).get("latents", x)
+                bar.update()
+
+        made = x if output_type == "latent" else decode(self.vae, x, decode_chunk_size)
+        self.maybe_free_model_hooks()
+        return TI2VOutput(frames=OUTPUTS[output_type](made))
+
+    @property
+    def sample_size(self) -> tuple[int, int]:
+        """The height and width that the network was trained for."""
+        return self.config["sample_height"], self.config["sample_width"]
+
+    @property
+    def text_limit(self) -> TextLimit:
+        """How much of a sentence the text encoder reads."""
+        return TextLimit(self.tokenizer, self.text_encoder.config.max_position_embeddings)
+
+    @property
+    def divisor(self) -> int:
+        """What height and width divide by: the autoencoder's factor times the network's."""
+        return int(self._factor * self.unet.unet_config.spatial_divisor)
+
+    def _default(self, name: str, given: Any) -> Any:
+        return self.config[f"sample_{name}"] if given is None else given
+
+    def _conditions(
+        self, images: list[Picture], sentences: list[str], batch: int, size: tuple[int, int],
+        fps: float,
+    ) -> Conditions:  # fmt: skip
+        """For B videos and their G B sentences."""
+        picture = self._encode_pictures(images, size)
+        if picture is not None:
+            picture = picture.expand(batch, -1, -1, -1)
+            picture = picture.repeat(len(sentences) // batch, 1, 1, 1)
+        rates = torch.full((len(sentences),), float(fps), device=self._execution_device)
+        return Conditions(self._encode_sentences(sentences), rates, picture)
+
+    def _predict(
+        self, x: Tensor, t: Tensor, conditions: Conditions, scale: float, rescale: float
+    ) -> Tensor:
+        """The network's prediction at latents `(B, C, F, h, w)`, guided where there are two."""
+        branches = len(conditions.text) // len(x)
+        predicted = self.unet(
+            x.repeat(branches, 1, 1, 1, 1).to(self.unet.dtype),
+            t,
+            encoder_hidden_states=conditions.text,
+            fps=conditions.fps,
+            image_latent=conditions.image_latent,
+        ).float()
+        if branches == 1:
+            return predicted
+        return guide(predicted[: len(x)], predicted[len(x) :], scale, rescale)
+
+    def _encode_sentences(self, sentences: Sequence[str]) -> Tensor:
+        """Features `(B, L, D)`; a sentence that occurs again is not encoded again."""
+        distinct = list(dict.fromkeys(sentences))
+        tokens = tokenize(self.tokenizer, self.text_encoder, distinct).to(self._execution_device)
+        features = encode_tokens(self.text_encoder, tokens).to(self.unet.dtype)
+        return features[[distinct.index(sentence) for sentence in sentences]]
+
+    def _encode_pictures(self, images: list[Picture], size: tuple[int, int]) -> Tensor | None:
+        """Image latents `(B or 1, C, h, w)`: the posterior's mean, as in training."""
+        if not self.unet.unet_config.takes_image_latent:
+            return None
+        video = torch.stack([picture_tensor(image, *size) for image in images])[:, :, None]
+        latent = encode(self.vae, video.to(self._execution_device), frames_per_chunk=8)
+        return latent[:, :, 0].to(self.unet.dtype)
+
+    @property
+    def _factor(self) -> int:
+        return int(2 ** (len(self.vae.config.block_out_channels) - 1))
+
+
+def _read_index(folder: Path) -> dict[str, Any]:
+    """The folder's `model_index.json`; ValueError unless it is a whole model of this pipeline."""
+    index = read_index(folder)
+    if index.get("_class_name") != TI2VPipeline.__name__:
+        raise ValueError(
+            f"{folder / INDEX} should say {TI2VPipeline.__name__}, got {index.get('_class_name')!r}"
+        )
+    missing = [part for part in PARTS if not (folder / part).is_dir()]
+    if missing:
+        raise ValueError(f"{folder} should hold {', '.join(PARTS)}, got no {', '.join(missing)}")
+    return index

@@ -1,0 +1,143 @@
+"""What a sampling call is given and gives back: pictures, sentences, guidance, kinds of output.
+
+Shape letters: B batch, F frames, C latent channels, H W pixels, h w latents, L tokens, D text
+width, G guidance branches (2, or 1 where the guidance scale is 1).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+import torch
+from diffusers.utils.torch_utils import randn_tensor
+from PIL import Image
+from torch import Tensor
+
+from motifocal.media.picture import Pixels, on_white, read_image, resize_crop
+from motifocal.media.video import to_frames, to_tensor
+
+Picture: TypeAlias = "str | Path | Image.Image | Pixels | Tensor"
+Generators: TypeAlias = "torch.Generator | list[torch.Generator]"
+#: Called as (pipeline, index, timestep, {"latents": ...}).
+StepCallback: TypeAlias = Callable[[Any, int, int, dict[str, Tensor]], "dict[str, Tensor] | None"]
+
+
+@dataclass(frozen=True)
+class Conditions:
+    """All that the denoiser is told besides time and noise; constant over the steps.
+
+    text (G B, L, D), first the branch without the sentence; fps (G B,);
+    image_latent (G B, C, h, w), the same in both branches, or None for a text-to-video network.
+    """
+
+    text: Tensor
+    fps: Tensor
+    image_latent: Tensor | None
+
+
+def guide(without: Tensor, with_text: Tensor, scale: float, rescale: float = 0.0) -> Tensor:
+    """Classifier-free guidance (arXiv 2207.12598), then the rescaling of arXiv 2305.08891.
+
+    `rescale` brings the standard deviation of each sample back to that of `with_text`: fully
+    with 1, not at all with 0.
+    """
+    guided = without + scale * (with_text - without)
+    if rescale == 0:
+        return guided
+    axes = tuple(range(1, guided.ndim))
+    factor = with_text.std(axes, keepdim=True) / guided.std(axes, keepdim=True)
+    return guided * (rescale * factor + 1 - rescale)
+
+
+def start_noise(
+    shape: tuple[int, ...],
+    device: torch.device,
+    generator: Generators | None,
+    latents: Tensor | None,
+) -> Tensor:
+    """Pure noise `(B, C, F, h, w)`, float32, drawn where the generator lives, or as given."""
+    if isinstance(generator, list) and len(generator) != shape[0]:
+        raise ValueError(f"generator should be one or {shape[0]}, got {len(generator)}")
+    if latents is None:
+        return randn_tensor(shape, generator, device, torch.float32)
+    if tuple(latents.shape) != shape:
+        raise ValueError(f"latents should be {shape}, got {tuple(latents.shape)}")
+    return latents.to(device, torch.float32)
+
+
+def picture_tensor(image: Picture, height: int, width: int) -> Tensor:
+    """A picture of any kind and size becomes `(3, height, width)` float32 in [-1, 1].
+
+    Scaled without distortion until it covers the size, then cropped at the centre; transparency
+    is composited on white. A tensor should have the size already.
+    """
+    if isinstance(image, Tensor):
+        if tuple(image.shape) != (3, height, width):
+            raise ValueError(
+                f"a picture tensor should be (3, {height}, {width}), got {tuple(image.shape)}"
+            )
+        return image.float().cpu()
+    if isinstance(image, str | Path):
+        image = read_image(image)
+    elif isinstance(image, Image.Image):
+        image = on_white(np.asarray(image.convert("RGBA")))
+    return to_tensor(resize_crop(image, height, width)[None])[:, 0]
+
+
+OUTPUTS: dict[str, Callable[[Tensor], Any]] = {
+    "pt": lambda video: video.float().clamp(-1, 1),
+    "np": lambda video: np.stack([to_frames(one) for one in video]).astype(np.float32) / 255,
+    "pil": lambda video: [[Image.fromarray(f) for f in to_frames(one)] for one in video],
+    "latent": lambda latents: latents,
+}
+
+
+def paired(
+    image: Picture | Sequence[Picture], prompt: str | Sequence[str], negative: str | Sequence[str]
+) -> tuple[list[Picture], list[str], list[str]]:
+    """One picture (shared by all) or B of them, B sentences and B negative ones."""
+    single = isinstance(image, str | Path | Image.Image) or getattr(image, "ndim", 4) < 4
+    images: list[Picture] = [image] if single else list(image)  # type: ignore[arg-type, list-item]
+    prompts = [prompt] if isinstance(prompt, str) else list(prompt)
+    negatives = [negative] if isinstance(negative, str) else list(negative)
+    batch = max(len(images), len(prompts), 1)
+    for name, things in (("image", images), ("prompt", prompts), ("negative_prompt", negatives)):
+        if len(things) not in (1, batch):
+            raise ValueError(f"{name} should be one or {batch}, got {len(things)}")
+    for sentence in (*prompts, *negatives):
+        if not isinstance(sentence, str):
+            raise ValueError(f"prompts should be strings, got {type(sentence).__name__}")
+    return images, prompts * (batch // len(prompts)), negatives * (batch // len(negatives))
+
+
+def check_clip(
+    size: tuple[int, int], divisor: int, frames: int, fps: float, chunk: int, output_type: str
+) -> None:
+    """ValueError for a video that cannot be made."""
+    if min(size) < 1 or any(side % divisor for side in size):
+        raise ValueError(
+            f"height and width should be multiples of {divisor}, got {size[0]}x{size[1]}"
+        )
+    for name, number in (("num_frames", frames), ("decode_chunk_size", chunk)):
+        if number < 1:
+            raise ValueError(f"{name} should be at least 1, got {number}")
+    if not (math.isfinite(fps) and fps > 0):
+        raise ValueError(f"fps should be positive and finite, got {fps}")
+    if output_type not in OUTPUTS:
+        raise ValueError(f"output_type should be one of {list(OUTPUTS)}, got {output_type!r}")
+
+
+def check_sampling(steps: int, scale: float, rescale: float, eta: float) -> None:
+    """ValueError for settings of the sampler that are out of range."""
+    if steps < 1:
+        raise ValueError(f"num_inference_steps should be at least 1, got {steps}")
+    if not math.isfinite(scale):
+        raise ValueError(f"guidance_scale should be finite, got {scale}")
+    for name, value in (("guidance_rescale", rescale), ("eta", eta)):
+        if not 0 <= value <= 1:
+            raise ValueError(f"{name} should be in [0, 1], got {value}")

@@ -1,0 +1,236 @@
+"""Optical flow becomes the camera's own motion, a robust fit per pair of frames, and what is left.
+
+F frames, H W pixels, P = F - 1 pairs, N points of a grid. Flow is `(F-1, 2, H, W)` float32 in
+pixels; a camera is `(F-1, 3, 3)` float64: (x, y, 1) of frame l to (x, y, 1) of frame l + 1, in
+pixels, up to a factor.
+
+Not in the paper; all of it is our reading. The camera is the simplest that will do: a similarity
+(pan, zoom, roll), an affine map or a homography where that carries clearly more of the picture.
+The numbers that a richer map has beside a similarity's fit objects as well as cameras, so they have
+to be earned; `scripts/camera_study.py` measures both sides.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from motifocal.motion.camera_models import (
+    AFFINE,
+    HOMOGRAPHY,
+    SIMILARITY,
+    Floats,
+    Grid,
+    Model,
+    moved,
+    robust_fit,
+)
+from motifocal.motion.change import motion_evidence
+from motifocal.motion.flow import Flow, Frames, check_frames
+
+Cameras = NDArray[np.float64]
+
+#: Camera motion below this is none: the mean over the picture, in pixels a frame.
+LEAST_MOTION = 0.05
+# A camera has to carry more than this share of all votes that could be cast; a plain cell casts
+# none. Three balloons that rise on a plain sky, all together, reach 0.46.
+_MAJORITY = 0.5
+# So much more of all votes has to agree exactly with a richer model before it is believed.
+_EARNED = 0.1
+# How far flow may be from the camera's and still agree: pixels, and a share of its length.
+_AGREES, _AGREES_SHARE = 0.3, 0.2
+# What the flow has beside a camera's and is no more than this share of it is its error.
+_ERROR_SHARE = 0.1
+# Pairs of frames that are fitted at once: more only take more memory.
+_PAIRS = 16
+# Texture: least mean squared slope, grey levels a pixel, along the weaker direction.
+_LEAST_TEXTURE = 0.03
+
+
+def textured(frames: Frames) -> NDArray[np.bool_]:
+    """Where a frame has texture to follow, for each frame but the last: (F-1, H, W) bool.
+
+    On a plain area flow is a guess, mostly that of the nearest motion, and should not vote on the
+    camera. Texture is where the smoothed grey picture slopes in two directions within 9 pixels
+    (smallest eigenvalue of the structure tensor; Shi and Tomasi 1994); noise of +-2 is none.
+    """
+    check_frames(frames)
+    found = np.empty((len(frames) - 1, *frames.shape[1:3]), np.bool_)
+    for here, frame in zip(found, frames[:-1], strict=True):
+        grey = cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY).astype(np.float32)
+        # OpenCV's value is 4 times the mean square: a sum over 9 x 9 of (8 slope / (4 * 9)) ** 2.
+        smallest = cv2.cornerMinEigenVal(cv2.GaussianBlur(grey, (0, 0), 1.5), 9, ksize=3)
+        here[:] = np.asarray(smallest) > 4 * _LEAST_TEXTURE
+    return found
+
+
+def fit_camera(
+    flow: Flow,
+    valid: NDArray[np.bool_] | None = None,
+    models: Sequence[Model] = (SIMILARITY, AFFINE, HOMOGRAPHY),
+) -> Cameras:
+    """The camera's motion between consecutive frames, and exactly the identity where it rests.
+
+    Iteratively reweighted least squares on a grid of points, every cell of the picture with an
+    equal say. The camera moves only where more than half of the picture agrees on it, plain areas
+    counted against it, and by ``LEAST_MOTION`` or more. So an object that moves before a plain
+    wall moves by itself. What cannot be seen: a pan over a picture that is mostly plain, a camera
+    that moves past things near and far, and one that rests while what fills most of the picture
+    moves as one.
+
+    Args:
+        flow: (F-1, 2, H, W) pixels a frame.
+        valid: (F-1, H, W) bool, where flow can be believed (``textured``); None is everywhere.
+        models: from the simplest to the richest; a later one has to be earned.
+
+    Returns:
+        (F-1, 3, 3) float64, the matrices that ``cv2.warpPerspective`` takes.
+
+    Raises:
+        ValueError: on wrong shapes, or nan or infinity in the flow.
+    """
+    _check_flow(flow)
+    count, _, height, width = flow.shape
+    if valid is None:
+        valid = np.ones((count, height, width), np.bool_)
+    if valid.shape != (count, height, width) or valid.dtype != np.bool_:
+        expected = f"({count}, {height}, {width}) bool"
+        raise ValueError(f"valid should be {expected}, got {valid.shape} {valid.dtype}")
+    grid, steps = Grid(height, width), np.empty((count, 3, 3))
+    for first in range(0, count, _PAIRS):
+        some = slice(first, first + _PAIRS)
+        steps[some] = _climb(grid, grid.pick(flow[some]), grid.votes(valid[some]), models)
+    return grid.cameras(steps)
+
+
+def _climb(grid: Grid, found: Floats, votes: Floats, models: Sequence[Model]) -> Floats:
+    """What the simplest model that will do says of each pair: steps (P, 3, 3), 0 where it rests."""
+    steps, exact = np.zeros((len(found), 3, 3)), np.zeros(len(found))
+    lengths = np.hypot(found[:, 0], found[:, 1])
+    going = np.sum(votes * (lengths > LEAST_MOTION), axis=1) > _MAJORITY
+    for number, model in enumerate(models):
+        # Nothing richer is tried where it could not earn its place: most rests, or most agrees.
+        tried = np.flatnonzero(going & (exact + _EARNED * (number > 0) < 1))
+        if not tried.size:
+            break
+        step = robust_fit(model, grid, found[tried], votes[tried])
+        moves, agree = _judged(found[tried], votes[tried], grid.field(step)[0])
+        better = moves & grid.unfolded(step) & (agree > exact[tried] + _EARNED * (number > 0))
+        steps[tried[better]], exact[tried[better]] = step[better], agree[better]
+    return steps
+
+
+def camera_flow(cameras: Cameras, height: int, width: int) -> Flow:
+    """The flow that a resting world has under these cameras: (F-1, 2, H, W) float32, pixels."""
+    if cameras.ndim != 3 or cameras.shape[1:] != (3, 3):
+        raise ValueError(f"cameras should be (F-1, 3, 3), got {cameras.shape}")
+    field = np.empty((len(cameras), 2, height, width), np.float32)
+    for flow, one in zip(field, _fields(cameras, height, width), strict=True):
+        flow[:] = one
+    return field
+
+
+def _fields(cameras: Cameras, height: int, width: int) -> Iterator[Flow]:
+    """The flow of one camera after the other: (2, H, W)."""
+    y, x = np.mgrid[:height, :width].reshape(2, -1).astype(np.float64)
+    rest = np.zeros((2, height, width), np.float32)
+    for camera in cameras / cameras[:, 2:, 2:]:
+        step = camera - np.eye(3)
+        if step.any():
+            motion, depth = moved(step[None], x, y)
+            yield (motion / depth[:, None]).reshape(2, height, width).astype(np.float32)
+        else:
+            yield rest
+
+
+def remove_camera(flow: Flow, cameras: Cameras) -> Flow:
+    """Flow (F-1, 2, H, W) less that of the cameras (F-1, 3, 3): what moves by itself.
+
+    A resting camera leaves every bit as it was. Raises ValueError for shapes that do not fit.
+    """
+    _check_flow(flow)
+    if cameras.shape != (len(flow), 3, 3):
+        raise ValueError(f"cameras should be ({len(flow)}, 3, 3), got {cameras.shape}")
+    return flow - camera_flow(cameras, *flow.shape[2:])
+
+
+def own_motion(
+    frames: Frames, flow: Flow, noise: float, *, sharp: bool = True
+) -> tuple[Flow, NDArray[np.bool_]]:
+    """What moves by itself, and where anything shows it: flow (F-1, 2, H, W), bool (F-1, H, W).
+
+    The camera is found (``fit_camera``) and removed, from the flow and from the frames before they
+    are compared (``beside_camera``). What is then left of the flow and small beside the camera's
+    own is the estimator's error and counts as nothing. Where the camera rests, flow and evidence
+    are those of ``evidence.motion_evidence``, bit for bit.
+    """
+    cameras = fit_camera(flow, textured(frames))
+    evidence = beside_camera(frames, cameras, noise, sharp=sharp)
+    left = flow.astype(np.float32)
+    # A pair at a time: of a long clip, whole fields of float32 add up.
+    for by_camera, own, here in zip(
+        _fields(cameras, *frames.shape[1:3]), left, evidence, strict=True
+    ):
+        if by_camera.any():
+            own -= by_camera
+            error = np.hypot(*by_camera) * _ERROR_SHARE
+            here &= (error == 0) | (np.hypot(*own) > error)
+    return left, evidence
+
+
+def beside_camera(
+    frames: Frames, cameras: Cameras, noise: float, *, sharp: bool = True
+) -> NDArray[np.bool_]:
+    """``evidence.motion_evidence`` once the cameras' motion is undone: (F-1, H, W) bool.
+
+    Nothing is known of what the camera leaves behind, the rim: no evidence there. With ``noise`` 0
+    frames are not compared, and there is evidence everywhere else.
+    """
+    height, width = frames.shape[1:3]
+    inside = np.ones((height, width), np.uint8)
+    evidence = np.empty((len(cameras), height, width), np.bool_)
+    for pair, camera in enumerate(cameras):
+        before, after = frames[pair : pair + 2]
+        seen = inside
+        if not np.array_equal(camera, np.eye(3)):
+            # Cubic: a linear filter blurs between pixels, which at fine texture looks like change.
+            after = _undone(after, camera, cv2.INTER_CUBIC, cv2.BORDER_REPLICATE)
+            seen = _undone(inside, camera, cv2.INTER_NEAREST, cv2.BORDER_CONSTANT)
+        evidence[pair] = seen.astype(np.bool_)
+        if noise:
+            both = np.array([before, after], np.uint8)
+            evidence[pair] &= motion_evidence(both, noise, sharp=sharp)[0]
+    return evidence
+
+
+def _undone(
+    picture: NDArray[np.uint8], camera: Floats, method: int, border: int
+) -> NDArray[np.uint8]:
+    """The picture as it was before the camera (3, 3) moved."""
+    size = picture.shape[1], picture.shape[0]
+    flags = method | cv2.WARP_INVERSE_MAP
+    moved_back = cv2.warpPerspective(picture, camera, size, flags=flags, borderMode=border)
+    return moved_back.astype(np.uint8, copy=False)
+
+
+def _check_flow(flow: Flow) -> None:
+    if flow.ndim != 4 or flow.shape[1] != 2:
+        raise ValueError(f"flow should be (F-1, 2, H, W), got {flow.shape}")
+    if not np.isfinite(flow).all():
+        raise ValueError(f"flow should be finite, got {np.count_nonzero(~np.isfinite(flow))} not")
+
+
+def _judged(found: Floats, votes: Floats, field: Floats) -> tuple[NDArray[np.bool_], Floats]:
+    """For each pair: whether votes (P, N) carry the camera's flow against rest, how many exactly.
+
+    Slow motion agrees with rest too; what counts is which of the two is nearer.
+    """
+    length = np.hypot(field[:, 0], field[:, 1])
+    residual = np.hypot(*(found - field).transpose(1, 0, 2))
+    nearer = residual < np.hypot(found[:, 0], found[:, 1])
+    carried = np.sum(votes * (nearer & (residual < _AGREES + _AGREES_SHARE * length)), axis=1)
+    exact: Floats = np.sum(votes * (nearer & (residual < _AGREES)), axis=1)
+    return (length.mean(axis=1) >= LEAST_MOTION) & (carried > _MAJORITY), exact

@@ -1,0 +1,111 @@
+"""Consecutive frames become maps of where anything moved, and of what flow leaves unexplained.
+
+F frames, H W pixels. Frames are `(F, H, W, 3)` uint8 RGB, flow is `(F-1, 2, H, W)` float32.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from motifocal.motion.flow import Flow, Frames, check_frames, grey_of
+
+# Standard deviation in pixels of the smoothing that averages noise away before frames are compared,
+# and of the slighter one that keeps to the outline of what moved.
+_EVIDENCE_SIGMA, _OUTLINE_SIGMA = 1.5, 0.7
+
+
+def motion_evidence(frames: Frames, noise: float, *, sharp: bool = True) -> NDArray[np.bool_]:
+    """Where anything tells motion from rest between consecutive frames: (F-1, H, W) bool.
+
+    An estimator has to fill in a flat area, and one that flickers with noise, from somewhere; it
+    spreads the nearest motion over half of a plain background. Evidence is where two frames,
+    smoothed over a few pixels, differ by more than ``noise`` grey levels (2.5 covers independent
+    noise of +-2), and what has evidence in three of the four directions along its row and column:
+    the flat inside of a moving thing, whose rim alone changes.
+
+    Smoothing carries the difference past the outline of what moved. ``sharp`` keeps only what
+    differs in less smoothed frames as well, beyond what the same noise reaches there, and what
+    lies between such places. Without it the evidence is wider by some 4 pixels all around, which
+    on small frames doubles the area. (Our reading throughout; docs/heatmap.md has measurements.)
+    """
+    check_frames(frames)
+    if not noise >= 0:
+        raise ValueError(f"noise should be at least 0, got {noise}")
+    grey = grey_of(frames)
+    changed = _changed(grey, noise, _EVIDENCE_SIGMA)
+    evidence = np.empty_like(changed)
+    for found, here in zip(changed, evidence, strict=True):
+        here[:] = _filled(found)
+    if sharp:
+        # Smoothing over s pixels divides the deviation of independent noise by about 3.5 s.
+        fine = noise * _EVIDENCE_SIGMA / _OUTLINE_SIGMA
+        outlines = changed & _changed(grey, fine, _OUTLINE_SIGMA)
+        for found, outline in zip(evidence, outlines, strict=True):
+            up, down, left, right = _directions(outline)
+            inside = outline | (up & down) | (left & right)
+            # Single rows and columns reach too far or not at all: the neighbours outvote them.
+            found &= outline | cv2.medianBlur(inside.astype(np.uint8), 5).astype(np.bool_)
+    return evidence
+
+
+def colour_change(frames: Frames, flow: Flow) -> NDArray[np.float32]:
+    """How far colours change that the flow does not explain: (F-1, H, W) float32, grey levels.
+
+    Flow says where a point of frame l is in frame l + 1. A lamp that lights up stays where it is
+    and is still not the same: the colour there differs, by this much in the channel that differs
+    most, smoothed over a few pixels. What the next frame hides differs as well: a strip in front
+    of a moving thing. Where the flow leaves the picture nothing is known, which counts as 0.
+    """
+    check_frames(frames)
+    if flow.shape != (expected := (len(frames) - 1, 2, *frames.shape[1:3])):
+        raise ValueError(f"flow should be {expected}, got {flow.shape}")
+    height, width = frames.shape[1:3]
+    x, y = np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32))
+    change = np.zeros((len(flow), height, width), np.float32)
+    for pair, (dx, dy) in enumerate(flow):
+        to_x, to_y = x + dx, y + dy
+        followed = cv2.remap(
+            frames[pair + 1], to_x, to_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+        )
+        inside = (to_x >= 0) & (to_x <= width - 1) & (to_y >= 0) & (to_y <= height - 1)
+        differs = np.where(inside[..., None], followed.astype(np.float32) - frames[pair], 0)
+        smooth = np.abs(cv2.GaussianBlur(differs, (0, 0), _EVIDENCE_SIGMA)).max(axis=-1)
+        change[pair] = np.where(inside, smooth, 0)
+    return change
+
+
+def _changed(grey: list[NDArray[np.uint8]], limit: float, sigma: float) -> NDArray[np.bool_]:
+    """Where consecutive pictures, smoothed, differ by more than ``limit``: (F-1, H, W)."""
+    changed = np.empty((len(grey) - 1, *grey[0].shape), np.bool_)
+    smooth = (cv2.GaussianBlur(g.astype(np.float32), (0, 0), sigma) for g in grey)
+    for here, (before, after) in zip(changed, pairwise(smooth), strict=True):
+        np.greater(cv2.absdiff(after, before), limit, out=here)
+    return changed
+
+
+def _filled(changed: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """``changed`` (H, W), grown by 2 pixels, and all that it surrounds on three of four sides."""
+    found = cv2.dilate(changed.view(np.uint8), np.ones((5, 5), np.uint8)).view(np.bool_)
+    up, down, left, right = _directions(found)
+    around: NDArray[np.bool_] = (up & down & (left | right)) | (left & right & (up | down))
+    return found | around
+
+
+def _directions(found: NDArray[np.bool_]) -> list[NDArray[np.bool_]]:
+    """Where something is found at or above, below, left and right of a pixel: four (H, W).
+
+    Told from the first and last find of every row and column: accumulating along them takes
+    several times as long.
+    """
+    height, width = found.shape
+    y, x = np.arange(height)[:, None], np.arange(width)
+    columns, rows = found.any(axis=0), found.any(axis=1)
+    top = np.where(columns, found.argmax(axis=0), height)
+    bottom = np.where(columns, height - 1 - found[::-1].argmax(axis=0), -1)
+    first = np.where(rows, found.argmax(axis=1), width)[:, None]
+    last = np.where(rows, width - 1 - found[:, ::-1].argmax(axis=1), -1)[:, None]
+    return [y >= top, y <= bottom, x >= first, x <= last]

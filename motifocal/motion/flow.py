@@ -1,0 +1,195 @@
+"""Consecutive frames become optical flow in pixels: DIS and Farneback by OpenCV, RAFT by torch.
+
+F frames, H W pixels. Frames are `(F, H, W, 3)` uint8 RGB, flow is `(F-1, 2, H, W)` float32.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from motifocal.motion.raft import DEFAULT_RAFT, RaftOptions, raft_flow
+
+Frames = NDArray[np.uint8]
+Flow = NDArray[np.float32]
+Grey = NDArray[np.uint8]
+
+# Quality against time of OpenCV's Dense Inverse Search (Kroeger et al., 2016).
+DIS_PRESETS: dict[str, int] = {
+    "ultrafast": cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST,
+    "fast": cv2.DISOPTICAL_FLOW_PRESET_FAST,
+    "medium": cv2.DISOPTICAL_FLOW_PRESET_MEDIUM,
+}
+
+@dataclass(frozen=True)
+class FlowOptions:
+    """What estimators go by: DIS ``preset``, RAFT ``raft``, those on the CPU ``workers``."""
+
+    preset: str = "medium"
+    raft: RaftOptions = DEFAULT_RAFT
+    workers: int = 1
+
+
+def estimate_flow(
+    frames: Frames,
+    method: str = "dis",
+    *,
+    preset: str = "medium",
+    size: int = 0,
+    raft: RaftOptions = DEFAULT_RAFT,
+    workers: int | None = None,
+) -> Flow:
+    """Optical flow between consecutive frames: (F-1, 2, H, W) float32, pixels a frame, (x, y).
+
+    What is at (x, y) in frame l is at (x, y) + flow[l, :, y, x] in frame l + 1; x points right, y
+    down. One frame gives (0, 2, H, W). The result does not depend on ``workers``.
+
+    Args:
+        frames: (F, H, W, 3) uint8 RGB, of any size from 1x1 up.
+        method: a key of ``ESTIMATORS``.
+        preset: for "dis" a key of ``DIS_PRESETS``.
+        size: frames whose shorter side is longer than this are reduced to it first; their flow is
+            brought back to H x W and to pixels of the given frames. 0 estimates at full size.
+        raft: for "raft-small" and "raft-large".
+        workers: threads over pairs of frames; None takes one for each core of this process.
+
+    Raises:
+        ValueError: wrong shape or type, unknown method or preset, size below 0, workers below 1.
+    """
+    check_frames(frames)
+    if method not in ESTIMATORS:
+        raise ValueError(f"method should be one of {sorted(ESTIMATORS)}, got {method!r}")
+    if size < 0:
+        raise ValueError(f"size should be at least 0, got {size}")
+    if workers is not None and workers < 1:
+        raise ValueError(f"workers should be at least 1, got {workers}")
+    options = FlowOptions(preset, raft, workers or usable_cores())
+    flow = ESTIMATORS[method](_reduced(frames, size), options)
+    return _enlarged(flow, *frames.shape[1:3])
+
+
+def check_frames(frames: Frames) -> None:
+    """Raise ValueError unless these are (F, H, W, 3) uint8 with at least one pixel."""
+    if frames.ndim != 4 or frames.shape[-1] != 3 or frames.dtype != np.uint8 or not frames.size:
+        raise ValueError(f"frames should be (F, H, W, 3) uint8, got {frames.shape} {frames.dtype}")
+
+
+def _reduced(frames: Frames, size: int) -> Frames:
+    """Frames with a shorter side of at most ``size`` pixels, each the mean of those it covers."""
+    height, width = frames.shape[1:3]
+    shorter = min(height, width)
+    if not size or shorter <= size:
+        return frames
+    to = (round(width * size / shorter), round(height * size / shorter))
+    small = [cv2.resize(frame, to, interpolation=cv2.INTER_AREA) for frame in frames]
+    return np.array(small, np.uint8)
+
+
+def _enlarged(flow: Flow, height: int, width: int) -> Flow:
+    """Flow at another size and in that size's pixels: (F-1, 2, height, width)."""
+    if flow.shape[2:] == (height, width):
+        return flow
+    scale = np.array([width / flow.shape[3], height / flow.shape[2]], np.float32)
+    large = np.empty((len(flow), 2, height, width), np.float32)
+    for vectors, here in zip(flow, large, strict=True):
+        for one, wide, factor in zip(vectors, here, scale, strict=True):
+            cv2.resize(one, (width, height), dst=wide, interpolation=cv2.INTER_LINEAR)
+            wide *= factor
+    return large
+
+
+def _dis(frames: Frames, options: FlowOptions) -> Flow:
+    """Dense Inverse Search."""
+    if options.preset not in DIS_PRESETS:
+        raise ValueError(f"preset should be one of {sorted(DIS_PRESETS)}, got {options.preset!r}")
+    own = threading.local()  # one estimator a thread: it holds buffers and is not thread safe
+
+    def pair(before: Grey, after: Grey) -> NDArray[Any]:
+        if not hasattr(own, "dis"):
+            own.dis = cv2.DISOpticalFlow.create(DIS_PRESETS[options.preset])
+        vectors: NDArray[Any] = own.dis.calc(before, after, None)
+        return vectors
+
+    return _of_pairs(frames, pair, options.workers)
+
+
+def _farneback(frames: Frames, options: FlowOptions) -> Flow:
+    """Polynomial expansion (Farneback, 2003): windows of 15 pixels, five levels."""
+
+    def pair(before: Grey, after: Grey) -> NDArray[Any]:
+        vectors: NDArray[Any] = cv2.calcOpticalFlowFarneback(
+            before, after, np.empty((*before.shape, 2), np.float32), pyr_scale=0.5, levels=5,
+            winsize=15, iterations=3, poly_n=5, poly_sigma=1.2, flags=0,
+        )  # fmt: skip
+        return vectors
+
+    return _of_pairs(frames, pair, options.workers)
+
+
+def _of_pairs(
+    frames: Frames, pair: Callable[[Grey, Grey], NDArray[Any]], workers: int
+) -> Flow:
+    """Flow (F-1, 2, H, W) by a function of two grey pictures to (H, W, 2), pairs in parallel."""
+    count, height, width, _ = frames.shape
+    grey = [_pad(image) for image in grey_of(frames)]
+    flow = np.empty((count - 1, 2, height, width), np.float32)
+
+    def fill(first: int) -> None:
+        vectors = pair(grey[first], grey[first + 1])
+        flow[first] = vectors[:height, :width].transpose(2, 0, 1)
+
+    if count > 1:
+        # OpenCV lets go of the interpreter lock, so threads do run side by side.
+        with ThreadPoolExecutor(min(workers, count - 1)) as pool:
+            list(pool.map(fill, range(count - 1)))
+    return flow
+
+
+def _raft(network: str) -> Estimator:
+    return lambda frames, options: raft_flow(frames, network, options.raft)
+
+
+Estimator = Callable[[Frames, FlowOptions], Flow]
+ESTIMATORS: dict[str, Estimator] = {
+    "dis": _dis,
+    "farneback": _farneback,
+    "raft-small": _raft("raft-small"),
+    "raft-large": _raft("raft-large"),
+}
+
+
+def grey_of(frames: Frames) -> list[Grey]:
+    """The frames' luma, (H, W) uint8 each."""
+    return [
+        cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY).astype(np.uint8, copy=False) for frame in frames
+    ]
+
+
+def _pad(grey: Grey) -> Grey:
+    """Repeats the last row and column until OpenCV's DIS can work on the picture.
+
+    It takes the number of pyramid levels from the width alone; where the height shrinks below a
+    patch on the coarsest level it reads outside the picture (seen at 8x64 and 16x256: the process
+    dies). A height of half the width leaves a whole patch there.
+    """
+    height, width = grey.shape
+    wide = max(width, 16)
+    down, right = max(16, (wide + 1) // 2, height) - height, wide - width
+    if not (down or right):
+        return grey
+    return cv2.copyMakeBorder(grey, 0, down, 0, right, cv2.BORDER_REPLICATE).astype(np.uint8)
+
+
+def usable_cores() -> int:
+    """Cores that this process may use (containers often allow fewer than the machine has)."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

@@ -1,0 +1,1 @@
+"""Scores of models on synthetic scenes, and comparisons of runs."""

@@ -1,0 +1,276 @@
+"""Videos made from drawn pictures and their sentences become scores: does each follow its text?
+
+Letters: F frames, H W pixels, N sentences of a picture. Frames are (F, H, W, 3) uint8 RGB, a
+region is (H, W) bool. A picture of the drawn world and a sentence fix the video, so a made video
+can be held against the true clips of all sentences, without people and without learned weights.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from types import MappingProxyType
+
+import numpy as np
+import numpy.typing as npt
+
+from motifocal.files.names import slug
+from motifocal.media.video import resize_crop
+from motifocal.metrics import mean_squared_error, psnr, ssim
+from motifocal.scenes.drawing.draw import PALETTE
+from motifocal.scenes.render import FRAMES, first_picture, render
+from motifocal.scenes.stage import SCENARIOS, is_held_out, make_stage
+from motifocal.scenes.variant import STANDARD, SceneVariant
+from motifocal.scenes.world import Action, Stage
+
+Frames = npt.NDArray[np.uint8]
+Region = npt.NDArray[np.bool_]
+
+NAMED, ENTERS, OTHER = "names one of several", "a new object enters", "one object"
+KINDS = (NAMED, ENTERS, OTHER)
+
+
+@dataclass(frozen=True)
+class EvalPair:
+    """One picture of the evaluation, `size` pixels wide, and one of its sentences."""
+
+    scenario: str
+    seed: int
+    action: int
+    prompt: str
+    kind: str
+    held_out: bool
+    size: int
+    variant: SceneVariant = STANDARD
+
+    @property
+    def image_id(self) -> str:
+        """What names the picture, as in TI2V-Bench: the scenario and a number."""
+        return f"{self.scenario}{self.seed}"
+
+    def file(self, sample: int = 0) -> str:
+        """The name of this pair's video for sampling seed `sample`, as in TI2V-Bench."""
+        return f"{self.image_id}_{slug(self.prompt)}_{sample}.mp4"
+
+    def stage(self) -> Stage:
+        """What is drawn."""
+        return make_stage(self.scenario, "eval", self.seed, self.variant)
+
+    def picture(self) -> npt.NDArray[np.uint8]:
+        """The picture to animate, (size, size, 3) uint8."""
+        return first_picture(self.stage(), self.size)
+
+
+@dataclass(frozen=True)
+class Truth:
+    """All that can happen to one picture: still (H, W, 3), one clip per sentence, where they move.
+
+    `region` is the union of the true masks over all sentences and all frames.
+    """
+
+    still: npt.NDArray[np.uint8]
+    clips: tuple[Frames, ...]
+    region: Region
+
+    def stands_still(self) -> Frames:
+        """The picture repeated, as long as the clips."""
+        return np.repeat(self.still[None], len(self.clips[0]), axis=0)
+
+
+@dataclass(frozen=True)
+class Score:
+    """One video, judged.
+
+    `follows` is 1.0 or 0.0; `stands_still` is 1.0 where the still picture is nearest. `psnr` (dB)
+    and `ssim` compare frame 0 with the picture; `background_psnr` all frames with the picture
+    outside the moving region; `motion` is the change inside it over that of the true clip.
+    """
+
+    follows: float
+    stands_still: float
+    psnr: float
+    ssim: float
+    background_psnr: float
+    motion: float
+
+
+Reference = Callable[[Truth, int], Frames]
+REFERENCES: Mapping[str, Reference] = MappingProxyType({
+    "still picture": lambda truth, action: truth.stands_still(),
+    "truth": lambda truth, action: truth.clips[action],
+})
+
+
+@dataclass(frozen=True)
+class Scored:
+    """Every pair that has a video, its scores by name (`made` first), and the files without one."""
+
+    pairs: tuple[EvalPair, ...]
+    chance: tuple[float, ...]
+    scores: Mapping[str, tuple[Score, ...]]
+    missing: tuple[str, ...]
+
+
+def kind_of(action: Action) -> str:
+    """Which of `KINDS` a sentence is: the hard ones name one of several, or bring a new object."""
+    if action.facts[1] in PALETTE and set(action.moves) == {action.facts[1]}:
+        return NAMED
+    return ENTERS if action.facts[2].startswith("enter") else OTHER
+
+
+def eval_pairs(
+    count: int = 320, size: int = 64, variant: SceneVariant = STANDARD
+) -> list[EvalPair]:
+    """The first `count` pairs of the evaluation: every sentence of as many pictures as fit.
+
+    Rounds of one picture per scenario, evaluation seeds 0, 1, ...; odd seeds show combinations
+    that training never draws. The last round takes the pictures whose sentences fill it best, and
+    only where no choice fills it is one picture left with a part of its sentences. A variant
+    changes the pictures, not the pairs. Raises ValueError for a count below 1.
+    """
+    if count < 1:
+        raise ValueError(f"count should be at least 1, got {count}")
+    pairs: list[EvalPair] = []
+    seed = 0
+    while len(pairs) < count:
+        pictures = [_pairs_of(scenario, seed, size, variant) for scenario in sorted(SCENARIOS)]
+        left = count - len(pairs)
+        chosen = _filling([len(picture) for picture in pictures], left)
+        pairs += [pair for index in chosen for pair in pictures[index]]
+        if len(chosen) < len(pictures) and len(pairs) < count:
+            rest = next(p for i, p in enumerate(pictures) if i not in chosen)
+            pairs += rest[: count - len(pairs)]
+        seed += 1
+    return pairs
+
+
+def _filling(sizes: Sequence[int], room: int) -> list[int]:
+    """Indices of sizes whose sum comes nearest to `room` from below, the earliest ones first."""
+    reached: dict[int, list[int]] = {0: []}
+    for index, size in enumerate(sizes):
+        for total, chosen in list(reached.items()):
+            if total + size <= room and total + size not in reached:
+                reached[total + size] = [*chosen, index]
+    return reached[max(reached)]
+
+
+def _pairs_of(scenario: str, seed: int, size: int, variant: SceneVariant) -> list[EvalPair]:
+    stage = make_stage(scenario, "eval", seed, variant)
+    held_out = is_held_out(scenario, stage.colour, stage.background)
+    return [EvalPair(scenario, seed, k, action.sentence, kind_of(action), held_out, size, variant)
+            for k, action in enumerate(stage.actions)]
+
+
+def truth_of(stage: Stage, *, size: int = 64, frames: int = FRAMES) -> Truth:
+    """Render what every sentence of a stage does, camera at rest.
+
+    On a living background picture and clips show the same residue, and the region is that of what
+    the sentences move.
+    """
+    clips = [render(stage, action, size=size, frames=frames) for action in stage.actions]
+    region = np.logical_or.reduce([clip.mask.any(axis=0) for clip in clips])
+    return Truth(first_picture(stage, size), tuple(clip.frames for clip in clips), region)
+
+
+def truth_of_pair(pair: EvalPair, frames: int = FRAMES) -> Truth:
+    """What every sentence of this pair's picture does; kept for the picture's next sentence."""
+    return _truth(pair.scenario, pair.seed, pair.size, pair.variant, frames)
+
+
+@lru_cache(maxsize=4)
+def _truth(
+    scenario: str, seed: int, size: int, variant: SceneVariant, frames: int
+) -> Truth:
+    return truth_of(make_stage(scenario, "eval", seed, variant), size=size, frames=frames)
+
+
+def fit(frames: Frames, count: int, size: int) -> Frames:
+    """Another tool's video as `count` frames of `size` pixels: (count, size, size, 3).
+
+    Frames are picked evenly from the first to the last one (nearest, repeated where there are
+    fewer); the picture is scaled until it covers the square and its centre is kept.
+    """
+    if frames.ndim != 4 or frames.shape[-1] != 3 or frames.dtype != np.uint8 or len(frames) < 1:
+        raise ValueError(f"frames should be (F, H, W, 3) uint8, got {frames.shape} {frames.dtype}")
+    picked = np.rint(np.linspace(0, len(frames) - 1, count)).astype(int)
+    return resize_crop(frames[picked], size, size)
+
+
+def follows_text(
+    frames: Frames,
+    truths: Sequence[Frames],
+    still: npt.NDArray[np.uint8],
+    asked: int,
+    region: Region,
+) -> tuple[bool, int]:
+    """Whether the sentence `asked` is the one whose true clip is nearest, and which one is.
+
+    The distance is the mean squared error inside `region` over all frames. The candidates are the
+    N true clips, numbered as given, and the still picture (H, W, 3), number N. A tie with another
+    candidate does not follow. Raises ValueError for shapes that do not fit or an empty region.
+    """
+    if not 0 <= asked < len(truths):
+        raise ValueError(f"asked should be from 0 to {len(truths) - 1}, got {asked}")
+    if any(truth.shape != frames.shape for truth in truths) or frames.shape[1:] != still.shape:
+        shapes = [still.shape, *{truth.shape for truth in truths}]
+        raise ValueError(f"still and truths should fit frames {frames.shape}, got {shapes}")
+    if region.shape != still.shape[:2] or not region.any():
+        given = f"{region.shape} with {int(region.sum())} pixels"
+        raise ValueError(f"region should be {still.shape[:2]} and not empty, got {given}")
+    made = frames[:, region].astype(np.float32)
+    distances = [mean_squared_error(made, truth[:, region]) for truth in (*truths, still[None])]
+    nearest = int(np.argmin(distances))
+    tied = sum(distance <= distances[asked] for distance in distances) > 1
+    return nearest == asked and not tied, nearest
+
+
+def judge(frames: Frames, truth: Truth, asked: int) -> Score:
+    """Score one video (F, H, W, 3) of the sentence number `asked` against what is true."""
+    follows, nearest = follows_text(frames, truth.clips, truth.still, asked, truth.region)
+    outside = ~truth.region
+    background = psnr(frames[:, outside], truth.still[outside]) if outside.any() else float("nan")
+    motion = _change(frames, truth.region) / _change(truth.clips[asked], truth.region)
+    return Score(float(follows), float(nearest == len(truth.clips)), psnr(frames[0], truth.still),
+                 ssim(frames[0], truth.still), background, motion)
+
+
+def _change(frames: Frames, region: Region) -> float:
+    """Root mean squared difference from the first frame inside the region."""
+    inside = frames[:, region].astype(np.float32)
+    return float(np.sqrt(np.mean(np.square(inside[1:] - inside[:1]))))
+
+
+def score(
+    videos: Iterable[tuple[EvalPair, Frames]],
+    pairs: Sequence[EvalPair],
+    *,
+    frames: int = FRAMES,
+    references: Mapping[str, Reference] = REFERENCES,
+    allow_missing: bool = False,
+) -> Scored:
+    """Judge a video for every pair, and beside it the reference videos on the very same pairs.
+
+    Videos come one by one, best in the order of `pairs`; other sizes and lengths are fitted
+    (`fit`). Raises ValueError when a pair has no video (unless `allow_missing`, which lists them
+    in the result), has two, or is none of `pairs`.
+    """
+    rows: dict[EvalPair, dict[str, Score]] = {}
+    chance: dict[EvalPair, float] = {}
+    known = set(pairs)
+    for pair, video in videos:
+        if pair not in known or pair in rows:
+            what = "came twice" if pair in rows else "is none of the pairs to score"
+            raise ValueError(f"the video for {pair.file()} {what}")
+        truth = truth_of_pair(pair, frames)
+        made = {"made": fit(video, frames, pair.size)}
+        made |= {name: reference(truth, pair.action) for name, reference in references.items()}
+        rows[pair] = {name: judge(clip, truth, pair.action) for name, clip in made.items()}
+        chance[pair] = 1 / (len(truth.clips) + 1)
+    missing = tuple(pair.file() for pair in pairs if pair not in rows)
+    if (missing and not allow_missing) or not rows:
+        first = ", ".join(missing[:3]) + (", ..." if len(missing) > 3 else "")
+        raise ValueError(f"{len(missing)} of {len(pairs)} videos are missing: {first}")
+    done = tuple(pair for pair in pairs if pair in rows)
+    scores = {name: tuple(rows[p][name] for p in done) for name in ("made", *references)}
+    return Scored(done, tuple(chance[p] for p in done), scores, missing)

@@ -1,0 +1,181 @@
+"""Scores of videos become summaries with intervals, and those become JSON, CSV and Markdown.
+
+Letters: P pictures, R resamples. A picture's sentences share its difficulty, so intervals resample
+whole pictures, never single pairs.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+
+import numpy as np
+
+from motifocal.metrics import Measured, over_pictures
+from motifocal.scenes.evaluation.evaluate import KINDS, EvalPair, Score, Scored
+
+MEASURES = tuple(Score.__dataclass_fields__)
+SEEN, HELD_OUT = "seen combinations", "held-out combinations"
+
+
+@dataclass(frozen=True)
+class Group:
+    """One row of a report: which pairs, how many, and every measure of every kind of video.
+
+    `measures` maps the kind of video ("made", "still picture", "truth") to measure to value;
+    `ends_section` is true where the next group splits the pairs in another way.
+    """
+
+    name: str
+    pictures: int
+    pairs: int
+    chance: float
+    measures: Mapping[str, Mapping[str, Measured]]
+    ends_section: bool
+
+
+@dataclass(frozen=True)
+class Report:
+    """The scores of one set of videos, summed up over all pairs, scenarios and hard kinds."""
+
+    title: str
+    scored: Scored
+    groups: tuple[Group, ...]
+
+    @property
+    def complete(self) -> bool:
+        """Whether every pair had a video."""
+        return not self.scored.missing
+
+
+def summarise(scored: Scored, title: str = "made", *, seed: int = 0) -> Report:
+    """Sum up over all pairs, seen and held-out combinations, kinds of sentence, and scenarios."""
+    scenarios = sorted({pair.scenario for pair in scored.pairs})
+    sections = (("all",), (SEEN, HELD_OUT), KINDS, scenarios)
+    members: dict[str, list[int]] = {name: [] for section in sections for name in section}
+    for index, pair in enumerate(scored.pairs):
+        for name in ("all", HELD_OUT if pair.held_out else SEEN, pair.kind, pair.scenario):
+            members[name].append(index)
+    groups = []
+    for section in sections:
+        held = [name for name in section if members[name]]
+        groups += [_group(scored, name, members[name], name == held[-1], seed) for name in held]
+    return Report(title, scored, tuple(groups))
+
+
+def _group(scored: Scored, name: str, inside: list[int], ends_section: bool, seed: int) -> Group:
+    """Sum up the pairs with these indices."""
+    pictures = [scored.pairs[index].image_id for index in inside]
+    measures = {
+        row: {
+            measure: over_pictures(
+                np.array([getattr(scores[i], measure) for i in inside]), pictures, seed=seed
+            )
+            for measure in MEASURES
+        }
+        for row, scores in scored.scores.items()
+    }
+    chance = float(np.mean([scored.chance[index] for index in inside]))
+    return Group(name, len(set(pictures)), len(inside), chance, measures, ends_section)
+
+
+def to_json(report: Report) -> str:
+    """Groups, pairs and missing files as JSON; what is not a number becomes null."""
+    content = {
+        "title": report.title,
+        "complete": report.complete,
+        "missing": list(report.scored.missing),
+        "groups": [asdict(group) for group in report.groups],
+        "pairs": _rows(report.scored),
+    }
+    return json.dumps(_finite(content), indent=1, allow_nan=False) + "\n"
+
+
+def _finite(content: object) -> object:
+    if isinstance(content, Mapping):
+        return {key: _finite(value) for key, value in content.items()}
+    if isinstance(content, list | tuple):
+        return [_finite(value) for value in content]
+    return None if isinstance(content, float) and not np.isfinite(content) else content
+
+
+def _rows(scored: Scored) -> list[dict[str, object]]:
+    """One row for every pair: what it is, the scores of the made video, chance."""
+    return [
+        {"image_id": pair.image_id, **_described(pair), "chance": chance, **asdict(made)}
+        for pair, chance, made in zip(scored.pairs, scored.chance, scored.scores["made"],
+                                      strict=True)
+    ]
+
+
+def _described(pair: EvalPair) -> dict[str, object]:
+    """The pair, its variant's entries beside the others."""
+    fields = asdict(pair)
+    variant = fields.pop("variant")
+    return fields | variant
+
+
+def to_csv(report: Report) -> str:
+    """One line per pair. An incomplete report is told by its JSON and Markdown, not here."""
+    rows = _rows(report.scored)
+    text = io.StringIO()
+    writer = csv.DictWriter(text, fieldnames=list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()
+
+
+def to_markdown(report: Report) -> str:
+    """The table of groups with chance and reference rows, and what the columns mean."""
+    lines = [f"# {report.title}", ""]
+    if not report.complete:
+        lines += [incomplete_line(report), "", *(f"- `{f}`" for f in report.scored.missing), ""]
+    lines += markdown_table(headings(report), map(cells, report.groups))
+    return "\n".join([*lines, "", NOTES, ""])
+
+
+NOTES = (
+    "A video follows its text when, among the true clips of all sentences for its picture and the "
+    "still picture, the nearest one inside the moving region is the one asked for. *95 %*: "
+    "bootstrap over pictures. *Chance*, *still picture*, *truth*: how often one of the candidates "
+    "at random, the picture repeated, and the true clip follow. *Stands still*: the still picture "
+    "is nearest. *Motion*: change inside the moving region, over that of the true clip. "
+    "*PSNR*, *SSIM*: frame 0 against the picture. *Background*: PSNR of all frames against the "
+    "picture outside the moving region, where the true clips too have shadows and glows."
+)
+
+
+def incomplete_line(report: Report) -> str:
+    """What an incomplete report has to say first."""
+    missing, given = len(report.scored.missing), len(report.scored.pairs)
+    return f"INCOMPLETE: {missing} of {missing + given} videos are missing and in no number below."
+
+
+def headings(report: Report) -> list[str]:
+    """What the columns of `cells` hold."""
+    references = [row for row in report.scored.scores if row != "made"]
+    return ["", "pictures", "pairs", "follows", "95 %", "chance", *references, "stands still",
+            "motion", "PSNR", "SSIM", "background"]
+
+
+def cells(group: Group) -> list[str]:
+    """One group as the cells of a table row."""
+    made = group.measures["made"]
+    others = [row for row in group.measures if row != "made"]
+    follows = made["follows"]
+    interval = "" if np.isnan(follows.low) else f"{100 * follows.low:.0f}-{follows.high:.0%}"
+    references = [f"{group.measures[row]['follows'].mean:.1%}" for row in others]
+    return [group.name, str(group.pictures), str(group.pairs), f"{follows.mean:.1%}", interval,
+            f"{group.chance:.1%}", *references,
+            f"{made['stands_still'].mean:.1%}", f"{made['motion'].mean:.2f}",
+            f"{made['psnr'].mean:.1f}", f"{made['ssim'].mean:.3f}",
+            f"{made['background_psnr'].mean:.1f}"]
+
+
+def markdown_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+    """The lines of a table: the first column to the left, the others to the right."""
+    rule = ["---", *["---:"] * (len(head) - 1)]
+    return ["| " + " | ".join(row) + " |" for row in (head, rule, *rows)]

@@ -1,0 +1,47 @@
+"""All that a study will be, as one value: what is left to do is to encode and to write it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from motifocal.generate.model import Format
+from motifocal.study.create.gold_videos import Damaged
+from motifocal.study.create.matching import Group, Reconcile
+from motifocal.study.protocol import Protocol
+
+
+@dataclass(frozen=True)
+class Real:
+    """An item to be judged: group `group` in comparison `baseline` (from 1, as in `Layout.models`),
+    and which model is on the left in each of its votes."""
+
+    baseline: int
+    group: int
+    left: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Layout:
+    """All that a study will be, before a video is encoded.
+
+    models: names, the one that is compared with all others first. groups and their formats; items
+    in the order in which they will be judged; gold items; `crf` of the encoding; and what is stored
+    beside it as `material`.
+    """
+
+    protocol: Protocol
+    models: tuple[str, ...]
+    groups: tuple[Group, ...]
+    formats: tuple[Format, ...]
+    items: tuple[Real, ...]
+    gold: tuple[Damaged, ...]
+    reconcile: Reconcile
+    crf: int
+    material: Mapping[str, Any]
+
+    @property
+    def votes(self) -> int:
+        """Real votes that are wanted."""
+        return sum(len(item.left) for item in self.items)

@@ -1,0 +1,182 @@
+"""A layout and its media become the rows of a database that appears whole or not at all."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import URL, Connection, create_engine, insert, inspect
+from sqlalchemy.pool import NullPool
+
+from motifocal.files.atomic import replacing
+from motifocal.study.create.encoding import Encoded, Version
+from motifocal.study.create.layout import Layout
+from motifocal.study.create.media import PICTURE_TYPE, VIDEO_TYPE
+from motifocal.study.store.database import Database, add, reached
+from motifocal.study.store.gold_slots import REPEAT
+from motifocal.study.store.storage import said, stored
+from motifocal.study.store.tables import (
+    BLOB,
+    COMPARISON,
+    ITEM,
+    MEDIA,
+    OPEN,
+    PAIR,
+    SLOT,
+    STUDY,
+    TABLES,
+    VERSION,
+)
+
+Tokens = Callable[[], str]
+
+
+def check_free(place: URL) -> None:
+    """Raise ValueError where a study could not be made without touching something that is there."""
+    if place.get_backend_name() == "sqlite":
+        path = Path(str(place.database))
+        # SQLite would take the log of a lost database for that of the new one.
+        for end in ("", "-wal", "-shm", "-journal"):
+            held = path.with_name(path.name + end)
+            if os.path.lexists(held):
+                raise ValueError(f"{held} exists already: move it away, or choose another name")
+        return
+    with reached(place), Database(place) as database:
+        if database.holds(STUDY.name):
+            raise _held_already(place)
+
+
+def _held_already(place: URL) -> ValueError:
+    return ValueError(f"{said(place)} holds a study already: choose another database")
+
+
+def write_study(
+    place: URL, layout: Layout, videos: Iterable[Encoded], pictures: Iterable[tuple[str, bytes]],
+    tokens: Tokens = secrets.token_urlsafe,
+) -> None:  # fmt: skip
+    """Write all tables, in one transaction or into a file that gets its name at the end.
+
+    `videos` and `pictures` (image id, PNG) are stored as they come; `tokens` gives the names under
+    which annotators get them.
+    """
+    with _new(place) as connection:
+        TABLES.create_all(connection)
+        names = _Names(tokens)
+        for encoded in videos:
+            for version, data in encoded.videos.items():
+                names.videos[encoded.group, version] = _blob(connection, VIDEO_TYPE, data)
+        for image_id, data in pictures:
+            names.pictures[image_id] = names.new(_blob(connection, PICTURE_TYPE, data))
+        _write_items(connection, layout, names)
+        connection.execute(insert(STUDY), {
+            "id": 1, "version": VERSION, "created_at": time.time(),
+            "protocol": layout.protocol.to_json(), "protocol_sha256": layout.protocol.digest(),
+            "material": json.dumps(layout.material, ensure_ascii=False),
+            "salt": secrets.token_hex(32),
+        })  # fmt: skip
+
+
+@contextmanager
+def _new(place: URL) -> Iterator[Connection]:
+    """A transaction that makes a study out of nothing."""
+    if place.get_backend_name() == "postgresql":
+        with reached(place), Database(place) as database, database.making() as connection:
+            if inspect(connection).has_table(STUDY.name):
+                raise _held_already(place)
+            yield connection
+        return
+    with stored(place), replacing(Path(str(place.database)), durable=True) as temporary:
+        temporary.touch(mode=0o600)  # codes and, if kept, people's numbers are nobody else's
+        engine = create_engine(URL.create("sqlite", database=str(temporary)), poolclass=NullPool)
+        with engine.connect() as connection:
+            # Nobody else sees the file, and what is not finished is thrown away.
+            for pragma in ("journal_mode = OFF", "synchronous = OFF", "foreign_keys = ON"):
+                connection.exec_driver_sql(f"PRAGMA {pragma}")
+            yield connection
+            connection.commit()
+            connection.exec_driver_sql("PRAGMA journal_mode = WAL")
+        engine.dispose()
+        check_free(place)
+
+
+def _blob(connection: Connection, content_type: str, data: bytes) -> int:
+    return add(connection, insert(BLOB), content_type=content_type, data=data)
+
+
+class _Names:
+    """What is stored, and a new random name for every use of it."""
+
+    def __init__(self, tokens: Tokens) -> None:
+        self._tokens = tokens
+        self.videos: dict[tuple[int, Version], int] = {}  # -> the blob's id
+        self.pictures: dict[str, str] = {}  # -> its one name: that it is the same may be seen
+        self.rows: list[dict[str, Any]] = []
+
+    def new(self, blob: int) -> str:
+        """A name for a blob."""
+        token = self._tokens()
+        self.rows.append({"token": token, "blob_id": blob})
+        return token
+
+    def shown(self, layout: Layout, group: int, a: Version, b: Version) -> dict[str, Any]:
+        """The columns of an item that say what it shows: two videos of a group."""
+        return {"picture": self.pictures[layout.groups[group].pair.image_id],
+                "video_a": self.new(self.videos[group, a]),
+                "video_b": self.new(self.videos[group, b]), "seed": layout.groups[group].seed}
+
+
+def _write_items(connection: Connection, layout: Layout, names: _Names) -> None:
+    pairs = _write_pairs(connection, layout)
+    comparisons = [add(connection, insert(COMPARISON), model_a=layout.models[0], model_b=theirs)
+                   for theirs in layout.models[1:]]
+
+    def real(baseline: int, group: int) -> dict[str, Any]:
+        return {"comparison_id": comparisons[baseline - 1], "pair_id": pairs[group],
+                "model_a": layout.models[0], "model_b": layout.models[baseline],
+                **names.shown(layout, group, ("", 0), ("", baseline))}
+
+    wanted = [{**real(item.baseline, item.group), "rank": rank}
+              for rank, item in enumerate(layout.items)]
+    repeats = []
+    if layout.protocol.gold_every and REPEAT in layout.protocol.gold_kinds:
+        repeats = [{**real(item.baseline, item.group), "gold": REPEAT} for item in layout.items]
+    damaged = [
+        {"pair_id": pairs[gold.group], "gold": gold.kind,
+         "model_a": layout.models[gold.model], "model_b": gold.kind,
+         **names.shown(layout, gold.group, ("", gold.model), (gold.kind, index))}
+        for index, gold in enumerate(layout.gold)
+    ]  # fmt: skip
+    connection.execute(insert(MEDIA), names.rows)
+    items = _write_rows(connection, ITEM, wanted)
+    _write_rows(connection, ITEM, [{**repeat, "repeat_of": item}
+                                   for item, repeat in zip(items, repeats, strict=False)])
+    _write_rows(connection, ITEM, damaged)
+    slots = [
+        {"item_id": items[rank], "number": number, "shown_left": left, "state": OPEN, "rank": rank}
+        for rank, item in enumerate(layout.items)
+        for number, left in enumerate(item.left)
+    ]
+    connection.execute(insert(SLOT), slots)
+
+
+def _write_pairs(connection: Connection, layout: Layout) -> list[int]:
+    """The row of every group's pair; the seeds of a pair share one."""
+    pairs = {group.pair.stem: group.pair for group in layout.groups}
+    rows = [{"stem": pair.stem, "image_id": pair.image_id, "prompt": pair.prompt,
+             "scenario": pair.scenario} for pair in pairs.values()]
+    ids = dict(zip(pairs, _write_rows(connection, PAIR, rows), strict=True))
+    return [ids[group.pair.stem] for group in layout.groups]
+
+
+def _write_rows(connection: Connection, table: Any, rows: Sequence[dict[str, Any]]) -> list[int]:
+    """The ids of the new rows, in their order."""
+    if not rows:
+        return []
+    statement = insert(table).returning(table.c.id, sort_by_parameter_order=True)
+    return list(connection.execute(statement, rows).scalars())

@@ -1,0 +1,1 @@
+"""Studies without a server: a folder of pages, and the votes that come back."""

@@ -1,0 +1,192 @@
+"""A study becomes a folder that needs no server, and the files that come back become its votes.
+
+The folder works from a disk and from any static host. What is right in the comprehension check, and
+which lists there are, can be read in it by who looks for it, so it is for people who are trusted.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import time
+import zlib
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+
+from motifocal.files.atomic import replacing, write_text
+from motifocal.files.json_text import parse_strict_json
+from motifocal.files.settings import claim
+from motifocal.study.answer_rules import AnswerBody, check_answer
+from motifocal.study.messages import Answer
+from motifocal.study.offline.assignment import lists_of
+from motifocal.study.offline.import_votes import Fate, HandingIn, Shown
+from motifocal.study.web.rendering import ASSETS, templates
+
+SCRIPTS = ("data.js", "in_step.js", "pair.js", "media.js", "alone.js", "compare.js")
+ENDINGS = {"video/mp4": ".mp4", "image/png": ".png"}
+LARGEST_FILE = 4_000_000  # bytes
+LARGEST_NUMBER = 9_999_999
+
+
+def write_folder(store: HandingIn, folder: Path, *, seed: int) -> Iterator[int]:
+    """Write the folder, picture by picture and video by video; yields how many are there.
+
+    Media are written in random order and all files get one time, so that neither file times nor
+    the order of a folder's entries tell which model, or which side of a gold item, a video is. No
+    completion code is written: whoever has the folder would have the code.
+
+    Raises ValueError where the folder holds the page of another study or seed, and where no lists
+    can be made (see `lists_of`).
+    """
+    written_at = time.time()
+    lists = lists_of(store.items(), store.protocol, seed)
+    shown = [one for each in lists for one in each]
+    names = sorted({name for one in shown for name in (one.item.picture, *one.item.videos)})
+    random.SystemRandom().shuffle(names)
+    claim(folder / "study.json", {"protocol": store.protocol.digest(), "seed": seed,
+                                  "participants": len(lists)})
+    (folder / "media").mkdir(exist_ok=True)
+    files: dict[str, str] = {}
+    for number, name in enumerate(names, start=1):
+        files[name] = _write_media(store, name, folder / "media")
+        yield number
+    for name in (*SCRIPTS[1:], "style.css", "icon.svg"):
+        write_text(folder / name, _asset(name).read_text(encoding="utf-8"))
+    write_text(folder / "data.js", data_js(store, lists, files, seed))
+    page = templates().get_template("static.html")
+    write_text(folder / ".nojekyll", "")  # GitHub Pages would leave out names that begin with "_"
+    write_text(folder / "index.html",
+               page.render(protocol=store.protocol, scripts=SCRIPTS, served=False))
+    for path in (*(folder / "media").iterdir(), *folder.iterdir(), folder):
+        os.utime(path, (written_at, written_at))
+
+
+def _asset(name: str) -> Path:
+    return ASSETS[name][1] if name in ASSETS else ASSETS["pair.js"][1].with_name(name)
+
+
+def _write_media(store: HandingIn, name: str, folder: Path) -> str:
+    media = store.media(name)
+    if media is None:
+        raise ValueError(f"the study should hold all its pictures and videos, got no {name}")
+    file = name + ENDINGS[media.content_type]
+    with replacing(folder / file) as temporary:
+        temporary.write_bytes(media.data)
+    return file
+
+
+def data_js(
+    store: HandingIn, lists: Sequence[Sequence[Shown]], files: dict[str, str], seed: int
+) -> str:
+    """What the page's script has to know, as a script.
+
+    An item is [picture, sentence, video, other video], and twice its place in a list, plus 1 where
+    the other video is on the left. Neither the order of items nor that of videos tells anything.
+    """
+    protocol = store.protocol
+    known = {one.item.id: one.item for each in lists for one in each}
+    order = sorted(known.values(), key=lambda item: sorted(item.videos))
+    place = {item.id: number for number, item in enumerate(order)}
+    held = {
+        "protocol": protocol.digest(),
+        "seed": seed,
+        "check": [question.right for question in protocol.check],
+        "items": [[files[item.picture], item.prompt, *(files[name] for name in sorted(item.videos))]
+                  for item in order],
+        "lists": [[2 * place[one.item.id] + (one.media[0] != min(one.media)) for one in each]
+                  for each in lists],
+    }  # fmt: skip
+    return f"const STUDY = {json.dumps(held, separators=(',', ':'))};\n"
+
+
+class HandedAnswer(AnswerBody):
+    """One answer in a file: `place` counts the comparisons of the list from 0."""
+
+    place: Annotated[int, Field(ge=0, le=LARGEST_NUMBER)]
+
+
+class AnswerFile(BaseModel):
+    """What a participant hands in; `worker` is random, `participant` the number of the list."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+
+    format: Literal["motifocal-answers-1"]
+    checksum: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{8}$")]
+    protocol: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+    seed: Annotated[int, Field(ge=0)]
+    participant: Annotated[int, Field(ge=1, le=LARGEST_NUMBER)]
+    worker: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")]
+    answers: tuple[HandedAnswer, ...]
+
+
+def read_answers(path: Path) -> AnswerFile:
+    """A file of answers, if it is one and whole. Raises ValueError naming it, and OSError."""
+    with path.open("rb") as file:
+        raw = file.read(LARGEST_FILE + 1)
+    if len(raw) > LARGEST_FILE:
+        raise ValueError(f"{path} should have at most {LARGEST_FILE} bytes, got more")
+    try:
+        held = AnswerFile.model_validate_json(raw)
+        whole = parse_strict_json(raw)
+    except ValidationError as error:
+        first = error.errors(include_input=False, include_url=False, include_context=False)[0]
+        where = ".".join(map(str, first["loc"])) or "the whole"
+        raise ValueError(f"{path} should be a file of answers: {where}: {first['msg']}") from error
+    except ValueError as error:
+        raise ValueError(f"{path} should be a file of answers: {error}") from error
+    del whole["checksum"]
+    if checksum(whole) != held.checksum:
+        raise ValueError(f"{path} should have the checksum {held.checksum}, got {checksum(whole)}: "
+                         "it was damaged or changed")
+    if [answer.place for answer in held.answers] != list(range(len(held.answers))):
+        raise ValueError(f"{path} should have its answers in order, none missing and none twice")
+    return held
+
+
+def checksum(held: dict[str, Any]) -> str:
+    """CRC-32 of the canonical JSON, as the page makes it: it tells of damage, not of tampering."""
+    text = json.dumps(held, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return f"{zlib.crc32(text.encode()):08x}"
+
+
+class Intake:
+    """Takes files of answers into one study."""
+
+    def __init__(self, store: HandingIn) -> None:
+        self._store = store
+        self._digest = store.protocol.digest()
+        self._items = store.items()
+        self._lists: dict[int, list[tuple[Shown, ...]]] = {}
+
+    def check(self, file: AnswerFile) -> Counter[Fate]:
+        """Refuse what `take` would refuse, and store nothing."""
+        taken: Fate = "taken"
+        return Counter({taken: len(self._handed(file))})
+
+    def take(self, file: AnswerFile) -> Counter[Fate]:
+        """Store the answers of a file, all or none; how many became of each kind.
+
+        Raises ValueError where they cannot be this study's, or differ from those that are there.
+        """
+        return self._store.take_in(file.worker, self._handed(file))
+
+    def _handed(self, file: AnswerFile) -> list[tuple[Shown, Answer]]:
+        """What was shown, with the answers."""
+        if file.protocol != self._digest:
+            raise ValueError(f"the answers should be for the study {self._digest[:12]}…, got "
+                             f"{file.protocol[:12]}…")
+        if file.seed not in self._lists:
+            self._lists = {file.seed: lists_of(self._items, self._store.protocol, file.seed)}
+        lists = self._lists[file.seed]
+        shown = lists[(file.participant - 1) % len(lists)]
+        if len(file.answers) > len(shown):
+            raise ValueError(f"the answers should be at most {len(shown)}, got {len(file.answers)}")
+        handed = [(one, held.answer()) for one, held in zip(shown, file.answers, strict=False)]
+        for _, answer in handed:
+            check_answer(self._store.protocol, answer)
+        return handed

@@ -1,0 +1,5 @@
+"""Votes as tables, plots and sentences."""
+
+from motifocal._moved import moved_names
+
+__getattr__ = moved_names(__name__)

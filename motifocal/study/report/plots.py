@@ -1,0 +1,198 @@
+"""A report becomes the paper's Figure 4, votes and reasons as stacked bars, and a graph."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from motifocal.extras import install_extra
+from motifocal.files.atomic import replacing
+from motifocal.study.report.report import Report
+from motifocal.study.report.words import OVER_WORDS, decimal, plain, score_of, turned
+from motifocal.study.stats.compare import Comparison
+from motifocal.study.stats.intervals import Estimate
+from motifocal.study.votes import REASONS
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+# Paul Tol's "light" colours, in an order that stays apart with any kind of colour blindness; all
+# are light enough for black figures.
+COLOURS = dict(zip(REASONS, ("#77AADD", "#EE8866", "#EEDD88", "#44BB99"), strict=True))
+GREY, DARK = "#8a8a8a", "#333333"
+WIDTH = 3.4  # inches: a column of a paper
+GRAPH_SIDE = 4.0
+BAR, GAP = 0.36, 0.42  # heights; a comparison takes 1
+NARROWEST = 4.5  # percent of the axis that holds two figures
+LONGEST_LABEL = 22
+#: What decides the bytes besides the drawing itself.
+STYLE: dict[Any, Any] = {
+    "text.parse_math": False, "text.usetex": False, "font.family": ["DejaVu Sans"],
+    "font.size": 6.5, "pdf.fonttype": 42,
+}  # fmt: skip
+PDF = {"CreationDate": None, "Producer": None, "Creator": None}
+
+
+def check_matplotlib() -> None:
+    """Raise ValueError where there is no matplotlib, before anything is computed."""
+    try:
+        import matplotlib.figure  # noqa: F401
+    except ImportError as error:
+        raise ValueError(f"the figures need matplotlib; {install_extra('study')}, or leave them "
+                         "out with --no-figures") from error
+
+
+@contextmanager
+def _figure(width: float, height: float) -> Iterator[Figure]:
+    check_matplotlib()
+    import matplotlib
+    from matplotlib import rc_context
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    # A user's own style should not change the picture.
+    with rc_context(matplotlib.rcParamsDefault), rc_context(STYLE):
+        figure = Figure(figsize=(width, height), dpi=300, layout="constrained")
+        FigureCanvasAgg(figure)
+        yield figure
+
+
+def _save(figure: Figure, path: Path, form: str) -> None:
+    # Without the default metadata the file does not tell when and by which version it was made.
+    metadata = PDF if form == "pdf" else {"Software": None}
+    with replacing(path) as temporary:
+        figure.savefig(temporary, format=form, metadata=metadata)
+
+
+def draw_figure4(report: Report, png: Path, pdf: Path) -> None:
+    """Two bars a comparison, ours above theirs.
+
+    A bar is as long as the side's share of votes, with its interval. It is divided in proportion to
+    how often the reasons were named; the figures are the percentage of the side's votes that name
+    each, which add up to more than 100. Raises ValueError where matplotlib is not installed.
+    """
+    number = len(report.comparisons)
+    marks = [_wrapped(mark) for mark in report.marks]
+    lines = sum(mark.count("\n") + 1 for mark in marks)
+    with _figure(WIDTH, 0.85 + 0.44 * number + 0.11 * lines) as figure:
+        axes = figure.subplots()
+        for place, comparison in enumerate(report.comparisons):
+            _bars(axes, place, comparison)
+        _dress(axes, report)
+        _legend(figure)
+        if marks:
+            figure.supxlabel("\n".join(marks), fontsize=5.5)
+        _save(figure, png, "png")
+        _save(figure, pdf, "pdf")
+
+
+def _bars(axes: Axes, place: int, comparison: Comparison) -> None:
+    sides = ((comparison.ours, comparison.share, -GAP / 2),
+             (comparison.theirs, turned(comparison.share), GAP / 2))
+    for model, share, shift in sides:
+        if not math.isnan(share.value):
+            _bar(axes, place + shift, share, comparison.reasons[model])
+
+
+def _bar(axes: Axes, y: float, share: Estimate, reasons: dict[str, Estimate]) -> None:
+    length = 100 * share.value
+    named = {name: each.value for name, each in reasons.items() if each.value > 0}
+    total, start = sum(named.values()), 0.0
+    for name, often in named.items():
+        width = length * often / total
+        axes.barh(y, width, left=start, height=BAR, color=COLOURS[name], edgecolor="white",
+                  linewidth=0.4)
+        if width >= NARROWEST:
+            axes.text(start + width / 2, y, f"{100 * often:.0f}", ha="center", va="center_baseline",
+                      fontsize=5.5, color=DARK)
+        start += width
+    if not named:  # nobody gave a reason
+        axes.barh(y, length, height=BAR, color=GREY, linewidth=0)
+    end = length
+    if not math.isnan(share.low):
+        end = 100 * share.high
+        low = y + BAR / 2  # on the lower edge, where it covers no figure
+        axes.plot([100 * share.low, end], [low, low], color=DARK, linewidth=1.1, marker="|",
+                  markersize=2.6, markeredgewidth=0.8, solid_capstyle="butt", zorder=4)
+    axes.text(end + 1.5, y, f"{length:.1f} %", va="center_baseline", fontsize=6.5, color=DARK,
+              fontweight="bold", zorder=3,
+              bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.6})
+
+
+def _dress(axes: Axes, report: Report) -> None:
+    number = len(report.comparisons)
+    labels = [(place + shift, model) for place, each in enumerate(report.comparisons)
+              for model, shift in ((each.ours, -GAP / 2), (each.theirs, GAP / 2))]
+    axes.set_yticks([y for y, _ in labels], [short(model) for _, model in labels])
+    for (_, model), label in zip(labels, axes.get_yticklabels(), strict=True):
+        label.set_fontweight("bold" if model == report.ours else "normal")
+    axes.set_ylim(number - 0.45, -0.55)
+    axes.set_xlim(0, 115)
+    axes.set_xticks(range(0, 101, 25))
+    axes.axvline(50, color=GREY, linewidth=0.7, linestyle=(0, (3, 2)), zorder=0)
+    axes.set_xlabel(f"% of votes, with {100 * report.how.level:g} % interval over "
+                    f"{OVER_WORDS[report.over]}")
+    axes.tick_params(axis="y", length=0)
+    for side in ("top", "right", "left"):
+        axes.spines[side].set_visible(False)
+
+
+def _legend(figure: Figure) -> None:
+    from matplotlib.patches import Patch
+
+    handles = [Patch(facecolor=colour, label=name.replace("_", " "))
+               for name, colour in COLOURS.items()]
+    figure.legend(handles=handles, loc="outside upper center", ncols=2, frameon=False,
+                  fontsize=6, handlelength=1.0, columnspacing=1.2,
+                  title="reasons (% of the side's votes that name it)", title_fontsize=6)
+
+
+def draw_graph(report: Report, path: Path) -> None:
+    """Models on a circle with their Bradley-Terry scores; a line for each comparison, with the
+    votes that either won. Raises ValueError where matplotlib is not installed."""
+    scores = next(iter(report.scores.values()))
+    number = len(scores.models)
+    places = {model: (math.sin(2 * math.pi * k / number), math.cos(2 * math.pi * k / number))
+              for k, model in enumerate(scores.models)}
+    with _figure(GRAPH_SIDE, GRAPH_SIDE) as figure:
+        axes = figure.subplots()
+        for (first, second), (won, lost, _) in report.edges.items():
+            axes.plot(*zip(places[first], places[second], strict=True), color=GREY, linewidth=0.8,
+                      zorder=1)
+            _near(axes, places[first], places[second], won)
+            _near(axes, places[second], places[first], lost)
+        for k, model in enumerate(scores.models):
+            left, top = places[model]
+            score = decimal(score_of(scores, k)).replace(" (", "\n(")
+            axes.text(left, top, f"{short(model)}\n{score}",
+                      ha="center", va="center", fontsize=6.5, zorder=3,
+                      fontweight="bold" if model == report.ours else "normal",
+                      bbox={"boxstyle": "round,pad=0.4", "facecolor": "#E8F0F8",
+                            "edgecolor": COLOURS["object_motion"], "linewidth": 0.8})
+        axes.set_xlim(-1.5, 1.5)
+        axes.set_ylim(-1.4, 1.4)
+        axes.set_axis_off()
+        notes = ["near each model, the votes that it won against the other", *report.marks]
+        figure.supxlabel("\n".join(_wrapped(note, 90) for note in notes), fontsize=5.5)
+        _save(figure, path, "png")
+
+
+def _near(axes: Axes, here: tuple[float, float], other: tuple[float, float], votes: int) -> None:
+    left, top = (0.66 * a + 0.34 * b for a, b in zip(here, other, strict=True))
+    axes.text(left, top, str(votes), fontsize=5.5, ha="center", va="center", zorder=2, color=DARK,
+              bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.8})
+
+
+def short(name: str) -> str:
+    shown = plain(name)
+    return shown if len(shown) <= LONGEST_LABEL else shown[: LONGEST_LABEL - 1] + "…"
+
+
+def _wrapped(text: str, width: int = 78) -> str:
+    from textwrap import fill
+
+    return fill(plain(text), width)

@@ -1,0 +1,153 @@
+"""A study's database, or a file of open votes, becomes the votes that count and what is missing."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from motifocal.study.protocol import Protocol
+from motifocal.study.stats.agreement import gold_failures
+from motifocal.study.stats.tally import comparisons
+from motifocal.study.store.store import Store
+from motifocal.study.votes import Vote, read_votes, validate
+
+SQLITE_START = b"SQLite format 3\x00"
+MOST_PROBLEMS = 5
+NO_RULE = "no protocol with a rule for gold items was given, so nobody is excluded"
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """How much one comparison should have: so many pairs with so many votes each."""
+
+    models: frozenset[str]
+    pairs: int
+    votes: int
+
+
+@dataclass(frozen=True)
+class Source:
+    """Everything that was cast, and what was decided before.
+
+    protocol: None for a file of votes without one. wanted: for each comparison in the order of the
+    first votes, those without a vote last. material: what the study was made from, as far as it is
+    known. marks: what every output should say of the study, as that it is a part of a benchmark.
+    """
+
+    votes: tuple[Vote, ...]
+    protocol: Protocol | None
+    protocol_sha256: str
+    wanted: tuple[Wanted, ...]
+    benchmark: str = ""
+    marks: tuple[str, ...] = ()
+
+    @property
+    def rule(self) -> str:
+        """The rule for failing gold items, in words."""
+        rules = self.protocol
+        if rules is None:
+            return NO_RULE
+        if not rules.gold_every or not rules.gold_counted:
+            return "the study has no gold items that count, so nobody is excluded"
+        return (f"out is who has answered at least {rules.gold_least} gold items "
+                f"({', '.join(rules.gold_counted)}) and got less than {rules.gold_share:.0%} right")
+
+    def failed(self) -> frozenset[str]:
+        """The workers who fail the protocol's rule for gold items."""
+        if self.protocol is None:
+            return frozenset()
+        counted = [vote for vote in self.votes
+                   if vote.gold is None or vote.gold in self.protocol.gold_counted]
+        return frozenset(worker for worker, gold in gold_failures(counted).items()
+                         if self.protocol.fails_gold(gold.seen, gold.seen - gold.failed))
+
+
+def read_source(
+    place: str | Path, *, protocol: Path | None = None, votes_per_pair: int | None = None
+) -> Source:
+    """A study by file or PostgreSQL URL, or a JSONL of votes as `motifocal study export` writes it.
+
+    `protocol` (the rules that `export --protocol` writes) and `votes_per_pair` are for votes
+    alone: without the first nobody can be excluded, without both a pair should have as many votes
+    as the one that has most. Raises ValueError for a place that holds neither, votes that cannot
+    be true, and a protocol that is not that of the votes.
+    """
+    if "://" in str(place) or _is_sqlite(Path(place)):
+        if protocol is not None or votes_per_pair is not None:
+            raise ValueError(f"{_first_word(place)} is a study and holds its protocol: another, or "
+                             "a number of votes, cannot be given")
+        return _of_store(place)
+    return _of_votes(Path(place), protocol, votes_per_pair)
+
+
+def _is_sqlite(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(len(SQLITE_START)) == SQLITE_START
+
+
+def _first_word(place: str | Path) -> str:
+    """What a place is called without its password."""
+    return "the database" if "://" in str(place) else str(place)
+
+
+def _of_store(place: str | Path) -> Source:
+    with Store(place) as store:
+        votes = tuple(store.votes())
+        held = store.progress().comparisons
+        rules = store.protocol
+        wanted = tuple(Wanted(frozenset((each.model_a, each.model_b)), each.wanted // rules.votes,
+                              rules.votes) for each in held)
+        mark = str(store.material.get("mark", ""))
+        return Source(votes, rules, rules.digest(), wanted,
+                      str(store.material.get("benchmark", "")), (mark,) if mark else ())
+
+
+def _of_votes(path: Path, protocol: Path | None, votes_per_pair: int | None) -> Source:
+    votes = tuple(read_votes(path))
+    _check(votes, path)
+    digest = votes[0].protocol
+    rules = None if protocol is None else _rules(protocol, digest)
+    if rules is not None and votes_per_pair not in (None, rules.votes):
+        raise ValueError(f"the protocol wants {rules.votes} votes a pair, got {votes_per_pair}")
+    each = votes_per_pair if rules is None else rules.votes
+    return Source(votes, rules, digest, _wanted(votes, each))
+
+
+def _check(votes: Sequence[Vote], path: Path) -> None:
+    if not any(vote.gold is None for vote in votes):
+        raise ValueError(f"{path} should hold votes, got none")
+    problems = validate(votes)
+    if problems:
+        more = len(problems) - MOST_PROBLEMS
+        listed = "; ".join(problems[:MOST_PROBLEMS]) + (f"; {more} more" if more > 0 else "")
+        raise ValueError(f"{path} holds votes that cannot be true (motifocal study validate lists "
+                         f"all): {listed}")
+
+
+def _rules(path: Path, digest: str) -> Protocol:
+    """The protocol in a file, which must be that of the votes: rules are not chosen afterwards."""
+    from pydantic import ValidationError
+
+    try:
+        rules = Protocol.model_validate_json(path.read_bytes())
+    except ValidationError as error:
+        raise ValueError(f"{path} should be a protocol as motifocal study export --protocol writes "
+                         f"it, got {error.error_count()} faults") from error
+    if rules.digest() != digest:
+        raise ValueError(f"{path} should be the protocol of the votes, {digest or 'none'}, got "
+                         f"{rules.digest()}")
+    return rules
+
+
+def _wanted(votes: Sequence[Vote], each: int | None) -> tuple[Wanted, ...]:
+    """All pairs that any comparison has are wanted of each: a file does not name the others."""
+    pairs = {(vote.pair, vote.seed) for vote in votes if vote.gold is None}
+    most = max(votes_per_unit(votes).values()) if each is None else each
+    return tuple(Wanted(frozenset(models), len(pairs), most) for models in comparisons(votes))
+
+
+def votes_per_unit(votes: Iterable[Vote]) -> Counter[tuple[frozenset[str], str, int]]:
+    """How often each item (two models, a pair, a seed) was judged, gold aside."""
+    return Counter(vote.unit for vote in votes if vote.gold is None)

@@ -1,0 +1,1 @@
+"""Statistics of votes, simulation and power analysis."""

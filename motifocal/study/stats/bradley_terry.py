@@ -1,0 +1,252 @@
+"""Votes between several models become one score for each, where the comparisons allow it.
+
+M models, E edges (two models that were compared), O outcomes (first wins, second wins, tie),
+K clusters, Q parameters: M scores and, for Davidson's model, the logarithm of nu.
+
+P(i wins) : P(j wins) : P(tie) = exp(s_i) : exp(s_j) : nu exp((s_i + s_j) / 2)
+(Bradley and Terry 1952 with nu = 0; Davidson 1970). A score is a logarithm of odds: a model one
+above another wins 73 % of their decided votes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+from scipy import optimize, sparse, special, stats
+from scipy.sparse.csgraph import connected_components
+
+from motifocal.study.stats.tally import (
+    LOST,
+    TIED,
+    WON,
+    Counts,
+    Over,
+    Tally,
+    Values,
+    comparisons,
+    tally,
+)
+from motifocal.study.votes import Vote
+
+Ties = Literal["dropped", "halved", "davidson"]
+TIES: tuple[Ties, ...] = ("dropped", "halved", "davidson")
+#: Weight of the sum of squared scores: a normal prior of standard deviation 10 around the mean.
+RIDGE = 0.01
+TOLERANCE = 1e-8
+LEVEL = 0.95
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Scores (M,) with bounds, in the order of `models`; the anchor has 0 and no width.
+
+    A model that never lost (or never won) against the anchor's circle has no largest (or smallest)
+    score that fits its votes. Its score is what the ridge makes of it, its bounds are nan, and its
+    name is in `unbounded`. `log_nu` is Davidson's readiness to call a tie, None in other models.
+    """
+
+    models: tuple[str, ...]
+    anchor: str
+    ties: Ties
+    score: Values
+    low: Values
+    high: Values
+    unbounded: tuple[str, ...]
+    log_nu: float | None
+    clusters: int
+
+    def chance(self, first: str, second: str) -> float:
+        """How likely `first` wins a decided vote against `second`."""
+        places = self.models.index(first), self.models.index(second)
+        return float(special.expit(self.score[places[0]] - self.score[places[1]]))
+
+
+@dataclass(frozen=True)
+class Edges:
+    """Who met whom how often: `ends` (E, 2) are places in `models`, `counts` (K, E, O)."""
+
+    models: tuple[str, ...]
+    ends: Counts
+    counts: Values
+
+
+def bradley_terry(
+    votes: Sequence[Vote], *, anchor: str | None = None, ties: Ties = "dropped",
+    ridge: float = RIDGE, over: Over = "image_id", level: float = LEVEL,
+) -> Scores:  # fmt: skip
+    """The scores that make the votes most likely, with intervals clustered by picture.
+
+    `anchor` is the model at 0 (the first model of the first vote by default). Ties are dropped,
+    counted half for both, or fitted by Davidson's model. Bounds come from the sandwich estimator
+    with one term a picture and Student's t with one degree of freedom less than pictures.
+
+    Raises ValueError where the comparisons fall into several parts, naming them: scores of models
+    that are linked by no chain of votes cannot be compared.
+    """
+    pairs = comparisons(votes)
+    edges = edges_of([tally(votes, first, second, over=over) for first, second in pairs])
+    return scores_of(edges, anchor=anchor, ties=ties, ridge=ridge, level=level)
+
+
+def scores_of(
+    edges: Edges, *, anchor: str | None = None, ties: Ties = "dropped", ridge: float = RIDGE,
+    level: float = LEVEL,
+) -> Scores:  # fmt: skip
+    """`bradley_terry` from votes that are counted already."""
+    if ties not in TIES:
+        raise ValueError(f"ties should be one of {', '.join(TIES)}, got {ties!r}")
+    parts = components(edges)
+    if len(parts) != 1:
+        listed = "; ".join(", ".join(part) for part in parts) or "no votes"
+        raise ValueError(f"all models should be linked by votes, got {len(parts)} parts: {listed}")
+    anchor = edges.models[0] if anchor is None else anchor
+    if anchor not in edges.models:
+        raise ValueError(f"anchor should be one of {', '.join(edges.models)}, got {anchor!r}")
+    counts, features = outcome_model(edges, ties)
+    fitted = maximum_likelihood(counts.sum(axis=0), features, ridge)
+    return _scores(edges, counts, features, fitted, anchor, ties, ridge, level)
+
+
+def edges_of(tallies: Sequence[Tally]) -> Edges:
+    """Several comparisons as one graph; clusters of the same name are one."""
+    models = tuple(dict.fromkeys(name for each in tallies for name in (each.ours, each.theirs)))
+    names = dict.fromkeys(name for each in tallies for name in each.clusters)
+    clusters = {name: k for k, name in enumerate(names)}
+    counts = np.zeros((len(clusters), len(tallies), 3))
+    for e, each in enumerate(tallies):
+        rows = [clusters[name] for name in each.clusters]
+        counts[rows, e] = each.per_cluster(each.outcomes)
+    ends = [[models.index(each.ours), models.index(each.theirs)] for each in tallies]
+    return Edges(models, np.array(ends, dtype=np.int64).reshape(-1, 2), counts)
+
+
+def components(edges: Edges) -> list[tuple[str, ...]]:
+    """The models in parts between which there is no vote, in the models' order."""
+    labels = _labels(edges, edges.ends, directed=False)
+    return [_named(edges.models, labels == part) for part in dict.fromkeys(labels)]
+
+
+def _named(models: Sequence[str], chosen: npt.NDArray[np.bool_]) -> tuple[str, ...]:
+    return tuple(name for name, there in zip(models, chosen, strict=True) if there)
+
+
+def _labels(edges: Edges, links: Counts, *, directed: bool) -> Counts:
+    """The part each model belongs to (M,), given links (L, 2) from one place to another."""
+    size = len(edges.models)
+    graph = sparse.coo_array((np.ones(len(links)), (links[:, 0], links[:, 1])), (size, size))
+    _, labels = connected_components(graph, directed=directed, connection="strong")
+    return np.asarray(labels, dtype=np.int64)
+
+
+def outcome_model(edges: Edges, ties: Ties) -> tuple[Values, Values]:
+    """Counts (K, E, O) and what each outcome adds to its utility, (E, O, Q)."""
+    models, number = len(edges.models), len(edges.ends)
+    rows = np.arange(number)
+    features = np.zeros((number, 3, models + 1))
+    features[rows, WON, edges.ends[:, 0]] = 1.0
+    features[rows, LOST, edges.ends[:, 1]] = 1.0
+    features[:, TIED] = (features[:, WON] + features[:, LOST]) / 2
+    features[:, TIED, models] = 1.0
+    if ties == "davidson" and edges.counts[..., TIED].any():
+        return edges.counts, features
+    half = edges.counts[..., TIED:] / 2 if ties == "halved" else 0.0
+    return edges.counts[..., :TIED] + half, features[:, :TIED, :models]
+
+
+def maximum_likelihood(counts: Values, features: Values, ridge: float) -> Values:
+    """The parameters (Q,) for counts (E, O), by Newton's method with a trust region.
+
+    The scores, not nu, are pulled to their mean by `ridge`; the likelihood does not change when all
+    scores move together, and the ridge puts their mean at 0. Raises RuntimeError where the search
+    does not end at a maximum.
+    """
+    size = features.shape[-1]
+    pull = _pull(size, features.shape[1] == 3, ridge)
+
+    def loss(parameters: Values) -> float:
+        utilities = features @ parameters
+        log_chances = utilities - special.logsumexp(utilities, axis=1, keepdims=True)
+        return float(-(counts * log_chances).sum() + parameters @ pull @ parameters / 2)
+
+    def slope(parameters: Values) -> Values:
+        return pull @ parameters - _gradients(counts[None], features, parameters)[0]
+
+    def curvature(parameters: Values) -> Values:
+        return _information(counts, features, parameters) + pull
+
+    found = optimize.minimize(loss, np.zeros(size), jac=slope, hess=curvature, method="trust-exact",
+                              options={"gtol": TOLERANCE * max(1.0, counts.sum())})
+    if not found.success:
+        raise RuntimeError(f"the scores did not converge: {found.message}")
+    return np.asarray(found.x)
+
+
+def _pull(size: int, with_nu: bool, ridge: float) -> Values:
+    """Second derivative of the ridge. Scores may move together for free, so their mean is held at
+    0 by a weight of its own, which changes no difference between them."""
+    pull = np.zeros((size, size))
+    models = size - with_nu
+    pull[:models, :models] = ridge * np.eye(models) + 1 / models
+    return pull
+
+
+def _gradients(counts: Values, features: Values, parameters: Values) -> Values:
+    """Derivative of each cluster's log likelihood, (K, E, O) to (K, Q)."""
+    chances = special.softmax(features @ parameters, axis=1)
+    surprise = counts - counts.sum(axis=2, keepdims=True) * chances
+    return np.einsum("keo,eoq->kq", surprise, features)
+
+
+def _information(counts: Values, features: Values, parameters: Values) -> Values:
+    """Minus the second derivative of the log likelihood, (E, O) to (Q, Q)."""
+    chances = special.softmax(features @ parameters, axis=1)
+    mean = np.einsum("eo,eoq->eq", chances, features)
+    away = features - mean[:, None]
+    weight = counts.sum(axis=1)[:, None] * chances
+    return np.einsum("eo,eoq,eor->qr", weight, away, away)
+
+
+def _scores(
+    edges: Edges, counts: Values, features: Values, fitted: Values, anchor: str, ties: Ties,
+    ridge: float, level: float,
+) -> Scores:  # fmt: skip
+    models, clusters = len(edges.models), len(counts)
+    place = edges.models.index(anchor)
+    covariance = _sandwich(counts, features, fitted, ridge)[:models, :models]
+    variance = np.diag(covariance) + covariance[place, place] - 2 * covariance[place]
+    score = fitted[:models] - fitted[place]
+    width = np.sqrt(np.maximum(variance, 0.0))
+    width *= stats.t.ppf((1 + level) / 2, clusters - 1) if clusters > 1 else np.nan
+    width[place] = 0.0
+    unbounded = _unbounded(edges, counts, place)
+    width[unbounded] = np.nan
+    return Scores(
+        models=edges.models, anchor=anchor, ties=ties,
+        score=score, low=score - width, high=score + width,
+        unbounded=_named(edges.models, unbounded),
+        log_nu=float(fitted[models]) if len(fitted) > models else None, clusters=clusters,
+    )  # fmt: skip
+
+
+def _sandwich(counts: Values, features: Values, fitted: Values, ridge: float) -> Values:
+    """Covariance (Q, Q) of the parameters when only different clusters are independent."""
+    clusters, pull = len(counts), _pull(len(fitted), features.shape[1] == 3, ridge)
+    inverse = np.linalg.inv(_information(counts.sum(axis=0), features, fitted) + pull)
+    gradients = _gradients(counts, features, fitted)
+    return inverse @ (gradients.T @ gradients) @ inverse * clusters / max(clusters - 1, 1)
+
+
+def _unbounded(edges: Edges, counts: Values, anchor: int) -> npt.NDArray[np.bool_]:
+    """Which models (M,) are not linked to the anchor by chains of wins both ways.
+
+    Ford (1957) shows that the likelihood has a maximum exactly where all are. In Davidson's model
+    a tie does not help: a larger nu would explain it as well as a closer score.
+    """
+    total = counts.sum(axis=0)
+    links = [edges.ends[total[:, WON] > 0], edges.ends[total[:, LOST] > 0][:, ::-1]]
+    labels = _labels(edges, np.concatenate(links), directed=True)
+    return np.asarray(labels != labels[anchor])

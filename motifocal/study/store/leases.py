@@ -1,0 +1,243 @@
+"""An annotator who asks for work gets a slot to judge and the next one ahead, for a while.
+
+The order in which a study is worked through is drawn when it is made (`rank`). An annotator gets
+one of the first items of that order that still want a vote, are new to this annotator and show
+another picture than the one just seen. So items that were begun are finished before others are
+begun, wherever the study stops most of them are whole, and no two annotators see the same sequence.
+
+A slot is leased to one annotator until the lease ends: by a vote, by leaving, or by time. Expired
+leases are ended by whoever comes next. Two processes cannot take one slot: SQLite has one writer,
+and PostgreSQL skips rows that another transaction holds.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    bindparam,
+    exists,
+    func,
+    insert,
+    or_,
+    select,
+    update,
+)
+
+from motifocal.study.protocol import Protocol
+from motifocal.study.schedule import GoldPlan
+from motifocal.study.store.database import add
+from motifocal.study.store.gold_slots import choose_gold
+from motifocal.study.store.tables import IS_OPEN, ITEM, LEASE, LEASED, OPEN, PAIR, SLOT, VOTE
+
+WINDOW = 64  # slots that the next one is drawn from, of a dozen items or more
+
+
+class Held(NamedTuple):
+    """A slot in an annotator's hands, and all that is needed to show it."""
+
+    lease_id: int
+    token: str
+    expires_at: float
+    shown_at: float | None
+    slot_id: int
+    item_id: int
+    shown_left: str
+    picture: str
+    video_a: str
+    video_b: str
+    gold: str | None
+    prompt: str
+
+
+@dataclass(frozen=True)
+class Turn:
+    """One annotator's turn: `annotator` is the row's id, `now` in seconds."""
+
+    connection: Connection
+    protocol: Protocol
+    plan: GoldPlan
+    annotator: int
+    now: float
+
+
+class Served(NamedTuple):
+    """What an annotator judges now as comparison `number`, and what comes then."""
+
+    current: Held
+    following: Held | None
+    number: int
+
+
+_SHOWN = (SLOT.c.id, SLOT.c.item_id, SLOT.c.shown_left, ITEM.c.picture, ITEM.c.video_a,
+          ITEM.c.video_b, ITEM.c.gold, PAIR.c.prompt)  # fmt: skip
+_WHOLE = SLOT.join(ITEM, SLOT.c.item_id == ITEM.c.id).join(PAIR, ITEM.c.pair_id == PAIR.c.id)
+_ME: ColumnElement[int] = bindparam("me")
+_RUNNING = (
+    select(LEASE.c.id, LEASE.c.token, LEASE.c.expires_at, LEASE.c.shown_at, *_SHOWN)
+    .select_from(_WHOLE.join(LEASE, LEASE.c.slot_id == SLOT.c.id))
+    .where(LEASE.c.annotator_id == _ME, LEASE.c.ended_at.is_(None))
+    .order_by(LEASE.c.id)
+)
+_ANSWERED = (
+    select(func.count(), func.count(ITEM.c.rank))  # gold has no rank
+    .select_from(VOTE.join(ITEM, VOTE.c.item_id == ITEM.c.id))
+    .where(VOTE.c.annotator_id == _ME)
+)
+_LAST_SHOWN = (
+    select(LEASE.c.id, LEASE.c.item_id, ITEM.c.picture, VOTE.c.id.label("vote"))
+    .select_from(LEASE.join(ITEM, LEASE.c.item_id == ITEM.c.id)
+                 .outerjoin(VOTE, VOTE.c.lease_id == LEASE.c.id))
+    .where(LEASE.c.annotator_id == _ME, LEASE.c.shown_at.is_not(None))
+    .order_by(LEASE.c.id.desc())
+    .limit(1)
+)  # fmt: skip
+_SEEN = exists().where(LEASE.c.annotator_id == _ME, LEASE.c.item_id == SLOT.c.item_id,
+                       LEASE.c.shown_at.is_not(None))  # fmt: skip
+_WANTED = (
+    select(SLOT.c.id, SLOT.c.item_id)
+    .select_from(SLOT.join(ITEM, SLOT.c.item_id == ITEM.c.id))
+    .where(IS_OPEN, SLOT.c.only_for.is_(None), ITEM.c.picture != bindparam("avoid"),
+           ~_SEEN)
+    .order_by(SLOT.c.rank, SLOT.c.number)
+    .limit(WINDOW)
+)  # fmt: skip
+_TAKE = (
+    select(*_SHOWN)
+    .select_from(_WHOLE)
+    .where(SLOT.c.id == bindparam("slot"), IS_OPEN)
+    .with_for_update(of=SLOT, skip_locked=True)
+)
+_TAKE_AGAIN = (
+    select(*_SHOWN)
+    .select_from(_WHOLE)
+    .where(SLOT.c.item_id == bindparam("item"), IS_OPEN,
+           or_(SLOT.c.only_for.is_(None), SLOT.c.only_for == _ME))
+    .order_by(SLOT.c.number)
+    .limit(1)
+    .with_for_update(of=SLOT, skip_locked=True)
+)  # fmt: skip
+_EXPIRED = (  # in no order: SQLite would walk through all leases for one
+    select(LEASE.c.id, LEASE.c.slot_id)
+    .where(LEASE.c.ended_at.is_(None), LEASE.c.expires_at <= bindparam("now"))
+    .with_for_update(skip_locked=True)
+)
+_MINE = (
+    select(LEASE.c.id, LEASE.c.slot_id)
+    .where(LEASE.c.ended_at.is_(None), LEASE.c.annotator_id == _ME)
+    .order_by(LEASE.c.id)
+    .with_for_update()
+)
+SET_STATE = update(SLOT).where(SLOT.c.id == bindparam("slot")).values(state=bindparam("to"))
+END = update(LEASE).where(LEASE.c.id == bindparam("lease")).values(ended_at=bindparam("now"))
+_SHOW = (
+    update(LEASE)
+    .where(LEASE.c.id == bindparam("lease"))
+    .values(shown_at=bindparam("shown"), expires_at=bindparam("until"))
+)
+
+
+def serve(turn: Turn) -> Served | None:
+    """What the annotator has to judge: what is on the screen already, or else something new.
+
+    A comparison that was shown and never answered comes first, as long as nobody else has taken it
+    since; it is not shown again otherwise. None: nothing is left for this annotator.
+    """
+    give_back_expired(turn.connection, turn.now)
+    me = {"me": turn.annotator}
+    running: Sequence[Any] = turn.connection.execute(_RUNNING, me).all()
+    held = [Held(*row) for row in running]
+    answered, real = turn.connection.execute(_ANSWERED, me).one()
+    last = turn.connection.execute(_LAST_SHOWN, me).first()
+    interrupted = last is not None and last.vote is None
+    if held and interrupted and last is not None and held[0].lease_id != last.id:
+        give_back(turn.connection, turn.annotator, turn.now)  # what was leased ahead comes too soon
+        held = []
+    current = held[0] if held else None
+    if current is None and interrupted and last is not None:
+        current = _take_again(turn, last.item_id)
+    if current is None:
+        current = _choose(turn, answered + 1, real, "" if last is None else last.picture)
+    if current is None:
+        return None
+    _show(turn, current)
+    real += current.gold is None
+    following = held[1] if held[1:] else _choose(turn, answered + 2, real, current.picture)
+    return Served(current, following, answered + 1)
+
+
+def give_back_expired(connection: Connection, now: float) -> None:
+    """End all leases whose time is over; their slots are open again."""
+    _end(connection, connection.execute(_EXPIRED, {"now": now}).all(), now)
+
+
+def give_back(connection: Connection, annotator: int, now: float) -> None:
+    """End one annotator's leases; their slots are open again."""
+    _end(connection, connection.execute(_MINE, {"me": annotator}).all(), now)
+
+
+def _end(connection: Connection, leases: Sequence[Any], now: float) -> None:
+    if leases:
+        connection.execute(END, [{"lease": lease, "now": now} for lease, _ in leases])
+        connection.execute(SET_STATE, [{"slot": slot, "to": OPEN} for _, slot in leases])
+
+
+def _show(turn: Turn, held: Held) -> None:
+    """Note when it was first shown, and let the lease run on while the annotator is there."""
+    whole = turn.protocol.lease_seconds
+    if held.shown_at is None or held.expires_at < turn.now + whole / 2:
+        shown = turn.now if held.shown_at is None else held.shown_at
+        turn.connection.execute(_SHOW, {"lease": held.lease_id, "shown": shown,
+                                        "until": turn.now + whole})
+
+
+def _choose(turn: Turn, number: int, real: int, avoid: str) -> Held | None:
+    """Lease what comes as comparison `number`, after `real` real ones and the picture `avoid`."""
+    if real >= turn.protocol.cap:
+        return None
+    dice = turn.plan.drawing(number)
+    if turn.plan.due(number):
+        slot = choose_gold(turn.connection, turn.protocol, turn.plan, turn.annotator, number, avoid)
+        if slot is not None:
+            return _taken(turn, slot)
+    wanted = turn.connection.execute(_WANTED, {"me": turn.annotator, "avoid": avoid}).all()
+    slots: dict[int, list[int]] = {}
+    for slot, item in wanted:
+        slots.setdefault(item, []).append(slot)
+    items = list(slots)
+    dice.shuffle(items)
+    for slot in (slot for item in items for slot in slots[item]):
+        held = _taken(turn, slot)
+        if held is not None:
+            return held
+    return None
+
+
+def _taken(turn: Turn, slot: int) -> Held | None:
+    """Lease this slot, unless another process has it by now."""
+    row = turn.connection.execute(_TAKE, {"slot": slot}).first()
+    return None if row is None else _lease(turn, row)
+
+
+def _take_again(turn: Turn, item: int) -> Held | None:
+    """Lease a slot of an item that this annotator has seen and not judged."""
+    row = turn.connection.execute(_TAKE_AGAIN, {"item": item, "me": turn.annotator}).first()
+    return None if row is None else _lease(turn, row)
+
+
+def _lease(turn: Turn, row: Any) -> Held:
+    slot, item = row[0], row[1]
+    token = secrets.token_urlsafe(16)
+    until = turn.now + turn.protocol.lease_seconds
+    turn.connection.execute(SET_STATE, {"slot": slot, "to": LEASED})
+    lease = add(turn.connection, _INSERT, token=token, slot_id=slot, item_id=item,
+                annotator_id=turn.annotator, leased_at=turn.now, expires_at=until)
+    return Held(lease, token, until, None, *row)
+
+
+_INSERT = insert(LEASE)

@@ -1,0 +1,133 @@
+"""A comparison becomes JSON for the page's script, and what comes back becomes a vote in the store.
+
+Also here: pictures and videos, by names that say nothing, whole or in parts.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import asdict
+from http import HTTPStatus
+
+from pydantic import ValidationError
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from motifocal.files.json_text import parse_strict_json
+from motifocal.study.answer_rules import AnswerBody, Token, is_token
+from motifocal.study.messages import Annotator, Task
+from motifocal.study.store.store import Store
+from motifocal.study.web.security import read_body
+
+#: "bytes=0-99", "bytes=100-", "bytes=-100"; what has several parts is answered whole.
+_RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})", re.ASCII)
+
+
+class VoteBody(AnswerBody):
+    """What the page sends: an answer, and the name of the lease that it is for."""
+
+    slot: Token
+
+
+def annotator_of(request: Request) -> Annotator | None:
+    """Who asks, as the store knows them; None before consent, and without a valid cookie."""
+    session, store = request.scope["session"], request.app.state.store
+    if session is None or session.annotator is None:
+        return None
+    annotator: Annotator | None = store.annotator(session.annotator)
+    return annotator
+
+
+def required_annotator(request: Request) -> Annotator:
+    annotator = annotator_of(request)
+    if annotator is None:
+        raise HTTPException(HTTPStatus.UNAUTHORIZED)
+    return annotator
+
+
+def task(request: Request) -> Response:
+    """The comparison that this annotator has to judge now, the same as before until it is."""
+    annotator = required_annotator(request)
+    return JSONResponse(_next(request.app.state.store, annotator))
+
+
+async def vote(request: Request) -> Response:
+    """Store a judgement; the answer is sent after it is on disk, with the next comparison."""
+    raw = await read_body(request, "application/json")
+    body = _vote_body(raw)
+    store = request.app.state.store
+
+    def stored() -> dict[str, object]:
+        annotator = required_annotator(request)
+        store.vote(annotator.id, body.slot, body.answer())
+        return _next(store, annotator)
+
+    return JSONResponse(await run_in_threadpool(stored))
+
+
+def _next(store: Store, annotator: Annotator) -> dict[str, object]:
+    if annotator.state == "screened_out":
+        return {"task": None}
+    task = store.task(annotator.id)
+    return {"task": None if task is None else for_script(task)}
+
+
+def for_script(task: Task) -> dict[str, object]:
+    """A task as the page's script gets it: random names, and nothing about who made what."""
+    return {**asdict(task), "left": task.left.video, "right": task.right.video}
+
+
+def _vote_body(raw: bytes) -> VoteBody:
+    """The vote in a request's body. Raises HTTPException 422."""
+    try:
+        parse_strict_json(raw)  # refuses a name given twice, of which pydantic would take the last
+        return VoteBody.model_validate_json(raw)
+    except ValidationError as error:
+        raise HTTPException(HTTPStatus.UNPROCESSABLE_ENTITY, _one_line(error)) from error
+    except ValueError as error:
+        words = f"This is no JSON that can be read: {str(error).partition(':')[0]}."
+        raise HTTPException(HTTPStatus.UNPROCESSABLE_ENTITY, words) from error
+
+
+def _one_line(error: ValidationError) -> str:
+    """The first thing that is wrong, without what was sent: that may be anything."""
+    first = error.errors(include_input=False, include_url=False, include_context=False)[0]
+    place = ".".join(str(part) for part in first["loc"][:1] if part in VoteBody.model_fields)
+    return f"{place}: {first['msg']}" if place else str(first["msg"]).partition(" at line")[0]
+
+
+def media(request: Request) -> Response:
+    """A picture or a video, whole or the part that was asked for.
+
+    The tag is the random name itself: one made from the content would tell equal videos.
+    """
+    token = request.path_params["token"]
+    required_annotator(request)
+    held = request.app.state.store.media(token) if is_token(token) else None
+    if held is None:
+        raise HTTPException(HTTPStatus.NOT_FOUND)
+    tag = f'"{token}"'
+    headers = {"accept-ranges": "bytes", "etag": tag,
+               "cache-control": "private, max-age=86400, immutable"}
+    if request.headers.get("if-none-match") == tag:
+        return Response(None, HTTPStatus.NOT_MODIFIED, headers)
+    asked = request.headers.get("range", "")
+    size = len(held.data)
+    if request.headers.get("if-range", tag) != tag or not (found := _RANGE.fullmatch(asked)):
+        return Response(held.data, headers=headers, media_type=held.content_type)
+    first, last = _span(*found.groups(), size=size)
+    if first > last:
+        headers = {"content-range": f"bytes */{size}"}
+        return Response(None, HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE, headers)
+    headers["content-range"] = f"bytes {first}-{last}/{size}"
+    return Response(held.data[first : last + 1], HTTPStatus.PARTIAL_CONTENT, headers,
+                    media_type=held.content_type)
+
+
+def _span(first: str, last: str, *, size: int) -> tuple[int, int]:
+    """The first and last byte of a range; the first comes after the last where there is none."""
+    if first:
+        return int(first), min(int(last), size - 1) if last else size - 1
+    return (max(0, size - int(last)), size - 1) if last and int(last) else (size, size - 1)

@@ -1,0 +1,90 @@
+"""Templates and values become pages; words of the researcher's become HTML that holds no script."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from functools import cache
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markdown_it import MarkdownIt
+from markupsafe import Markup
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, JSONResponse, Response
+
+TEMPLATES = Path(__file__).with_name("templates")
+ASSET_FOLDER = Path(__file__).with_name("assets")
+#: The player that keeps videos in step is the gallery's.
+IN_STEP = Path(__file__).parents[2] / "bench" / "gallery" / "page" / "in_step.js"
+JAVASCRIPT = "text/javascript; charset=utf-8"
+#: Name in an address -> content type and file.
+ASSETS: Mapping[str, tuple[str, Path]] = {
+    "in_step.js": (JAVASCRIPT, IN_STEP),
+    **{name: (JAVASCRIPT, ASSET_FOLDER / name)
+       for name in ("pair.js", "media.js", "compare.js", "served.js", "end.js", "dashboard.js")},
+    "style.css": ("text/css; charset=utf-8", ASSET_FOLDER / "style.css"),
+    "icon.svg": ("image/svg+xml", ASSET_FOLDER / "icon.svg"),
+}
+DEEPEST = 8
+#: Paths that scripts ask: they get JSON also where something fails.
+SPOKEN_TO_BY_SCRIPTS = ("/task", "/vote")
+
+FAILURES: Mapping[int, tuple[str, str]] = {
+    400: ("That did not work", "Something in the address or the answer was damaged."),
+    401: ("Please open your invitation again",
+          "We do not know who you are: either some time has passed, or the browser keeps no "
+          "cookies, which this study needs to remember where you are."),
+    403: ("That is not allowed", "This page refused what was sent to it."),
+    404: ("There is nothing here", "The address may be mistyped."),
+    405: ("That is not possible here", "The address is right, but this is no way to use it."),
+    429: ("One moment, please", "Too many requests came at once. Wait a little and load the page "
+          "again; nothing is lost."),
+    500: ("Something went wrong", "That is our fault. All answers you have submitted are safe. "
+          "Please load the page again in a minute."),
+    503: ("One moment, please", "The study is busy. All answers you have submitted are safe. "
+          "Please load the page again in a minute."),
+}  # fmt: skip
+
+
+@cache
+def templates() -> Environment:
+    """All pages escape what they are given, and fail where something was forgotten."""
+    environment = Environment(loader=FileSystemLoader(TEMPLATES), autoescape=True,
+                              undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment.filters["markdown"] = from_markdown
+    return environment
+
+
+def from_markdown(text: str) -> Markup:
+    """Markdown to HTML. HTML in it is shown as it was typed, scripts in links are no links."""
+    renderer = MarkdownIt("commonmark", {"html": False}).enable("table")
+    return Markup(renderer.render(text))
+
+
+@cache
+def version() -> str:
+    """Changes with the content of any asset, so that browsers may keep them for good."""
+    digest = hashlib.sha256()
+    for _, path in ASSETS.values():
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:12]
+
+
+def render(request: Request, name: str, status: int = HTTPStatus.OK, **values: Any) -> HTMLResponse:
+    """The page `name` in the study's frame; `root` is the way from this address to the top."""
+    root = "../" * min(request.url.path.count("/") - 1, DEEPEST)
+    page = templates().get_template(name)
+    return HTMLResponse(page.render(root=root, version=version(), **values), status)
+
+
+def failure(request: Request, status: int, words: str = "", reason: str = "") -> Response:
+    """A friendly page, or JSON for a script, about what went wrong."""
+    default = HTTPStatus(status).phrase
+    title, what = FAILURES.get(status, (default, ""))
+    said = words if words and words != default else what
+    if request.url.path in SPOKEN_TO_BY_SCRIPTS:
+        return JSONResponse({"error": reason or str(int(status)), "words": said}, status)
+    return render(request, "failure.html", status, title=title, words=said, number=int(status))

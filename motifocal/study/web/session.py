@@ -1,0 +1,88 @@
+"""Who an annotator is goes into a signed cookie, and comes back unless somebody changed it."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+
+from itsdangerous import BadSignature, URLSafeTimedSerializer
+
+from motifocal.study.web.recruitment import LINK, MTURK, Entry
+
+ANNOTATOR, DASHBOARD = "study", "study_dashboard"
+WEEK = 7 * 24 * 3600
+LEAST_SECRET = 32  # bytes
+
+
+@dataclass(frozen=True)
+class Session:
+    """An entry, and once there was consent the annotator's id in the store."""
+
+    source: str = LINK
+    external: str = ""
+    annotator: str | None = None
+    assignment: str | None = None
+    submit_to: str | None = None
+
+    @classmethod
+    def of(cls, entry: Entry) -> Session:
+        return cls(entry.source, entry.external, None, entry.assignment, entry.submit_to)
+
+
+class Cookies:
+    """Signs and reads the two cookies: the annotator's, and the one that opens the dashboard.
+
+    `secure` is whether the study is served by https. Raises ValueError for a secret of fewer than
+    32 bytes.
+    """
+
+    def __init__(self, secret: bytes, dashboard_token: str, *, secure: bool) -> None:
+        if len(secret) < LEAST_SECRET:
+            raise ValueError(f"secret should have at least {LEAST_SECRET} bytes, got {len(secret)}")
+        if not dashboard_token:
+            raise ValueError("dashboard_token should not be empty")
+        self._signers = {name: URLSafeTimedSerializer(
+            secret, salt=name, signer_kwargs={"digest_method": hashlib.sha256})
+            for name in (ANNOTATOR, DASHBOARD)}  # fmt: skip
+        # With another token, the cookies that the old one gave open nothing.
+        self._mark = hashlib.sha256(dashboard_token.encode()).hexdigest()
+        self._secure = secure
+
+    def session(self, cookies: Mapping[str, str]) -> Session | None:
+        """The session in a request's cookies, None where there is none that was signed here."""
+        held = self._read(cookies, ANNOTATOR)
+        return Session(**held) if isinstance(held, dict) else None
+
+    def opens_dashboard(self, cookies: Mapping[str, str]) -> bool:
+        held = self._read(cookies, DASHBOARD)
+        return isinstance(held, str) and hmac.compare_digest(held.encode(), self._mark.encode())
+
+    def keep(self, session: Session) -> str:
+        """The Set-Cookie header of a session.
+
+        Mechanical Turk shows the study in a frame, where browsers keep only cookies that say so.
+        """
+        return self._header(ANNOTATOR, asdict(session), framed=session.source == MTURK)
+
+    def keep_dashboard(self) -> str:
+        return self._header(DASHBOARD, self._mark, framed=False)
+
+    def _header(self, name: str, held: object, *, framed: bool) -> str:
+        value = self._signers[name].dumps(held)
+        sites = "None; Partitioned" if framed and self._secure else "Lax"
+        secure = "; Secure" if self._secure else ""
+        return f"{name}={value}; Path=/; Max-Age={WEEK}; HttpOnly; SameSite={sites}{secure}"
+
+    def _read(self, cookies: Mapping[str, str], name: str) -> object:
+        try:
+            held: object = self._signers[name].loads(cookies.get(name, ""), max_age=WEEK)
+        except BadSignature:
+            return None
+        return held
+
+
+def same(given: str, token: str) -> bool:
+    """Whether two secrets are equal, in a time that does not tell how much of them is."""
+    return hmac.compare_digest(given.encode("utf-8", "surrogateescape"), token.encode())

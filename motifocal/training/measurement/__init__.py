@@ -1,0 +1,1 @@
+"""Measurements of checkpoints: one-step probe, Figure 6 of the paper."""

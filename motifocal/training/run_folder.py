@@ -1,0 +1,133 @@
+"""A model folder becomes the parts that a training needs: autoencoder, text tower, first weights.
+
+The folder has the diffusers layout: `vae/`, `text_encoder/`, `tokenizer/` and perhaps `unet/`.
+Nothing is fetched: everything has to lie there.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
+from torch import nn
+
+from motifocal.data.shards import Shards
+from motifocal.files.json_text import read_json_object
+from motifocal.loss.latent_grid import LatentGeometry
+from motifocal.models.folder import (
+    load_autoencoder,
+    load_network,
+    load_scheduler,
+    load_text_encoder,
+    load_tokenizer,
+)
+from motifocal.models.schedule import NoiseSchedule, noise_schedule
+from motifocal.models.unet import TI2VUNet
+from motifocal.training.checkpoint import kept_weights, load_checkpoint
+from motifocal.training.folders import check_denoiser, check_run, is_run, settings_path
+from motifocal.training.inputs import inputs_path
+from motifocal.training.loop import TextFeatures
+from motifocal.training.presets import TrainingSettings, read_settings
+
+
+def load_vae(folder: Path) -> AutoencoderKL:
+    """The autoencoder of a model folder, float32, in eval mode. ValueError where there is none."""
+    return load_autoencoder(folder, torch.float32).requires_grad_(False)
+
+
+def load_text(folder: Path) -> TextFeatures:
+    """Tokenizer and text tower of a model folder, float32. ValueError where one is missing."""
+    tower = load_text_encoder(folder, torch.float32)
+    return TextFeatures(load_tokenizer(folder), tower.requires_grad_(False))
+
+
+def load_unet(folder: Path) -> TI2VUNet | None:
+    """The denoiser of a model folder, float32; None where the folder has none."""
+    if not (folder / "unet").is_dir():
+        return None
+    return load_network(folder, torch.float32)
+
+
+def load_settings(run: Path) -> TrainingSettings:
+    """The settings of a run's folder. ValueError where there are none."""
+    check_run(run)
+    return read_settings(settings_path(run))
+
+
+def load_averaged(run: Path, step: int | None = None) -> tuple[TI2VUNet, TrainingSettings, int]:
+    """The averaged weights of a run's newest checkpoint, in eval mode, its settings and its step.
+
+    With a `step` they are those that `train --keep-every` kept there. Raises ValueError where the
+    run has no checkpoint yet, or kept nothing at that step.
+    """
+    settings = load_settings(run)
+    if step is not None:
+        kept = load_unet(kept_weights(run, step))
+        if kept is None:
+            raise ValueError(f"{run} should have kept weights of step {step}, got none")
+        return kept.eval(), settings, step
+    state = load_checkpoint(run / "checkpoints")
+    if state is None:
+        raise ValueError(f"{run} should hold a checkpoint, got none yet")
+    unet = TI2VUNet.build(settings.unet)
+    pairs = zip(unet.parameters(), state["average"]["shadow_params"], strict=True)
+    for parameter, average in pairs:
+        parameter.data.copy_(average)
+    return unet.eval(), settings, int(state["step"])
+
+
+def load_clip_size(run: Path) -> tuple[int, int, int] | None:
+    """(F, H, W) of the clips that a run of the command was trained on; None if not noted."""
+    path = inputs_path(run)
+    if not path.exists():
+        return None
+    clip = read_json_object(path).get("clip")
+    if not (isinstance(clip, list) and len(clip) == 3 and all(type(n) is int for n in clip)):
+        raise ValueError(f"{path} should hold the size of a clip, 3 numbers, got {clip!r}")
+    return clip[0], clip[1], clip[2]
+
+
+def load_denoiser(folder: Path) -> tuple[TI2VUNet, NoiseSchedule]:
+    """The averaged network of a run, or that of a model folder, with the schedule it goes by."""
+    check_denoiser(folder)
+    if is_run(folder):
+        unet, s, _ = load_averaged(folder)
+        return unet, noise_schedule(s.prediction_type, s.zero_terminal_snr, s.use_scale)
+    found = load_unet(folder)
+    assert found is not None
+    return found.eval(), load_scheduler(folder).noise_schedule
+
+
+def move(model: nn.Module, device: torch.device) -> None:
+    """Bring a model to a device, in place."""
+    model.to(device)
+
+
+def geometry_of(vae: AutoencoderKL) -> LatentGeometry:
+    """Where a frame's latents lie: one latent a frame, at the autoencoder's stride."""
+    config: Any = vae.config
+    return LatentGeometry(stride=2 ** (len(config.block_out_channels) - 1), first=1, later=1)
+
+
+def fingerprint(vae: AutoencoderKL) -> str:
+    """What tells two autoencoders apart: a hash of weights and scaling factor.
+
+    Of the weights in half precision, so that a model saved as float32 and as float16 is one.
+    """
+    config: Any = vae.config
+    found = hashlib.sha256(json.dumps(config.scaling_factor).encode())
+    for name, tensor in sorted(vae.state_dict().items()):
+        found.update(name.encode())
+        found.update(tensor.cpu().half().contiguous().numpy().tobytes())
+    return found.hexdigest()
+
+
+def check_autoencoder(shards: Shards, vae: AutoencoderKL) -> None:
+    """Raise ValueError where the shards say that another autoencoder made their latents."""
+    made_by = shards.manifest["source"].get("autoencoder")
+    if made_by is not None and made_by != fingerprint(vae):
+        raise ValueError("the shards should come from the autoencoder in vae/, got another's")
