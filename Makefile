@@ -24,6 +24,7 @@ lint: $(VENV)/.dev
 docs: $(VENV)/.dev
 	$(BIN)/python scripts/cli_docs.py
 	$(BIN)/python scripts/paper_docs.py
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build
 
 setup: $(VENV)/.dev
 

@@ -1,6 +1,6 @@
-"""A table of the paper's equations and settings becomes docs/paper.md, with file and line of each.
+"""Write docs/paper.md: the paper's equations and settings, with the file and line of each.
 
-A row says what the paper has, what is here, and a piece of the line that has it. The line numbers
+A row has what the paper says, what is here, and a piece of the line that has it. File and line
 are looked up, so they stay true: `make docs` writes the page and a test compares.
 """
 
@@ -16,78 +16,79 @@ INTRODUCTION = """# The paper, line by line
 2412.16153. Made by `make docs`; do not edit. **Ours** marks what the paper leaves open.
 """
 
-#: title -> rows of (what the paper has, what is here, file under motifocal/, piece of the line)
+#: title -> rows of (what the paper has, what is here, where to look under motifocal/: a folder or
+#: a file, a piece of the line)
 TABLES: dict[str, list[tuple[str, str, str, str]]] = {
     "The motion focal loss": [
         (
             "L = L_diffusion + λ L_motif",
             "λ is `weight`; λ = 0 leaves the plain loss, bit for bit",
-            "loss.py",
+            "loss",
             "total = diffusion if weight == 0 else",
         ),
         (
             "L_diffusion = E‖ε − ε_θ‖²",
             "squared error, mean over all but the batch",
-            "loss.py",
+            "loss",
             "diffusion = error.mean(inner)",
         ),
         (
             "L_motif = E‖m′ · (ε − ε_θ)‖²",
             "m′ inside the square",
-            "loss.py",
+            "loss",
             "energy * heatmap.square()",
         ),
         (
             "λ = 1; ablation 0.5, 1, 2, 5",
             "`motif_weight`",
-            "training/presets.py",
+            "training",
             "motif_weight=1.0",
         ),
         (
             "ablation: inverse MotiF, weight 1 − m",
             '`variant="inverse"`',
-            "loss.py",
+            "loss",
             "def _inverse(",
         ),
-        ("ablation: no MotiF", '`variant="none"`, or λ = 0', "loss.py", "def _none("),
-        ("—", "**Ours**: variant normalised by the heatmap's mass", "loss.py", "def _normalised("),
+        ("ablation: no MotiF", '`variant="none"`, or λ = 0', "loss", "def _none("),
+        ("—", "**Ours**: variant normalised by the heatmap's mass", "loss", "def _normalised("),
     ],
     "The motion heatmap": [
         (
             "optical flow between consecutive frames (RAFT)",
             "`source`: DIS embedded, Farnebäck, RAFT as an extra",
-            "flow.py",
+            "motion",
             "ESTIMATORS: dict",
         ),
         (
             "ablation: heatmap from segmentation masks",
             "`motifocal heatmap --masks`, of any segmenter",
-            "masks.py",
+            "motion",
             "def mask_heatmap(",
         ),
-        ("magnitude f_l", "Euclidean length, pixels a frame", "heatmap.py", "np.hypot("),
+        ("magnitude f_l", "Euclidean length, pixels a frame", "motion/heatmap.py", "np.hypot("),
         (
             "σ(x) = 1 / (1 + e^{100 (0.05 − x)})",
             "`slope` and `threshold`",
-            "heatmap.py",
+            "motion",
             "def _sigma(",
         ),
         (
             "the unit of x is not stated",
             "**Ours**: a setting, its default measured in heatmap.md",
-            "heatmap_settings.py",
+            "motion",
             "UNITS: dict",
         ),
         (
             "—",
             "**Ours**: the last frame repeats the map before it (F − 1 flows for F frames)",
-            "heatmap.py",
+            "motion",
             "heat[-1] = heat[-2]",
         ),
         (
             "m′: m downsampled to the latent's size",
             "area mean; maximum over the frames that a latent covers (**ours**)",
-            "geometry.py",
+            "loss",
             "def pool(",
         ),
     ],
@@ -95,7 +96,7 @@ TABLES: dict[str, list[tuple[str, str, str, str]]] = {
         (
             "VideoCrafter2's latent 3-D U-Net",
             "`VIDEOCRAFTER2`, of diffusers' class",
-            "models/unet_config.py",
+            "models",
             "VIDEOCRAFTER2 =",
         ),
         (
@@ -119,56 +120,56 @@ TABLES: dict[str, list[tuple[str, str, str, str]]] = {
         (
             "text: OpenCLIP ViT-H by cross-attention",
             "penultimate layer, final norm, 77 tokens",
-            "models/text.py",
+            "models",
             "def encode_text(",
         ),
         (
             "VAE: Stable Diffusion's, 8×, factor 0.18215",
             "frame by frame",
-            "models/autoencoder.py",
+            "models",
             "def encode(",
         ),
         (
             "released weights",
             "all 2039 names onto the diffusers layout",
-            "models/weights.py",
+            "models",
             "def import_videocrafter2(",
         ),
     ],
     "Training": [
-        ("the step", "fits on a screen", "training/step.py", "def training_step("),
-        ("v-prediction", "", "training/presets.py", 'prediction_type="v_prediction"'),
+        ("the step", "fits on a screen", "training", "def training_step("),
+        ("v-prediction", "", "training", 'prediction_type="v_prediction"'),
         (
             "linear schedule, 1000 steps",
             "linear in the square root, 0.00085 to 0.012",
-            "models/schedule.py",
+            "models",
             'beta_schedule: str = "scaled_linear"',
         ),
         (
             "base weights trained with `use_scale`",
             "x0 × (1 → 0.7) over t < 400",
-            "models/schedule.py",
+            "models",
             "torch.linspace(1.0, x0_scale_end",
         ),
         (
             "text dropped 10 %",
             'replaced by the features of ""',
-            "training/presets.py",
+            "training",
             "text_dropout=0.1",
         ),
-        ("learning rate 5e-5", "", "training/presets.py", "rate=5e-5"),
-        ("batch 64", "any micro-batch, by accumulation", "training/presets.py", "global_batch=64"),
-        ("32 000 steps", "", "training/presets.py", "steps=32_000"),
+        ("learning rate 5e-5", "", "training", "rate=5e-5"),
+        ("batch 64", "any micro-batch, by accumulation", "training", "global_batch=64"),
+        ("32 000 steps", "", "training", "steps=32_000"),
         (
             "dynamic frame stride",
             "drawn per clip among those that fit",
-            "data/frame_stride.py",
+            "data",
             "def dynamic_stride(",
         ),
         (
             "Figure 6: loss where it moves ÷ mean loss, per timestep",
-            "hot: heatmap > 0.5 (**ours**)",
-            "training/figure6.py",
+            "moving: heatmap > 0.5 (**ours**)",
+            "training",
             "def evaluate_loss_ratio(",
         ),
     ],
@@ -176,13 +177,13 @@ TABLES: dict[str, list[tuple[str, str, str, str]]] = {
         (
             "DDIM, 50 steps",
             "diffusers' scheduler with the x0 factor",
-            "pipeline.py",
+            "models",
             "sample_steps: int = 50",
         ),
         (
             "guidance 7.5",
-            "both branches in one batch; the picture stays in both",
-            "pipeline.py",
+            "both branches in one batch; the image stays in both",
+            "models",
             "sample_guidance: float = 7.5",
         ),
     ],
@@ -190,13 +191,13 @@ TABLES: dict[str, list[tuple[str, str, str, str]]] = {
         (
             "file names `<image id>_<slug>_<seed>.mp4`",
             "lower case, spaces to _, no punctuation",
-            "scenes/evaluate.py",
+            "files",
             "def slug(",
         ),
         (
-            "22 scenarios, 88 pictures, 133 sentences, 320 pairs",
-            "a table with other counts is refused, or called one's own",
-            "bench/pairs.py",
+            "22 scenarios, 88 images, 133 prompts, 320 pairs",
+            "a table with other counts is refused, unless it is named as another benchmark",
+            "bench",
             "PAPER = {",
         ),
     ],
@@ -204,13 +205,13 @@ TABLES: dict[str, list[tuple[str, str, str, str]]] = {
         (
             "choose the better video, then justify: four reasons",
             "the choice first, at least one reason as a second step",
-            "study/votes.py",
+            "study",
             "REASONS = (",
         ),
         (
             "TI2V score: pairs won by the majority of five",
-            "printed beside the raw share of votes, both with intervals over pictures",
-            "study/shares.py",
+            "printed beside the raw share of votes, both with intervals over images",
+            "study",
             "def majority(",
         ),
     ],
@@ -218,26 +219,34 @@ TABLES: dict[str, list[tuple[str, str, str, str]]] = {
 
 
 def document() -> str:
-    """The whole page. Raises ValueError where a row's piece of code is not there any more."""
+    """Return the whole page. Raises ValueError where a row's piece of code is not found."""
     parts = [INTRODUCTION]
     for title, rows in TABLES.items():
         parts += [f"## {title}\n", "| the paper | here | where |", "| --- | --- | --- |"]
         parts += [
-            f"| {paper} | {here} | {place(file, piece)} |" for paper, here, file, piece in rows
+            f"| {paper} | {here} | {link(place, piece)} |" for paper, here, place, piece in rows
         ]
         parts.append("")
     return "\n".join(parts)
 
 
-def place(file: str, piece: str) -> str:
-    """A link to the first line of a file that holds a piece of code."""
-    lines = (ROOT / "motifocal" / file).read_text().splitlines()
-    for number, line in enumerate(lines, start=1):
-        if piece in line:
-            return f"[{file}:{number}](../motifocal/{file}#L{number})"
-    raise ValueError(f"motifocal/{file} should hold {piece!r}; mend scripts/paper_docs.py")
+def link(place: str, piece: str) -> str:
+    """A link to the first line with a piece of code, in the one file of `place` that has it."""
+    package = ROOT / "motifocal"
+    top = package / place
+    files = [top] if top.is_file() else sorted(top.rglob("*.py"))
+    texts = {path: path.read_text(encoding="utf-8") for path in files}
+    holding = [path for path, text in texts.items() if piece in text]
+    if len(holding) != 1:
+        raise ValueError(
+            f"{piece!r} should be in one file of motifocal/{place}, is in {len(holding)}; "
+            "mend scripts/paper_docs.py"
+        )
+    name = holding[0].relative_to(package).as_posix()
+    number = texts[holding[0]].partition(piece)[0].count("\n") + 1
+    return f"[{name}:{number}](../motifocal/{name}#L{number})"
 
 
 if __name__ == "__main__":
-    PATH.write_text(document())
+    PATH.write_text(document(), encoding="utf-8")
     print(PATH.relative_to(ROOT))

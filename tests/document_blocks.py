@@ -31,7 +31,7 @@ class Block:
 
 def pages() -> list[Path]:
     """README, CONTRIBUTING, all of docs/ that is written by hand, and the examples."""
-    documents = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted(ROOT.glob("docs/*.md"))]
+    documents = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted(ROOT.glob("docs/**/*.md"))]
     return [*(path for path in documents if path.name not in GENERATED),
             *sorted(ROOT.glob("examples/*_lora.py"))]  # fmt: skip
 

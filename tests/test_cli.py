@@ -130,7 +130,7 @@ def test_a_command_or_an_option_that_does_not_exist_is_found_in_an_example() -> 
 
 def test_the_documents_use_only_commands_and_options_that_exist() -> None:
     faults = []
-    for page in (*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")):
+    for page in (*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")):
         text = page.read_text(encoding="utf-8").replace("\\\n", " ")
         inline = re.findall(r"`(motifocal [a-z][^`\n]*)`", text)
         blocks = "\n".join(re.findall(r"^```[^\n]*\n(.*?)^```", text, re.DOTALL | re.MULTILINE))

@@ -40,7 +40,7 @@ def test_every_line_installs_the_clone_with_extras_that_there_are() -> None:
 
 
 def test_no_page_and_no_message_names_a_package_of_an_index() -> None:
-    sources = [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("motifocal/**/*.py")]
+    sources = [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("motifocal/**/*.py")]
     named = re.compile(r"""install\s+["'`]*motifocal\b""")
     assert [str(path) for path in sources if named.search(path.read_text(encoding="utf-8"))] == []
 

@@ -160,7 +160,8 @@ class TI2VPipeline(DiffusionPipeline):
             prompt: one sentence a video.
             negative_prompt: what guidance leads away from; "" is what training dropped to. The
                 branch keeps the picture (the paper's base model does).
-            height, width: pixels; multiples of `divisor`. Default: the folder's.
+            height: pixels; a multiple of `divisor`. Default: the folder's.
+            width: pixels; a multiple of `divisor`. Default: the folder's.
             num_frames: length of the video. Default: the folder's.
             fps: frames per second that the network is told. Default: the folder's.
             num_inference_steps: DDIM steps, 50 in the paper. Default: the folder's.
