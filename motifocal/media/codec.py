@@ -19,10 +19,9 @@ import av
 import numpy as np
 from av.container import InputContainer
 from av.filter import Graph
-from av.stream import Disposition
 from av.video.format import VideoFormat
 from av.video.frame import VideoFrame
-from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc
+from av.video.reformatter import ColorRange, Colorspace
 from av.video.stream import VideoStream
 
 from motifocal.media.file_kind import is_picture
@@ -32,11 +31,11 @@ from motifocal.media.frame_pixels import (
     display_of,
     frame_pixels,
     naming,
-    pixel_aspect,
 )
 from motifocal.media.frame_times import TimedFrame, decoder_of, timed_frames
 from motifocal.media.mp4_index import check_index
 from motifocal.media.picture import MAX_PIXELS, Pixels, Shot, Source, VideoError, check_size
+from motifocal.media.pyav_versions import ONE_THREAD, is_cover
 from motifocal.media.truncation import found_and_declared, lacks_its_end
 
 # A playlist under the name of a video could make the demuxer read other files or the network.
@@ -51,7 +50,9 @@ _OPEN_OPTIONS = {
 #: Quantiser of H.264 for small frames and for a second encoding: what 4:2:0 costs remains.
 FINE_CRF = 8
 _TO_YUV = 0x20 | SWS_ACCURATE  # SWS_AREA
-_BT601_MATRIX = 6  # AVCOL_SPC_SMPTE170M, in FFmpeg's libavutil/pixfmt.h
+# Numbers of FFmpeg's libavutil/pixfmt.h: PyAV names them since version 17 only.
+_BT601_MATRIX = 6  # AVCOL_SPC_SMPTE170M
+_BT709_PRIMARIES, _SRGB_TRANSFER = 1, 13  # AVCOL_PRI_BT709, AVCOL_TRC_IEC61966_2_1
 
 
 def _opened(path: Path) -> InputContainer:
@@ -69,7 +70,7 @@ def opened_container(path: Path) -> Iterator[Source]:
             check_index(path, stream.id)
         rate = stream.guessed_rate or stream.average_rate or Fraction(25)
         frames = _decoded(path, container, stream, rate)
-        shots = _shots(frames, partial(frame_pixels, path, pixel_aspect(stream)))
+        shots = _shots(frames, partial(frame_pixels, path, stream))
         length = container.duration  # microseconds
         seconds = None if length is None else Fraction(length, 1_000_000)
         yield Source(shots, rate, _grain(stream, rate), seconds)
@@ -131,7 +132,7 @@ def _grain(stream: VideoStream, rate: Fraction) -> Fraction:
 def _video_stream(path: Path, container: InputContainer) -> VideoStream:
     """The first video stream that is not the cover picture of a song."""
     for stream in container.streams.video:
-        if not stream.disposition & Disposition.attached_pic:
+        if not is_cover(stream):
             if stream.codec_context is None:
                 raise VideoError(f"{path}: no decoder for its video codec")
             check_size(path, stream.codec_context.width, stream.codec_context.height)
@@ -200,7 +201,7 @@ def write_mp4(path: Path, frames: Iterator[Pixels], rate: Fraction, crf: int) ->
         stream = container.add_stream("libx264", rate=rate, options=settings)
         stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
         stream.color_range, stream.colorspace = ColorRange.MPEG, _BT601_MATRIX
-        stream.color_primaries, stream.color_trc = ColorPrimaries.BT709, ColorTrc.IEC61966_2_1
+        stream.color_primaries, stream.color_trc = _BT709_PRIMARIES, _SRGB_TRANSFER
         stream.thread_count = 1
         for index, frame in enumerate(chain([first], frames)):
             pad = ((0, height - frame.shape[0]), (0, width - frame.shape[1]), (0, 0))
@@ -221,7 +222,7 @@ def _to_yuv(picture: VideoFrame) -> VideoFrame:
         dst_colorspace=Colorspace.ITU601,
         dst_color_range=ColorRange.MPEG,
         interpolation=_TO_YUV,
-        threads=1,
+        **ONE_THREAD,
     )
 
 

@@ -21,6 +21,7 @@ from av.video.stream import VideoStream
 
 from motifocal.media.hdr import TRANSFERS, to_sdr
 from motifocal.media.picture import Pixels, VideoError, check_size, on_white
+from motifocal.media.pyav_versions import ONE_THREAD, colours_of
 
 # Flags of FFmpeg's scaler (libswscale/swscale.h), as numbers because PyAV names some of them only
 # since version 18. Interpolating chroma up, where the default flags repeat it, takes smooth frames
@@ -70,7 +71,7 @@ def display_of(stream: VideoStream, frame: VideoFrame) -> Display:
     if "DISPLAYMATRIX" in frame.side_data:
         a, b, _, d = _display_matrix(frame)
         turned = abs(b) > abs(a) or a < 0 or d < 0
-    transfer = TRANSFERS.get(frame.color_trc, "")
+    transfer = TRANSFERS.get(colours_of(stream, frame)[0], "")
     return Display(turned, pixel_aspect(stream), transfer, frame.interlaced_frame)
 
 
@@ -82,24 +83,25 @@ def pixel_aspect(stream: VideoStream) -> Fraction:
     return Fraction(aspect)
 
 
-def frame_pixels(path: Path, aspect: Fraction, frame: VideoFrame) -> Pixels:
-    """The frame as (H, W, 3) RGB, upright; its width is scaled by the pixels' aspect.
+def frame_pixels(path: Path, stream: VideoStream, frame: VideoFrame) -> Pixels:
+    """Convert a frame of the stream to (H, W, 3) RGB, upright and with square pixels.
 
     Raises VideoError for a frame without pixels, or with too many, and one that cannot be read.
     """
-    width = max(1, round(frame.width * aspect))
+    width = max(1, round(frame.width * pixel_aspect(stream)))
     check_size(path, frame.width, frame.height)
     check_size(path, width, frame.height)
     transparent = any(component.is_alpha for component in frame.format.components)
-    high = frame.color_trc in TRANSFERS
+    transfer, primaries = colours_of(stream, frame)
+    high = transfer in TRANSFERS
     kind = {(False, False): "rgb24", (True, False): "rgba"}.get((transparent, high), "rgb48le")
     with naming(path, "pixels cannot be converted"):
-        array = frame.to_ndarray(format=kind, width=width, interpolation=_TO_RGB, threads=1)
+        array = frame.to_ndarray(format=kind, width=width, interpolation=_TO_RGB, **ONE_THREAD)
     if high:
         codes = array.astype(np.uint32)
         if not frame.format.is_rgb:  # FFmpeg's scaler makes 255 * 256 of the white of YUV
             codes = np.minimum(codes * 257 // 256, 65535)
-        rgb = to_sdr(codes.astype(np.uint16), frame.color_trc, frame.color_primaries)
+        rgb = to_sdr(codes.astype(np.uint16), transfer, primaries)
     else:
         pixels: Pixels = array.astype(np.uint8, copy=False)
         rgb = on_white(pixels) if transparent else pixels

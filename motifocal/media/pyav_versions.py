@@ -1,0 +1,40 @@
+"""Read with every PyAV from 14.0 on: what later versions tell directly, asked of earlier ones.
+
+musubi-tuner pins PyAV 14.0.1. What is there is found on PyAV's own objects, not by its version.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
+
+_ATTACHED_PICTURE = 0x400  # AV_DISPOSITION_ATTACHED_PIC, in FFmpeg's libavformat/avformat.h
+_PICTURE_CODECS = frozenset({"bmp", "gif", "mjpeg", "png", "webp"})
+
+
+def _one_thread() -> dict[str, Any]:
+    try:
+        VideoFrame(2, 2, "rgb24").reformat(format="gray", threads=1)
+    except TypeError:
+        return {}  # it always takes one, and has no such argument
+    return {"threads": 1}
+
+
+#: Arguments with which a frame is converted in one thread.
+ONE_THREAD = _one_thread()
+
+
+def is_cover(stream: VideoStream) -> bool:
+    """Whether the stream is the cover picture of a song, no moving video."""
+    if hasattr(stream, "disposition"):
+        return bool(stream.disposition.value & _ATTACHED_PICTURE)
+    context = stream.codec_context
+    return context is not None and context.name in _PICTURE_CODECS and not stream.average_rate
+
+
+def colours_of(stream: VideoStream, frame: VideoFrame) -> tuple[int, int]:
+    """Transfer and primaries of a frame as numbers of H.273; earlier PyAV has the stream's only."""
+    source = frame if hasattr(frame, "color_trc") else stream.codec_context
+    return int(source.color_trc), int(source.color_primaries)
