@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,7 +13,9 @@ from motifocal.bench.pair_tables import read_rows
 from motifocal.bench.results import open_results
 from motifocal.bridges.export_table import read_table
 from motifocal.bridges.musubi_cache import read_datasets
+from motifocal.cli.study import create
 from motifocal.data.captions import read_captions
+from motifocal.files import toml_text
 from motifocal.files.json_text import parse_json, read_json_object
 from motifocal.generate.domain import read_familiar
 from motifocal.inspection.run import read_findings
@@ -44,6 +48,8 @@ READERS: dict[str, tuple[str, Callable[[Path], object]]] = {
     "what is familiar": ("familiar.json", lambda path: read_familiar(path.parent)),
     "a data set": ("dataset.json", lambda path: read_datasets(path, "wan")),
     "a data set in TOML": ("dataset.toml", lambda path: read_datasets(path, "wan")),
+    "a comprehension check": ("check.json", create._check),
+    "a comprehension check in TOML": ("check.toml", create._check),
 }
 
 
@@ -75,3 +81,17 @@ def test_a_file_that_holds_no_object_is_named_in_one_line(
 def test_a_file_that_holds_an_object_is_read(tmp_path: Path) -> None:
     (tmp_path / "a.json").write_text('{"size": [4, 8], "name": "über"}', encoding="utf-8")
     assert read_json_object(tmp_path / "a.json") == {"size": [4, 8], "name": "über"}
+
+
+@pytest.mark.skipif(sys.version_info < (3, 11), reason="tomli is what is used there anyway")
+def test_a_comprehension_check_in_toml_is_read_on_python_3_10_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "check.toml").write_text('[[check]]\nquestion = "?"\nanswers = ["a"]\nright = 0\n')
+    monkeypatch.setitem(sys.modules, "tomli", importlib.import_module("tomllib"))
+    with monkeypatch.context() as patch:
+        patch.setattr(sys, "version_info", (3, 10, 14))
+        importlib.reload(toml_text)
+        questions = create._check(tmp_path / "check.toml")
+    importlib.reload(toml_text)
+    assert questions == [{"question": "?", "answers": ["a"], "right": 0}]

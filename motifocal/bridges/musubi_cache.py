@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import os
 import re
-import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
@@ -26,6 +25,7 @@ from motifocal.data.selection import Selection, Timeline, spoken
 from motifocal.data.trainer_rules import MUSUBI_FPS, Request, musubi_frames, trained_on
 from motifocal.files.atomic import replacing
 from motifocal.files.json_text import parse_json
+from motifocal.files.toml_text import parse_toml
 from motifocal.loss.latent_grid import FAMILIES, LatentGeometry
 from motifocal.media.picture import PICTURE_SUFFIXES, natural_key
 from motifocal.motion.heatmap import HeatmapSettings
@@ -258,20 +258,12 @@ def _clips_of(values: Mapping[str, Any]) -> tuple[Path, ...]:
 def _parsed(config: Path) -> dict[str, Any]:
     text = config.read_text(encoding="utf-8")
     try:
-        held = parse_json(text) if config.suffix.lower() == ".json" else _from_toml(text)
-    except (ValueError, RecursionError) as error:  # the latter: TOML that is nested too deeply
+        held = parse_json(text) if config.suffix.lower() == ".json" else parse_toml(text)
+    except ValueError as error:
         raise ValueError(f"{config} should be TOML or JSON: {error}") from error
     if not isinstance(held, dict):
         raise ValueError(f"{config} should be a table, got a {type(held).__name__}")
     return held
-
-
-def _from_toml(text: str) -> Any:
-    if sys.version_info >= (3, 11):
-        import tomllib
-    else:
-        import tomli as tomllib
-    return tomllib.loads(text)
 
 
 def _opened(path: Path) -> Any:

@@ -12,7 +12,6 @@ from __future__ import annotations
 import csv
 import io
 import json
-import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +26,7 @@ from motifocal.data.table_columns import (
 )
 from motifocal.files.json_text import parse_json
 from motifocal.files.names import stored_name
+from motifocal.files.toml_text import parse_toml
 from motifocal.media.picture import natural_key
 from motifocal.media.video import VIDEO_SUFFIXES
 
@@ -261,13 +261,9 @@ _READERS: dict[str, Callable[[Path], Iterator[Row]]] = {
 
 def _named_by_toml(config: Path) -> Path:
     """The one folder or table of videos that a data set configuration of musubi-tuner names."""
-    if sys.version_info >= (3, 11):
-        import tomllib
-    else:
-        import tomli as tomllib
     try:
-        held = tomllib.loads(_text(config)).get("datasets", [])
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        held = parse_toml(_text(config)).get("datasets", [])
+    except ValueError as error:
         raise ValueError(f"{config} should be TOML: {error}") from error
     keys = ("video_directory", "video_jsonl_file")
     sets = [one for one in held if isinstance(one, dict)] if isinstance(held, list) else []

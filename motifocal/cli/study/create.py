@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
@@ -198,18 +197,14 @@ def _check(path: Path) -> list[dict[str, Any]]:
 
 def _parsed(path: Path) -> Any:
     from motifocal.files.json_text import parse_strict_json
+    from motifocal.files.toml_text import parse_toml
 
-    text = path.read_text(encoding="utf-8")
-    if path.suffix.lower() != ".toml":
-        try:
-            return parse_strict_json(text)
-        except ValueError as error:
-            raise ValueError(f"{path} should be JSON: {error}") from error
-    if sys.version_info < (3, 11):
-        raise ValueError(f"{path}: TOML needs Python 3.11, write it as JSON")
-    import tomllib
-
-    return tomllib.loads(text)  # its errors are ValueErrors of one line
+    is_toml = path.suffix.lower() == ".toml"
+    try:
+        text = path.read_text(encoding="utf-8")
+        return parse_toml(text) if is_toml else parse_strict_json(text)
+    except ValueError as error:
+        raise ValueError(f"{path} should be {'TOML' if is_toml else 'JSON'}: {error}") from error
 
 
 def _describe(layout: Layout) -> None:
