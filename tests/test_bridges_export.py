@@ -266,7 +266,6 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> list[int]:
         measured.append(1)
         return clip_heatmap(*arguments, **options)
 
-    monkeypatch.setattr(loop, "clip_heatmap", measure)
     monkeypatch.setattr("motifocal.motion.heatmap.clip_heatmap", measure)
     return measured
 

@@ -169,25 +169,24 @@ def write_latents(
     clip: Clip, digest: str, selection: Selection, name: str, how: How, threads: int
 ) -> tuple[str, float]:
     """A weight at latent resolution, unless it is there: its file and its mean."""
-    from motifocal.bridges.weight_cache import find_weight, load_weight, weight_key, write_weight
+    from motifocal.bridges.weight_cache import find_weight, read_weight, weight_key, write_weight
     from motifocal.data.selection import frames_of
-    from motifocal.loss.motion_loss import motion_weights
+    from motifocal.loss.latent_grid import pool
+    from motifocal.motion.heatmap import clip_heatmap
 
     key = weight_key(digest, selection, how.family, how.settings)
     path = find_weight(how.output, key)
     if path is None:
         frames = frames_of(clip.path, selection)
-        weight = motion_weights(frames, how.family, how.settings, workers=threads)
-        path = write_weight(how.output, key, weight)
-    return path.name, float(load_weight(how.output, key).mean())
+        heat = clip_heatmap(frames, how.settings, workers=threads)
+        path = write_weight(how.output, key, pool(heat, how.geometry))
+    return path.name, float(read_weight(how.output, key).mean())
 
 
 def write_masks(
     clip: Clip, digest: str, selection: Selection, name: str, how: How, threads: int
 ) -> tuple[str, float]:
     """A grey video, and the clip's own frames beside it if wanted: the file and the share."""
-    import torch
-
     from motifocal.bridges.mask_video import loss_mask, spread, write_mask
     from motifocal.data.selection import frames_of
     from motifocal.loss.latent_grid import pool
@@ -196,7 +195,7 @@ def write_masks(
 
     frames = frames_of(clip.path, selection)
     heat = clip_heatmap(frames, how.settings, workers=threads)
-    weight = pool(torch.from_numpy(heat), how.geometry)
+    weight = pool(heat, how.geometry)
     mask = heat
     if how.values == "loss":
         mask = loss_mask(spread(weight, how.geometry, len(frames)), how.motif_weight)
@@ -213,7 +212,7 @@ def write_masks(
 def shown(row: Row, clip: Clip, how: How) -> tuple[Pixels, NDArray[np.float32]]:
     """A sample's frames (F, H, W, 3), and the heat (F, H, W) that its file holds."""
     from motifocal.bridges.mask_video import heat_of, spread
-    from motifocal.bridges.weight_cache import load_weight, weight_key
+    from motifocal.bridges.weight_cache import read_weight, weight_key
     from motifocal.data.selection import Selection, frames_of
     from motifocal.motion.heatmap import load_heatmap
 
@@ -221,6 +220,6 @@ def shown(row: Row, clip: Clip, how: How) -> tuple[Pixels, NDArray[np.float32]]:
     frames = frames_of(clip.path, selection)
     if how.kind == "latents":
         key = weight_key(row.sha256, selection, how.family, how.settings)
-        return frames, spread(load_weight(how.output, key), how.geometry, len(frames))
+        return frames, spread(read_weight(how.output, key), how.geometry, len(frames))
     mask, _ = load_heatmap(how.output / row.file)
     return frames, heat_of(mask, how.motif_weight) if how.values == "loss" else mask

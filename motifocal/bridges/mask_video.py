@@ -7,21 +7,25 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 from einops import repeat
 from numpy.typing import NDArray
-from torch import Tensor
 
-from motifocal.loss.latent_grid import LatentGeometry
+from motifocal.loss.latent_grid import LatentGeometry, as_array
 from motifocal.media.video import write_video
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 # x264's lossless setting: what is left is that grey has 219 steps in a video, not 255.
 LOSSLESS = 0
 
 
-def spread(weight: Tensor, geometry: LatentGeometry, frames: int) -> NDArray[np.float32]:
+def spread(
+    weight: Tensor | NDArray[np.float32], geometry: LatentGeometry, frames: int
+) -> NDArray[np.float32]:
     """Weight (1, 1, F', h, w) -> (F, H, W): each latent's value on all pixels that it covers.
 
     Whatever way a trainer then scales to the latents' size and length, it gets the weight back.
@@ -31,11 +35,11 @@ def spread(weight: Tensor, geometry: LatentGeometry, frames: int) -> NDArray[np.
         expected = f"(1, 1, {len(spans)}, h, w)"
         raise ValueError(f"weight should be {expected}, got {tuple(weight.shape)}")
     s = geometry.stride
-    pixels = repeat(weight[0, 0].float().cpu(), "f h w -> f (h s) (w t)", s=s, t=s)
+    pixels = repeat(as_array(weight)[0, 0], "f h w -> f (h s) (w t)", s=s, t=s)
     # Padding in front covers the frames of the first latent, and holds the same values.
     of_frame = {frame: latent for latent, span in enumerate(spans) for frame in range(*span)}
-    chosen = torch.tensor([of_frame[frame] for frame in range(frames)])
-    return pixels[chosen].numpy()
+    chosen: NDArray[np.float32] = pixels[[of_frame[frame] for frame in range(frames)]]
+    return chosen
 
 
 def loss_mask(heat: NDArray[np.float32], motif_weight: float = 1.0) -> NDArray[np.float32]:

@@ -13,18 +13,21 @@ import hashlib
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
+import numpy as np
+from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
-from torch import Tensor
+from safetensors.numpy import save
 
 from motifocal.data.selection import Selection
 from motifocal.files.atomic import replacing
 from motifocal.files.json_text import parse_json
-from motifocal.loss.latent_grid import FAMILIES
+from motifocal.loss.latent_grid import FAMILIES, as_array
 from motifocal.motion.settings import HeatmapSettings, settings_from
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 SUFFIX = ".safetensors"
 #: The fields of a LatentGeometry that decide a weight; families that share them share weights.
@@ -97,7 +100,9 @@ def weight_key(
     return WeightKey(clip, selection, family, grid, settings)
 
 
-def write_weight(folder: str | Path, key: WeightKey, weight: Tensor) -> Path:
+def write_weight(
+    folder: str | Path, key: WeightKey, weight: Tensor | NDArray[np.float32]
+) -> Path:
     """Write a weight (1, 1, F', h, w) in [0, 1] as float16, and return its path.
 
     Raises:
@@ -106,10 +111,10 @@ def write_weight(folder: str | Path, key: WeightKey, weight: Tensor) -> Path:
     if tuple(weight.shape) != (1, 1, *key.shape):
         raise ValueError(f"weight should be {(1, 1, *key.shape)}, got {tuple(weight.shape)}")
     if not bool(((weight >= 0) & (weight <= 1)).all()):
-        raise ValueError(f"weight should be in [0, 1], got values from {weight.min().item():.4g} "
-                         f"to {weight.max().item():.4g}")  # fmt: skip
+        raise ValueError(f"weight should be in [0, 1], got values from {float(weight.min()):.4g} "
+                         f"to {float(weight.max()):.4g}")  # fmt: skip
     path = Path(folder) / key.file
-    stored = weight[0, 0].detach().to("cpu", torch.float16).contiguous()
+    stored = np.ascontiguousarray(as_array(weight)[0, 0].astype(np.float16))
     with replacing(path) as temporary:
         # Not save_file, whose files nobody but their owner may read.
         temporary.write_bytes(save({"weight": stored}, {"key": json.dumps(_plain(key))}))
@@ -126,7 +131,14 @@ def find_weight(folder: str | Path, key: WeightKey) -> Path | None:
 
 
 def load_weight(folder: str | Path, key: WeightKey) -> Tensor:
-    """The weight with exactly this key: (1, 1, F', h, w) float32 in [0, 1].
+    """Load the weight with exactly this key: (1, 1, F', h, w) float32 in [0, 1], or ValueError."""
+    import torch
+
+    return torch.from_numpy(read_weight(folder, key))
+
+
+def read_weight(folder: str | Path, key: WeightKey) -> NDArray[np.float32]:
+    """Read the weight with exactly this key as an array: (1, 1, F', h, w) float32 in [0, 1].
 
     Raises:
         ValueError: there is none. Where the folder has others of the clip, says what differs from
@@ -139,7 +151,7 @@ def load_weight(folder: str | Path, key: WeightKey) -> Tensor:
         weight = file.get_tensor("weight")
     if tuple(weight.shape) != key.shape:
         raise ValueError(f"{path}: weight should be {key.shape}, got {tuple(weight.shape)}")
-    return weight.float()[None, None]
+    return np.asarray(weight[None, None], np.float32)
 
 
 def stored_key(path: str | Path) -> WeightKey:
@@ -184,7 +196,7 @@ def _refusal(folder: Path, key: WeightKey) -> str:
 
 def _opened(path: Path) -> Any:
     try:
-        return safe_open(path, framework="pt")
+        return safe_open(path, framework="np")
     except SafetensorError as error:
         raise ValueError(f"{path} is damaged: {error}") from error
 

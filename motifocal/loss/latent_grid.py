@@ -10,10 +10,18 @@ follows the grid exactly: the first latent covers ``first`` frames, each later o
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar
 
-import torch
+import numpy as np
 from einops import rearrange, reduce
-from torch import Tensor
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+#: Both are pooled alike; without torch there are only arrays.
+Map = TypeVar("Map", "Tensor", NDArray[np.float32])
 
 
 @dataclass(frozen=True)
@@ -110,7 +118,7 @@ FAMILIES: dict[str, LatentGeometry] = {
 }
 
 
-def pool(heatmap: Tensor, geometry: LatentGeometry) -> Tensor:
+def pool(heatmap: Map, geometry: LatentGeometry) -> Map:
     """Heatmap (B, F, H, W) or (F, H, W) -> (B, 1, F', h, w), in the range of the input.
 
     Maximum over exactly the frames that a latent covers, pixel by pixel, then the mean over the
@@ -123,10 +131,10 @@ def pool(heatmap: Tensor, geometry: LatentGeometry) -> Tensor:
     """
     if heatmap.ndim not in (3, 4):
         raise ValueError(f"heatmap should be (F, H, W) or (B, F, H, W), got {tuple(heatmap.shape)}")
-    if not heatmap.is_floating_point():
+    if "float" not in str(heatmap.dtype):
         raise ValueError(f"heatmap should be floating point, got {heatmap.dtype}")
-    heatmap = heatmap if heatmap.ndim == 4 else heatmap[None]
-    _, frames, height, width = heatmap.shape
+    maps: Any = heatmap if heatmap.ndim == 4 else heatmap[None]
+    _, frames, height, width = maps.shape
     if height % geometry.stride or width % geometry.stride:
         raise ValueError(
             f"height and width should be multiples of {geometry.stride}, got {height}x{width}"
@@ -134,9 +142,18 @@ def pool(heatmap: Tensor, geometry: LatentGeometry) -> Tensor:
     spans = geometry.covered_frames(frames)
     # One frame a latent (the sd family) is the common case and has nothing to take a maximum of.
     if spans != [(frame, frame + 1) for frame in range(frames)]:
-        heatmap = torch.stack([heatmap[:, start:stop].amax(1) for start, stop in spans], 1)
+        most = [reduce(maps[:, start:stop], "b f h w -> b h w", "max") for start, stop in spans]
+        maps = rearrange(most, "f b h w -> b f h w")
     s = geometry.stride
-    return reduce(heatmap, "b f (h s) (w t) -> b 1 f h w", "mean", s=s, t=s)
+    pooled: Map = reduce(maps, "b f (h s) (w t) -> b 1 f h w", "mean", s=s, t=s)
+    return pooled
+
+
+def as_array(values: Tensor | NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return a tensor of any device, or an array, as an array of float32."""
+    tensor: Any = values
+    return np.asarray(tensor.detach().float().cpu() if hasattr(values, "detach") else values,
+                      np.float32)  # fmt: skip
 
 
 def valid_mask(
@@ -148,6 +165,8 @@ def valid_mask(
     ``valid``, which leaves such latents out before it takes any mean. Other padding stays in the
     loss: the published trainers of those families count it.
     """
+    import torch
+
     latents = geometry.latent_frames(frames)
     valid = torch.ones(1, 1, latents, 1, 1, dtype=torch.bool, device=device)
     if geometry.conditioned_first:

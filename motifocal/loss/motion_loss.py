@@ -13,14 +13,17 @@ from __future__ import annotations
 
 import math
 import re
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from motifocal.loss.focal import MotionFocalLoss, check_values, motion_focal_loss
 from motifocal.loss.latent_grid import FAMILIES, LatentGeometry, pool, to_layout, valid_mask
-from motifocal.motion.flow import Frames
-from motifocal.motion.heatmap import DEFAULT_SETTINGS, HeatmapSettings, clip_heatmap
+
+if TYPE_CHECKING:
+    from motifocal.motion.flow import Frames
+    from motifocal.motion.settings import HeatmapSettings
 
 
 def geometry_of(family: str | LatentGeometry) -> LatentGeometry:
@@ -35,7 +38,7 @@ def geometry_of(family: str | LatentGeometry) -> LatentGeometry:
 def motion_weights(
     frames: Frames,
     family: str | LatentGeometry,
-    settings: HeatmapSettings = DEFAULT_SETTINGS,
+    settings: HeatmapSettings | None = None,
     *,
     workers: int | None = None,
 ) -> Tensor:
@@ -44,11 +47,15 @@ def motion_weights(
     ``frames`` are those that the autoencoder gets: the same ones, at the same rate and size
     (``video.to_frames`` turns (C, F, H, W) in [-1, 1] into them). Join a batch with ``torch.cat``.
     Measuring estimates optical flow, so do it where the latents are made, not in every step.
+    ``settings`` of None are the defaults.
 
     Raises:
         ValueError: a number of frames or a size that the family cannot take; the nearest numbers
             are named.
     """
+    # A training step needs the loss alone: OpenCV and PyAV come with the first clip.
+    from motifocal.motion.heatmap import DEFAULT_SETTINGS, clip_heatmap
+
     geometry = geometry_of(family)
     if frames.ndim != 4:
         raise ValueError(f"frames should be (F, H, W, 3), got {frames.shape}")
@@ -58,7 +65,7 @@ def motion_weights(
         raise ValueError(
             f"height and width should be multiples of {geometry.stride}, got {height}x{width}"
         )
-    heatmap = clip_heatmap(frames, settings, workers=workers)
+    heatmap = clip_heatmap(frames, settings or DEFAULT_SETTINGS, workers=workers)
     return pool(torch.from_numpy(heatmap), geometry)
 
 

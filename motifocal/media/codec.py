@@ -14,6 +14,7 @@ from fractions import Fraction
 from functools import partial
 from itertools import chain
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -35,7 +36,7 @@ from motifocal.media.frame_pixels import (
 from motifocal.media.frame_times import TimedFrame, decoder_of, timed_frames
 from motifocal.media.mp4_index import check_index
 from motifocal.media.picture import MAX_PIXELS, Pixels, Shot, Source, VideoError, check_size
-from motifocal.media.pyav_versions import ONE_THREAD, is_cover
+from motifocal.media.pyav_versions import ONE_THREAD, OPTIONS, is_cover
 from motifocal.media.truncation import found_and_declared, lacks_its_end
 
 # A playlist under the name of a video could make the demuxer read other files or the network.
@@ -58,7 +59,8 @@ _BT709_PRIMARIES, _SRGB_TRANSFER = 1, 13  # AVCOL_PRI_BT709, AVCOL_TRC_IEC61966_
 def _opened(path: Path) -> InputContainer:
     with naming(path, "cannot be opened as a video"):
         # An absolute path, as FFmpeg takes "a:b.mp4" for a protocol.
-        return av.open(os.path.abspath(path), metadata_errors="replace", options=_OPEN_OPTIONS)
+        options: dict[str, Any] = {OPTIONS: _OPEN_OPTIONS}
+        return av.open(os.path.abspath(path), metadata_errors="replace", **options)
 
 
 @contextmanager

@@ -19,6 +19,7 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from motifocal.media.picture import VideoError
+from motifocal.media.pyav_versions import duration_of
 
 # These store when a frame is decoded, not when it is shown; the presentation times that FFmpeg
 # makes up for them run backwards where frames are stored in another order than shown (B-frames).
@@ -55,7 +56,7 @@ def timed_frames(
     raw = bool(container.format.flags & _NO_TIMES)
     before: Fraction | None = None
     shortest = Fraction(0)
-    for count, (frame, stamp) in enumerate(ordered(container, stream, decode)):
+    for count, (frame, stamp, ticks) in enumerate(ordered(container, stream, decode)):
         if frame.is_corrupt:
             raise VideoError(f"{path}: frame {count} is damaged")
         if stamp is None and (raw or before is not None):
@@ -64,7 +65,7 @@ def timed_frames(
         if before is not None and time > before:
             shortest = min(time - before, shortest or time - before)
         # The rate that AVI declares may be that of a clock which is faster than the frames.
-        stored = frame.duration * (frame.time_base or Fraction(0))
+        stored = ticks * (frame.time_base or Fraction(0))
         yield TimedFrame(frame, time, (shortest if decode_times else stored) or 1 / rate)
         before = time
 
@@ -82,22 +83,30 @@ def _checked(path: Path, count: int, time: Fraction | None, before: Fraction | N
 
 def _at_presentation_times(
     container: InputContainer, stream: VideoStream, decode: Decoder
-) -> Iterator[tuple[VideoFrame, Fraction | None]]:
+) -> Iterator[tuple[VideoFrame, Fraction | None, int]]:
+    """Frames with their times and durations, the latter in ticks of the frame."""
+    durations: dict[int | None, int] = {}
     for packet in container.demux(stream):
+        durations[packet.pts] = packet.duration or 0
         for frame in decode(packet):
-            yield frame, _seconds(frame.pts, frame.time_base)
+            ticks = duration_of(frame, durations.pop(frame.pts, 0))
+            yield frame, _seconds(frame.pts, frame.time_base), ticks
 
 
 def _at_decode_times(
     container: InputContainer, stream: VideoStream, decode: Decoder
-) -> Iterator[tuple[VideoFrame, Fraction | None]]:
-    """Frames are as many as packets and come in order, so each takes the earliest time left."""
+) -> Iterator[tuple[VideoFrame, Fraction | None, int]]:
+    """Frames are as many as packets and come in order, so each takes the earliest time left.
+
+    Durations are 0, as these containers store none.
+    """
     waiting: list[int] = []
     for packet in container.demux(stream):
         if packet.size and packet.dts is not None:
             heapq.heappush(waiting, packet.dts)
         for frame in decode(packet):
-            yield frame, _seconds(heapq.heappop(waiting) if waiting else None, stream.time_base)
+            first = heapq.heappop(waiting) if waiting else None
+            yield frame, _seconds(first, stream.time_base), 0
 
 
 def _seconds(ticks: int | None, tick: Fraction | None) -> Fraction | None:

@@ -22,6 +22,9 @@ def _one_thread() -> dict[str, Any]:
     return {"threads": 1}
 
 
+#: The argument of `av.open` for options. Before PyAV 17 handing them to streams as well crashes the
+#: process on containers that tell their streams late (FLV), so there the container alone gets them.
+OPTIONS = "options" if hasattr(VideoFrame, "color_trc") else "container_options"
 #: Arguments with which a frame is converted in one thread.
 ONE_THREAD = _one_thread()
 
@@ -38,3 +41,8 @@ def colours_of(stream: VideoStream, frame: VideoFrame) -> tuple[int, int]:
     """Transfer and primaries of a frame as numbers of H.273; earlier PyAV has the stream's only."""
     source = frame if hasattr(frame, "color_trc") else stream.codec_context
     return int(source.color_trc), int(source.color_primaries)
+
+
+def duration_of(frame: VideoFrame, of_packet: int) -> int:
+    """How many ticks a frame is shown; earlier PyAV has it of the packet with the same time."""
+    return int(frame.duration) if hasattr(frame, "duration") else of_packet
