@@ -23,10 +23,11 @@ import numpy as np
 from heatmap_study import markdown
 from numpy.typing import NDArray
 
+from motifocal.media.arrays import Frames
 from motifocal.media.picture import Pixels, read_image, resize_crop
 from motifocal.motion.camera import camera_flow, fit_camera, textured
 from motifocal.motion.camera_models import AFFINE, HOMOGRAPHY, SIMILARITY, Model
-from motifocal.motion.flow import Frames, estimate_flow
+from motifocal.motion.flow import estimate_flow
 from motifocal.scenes.render import first_picture
 from motifocal.scenes.stage import SCENARIOS, make_stage
 

@@ -25,9 +25,10 @@ import heatmap_figures
 import numpy as np
 from numpy.typing import NDArray
 
+from motifocal.media.arrays import Frames
 from motifocal.media.video import list_videos, read_video, write_video
 from motifocal.motion.change import colour_change, motion_evidence
-from motifocal.motion.flow import Flow, Frames, estimate_flow
+from motifocal.motion.flow import Flow, estimate_flow
 from motifocal.motion.heatmap import Heatmap, motion_heatmap
 from motifocal.motion.settings import DEFAULT_SETTINGS, UNITS, HeatmapSettings
 from motifocal.scenes.render import Camera, render

@@ -29,9 +29,10 @@ import numpy as np
 from heatmap_study import markdown
 from numpy.typing import NDArray
 
+from motifocal.media.arrays import Frames
 from motifocal.media.video import read_video
 from motifocal.motion.change import motion_evidence
-from motifocal.motion.flow import Frames, estimate_flow
+from motifocal.motion.flow import estimate_flow
 from motifocal.motion.heatmap import DEFAULT_SETTINGS, clip_heatmap, motion_heatmap
 from motifocal.scenes.drawing.residue import LEVELS, REST, Level
 from motifocal.scenes.render import render

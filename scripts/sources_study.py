@@ -25,7 +25,8 @@ import numpy as np
 from heatmap_study import CAMERAS, Score, as_video, displaces, markdown, mean, score
 from numpy.typing import NDArray
 
-from motifocal.motion.flow import DIS_PRESETS, Frames
+from motifocal.media.arrays import Frames
+from motifocal.motion.flow import DIS_PRESETS
 from motifocal.motion.heatmap import DEFAULT_SETTINGS, Heatmap, HeatmapSettings, clip_heatmap
 from motifocal.scenes.render import SceneClip, render
 from motifocal.scenes.stage import SCENARIOS, make_stage

@@ -583,7 +583,6 @@ def test_clips_are_found_in_a_table_beside_it_and_in_folders_of_pictures(tmp_pat
     assert "leading zeros" in refused["c_00000-009_0096x0064_wan.safetensors"]
 
 
-@pytest.mark.skipif(sys.version_info < (3, 11), reason="TOML needs Python 3.11")
 def test_toml_is_read_and_what_is_no_configuration_is_refused(tmp_path: Path) -> None:
     config = tmp_path / "dataset.toml"
     (tmp_path / "v").mkdir()

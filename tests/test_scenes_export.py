@@ -14,7 +14,7 @@ from PIL import Image
 
 from motifocal.cli import cli
 from motifocal.data.sources import SceneClips
-from motifocal.files.settings import claim
+from motifocal.files.settings import lock_settings
 from motifocal.media.sheet import contact_sheet, moving_grid
 from motifocal.media.video import read_image, read_video
 from motifocal.scenes.evaluation.evaluate import eval_pairs
@@ -217,11 +217,11 @@ def test_preview_names_the_scenarios_when_it_does_not_know_one() -> None:
 
 def test_settings_that_differ_are_told_in_words_and_hashes_only_named(tmp_path: Path) -> None:
     before = {"seed": 0, "weights": "sha256 " + "a" * 64, "settings": {"steps": 20, "fps": 8}}
-    claim(tmp_path / "made.json", before)
-    claim(tmp_path / "made.json", before)
+    lock_settings(tmp_path / "made.json", before)
+    lock_settings(tmp_path / "made.json", before)
     now = {"seed": 1, "weights": "sha256 " + "b" * 64, "settings": {"steps": 25, "fps": 8}}
     with pytest.raises(ValueError, match="says seed 0") as refused:
-        claim(tmp_path / "made.json", now)
+        lock_settings(tmp_path / "made.json", now)
     assert str(refused.value).partition(" says ")[2] == (
         "seed 0 (not 1), other weights, steps 20 (not 25); use the same settings or another folder"
     )

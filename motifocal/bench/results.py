@@ -22,7 +22,7 @@ from motifocal.bench.pair_tables import read_rows
 from motifocal.bench.pairs import Benchmark, Pair, check_id
 from motifocal.files.atomic import write_text
 from motifocal.files.json_text import parse_json
-from motifocal.files.settings import claim
+from motifocal.files.settings import lock_settings
 from motifocal.generate.model import Format
 
 RUN, PAIRS, MANIFEST = "run.json", "pairs.csv", "manifest"
@@ -99,7 +99,7 @@ def claim_results(results: Results) -> None:
     }
     _check_same_pairs(results)
     # Through JSON, so that tuples and lists compare equal.
-    claim(results.folder / RUN, parse_json(json.dumps(run)))
+    lock_settings(results.folder / RUN, parse_json(json.dumps(run)))
     write_text(results.folder / PAIRS, _pairs_csv(benchmark.pairs))
     for name in ("videos", "pictures"):
         (results.folder / name).mkdir(exist_ok=True)

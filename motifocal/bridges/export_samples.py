@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from motifocal.data.selection import Selection
     from motifocal.data.trainer_rules import Request
     from motifocal.loss.latent_grid import LatentGeometry
-    from motifocal.media.picture import Pixels
+    from motifocal.media.arrays import Image
     from motifocal.motion.heatmap import HeatmapSettings
 
 CLIP_CRF = 8  # of a clip that is written beside its mask: hardly to be told from the source
@@ -209,7 +209,7 @@ def write_masks(
     return f"masks/{name}.mp4", float(weight.mean())
 
 
-def shown(row: Row, clip: Clip, how: How) -> tuple[Pixels, NDArray[np.float32]]:
+def shown(row: Row, clip: Clip, how: How) -> tuple[Image, NDArray[np.float32]]:
     """A sample's frames (F, H, W, 3), and the heat (F, H, W) that its file holds."""
     from motifocal.bridges.mask_video import heat_of, spread
     from motifocal.bridges.weight_cache import read_weight, weight_key

@@ -36,7 +36,8 @@ from motifocal.cli.output.progress import quiet_option, tracked
 if TYPE_CHECKING:
     from concurrent.futures import Executor
 
-    from motifocal.media.picture import Pixels
+    from motifocal.media.arrays import Frames, Image
+
 
 SETTINGS, STRIP = "export.json", "filmstrip.png"
 TABLES = {"masks": "masks.jsonl", "latents": "weights.jsonl"}
@@ -85,7 +86,7 @@ def export(clips: Path, output: Path, kind: str, family: str, size: tuple[int, i
     missing.
     """
     from motifocal.data.trainer_rules import Request
-    from motifocal.files.settings import claim
+    from motifocal.files.settings import lock_settings
     from motifocal.motion.flow import usable_cores
 
     if (size is None) == (max_pixels is None):
@@ -103,7 +104,7 @@ def export(clips: Path, output: Path, kind: str, family: str, size: tuple[int, i
     found, bad = clips_of(clips, output)
     check_names(found if kind == "masks" else ())
     lock_output(output)
-    claim(output / SETTINGS, claimed(how, clips))
+    lock_settings(output / SETTINGS, claimed(how, clips))
     rows = run(found, how, bad, workers or usable_cores())
     tell(found, rows, bad, how)
 
@@ -230,7 +231,7 @@ def filmstrips(samples: Sequence[Row], clips: Mapping[str, Clip], how: How) -> P
     return how.output / STRIP
 
 
-def strip(frames: Pixels, heat: Any) -> Pixels:
+def strip(frames: Frames, heat: Any) -> Image:
     """Frames (F, H, W, 3) over their heat (F, H, W), all of one height whatever the clip's."""
     import cv2
     import numpy as np

@@ -25,7 +25,7 @@ from motifocal.cli.output.locking import lock_output
 from motifocal.cli.output.progress import phase, quiet_option, tracked
 
 if TYPE_CHECKING:
-    from motifocal.media.picture import Pixels
+    from motifocal.media.arrays import Image
     from motifocal.motion.heatmap import Heatmap, HeatmapSettings
 
 TABLE, SETTINGS, STRIP = "clips.csv", "heatmap.json", "filmstrip.png"
@@ -102,7 +102,7 @@ def heatmap(clips: tuple[Path, ...], output: Path, overlay: bool, suffix: str,
     place = chosen_device(device) if settings and settings.source in NETWORKS else None
     how = How(output, f".{suffix}", settings, given_ones, size, fps, overlay, place)
     lock_output(output)
-    claim_folder(how)
+    lock_folder(how)
     table = read_table(output / TABLE)
     rows = planned(called, output, how.suffix, table, given_ones.found() if given_ones else {})
     write_table(output / TABLE, {**table, **rows}.values())
@@ -112,25 +112,23 @@ def heatmap(clips: tuple[Path, ...], output: Path, overlay: bool, suffix: str,
     tell(list(rows.values()), len(rows) - len(todo), how)
 
 
-def claim_folder(how: How) -> None:
+def lock_folder(how: How) -> None:
     """Write down what decides the maps, or compare with what is written; ValueError if it differs.
 
-    A folder of a time with fewer settings was made with the values that they had then.
+    A folder of a version with fewer settings was made with the values that they had then.
     """
-    from motifocal.files.json_text import read_json_object
-    from motifocal.files.settings import claim
+    from motifocal.files.settings import lock_settings
     from motifocal.motion.heatmap import settings_from
 
-    path = how.output / SETTINGS
+    def upgrade(stored: dict[str, Any]) -> dict[str, Any]:
+        if how.settings and stored.get("heatmap"):
+            return {**stored, "heatmap": asdict(settings_from(stored["heatmap"]))}
+        return stored
+
     now = {"heatmap": asdict(how.settings) if how.settings else None, "format": how.suffix[1:],
            "fps": how.fps, "size": list(how.size) if how.size else None,
            **(how.masks.described() if how.masks else {})}  # fmt: skip
-    if path.exists() and how.settings:
-        held = read_json_object(path)
-        before = held.get("heatmap")
-        if before and {**held, "heatmap": asdict(settings_from(before))} == now:
-            return
-    claim(path, now)
+    lock_settings(how.output / SETTINGS, now, upgrade=upgrade)
 
 
 def is_done(row: Row, how: How) -> bool:
@@ -215,7 +213,7 @@ def stored_map(path: Path) -> Heatmap | None:
         return None
 
 
-def read(clip: Path, how: How) -> tuple[Pixels, float, tuple[int, int]]:
+def read(clip: Path, how: How) -> tuple[Image, float, tuple[int, int]]:
     """Frames as they are measured, their rate, and (H, W) before any crop; VideoError if none."""
     from motifocal.media.video import VideoError, read_video, resize_crop
 
@@ -280,7 +278,7 @@ def filmstrips(rows: Sequence[Row], how: How) -> Path:
     return how.output / STRIP
 
 
-def strip(row: Row, how: How) -> Pixels:
+def strip(row: Row, how: How) -> Image:
     """Frames of a clip over their maps, all of one height whatever the clip's."""
     import cv2
     import numpy as np

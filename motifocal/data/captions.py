@@ -1,19 +1,13 @@
-"""A folder or a table of captioned videos becomes pairs of path and caption, the bad ones listed.
-
-Read: whatever `caption_formats` reads. Written: `metadata.jsonl`.
-"""
+"""Read the captioned videos of a folder or a table (`caption_formats`), and list the bad rows."""
 
 from __future__ import annotations
 
-import json
 import os
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from motifocal.data.caption_formats import METADATA, Row, listed
-from motifocal.files.atomic import replacing
+from motifocal.data.caption_formats import Row, listed
 from motifocal.files.names import stored_name
 
 # musubi-tuner and the LTX trainers take absolute paths; videofolder does not.
@@ -77,27 +71,6 @@ def read_captions(location: str | Path) -> CaptionedFolder:
         first = f"; {rejected[0].name}: {rejected[0].reason}" if rejected else ""
         raise ValueError(f"{location} should hold captioned videos, got none{first}")
     return CaptionedFolder(tuple(videos), tuple(rejected), found.format)
-
-
-def write_captions(folder: str | Path, captions: Iterable[tuple[str, str]]) -> Path:
-    """Write `metadata.jsonl` for (name below the folder, caption) pairs; the file appears whole.
-
-    Raises ValueError for a name outside the folder, an empty caption, or a name given twice.
-    """
-    path = Path(folder) / METADATA
-    lines, seen = [], set()
-    for name, caption in captions:
-        place = _inside(name)
-        if place is None or place in seen or not caption.strip():
-            raise ValueError(
-                f"name and caption should be a new place in the folder and a sentence, "
-                f"got {name!r} and {caption!r}"
-            )
-        seen.add(place)
-        lines.append(json.dumps({"file_name": place, "text": caption}, ensure_ascii=False) + "\n")
-    with replacing(path) as temporary:
-        temporary.write_text("".join(lines), encoding="utf-8")
-    return path
 
 
 def place_of(row: Row, folder: Path) -> str | None:

@@ -22,8 +22,8 @@ from torch.utils.data import DataLoader, Dataset, Subset
 from motifocal.data.manifest import MANIFEST, read_manifest
 from motifocal.data.shard_file import DamagedShard, ShardClip, ShardFile, write_shard
 from motifocal.data.shards import rows_of_shards, shard_path
-from motifocal.files.atomic import write_text
 from motifocal.files.json_text import parse_json
+from motifocal.files.settings import lock_settings
 from motifocal.loss.latent_grid import LatentGeometry, pool
 from motifocal.models.autoencoder import encode
 from motifocal.motion.heatmap import HeatmapSettings, clip_heatmap, settings_from
@@ -122,7 +122,7 @@ def prepare(
     if len(source) == 0:
         raise ValueError("there should be at least one clip to prepare, got none")
     folder.mkdir(parents=True, exist_ok=True)
-    _claim(folder, settings, described, len(source))
+    _lock(folder, settings, described, len(source))
     rows = rows_of_shards(len(source), settings.clips_per_shard)
     digests = [source.source_digest(index) for index in range(len(source))]
     numbers = [number for number, clips in enumerate(rows)
@@ -177,10 +177,13 @@ def _opencv_in_one_thread() -> Iterator[None]:
         cv2.setNumThreads(before)
 
 
-def _claim(
+def _lock(
     folder: Path, settings: PrepareSettings, described: dict[str, Any], clips: int
 ) -> None:
-    """Write the manifest, or compare with the one that is there."""
+    """Write the manifest, or compare with the one that is there.
+
+    A folder of a version with fewer settings was made with the values that they had then.
+    """
     manifest = {
         "clips": clips,
         "clips_per_shard": settings.clips_per_shard,
@@ -188,19 +191,15 @@ def _claim(
         "geometry": vars(settings.geometry),
         "source": described,
     }
-    text = json.dumps(manifest, indent=1, sort_keys=True)
     path = folder / MANIFEST
-    if not path.exists():
-        write_text(path, text + "\n")
-        return
-    before, now = read_manifest(folder), parse_json(text)
-    # A folder of a time with fewer settings was made with the values that they had then.
-    before["heatmap"] = vars(settings_from(before["heatmap"]))
-    changed = sorted(key for key in before | now if before.get(key) != now.get(key))
-    if changed:
-        raise ValueError(
-            f"{path} was begun with other settings ({', '.join(changed)}); use another folder"
-        )
+    if path.exists():
+        read_manifest(folder)  # refuses a damaged one
+    # Through JSON, which makes tuples lists.
+    lock_settings(path, parse_json(json.dumps(manifest, sort_keys=True)), upgrade=_upgraded)
+
+
+def _upgraded(manifest: dict[str, Any]) -> dict[str, Any]:
+    return {**manifest, "heatmap": vars(settings_from(manifest["heatmap"]))}
 
 
 def _encoded(

@@ -14,7 +14,8 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from motifocal.media.picture import Pixels, resize_crop
+from motifocal.media.arrays import Frames
+from motifocal.media.picture import resize_crop
 
 
 class Placement(NamedTuple):
@@ -26,7 +27,7 @@ class Placement(NamedTuple):
     left: int
 
 
-def resized(frames: Pixels, height: int, width: int, resize: str = "cover") -> Pixels:
+def resized(frames: Frames, height: int, width: int, resize: str = "cover") -> Frames:
     """Frames (F, H, W, 3) uint8 scaled and cropped by a key of ``RESIZES``: (F, height, width, 3).
 
     Raises ValueError for another shape or type, a size below 1, or an unknown key.

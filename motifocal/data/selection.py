@@ -17,11 +17,11 @@ from pathlib import Path
 import numpy as np
 
 from motifocal.data.resizing import RESIZES, resized
-from motifocal.media.picture import Pixels
+from motifocal.media.arrays import Frames
+from motifocal.media.frame_times import is_same_rate
 from motifocal.media.video import read_frames
 
 _NOTHING = 1e-6  # s: times that differ by less are the same
-_SAME_RATE = 0.0015  # as `video.read_video` has it: 24 of 23.976 repeats no frame
 
 
 @dataclass(frozen=True)
@@ -98,7 +98,7 @@ def spoken(indices: tuple[int, ...]) -> str:
     return f"{text} in steps of {steps.pop()}" if len(steps) == 1 else f"{len(indices)} of {text}"
 
 
-def frames_of(path: str | Path, selection: Selection) -> Pixels:
+def frames_of(path: str | Path, selection: Selection) -> Frames:
     """The selection's frames of a video file, scaled and cropped: (F, H, W, 3) uint8.
 
     Raises VideoError where the file cannot be read or ends before the last of them.
@@ -170,7 +170,7 @@ def resampled(timeline: Timeline, rule: FrameRule) -> tuple[list[int], float]:
 
 def _shown(timeline: Timeline, fps: float, _: float | None) -> tuple[list[int], float]:
     """Which frame is seen at 0, 1 / fps, 2 / fps, ... seconds from the first until the end."""
-    if timeline.rate and abs(fps / timeline.rate - 1) <= _SAME_RATE:
+    if timeline.rate and is_same_rate(fps, timeline.rate):
         fps = timeline.rate
     starts = np.asarray(timeline.starts) - timeline.starts[0]
     # A frame that is due at a time may be stored as starting a grain later.

@@ -22,7 +22,8 @@ from numpy.typing import NDArray
 
 from motifocal.data.selection import Timeline
 from motifocal.inspection.checks.detail import Losses, loss_ratios
-from motifocal.media.picture import Pixels, VideoError
+from motifocal.media.arrays import Frames, Image
+from motifocal.media.picture import VideoError
 from motifocal.media.video import DEFAULT_FPS, stored
 
 #: Longer side of a tiny frame, pixels, and how many are kept of a clip: 90 MB at 16:9.
@@ -47,7 +48,7 @@ _COLLECT = 256 * 2**20
 class Pair:
     """Two frames (2, H, W, 3), the index of each, and the seconds from one to the other."""
 
-    frames: Pixels
+    frames: Frames
     indices: tuple[int, int]
     seconds: float
 
@@ -68,10 +69,10 @@ class Watched:
     file_seconds: float | None = None
     starts: list[float] = field(default_factory=list)
     end: float = 0.0
-    tiny: Pixels = field(default_factory=lambda: np.empty((0, 1, 1, 3), np.uint8))
+    tiny: Frames = field(default_factory=lambda: np.empty((0, 1, 1, 3), np.uint8))
     pairs: list[Pair] = field(default_factory=list)
     losses: list[Losses] = field(default_factory=list)
-    held: dict[int, Pixels] = field(default_factory=dict)
+    held: dict[int, Image] = field(default_factory=dict)
 
     @property
     def timeline(self) -> Timeline:
@@ -92,13 +93,13 @@ class Watched:
         return max(0.0, float((off - self.grain) / usual))
 
 
-def watch(path: Path, hold: Callable[[Pixels], Pixels]) -> Watched:
+def watch(path: Path, hold: Callable[[Image], Image]) -> Watched:
     """Decode a clip to its end; `hold` makes of a frame what is held of it.
 
     Raises VideoError where the file cannot be read, or where a frame has another size.
     """
     found: Watched | None = None
-    tiny: list[Pixels] = []
+    tiny: list[Image] = []
     pairs, room, last, garbage = _Pairs(), MOST_HELD, None, 0
     with stored(path, DEFAULT_FPS) as source:
         rate = None if source.rate is None else float(source.rate)
@@ -136,8 +137,8 @@ def watch(path: Path, hold: Callable[[Pixels], Pixels]) -> Watched:
 
 
 def read_again(
-    path: Path, indices: Sequence[int], hold: Callable[[Pixels], Pixels]
-) -> dict[int, Pixels]:
+    path: Path, indices: Sequence[int], hold: Callable[[Image], Image]
+) -> dict[int, Image]:
     """Frames by index, as `hold` makes them, one full frame in memory at a time.
 
     Raises VideoError where the file cannot be read, or ends before the last of them.
@@ -152,11 +153,11 @@ def read_again(
     return found
 
 
-def _size(pixels: Pixels) -> tuple[int, int]:
+def _size(pixels: Image) -> tuple[int, int]:
     return pixels.shape[0], pixels.shape[1]
 
 
-def scaled(pixels: Pixels, side: int, of: Callable[[tuple[int, int]], int]) -> Pixels:
+def scaled(pixels: Image, side: int, of: Callable[[tuple[int, int]], int]) -> Image:
     """A frame (H, W, 3) whose longer (`of` is max) or shorter (min) side is at most `side`."""
     height, width = pixels.shape[:2]
     scale = side / of((height, width))
@@ -172,7 +173,7 @@ class _Pairs:
     def __init__(self) -> None:
         self.made: list[Pair] = []
         self._step, self._next = PAIR_STEP, 0.0
-        self._first: tuple[int, float, Pixels] | None = None
+        self._first: tuple[int, float, Image] | None = None
 
     def needs(self, start: float) -> bool:
         """Whether the frame that starts then is the first or the second of a pair."""
@@ -180,7 +181,7 @@ class _Pairs:
             return start >= self._next
         return start - self._first[1] >= PAIR_SECONDS - 1e-3
 
-    def push(self, index: int, start: float, pixels: Pixels) -> bool:
+    def push(self, index: int, start: float, pixels: Image) -> bool:
         """Look at the next frame; true where it is the first of a pair."""
         if not self.needs(start):
             return False
@@ -190,12 +191,12 @@ class _Pairs:
         self._first = (index, start, scaled(pixels, SMALL_SIDE, min))
         return True
 
-    def finish(self, index: int, start: float, pixels: Pixels) -> None:
+    def finish(self, index: int, start: float, pixels: Image) -> None:
         """The last frame closes a pair that waits, as of a clip of an instant."""
         if self._first is not None and index > self._first[0]:
             self._close(index, start, pixels)
 
-    def _close(self, index: int, start: float, pixels: Pixels) -> None:
+    def _close(self, index: int, start: float, pixels: Image) -> None:
         assert self._first is not None
         first, since, small = self._first
         frames: NDArray[np.uint8] = np.stack([small, scaled(pixels, SMALL_SIDE, min)])

@@ -28,8 +28,9 @@ from motifocal.inspection.checks.speeds import changes, cuts_within, measure_mot
 from motifocal.inspection.decode_pass import Watched, read_again, scaled, watch
 from motifocal.inspection.finding import Finding, InspectSettings
 from motifocal.inspection.thumbs import spread, sprite
+from motifocal.media.arrays import Frames, Image
 from motifocal.media.codec import stored_display
-from motifocal.media.picture import Pixels, VideoError, write_image
+from motifocal.media.picture import VideoError, write_image
 from motifocal.motion.heatmap import clip_heatmap
 from motifocal.motion.moving_fraction import moving_fraction
 
@@ -167,7 +168,7 @@ class _Heat:
     """Hot shares of one sample's maps, and frames with their maps for the thumbnail."""
 
     shares: list[float]
-    shown: list[tuple[Pixels, NDArray[np.float32]]] = field(default_factory=list)
+    shown: list[tuple[Image, NDArray[np.float32]]] = field(default_factory=list)
 
 
 def _measure(
@@ -191,7 +192,7 @@ def _measure(
 
 def _frames(
     path: Path, watched: Watched, sample: Selection, length: int, heat_size: int
-) -> Pixels:
+) -> Frames:
     """The first `length` frames of a sample as they are trained on, but reduced to `heat_size`."""
     indices = sample.indices[:length]
     missing = sorted({index for index in indices if index not in watched.held})
@@ -201,17 +202,17 @@ def _frames(
     return np.stack([fitted[index] for index in indices])
 
 
-def _fitted(pixels: Pixels, sample: Selection, heat_size: int) -> Pixels:
+def _fitted(pixels: Image, sample: Selection, heat_size: int) -> Image:
     """A frame (H, W, 3), maybe reduced, scaled and cropped to the sample's shape."""
     shrink = 1.0
     if heat_size:
         shrink = min(1.0, heat_size / min(sample.height, sample.width))
     height, width = (max(1, round(side * shrink)) for side in (sample.height, sample.width))
-    fitted: Pixels = resized(pixels[None], height, width, sample.resize)[0]
+    fitted: Image = resized(pixels[None], height, width, sample.resize)[0]
     return fitted
 
 
-def _as_it_is(pixels: Pixels) -> Pixels:
+def _as_it_is(pixels: Image) -> Image:
     return pixels
 
 
@@ -241,7 +242,7 @@ def _longest(watched: Watched, settings: InspectSettings) -> list[Selection]:
     return [] if sample is None else [sample]
 
 
-def _spread(watched: Watched) -> Pixels:
+def _spread(watched: Watched) -> Frames:
     """Some frames of the clip, small but larger than tiny where there are such: (N, H, W, 3)."""
     if not watched.pairs:
         return watched.tiny[spread(len(watched.tiny))]
@@ -255,7 +256,7 @@ def _spoken(samples: Sequence[Selection]) -> tuple[str, ...]:
     return (*words, f"and {more} more") if more else tuple(words)
 
 
-def _thumbnail(watched: Watched, heat: Sequence[_Heat]) -> Pixels:
+def _thumbnail(watched: Watched, heat: Sequence[_Heat]) -> Image:
     """Of what is trained on; of a clip that is not, its frames without heat."""
     shown = [pair for one in heat for pair in one.shown]
     if not shown:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from motifocal.media.picture import Pixels
+from motifocal.media.arrays import Frames, Image
 from motifocal.motion.heatmap import Heatmap
 from motifocal.motion.overlay import heatmap_overlay
 
@@ -21,7 +21,7 @@ def spread(count: int) -> list[int]:
     return [int(place) for place in np.rint(np.linspace(0, count - 1, COLUMNS))]
 
 
-def sprite(frames: Pixels, heat: Heatmap) -> Pixels:
+def sprite(frames: Frames, heat: Heatmap) -> Image:
     """Frames (4, H, W, 3) over the same with heat (4, H, W) on them: (2 h, 4 w, 3), cells h x w."""
     height, width = frames.shape[1:3]
     scale = min(BOX / height, BOX / width)

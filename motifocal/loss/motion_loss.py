@@ -22,7 +22,7 @@ from motifocal.loss.focal import MotionFocalLoss, check_values, motion_focal_los
 from motifocal.loss.latent_grid import FAMILIES, LatentGeometry, pool, to_layout, valid_mask
 
 if TYPE_CHECKING:
-    from motifocal.motion.flow import Frames
+    from motifocal.media.arrays import Frames
     from motifocal.motion.settings import HeatmapSettings
 
 

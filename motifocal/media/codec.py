@@ -25,6 +25,7 @@ from av.video.frame import VideoFrame
 from av.video.reformatter import ColorRange, Colorspace
 from av.video.stream import VideoStream
 
+from motifocal.media.arrays import Image
 from motifocal.media.file_kind import is_picture
 from motifocal.media.frame_pixels import (
     SWS_ACCURATE,
@@ -35,7 +36,7 @@ from motifocal.media.frame_pixels import (
 )
 from motifocal.media.frame_times import TimedFrame, decoder_of, timed_frames
 from motifocal.media.mp4_index import check_index
-from motifocal.media.picture import MAX_PIXELS, Pixels, Shot, Source, VideoError, check_size
+from motifocal.media.picture import MAX_PIXELS, Shot, Source, VideoError, check_size
 from motifocal.media.pyav_versions import ONE_THREAD, OPTIONS, is_cover
 from motifocal.media.truncation import found_and_declared, lacks_its_end
 
@@ -172,7 +173,7 @@ def _decoded(
 
 
 def _shots(
-    frames: Iterable[TimedFrame], pixels: Callable[[VideoFrame], Pixels]
+    frames: Iterable[TimedFrame], pixels: Callable[[VideoFrame], Image]
 ) -> Iterator[Shot]:
     """Every frame is shown until the next one starts, the last one for its own duration."""
     origin, previous = Fraction(0), None
@@ -188,7 +189,7 @@ def _shots(
         yield Shot(start, start + previous.duration, partial(pixels, previous.frame))
 
 
-def write_mp4(path: Path, frames: Iterator[Pixels], rate: Fraction, crf: int) -> None:
+def write_mp4(path: Path, frames: Iterator[Image], rate: Fraction, crf: int) -> None:
     """H.264 4:2:0 in MP4, index in front; odd sizes gain a copy of their last row or column.
 
     The BT.601 matrix is used and named in the file, because readers that ignore the name assume
@@ -212,7 +213,7 @@ def write_mp4(path: Path, frames: Iterator[Pixels], rate: Fraction, crf: int) ->
         container.mux(stream.encode(None))
 
 
-def _stamped(frame: Pixels, index: int, rate: Fraction) -> VideoFrame:
+def _stamped(frame: Image, index: int, rate: Fraction) -> VideoFrame:
     picture = VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24")
     picture.pts, picture.time_base = index, 1 / rate
     return picture
@@ -228,7 +229,7 @@ def _to_yuv(picture: VideoFrame) -> VideoFrame:
     )
 
 
-def write_gif(path: Path, frames: Iterator[Pixels], rate: Fraction) -> None:
+def write_gif(path: Path, frames: Iterator[Image], rate: Fraction) -> None:
     """An endless GIF with one palette for all frames; GIF counts time in 1/100 s."""
     if rate > 50:
         raise ValueError(f"fps should be at most 50 in a GIF, got {float(rate):g}")

@@ -19,8 +19,9 @@ from av.buffer import Buffer
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
+from motifocal.media.arrays import Image
 from motifocal.media.hdr import TRANSFERS, to_sdr
-from motifocal.media.picture import Pixels, VideoError, check_size, on_white
+from motifocal.media.picture import VideoError, check_size, on_white
 from motifocal.media.pyav_versions import ONE_THREAD, colours_of
 
 # Flags of FFmpeg's scaler (libswscale/swscale.h), as numbers because PyAV names some of them only
@@ -83,7 +84,7 @@ def pixel_aspect(stream: VideoStream) -> Fraction:
     return Fraction(aspect)
 
 
-def frame_pixels(path: Path, stream: VideoStream, frame: VideoFrame) -> Pixels:
+def frame_pixels(path: Path, stream: VideoStream, frame: VideoFrame) -> Image:
     """Convert a frame of the stream to (H, W, 3) RGB, upright and with square pixels.
 
     Raises VideoError for a frame without pixels, or with too many, and one that cannot be read.
@@ -103,12 +104,12 @@ def frame_pixels(path: Path, stream: VideoStream, frame: VideoFrame) -> Pixels:
             codes = np.minimum(codes * 257 // 256, 65535)
         rgb = to_sdr(codes.astype(np.uint16), transfer, primaries)
     else:
-        pixels: Pixels = array.astype(np.uint8, copy=False)
+        pixels: Image = array.astype(np.uint8, copy=False)
         rgb = on_white(pixels) if transparent else pixels
     return _upright(rgb, frame) if "DISPLAYMATRIX" in frame.side_data else rgb
 
 
-def _upright(image: Pixels, frame: VideoFrame) -> Pixels:
+def _upright(image: Image, frame: VideoFrame) -> Image:
     """Turned and mirrored as the display matrix says, to the nearest quarter turn."""
     a, b, c, d = _display_matrix(frame)
     if abs(b) > abs(a):

@@ -32,6 +32,11 @@ _WITH_ALPHA = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
 Decoder: TypeAlias = Callable[[Packet], list[VideoFrame]]
 
 
+def is_same_rate(fps: float, declared: float) -> bool:
+    """Whether two rates differ by 0.15 % or less: 24 and 23.976 frames/s mean the same."""
+    return abs(fps / declared - 1) <= 0.0015
+
+
 class TimedFrame(NamedTuple):
     """A frame shown from `start` on for `duration`, both in s; `start` by the file's own clock."""
 

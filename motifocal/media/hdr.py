@@ -11,7 +11,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from motifocal.media.picture import Pixels
+from motifocal.media.arrays import Image
 
 # Numbers of FFmpeg's libavutil/pixfmt.h, those of ITU-T H.273.
 _PQ, _HLG, _BT2020 = 16, 18, 9
@@ -26,7 +26,7 @@ _TO_BT709 = np.array(
 )
 
 
-def to_sdr(rgb: NDArray[np.uint16], transfer: int, primaries: int) -> Pixels:
+def to_sdr(rgb: NDArray[np.uint16], transfer: int, primaries: int) -> Image:
     """(H, W, 3) non-linear uint16, full range -> (H, W, 3) uint8 sRGB.
 
     transfer: a key of ``TRANSFERS``. primaries: by H.273; all but BT.2020 are left as they are.
@@ -57,7 +57,7 @@ def _linear(transfer: int) -> NDArray[np.float32]:
 
 
 @lru_cache(maxsize=1)
-def _encoded() -> Pixels:
+def _encoded() -> Image:
     """The sRGB curve as a table: linear light of 16 bits -> uint8."""
     light = np.arange(65536) / 65535
     curve = np.where(light <= 0.0031308, 12.92 * light, 1.055 * light ** (1 / 2.4) - 0.055)

@@ -10,13 +10,13 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-from motifocal.media.picture import Pixels
+from motifocal.media.arrays import Frames, Image
 from motifocal.media.sheet import GAP, PAPER, label
 
 READABLE = 480  # a narrower picture is enlarged, or its text would not fit
 
 
-def labelled(rows: Sequence[tuple[str, Pixels]]) -> Pixels:
+def labelled(rows: Sequence[tuple[str, Image]]) -> Image:
     """Pictures one below the other, each under its text.
 
     Raises ValueError for no row at all.
@@ -33,7 +33,7 @@ def labelled(rows: Sequence[tuple[str, Pixels]]) -> Pixels:
     return np.concatenate(parts)
 
 
-def side_by_side(frames: Pixels, columns: int) -> Pixels:
+def side_by_side(frames: Frames, columns: int) -> Image:
     """Frames (F, H, W, 3) spread over a clip in one row, at most `columns` of them."""
     count, height, width, _ = frames.shape
     chosen = np.unique(np.rint(np.linspace(0, count - 1, columns)).astype(int))
@@ -43,7 +43,7 @@ def side_by_side(frames: Pixels, columns: int) -> Pixels:
     return row
 
 
-def _enlarged(picture: Pixels) -> Pixels:
+def _enlarged(picture: Image) -> Image:
     factor = -(-READABLE // picture.shape[1])
     if factor == 1:
         return picture

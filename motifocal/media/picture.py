@@ -19,12 +19,15 @@ from typing import Any, NamedTuple, TypeAlias
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image as PillowImage
+from PIL import ImageOps, UnidentifiedImageError
 
 from motifocal.files import disk
 from motifocal.files.atomic import replacing
+from motifocal.media.arrays import Frames, Image, check_image
 from motifocal.media.png_chunks import is_png, without_unused_chunks
 
+#: The earlier name of frames and images alike.
 Pixels: TypeAlias = NDArray[np.uint8]
 
 PICTURE_SUFFIXES = frozenset(
@@ -61,7 +64,7 @@ class Shot(NamedTuple):
 
     start: Fraction
     end: Fraction
-    pixels: Callable[[], Pixels]
+    pixels: Callable[[], Image]
 
 
 class Source(NamedTuple):
@@ -102,7 +105,7 @@ def natural_key(path: Path) -> tuple[list[str | int], str]:
     return [int(piece) if i % 2 else piece for i, piece in enumerate(pieces)], path.as_posix()
 
 
-def read_image(path: str | Path) -> Pixels:
+def read_image(path: str | Path) -> Image:
     """One picture as `(H, W, 3)` uint8 RGB, upright as its EXIF orientation says.
 
     Alpha is composited on white, 16 bit grey and colour are scaled to 8 bit, CMYK and palettes
@@ -116,33 +119,27 @@ def read_image(path: str | Path) -> Pixels:
         return _to_rgb(ImageOps.exif_transpose(image))
 
 
-def write_image(path: str | Path, image: Pixels) -> None:
+def write_image(path: str | Path, image: Image) -> None:
     """Writes `(H, W, 3)` uint8 RGB as .png (lossless), .jpg, .jpeg or .webp (quality 95).
 
     The file appears whole or not at all. Raises ValueError for another shape or type and
     VideoError for another suffix or a folder that does not exist.
     """
     path = Path(path)
-    check_frame(image, "image")
+    check_image(image, "image")
     if path.suffix.lower() not in _SAVE_OPTIONS:
         raise VideoError(f"{path}: should end in one of {', '.join(_SAVE_OPTIONS)}")
     name, options = _SAVE_OPTIONS[path.suffix.lower()]
     try:
         with replacing(path) as temporary:
-            Image.fromarray(image).save(temporary, format=name, **options)
+            PillowImage.fromarray(image).save(temporary, format=name, **options)
     except (OSError, ValueError) as error:  # ValueError: more pixels than WebP takes
         if isinstance(error, OSError) and error.errno in disk.NO_ROOM:
             raise
         raise VideoError(f"{path}: cannot be written ({one_line(error)})") from error
 
 
-def check_frame(frame: Pixels, name: str) -> None:
-    """Raises ValueError unless `frame` is `(H, W, 3)` uint8 with at least one pixel."""
-    if frame.ndim != 3 or frame.shape[-1] != 3 or frame.size == 0 or frame.dtype != np.uint8:
-        raise ValueError(f"{name} should be (H, W, 3) uint8, got {frame.shape} {frame.dtype}")
-
-
-def resize_crop(frames: Pixels, height: int, width: int) -> Pixels:
+def resize_crop(frames: Frames, height: int, width: int) -> Frames:
     """Scales without distortion until `height` x `width` is covered, then crops the centre.
 
     `frames` is `(F, H, W, 3)` or `(H, W, 3)` uint8; the result has the same rank. Shrinking
@@ -160,7 +157,7 @@ def resize_crop(frames: Pixels, height: int, width: int) -> Pixels:
     return np.stack([_resize_crop_one(frame, height, width) for frame in frames])
 
 
-def _resize_crop_one(frame: Pixels, height: int, width: int) -> Pixels:
+def _resize_crop_one(frame: Image, height: int, width: int) -> Image:
     scale = max(height / frame.shape[0], width / frame.shape[1])
     scaled_height = max(height, round(frame.shape[0] * scale))
     scaled_width = max(width, round(frame.shape[1] * scale))
@@ -204,7 +201,7 @@ def folder_shots(path: Path, rate: Fraction) -> Iterator[Shot]:
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[Image.Image]:
+def _opened(path: Path) -> Iterator[PillowImage.Image]:
     """Pillow's picture; whatever Pillow raises inside the block becomes a VideoError."""
     try:
         with open_picture(path) as image:
@@ -213,7 +210,7 @@ def _opened(path: Path) -> Iterator[Image.Image]:
         raise
     except UnidentifiedImageError as error:
         raise VideoError(f"{path}: not a picture in a known format") from error
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+    except (PillowImage.DecompressionBombError, PillowImage.DecompressionBombWarning) as error:
         raise VideoError(f"{path}: too many pixels ({one_line(error)})") from error
     except MemoryError as error:  # Pillow has no room for a line of so many pixels
         raise VideoError(f"{path}: too large to be decoded") from error
@@ -221,25 +218,25 @@ def _opened(path: Path) -> Iterator[Image.Image]:
         raise VideoError(f"{path}: cannot be decoded ({one_line(error)})") from error
 
 
-def open_picture(path: Path, formats: tuple[str, ...] = _FORMATS) -> Image.Image:
+def open_picture(path: Path, formats: tuple[str, ...] = _FORMATS) -> PillowImage.Image:
     """Pillow's picture, its pixels not yet decoded; VideoError where they are too many.
 
     Raises what Pillow raises as well.
     """
     with warnings.catch_warnings():
-        warnings.simplefilter("error", Image.DecompressionBombWarning)
+        warnings.simplefilter("error", PillowImage.DecompressionBombWarning)
         try:
-            image = Image.open(path, formats=formats)
+            image = PillowImage.open(path, formats=formats)
         except UnidentifiedImageError:
             if not is_png(path):
                 raise
             # Pillow, unlike libpng and browsers, gives up on a damaged colour profile or text.
-            image = Image.open(without_unused_chunks(path), formats=("PNG",))
+            image = PillowImage.open(without_unused_chunks(path), formats=("PNG",))
     check_size(path, *image.size)
     return image
 
 
-def _to_rgb(image: Image.Image) -> Pixels:
+def _to_rgb(image: PillowImage.Image) -> Image:
     if image.mode.startswith("I"):
         return _sixteen_bit_to_rgb(np.asarray(image))
     if image.mode == "F":
@@ -249,13 +246,13 @@ def _to_rgb(image: Image.Image) -> Pixels:
     return np.array(image.convert("RGB"))
 
 
-def on_white(rgba: Pixels) -> Pixels:
+def on_white(rgba: Image) -> Image:
     """`(H, W, 4)` with straight alpha composited on white: `(H, W, 3)`."""
     alpha = rgba[..., 3:].astype(np.uint16)
     return ((rgba[..., :3] * alpha + 255 * (255 - alpha) + 127) // 255).astype(np.uint8)
 
 
-def _sixteen_bit_to_rgb(values: NDArray[Any]) -> Pixels:
+def _sixteen_bit_to_rgb(values: NDArray[Any]) -> Image:
     if values.min() < 0 or values.max() > 65535:
         raise ValueError(f"grey values should be 16 bit, got {values.min()} to {values.max()}")
     # 65535 = 255 * 257, so this is round(value / 257): the extremes stay the extremes.

@@ -10,21 +10,20 @@ from collections.abc import Sequence
 
 import cv2
 import numpy as np
-import numpy.typing as npt
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image as PillowImage
+from PIL import ImageDraw, ImageFont
 
-Frames = npt.NDArray[np.uint8]
-Picture = npt.NDArray[np.uint8]
+from motifocal.media.arrays import Frames, Image
 
 PAPER, INK, TITLE = (250, 249, 246), (40, 42, 48), (178, 58, 40)
 FONT_SIZE = 14
 GAP = 6
 
 
-def label(lines: Sequence[str], width: int, colour: tuple[int, int, int] = INK) -> Picture:
+def label(lines: Sequence[str], width: int, colour: tuple[int, int, int] = INK) -> Image:
     """Lines of text on a strip of paper, (H, width, 3)."""
     line_height = FONT_SIZE + 4
-    strip = Image.new("RGB", (width, line_height * len(lines) + 2), PAPER)
+    strip = PillowImage.new("RGB", (width, line_height * len(lines) + 2), PAPER)
     draw = ImageDraw.Draw(strip)
     font = ImageFont.load_default(FONT_SIZE)
     for row, line in enumerate(lines):
@@ -32,7 +31,7 @@ def label(lines: Sequence[str], width: int, colour: tuple[int, int, int] = INK) 
     return np.array(strip)
 
 
-def spread(frames: Frames, columns: int, side: int) -> Picture:
+def spread(frames: Frames, columns: int, side: int) -> Image:
     """`columns` frames from the first to the last side by side, each `side` pixels wide."""
     picked = np.rint(np.linspace(0, len(frames) - 1, columns)).astype(int)
     strip = np.full((side, columns * (side + GAP) - GAP, 3), PAPER, np.uint8)
@@ -47,12 +46,12 @@ def contact_sheet(
     *,
     columns: int = 8,
     side: int = 112,
-) -> Picture:
+) -> Image:
     """Blocks with a title; in each, rows of a text above one strip of frames per clip."""
     if not blocks or columns < 2:
         raise ValueError(f"there should be blocks and 2 columns, got {len(blocks)} and {columns}")
     width = columns * (side + GAP) - GAP
-    parts: list[Picture] = []
+    parts: list[Image] = []
     for title, rows in blocks:
         parts.append(label([title], width, TITLE))
         for text, clips in rows:
@@ -73,7 +72,7 @@ def moving_grid(rows: Sequence[Sequence[tuple[str, Frames]]], *, side: int = 144
     cell_height = side + texts[0][0].shape[0] + GAP
     shape = (len(rows) * cell_height - GAP, columns * (side + GAP) - GAP, 3)
 
-    def at(frame: int) -> Picture:
+    def at(frame: int) -> Image:
         page = np.full(shape, PAPER, np.uint8)
         for r, (row, row_texts) in enumerate(zip(rows, texts, strict=True)):
             for c, ((_, clip), text) in enumerate(zip(row, row_texts, strict=True)):
@@ -85,16 +84,16 @@ def moving_grid(rows: Sequence[Sequence[tuple[str, Frames]]], *, side: int = 144
     return np.stack([at(frame) for frame in range(len(rows[0][0][1]))])
 
 
-def _scaled(picture: Picture, side: int) -> Picture:
+def _scaled(picture: Image, side: int) -> Image:
     method = cv2.INTER_AREA if picture.shape[0] > side else cv2.INTER_CUBIC
     return np.asarray(cv2.resize(picture, (side, side), interpolation=method), np.uint8)
 
 
-def _below(picture: Picture) -> Picture:
+def _below(picture: Image) -> Image:
     return np.concatenate([picture, np.full((GAP, picture.shape[1], 3), PAPER, np.uint8)])
 
 
-def _framed(picture: Picture) -> Picture:
+def _framed(picture: Image) -> Image:
     margin = 2 * GAP
     height, width = picture.shape[0] + 2 * margin, picture.shape[1] + 2 * margin
     page = np.full((height + height % 2, width + width % 2, 3), PAPER, np.uint8)

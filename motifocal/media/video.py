@@ -20,16 +20,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from motifocal.files.atomic import replacing
+from motifocal.media.arrays import Frames, Image, check_frames, check_image
 from motifocal.media.codec import opened_container, write_gif, write_mp4
 from motifocal.media.file_kind import is_picture, picture_grain
 from motifocal.media.frame_pixels import naming
+from motifocal.media.frame_times import is_same_rate
 from motifocal.media.picture import (
-    Pixels,
     Shot,
     Source,
     VideoError,
     check_file,
-    check_frame,
     folder_shots,
     natural_key,
     picture_shots,
@@ -75,7 +75,7 @@ class Clip:
     of the source, `timestamps` `(F,)` float64 seconds since the source's first frame.
     """
 
-    frames: Pixels
+    frames: Frames
     fps: float
     timestamps: NDArray[np.float64]
 
@@ -117,7 +117,7 @@ def read_video(
     return Clip(np.stack(frames), float(rate / stride), np.array([float(t) for t, _ in times]))
 
 
-def read_frames(path: str | Path, indices: Sequence[int]) -> Pixels:
+def read_frames(path: str | Path, indices: Sequence[int]) -> Frames:
     """The frames with these indices, (F, H, W, 3) uint8, in this order, repeats included.
 
     Indices count frames as `read_video` without `fps` returns them. Only these are converted and
@@ -159,18 +159,17 @@ def list_videos(path: str | Path) -> list[Path]:
     return sorted(videos, key=natural_key)
 
 
-def to_tensor(frames: Pixels) -> torch.Tensor:
+def to_tensor(frames: Frames) -> torch.Tensor:
     """`(F, H, W, 3)` uint8 becomes `(C, F, H, W)` float32 in [-1, 1]; `to_frames` undoes it."""
     import torch
 
-    if frames.ndim != 4 or frames.shape[-1] != 3 or frames.dtype != np.uint8:
-        raise ValueError(f"frames should be (F, H, W, 3) uint8, got {frames.shape} {frames.dtype}")
+    check_frames(frames)
     # torch.tensor copies: from_numpy warns when the array cannot be written to.
     pixels = torch.tensor(np.ascontiguousarray(frames.transpose(3, 0, 1, 2)))
     return pixels.to(torch.float32) / 127.5 - 1.0
 
 
-def to_frames(video: torch.Tensor) -> Pixels:
+def to_frames(video: torch.Tensor) -> Frames:
     """`(C, F, H, W)` float becomes `(F, H, W, 3)` uint8, rounded and clamped to [-1, 1].
 
     The exact inverse of `to_tensor`. Raises ValueError for another shape and for NaN.
@@ -180,11 +179,11 @@ def to_frames(video: torch.Tensor) -> Pixels:
     values = video.detach().float().cpu()
     if bool(values.isnan().any()):
         raise ValueError("video should hold numbers, got NaN")
-    pixels: Pixels = ((values + 1.0) * 127.5).round().clamp(0, 255).byte().numpy()
+    pixels: Frames = ((values + 1.0) * 127.5).round().clamp(0, 255).byte().numpy()
     return np.ascontiguousarray(pixels.transpose(1, 2, 3, 0))
 
 
-def write_video(path: str | Path, frames: Iterable[Pixels], fps: float, crf: int = 18) -> None:
+def write_video(path: str | Path, frames: Iterable[Image], fps: float, crf: int = 18) -> None:
     """Writes `(F, H, W, 3)` uint8, or an iterable of `(H, W, 3)`, as .mp4 or looping .gif.
 
     MP4 is H.264 4:2:0 (`crf`: 0 to 51, lower is better) with the index in front. It needs even
@@ -198,7 +197,7 @@ def write_video(path: str | Path, frames: Iterable[Pixels], fps: float, crf: int
     rate = _fraction(fps, 1001)
     if not 0 <= crf <= 51:
         raise ValueError(f"crf should be from 0 to 51, got {crf}")
-    writers: dict[str, Callable[[Path, Iterator[Pixels], Fraction], None]]
+    writers: dict[str, Callable[[Path, Iterator[Image], Fraction], None]]
     writers = {".mp4": partial(write_mp4, crf=crf), ".gif": write_gif}
     if path.suffix.lower() not in writers:
         raise VideoError(f"{path}: should end in .mp4 or .gif")
@@ -237,7 +236,7 @@ def stored(path: Path, still_rate: Fraction) -> Iterator[Source]:
 def _resampled(source: Source, wanted: Fraction) -> Source:
     """The frames seen at times 0, 1 / wanted, 2 / wanted, ... until the source ends."""
     declared = source.rate or wanted
-    rate = declared if abs(wanted / declared - 1) <= Fraction(15, 10_000) else wanted
+    rate = declared if is_same_rate(float(wanted), float(declared)) else wanted
 
     def shots() -> Iterator[Shot]:
         count = 0
@@ -253,9 +252,9 @@ def _resampled(source: Source, wanted: Fraction) -> Source:
 
 def _collected(
     path: Path, shots: Iterable[Shot]
-) -> tuple[list[Pixels], list[tuple[Fraction, Fraction]]]:
+) -> tuple[list[Image], list[tuple[Fraction, Fraction]]]:
     """The pixels of all shots, and when each starts and ends."""
-    frames: list[Pixels] = []
+    frames: list[Image] = []
     times = []
     for shot in shots:
         frame = shot.pixels()
@@ -286,11 +285,11 @@ def _rate(times: list[tuple[Fraction, Fraction]], stride: int, source: Source) -
     return measured
 
 
-def _checked(frames: Iterable[Pixels]) -> Iterator[Pixels]:
+def _checked(frames: Iterable[Image]) -> Iterator[Image]:
     """The same frames; ValueError where one is no picture, differs in size, or there is none."""
     size = None
     for index, frame in enumerate(frames):
-        check_frame(frame, f"frame {index}")
+        check_image(frame, f"frame {index}")
         size = size or frame.shape
         if frame.shape != size:
             raise ValueError(f"frame {index} should be {size} like the first, got {frame.shape}")

@@ -18,6 +18,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from motifocal.media.arrays import Frames, check_frames
 from motifocal.motion.camera_models import (
     AFFINE,
     HOMOGRAPHY,
@@ -29,7 +30,7 @@ from motifocal.motion.camera_models import (
     robust_fit,
 )
 from motifocal.motion.change import motion_evidence
-from motifocal.motion.flow import Flow, Frames, check_frames
+from motifocal.motion.flow import Flow
 
 Cameras = NDArray[np.float64]
 
@@ -144,17 +145,6 @@ def _fields(cameras: Cameras, height: int, width: int) -> Iterator[Flow]:
             yield (motion / depth[:, None]).reshape(2, height, width).astype(np.float32)
         else:
             yield rest
-
-
-def remove_camera(flow: Flow, cameras: Cameras) -> Flow:
-    """Flow (F-1, 2, H, W) less that of the cameras (F-1, 3, 3): what moves by itself.
-
-    A resting camera leaves every bit as it was. Raises ValueError for shapes that do not fit.
-    """
-    _check_flow(flow)
-    if cameras.shape != (len(flow), 3, 3):
-        raise ValueError(f"cameras should be ({len(flow)}, 3, 3), got {cameras.shape}")
-    return flow - camera_flow(cameras, *flow.shape[2:])
 
 
 def own_motion(

@@ -11,7 +11,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from motifocal.motion.flow import Flow, Frames, check_frames, grey_of
+from motifocal.media.arrays import Frames, check_frames
+from motifocal.motion.flow import Flow, grey_of
 
 # Standard deviation in pixels of the smoothing that averages noise away before frames are compared,
 # and of the slighter one that keeps to the outline of what moved.

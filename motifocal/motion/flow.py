@@ -16,9 +16,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from motifocal.media.arrays import Frames, check_frames
 from motifocal.motion.raft import DEFAULT_RAFT, RaftOptions, raft_flow
 
-Frames = NDArray[np.uint8]
 Flow = NDArray[np.float32]
 Grey = NDArray[np.uint8]
 
@@ -74,12 +74,6 @@ def estimate_flow(
     options = FlowOptions(preset, raft, workers or usable_cores())
     flow = ESTIMATORS[method](_reduced(frames, size), options)
     return _enlarged(flow, *frames.shape[1:3])
-
-
-def check_frames(frames: Frames) -> None:
-    """Raise ValueError unless these are (F, H, W, 3) uint8 with at least one pixel."""
-    if frames.ndim != 4 or frames.shape[-1] != 3 or frames.dtype != np.uint8 or not frames.size:
-        raise ValueError(f"frames should be (F, H, W, 3) uint8, got {frames.shape} {frames.dtype}")
 
 
 def _reduced(frames: Frames, size: int) -> Frames:
@@ -139,7 +133,7 @@ def _of_pairs(
 ) -> Flow:
     """Flow (F-1, 2, H, W) by a function of two grey pictures to (H, W, 2), pairs in parallel."""
     count, height, width, _ = frames.shape
-    grey = [_pad(image) for image in grey_of(frames)]
+    grey = [pad_for_dis(image) for image in grey_of(frames)]
     flow = np.empty((count - 1, 2, height, width), np.float32)
 
     def fill(first: int) -> None:
@@ -173,8 +167,8 @@ def grey_of(frames: Frames) -> list[Grey]:
     ]
 
 
-def _pad(grey: Grey) -> Grey:
-    """Repeats the last row and column until OpenCV's DIS can work on the picture.
+def pad_for_dis(grey: Grey) -> Grey:
+    """Repeat the last row and column of (H, W) until OpenCV's DIS can work on the picture.
 
     It takes the number of pyramid levels from the width alone; where the height shrinks below a
     patch on the coarsest level it reads outside the picture (seen at 8x64 and 16x256: the process

@@ -26,11 +26,12 @@ from numpy.typing import NDArray
 
 from motifocal.files.atomic import replacing
 from motifocal.files.json_text import parse_json
+from motifocal.media.arrays import Frames
 from motifocal.media.picture import one_line
 from motifocal.media.video import MAX_CLIP_BYTES, read_video, write_video
 from motifocal.motion.camera import own_motion
 from motifocal.motion.change import colour_change, motion_evidence
-from motifocal.motion.flow import Flow, Frames, estimate_flow
+from motifocal.motion.flow import Flow, estimate_flow
 from motifocal.motion.settings import (
     DEFAULT_SETTINGS,
     UNITS,

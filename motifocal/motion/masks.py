@@ -19,9 +19,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from motifocal.files.names import stored_name
+from motifocal.media.arrays import Frames
 from motifocal.media.picture import (
     PICTURE_SUFFIXES,
-    Pixels,
     VideoError,
     natural_key,
     one_line,
@@ -176,7 +176,7 @@ def _png(path: Path) -> tuple[NDArray[Any], bool]:
     return values.astype(np.uint8 if mode in ("L", "LA") else np.uint16), False
 
 
-def _grey(path: Path, frames: Pixels) -> NDArray[np.uint8]:
+def _grey(path: Path, frames: Frames) -> NDArray[np.uint8]:
     """(F, h, w, 3) that shows grey: the mean of the channels. VideoError where it shows colours."""
     spread = int((frames.max(axis=-1) - frames.min(axis=-1)).max())
     if spread > _MOST_COLOUR:

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from motifocal.motion.flow import Frames, check_frames
+from motifocal.media.arrays import Frames, check_frames
 from motifocal.motion.heatmap import Heatmap
 from motifocal.motion.moving_fraction import HOT
 

@@ -19,7 +19,7 @@ from typing import Literal, cast
 import numpy as np
 
 from motifocal.files.atomic import remove_temporaries, replacing, replacing_folder, write_text
-from motifocal.files.settings import claim
+from motifocal.files.settings import lock_settings
 from motifocal.media.codec import FINE_CRF
 from motifocal.media.picture import write_image
 from motifocal.media.video import write_video
@@ -104,7 +104,7 @@ def export_dataset(folder: Path, settings: DatasetSettings) -> Iterator[int]:
     """
     if settings.clips < 1:
         raise ValueError(f"clips should be at least 1, got {settings.clips}")
-    claim(folder / MANIFEST, {"kind": "dataset", **asdict(settings)})
+    lock_settings(folder / MANIFEST, {"kind": "dataset", **asdict(settings)})
     for part in ("videos", *(("truth",) if settings.truth else ())):
         (folder / part).mkdir(exist_ok=True)
         remove_temporaries(folder / part)
@@ -176,7 +176,7 @@ def export_benchmark(folder: Path, settings: BenchmarkSettings) -> Iterator[int]
     A tool that is to be scored writes `<folder>/videos/<its name>/<file>` for every row, or any
     other folder with these file names. Raises ValueError as `export_dataset` does.
     """
-    claim(folder / MANIFEST, {"kind": "benchmark", **asdict(settings)})
+    lock_settings(folder / MANIFEST, {"kind": "benchmark", **asdict(settings)})
     pairs = eval_pairs(settings.pairs, settings.size, settings.variant)
     for part in ("images", *(("videos/truth",) if settings.truth else ())):
         (folder / part).mkdir(parents=True, exist_ok=True)

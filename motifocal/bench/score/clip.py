@@ -29,10 +29,11 @@ from motifocal.bench.score.controls import shuffle_order, still
 from motifocal.bench.score.measures import MEASURES, Measure, measure
 from motifocal.files.json_text import parse_json
 from motifocal.media import codec, video
+from motifocal.media.arrays import Frames
 from motifocal.media.picture import check_file
 from motifocal.media.video import Clip, VideoError, read_image, read_video
 from motifocal.motion import camera, flow
-from motifocal.motion.flow import Flow, Frames, estimate_flow
+from motifocal.motion.flow import Flow, estimate_flow
 
 if TYPE_CHECKING:
     from motifocal.models.text_limit import TextLimit

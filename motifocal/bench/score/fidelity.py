@@ -9,8 +9,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from motifocal.media.arrays import Frames
 from motifocal.metrics import ROUNDING_MSE
-from motifocal.motion.flow import Frames
 
 Map = NDArray[np.float32]
 

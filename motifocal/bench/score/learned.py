@@ -32,10 +32,10 @@ from transformers import (
 from motifocal.bench.score.clip import Learned, Looked, Numbers
 from motifocal.bench.score.measures import Measure
 from motifocal.files.atomic import sha256_of
+from motifocal.media.arrays import Frames
 from motifocal.media.picture import one_line
 from motifocal.models.folder import loading_errors
 from motifocal.models.text_limit import TextLimit
-from motifocal.motion.flow import Frames
 
 Features = npt.NDArray[np.float32]
 

@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 from motifocal.bench.score.fidelity import WINDOW, fidelity
 from motifocal.bench.score.motion import MOVES, motion
 from motifocal.bench.score.temporal import temporal_flickering, warping_error
-from motifocal.motion.flow import Flow, Frames, check_frames
+from motifocal.media.arrays import Frames, check_frames
+from motifocal.motion.flow import Flow
 
 
 @dataclass(frozen=True)

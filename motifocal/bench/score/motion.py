@@ -13,9 +13,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from motifocal.media.arrays import Frames
 from motifocal.motion.camera import beside_camera, camera_flow, fit_camera, textured
 from motifocal.motion.camera_models import SIMILARITY
-from motifocal.motion.flow import Flow, Frames
+from motifocal.motion.flow import Flow
 
 #: What moves faster than this has moved: percent of the shorter side per second.
 MOVES = 1.0

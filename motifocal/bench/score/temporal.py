@@ -11,7 +11,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from motifocal.motion.flow import Flow, Frames
+from motifocal.media.arrays import Frames
+from motifocal.motion.flow import Flow
 
 
 def temporal_flickering(frames: Frames) -> float:

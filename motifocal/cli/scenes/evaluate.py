@@ -131,7 +131,7 @@ def _animate_missing(
     pipe: TI2VPipeline, folder: Path, pairs: Sequence[EvalPair], videos: Path, how: Sampling
 ) -> None:
     """Make the videos that are not there yet; the noise of each does not depend on the batch."""
-    from motifocal.files.settings import claim
+    from motifocal.files.settings import lock_settings
     from motifocal.media.codec import FINE_CRF
     from motifocal.media.video import to_frames, write_video
     from motifocal.models.noise import noise_generator
@@ -145,7 +145,7 @@ def _animate_missing(
         settings["noise"] = how.noise
     if pairs[0].variant != STANDARD:
         settings |= asdict(pairs[0].variant)
-    claim(videos / "made.json", settings)
+    lock_settings(videos / "made.json", settings)
     missing = [pair for pair in pairs if not (videos / pair.file(how.seed)).exists()]
     chunks = [missing[at : at + how.batch] for at in range(0, len(missing), how.batch)]
     for chunk in tracked(chunks, "animating", len(chunks)):

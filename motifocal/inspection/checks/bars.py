@@ -15,7 +15,7 @@ from dataclasses import astuple, dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from motifocal.media.picture import Pixels
+from motifocal.media.arrays import Frames
 
 #: Grey levels by which a bar may differ from its colour, and the bars of a pair from each other.
 MOST_SPAN = 12
@@ -51,7 +51,7 @@ class Bars:
         return any(astuple(self))
 
 
-def find_bars(frames: Pixels) -> Bars:
+def find_bars(frames: Frames) -> Bars:
     """The bars of frames (N, H, W, 3) that are spread over a clip."""
     shown = frames.astype(np.int16)
     height, width = shown.shape[1:3]

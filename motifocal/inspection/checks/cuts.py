@@ -19,7 +19,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from motifocal.media.picture import Pixels
+from motifocal.media.arrays import Frames, Image
+from motifocal.motion.flow import grey_of, pad_for_dis
 
 #: Mean difference of smoothed frames, grey levels: at the joints 22.8 or more.
 LEAST_CHANGE = 12.0
@@ -36,7 +37,7 @@ _AROUND, _FLASH = 6, 4
 _FINE, _COARSE = 1.5, 8.0
 
 
-def find_cuts(frames: Pixels) -> list[int]:
+def find_cuts(frames: Frames) -> list[int]:
     """The indices of the first frames of new scenes, from frames (F, H, W, 3), 96 pixels wide."""
     if len(frames) < 2:
         return []
@@ -52,7 +53,7 @@ def find_cuts(frames: Pixels) -> list[int]:
     ]
 
 
-def _changes(frames: Pixels) -> NDArray[np.float64]:
+def _changes(frames: Frames) -> NDArray[np.float64]:
     """Mean difference of each frame and the one before, smoothed, in grey levels: (F-1,)."""
     smooth = (cv2.GaussianBlur(frame, (0, 0), _FINE) for frame in frames)
     return np.array([cv2.absdiff(after, before).mean() for before, after in pairwise(smooth)])
@@ -75,12 +76,12 @@ def _across(pair: int, count: int) -> list[tuple[int, int]]:
     return [(max(0, pair - k), min(count - 1, pair + 1 + k)) for k in range(_FLASH + 1)]
 
 
-def _alike(dis: cv2.DISOpticalFlow, before: Pixels, after: Pixels) -> float:
+def _alike(dis: cv2.DISOpticalFlow, before: Image, after: Image) -> float:
     """Correlation of two frames' structure, the earlier one moved to where the later one shows it.
 
     1 is the same picture, however much lighter; 0 also where there is no structure.
     """
-    old, new = (_padded(cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY)) for frame in (before, after))
+    old, new = (pad_for_dis(grey) for grey in grey_of(np.stack([before, after])))
     flow: NDArray[Any] = dis.calc(new, old, None)  # type: ignore[call-overload]
     height, width = new.shape
     x, y = np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32))
@@ -94,11 +95,3 @@ def _alike(dis: cv2.DISOpticalFlow, before: Pixels, after: Pixels) -> float:
 def _structure(grey: NDArray[Any]) -> NDArray[np.float32]:
     fine = cv2.GaussianBlur(grey.astype(np.float32), (0, 0), _FINE)
     return np.asarray(fine - cv2.GaussianBlur(fine, (0, 0), _COARSE), np.float32)
-
-
-def _padded(grey: NDArray[Any]) -> NDArray[Any]:
-    """Repeats the rim until DIS can work on it: 16 pixels wide, and half as high as wide."""
-    height, width = grey.shape
-    wide = max(width, 16)
-    tall = max(height, 16, (wide + 1) // 2)
-    return cv2.copyMakeBorder(grey, 0, tall - height, 0, wide - width, cv2.BORDER_REPLICATE)

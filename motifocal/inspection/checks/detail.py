@@ -21,7 +21,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from motifocal.media.picture import Pixels
+from motifocal.media.arrays import Image
 
 #: Factors by which a picture may have been enlarged, and the loss ratio below which it was.
 LIMITS = {3.0: 0.62, 2.0: 0.56}
@@ -35,7 +35,7 @@ _STRONGEST = 99.5  # percentile
 Losses = dict[float, float]
 
 
-def loss_ratios(frame: Pixels) -> Losses:
+def loss_ratios(frame: Image) -> Losses:
     """Factor s -> loss by shrinking s times over what 2 s loses more, of a frame (H, W, 3).
 
     Factors for which there are no edges to judge by are left out.
@@ -65,7 +65,7 @@ def enlargement(moments: Iterable[Losses]) -> float | None:
     return max(blurred, default=1.0) if sharpest else None
 
 
-def _middle(frame: Pixels) -> Pixels:
+def _middle(frame: Image) -> Image:
     sides = [max(min(side, LEAST_SIDE), min(round(side * MIDDLE), MOST_SIDE))
              for side in frame.shape[:2]]  # fmt: skip
     top, left = ((side - part) // 2 for side, part in zip(frame.shape[:2], sides, strict=True))

@@ -23,7 +23,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from motifocal.media.picture import Pixels
+from motifocal.media.arrays import Frames
 
 #: Moments of a clip, and the sides of the hash's block of frequencies and of the picture.
 MOMENTS, BLOCK, SIDE = 6, 8, 12
@@ -63,7 +63,7 @@ class Fingerprint:
         return Fingerprint(bits, values[packed:].reshape(MOMENTS, SIDE, SIDE))
 
 
-def fingerprint(frames: Pixels) -> Fingerprint | None:
+def fingerprint(frames: Frames) -> Fingerprint | None:
     """Of tiny frames (F, H, W, 3); None where no moment of the clip has any structure."""
     places = np.rint((np.arange(MOMENTS) + 0.5) / MOMENTS * (len(frames) - 1)).astype(int)
     grey = [cv2.cvtColor(frames[place], cv2.COLOR_RGB2GRAY) for place in places]

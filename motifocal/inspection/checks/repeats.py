@@ -21,7 +21,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from motifocal.media.picture import Pixels
+from motifocal.media.arrays import Frames
 
 Steps = NDArray[np.bool_]
 
@@ -68,7 +68,7 @@ class Repeats:
     freeze: tuple[int, int] | None = None
 
 
-def find_repeats(frames: Pixels, cuts: Sequence[int]) -> Changes:
+def find_repeats(frames: Frames, cuts: Sequence[int]) -> Changes:
     """Which steps of tiny frames (F, H, W, 3) repeat a frame; `cuts` begin new scenes."""
     change = _change(frames)
     to_scene = [cut - 1 for cut in cuts]
@@ -82,7 +82,7 @@ def find_repeats(frames: Pixels, cuts: Sequence[int]) -> Changes:
     return Changes(repeats | rests, rests)
 
 
-def _change(frames: Pixels) -> NDArray[np.float64]:
+def _change(frames: Frames) -> NDArray[np.float64]:
     """How much the smoothed picture changes in each step where it changes most, grey levels."""
     smooth = (cv2.GaussianBlur(frame.astype(np.float32), (0, 0), _SMOOTH) for frame in frames)
     return np.array([

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from motifocal.inspection.decode_pass import Pair
-from motifocal.media.picture import Pixels
+from motifocal.media.arrays import Frames
 from motifocal.motion.camera import own_motion
 from motifocal.motion.flow import estimate_flow
 
@@ -72,13 +72,13 @@ def _rests(speeds: NDArray[np.float64]) -> bool:
     return bool(few and np.median(speeds) <= CREEPING)
 
 
-def changes(frames: Pixels, cuts: Sequence[int]) -> bool:
+def changes(frames: Frames, cuts: Sequence[int]) -> bool:
     """Whether the picture of some scene becomes another, even without motion: (F, H, W, 3) tiny."""
     edges = [0, *cuts, len(frames)]
     return any(_span(frames[start:end]) >= LEAST_CHANGE for start, end in pairwise(edges))
 
 
-def _span(frames: Pixels) -> float:
+def _span(frames: Frames) -> float:
     """Between the darkest and the lightest that a place is, in the fastest hundredth of places."""
     low = high = cv2.GaussianBlur(frames[0], (0, 0), _SMOOTH)
     for frame in frames[1:]:

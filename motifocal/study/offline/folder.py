@@ -20,7 +20,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 
 from motifocal.files.atomic import replacing, write_text
 from motifocal.files.json_text import parse_strict_json
-from motifocal.files.settings import claim
+from motifocal.files.settings import lock_settings
 from motifocal.study.answer_rules import AnswerBody, check_answer
 from motifocal.study.messages import Answer
 from motifocal.study.offline.assignment import lists_of
@@ -48,7 +48,7 @@ def write_folder(store: HandingIn, folder: Path, *, seed: int) -> Iterator[int]:
     shown = [one for each in lists for one in each]
     names = sorted({name for one in shown for name in (one.item.picture, *one.item.videos)})
     random.SystemRandom().shuffle(names)
-    claim(folder / "study.json", {"protocol": store.protocol.digest(), "seed": seed,
+    lock_settings(folder / "study.json", {"protocol": store.protocol.digest(), "seed": seed,
                                   "participants": len(lists)})
     (folder / "media").mkdir(exist_ok=True)
     files: dict[str, str] = {}

@@ -20,7 +20,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from motifocal.files.atomic import replacing_folder, write_text
 from motifocal.files.json_text import parse_json
-from motifocal.files.settings import claim
+from motifocal.files.settings import lock_settings
 from motifocal.scenes.render import render
 from motifocal.scenes.stage import SCENARIOS, make_stage
 from motifocal.scenes.variant import STANDARD, SceneVariant
@@ -190,7 +190,7 @@ def _claim(
     """Keep what decides the autoencoder; ValueError where `done` steps were taken with other."""
     kept = parse_json(json.dumps({**asdict(settings), **decoder_of}))  # tuples become lists
     if done:
-        claim(path, kept)
+        lock_settings(path, kept)
     else:
         write_text(path, json.dumps(kept, indent=1) + "\n")
 
