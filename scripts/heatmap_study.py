@@ -38,10 +38,8 @@ from motifocal.scenes.world import Action, Stage, State
 STAGES = {64: 4, 256: 2}  # a scenario, by the size of the frames
 CAMERAS: tuple[Camera, ...] = ("left", "in", "down", "out", "right", "up")
 GATES: dict[str, dict[str, float]] = {
-    "no gate": {"noise": 0.0},
-    "wide gate": {"sharp": False},
-    "sharp gate": {"sharp": True},
-}
+    "no gate": {"noise": 0.0}, "wide gate": {"sharp": False}, "sharp gate": {"sharp": True},
+}  # fmt: skip
 THRESHOLDS = {
     "pixels": (0.05, 0.2, 0.5, 1.0),
     "fraction": (0.0025, 0.005, 0.01, 0.02, 0.05),

@@ -103,7 +103,8 @@ def by_latents() -> Way:
         with torch.no_grad():
             latents = encode(autoencoder, to_tensor(case.frames)[None], 4)
         weight = latent_weight(latents, geometry, len(case.frames))[0, 0]
-        return np.kron(weight.numpy(), np.ones((1, geometry.stride, geometry.stride), np.float32))
+        stride = geometry.spatial_stride
+        return np.kron(weight.numpy(), np.ones((1, stride, stride), np.float32))
 
     return way
 

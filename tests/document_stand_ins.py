@@ -89,7 +89,7 @@ def python_names(block_text: str) -> dict[str, Any]:
     family = next((name for name in sorted(FAMILIES, key=len, reverse=True)
                    if f'"{name}"' in block_text), "wan")  # fmt: skip
     geometry = FAMILIES[family]
-    count, side = geometry.latent_frames(FRAMES), SIDE // geometry.stride
+    count, side = geometry.latent_frames(FRAMES), SIDE // geometry.spatial_stride
     shape: tuple[int, ...] = (1, 4, count, side, side)
     if "(B, F', 1, h, w)" in block_text:
         shape = (1, count, 4, side, side)

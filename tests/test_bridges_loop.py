@@ -68,7 +68,7 @@ def test_weights_are_the_clips_heatmap_pooled_on_the_familys_grid(family: str) -
     frames = moving(9, 64, 64)
     weights = motion_weights(frames, family)
     assert torch.equal(weights, pool(torch.from_numpy(clip_heatmap(frames)), FAMILIES[family]))
-    stride = FAMILIES[family].stride
+    stride = FAMILIES[family].spatial_stride
     assert weights.shape == (1, 1, FAMILIES[family].latent_frames(9), 64 // stride, 64 // stride)
     assert float(weights.max()) > 0.2
 
@@ -188,7 +188,7 @@ def test_gradients_add_up_over_micro_batches() -> None:
 def test_it_is_the_librarys_loss_with_the_librarys_mask() -> None:
     for family, geometry in FAMILIES.items():
         prediction, target, weights = step(family)
-        frames = geometry.first + (F - 1) * geometry.later
+        frames = 1 + (F - 1) * geometry.temporal_stride
         valid = valid_mask(geometry, frames).expand(B, 1, F, H, W)
         expected = motion_focal_loss(prediction, target, to_layout(weights, geometry),
                                      valid=to_layout(valid, geometry))  # fmt: skip
@@ -244,12 +244,12 @@ def test_a_picture_whose_only_latent_is_conditioned_is_refused_not_nan(family: s
 @settings(max_examples=25, deadline=None)
 def test_a_spread_weight_pools_back_to_itself(height: int, width: int, family: str) -> None:
     geometry = FAMILIES[family]
-    frames = geometry.first + 2 * geometry.later
+    frames = 1 + 2 * geometry.temporal_stride
     shape = (1, 1, geometry.latent_frames(frames), height, width)
     weight = torch.rand(shape, generator=torch.Generator().manual_seed(height * 7 + width))
     weight[:, :, : geometry.padding(frames)] = weight[:, :, geometry.padding(frames)]
     wide = spread(weight, geometry, frames)
-    assert wide.shape == (frames, height * geometry.stride, width * geometry.stride)
+    assert wide.shape == (frames, height * geometry.spatial_stride, width * geometry.spatial_stride)
     torch.testing.assert_close(pool(torch.from_numpy(wide), geometry), weight)
 
 
@@ -262,7 +262,7 @@ def test_a_mean_of_mask_times_error_is_the_motion_focal_loss_over_one_plus_lambd
 
 
 def test_a_mask_video_comes_back_to_within_its_grey_steps(tmp_path: Path) -> None:
-    geometry = LatentGeometry(8, 1, 4)
+    geometry = LatentGeometry(8, 4)
     weight = torch.rand(1, 1, 3, 4, 6, generator=torch.Generator().manual_seed(0))
     heat = spread(weight, geometry, 9)
     write_mask(tmp_path / "m.mp4", loss_mask(heat), 16)

@@ -352,7 +352,7 @@ def test_a_picture_gets_no_motion_and_another_autoencoder_its_own_grid(tmp_path:
     processed(tmp_path, "still.png", frames=1)
     drawn_clip(tmp_path / "a.mp4")
     processed(tmp_path, "a.mp4", frames=4, height=4, width=6)
-    outcome = weighed(tmp_path, grid=replace(GRID, stride=16, later=4))
+    outcome = weighed(tmp_path, grid=replace(GRID, spatial_stride=16, temporal_stride=4))
     assert (outcome.made, outcome.refused) == (2, {})
     assert torch.equal(weight_of(tmp_path, "still"), torch.zeros(1, 2, 3).half())
     assert weight_of(tmp_path, "a").shape == (4, 4, 6)

@@ -325,7 +325,7 @@ def cached(
 ) -> Path:  # fmt: skip
     """A cache file as musubi-tuner names and fills it; the latents themselves are noise."""
     folder.mkdir(exist_ok=True)
-    stride = GRIDS[family].stride
+    stride = GRIDS[family].spatial_stride
     sizes = (1 + (frames - 1) // 4, height // stride, width // stride)
     generator = torch.Generator().manual_seed(start)
     name = f"{stem}_{start:05d}-{frames:03d}_{width:04d}x{height:04d}_{family}.safetensors"

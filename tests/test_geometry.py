@@ -24,10 +24,9 @@ geometries = st.one_of(
     families,
     st.builds(
         LatentGeometry,
-        stride=st.sampled_from([1, 2, 8]),
-        first=st.integers(1, 3),
-        later=st.integers(1, 8),
-        padded_to=st.integers(1, 3),
+        spatial_stride=st.sampled_from([1, 2, 8]),
+        temporal_stride=st.integers(1, 8),
+        temporal_multiple=st.integers(1, 3),
         conditioned_first=st.booleans(),
     ),
 )
@@ -37,8 +36,8 @@ geometries = st.one_of(
 def clips(draw: st.DrawFn) -> tuple[Tensor, LatentGeometry]:
     """A random heatmap that fits a random geometry: B F H W from 1 batch and 1x1 latents up."""
     geometry = draw(geometries)
-    frames = geometry.first + draw(st.integers(0, 5)) * geometry.later
-    height, width = (geometry.stride * draw(st.integers(1, 3)) for _ in range(2))
+    frames = 1 + draw(st.integers(0, 5)) * geometry.temporal_stride
+    height, width = (geometry.spatial_stride * draw(st.integers(1, 3)) for _ in range(2))
     generator = torch.Generator().manual_seed(draw(st.integers(0, 2**31)))
     return torch.rand(draw(st.integers(1, 2)), frames, height, width, generator=generator), geometry
 
@@ -51,7 +50,7 @@ def test_pooling_keeps_the_range_and_gives_one_weight_a_latent(
     heatmap, geometry = clip
     batch, frames, height, width = heatmap.shape
     pooled = pool(heatmap, geometry)
-    stride = geometry.stride
+    stride = geometry.spatial_stride
     assert pooled.shape == (
         batch,
         1,
@@ -83,9 +82,9 @@ def test_a_hot_frame_shows_up_only_in_the_latents_that_cover_it(
     heatmap = torch.zeros_like(heatmap)
     heatmap[:, hot] = 1
     pooled = pool(heatmap, geometry)
-    # Counted afresh: latent 0 holds frames 0..first-1, latent k the next `later` frames.
-    latent = 0 if hot < geometry.first else 1 + (hot - geometry.first) // geometry.later
-    padding = geometry.latent_frames(frames) - (1 + (frames - geometry.first) // geometry.later)
+    # Counted afresh: latent 0 holds frame 0, latent k the next `temporal_stride` frames.
+    latent = 0 if hot < 1 else 1 + (hot - 1) // geometry.temporal_stride
+    padding = geometry.latent_frames(frames) - (1 + (frames - 1) // geometry.temporal_stride)
     expected = torch.zeros(pooled.shape[2])
     expected[padding + latent] = 1
     if latent == 0:  # whose copies the padding is
@@ -103,8 +102,8 @@ def test_a_hot_pixel_shows_up_only_in_the_latent_over_it_with_its_share(
     heatmap = torch.zeros_like(heatmap)
     heatmap[..., y, x] = 1
     pooled = pool(heatmap, geometry)
-    share = pooled[..., y // geometry.stride, x // geometry.stride]
-    torch.testing.assert_close(share, torch.full_like(share, 1 / geometry.stride**2))
+    share = pooled[..., y // geometry.spatial_stride, x // geometry.spatial_stride]
+    torch.testing.assert_close(share, torch.full_like(share, 1 / geometry.spatial_stride**2))
     torch.testing.assert_close(pooled.sum(), share.sum())
 
 
@@ -121,7 +120,7 @@ def test_frames_in_another_order_inside_a_latent_change_nothing(
 
 
 def test_the_weight_is_the_area_that_moved_at_some_time_in_the_latent() -> None:
-    geometry = LatentGeometry(stride=2, first=1, later=4)
+    geometry = LatentGeometry(spatial_stride=2, temporal_stride=4)
     heatmap = torch.zeros(5, 2, 2)
     heatmap[1, 0, 0] = heatmap[3, 1, 1] = 1  # two of four pixels, at different times
     assert pool(heatmap, geometry).flatten().tolist() == [0.0, 0.5]
@@ -136,7 +135,7 @@ def test_every_frame_belongs_to_a_latent_and_latents_follow_each_other(
     frames = heatmap.shape[1]
     spans = geometry.covered_frames(frames)
     assert len(spans) == geometry.latent_frames(frames)
-    assert len(spans) % geometry.padded_to == 0
+    assert len(spans) % geometry.temporal_multiple == 0
     own = spans[geometry.padding(frames) :]
     assert [frame for span in own for frame in range(*span)] == list(range(frames))
 
@@ -186,12 +185,12 @@ def test_a_wrong_frame_count_is_refused_and_the_nearest_named(
 def test_every_family_takes_its_own_lengths_and_names_the_nearest_to_any_other(family: str) -> None:
     geometry = FAMILIES[family]
     for frames in range(40):
-        rest = (frames - geometry.first) % geometry.later
-        if frames >= geometry.first and rest == 0:
+        rest = (frames - 1) % geometry.temporal_stride
+        if frames >= 1 and rest == 0:
             assert len(geometry.covered_frames(frames)) == geometry.latent_frames(frames)
             continue
-        below, above = frames - rest, frames - rest + geometry.later
-        nearest = f"{below} or {above}" if frames > geometry.first else str(geometry.first)
+        below, above = frames - rest, frames - rest + geometry.temporal_stride
+        nearest = f"{below} or {above}" if frames > 1 else str(1)
         for refuses in (geometry.latent_frames, geometry.covered_frames, geometry.padding):
             with pytest.raises(ValueError, match=rf"nearest: {nearest}\), got {frames}$"):
                 refuses(frames)
@@ -202,7 +201,7 @@ def test_every_family_takes_its_own_lengths_and_names_the_nearest_to_any_other(f
 def test_the_nearest_counts_that_an_error_names_are_valid_and_nearest(
     geometry: LatentGeometry, frames: int
 ) -> None:
-    valid = [geometry.first + k * geometry.later for k in range(60)]
+    valid = [1 + k * geometry.temporal_stride for k in range(60)]
     if frames in valid:
         geometry.latent_frames(frames)
         return
@@ -236,17 +235,23 @@ def test_a_map_of_whole_numbers_is_refused() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"stride": 0}, "stride should be at least 1, got 0"),
-        ({"first": 0}, "first should be at least 1, got 0"),
-        ({"later": -1}, "later should be at least 1, got -1"),
-        ({"padded_to": 0}, "padded_to should be at least 1, got 0"),
+        ({"spatial_stride": 0}, "spatial_stride should be at least 1, got 0"),
+        ({"temporal_stride": -1}, "temporal_stride should be at least 1, got -1"),
+        ({"temporal_multiple": 0}, "temporal_multiple should be at least 1, got 0"),
         ({"layout": "b c f h"}, "layout should order the letters"),
         ({"layout": "b c f h h"}, "layout should order the letters"),
     ],
 )
 def test_an_impossible_geometry_is_refused(options: dict, message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        LatentGeometry(**{"stride": 8, "first": 1, "later": 4, **options})
+        LatentGeometry(**{"spatial_stride": 8, "temporal_stride": 4, **options})
+
+
+def test_the_names_of_version_0_1_still_read_and_warn() -> None:
+    geometry = FAMILIES["cogvideox-1.5"]
+    for name, value in (("stride", 8), ("first", 1), ("later", 4), ("padded_to", 2)):
+        with pytest.warns(DeprecationWarning, match=f"LatentGeometry.{name} is now"):
+            assert getattr(geometry, name) == value
 
 
 @steady
@@ -267,9 +272,10 @@ def test_only_a_conditioned_first_latent_is_out_of_the_loss(
 @pytest.mark.parametrize("family", FAMILIES)
 def test_weights_meet_the_latents_in_the_models_own_layout(family: str) -> None:
     geometry = FAMILIES[family]
-    frames, channels = geometry.first + 2 * geometry.later, 4
+    frames, channels = 1 + 2 * geometry.temporal_stride, 4
     generator = torch.Generator().manual_seed(0)
-    heatmap = torch.rand(2, frames, geometry.stride * 2, geometry.stride * 3, generator=generator)
+    stride = geometry.spatial_stride
+    heatmap = torch.rand(2, frames, stride * 2, stride * 3, generator=generator)
     weight = pool(heatmap, geometry)
     prediction, target = torch.randn(2, 2, channels, *weight.shape[2:], generator=generator)
     valid = valid_mask(geometry, frames)
@@ -307,14 +313,14 @@ def test_the_page_shows_the_table_as_it_is() -> None:
     shown = {row[0].strip("`"): row[2:] for row in rows}
     expected = {}
     for family, geometry in FAMILIES.items():
-        spans = geometry.covered_frames(geometry.first + 2 * geometry.later)
+        spans = geometry.covered_frames(1 + 2 * geometry.temporal_stride)
         names = [str(a) if b - a == 1 else f"{a}–{b - 1}" for a, b in spans]
-        if geometry.padded_to > 1:
+        if geometry.temporal_multiple > 1:
             names[0] = f"({names[0]},) {names.pop(1)}"
         expected[family] = [
             ", ".join([*names, "…"]),
-            "any number" if geometry.later == 1 else f"{geometry.first} + {geometry.later}n",
-            str(geometry.stride),
+            "any number" if geometry.temporal_stride == 1 else f"{1} + {geometry.temporal_stride}n",
+            str(geometry.spatial_stride),
             f"`{geometry.layout}`",
             "first latent" if geometry.conditioned_first else "–",
         ]
@@ -334,4 +340,4 @@ def test_the_lines_on_the_page_run() -> None:
             names["prediction"], names["target"] = torch.randn(2, *shapes[family])
         exec(block, names)
         assert torch.as_tensor(names["loss"]).isfinite(), family
-    assert names["geometry"] == LatentGeometry(stride=8, first=1, later=4)
+    assert names["geometry"] == LatentGeometry(spatial_stride=8, temporal_stride=4)

@@ -67,7 +67,8 @@ def at(family: str, step: Step, latent: int, row: int, column: int) -> Any:
     """Where latent (k, i, j) lies in the model's own prediction."""
     everything = slice(None)
     if family in TOKENS:
-        height, width = step.height // step.geometry.stride, step.width // step.geometry.stride
+        stride = step.geometry.spatial_stride
+        height, width = step.height // stride, step.width // stride
         return everything, (latent * height + row) * width + column
     if family in FRAMES_BEFORE_CHANNELS:
         return everything, latent, everything, row, column
@@ -78,7 +79,7 @@ def first_latent(family: str, step: Step) -> Tensor:
     """Bool, of the prediction's shape, True at the latent that enters clean."""
     where = torch.zeros_like(step.target, dtype=torch.bool)
     if family in CLEAN_FIRST_LATENT:
-        rows, columns = (side // step.geometry.stride for side in (step.height, step.width))
+        rows, columns = (side // step.geometry.spatial_stride for side in (step.height, step.width))
         for row in range(rows):
             for column in range(columns):
                 where[at(family, step, 0, row, column)] = True
@@ -188,7 +189,7 @@ def test_what_is_predicted_or_hot_at_a_clean_latent_changes_nothing(
 def hot_square(step: Step, frame: int, row: int) -> Tensor:
     """Zero but for a square of one latent in `frame`: in latent row `row`, half in column 0 and
     half in column 1."""
-    stride = step.geometry.stride
+    stride = step.geometry.spatial_stride
     heatmap = torch.zeros(len(step.target), step.frames, step.height, step.width)
     top, left = row * stride, stride // 2
     heatmap[:, frame, top : top + stride, left : left + stride] = 1

@@ -40,7 +40,7 @@ def random_clip(*shape: int, seed: int = 0) -> Tensor:
 
 def first_to_change(family: str, vae: torch.nn.Module, frames: int) -> tuple[int, list[int]]:
     """F', and for each frame the first latent that another picture there changes."""
-    height, width = FAMILIES[family].stride, 2 * FAMILIES[family].stride
+    height, width = FAMILIES[family].spatial_stride, 2 * FAMILIES[family].spatial_stride
     clips = random_clip(1, 3, frames, height, width).repeat(frames + 1, 1, 1, 1, 1)
     others = random_clip(frames, 3, height, width, seed=1)
     for frame in range(frames):
@@ -119,15 +119,6 @@ def test_a_wrong_table_is_found_out(family: str, wrong: dict[str, Any], frames: 
     assert faults(replace(FAMILIES[family], **wrong), family, frames)
 
 
-@pytest.mark.parametrize("family", sorted(set(FAMILIES) - {"sd", "svd"}))
-def test_a_first_latent_of_two_frames_would_refuse_every_clip_the_autoencoder_takes(
-    family: str,
-) -> None:
-    for frames in LENGTHS[family]:
-        with pytest.raises(ValueError, match="nearest"):
-            replace(FAMILIES[family], first=2).covered_frames(frames)
-
-
 @cache
 def pixels_to_latents(family: str, height: int, width: int) -> Tensor:
     """(H, W, h, w), True where a pixel changes a latent; looked at for corners of squares only.
@@ -135,7 +126,7 @@ def pixels_to_latents(family: str, height: int, width: int) -> Tensor:
     A latent sees a rectangle of pixels, so the corners of a square stand for all that is in it. The
     squares are of half the stride, to serve wrong tables too.
     """
-    half = FAMILIES[family].stride // 2
+    half = FAMILIES[family].spatial_stride // 2
     edges = [[i for i in range(size) if i % half in (0, half - 1)] for size in (height, width)]
     places = [(y, x) for y in edges[0] for x in edges[1]]
     clips = random_clip(1, 3, 1, height, width).repeat(len(places) + 1, 1, 1, 1, 1)
@@ -164,7 +155,7 @@ def alone_in_its_square(rows: int, columns: int) -> Tensor:
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_a_latent_is_the_only_one_that_every_pixel_of_its_square_changes(family: str) -> None:
-    stride = FAMILIES[family].stride
+    stride = FAMILIES[family].spatial_stride
     seen = pixels_to_latents(family, 2 * stride, 4 * stride)
     assert seen.shape[2:] == (2, 4)
     assert torch.equal(moved_by_all_corners(seen, stride), alone_in_its_square(2, 4))
@@ -173,7 +164,7 @@ def test_a_latent_is_the_only_one_that_every_pixel_of_its_square_changes(family:
 @pytest.mark.parametrize("family", FAMILIES)
 @pytest.mark.parametrize("factor", [0.5, 2.0])
 def test_a_wrong_stride_is_found_out(family: str, factor: float) -> None:
-    stride = FAMILIES[family].stride
+    stride = FAMILIES[family].spatial_stride
     seen = pixels_to_latents(family, 2 * stride, 4 * stride)
     found = moved_by_all_corners(seen, int(stride * factor))
     assert found.shape != (2, 4, 2, 4) or not torch.equal(found, alone_in_its_square(2, 4))

@@ -18,7 +18,7 @@ from motifocal.scenes.render import render
 from motifocal.scenes.stage import make_stage
 from motifocal.training.run_folder import geometry_of, load_vae
 
-PLAIN = LatentGeometry(stride=8, first=1, later=1)
+PLAIN = LatentGeometry(spatial_stride=8, temporal_stride=1)
 BUNDLED = Path(__file__).parents[1] / "motifocal" / "bundled"
 
 
@@ -85,7 +85,7 @@ def test_half_precision_latents_as_they_are_cached_will_do() -> None:
 @pytest.mark.parametrize("name", FAMILIES)
 def test_latents_out_of_the_loss_weigh_nothing_and_set_no_unit(name: str) -> None:
     geometry = FAMILIES[name]
-    frames = geometry.first + 5 * geometry.later
+    frames = 1 + 5 * geometry.temporal_stride
     valid = valid_mask(geometry, frames).flatten()
     settings = LatentSettings(floor=0)
     latents = moving(len(valid))
@@ -125,7 +125,7 @@ def test_copies_in_front_have_the_weight_of_the_first() -> None:
 
 
 def test_a_given_first_latent_sets_no_unit_even_if_it_is_coded_like_the_others() -> None:
-    geometry = LatentGeometry(stride=8, first=1, later=1, conditioned_first=True)
+    geometry = LatentGeometry(spatial_stride=8, temporal_stride=1, conditioned_first=True)
     latents = moving()
     latents[:, :, 0, 0, 0] = 12.0  # farther from the next than anything that moves
     weight = latent_weight(latents, geometry, 6, LatentSettings(floor=0))

@@ -32,7 +32,7 @@ from motifocal.motion.flow import ESTIMATORS, FlowOptions
 from motifocal.motion.heatmap import UNITS, HeatmapSettings, clip_heatmap
 
 HEAT = HeatmapSettings(floor=0.05, flow_size=0)  # as of the time before there were other sizes
-SETTINGS = PrepareSettings(HEAT, LatentGeometry(8, 1, 1), 4, 16)
+SETTINGS = PrepareSettings(HEAT, LatentGeometry(8, 1), 4, 16)
 SOURCE = SceneClips(10, "train", 16, 3, 0)
 DESCRIBED = {"clips": 10}
 

@@ -61,7 +61,7 @@ def tiny_base(folder: Path) -> Path:
 
 def tiny_shards(folder: Path, clips: int = 10, seed: int = 0) -> Shards:
     """Drawn clips of 16 x 16 pixels and 3 frames, in shards of 4."""
-    settings = PrepareSettings(HeatmapSettings(floor=0.05), LatentGeometry(8, 1, 1), 4, 16)
+    settings = PrepareSettings(HeatmapSettings(floor=0.05), LatentGeometry(8, 1), 4, 16)
     source = SceneClips(clips, "train", 16, 3, seed)
     list(prepare(source, folder, tiny_vae(), settings, described={"clips": clips, "seed": seed},
                  workers=0))

@@ -60,7 +60,8 @@ def latents(family: str, batch: int, channels: int) -> tuple[Tensor, Any]:
     """Clean latents (B, C, F', h, w), padding included, and what a `Step` says of the clip."""
     geometry = FAMILIES[family]
     height, width, frames = CLIPS[family]
-    grid = (geometry.latent_frames(frames), height // geometry.stride, width // geometry.stride)
+    stride = geometry.spatial_stride
+    grid = (geometry.latent_frames(frames), height // stride, width // stride)
     clean = noise(batch, channels, *grid, seed=1)
     pad = geometry.padding(frames)
     clean[:, :, :pad] = clean[:, :, pad : pad + 1]

@@ -94,7 +94,8 @@ def sample_weight(
 def note_of(selection: Selection, geometry: LatentGeometry, settings: HeatmapSettings) -> str:
     """All that decided a weight, as JSON: stored with it, to tell whether it is still right."""
     return json.dumps(
-        {"selection": asdict(selection), "latents": asdict(geometry), "settings": asdict(settings)},
+        {"selection": asdict(selection), "latents": geometry.to_json(),
+         "settings": asdict(settings)},
         sort_keys=True,
     )
 

@@ -145,11 +145,8 @@ def check_grid(clip: Clip, selection: Selection, geometry: LatentGeometry) -> No
     """VideoError where the trainer's sample is none that the family's autoencoder takes."""
     from motifocal.media.picture import VideoError
 
-    size, stride = (selection.height, selection.width), geometry.stride
-    if size[0] % stride or size[1] % stride:
-        raise VideoError(f"{clip.path}: the sample's height and width should be multiples of "
-                         f"{stride}, got {size[0]}x{size[1]}")  # fmt: skip
     try:
+        geometry.check_size(selection.height, selection.width)
         geometry.latent_frames(len(selection.indices))
     except ValueError as error:
         raise VideoError(f"{clip.path}: the sample's {error}") from error

@@ -125,8 +125,8 @@ def _selection(file: Path, grid: LatentGeometry) -> tuple[Selection, float | Non
     except (KeyError, TypeError, ValueError) as error:
         raise ValueError(f"{file.name} should have num_frames, height and width") from error
     latents, height, width = sizes
-    frames = grid.first + (latents - 1) * grid.later
-    size = (height * grid.stride, width * grid.stride)
+    frames = 1 + (latents - 1) * grid.temporal_stride
+    size = (height * grid.spatial_stride, width * grid.spatial_stride)
     fps = held.get("fps")
     fps = None if fps is None else float(fps)
     return Selection(tuple(range(frames)), fps or 0.0, *size, "floor"), fps
@@ -134,7 +134,8 @@ def _selection(file: Path, grid: LatentGeometry) -> tuple[Selection, float | Non
 
 def _shape(selection: Selection, grid: LatentGeometry) -> tuple[int, int, int]:
     latents = grid.latent_frames(len(selection.indices))
-    return latents, selection.height // grid.stride, selection.width // grid.stride
+    stride = grid.spatial_stride
+    return latents, selection.height // stride, selection.width // stride
 
 
 def _clip(clips: Path, name: Path) -> Path:

@@ -34,7 +34,7 @@ def spread(
     if weight.ndim != 5 or tuple(weight.shape[:3]) != (1, 1, len(spans)):
         expected = f"(1, 1, {len(spans)}, h, w)"
         raise ValueError(f"weight should be {expected}, got {tuple(weight.shape)}")
-    s = geometry.stride
+    s = geometry.spatial_stride
     pixels = repeat(as_array(weight)[0, 0], "f h w -> f (h s) (w t)", s=s, t=s)
     # Padding in front covers the frames of the first latent, and holds the same values.
     of_frame = {frame: latent for latent, span in enumerate(spans) for frame in range(*span)}

@@ -168,7 +168,8 @@ def _check_grid(path: Path, family: str, frames: int, height: int, width: int) -
     if len(names) != 1:
         raise ValueError(f"{path.name} should hold latents of one video, got {len(names)}")
     got = tuple(int(size) for size in names[0].groups())
-    wanted = (grid.latent_frames(frames), height // grid.stride, width // grid.stride)
+    stride = grid.spatial_stride
+    wanted = (grid.latent_frames(frames), height // stride, width // stride)
     if got[0] != wanted[0]:
         raise ValueError(f"frames differ: {frames} make {wanted[0]} latents, {got[0]} are cached")
     if got[1:] != wanted[1:]:

@@ -31,20 +31,20 @@ if TYPE_CHECKING:
 
 SUFFIX = ".safetensors"
 #: The fields of a LatentGeometry that decide a weight; families that share them share weights.
-GRID = ("stride", "first", "later", "padded_to")
+GRID = ("spatial_stride", "temporal_stride", "temporal_multiple")
 
 
 @dataclass(frozen=True)
 class WeightKey:
     """All that decides a weight; made by ``weight_key``.
 
-    clip: sha256 of the video file. grid: the family's stride, first, later, padded_to.
+    clip: sha256 of the video file. grid: the values of GRID of the family.
     """
 
     clip: str
     selection: Selection
     family: str
-    grid: tuple[int, int, int, int]
+    grid: tuple[int, int, int]
     settings: HeatmapSettings
 
     @property
@@ -57,9 +57,9 @@ class WeightKey:
     @property
     def shape(self) -> tuple[int, int, int]:
         """(F', h, w) of the weight."""
-        stride, first, later, padded_to = self.grid
-        latents = 1 + (len(self.selection.indices) - first) // later
-        latents += -latents % padded_to
+        stride, temporal_stride, multiple = self.grid
+        latents = 1 + (len(self.selection.indices) - 1) // temporal_stride
+        latents += -latents % multiple
         return latents, self.selection.height // stride, self.selection.width // stride
 
     def differences(self, other: WeightKey) -> list[str]:
@@ -91,12 +91,8 @@ def weight_key(
         raise ValueError(f"family should be one of {', '.join(FAMILIES)}, got {family!r}")
     geometry = FAMILIES[family]
     geometry.latent_frames(len(selection.indices))
-    if selection.height % geometry.stride or selection.width % geometry.stride:
-        raise ValueError(
-            f"height and width should be multiples of {geometry.stride} for {family}, "
-            f"got {selection.height}x{selection.width}"
-        )
-    grid = (geometry.stride, geometry.first, geometry.later, geometry.padded_to)
+    geometry.check_size(selection.height, selection.width)
+    grid = geometry.spatial_stride, geometry.temporal_stride, geometry.temporal_multiple
     return WeightKey(clip, selection, family, grid, settings)
 
 
@@ -165,9 +161,9 @@ def stored_key(path: str | Path) -> WeightKey:
         held = parse_json(text)
         chosen = held["selection"]
         selection = Selection(**{**chosen, "indices": tuple(chosen["indices"])})
-        stride, first, later, padded_to = held["grid"]
+        stride, _, temporal_stride, multiple = held["grid"]
         settings = settings_from(held["settings"])
-        grid = (stride, first, later, padded_to)
+        grid = (stride, temporal_stride, multiple)
         return WeightKey(held["clip"], selection, held["family"], grid, settings)
     except (KeyError, TypeError, ValueError) as error:
         raise ValueError(f"{path}: its key cannot be read ({error})") from error
@@ -202,10 +198,12 @@ def _opened(path: Path) -> Any:
 
 
 def _plain(key: WeightKey) -> dict[str, Any]:
-    """The key as what JSON can hold."""
-    plain: dict[str, Any] = parse_json(json.dumps(asdict(key)))
+    """Return the key as files hold it: 1 in its grid is the frames of the first latent."""
+    stride, temporal_stride, multiple = key.grid
+    grid = [stride, 1, temporal_stride, multiple]
+    plain: dict[str, Any] = parse_json(json.dumps({**asdict(key), "grid": grid}))
     return plain
 
 
-def _spoken(grid: tuple[int, int, int, int]) -> str:
+def _spoken(grid: tuple[int, int, int]) -> str:
     return ", ".join(f"{name} {value}" for name, value in zip(GRID, grid, strict=True))

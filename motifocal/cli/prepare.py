@@ -196,9 +196,9 @@ def _write_shards(
 
     vae = load_vae(model)
     geometry = geometry_of(vae)
-    if any(side % geometry.stride for side in options["size"]):
-        height, width = options["size"]
-        fault = f"should be multiples of {geometry.stride} for this model, got {height}x{width}"
+    stride, (height, width) = geometry.spatial_stride, options["size"]
+    if height % stride or width % stride:
+        fault = f"should be multiples of {stride} for this model, got {height}x{width}"
         raise click.BadParameter(fault, param_hint="--size")
     described = {**described, "autoencoder": fingerprint(vae),
                  "precision": IN_MANIFEST[options["precision"]]}

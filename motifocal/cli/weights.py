@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from motifocal.cli.options.clips import heatmap_options, settings_of
+from motifocal.cli.options.renamed import old_option
 from motifocal.cli.output.progress import progress, quiet_option
 
 if TYPE_CHECKING:
@@ -63,16 +64,18 @@ Examples:
               "latents are named by their whole path.  [default: the one ROOT is in]")
 @click.option("--latents", default="latents", show_default=True,
               help="Folder of the video's latents in ROOT: latents_dir of the configuration.")
-@click.option("--stride", type=click.IntRange(1), default=32, show_default=True,
+@click.option("--spatial-stride", type=click.IntRange(1), default=32, show_default=True,
               help="Pixels a latent is wide and high: of the autoencoder.")
-@click.option("--later", type=click.IntRange(1), default=8, show_default=True,
+@old_option("--stride", "--spatial-stride", "spatial_stride")
+@click.option("--temporal-stride", type=click.IntRange(1), default=8, show_default=True,
               help="Frames in a latent after the first: of the autoencoder.")
+@old_option("--later", "--temporal-stride", "temporal_stride")
 @click.option("--anew", is_flag=True, help="Measure those that are there already as well.")
 @heatmap_options
 @quiet_option
 def ltx(
-    root: Path, clips: Path | None, latents: str, stride: int, later: int, anew: bool,
-    **options: Any,
+    root: Path, clips: Path | None, latents: str, spatial_stride: int, temporal_stride: int,
+    anew: bool, **options: Any,
 ) -> None:  # fmt: skip
     """Write ROOT/motion_weights for the LTX-2 trainer.
 
@@ -82,7 +85,7 @@ def ltx(
 
     from motifocal.bridges.ltx_weights import GRID, weight_jobs
 
-    grid = replace(GRID, stride=stride, later=later)
+    grid = replace(GRID, spatial_stride=spatial_stride, temporal_stride=temporal_stride)
     settings = settings_of(options)
     _weigh(weight_jobs(root, clips, settings, latents=latents, grid=grid), anew)
 

@@ -188,7 +188,7 @@ def _lock(
         "clips": clips,
         "clips_per_shard": settings.clips_per_shard,
         "heatmap": vars(settings.heatmap),
-        "geometry": vars(settings.geometry),
+        "geometry": settings.geometry.to_json(),
         "source": described,
     }
     path = folder / MANIFEST

@@ -115,7 +115,7 @@ def _differences(latents: Tensor, geometry: LatentGeometry, frames: int) -> Tens
     found = torch.cat([found, found[:, :, -1:]], dim=2)
     # Padding repeats the first latent; where that one is coded otherwise, so is its difference.
     first = geometry.padding(frames)
-    if geometry.first != geometry.later and first + 2 < found.shape[2]:
+    if geometry.temporal_stride > 1 and first + 2 < found.shape[2]:
         first += 1
     found[:, :, :first] = found[:, :, first : first + 1]
     return found

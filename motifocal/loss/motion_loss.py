@@ -61,10 +61,7 @@ def motion_weights(
         raise ValueError(f"frames should be (F, H, W, 3), got {frames.shape}")
     count, height, width, _ = frames.shape
     geometry.latent_frames(count)  # refuses before anything is measured
-    if height % geometry.stride or width % geometry.stride:
-        raise ValueError(
-            f"height and width should be multiples of {geometry.stride}, got {height}x{width}"
-        )
+    geometry.check_size(height, width)
     heatmap = clip_heatmap(frames, settings or DEFAULT_SETTINGS, workers=workers)
     return pool(torch.from_numpy(heatmap), geometry)
 
@@ -148,10 +145,11 @@ def _conditioned(weights: Tensor, geometry: LatentGeometry) -> tuple[int, int]:
         return 0, 0
     _, _, latents, height, width = weights.shape
     # The clip of so many latents without padding; no family pads and conditions its first latent.
-    frames = geometry.first + (latents - 1) * geometry.later
+    frames = 1 + (latents - 1) * geometry.temporal_stride
     kept = valid_mask(geometry, frames)
     if kept.shape[2] != latents:
-        raise ValueError(f"latents should be a multiple of {geometry.padded_to}, got {latents}")
+        multiple = geometry.temporal_multiple
+        raise ValueError(f"latents should be a multiple of {multiple}, got {latents}")
     if not kept.any():  # the mean of nothing is nan
         raise ValueError(
             f"latents should be more than the conditioned first one, got {latents}; count it in "

@@ -110,7 +110,7 @@ def move(model: nn.Module, device: torch.device) -> None:
 def geometry_of(vae: AutoencoderKL) -> LatentGeometry:
     """Where a frame's latents lie: one latent a frame, at the autoencoder's stride."""
     config: Any = vae.config
-    return LatentGeometry(stride=2 ** (len(config.block_out_channels) - 1), first=1, later=1)
+    return LatentGeometry(2 ** (len(config.block_out_channels) - 1), temporal_stride=1)
 
 
 def fingerprint(vae: AutoencoderKL) -> str:

@@ -64,8 +64,8 @@ def check_grid(family: str, size: tuple[int, int], frames: Sequence[int]) -> Non
     from motifocal.loss.latent_grid import FAMILIES as GEOMETRIES
 
     geometry = GEOMETRIES[family]
-    if size[0] % geometry.stride or size[1] % geometry.stride or not min(size):
-        raise click.BadParameter(f"should be multiples of {geometry.stride} for {family}, "
+    if any(side % geometry.spatial_stride for side in size) or not min(size):
+        raise click.BadParameter(f"should be multiples of {geometry.spatial_stride} for {family}, "
                                  f"got {size[0]}x{size[1]}", param_hint="--size")  # fmt: skip
     for count in frames:
         try:
@@ -95,4 +95,4 @@ def square_of(max_pixels: int | None, family: str | None) -> tuple[int, int]:
 def later_of(family: str) -> int:
     from motifocal.loss.latent_grid import FAMILIES as GEOMETRIES
 
-    return GEOMETRIES[family].later
+    return GEOMETRIES[family].temporal_stride
