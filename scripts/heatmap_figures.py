@@ -13,9 +13,8 @@ import matplotlib.figure
 import numpy as np
 from matplotlib.axes import Axes
 
-from motifocal.media.labelled import labelled
 from motifocal.media.picture import Pixels
-from motifocal.media.sheet import GAP, PAPER, label
+from motifocal.media.sheet import GAP, PAPER, label, labelled
 from motifocal.media.video import write_image
 from motifocal.motion.heatmap import DEFAULT_SETTINGS, UNITS, Heatmap, HeatmapSettings, clip_heatmap
 from motifocal.motion.overlay import filmstrip, heatmap_overlay

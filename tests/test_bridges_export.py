@@ -182,8 +182,9 @@ def test_every_sample_of_a_clip_gets_a_weight_of_its_own_frames(
     assert [(row["clip"], row["indices"][0]) for row in found] == [
         (name, start) for name in ("a.mp4", "deep/b.mp4") for start in (0, 8, 16)]  # fmt: skip
     assert [row["caption"] for row in found] == ["the square moves right"] * 3 + [""] * 3
-    moves = [row["moves"] for row in found[:3]]
-    assert moves[1] > 0.05 > 0.02 > max(moves[0], moves[2])
+    means = [row["mean_weight"] for row in found[:3]]
+    assert means[1] > 0.05 > 0.02 > max(means[0], means[2])
+    assert [row["moves"] for row in found[:3]] == means  # the earlier name
     assert len({row["file"] for row in found}) == 6
 
 
@@ -293,9 +294,10 @@ def test_nothing_is_lost_when_it_is_stopped(
         if done:
             raise KeyboardInterrupt
         done.append(clip.name)
-        return export_samples.exported(clip, *rest)
+        return real(clip, *rest)
 
-    monkeypatch.setattr(command, "exported", stopping)
+    real = export_samples.export_clip
+    monkeypatch.setattr(export_samples, "export_clip", stopping)
     stopped = export(folder, "-o", tmp_path / "m", *masks(), "--workers", 1)
     assert (stopped.code, stopped.err.splitlines()[-1]) == (130, "stopped")
     assert [row["clip"] for row in rows_in(tmp_path / "m" / "masks.jsonl")] == done == ["a.mp4"]
@@ -334,7 +336,7 @@ def test_a_table_with_a_missing_video_lists_it(
     ended = export(table, "-o", tmp_path / "w", *latents())
     assert ended.code == 1
     assert "gone.mp4: no such file" in ended.err
-    assert "../outside.mp4: should lie inside the folder" in ended.err
+    assert "../outside.mp4: should be a relative path inside the folder" in ended.err
     assert [row["clip"] for row in rows_in(tmp_path / "w" / "weights.jsonl")] == ["a.mp4"]
 
 

@@ -220,7 +220,7 @@ def test_after_a_kill_what_is_there_is_not_computed_again(
         write(tmp_path / f"clips/{name}.mp4")
     work = command.measure
 
-    def full_disk(row: command.Row, *rest: object) -> command.Row:
+    def full_disk(row: command.ClipRow, *rest: object) -> command.ClipRow:
         if row.heatmap == "b.npz":
             raise OSError(28, "No space left on device")
         return work(row, *rest)
@@ -344,7 +344,7 @@ def test_a_strip_shows_clips_from_the_least_to_the_most_hot(
     assert str(tmp_path / "maps/filmstrip.png") in ended.out.splitlines()
     rows = list(read_table(tmp_path / "maps/clips.csv").values())
     picture = read_image(tmp_path / "maps/filmstrip.png")
-    assert picture.shape[0] > 6 * 2 * command.STRIP_HEIGHT
+    assert picture.shape[0] > 6 * 2 * 128
     outlined = (picture == (90, 255, 255)).all(-1)  # bars and outlines of what is hot
     strips = np.array_split(outlined, 6)
     assert not strips[0].any()

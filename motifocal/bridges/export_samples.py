@@ -1,32 +1,30 @@
-"""A clip becomes samples as a trainer makes them, and each sample becomes a mask or a weight."""
+"""Export a clip: make the samples that a trainer makes of it, and a mask or a weight of each."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import click
-
-from motifocal.bridges.export_table import Clip, Row
+from motifocal.bridges.export_table import SampleRow
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from motifocal.data.captions import CaptionedVideo
     from motifocal.data.clip_files import ClipHashes
     from motifocal.data.selection import Selection
     from motifocal.data.trainer_rules import Request
     from motifocal.loss.latent_grid import LatentGeometry
-    from motifocal.media.arrays import Image
+    from motifocal.media.arrays import Frames
     from motifocal.motion.heatmap import HeatmapSettings
 
-CLIP_CRF = 8  # of a clip that is written beside its mask: hardly to be told from the source
 
 
 @dataclass(frozen=True)
-class How:
+class ExportConfig:
     """What decides the files, and where they go.
 
     values: "loss" for masks that a trainer multiplies its loss by, "heat" for the plain heatmap.
@@ -49,40 +47,10 @@ class How:
         return FAMILIES[self.family]
 
 
-# The option of each setting of a Request, and the rate of musubi-tuner's models by family.
-_OPTIONS = {"buckets": "--frames", "extraction": "--rule", "step": "--step",
-            "samples": "--samples", "fps": "--fps", "source_fps": "--source-fps",
-            "max_pixels": "--max-pixels"}  # fmt: skip
-_MUSUBI_NAMES = {"wan": "wan", "hunyuan": "hv", "hunyuan-1.5": "hv15"}
-
-
-def asked(trainer: str, family: str | None, request: Request) -> Request:
-    """The request with musubi-tuner's rate; BadParameter for what the trainer would not heed."""
-    from motifocal.data.trainer_rules import MUSUBI_FPS, TRAINERS, musubi_bucket, unread
-
-    for name in unread(trainer, request):
-        fault = "can be given once for" if name == "buckets" else "is not read by"
-        raise click.BadParameter(f"{fault} {TRAINERS[trainer].title}",
-                                 param_hint=_OPTIONS[name])  # fmt: skip
-    if trainer == "musubi" and request.bucketed:
-        try:
-            musubi_bucket(1, 1, request.buckets[0][1:])
-        except ValueError as error:
-            raise click.BadParameter(str(error), param_hint="--size") from error
-    if trainer != "musubi" or (request.fps is None) == (request.source_fps is None):
-        return request
-    if request.source_fps is None:
-        raise click.BadParameter("musubi-tuner resamples only with --source-fps",
-                                 param_hint="--fps")  # fmt: skip
-    if family is None or family not in _MUSUBI_NAMES:
-        wanted = f"--fps for {family}" if family else "--fps or --family"
-        raise click.BadParameter(f"needs {wanted}", param_hint="--source-fps")
-    return replace(request, fps=MUSUBI_FPS[_MUSUBI_NAMES[family]])
-
-
-def exported(
-    clip: Clip, how: How, hashes: ClipHashes, before: Sequence[Row], threads: int
-) -> list[Row]:
+def export_clip(
+    clip: CaptionedVideo, config: ExportConfig, hashes: ClipHashes, before: Sequence[SampleRow],
+    threads: int,
+) -> list[SampleRow]:  # fmt: skip
     """Write what is missing of a clip; `before` are its rows from an earlier run.
 
     Raises VideoError where the clip cannot be read, is too short or becomes samples that the
@@ -95,30 +63,31 @@ def exported(
     except OSError as error:
         raise VideoError(f"{clip.path}: cannot be read ({one_line(error)})") from error
     same = bool(before) and all(row.sha256 == digest for row in before)
-    if same and all((how.output / name).exists() for row in before for name in files_of(row, how)):
+    files = [config.output / name for row in before for name in files_of(row, config)]
+    if same and all(file.exists() for file in files):
         return list(before)
     # A mask is known by its name, so one of a clip that has changed since must go at once.
-    for row in before if how.kind == "masks" and not same else ():
-        for name in files_of(row, how):
-            (how.output / name).unlink(missing_ok=True)
-    found = selections(clip, how)
+    for file in files if config.kind == "masks" and not same else ():
+        file.unlink(missing_ok=True)
+    selections = select_samples(clip, config)
     # By what is asked and not by what this clip gives: a short a_000.mp4 is not a.mp4's first.
-    several = how.request.extraction in ("chunk", "slide", "uniform") or (
-        how.trainer == "musubi" and len(how.request.buckets) > 1
+    several = config.request.extraction in ("chunk", "slide", "uniform") or (
+        config.trainer == "musubi" and len(config.request.buckets) > 1
     )
-    names = [f"{clip.stem}_{number:03d}" if several else clip.stem for number in range(len(found))]
+    numbers = range(len(selections))
+    names = [f"{clip.stem}_{number:03d}" if several else clip.stem for number in numbers]
     return [
-        sample(clip, digest, selection, name, how, threads)
-        for selection, name in zip(found, names, strict=True)
+        write_sample(clip, digest, selection, name, config, threads)
+        for selection, name in zip(selections, names, strict=True)
     ]
 
 
-def files_of(row: Row, how: How) -> list[str]:
+def files_of(row: SampleRow, config: ExportConfig) -> list[str]:
     """The files that belong to a row, relative to the folder."""
-    return [row.file, row.file.replace("masks/", "clips/", 1)] if how.with_clips else [row.file]
+    return [row.file, row.file.replace("masks/", "clips/", 1)] if config.with_clips else [row.file]
 
 
-def selections(clip: Clip, how: How) -> list[Selection]:
+def select_samples(clip: CaptionedVideo, config: ExportConfig) -> list[Selection]:
     """The samples that the trainer makes of a clip, at least one."""
     from motifocal.data.clip_files import timeline_of
     from motifocal.data.trainer_rules import TRAINERS, misread, trained_on
@@ -128,20 +97,20 @@ def selections(clip: Clip, how: How) -> list[Selection]:
 
     timeline = timeline_of(clip.path)
     # What is written beside a mask is as shown, so there nothing is left to be misread.
-    reason = misread(TRAINERS[how.trainer], stored_display(clip.path))
-    if reason and not how.with_clips:
+    reason = misread(TRAINERS[config.trainer], stored_display(clip.path))
+    if reason and not config.with_clips:
         raise VideoError(f"{clip.path}: {reason}")
     height, width = read_frames(clip.path, [0]).shape[1:3]
-    found = trained_on(how.trainer, timeline, height, width, how.request)
+    selections = trained_on(config.trainer, timeline, height, width, config.request)
     count, fps = len(timeline.starts), timeline.fps
-    if not found:
+    if not selections:
         raise VideoError(f"{clip.path}: too short, it has {count} frames at {fps:.4g} frames/s")
-    for selection in found:
-        check_grid(clip, selection, how.geometry)
-    return found
+    for selection in selections:
+        check_grid(clip, selection, config.geometry)
+    return selections
 
 
-def check_grid(clip: Clip, selection: Selection, geometry: LatentGeometry) -> None:
+def check_grid(clip: CaptionedVideo, selection: Selection, geometry: LatentGeometry) -> None:
     """VideoError where the trainer's sample is none that the family's autoencoder takes."""
     from motifocal.media.picture import VideoError
 
@@ -152,18 +121,20 @@ def check_grid(clip: Clip, selection: Selection, geometry: LatentGeometry) -> No
         raise VideoError(f"{clip.path}: the sample's {error}") from error
 
 
-def sample(
-    clip: Clip, digest: str, selection: Selection, name: str, how: How, threads: int
-) -> Row:
+def write_sample(
+    clip: CaptionedVideo, digest: str, selection: Selection, name: str, config: ExportConfig,
+    threads: int,
+) -> SampleRow:
     """Write one sample's file or files; its row."""
-    write = {"latents": write_latents, "masks": write_masks}[how.kind]
-    file, moves = write(clip, digest, selection, name, how, threads)
-    return Row(file, clip.name, digest, clip.caption, selection.indices, selection.fps,
-               selection.height, selection.width, selection.resize, moves)  # fmt: skip
+    write = {"latents": write_latents, "masks": write_masks}[config.kind]
+    file, mean = write(clip, digest, selection, name, config, threads)
+    return SampleRow(file, clip.name, digest, clip.caption, selection.indices, selection.fps,
+               selection.height, selection.width, selection.resize, mean)  # fmt: skip
 
 
 def write_latents(
-    clip: Clip, digest: str, selection: Selection, name: str, how: How, threads: int
+    clip: CaptionedVideo, digest: str, selection: Selection, name: str, config: ExportConfig,
+    threads: int,
 ) -> tuple[str, float]:
     """A weight at latent resolution, unless it is there: its file and its mean."""
     from motifocal.bridges.weight_cache import find_weight, read_weight, weight_key, write_weight
@@ -171,43 +142,47 @@ def write_latents(
     from motifocal.loss.latent_grid import pool
     from motifocal.motion.heatmap import clip_heatmap
 
-    key = weight_key(digest, selection, how.family, how.settings)
-    path = find_weight(how.output, key)
+    key = weight_key(digest, selection, config.family, config.settings)
+    path = find_weight(config.output, key)
     if path is None:
         frames = frames_of(clip.path, selection)
-        heat = clip_heatmap(frames, how.settings, workers=threads)
-        path = write_weight(how.output, key, pool(heat, how.geometry))
-    return path.name, float(read_weight(how.output, key).mean())
+        heatmap = clip_heatmap(frames, config.settings, workers=threads)
+        path = write_weight(config.output, key, pool(heatmap, config.geometry))
+    return path.name, float(read_weight(config.output, key).mean())
 
 
 def write_masks(
-    clip: Clip, digest: str, selection: Selection, name: str, how: How, threads: int
+    clip: CaptionedVideo, digest: str, selection: Selection, name: str, config: ExportConfig,
+    threads: int,
 ) -> tuple[str, float]:
     """A grey video, and the clip's own frames beside it if wanted: the file and the share."""
     from motifocal.bridges.mask_video import loss_mask, spread, write_mask
     from motifocal.data.selection import frames_of
     from motifocal.loss.latent_grid import pool
+    from motifocal.media.codec import FINE_CRF
     from motifocal.media.video import write_video
     from motifocal.motion.heatmap import clip_heatmap
 
     frames = frames_of(clip.path, selection)
-    heat = clip_heatmap(frames, how.settings, workers=threads)
-    weight = pool(heat, how.geometry)
-    mask = heat
-    if how.values == "loss":
-        mask = loss_mask(spread(weight, how.geometry, len(frames)), how.motif_weight)
-    path = how.output / "masks" / f"{name}.mp4"
-    if how.with_clips:
-        beside = how.output / "clips" / f"{name}.mp4"
+    heatmap = clip_heatmap(frames, config.settings, workers=threads)
+    weight = pool(heatmap, config.geometry)
+    mask = heatmap
+    if config.values == "loss":
+        mask = loss_mask(spread(weight, config.geometry, len(frames)), config.motif_weight)
+    path = config.output / "masks" / f"{name}.mp4"
+    if config.with_clips:
+        beside = config.output / "clips" / f"{name}.mp4"
         beside.parent.mkdir(parents=True, exist_ok=True)
-        write_video(beside, frames, selection.fps, crf=CLIP_CRF)
+        write_video(beside, frames, selection.fps, crf=FINE_CRF)
     path.parent.mkdir(parents=True, exist_ok=True)
     write_mask(path, mask, selection.fps)
     return f"masks/{name}.mp4", float(weight.mean())
 
 
-def shown(row: Row, clip: Clip, how: How) -> tuple[Image, NDArray[np.float32]]:
-    """A sample's frames (F, H, W, 3), and the heat (F, H, W) that its file holds."""
+def frames_and_heatmap(
+    row: SampleRow, clip: CaptionedVideo, config: ExportConfig
+) -> tuple[Frames, NDArray[np.float32]]:
+    """Read a sample's frames (F, H, W, 3), and the heatmap (F, H, W) that its file holds."""
     from motifocal.bridges.mask_video import heat_of, spread
     from motifocal.bridges.weight_cache import read_weight, weight_key
     from motifocal.data.selection import Selection, frames_of
@@ -215,8 +190,8 @@ def shown(row: Row, clip: Clip, how: How) -> tuple[Image, NDArray[np.float32]]:
 
     selection = Selection(row.indices, row.fps, row.height, row.width, row.resize)
     frames = frames_of(clip.path, selection)
-    if how.kind == "latents":
-        key = weight_key(row.sha256, selection, how.family, how.settings)
-        return frames, spread(read_weight(how.output, key), how.geometry, len(frames))
-    mask, _ = load_heatmap(how.output / row.file)
-    return frames, heat_of(mask, how.motif_weight) if how.values == "loss" else mask
+    if config.kind == "latents":
+        key = weight_key(row.sha256, selection, config.family, config.settings)
+        return frames, spread(read_weight(config.output, key), config.geometry, len(frames))
+    mask, _ = load_heatmap(config.output / row.file)
+    return frames, heat_of(mask, config.motif_weight) if config.values == "loss" else mask

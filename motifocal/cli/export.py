@@ -3,24 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from motifocal.bridges.export_samples import How, asked, exported, shown
-from motifocal.bridges.export_table import (
-    Clip,
-    Row,
-    check_names,
-    clips_of,
-    read_table,
-    write_clip_captions,
-    write_table,
-)
 from motifocal.cli.options.clips import heatmap_options, settings_of
 from motifocal.cli.options.frames import (
     FAMILIES,
@@ -28,20 +18,25 @@ from motifocal.cli.options.frames import (
     division_of,
     frame_options,
     later_of,
+    resolve_request,
     square_of,
 )
 from motifocal.cli.output.locking import lock_output
-from motifocal.cli.output.progress import quiet_option, tracked
+from motifocal.cli.output.measured_clips import (
+    end_with_left_out,
+    in_threads,
+    why_left_out,
+    write_filmstrips,
+)
+from motifocal.cli.output.progress import quiet_option
 
 if TYPE_CHECKING:
-    from concurrent.futures import Executor
+    from motifocal.bridges.export_samples import ExportConfig
+    from motifocal.bridges.export_table import SampleRow
+    from motifocal.data.captions import CaptionedVideo
 
-    from motifocal.media.arrays import Frames, Image
-
-
-SETTINGS, STRIP = "export.json", "filmstrip.png"
+SETTINGS = "export.json"
 TABLES = {"masks": "masks.jsonl", "latents": "weights.jsonl"}
-STRIP_SAMPLES, STRIP_COLUMNS, STRIP_HEIGHT = 6, 6, 128
 SAVED_EVERY = 50  # clips: what a killed run has to find out again at most
 
 
@@ -85,6 +80,9 @@ def export(clips: Path, output: Path, kind: str, family: str, size: tuple[int, i
     be used are listed, and the exit code is 1; the others are done. Running again does what is
     missing.
     """
+    from motifocal.bridges.export_samples import ExportConfig
+    from motifocal.bridges.export_table import check_names
+    from motifocal.data.captions import read_clips
     from motifocal.data.trainer_rules import Request
     from motifocal.files.settings import lock_settings
     from motifocal.motion.flow import usable_cores
@@ -98,150 +96,96 @@ def export(clips: Path, output: Path, kind: str, family: str, size: tuple[int, i
     request = Request(tuple((count, *size) for count in frames), rule, step, samples, fps,
                       source_fps, later=later_of(family), max_pixels=max_pixels,
                       division=division_of(family))  # fmt: skip
-    request = asked(trainer, family, request)
-    how = How(output, kind, family, trainer, request, settings_of(given), values, motif_weight,
-              with_clips)  # fmt: skip
-    found, bad = clips_of(clips, output)
-    check_names(found if kind == "masks" else ())
+    request = resolve_request(trainer, family, request)
+    config = ExportConfig(output, kind, family, trainer, request, settings_of(given), values,
+                          motif_weight, with_clips)  # fmt: skip
+    folder = read_clips(clips, output)
+    check_names(folder.videos if kind == "masks" else ())
     lock_output(output)
-    lock_settings(output / SETTINGS, claimed(how, clips))
-    rows = run(found, how, bad, workers or usable_cores())
-    tell(found, rows, bad, how)
+    lock_settings(output / SETTINGS, deciding_settings(config, clips))
+    rows, refused = export_clips(folder.videos, config, workers or usable_cores())
+    print_results(folder.videos, rows, config)
+    left_out = [*((rejected.name, rejected.reason) for rejected in folder.rejected), *refused]
+    end_with_left_out(left_out, len(rows) + len(left_out), "exported")
 
 
-def claimed(how: How, clips: Path) -> dict[str, Any]:
+def deciding_settings(config: ExportConfig, clips: Path) -> dict[str, Any]:
     """All that decides the files; masks are named after clips, so these are part of it."""
-    request = asdict(how.request)
-    request["buckets"] = [list(bucket) for bucket in how.request.buckets]
-    if how.request.max_pixels is None:  # as folders of version 0.1 have it
+    request = asdict(config.request)
+    request["buckets"] = [list(bucket) for bucket in config.request.buckets]
+    if config.request.max_pixels is None:  # as folders of version 0.1 have it
         del request["max_pixels"], request["division"]
-    chosen = {"as": how.kind, "family": how.family, "trainer": how.trainer, **request}
+    chosen = {"as": config.kind, "family": config.family, "trainer": config.trainer, **request}
     # One level, so that a refusal names just what differs.
-    chosen |= {f"heatmap {name}": value for name, value in asdict(how.settings).items()}
-    if how.kind == "masks":
-        chosen |= {"values": how.values, "motif_weight": how.motif_weight,
-                   "with_clips": how.with_clips, "clips": os.path.abspath(clips)}  # fmt: skip
+    chosen |= {f"heatmap {name}": value for name, value in asdict(config.settings).items()}
+    if config.kind == "masks":
+        chosen |= {"values": config.values, "motif_weight": config.motif_weight,
+                   "with_clips": config.with_clips, "clips": os.path.abspath(clips)}  # fmt: skip
     return chosen
 
 
-def run(
-    clips: Sequence[Clip], how: How, bad: list[tuple[str, str]], workers: int
-) -> dict[str, list[Row]]:
-    """The rows of every clip that could be exported; the others are added to `bad`.
+def export_clips(
+    clips: Sequence[CaptionedVideo], config: ExportConfig, workers: int
+) -> tuple[dict[str, list[SampleRow]], list[tuple[str, str]]]:
+    """Export every clip; return the rows of each, and (name, reason) of those that cannot be.
 
     However it ends, the table then holds all clips that are done.
     """
-    from concurrent.futures import as_completed
-
+    from motifocal.bridges.export_samples import export_clip
+    from motifocal.bridges.export_table import read_table, write_table
     from motifocal.data.clip_files import HASHES, ClipHashes
-    from motifocal.files.disk import NO_ROOM
-    from motifocal.media.picture import VideoError, one_line
+    from motifocal.media.picture import VideoError
 
-    table = how.output / TABLES[how.kind]
-    before, hashes = read_table(table), ClipHashes(how.output / HASHES)
-    rows: dict[str, list[Row]] = {}
+    table = config.output / TABLES[config.kind]
+    before, hashes = read_table(table), ClipHashes(config.output / HASHES)
+    rows: dict[str, list[SampleRow]] = {}
     reasons: dict[str, str] = {}
-    threads = max(1, workers // max(1, len(clips)))  # in a clip, where clips are few
 
-    def work(clip: Clip) -> None:
+    def work(clip: CaptionedVideo, threads: int) -> None:
         try:
-            rows[clip.name] = exported(clip, how, hashes, before.get(clip.name, []), threads)
+            rows[clip.name] = export_clip(clip, config, hashes, before.get(clip.name, []), threads)
         except (VideoError, OSError) as error:
-            if isinstance(error, OSError) and error.errno in NO_ROOM:
-                raise
-            reasons[clip.name] = one_line(error).removeprefix(f"{clip.path}: ")
+            reasons[clip.name] = why_left_out(error, clip.path)
 
     def save() -> None:
         # A clip that is refused now has changed since: nothing of it is there any more.
-        held = {name: found for name, found in before.items() if name not in reasons}
-        write_table(table, {**held, **rows})
+        kept = {name: samples for name, samples in before.items() if name not in reasons}
+        write_table(table, {**kept, **rows})
         hashes.save()
 
-    with pool_of(workers) as pool:
-        try:
-            futures = [pool.submit(work, clip) for clip in clips]
-            done = tracked(as_completed(futures), "measuring clips", len(clips))
-            for number, future in enumerate(done, start=1):
-                future.result()
+    try:
+        with closing(in_threads(work, clips, workers)) as done:
+            for number, _ in enumerate(done, start=1):
                 if number % SAVED_EVERY == 0:
                     save()
-        finally:
-            pool.shutdown(cancel_futures=True)
-            save()
-    bad += [(clip.name, reasons[clip.name]) for clip in clips if clip.name in reasons]
-    return {clip.name: rows[clip.name] for clip in clips if clip.name in rows}
-
-
-@contextmanager
-def pool_of(workers: int) -> Iterator[Executor]:
-    """Threads, not processes: decoder, flow and encoder let go of the interpreter lock."""
-    from concurrent.futures import ThreadPoolExecutor
-
-    import cv2
-
-    before = cv2.getNumThreads()
-    cv2.setNumThreads(1)  # a thread a clip is enough; OpenCV would start more in each
-    try:
-        with ThreadPoolExecutor(workers) as pool:
-            yield pool
     finally:
-        cv2.setNumThreads(before)
+        save()
+    return ({clip.name: rows[clip.name] for clip in clips if clip.name in rows},
+            [(clip.name, reasons[clip.name]) for clip in clips if clip.name in reasons])
 
 
-def tell(
-    clips: Sequence[Clip],
-    rows: Mapping[str, Sequence[Row]],
-    bad: Sequence[tuple[str, str]],
-    how: How,
+def print_results(
+    clips: Sequence[CaptionedVideo], rows: Mapping[str, Sequence[SampleRow]], config: ExportConfig
 ) -> None:
-    """Print the samples, a picture to look at, and what was left out; exit code 1 if there is."""
-    samples = [row for found in rows.values() for row in found]
+    """Print the samples, and a picture to look at."""
+    from motifocal.bridges.export_samples import frames_and_heatmap
+    from motifocal.bridges.export_table import write_clip_captions
+
+    samples = [row for of_clip in rows.values() for row in of_clip]
     for row in samples:
-        click.echo(f"{row.moves:7.1%}  {how.output / row.file}")
-    if samples:
-        if how.with_clips:
-            write_clip_captions(how.output / "clips", rows)
-        click.echo(how.output / TABLES[how.kind])
-        click.echo(filmstrips(samples, {clip.name: clip for clip in clips}, how))
-        still = sum(row.moves < 0.01 for row in samples)
-        mean = sum(row.moves for row in samples) / len(samples)
-        click.echo(f"{len(samples)} samples of {len(rows)} clips: {mean:.1%} of their latents' "
-                   f"area moves; under 1% in {still}", err=True)  # fmt: skip
-    if bad:
-        total = len(rows) + len(bad)
-        click.echo(f"left out, {len(bad)} of {total} clips:", err=True)
-        for name, reason in bad:
-            click.echo(f"  {name}: {reason}", err=True)
-        raise click.ClickException(f"{len(bad)} of {total} clips could not be exported")
-
-
-def filmstrips(samples: Sequence[Row], clips: Mapping[str, Clip], how: How) -> Path:
-    """Write a picture of a few samples, from the least to the most that moves, as exported."""
-    import numpy as np
-
-    from motifocal.media.labelled import labelled
-    from motifocal.media.video import write_image
-
-    ranked = sorted(samples, key=lambda row: row.moves)
-    chosen = np.unique(np.rint(np.linspace(0, len(ranked) - 1, STRIP_SAMPLES)).astype(int))
-    strips = [(f"{row.clip}, {row.fps:.4g} frames/s: {row.moves:.1%} moves",
-               strip(*shown(row, clips[row.clip], how)))
-              for row in (ranked[index] for index in chosen)]  # fmt: skip
-    write_image(how.output / STRIP, labelled(strips))
-    return how.output / STRIP
-
-
-def strip(frames: Frames, heat: Any) -> Image:
-    """Frames (F, H, W, 3) over their heat (F, H, W), all of one height whatever the clip's."""
-    import cv2
-    import numpy as np
-
-    from motifocal.media.video import resize_crop
-    from motifocal.motion.overlay import filmstrip
-
-    spread = np.unique(np.rint(np.linspace(0, len(frames) - 1, STRIP_COLUMNS)).astype(int))
-    _, height, width, _ = frames.shape
-    size = (max(1, round(width * STRIP_HEIGHT / height)), STRIP_HEIGHT)
-    small = [cv2.resize(heat[index], size, interpolation=cv2.INTER_AREA) for index in spread]
-    return filmstrip(resize_crop(frames[spread], size[1], size[0]), np.clip(np.stack(small), 0, 1),
-                     STRIP_COLUMNS)  # fmt: skip
+        click.echo(f"{row.mean_weight:7.1%}  {config.output / row.file}")
+    if not samples:
+        return
+    if config.with_clips:
+        write_clip_captions(config.output / "clips", rows)
+    click.echo(config.output / TABLES[config.kind])
+    by_name = {clip.name: clip for clip in clips}
+    click.echo(write_filmstrips(
+        config.output, samples, lambda row: row.mean_weight,
+        lambda row: (f"{row.clip}, {row.fps:.4g} frames/s",
+                     *frames_and_heatmap(row, by_name[row.clip], config)),
+    ))  # fmt: skip
+    still = sum(row.mean_weight < 0.01 for row in samples)
+    mean = sum(row.mean_weight for row in samples) / len(samples)
+    click.echo(f"{len(samples)} samples of {len(rows)} clips: {mean:.1%} of their latents' "
+               f"area moves; under 1% in {still}", err=True)  # fmt: skip

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,7 +14,7 @@ from motifocal.cli.options.device import chosen_device, device_option
 from motifocal.cli.options.masks import GivenMasks, Ids, ObjectIds, given_masks
 from motifocal.cli.options.size import Size
 from motifocal.cli.output.clip_table import (
-    Row,
+    ClipRow,
     find,
     names_of,
     planned,
@@ -22,19 +22,24 @@ from motifocal.cli.output.clip_table import (
     write_table,
 )
 from motifocal.cli.output.locking import lock_output
-from motifocal.cli.output.progress import phase, quiet_option, tracked
+from motifocal.cli.output.measured_clips import (
+    end_with_left_out,
+    in_threads,
+    why_left_out,
+    write_filmstrips,
+)
+from motifocal.cli.output.progress import phase, quiet_option
 
 if TYPE_CHECKING:
-    from motifocal.media.arrays import Image
+    from motifocal.media.arrays import Frames
     from motifocal.motion.heatmap import Heatmap, HeatmapSettings
 
-TABLE, SETTINGS, STRIP = "clips.csv", "heatmap.json", "filmstrip.png"
-STRIP_CLIPS, STRIP_COLUMNS, STRIP_HEIGHT = 6, 6, 128
+TABLE, SETTINGS = "clips.csv", "heatmap.json"
 MOST_PIXELS = 2**27  # of a clip, all frames together: some 5 GB while its motion is measured
 
 
 @dataclass(frozen=True)
-class How:
+class MapConfig:
     """What decides the maps, and where they go. Given masks take the place of the settings."""
 
     output: Path
@@ -97,22 +102,24 @@ def heatmap(clips: tuple[Path, ...], output: Path, overlay: bool, suffix: str,
         raise click.BadParameter(f"should be even for .mp4, got {size[0]}x{size[1]}",
                                  param_hint="--size")  # fmt: skip
     settings = None if masks else settings_of(dict(given))
-    called = names_of(find(clips, output))
-    given_ones = given_masks(masks, objects, called, given)
+    names = names_of(find(clips, output))
+    given_ones = given_masks(masks, objects, names, given)
     place = chosen_device(device) if settings and settings.source in NETWORKS else None
-    how = How(output, f".{suffix}", settings, given_ones, size, fps, overlay, place)
+    config = MapConfig(output, f".{suffix}", settings, given_ones, size, fps, overlay, place)
     lock_output(output)
-    lock_folder(how)
+    lock_folder(config)
     table = read_table(output / TABLE)
-    rows = planned(called, output, how.suffix, table, given_ones.found() if given_ones else {})
+    rows = planned(names, output, config.suffix, table, given_ones.found() if given_ones else {})
     write_table(output / TABLE, {**table, **rows}.values())
-    todo = [row for row in rows.values() if not is_done(row, how)]
-    rows |= {row.clip: row for row in measured(todo, how, workers or usable_cores())}
+    todo = [row for row in rows.values() if not is_done(row, config)]
+    measured = in_threads(lambda row, threads: measure(row, config, threads), todo,
+                          workers or usable_cores())
+    rows |= {row.clip: row for row in measured}
     write_table(output / TABLE, {**table, **rows}.values())
-    tell(list(rows.values()), len(rows) - len(todo), how)
+    print_results(list(rows.values()), len(rows) - len(todo), config)
 
 
-def lock_folder(how: How) -> None:
+def lock_folder(config: MapConfig) -> None:
     """Write down what decides the maps, or compare with what is written; ValueError if it differs.
 
     A folder of a version with fewer settings was made with the values that they had then.
@@ -121,86 +128,64 @@ def lock_folder(how: How) -> None:
     from motifocal.motion.heatmap import settings_from
 
     def upgrade(stored: dict[str, Any]) -> dict[str, Any]:
-        if how.settings and stored.get("heatmap"):
+        if config.settings and stored.get("heatmap"):
             return {**stored, "heatmap": asdict(settings_from(stored["heatmap"]))}
         return stored
 
-    now = {"heatmap": asdict(how.settings) if how.settings else None, "format": how.suffix[1:],
-           "fps": how.fps, "size": list(how.size) if how.size else None,
-           **(how.masks.described() if how.masks else {})}  # fmt: skip
-    lock_settings(how.output / SETTINGS, now, upgrade=upgrade)
+    now = {"heatmap": asdict(config.settings) if config.settings else None,
+           "format": config.suffix[1:], "fps": config.fps,
+           "size": list(config.size) if config.size else None,
+           **(config.masks.described() if config.masks else {})}  # fmt: skip
+    lock_settings(config.output / SETTINGS, now, upgrade=upgrade)
 
 
-def is_done(row: Row, how: How) -> bool:
-    """Whether all that is wanted of this clip is there, and known."""
-    wanted = (row.heatmap, row.overlay) if how.overlay else (row.heatmap,)
-    return row.moving_fraction is not None and all((how.output / name).exists() for name in wanted)
+def is_done(row: ClipRow, config: MapConfig) -> bool:
+    """Whether all files of this clip are there, and its moving fraction is known."""
+    names = (row.heatmap, row.overlay) if config.overlay else (row.heatmap,)
+    written = all((config.output / name).exists() for name in names)
+    return written and row.moving_fraction is not None
 
 
-def measured(rows: Sequence[Row], how: How, workers: int) -> Iterator[Row]:
-    """The rows with what was found in their clips, in the order in which they are done."""
-    from concurrent.futures import ThreadPoolExecutor, as_completed
-
-    import cv2
-
-    threads = max(1, workers // max(1, len(rows)))  # in a clip, where clips are few
-    before = cv2.getNumThreads()
-    cv2.setNumThreads(1)  # a thread a clip is enough; OpenCV would start more in each
-    # Threads, not processes: decoder, flow and encoder let go of the interpreter lock.
-    with ThreadPoolExecutor(workers) as pool:
-        try:
-            futures = [pool.submit(measure, row, how, threads) for row in rows]
-            for future in tracked(as_completed(futures), "measuring clips", len(rows)):
-                yield future.result()
-        finally:
-            pool.shutdown(cancel_futures=True)
-            cv2.setNumThreads(before)
-
-
-def measure(row: Row, how: How, threads: int) -> Row:
+def measure(row: ClipRow, config: MapConfig, threads: int) -> ClipRow:
     """Write what is missing of a clip; the row says how much of it moves, or why there is no map.
 
     Raises OSError where no other clip could be written either: the disk is full.
     """
-    from motifocal.files.disk import NO_ROOM
-    from motifocal.media.picture import one_line
     from motifocal.media.video import VideoError
 
     try:
-        return measured_row(row, how, threads)
+        return measured_row(row, config, threads)
     except (VideoError, OSError) as error:
-        if isinstance(error, OSError) and error.errno in NO_ROOM:
-            raise
-        reason = one_line(error).removeprefix(f"{row.clip}: ")
-        return replace(row, moving_fraction=None, reason=reason)
+        return replace(row, moving_fraction=None, reason=why_left_out(error, row.clip))
 
 
-def measured_row(row: Row, how: How, threads: int) -> Row:
+def measured_row(row: ClipRow, config: MapConfig, threads: int) -> ClipRow:
     """The same; VideoError or OSError where the clip cannot be read or its map not be written."""
     from motifocal.media.video import write_video
     from motifocal.motion.heatmap import clip_heatmap, save_heatmap
     from motifocal.motion.moving_fraction import moving_fraction
     from motifocal.motion.overlay import heatmap_overlay
 
-    path, overlay = how.output / row.heatmap, how.output / row.overlay
-    shown = how.overlay and not overlay.exists()
-    heat = stored_map(path)
-    if heat is None or shown:
-        frames, fps, stored = read(Path(row.clip), how)
-        if heat is None:
-            if how.masks:
+    path, overlay = config.output / row.heatmap, config.output / row.overlay
+    with_overlay = config.overlay and not overlay.exists()
+    heatmap = stored_map(path)
+    if heatmap is None or with_overlay:
+        frames, fps, stored = read(Path(row.clip), config)
+        if heatmap is None:
+            if config.masks:
                 shape = (len(frames), *stored)
-                heat = how.masks.heatmap(Path(row.clip), shape, how.size, how.fps)
+                heatmap = config.masks.heatmap(Path(row.clip), shape, config.size, config.fps)
             else:
-                assert how.settings is not None
-                heat = clip_heatmap(frames, how.settings, workers=threads, device=how.device)
+                assert config.settings is not None
+                heatmap = clip_heatmap(frames, config.settings, workers=threads,
+                                       device=config.device)  # fmt: skip
             path.parent.mkdir(parents=True, exist_ok=True)
-            save_heatmap(path, heat, how.settings, fps=fps)
-        if shown:
-            write_video(overlay, heatmap_overlay(frames, heat), fps)
-    count, height, width = heat.shape
+            save_heatmap(path, heatmap, config.settings, fps=fps)
+        if with_overlay:
+            write_video(overlay, heatmap_overlay(frames, heatmap), fps)
+    count, height, width = heatmap.shape
     return replace(row, frames=count, height=height, width=width,
-                   moving_fraction=moving_fraction(heat), reason="")  # fmt: skip
+                   moving_fraction=moving_fraction(heatmap), reason="")  # fmt: skip
 
 
 def stored_map(path: Path) -> Heatmap | None:
@@ -213,40 +198,47 @@ def stored_map(path: Path) -> Heatmap | None:
         return None
 
 
-def read(clip: Path, how: How) -> tuple[Image, float, tuple[int, int]]:
+def read(clip: Path, config: MapConfig) -> tuple[Frames, float, tuple[int, int]]:
     """Frames as they are measured, their rate, and (H, W) before any crop; VideoError if none."""
     from motifocal.media.video import VideoError, read_video, resize_crop
 
-    found = read_video(clip, fps=how.fps)
-    frames = resize_crop(found.frames, *how.size) if how.size else found.frames
+    source = read_video(clip, fps=config.fps)
+    frames = resize_crop(source.frames, *config.size) if config.size else source.frames
     count, height, width, _ = frames.shape
     if count * height * width > MOST_PIXELS:
         raise VideoError(f"{clip}: {count} frames of {width}x{height} are too much, add --size")
-    if how.suffix == ".mp4" and (height % 2 or width % 2):
+    if config.suffix == ".mp4" and (height % 2 or width % 2):
         raise VideoError(f"{clip}: an .mp4 cannot hold {width}x{height}, add --size")
-    return frames, found.fps, found.frames.shape[1:3]
+    return frames, source.fps, source.frames.shape[1:3]
 
 
-def tell(rows: Sequence[Row], before: int, how: How) -> None:
-    """Print the shares, what was left out, and a picture to look at; exit code 1 with bad clips."""
+def print_results(rows: Sequence[ClipRow], before: int, config: MapConfig) -> None:
+    """Print the fractions, what was left out, and a picture; exit code 1 with bad clips."""
     good = [row for row in rows if row.moving_fraction is not None]
-    bad = [row for row in rows if row.moving_fraction is None]
     for row in good:
-        click.echo(f"{row.moving_fraction:7.1%}  {how.output / row.heatmap}")
+        click.echo(f"{row.moving_fraction:7.1%}  {config.output / row.heatmap}")
     if good:
-        click.echo(how.output / TABLE)
+        click.echo(config.output / TABLE)
         with phase("drawing a picture of a few clips"):
-            picture = filmstrips(good, how)
+            picture = write_filmstrips(
+                config.output, good, lambda row: row.moving_fraction or 0.0,
+                lambda row: frames_and_map(row, config),
+            )  # fmt: skip
         click.echo(picture)
-        click.echo(in_sum(good, before, how.settings), err=True)
-    if bad:
-        click.echo(f"left out, {len(bad)} of {len(rows)} clips:", err=True)
-        for row in bad:
-            click.echo(f"  {row.clip}: {row.reason}", err=True)
-        raise click.ClickException(f"{len(bad)} of {len(rows)} clips could not be measured")
+        click.echo(summary(good, before, config.settings), err=True)
+    left_out = [(row.clip, row.reason) for row in rows if row.moving_fraction is None]
+    end_with_left_out(left_out, len(rows), "measured")
 
 
-def in_sum(rows: Sequence[Row], before: int, settings: HeatmapSettings | None) -> str:
+def frames_and_map(row: ClipRow, config: MapConfig) -> tuple[str, Frames, Heatmap]:
+    """Read a row's map and the frames that it is of."""
+    from motifocal.motion.heatmap import load_heatmap
+
+    frames, _, _ = read(Path(row.clip), config)
+    return row.heatmap, frames, load_heatmap(config.output / row.heatmap)[0]
+
+
+def summary(rows: Sequence[ClipRow], before: int, settings: HeatmapSettings | None) -> str:
     """The mean moving fraction of the clips, and how they differ."""
     from motifocal.motion.moving_fraction import mean_moving_fraction
 
@@ -261,36 +253,3 @@ def in_sum(rows: Sequence[Row], before: int, settings: HeatmapSettings | None) -
     )
     hint = half > len(rows) / 2 and settings is not None and not settings.camera
     return f"{words}; if the camera moves, try --camera" if hint else words
-
-
-def filmstrips(rows: Sequence[Row], how: How) -> Path:
-    """Write a picture of a few clips, from the least hot to the hottest: frames over maps."""
-    import numpy as np
-
-    from motifocal.media.labelled import labelled
-    from motifocal.media.video import write_image
-
-    ranked = sorted(rows, key=lambda row: row.moving_fraction or 0.0)
-    chosen = np.unique(np.rint(np.linspace(0, len(ranked) - 1, STRIP_CLIPS)).astype(int))
-    strips = [(f"{row.heatmap}: {row.moving_fraction:.1%} moves", strip(row, how))
-              for row in (ranked[index] for index in chosen)]  # fmt: skip
-    write_image(how.output / STRIP, labelled(strips))
-    return how.output / STRIP
-
-
-def strip(row: Row, how: How) -> Image:
-    """Frames of a clip over their maps, all of one height whatever the clip's."""
-    import cv2
-    import numpy as np
-
-    from motifocal.media.video import resize_crop
-    from motifocal.motion.heatmap import load_heatmap
-    from motifocal.motion.overlay import filmstrip
-
-    frames, _, _ = read(Path(row.clip), how)
-    heat, _ = load_heatmap(how.output / row.heatmap)
-    spread = np.unique(np.rint(np.linspace(0, len(frames) - 1, STRIP_COLUMNS)).astype(int))
-    size = (max(1, round(row.width * STRIP_HEIGHT / row.height)), STRIP_HEIGHT)
-    small = [cv2.resize(heat[index], size, interpolation=cv2.INTER_AREA) for index in spread]
-    shown = resize_crop(frames[spread], size[1], size[0])
-    return filmstrip(shown, np.clip(np.stack(small), 0, 1), STRIP_COLUMNS)

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from motifocal.bridges.export_samples import asked
 from motifocal.cli.options.clips import heatmap_options, settings_of
 from motifocal.cli.options.frames import (
     FAMILIES,
@@ -17,6 +16,7 @@ from motifocal.cli.options.frames import (
     division_of,
     frame_options,
     later_of,
+    resolve_request,
     square_of,
 )
 from motifocal.cli.output.locking import lock_output
@@ -91,7 +91,7 @@ def inspect(clips: Path, output: Path | None, frames: tuple[int, ...], fps: floa
     request = Request(tuple((count, *size) for count in frames), rule, step, samples, fps,
                       source_fps, later=later, max_pixels=max_pixels,
                       division=division_of(family))  # fmt: skip
-    request = asked(trainer, family, request)
+    request = resolve_request(trainer, family, request)
     settings = InspectSettings(trainer, request, settings_of(given), heat_size)
     announce(f"listing {clips}")
     folder = gather(clips)

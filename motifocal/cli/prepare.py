@@ -231,7 +231,7 @@ def _picture(
     """A few clips spread over the source, frames over heatmaps."""
     import numpy as np
 
-    from motifocal.media.labelled import labelled
+    from motifocal.media.sheet import labelled
     from motifocal.media.video import write_image
     from motifocal.motion.overlay import filmstrip
 

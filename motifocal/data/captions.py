@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Container
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from motifocal.data.caption_formats import Row, listed
+from motifocal.data.caption_formats import Listing, Row, listed
 from motifocal.files.names import stored_name
+from motifocal.media.video import VIDEO_SUFFIXES
 
 # musubi-tuner and the LTX trainers take absolute paths; videofolder does not.
 ABSOLUTE_COLUMNS = ("video_path", "media_path")
@@ -21,6 +23,11 @@ class CaptionedVideo:
     path: Path
     caption: str
     name: str
+
+    @property
+    def stem(self) -> str:
+        """The name without its suffix."""
+        return os.path.splitext(self.name)[0]
 
 
 @dataclass(frozen=True)
@@ -44,7 +51,7 @@ class CaptionedFolder:
 
 
 def read_captions(location: str | Path) -> CaptionedFolder:
-    """The captioned videos of a folder, or of one table (`caption_formats`) beside its videos.
+    """Read the captioned videos of a folder, or of one table (`caption_formats`) beside its videos.
 
     A row without a caption, whose video is missing, lies outside the folder or was named before,
     is listed in `rejected`. Symbolic links inside the folder are followed.
@@ -53,24 +60,54 @@ def read_captions(location: str | Path) -> CaptionedFolder:
         ValueError: nothing in a known format is there, two tables are, a table is damaged or lacks
             a column, or not a single clip is left.
     """
-    found = listed(location)
-    videos: list[CaptionedVideo] = []
+    listing = listed(location)
+    videos: dict[str, CaptionedVideo] = {}
     rejected: list[Rejected] = []
-    seen: set[str] = set()
-    for row in found.rows:
+    for row in listing.rows:
         if row.damage:
             raise ValueError(row.damage)
-        place = place_of(row, found.folder)
-        reason = _fault(found.folder, place, row.caption, seen)
+        place = place_of(row, listing.folder)
+        reason = _caption_fault(row, place, videos) or missing_reason(listing.folder, place)
         if reason is None and place is not None:
-            seen.add(place)
-            videos.append(CaptionedVideo(found.folder / place, str(row.caption).strip(), place))
+            path = listing.folder / place
+            videos[place] = CaptionedVideo(path, str(row.caption).strip(), place)
         else:
             rejected.append(Rejected(str(row.name), str(reason)))
+    return _folder(listing, videos, rejected, f"{location} should hold captioned videos")
+
+
+def read_clips(location: Path, output: Path) -> CaptionedFolder:
+    """Read the clips of a video, a folder or a table, whose captions may be missing.
+
+    Damaged rows and those without a file are listed in `rejected`; what lies below the output
+    folder is left out. Raises ValueError where nothing can be read, or not a single clip is left.
+    """
+    if location.is_file() and location.suffix.lower() in VIDEO_SUFFIXES:
+        return CaptionedFolder((CaptionedVideo(location, "", location.name),), ())
+    listing, own = listed(location), Path(os.path.abspath(output))
+    videos: dict[str, CaptionedVideo] = {}
+    rejected: list[Rejected] = []
+    for row in listing.rows:
+        place = None if row.damage else place_of(row, listing.folder)
+        path = listing.folder / (place or "")
+        if place in videos or (place and own in Path(os.path.abspath(path)).parents):
+            continue
+        reason = row.damage or missing_reason(listing.folder, place)
+        if reason is None and place is not None:
+            videos[place] = CaptionedVideo(path, str(row.caption or "").strip(), place)
+        else:
+            rejected.append(Rejected(place or str(row.name or row.place), str(reason)))
+    return _folder(listing, videos, rejected, f"{location} should hold videos outside of {output}")
+
+
+def _folder(
+    listing: Listing, videos: dict[str, CaptionedVideo], rejected: list[Rejected], expected: str
+) -> CaptionedFolder:
+    """Make a folder of the videos; ValueError, with the first reason, where there are none."""
     if not videos:
         first = f"; {rejected[0].name}: {rejected[0].reason}" if rejected else ""
-        raise ValueError(f"{location} should hold captioned videos, got none{first}")
-    return CaptionedFolder(tuple(videos), tuple(rejected), found.format)
+        raise ValueError(f"{expected}, got none{first}")
+    return CaptionedFolder(tuple(videos.values()), tuple(rejected), listing.format)
 
 
 def place_of(row: Row, folder: Path) -> str | None:
@@ -100,16 +137,27 @@ def _inside(name: Any) -> str | None:
     return None if place.split(os.sep)[0] in (os.pardir, os.curdir) else Path(place).as_posix()
 
 
-def _fault(folder: Path, place: str | None, caption: Any, seen: set[str]) -> str | None:
-    """Why a row cannot be used, if so."""
+def _caption_fault(row: Row, place: str | None, before: Container[str]) -> str | None:
+    """Say why a row's caption, or its second naming of a clip, cannot be used, if so."""
+    if place is None:
+        return None  # told by `missing_reason`
+    if row.caption is None or (isinstance(row.caption, str) and not row.caption.strip()):
+        return "has no caption"
+    if not isinstance(row.caption, str):
+        return f"caption should be text, got {type(row.caption).__name__}"
+    return "is named twice; the first counts" if place in before else None
+
+
+def missing_reason(folder: Path, place: str | None) -> str | None:
+    """Say why there is no file to read at a place (`place_of`), if so."""
     if place is None:
         return "should be a relative path inside the folder"
-    if caption is None or (isinstance(caption, str) and not caption.strip()):
-        return "has no caption"
-    if not isinstance(caption, str):
-        return f"caption should be text, got {type(caption).__name__}"
-    if place in seen:
-        return "is named twice; the first counts"
-    if not (folder / place).is_file():
-        return "no such file"
-    return None
+    path = folder / place
+    try:
+        if path.is_file():
+            return None
+    except OSError as error:  # a name that the file system does not take
+        return f"no such file ({error.strerror})"
+    if path.exists():
+        return "is no file"
+    return "a link that leads nowhere" if path.is_symlink() else "no such file"

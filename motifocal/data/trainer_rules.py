@@ -249,7 +249,7 @@ def misread(trainer: Trainer, display: Display) -> str | None:
     return None
 
 
-def unread(trainer: str, request: Request) -> list[str]:
+def ignored_settings(trainer: str, request: Request) -> list[str]:
     """The settings that are asked for and that the trainer does not have."""
     plain = Request(request.buckets[:1])
     names = ("buckets", "extraction", "step", "samples", "fps", "source_fps", "max_pixels")

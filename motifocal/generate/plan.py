@@ -114,7 +114,7 @@ def write_sheet(path: Path, shown: Pixels, wanted: list[Wanted], videos: list[Pi
     """A row a video, under its sentence: the picture, then frames spread over the video."""
     import numpy as np
 
-    from motifocal.media.labelled import labelled, side_by_side
+    from motifocal.media.sheet import labelled, side_by_side
     from motifocal.media.video import write_image
 
     rows = []

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from motifocal.data.caption_formats import BESIDE, PLAIN, Row, listed
-from motifocal.data.captions import place_of
+from motifocal.data.captions import missing_reason, place_of
 from motifocal.media.picture import natural_key
 from motifocal.media.video import VIDEO_SUFFIXES
 
@@ -104,7 +104,7 @@ def _entry(row: Row, place: str | None, folder: Path) -> Entry:
     elif row.caption is not None and not isinstance(row.caption, str):
         words = f"the caption should be text, got {type(row.caption).__name__}"
         entry.faults.append(("no-caption", words))
-    reason = _no_file(path)
+    reason = missing_reason(folder, place)
     if reason:
         entry.path = None
         entry.faults.append(("missing", reason))
@@ -115,18 +115,6 @@ def _entry(row: Row, place: str | None, folder: Path) -> Entry:
 
 def _words(caption: Any) -> str | None:
     return caption.strip() if isinstance(caption, str) else None
-
-
-def _no_file(path: Path) -> str | None:
-    """Why there is no file to read, if so."""
-    try:
-        if path.is_file():
-            return None
-    except OSError as error:  # a name that the file system does not take
-        return f"no such file ({error.strerror})"
-    if path.exists():
-        return "is no file"
-    return "a link that leads nowhere" if path.is_symlink() else "no such file"
 
 
 def _videos(folder: Path) -> tuple[list[Path], list[OSError]]:

@@ -31,6 +31,7 @@ from motifocal.inspection.thumbs import spread, sprite
 from motifocal.media.arrays import Frames, Image
 from motifocal.media.codec import stored_display
 from motifocal.media.picture import VideoError, write_image
+from motifocal.media.sheet import evenly_spaced
 from motifocal.motion.heatmap import clip_heatmap
 from motifocal.motion.moving_fraction import moving_fraction
 
@@ -175,7 +176,7 @@ def _measure(
     path: Path, watched: Watched, samples: Sequence[Selection], settings: InspectSettings
 ) -> list[_Heat]:
     """The heat of some of the samples, in order."""
-    places = np.unique(np.rint(np.linspace(0, len(samples) - 1, MOST_MEASURED)).astype(int))
+    places = evenly_spaced(len(samples), MOST_MEASURED)
     chosen = [samples[place] for place in places] if samples else []
     lengths = [min(len(sample.indices), MOST_HEAT_FRAMES) for sample in chosen]
     wanted = set(spread(sum(lengths))) if chosen else set()
@@ -246,8 +247,8 @@ def _spread(watched: Watched) -> Frames:
     """Some frames of the clip, small but larger than tiny where there are such: (N, H, W, 3)."""
     if not watched.pairs:
         return watched.tiny[spread(len(watched.tiny))]
-    places = np.rint(np.linspace(0, len(watched.pairs) - 1, MOST_BARRED)).astype(int)
-    return np.stack([watched.pairs[place].frames[0] for place in np.unique(places)])
+    places = evenly_spaced(len(watched.pairs), MOST_BARRED)
+    return np.stack([watched.pairs[place].frames[0] for place in places])
 
 
 def _spoken(samples: Sequence[Selection]) -> tuple[str, ...]:

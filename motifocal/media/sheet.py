@@ -1,4 +1,4 @@
-"""Clips with a line of text become a contact sheet to look at, or a grid in which all of them play.
+"""Lay out clips and images with lines of text: contact sheets, labelled rows, a grid that plays.
 
 Letters: F frames, H W pixels. Frames are (F, H, W, 3) uint8 RGB.
 """
@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image as PillowImage
 from PIL import ImageDraw, ImageFont
 
@@ -18,6 +19,7 @@ from motifocal.media.arrays import Frames, Image
 PAPER, INK, TITLE = (250, 249, 246), (40, 42, 48), (178, 58, 40)
 FONT_SIZE = 14
 GAP = 6
+READABLE = 480  # a narrower picture is enlarged, or its text would not fit
 
 
 def label(lines: Sequence[str], width: int, colour: tuple[int, int, int] = INK) -> Image:
@@ -31,6 +33,11 @@ def label(lines: Sequence[str], width: int, colour: tuple[int, int, int] = INK) 
     return np.array(strip)
 
 
+def evenly_spaced(count: int, most: int) -> NDArray[np.int64]:
+    """Choose at most `most` of `count` indices, from the first to the last, each once."""
+    return np.unique(np.rint(np.linspace(0, count - 1, most)).astype(np.int64))
+
+
 def spread(frames: Frames, columns: int, side: int) -> Image:
     """`columns` frames from the first to the last side by side, each `side` pixels wide."""
     picked = np.rint(np.linspace(0, len(frames) - 1, columns)).astype(int)
@@ -39,6 +46,33 @@ def spread(frames: Frames, columns: int, side: int) -> Image:
         left = column * (side + GAP)
         strip[:, left : left + side] = _scaled(frames[index], side)
     return strip
+
+
+def labelled(rows: Sequence[tuple[str, Image]]) -> Image:
+    """Pictures one below the other, each under its text.
+
+    Raises ValueError for no row at all.
+    """
+    if not rows:
+        raise ValueError("rows should hold at least one picture, got none")
+    pictures = [_enlarged(picture) for _, picture in rows]
+    width = max(picture.shape[1] for picture in pictures)
+    parts = []
+    for (text, _), picture in zip(rows, pictures, strict=True):
+        row = np.full((picture.shape[0] + GAP, width, 3), PAPER, np.uint8)
+        row[: picture.shape[0], : picture.shape[1]] = picture
+        parts += [label([text], width), row]
+    return np.concatenate(parts)
+
+
+def side_by_side(frames: Frames, columns: int) -> Image:
+    """Frames (F, H, W, 3) spread over a clip in one row, at most `columns` of them."""
+    count, height, width, _ = frames.shape
+    chosen = evenly_spaced(count, columns)
+    row = np.full((height, len(chosen) * (width + GAP) - GAP, 3), PAPER, np.uint8)
+    for column, k in enumerate(chosen):
+        row[:, column * (width + GAP) :][:, :width] = frames[k]
+    return row
 
 
 def contact_sheet(
@@ -99,3 +133,11 @@ def _framed(picture: Image) -> Image:
     page = np.full((height + height % 2, width + width % 2, 3), PAPER, np.uint8)
     page[margin : margin + picture.shape[0], margin : margin + picture.shape[1]] = picture
     return page
+
+
+def _enlarged(picture: Image) -> Image:
+    factor = -(-READABLE // picture.shape[1])
+    if factor == 1:
+        return picture
+    size = (picture.shape[1] * factor, picture.shape[0] * factor)
+    return np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_NEAREST), np.uint8)

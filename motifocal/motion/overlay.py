@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from motifocal.media.arrays import Frames, check_frames
+from motifocal.media.sheet import evenly_spaced
 from motifocal.motion.heatmap import Heatmap
 from motifocal.motion.moving_fraction import HOT
 
@@ -47,8 +48,7 @@ def filmstrip(frames: Frames, heatmap: Heatmap, columns: int = 6) -> NDArray[np.
     if columns < 1:
         raise ValueError(f"columns should be at least 1, got {columns}")
     check_frames(frames)
-    last = len(frames) - 1
-    chosen = np.unique(np.rint(np.linspace(0, last, columns)).astype(int))
+    chosen = evenly_spaced(len(frames), columns)
     rows = (frames[chosen], heatmap_overlay(frames, heatmap)[chosen])
     _, height, width, _ = frames.shape
     strip = np.full(

@@ -4,20 +4,32 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from motifocal.cli.options.size import Size
 
+if TYPE_CHECKING:
+    from motifocal.data.trainer_rules import Request
+
 F = TypeVar("F", bound=Callable[..., Any])
 MOST_PIXELS = 2**27  # of a sample, all frames together: some 5 GB while its motion is measured
 
-# The names in data/trainers.py, data/selection.py and geometry.py, which are too slow to load here.
+# The names in data/trainer_rules.py, data/selection.py and loss/latent_grid.py, which are too slow
+# to load here.
 TRAINERS = ("plain", "musubi", "ltx", "diffsynth", "finetrainers", "cogvideox-lora")
 EXTRACTIONS = ("head", "chunk", "slide", "uniform", "full")
 FAMILIES = ("sd", "svd", "wan", "wan-5b", "cogvideox", "cogvideox-1.5", "ltx", "ltx-2", "hunyuan",
             "hunyuan-1.5")  # fmt: skip
+
+
+# The option of each setting of a Request, and the rate of musubi-tuner's models by family.
+_OPTIONS = {"buckets": "--frames", "extraction": "--rule", "step": "--step",
+            "samples": "--samples", "fps": "--fps", "source_fps": "--source-fps",
+            "max_pixels": "--max-pixels"}  # fmt: skip
+_MUSUBI_NAMES = {"wan": "wan", "hunyuan": "hv", "hunyuan-1.5": "hv15"}
 
 
 def frame_options(*, size: str | None = None, frames: int | None = None) -> Callable[[F], F]:
@@ -75,6 +87,30 @@ def check_grid(family: str, size: tuple[int, int], frames: Sequence[int]) -> Non
         if count * size[0] * size[1] > MOST_PIXELS:
             raise click.BadParameter(f"{count} frames of {size[0]}x{size[1]} are too much at once",
                                      param_hint="--frames")  # fmt: skip
+
+
+def resolve_request(trainer: str, family: str | None, request: Request) -> Request:
+    """Fill in musubi-tuner's rate; BadParameter for settings that the trainer ignores."""
+    from motifocal.data.trainer_rules import MUSUBI_FPS, TRAINERS, ignored_settings, musubi_bucket
+
+    for name in ignored_settings(trainer, request):
+        fault = "can be given once for" if name == "buckets" else "is not read by"
+        raise click.BadParameter(f"{fault} {TRAINERS[trainer].title}",
+                                 param_hint=_OPTIONS[name])  # fmt: skip
+    if trainer == "musubi" and request.bucketed:
+        try:
+            musubi_bucket(1, 1, request.buckets[0][1:])
+        except ValueError as error:
+            raise click.BadParameter(str(error), param_hint="--size") from error
+    if trainer != "musubi" or (request.fps is None) == (request.source_fps is None):
+        return request
+    if request.source_fps is None:
+        raise click.BadParameter("musubi-tuner resamples only with --source-fps",
+                                 param_hint="--fps")  # fmt: skip
+    if family is None or family not in _MUSUBI_NAMES:
+        wanted = f"--fps for {family}" if family else "--fps or --family"
+        raise click.BadParameter(f"needs {wanted}", param_hint="--source-fps")
+    return replace(request, fps=MUSUBI_FPS[_MUSUBI_NAMES[family]])
 
 
 def division_of(family: str | None) -> int:

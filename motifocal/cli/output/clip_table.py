@@ -16,7 +16,7 @@ from pathlib import Path
 
 
 @dataclass(frozen=True)
-class Row:
+class ClipRow:
     """A clip in the table: where its map lies, what the clip was then, what was found in it.
 
     ``heatmap`` is relative to the folder; ``moving_fraction`` is the share of all frames' area
@@ -37,13 +37,13 @@ class Row:
     def overlay(self) -> str:
         return f"{os.path.splitext(self.heatmap)[0]}.overlay.mp4"
 
-    def same_clip(self, other: Row) -> bool:
+    def same_clip(self, other: ClipRow) -> bool:
         return (self.bytes, self.modified) == (other.bytes, other.modified)
 
 
 #: Bytes of a map's name without what is added to it: ".overlay.mp4" is, of the 255 there may be.
 LONGEST = 230
-COLUMNS = [field.name for field in fields(Row)]
+COLUMNS = [field.name for field in fields(ClipRow)]
 #: The column's earlier name, written beside it for one more release, and read in older tables.
 EARLIER = {"hot": "moving_fraction"}
 
@@ -80,9 +80,9 @@ def names_of(clips: Sequence[Path]) -> dict[Path, str]:
 
 
 def planned(
-    clips: Mapping[Path, str], output: Path, suffix: str, table: Mapping[str, Row],
+    clips: Mapping[Path, str], output: Path, suffix: str, table: Mapping[str, ClipRow],
     masks: Mapping[Path, Path],
-) -> dict[str, Row]:  # fmt: skip
+) -> dict[str, ClipRow]:  # fmt: skip
     """A row for each clip: as the table has it, or with a name that nothing else has.
 
     Maps are called like their clips. What was made of a clip that has changed since, or its mask
@@ -116,7 +116,7 @@ def shortened_path(called: str) -> str:
     return f"{folder}/{shortened(name, LONGEST)}" if folder else shortened(name, LONGEST)
 
 
-def described(sources: Sequence[Path], heatmap: str) -> Row:
+def described(sources: Sequence[Path], heatmap: str) -> ClipRow:
     """The row of a clip, the first source, that nothing is known of yet.
 
     Its state is that of all sources together; of a folder, all its files count. What is gone since
@@ -125,10 +125,10 @@ def described(sources: Sequence[Path], heatmap: str) -> Row:
     files = chain.from_iterable(s.iterdir() if s.is_dir() else [s] for s in sources)
     states = [file.stat() for file in files if file.exists()]
     modified = max((state.st_mtime_ns for state in states), default=0)
-    return Row(heatmap, str(sources[0]), sum(state.st_size for state in states), modified)
+    return ClipRow(heatmap, str(sources[0]), sum(state.st_size for state in states), modified)
 
 
-def unused(row: Row, output: Path, suffix: str, names: set[str]) -> Row:
+def unused(row: ClipRow, output: Path, suffix: str, names: set[str]) -> ClipRow:
     """The row with its map's suffix, and with a number where another clip has the name."""
 
     def is_free(name: str) -> bool:
@@ -139,7 +139,7 @@ def unused(row: Row, output: Path, suffix: str, names: set[str]) -> Row:
     return next(row for row in tried if is_free(row.heatmap) and is_free(row.overlay))
 
 
-def read_table(path: Path) -> dict[str, Row]:
+def read_table(path: Path) -> dict[str, ClipRow]:
     """The rows by their clips; none where there is no table. ValueError for another table."""
     if not path.exists():
         return {}
@@ -152,14 +152,14 @@ def read_table(path: Path) -> dict[str, Row]:
     return {row["clip"]: parsed(row) for row in rows}
 
 
-def parsed(row: Mapping[str, str]) -> Row:
+def parsed(row: Mapping[str, str]) -> ClipRow:
     numbers = {name: int(row[name]) for name in ("bytes", "modified", "frames", "height", "width")}
     moving = float(row["moving_fraction"]) if row["moving_fraction"] else None
-    return Row(row["heatmap"], row["clip"], **numbers, moving_fraction=moving,
+    return ClipRow(row["heatmap"], row["clip"], **numbers, moving_fraction=moving,
                reason=row["reason"])  # fmt: skip
 
 
-def write_table(path: Path, rows: Iterable[Row]) -> None:
+def write_table(path: Path, rows: Iterable[ClipRow]) -> None:
     """Write the table whole or not at all."""
     from motifocal.files.atomic import write_text
 

@@ -11,7 +11,7 @@ from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
 from motifocal.cli.output.progress import Progress
 from motifocal.data.shards import Shards
 from motifocal.extras import install_extra
-from motifocal.media.labelled import labelled, side_by_side
+from motifocal.media.sheet import labelled, side_by_side
 from motifocal.media.video import to_frames, write_image
 from motifocal.models.autoencoder import decode
 from motifocal.models.noise import noise_generator

@@ -1,0 +1,111 @@
+"""Measure clips side by side, and show what came of them: a few as a picture, the others by reason.
+
+F frames, H W pixels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+import click
+
+from motifocal.cli.output.progress import tracked
+
+if TYPE_CHECKING:
+    from motifocal.media.arrays import Frames, Image
+    from motifocal.motion.heatmap import Heatmap
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+FILMSTRIP = "filmstrip.png"
+_STRIPS, _COLUMNS, _HEIGHT = 6, 6, 128
+
+
+def in_threads(work: Callable[[T, int], R], clips: Sequence[T], workers: int) -> Generator[R, None, None]:
+    """Yield `work(clip, threads)` of every clip as it is done, with progress on stderr.
+
+    `threads` is how many a clip may use by itself: more than one where clips are few. What `work`
+    raises ends it all.
+    """
+    from concurrent.futures import ThreadPoolExecutor, as_completed
+
+    import cv2
+
+    threads = max(1, workers // max(1, len(clips)))
+    before = cv2.getNumThreads()
+    cv2.setNumThreads(1)  # a thread a clip is enough; OpenCV would start more in each
+    # Threads, not processes: decoder, flow and encoder let go of the interpreter lock.
+    with ThreadPoolExecutor(workers) as pool:
+        try:
+            futures = [pool.submit(work, clip, threads) for clip in clips]
+            for future in tracked(as_completed(futures), "measuring clips", len(clips)):
+                yield future.result()
+        finally:
+            pool.shutdown(cancel_futures=True)
+            cv2.setNumThreads(before)
+
+
+def why_left_out(error: ValueError | OSError, clip: str | Path) -> str:
+    """Say in one line what is wrong with a clip.
+
+    Raises the error again where no other clip could be written either: the disk is full.
+    """
+    from motifocal.files.disk import NO_ROOM
+    from motifocal.media.picture import one_line
+
+    if isinstance(error, OSError) and error.errno in NO_ROOM:
+        raise error
+    return one_line(error).removeprefix(f"{clip}: ")
+
+
+def end_with_left_out(left_out: Sequence[tuple[str, str]], clips: int, participle: str) -> None:
+    """List (name, reason) of the clips that were left out, and end with exit code 1 if there are.
+    """
+    if not left_out:
+        return
+    count = f"{len(left_out)} of {clips} clips"
+    click.echo(f"left out, {count}:", err=True)
+    for name, reason in left_out:
+        click.echo(f"  {name}: {reason}", err=True)
+    raise click.ClickException(f"{count} could not be {participle}")
+
+
+def write_filmstrips(
+    folder: Path, samples: Sequence[T], moving: Callable[[T], float],
+    load: Callable[[T], tuple[str, Frames, Heatmap]],
+) -> Path:  # fmt: skip
+    """Write a picture of a few samples, ranked by `moving`, from the least to the most.
+
+    `load` gives a sample's name, its frames (F, H, W, 3) and its heatmap (F, H, W). Returns the
+    picture's path.
+    """
+    from motifocal.media.sheet import evenly_spaced, labelled
+    from motifocal.media.video import write_image
+
+    ranked = sorted(samples, key=moving)
+    rows = []
+    for sample in (ranked[index] for index in evenly_spaced(len(ranked), _STRIPS)):
+        name, frames, heatmap = load(sample)
+        rows.append((f"{name}: {moving(sample):.1%} moves", _strip(frames, heatmap)))
+    write_image(folder / FILMSTRIP, labelled(rows))
+    return folder / FILMSTRIP
+
+
+def _strip(frames: Frames, heatmap: Heatmap) -> Image:
+    """Lay frames over their maps, all of one height whatever the clip's."""
+    import cv2
+    import numpy as np
+
+    from motifocal.media.sheet import evenly_spaced
+    from motifocal.media.video import resize_crop
+    from motifocal.motion.overlay import filmstrip
+
+    chosen = evenly_spaced(len(frames), _COLUMNS)
+    _, height, width, _ = frames.shape
+    size = (max(1, round(width * _HEIGHT / height)), _HEIGHT)
+    small = [cv2.resize(heatmap[index], size, interpolation=cv2.INTER_AREA) for index in chosen]
+    frames = resize_crop(frames[chosen], size[1], size[0])
+    return filmstrip(frames, np.clip(np.stack(small), 0, 1), _COLUMNS)
