@@ -24,7 +24,9 @@ FILMSTRIP = "filmstrip.png"
 _STRIPS, _COLUMNS, _HEIGHT = 6, 6, 128
 
 
-def in_threads(work: Callable[[T, int], R], clips: Sequence[T], workers: int) -> Generator[R, None, None]:
+def in_threads(
+    work: Callable[[T, int], R], clips: Sequence[T], workers: int
+) -> Generator[R, None, None]:
     """Yield `work(clip, threads)` of every clip as it is done, with progress on stderr.
 
     `threads` is how many a clip may use by itself: more than one where clips are few. What `work`
