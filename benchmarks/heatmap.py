@@ -26,7 +26,8 @@ from measure import RATIO_HEADER, machine, markdown, parser, ratio_rows, read, t
 from motifocal.media.arrays import Frames
 from motifocal.media.video import list_videos, read_video, write_video
 from motifocal.motion.flow import estimate_flow, usable_cores
-from motifocal.motion.heatmap import DEFAULT_SETTINGS, HeatmapSettings, clip_heatmap, save_heatmap
+from motifocal.motion.heatmap import DEFAULT_SETTINGS, HeatmapSettings, clip_heatmap
+from motifocal.motion.heatmap_files import save_heatmap
 from motifocal.motion.raft import RaftOptions
 from motifocal.scenes.render import render
 from motifocal.scenes.stage import SCENARIOS, make_stage

@@ -24,7 +24,7 @@ _MODULES = {
     ("", "models"): "pipeline pipeline_parts",
     ("", "motion"):
         "raft flow evidence=change camera camera_models heatmap_settings=settings heatmap "
-        "moving_fraction masks overlay",
+        "moving_fraction=heatmap masks overlay",
     ("bench", "bench"): "tables_in=pair_tables",
     ("bench", "bench.gallery"): "gallery_folder=folder",
     ("bench", "bench.score"):
@@ -58,7 +58,7 @@ _MODULES = {
         "study_validate=validate",
     ("commands", "generate"): "animate_files=plan",
     ("data", "data"): "trainers=trainer_rules",
-    ("data", "media"): "labelled",
+    ("data", "media"): "labelled=sheet",
     ("doctor", "inspection"):
         "watch=decode_pass entries examine faults diagnose finding run report workers page advice "
         "thumbs",

@@ -94,14 +94,15 @@ def _picture(name: str) -> Kind:
 
 
 def _make_heatmap(folder: Path) -> None:
-    from motifocal.motion.heatmap import HeatmapSettings, save_heatmap
+    from motifocal.motion.heatmap import HeatmapSettings
+    from motifocal.motion.heatmap_files import save_heatmap
 
     heat = np.random.default_rng(0).random((6, 16, 16), np.float32)
     save_heatmap(folder / "clip.npz", heat, HeatmapSettings())
 
 
 def _read_heatmap(folder: Path) -> None:
-    from motifocal.motion.heatmap import load_heatmap
+    from motifocal.motion.heatmap_files import load_heatmap
 
     load_heatmap(folder / "clip.npz")
 

@@ -27,7 +27,8 @@ from motifocal.files.atomic import sha256_of
 from motifocal.loss import motion_loss as loop
 from motifocal.loss.latent_grid import FAMILIES, pool
 from motifocal.media.video import read_image, read_video, resize_crop, write_video
-from motifocal.motion.heatmap import HeatmapSettings, clip_heatmap, load_heatmap
+from motifocal.motion.heatmap import HeatmapSettings, clip_heatmap
+from motifocal.motion.heatmap_files import load_heatmap
 
 SIDE, SQUARE, STEP = 128, 32, 4
 FRAMES, STARTS, STOPS = 25, 8, 14  # frames; the square moves from frame 8 on and rests from 14 on

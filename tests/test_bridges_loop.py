@@ -19,7 +19,8 @@ from motifocal.loss.focal import motion_focal_loss
 from motifocal.loss.latent_grid import FAMILIES, LatentGeometry, pool, to_layout, valid_mask
 from motifocal.loss.motion_loss import motion_loss, motion_weights
 from motifocal.media.video import to_frames, to_tensor
-from motifocal.motion.heatmap import HeatmapSettings, clip_heatmap, load_heatmap
+from motifocal.motion.heatmap import HeatmapSettings, clip_heatmap
+from motifocal.motion.heatmap_files import load_heatmap
 
 B, C, F, H, W = 2, 6, 4, 3, 5  # of the latents
 FAMILY = pytest.mark.parametrize("family", FAMILIES)

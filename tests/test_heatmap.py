@@ -24,11 +24,10 @@ from motifocal.motion.heatmap import (
     UNITS,
     HeatmapSettings,
     clip_heatmap,
-    load_heatmap,
     motion_heatmap,
-    save_heatmap,
     settings_from,
 )
+from motifocal.motion.heatmap_files import load_heatmap, save_heatmap
 from motifocal.motion.raft import RaftOptions
 
 steady = hypothesis_settings(deadline=None, derandomize=True)
@@ -425,7 +424,7 @@ def test_an_npz_is_not_unpacked_beyond_what_a_clip_may_hold(
 ) -> None:
     np.savez_compressed(tmp_path / "bomb.npz", heatmap=np.zeros((300, 64, 64), np.uint8))
     assert (tmp_path / "bomb.npz").stat().st_size < 3000
-    monkeypatch.setattr("motifocal.motion.heatmap.MAX_CLIP_BYTES", 2**20)
+    monkeypatch.setattr("motifocal.motion.heatmap_files.MAX_CLIP_BYTES", 2**20)
     with pytest.raises(ValueError, match=r"bomb.npz is damaged: it needs more than"):
         load_heatmap(tmp_path / "bomb.npz")
 
@@ -433,7 +432,7 @@ def test_an_npz_is_not_unpacked_beyond_what_a_clip_may_hold(
 def test_reading_an_npz_takes_no_more_memory_than_a_clip_may(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("motifocal.motion.heatmap.MAX_CLIP_BYTES", 2**22)
+    monkeypatch.setattr("motifocal.motion.heatmap_files.MAX_CLIP_BYTES", 2**22)
     most = 2**22 // (64 * 64 * 5)  # a byte as stored and four as float32
     for frames, fits in ((most - 1, True), (most + 1, False)):
         path = tmp_path / f"{frames}.npz"

@@ -23,7 +23,8 @@ from motifocal.cli.output.clip_table import COLUMNS, read_table
 from motifocal.media.video import count_frames, read_image, read_video, write_image, write_video
 from motifocal.motion import raft
 from motifocal.motion.flow import ESTIMATORS
-from motifocal.motion.heatmap import DEFAULT_SETTINGS, HeatmapSettings, clip_heatmap, load_heatmap
+from motifocal.motion.heatmap import DEFAULT_SETTINGS, HeatmapSettings, clip_heatmap
+from motifocal.motion.heatmap_files import load_heatmap
 
 
 class Ended(NamedTuple):

@@ -11,13 +11,8 @@ import pytest
 
 from motifocal.motion.change import colour_change, motion_evidence
 from motifocal.motion.flow import estimate_flow
-from motifocal.motion.heatmap import (
-    DEFAULT_SETTINGS,
-    HeatmapSettings,
-    clip_heatmap,
-    load_heatmap,
-    motion_heatmap,
-)
+from motifocal.motion.heatmap import DEFAULT_SETTINGS, HeatmapSettings, clip_heatmap, motion_heatmap
+from motifocal.motion.heatmap_files import load_heatmap
 from motifocal.scenes.render import SceneClip, render
 from motifocal.scenes.stage import make_stage
 

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from motifocal.media.video import VideoError, write_image, write_video
-from motifocal.motion.heatmap import save_heatmap
+from motifocal.motion.heatmap_files import save_heatmap
 from motifocal.motion.masks import find_mask, mask_heatmap
 
 F, H, W = 4, 24, 40
@@ -285,7 +285,7 @@ def test_a_mask_is_found_in_the_other_spelling_of_its_letters(tmp_path: Path) ->
 def test_a_mask_takes_no_more_memory_than_a_clip_may(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, dtype: type[np.generic]
 ) -> None:
-    monkeypatch.setattr("motifocal.motion.heatmap.MAX_CLIP_BYTES", 2**22)
+    monkeypatch.setattr("motifocal.motion.heatmap_files.MAX_CLIP_BYTES", 2**22)
     most = 2**22 // (64 * 64 * (np.dtype(dtype).itemsize + 4))  # as stored, and as float32
     objects = "all" if dtype is np.int64 else None
     for frames, fits in ((most - 1, True), (most + 1, False)):

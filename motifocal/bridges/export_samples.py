@@ -186,7 +186,7 @@ def frames_and_heatmap(
     from motifocal.bridges.mask_video import heat_of, spread
     from motifocal.bridges.weight_cache import read_weight, weight_key
     from motifocal.data.selection import Selection, frames_of
-    from motifocal.motion.heatmap import load_heatmap
+    from motifocal.motion.heatmap_files import load_heatmap
 
     selection = Selection(row.indices, row.fps, row.height, row.width, row.resize)
     frames = frames_of(clip.path, selection)

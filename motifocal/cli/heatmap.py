@@ -162,8 +162,8 @@ def measure(row: ClipRow, config: MapConfig, threads: int) -> ClipRow:
 def measured_row(row: ClipRow, config: MapConfig, threads: int) -> ClipRow:
     """The same; VideoError or OSError where the clip cannot be read or its map not be written."""
     from motifocal.media.video import write_video
-    from motifocal.motion.heatmap import clip_heatmap, save_heatmap
-    from motifocal.motion.moving_fraction import moving_fraction
+    from motifocal.motion.heatmap import clip_heatmap, moving_fraction
+    from motifocal.motion.heatmap_files import save_heatmap
     from motifocal.motion.overlay import heatmap_overlay
 
     path, overlay = config.output / row.heatmap, config.output / row.overlay
@@ -190,7 +190,7 @@ def measured_row(row: ClipRow, config: MapConfig, threads: int) -> ClipRow:
 
 def stored_map(path: Path) -> Heatmap | None:
     """The map of an earlier run; None where there is none, or it is damaged: it is made anew."""
-    from motifocal.motion.heatmap import load_heatmap
+    from motifocal.motion.heatmap_files import load_heatmap
 
     try:
         return load_heatmap(path)[0] if path.exists() else None
@@ -232,7 +232,7 @@ def print_results(rows: Sequence[ClipRow], before: int, config: MapConfig) -> No
 
 def frames_and_map(row: ClipRow, config: MapConfig) -> tuple[str, Frames, Heatmap]:
     """Read a row's map and the frames that it is of."""
-    from motifocal.motion.heatmap import load_heatmap
+    from motifocal.motion.heatmap_files import load_heatmap
 
     frames, _, _ = read(Path(row.clip), config)
     return row.heatmap, frames, load_heatmap(config.output / row.heatmap)[0]
@@ -240,7 +240,7 @@ def frames_and_map(row: ClipRow, config: MapConfig) -> tuple[str, Frames, Heatma
 
 def summary(rows: Sequence[ClipRow], before: int, settings: HeatmapSettings | None) -> str:
     """The mean moving fraction of the clips, and how they differ."""
-    from motifocal.motion.moving_fraction import mean_moving_fraction
+    from motifocal.motion.heatmap import mean_moving_fraction
 
     fractions = [row.moving_fraction or 0.0 for row in rows]
     number = f"{len(rows)} clip{'s' if len(rows) > 1 else ''}"

@@ -32,8 +32,7 @@ from motifocal.media.arrays import Frames, Image
 from motifocal.media.codec import stored_display
 from motifocal.media.picture import VideoError, write_image
 from motifocal.media.sheet import evenly_spaced
-from motifocal.motion.heatmap import clip_heatmap
-from motifocal.motion.moving_fraction import moving_fraction
+from motifocal.motion.heatmap import clip_heatmap, moving_fraction
 
 #: Samples of a clip whose heat is measured, spread over them all, and the frames of each: a video
 #: of an hour may make thousands, and a sample may be all of it.

@@ -15,7 +15,7 @@ from motifocal.inspection.entries import Entry, Folder
 from motifocal.inspection.faults import FAULTS, GOOD, worst
 from motifocal.inspection.finding import Finding, InspectSettings
 from motifocal.inspection.run import Look
-from motifocal.motion.moving_fraction import mean_moving_fraction
+from motifocal.motion.heatmap import mean_moving_fraction
 
 VERSION = 1
 

@@ -29,7 +29,7 @@ from motifocal.media.picture import (
     resize_crop,
 )
 from motifocal.media.video import MAX_CLIP_BYTES, VIDEO_SUFFIXES, read_video
-from motifocal.motion.heatmap import read_npz
+from motifocal.motion.heatmap_files import read_npz
 
 #: Which objects weigh 1: some ids, all of them, or None, where masks are grey and no ids.
 Objects: TypeAlias = Collection[int] | Literal["all"] | None

@@ -11,8 +11,7 @@ from numpy.typing import NDArray
 
 from motifocal.media.arrays import Frames, check_frames
 from motifocal.media.sheet import evenly_spaced
-from motifocal.motion.heatmap import Heatmap
-from motifocal.motion.moving_fraction import HOT
+from motifocal.motion.heatmap import MOVING, Heatmap
 
 _TINT = 0.55  # opacity of full heat: what is under it has to stay recognisable
 _GREY, _DARK = 0.65, 0.7  # the picture steps back behind the tint
@@ -73,7 +72,7 @@ def _overlay(frame: NDArray[np.uint8], heat: NDArray[np.float32]) -> NDArray[np.
     opacity = _TINT * heat[..., None]
     mixed: NDArray[np.uint8] = np.rint((1 - opacity) * picture + opacity * colour).astype(np.uint8)
 
-    hot = (heat > HOT).astype(np.uint8)
+    hot = (heat > MOVING).astype(np.uint8)
     outlines, _ = cv2.findContours(hot, cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
     cv2.drawContours(mixed, outlines, -1, _OUTLINE, max(1, min(heat.shape) // 240))
     _draw_share(mixed, float(hot.mean()))
