@@ -24,7 +24,6 @@ from motifocal.cli.options import frames as frame_options
 from motifocal.data.selection import RULES, Selection
 from motifocal.data.trainer_rules import TRAINERS
 from motifocal.files.atomic import sha256_of
-from motifocal.loss import motion_loss as loop
 from motifocal.loss.latent_grid import FAMILIES, pool
 from motifocal.media.video import read_image, read_video, resize_crop, write_video
 from motifocal.motion.heatmap import HeatmapSettings, clip_heatmap

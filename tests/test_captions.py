@@ -173,7 +173,7 @@ def test_what_cannot_be_used_is_listed_with_its_reason(folder: Path) -> None:
     outside = "should be a relative path inside the folder"
     assert [r.reason for r in found.rejected] == [
         "no such file", "has no caption", "is named twice; the first counts", outside, outside,
-        outside, "caption should be text, got list", outside, outside, "no such file",
+        outside, "caption should be text, got list", outside, outside, "is no file",
     ]  # fmt: skip
 
 
