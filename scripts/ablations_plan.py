@@ -102,17 +102,22 @@ class Job:
 
 
 def plan(scale: Scale, only: Sequence[str] = ()) -> list[Job]:
-    """All runs, those first that decide most: seed by seed, λ = 0 and 1 before other arms."""
+    """All runs, those first that decide most: λ = 0 and 1 of every experiment before other arms."""
+    experiments = [e for e in EXPERIMENTS if e.key in (only or scale.experiments)]
     jobs = []
-    for experiment in EXPERIMENTS:
-        if experiment.key not in (only or scale.experiments):
-            continue
-        arms = list(experiment.arms)
-        if scale is QUICK:
-            arms = [replace(arm, seeds=1 if experiment.copier else QUICK_ARMS[arm.key])
-                    for arm in arms if arm.key in QUICK_ARMS]
-        for group in (arms[:2], arms[2:]):
+    for first in (True, False):
+        for experiment in experiments:
+            arms = _scaled_arms(experiment, scale)
+            group = arms[:2] if first else arms[2:]
             most = max((arm.seeds for arm in group), default=0)
             jobs += [Job(experiment, arm, seed) for seed in range(most) for arm in group
                      if seed < arm.seeds]
     return jobs
+
+
+def _scaled_arms(experiment: Experiment, scale: Scale) -> list[Arm]:
+    """The arms of an experiment, those of the quick copy with its number of seeds."""
+    if scale is not QUICK:
+        return list(experiment.arms)
+    return [replace(arm, seeds=1 if experiment.copier else QUICK_ARMS[arm.key])
+            for arm in experiment.arms if arm.key in QUICK_ARMS]
