@@ -21,6 +21,7 @@ from motifocal.inspection.diagnose import diagnose
 from motifocal.inspection.entries import Entry
 from motifocal.inspection.examine import Job, examine
 from motifocal.inspection.finding import Finding, InspectSettings
+from motifocal.media import codec
 from motifocal.media.codec import stored_display
 from motifocal.media.video import VideoError, count_frames, list_videos, read_video, write_video
 from motifocal.motion.heatmap import HeatmapSettings, clip_heatmap
@@ -54,6 +55,22 @@ def faults_of(path: Path, trainer: str = "plain") -> tuple[Finding, dict[str, st
     settings = InspectSettings(trainer, Request(((9, 64, 64),)), HeatmapSettings())
     finding = examine(Job(path, path.with_suffix(".webp")), settings)
     return finding, dict(diagnose(Entry("a", path, None), finding, captioned=False, wanted=9))
+
+
+def test_a_stream_is_asked_how_it_is_shown_before_its_memory_is_freed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decoded = []
+
+    def decode_another(stream: VideoStream, frame: av.VideoFrame) -> codec.Display:
+        decoded.append(next(stream.container.decode(stream)))  # AssertionError where it is closed
+        return display_of(stream, frame)
+
+    display_of = codec.display_of
+    monkeypatch.setattr(codec, "display_of", decode_another)
+    path = wide(tmp_path / "a.mp4", Fraction(4, 3))
+    assert stored_display(path).aspect == Fraction(4, 3)
+    assert len(decoded) == 1
 
 
 # Pixels that are not square

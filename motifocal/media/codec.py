@@ -90,9 +90,9 @@ def stored_display(path: Path) -> Display:
     with _opened(path) as container, naming(path, "cannot be decoded"):
         stream = _video_stream(path, container)
         frame = next(container.decode(stream), None)
-    if frame is None:
-        raise VideoError(f"{path}: holds no frames")
-    return display_of(stream, frame)
+        if frame is None:
+            raise VideoError(f"{path}: holds no frames")
+        return display_of(stream, frame)  # a stream's memory is freed with its container
 
 
 @dataclass(frozen=True)
