@@ -12,6 +12,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from motifocal._moved import install_finder
+from motifocal.extras import missing_extra
 
 if TYPE_CHECKING:
     from motifocal.loss.focal import motion_focal_loss
@@ -55,7 +56,13 @@ if not TYPE_CHECKING:  # a type checker that saw this would accept any name
         """Load a public name from its module (PEP 562)."""
         if name not in _MODULES:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        value = globals()[name] = getattr(import_module(_MODULES[name]), name)
+        try:
+            value = globals()[name] = getattr(import_module(_MODULES[name]), name)
+        except ModuleNotFoundError as error:
+            line = missing_extra(error)
+            if line is None:
+                raise
+            raise ModuleNotFoundError(line, name=error.name) from error
         return value
 
 

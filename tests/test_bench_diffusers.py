@@ -488,7 +488,7 @@ def test_a_missing_package_is_named_before_anything_is_loaded(
 
     folder = save_tiny("ltx", tmp_path / "ltx")
     monkeypatch.setattr(importlib.util, "find_spec", find_spec)
-    with pytest.raises(ValueError, match="find the packages ftfy; install the extra diff"):
+    with pytest.raises(ValueError, match="find the packages ftfy; install the extra models"):
         fresh("wan21")
     fresh("ltx")  # its vocabulary is read without them, a published one is not
     (folder / "tokenizer" / "spiece.model").write_bytes(b"")

@@ -370,6 +370,6 @@ def test_a_plot_without_matplotlib_is_one_clear_line(
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     done = bench_score(drawn[0].folder, "-o", tmp_path / "out")
     assert isinstance(done.exception, ValueError)
-    assert "pip install '.[train]'" in str(done.exception)
+    assert "pip install '.[bench]'" in str(done.exception)
     assert not (tmp_path / "out").exists()
     assert bench_score(drawn[0].folder, "-o", tmp_path / "out", "--no-plot").exception is None

@@ -166,7 +166,7 @@ def run_main(
         def callback() -> None:
             raise error
 
-        module = ModuleType("motifocal.commands.failing")
+        module = ModuleType("motifocal.cli.failing")
         module.__dict__["failing"] = click.Command("failing", callback=callback)
         monkeypatch.setitem(sys.modules, module.__name__, module)
         monkeypatch.setitem(cli.COMMANDS, "failing", ("failing", "failing", "Fails."))

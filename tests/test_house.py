@@ -21,7 +21,7 @@ PACKAGE = ROOT / "motifocal"
 # Room of the package -> the rooms it may import. Below stand the rooms that all others may import.
 OPEN = {"__init__", "_moved", "extras", "files", "media", "metrics"}
 ROOMS: dict[str, set[str]] = {
-    "__init__": {"_moved", "loss", "media", "models", "motion"},
+    "__init__": {"_moved", "extras", "loss", "media", "models", "motion"},
     "_moved": set(),
     "extras": set(),
     "files": {"_moved"},

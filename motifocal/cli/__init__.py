@@ -12,6 +12,7 @@ import click
 
 from motifocal import __version__
 from motifocal.cli.lazy import LazyGroup, Table
+from motifocal.extras import missing_extra
 
 COMMANDS: Table = {
     "animate": ("animate", "animate", "Animate a picture as one or more sentences say."),
@@ -47,7 +48,7 @@ def cli() -> None:
 
 
 def main() -> None:
-    """Run the command line; a ValueError or OSError becomes one line and exit code 1."""
+    """Run the command line; ValueError, OSError and a missing extra give one line and exit 1."""
     try:
         cli(standalone_mode=False)
     except click.ClickException as error:
@@ -56,6 +57,12 @@ def main() -> None:
     except (click.Abort, KeyboardInterrupt):
         click.echo("stopped", err=True)
         sys.exit(130)
+    except ModuleNotFoundError as error:
+        line = missing_extra(error)
+        if line is None:
+            raise
+        click.echo(f"motifocal: {line}", err=True)
+        sys.exit(1)
     except (ValueError, OSError, FloatingPointError) as error:
         click.echo(f"motifocal: {' '.join(str(error).split())}", err=True)
         sys.exit(1)

@@ -136,7 +136,7 @@ def _check_packages(kind: str, folder: Path) -> None:
     missing = [name.rpartition(".")[2] for name in needed if not _is_there(name)]
     if missing:
         raise ValueError(f"{kind} should find the packages {', '.join(missing)}; "
-                         f"{install_extra('diffusers-models')}")
+                         f"{install_extra('models')}")
 
 
 def _is_there(module: str) -> bool:

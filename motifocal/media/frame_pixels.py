@@ -22,7 +22,7 @@ from av.video.stream import VideoStream
 from motifocal.media.arrays import Image
 from motifocal.media.hdr import TRANSFERS, to_sdr
 from motifocal.media.picture import VideoError, check_size, on_white
-from motifocal.media.pyav_versions import ONE_THREAD, colours_of
+from motifocal.media.pyav_versions import ONE_THREAD, colours_of, matrix_of
 
 # Flags of FFmpeg's scaler (libswscale/swscale.h), as numbers because PyAV names some of them only
 # since version 18. Interpolating chroma up, where the default flags repeat it, takes smooth frames
@@ -97,7 +97,8 @@ def frame_pixels(path: Path, stream: VideoStream, frame: VideoFrame) -> Image:
     high = transfer in TRANSFERS
     kind = {(False, False): "rgb24", (True, False): "rgba"}.get((transparent, high), "rgb48le")
     with naming(path, "pixels cannot be converted"):
-        array = frame.to_ndarray(format=kind, width=width, interpolation=_TO_RGB, **ONE_THREAD)
+        array = frame.to_ndarray(format=kind, width=width, interpolation=_TO_RGB, **ONE_THREAD,
+                                 **matrix_of(frame))  # fmt: skip
     if high:
         codes = array.astype(np.uint32)
         if not frame.format.is_rgb:  # FFmpeg's scaler makes 255 * 256 of the white of YUV

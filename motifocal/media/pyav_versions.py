@@ -27,6 +27,9 @@ def _one_thread() -> dict[str, Any]:
 OPTIONS = "options" if hasattr(VideoFrame, "color_trc") else "container_options"
 #: Arguments with which a frame is converted in one thread.
 ONE_THREAD = _one_thread()
+# The matrix of YUV in a frame, as AVCOL_SPC_* -> its number in FFmpeg's scaler, SWS_CS_*.
+_MATRICES = {1: 1, 4: 4, 5: 5, 6: 5, 7: 7, 9: 9, 10: 9}
+_BT601 = 5
 
 
 def is_cover(stream: VideoStream) -> bool:
@@ -46,3 +49,15 @@ def colours_of(stream: VideoStream, frame: VideoFrame) -> tuple[int, int]:
 def duration_of(frame: VideoFrame, of_packet: int) -> int:
     """How many ticks a frame is shown; earlier PyAV has it of the packet with the same time."""
     return int(frame.duration) if hasattr(frame, "duration") else of_packet
+
+
+def has_index(stream: VideoStream) -> bool:
+    """Whether PyAV hands out the index of a stream's frames."""
+    return hasattr(stream, "index_entries")
+
+
+def matrix_of(frame: VideoFrame) -> dict[str, Any]:
+    """Arguments with which a frame is converted by its own matrix; PyAV before 17 takes BT.601."""
+    if hasattr(frame, "color_trc") or frame.format.is_rgb:
+        return {}
+    return {"src_colorspace": _MATRICES.get(int(frame.colorspace), _BT601)}

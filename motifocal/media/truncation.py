@@ -17,6 +17,8 @@ import av
 from av.container import InputContainer
 from av.video.stream import VideoStream
 
+from motifocal.media.pyav_versions import has_index
+
 _TAIL = 256 * 1024  # bytes of the end that are looked at; an Ogg page has at most 65 307
 
 
@@ -27,7 +29,7 @@ def found_and_declared(
 
     `count` frames were decoded, the last of which ends at `end` s by the file's clock.
     """
-    if stream.frames and "mp4" in container.format.name:
+    if stream.frames and "mp4" in container.format.name and has_index(stream):
         # The index, unlike the header's count, leaves out what an edit list cuts off.
         return count, sum(not entry.is_discard for entry in stream.index_entries) or stream.frames
     # Elsewhere time tells: AVI counts frames that it does not store because they repeat the last,

@@ -25,7 +25,7 @@ def check_matplotlib() -> None:
     try:
         import matplotlib.figure  # noqa: F401
     except ImportError as error:
-        raise ValueError(f"the plot needs matplotlib; {install_extra('train')}, or leave the plot "
+        raise ValueError(f"the plot needs matplotlib; {install_extra('bench')}, or leave the plot "
                          "out with --no-plot") from error
 
 
