@@ -37,11 +37,11 @@ WAYS: dict[str, Sequence[Model]] = {
     "similarity": (SIMILARITY,),
     "affine": (AFFINE,),
     "homography": (HOMOGRAPHY,),
-    "the simplest that will do": (SIMILARITY, AFFINE, HOMOGRAPHY),
+    "the simplest sufficient": (SIMILARITY, AFFINE, HOMOGRAPHY),
 }
 #: Largest shift in pixels, zoom, roll, shear, and change of scale from the centre to the side.
 KINDS = {
-    "rests": (0.0, 0.0, 0.0, 0.0, 0.0),
+    "static": (0.0, 0.0, 0.0, 0.0, 0.0),
     "similarity": (6.0, 0.03, 0.02, 0.0, 0.0),
     "affine": (6.0, 0.03, 0.02, 0.03, 0.0),
     "homography": (6.0, 0.03, 0.02, 0.03, 0.05),

@@ -144,7 +144,7 @@ def score(heatmap: Heatmap, truth: NDArray[np.bool_]) -> Score:
     ratios = {
         name: part / whole if whole else float("nan") for name, (part, whole) in parts.items()
     }
-    return {**ratios, "hot": float(hot.mean()), "true": float(truth.mean())}
+    return {**ratios, "moving": float(hot.mean()), "true": float(truth.mean())}
 
 
 def mean(scores: Sequence[Score]) -> Score:
@@ -189,15 +189,15 @@ def all_settings() -> dict[str, dict[str, HeatmapSettings]]:
 
 def detailed(names: Iterable[str], scores: Scores) -> str:
     """All that is known of clips in which something moves, one number of each other kind."""
-    columns = ("IoU", "precision", "recall", "latents", "hot")
+    columns = ("IoU", "precision", "recall", "latents", "moving")
     others = ("moves, as video", "camera", "colour")
-    header = ["", *columns, "as video: IoU", "camera: IoU", "colour: IoU", "still: hot"]
+    header = ["", *columns, "as video: IoU", "camera: IoU", "colour: IoU", "static: moving"]
     rows = [
         [
             name,
             *(cell(scores[name]["moves"], column) for column in columns),
             *(cell(scores[name][kind], "IoU") for kind in others),
-            cell(scores[name]["still, as video"], "hot"),
+            cell(scores[name]["still, as video"], "moving"),
         ]
         for name in names
     ]
@@ -205,7 +205,7 @@ def detailed(names: Iterable[str], scores: Scores) -> str:
 
 
 def cell(scores: Score, column: str) -> str:
-    return f"{scores[column]:.1%}" if column in ("hot", "true") else f"{scores[column]:.2f}"
+    return f"{scores[column]:.1%}" if column in ("moving", "true") else f"{scores[column]:.2f}"
 
 
 def markdown(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
@@ -237,7 +237,7 @@ def flows_table(clips: Iterable[Case]) -> str:
          f"{1000 * seconds[way] / len(moving):.0f} ms"]
         for way in ways
     ]  # fmt: skip
-    return markdown(["", *(f"IoU {kind}, {gate}" for gate, kind in columns), "CPU a clip"], rows)
+    return markdown(["", *(f"IoU {kind}, {gate}" for gate, kind in columns), "CPU per clip"], rows)
 
 
 def enlarged(frames: Frames, factor: int) -> Flow:
@@ -264,9 +264,8 @@ def real_table(videos: Sequence[Path]) -> str:
          str(sum(share > ALL_HOT for share in of)), str(sum(share < ALL_COLD for share in of))]
         for name, of in shares.items()
     ]  # fmt: skip
-    header = ["", "mean hot", "lowest tenth", "median", "highest tenth", f"> {ALL_HOT:.0%} hot",
-              f"< {ALL_COLD:.1%} hot"]  # fmt: skip
-    return markdown(header, rows)
+    limits = (f"> {ALL_HOT:.0%}", f"< {ALL_COLD:.1%}")
+    return markdown(["", "mean", "lowest tenth", "median", "highest tenth", *limits], rows)
 
 
 @click.command()

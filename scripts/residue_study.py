@@ -6,7 +6,7 @@ measures the temporal residue of still areas on the clips below MOTIFOCAL_SHARED
 (outputs of image-to-video models, 320 pixels, 8 frames a second) and on living scenes, prints the
 tables of docs/scenes.md and writes docs/images/residue.png. `--drawn` measures the scenes alone.
 
-A still area is cold in every frame of the heatmap at its default settings, has flow under one pixel
+A static area is below 0.5 in every frame of the default heatmap, has flow under one pixel
 a frame at 320 pixels, and is 4 pixels away from anything else. There, from one frame to the next,
 the brightness changes by b - g . s + r: a flicker b of the whole area, a shift s along the gradient
 g, and a residue r of each pixel. All are independent of the clip's own content to first order.
@@ -228,7 +228,7 @@ def hot_share(level: Level, size: int, seeds: int, moves: bool) -> float:
 
 
 def gate_table(size: int, seeds: int) -> str:
-    """The hot share of each level and component, with and without something that moves."""
+    """The moving fraction of each level and component, with and without something that moves."""
     rows = []
     for name, level in LEVELS.items():
         parts = {"all of it": level} | {
@@ -238,7 +238,7 @@ def gate_table(size: int, seeds: int) -> str:
         for words, part in parts.items():
             shares = (hot_share(part, size, seeds, moves) for moves in (True, False))
             rows.append([name, words, *(f"{share:.2%}" for share in shares)])
-    head = ["level", "component", "hot, a sentence moves something", "hot, nothing moves"]
+    head = ["level", "component", "something moves", "nothing moves"]
     return markdown(head, rows)
 
 

@@ -122,9 +122,9 @@ def sources(raft_weights: Mapping[str, str | None]) -> dict[str, Way]:
         if weights:
             settings = replace(full, source=name, raft_weights=weights)
             ways[f"RAFT, {name[5:]}"] = by_settings(settings)
-    ways["latents' own change"] = by_latents()
+    ways["change of the latents"] = by_latents()
     ways["objects, moving or not"] = lambda case: case.clip.objects.astype(np.float32)
-    ways["chance: all hot"] = lambda case: np.ones(case.clip.objects.shape, np.float32)
+    ways["chance: all moving"] = lambda case: np.ones(case.clip.objects.shape, np.float32)
     return ways
 
 
@@ -143,7 +143,7 @@ def source_rows(clips: Sequence[Trio], ways: dict[str, Way]) -> list[list[str]]:
         rest, camera = mean(scores["rest"]), mean(scores["camera"])
         rows.append([
             name, *(f"{rest[key]:.2f}" for key in ("IoU", "precision", "recall", "latents")),
-            f"{rest['hot']:.1%}", f"{camera['IoU']:.2f}", f"{camera['hot']:.1%}",
+            f"{rest['moving']:.1%}", f"{camera['IoU']:.2f}", f"{camera['moving']:.1%}",
             f"{1000 * seconds / len(clips):.0f} ms",
         ])  # fmt: skip
     return rows
@@ -152,7 +152,7 @@ def source_rows(clips: Sequence[Trio], ways: dict[str, Way]) -> list[list[str]]:
 def camera_rows(clips: Sequence[Trio]) -> list[list[str]]:
     """What removing the camera does, on backgrounds with and without texture to follow."""
     rows = []
-    named = {"as it is": DEFAULT_SETTINGS, "removed": replace(DEFAULT_SETTINGS, camera=True)}
+    named = {"kept": DEFAULT_SETTINGS, "removed": replace(DEFAULT_SETTINGS, camera=True)}
     for textured, (name, settings) in product((True, False), named.items()):
         chosen = [trio for trio in clips if trio.textured == textured]
         way = by_settings(settings)
@@ -160,9 +160,9 @@ def camera_rows(clips: Sequence[Trio]) -> list[list[str]]:
         rest = mean([score(way(trio.rest), trio.rest.truth) for trio in chosen])
         only = [float((way(trio.only)[:-1] > 0.5).mean()) for trio in chosen]
         rows.append([
-            f"{'textured' if textured else 'mostly plain'}, camera {name}",
+            f"{'textured' if textured else 'mostly untextured'}, camera {name}",
             f"{np.mean(only):.1%}", f"{np.median(only):.1%}", f"{both['recall']:.2f}",
-            f"{both['hot']:.1%}", f"{both['IoU']:.2f}", f"{rest['IoU']:.2f}", str(len(chosen)),
+            f"{both['moving']:.1%}", f"{both['IoU']:.2f}", f"{rest['IoU']:.2f}", str(len(chosen)),
         ])  # fmt: skip
     return rows
 
@@ -224,17 +224,17 @@ def main(rounds: int, seed: int, raft_small: str | None, raft_large: str | None,
     clips = list(trios(rounds, seed))
     true = np.mean([trio.rest.truth.mean() for trio in clips])
     print(f"\n### Sources: {len(clips)} clips of {SIZE} pixels, {true:.1%} of the area moves\n")
-    header = ["", "IoU", "precision", "recall", "IoU on latents", "hot", "camera: IoU",
-              "camera: hot", "CPU a clip"]  # fmt: skip
+    header = ["", "IoU", "precision", "recall", "IoU on latents", "moving", "camera: IoU",
+              "camera: moving", "CPU per clip"]  # fmt: skip
     ways = sources({"raft-small": raft_small, "raft-large": raft_large})
     print(markdown(header, source_rows(clips, ways)), flush=True)
     print("\n### Camera\n")
-    header = ["", "camera only: hot", "median", "both: recall", "both: hot", "both: IoU",
-              "rest: IoU", "clips"]  # fmt: skip
+    header = ["", "camera only: moving", "median", "both: recall", "both: moving", "both: IoU",
+              "static camera: IoU", "clips"]  # fmt: skip
     print(markdown(header, camera_rows(clips)), flush=True)
     print("\n### Size of the frames\n")
     rows = size_rows(clips)
-    header = ["", "shorter side", "IoU", "against full size", "CPU a map"]
+    header = ["", "shorter side", "IoU", "against full size", "CPU per heatmap"]
     print(markdown(header, [
         [row["preset"], str(row["size"] or SIZE), f"{row['IoU']:.3f}",
          f"{row['lost']:+.4f} ± {row['error']:.4f}", f"{row['ms']:.0f} ms"] for row in rows

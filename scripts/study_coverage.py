@@ -54,7 +54,7 @@ BLIND = {
     "40 annotators differ (sd 0.5)": (Design(), replace(PLAIN, annotator_sd=0.5)),
     "200 annotators differ (sd 0.5)": (Design(annotators=200), replace(PLAIN, annotator_sd=0.5)),
 }
-WIDER = ("over pictures", "over scenarios", "over pictures and annotators")
+WIDER = ("over images", "over scenarios", "over images and annotators")
 LEAGUE = Design(baselines=("first", "second", "third"), round_robin=True, annotators=120)
 LEAGUE_SHARES = (0.45, 0.6, 0.72)
 LEAGUES: dict[str, tuple[Truth, Ties]] = {

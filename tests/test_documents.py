@@ -59,15 +59,18 @@ SMALLER = {
     "motifocal scenes preview *": ["--size", "16"],
     "motifocal scenes export * --kind dataset *": ["--clips", "2", "--size", "16"],
     "motifocal scenes export * --kind benchmark*": ["--pairs", "2", "--size", "64"],
+    "motifocal scenes export -o scenes *": ["--pairs", "12"],  # which pairs depends on how many
     "motifocal scenes probe *": ["--pairs", "2", "--device", "cpu"],
     "motifocal scenes eval *": ["--pairs", "2", "--steps", "1", "--device", "cpu"],
+    "motifocal scenes eval * --pairs 12 *": ["--pairs", "12"],
     "motifocal bench run * --model bundled *": ["--steps", "1", "--device", "cpu"],
     "motifocal bench score *": ["--workers", "1"],
     "motifocal study simulate *": ["--pairs", "8", "--annotators", "6"],
     "motifocal study create *": ["--gold-every", "4", "--least-seconds", "0"],
 }
 FEWER_FRAMES = {"81": "17", "49": "17", "25": "9"}
-FEWER_IN_PYTHON = {'"head", 81': '"head", 17', "480, 832": "32, 48"}
+FEWER_IN_PYTHON = {'"head", 81': '"head", 17', "480, 832": "32, 48",
+                   'output_type="pil"': 'output_type="pil", num_inference_steps=1'}  # fmt: skip
 # Inline, a command without what it needs is a mention, such as `motifocal heatmap --masks`.
 MENTIONED = (click.MissingParameter, click.BadOptionUsage, click.exceptions.NoArgsIsHelpError)
 # What may take minutes says on stderr what it does, as a plain line where there is no terminal.
