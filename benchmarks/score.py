@@ -32,7 +32,7 @@ from motifocal.bench.results import Results
 from motifocal.bench.score.plot import draw_plot
 from motifocal.bench.score.report import write_files
 from motifocal.bench.score.run import score
-from motifocal.bench.score.summary import summarise
+from motifocal.bench.score.tables import summarise
 from motifocal.media.video import read_video, write_video
 from motifocal.motion.flow import estimate_flow
 from motifocal.scenes.export import BenchmarkSettings, export_benchmark
@@ -52,7 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if values.videos is None:
             draw(folder / "drawn", 2 if values.quick else values.pairs)
         results = take_in(values.videos or folder / "drawn", folder / "results")
-        videos = [video.path for each in results for video in each.wanted()]
+        videos = [video.path for each in results for video in each.expected()]
         once = f"decode and flow once, {len(videos)} videos"
         ways = {once: partial(decode_and_flow, videos, values.workers)}
         outputs = (folder / f"scores{number}" for number in count())

@@ -26,13 +26,14 @@ from motifocal.bench.pairs import Pair
 from motifocal.generate.model import Format
 from motifocal.study.create.encoding import Encoded
 from motifocal.study.create.gold_videos import Damaged
-from motifocal.study.create.layout import Layout, Real
+from motifocal.study.create.layout import Layout, RealItem
 from motifocal.study.create.matching import AS_THEY_ARE, Group
 from motifocal.study.create.writing import write_study
+from motifocal.study.messages import Answer
 from motifocal.study.protocol import Protocol
 from motifocal.study.schedule import sides
-from motifocal.study.store.database import located
-from motifocal.study.store.store import Answer, Store
+from motifocal.study.store.database import parse_url
+from motifocal.study.store.store import Store
 from motifocal.study.store.tables import ANNOTATOR, LEASE, SLOT, VOTE, VOTED
 from motifocal.study.votes import GOLD
 
@@ -102,7 +103,7 @@ def write_blank(path: Path, wanted: int) -> None:
     pairs = -(-wanted // (BASELINES * VOTES))
     groups = tuple(Group(Pair("place", f"picture{pair // 4}", f"sentence {pair % 4}"), 0,
                          Path("none"), ()) for pair in range(pairs))
-    items = [Real(baseline, pair, sides(VOTES, a_more=pair % 2 == 1, order=rng))
+    items = [RealItem(baseline, pair, sides(VOTES, a_more=pair % 2 == 1, order=rng))
              for baseline in range(1, BASELINES + 1) for pair in range(pairs)]
     rng.shuffle(items)
     gold = tuple(Damaged(kind, rng.randrange(pairs), 0, 0, ())
@@ -112,7 +113,7 @@ def write_blank(path: Path, wanted: int) -> None:
     layout = Layout(protocol, models, groups, (Format(16, 320, 320, 8),) * pairs, tuple(items),
                     gold, AS_THEY_ARE, 12, {})
     pictures = ((f"picture{number}", b"picture") for number in range(pairs // 4 + 1))
-    write_study(located(path), layout, blank_videos(layout), pictures)
+    write_study(parse_url(path), layout, blank_videos(layout), pictures)
 
 
 def blank_videos(layout: Layout) -> Iterator[Encoded]:

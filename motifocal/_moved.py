@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
 import sys
 import warnings
@@ -10,7 +11,10 @@ from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from importlib.util import find_spec
 from types import ModuleType
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 #: (package before, package now), both below motifocal -> modules, as `name` or `before=now`.
 _MODULES = {
@@ -29,7 +33,7 @@ _MODULES = {
     ("bench", "bench.gallery"): "gallery_folder=folder",
     ("bench", "bench.score"):
         "measures fidelity motion learned controls score_clip=clip score_choice=choice "
-        "score_report=report score_tables=tables score_summary=summary score_plot=plot "
+        "score_report=report score_tables=tables score_summary=tables score_plot=plot "
         "steadiness=temporal",
     ("bench", "generate"):
         "model models=open model_index text_limit diffusers_families diffusers_load "
@@ -72,23 +76,24 @@ _MODULES = {
         "still_life",
     ("scenes", "scenes.evaluation"):
         "evaluate report paired arms comparison probe_report probe_table",
-    ("study", "study.create"): "matching gold=gold_videos encoding layout writing media",
+    ("study", "study.create"): "matching gold=gold_videos encoding layout writing media=encoding",
     ("study", "study.offline"):
         "static_study=folder static_plan=assignment handing_in=import_votes",
     ("study", "study.report"):
-        "report_source=source report_parts=parts report_words=words report_sentence=sentence "
+        "report_source=source report_parts=parts report_words=words report_sentence=words "
         "report_tables=tables report_plots=plots report_files=files",
     ("study", "study.stats"):
-        "tally intervals compare shares signflip two_way agreement bradley_terry metric_votes "
-        "design=simulation_design population=simulation_truth simulate=simulation plan=power",
+        "tally intervals compare shares=compare signflip two_way agreement bradley_terry "
+        "metric_votes design=simulation_design population=simulation_design "
+        "simulate=simulation plan=power",
     ("study", "study.store"):
         "tables database storage commits=group_commit annotators leases ballots=answers "
         "gold_due=gold_slots progress records",
-    ("study", "study"): "exchange=messages",
+    ("study", "study"): "exchange=messages wording=protocol",
     ("study", "files"): "strict_json=json_text",
     ("study", "study.web"):
         "app security session entry=recruitment rendering visit=pages judging=api dashboard "
-        "schema=openapi rate keys=secrets connections server_log",
+        "rate=security keys=secrets connections server_log",
     ("training", "training"): "base=run_folder",
     ("training", "training.encoders"): "autoencoder text_tower=text_encoder",
     ("training", "training.measurement"): "figure6 probe probe_curve",
@@ -173,3 +178,32 @@ def moved_names(package: str) -> Callable[[str], Any]:
         return value
 
     return find_name
+
+
+def renamed_names(module: str, names: str) -> Callable[[str], Any]:
+    """Return the `__getattr__` of a module that finds renamed names, listed as `before=now`."""
+    renamed = dict(pair.split("=") for pair in names.split())
+
+    def find_name(name: str) -> Any:
+        if name not in renamed:
+            raise AttributeError(f"module {module!r} has no attribute {name!r}")
+        _warn(f"{module}.{name}", f"{module}.{renamed[name]}")
+        return getattr(importlib.import_module(module), renamed[name])
+
+    return find_name
+
+
+def renamed_arguments(**names: str) -> Callable[[Callable[P, T]], Callable[P, T]]:
+    """Let a function take arguments by the names that they had before, `before="now"`."""
+
+    def decorate(function: Callable[P, T]) -> Callable[P, T]:
+        @functools.wraps(function)
+        def call(*args: P.args, **kwargs: P.kwargs) -> T:
+            for before in names.keys() & kwargs.keys():
+                _warn(f"{function.__name__}({before}=...)", f"{names[before]}=...")
+                kwargs[names[before]] = kwargs.pop(before)
+            return function(*args, **kwargs)
+
+        return call
+
+    return decorate

@@ -1,4 +1,4 @@
-"""PSNR and SSIM of two images, and means with bootstrap intervals over images.
+"""Compute PSNR and SSIM of two images, and means with bootstrap intervals over images.
 
 Letters: H W pixels. Images are (H, W, 3) uint8 RGB.
 """
@@ -11,12 +11,14 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from motifocal._moved import renamed_names
+
 ROUNDING_MSE = 1 / 12  # the error that 8-bit rounding makes; the PSNR of equal pictures is 58.9 dB
 RESAMPLES = 4000
 
 
 @dataclass(frozen=True)
-class Measured:
+class MeanInterval:
     """A mean over pairs and its 95 % interval over pictures."""
 
     mean: float
@@ -25,18 +27,18 @@ class Measured:
 
 
 def mean_squared_error(a: npt.NDArray[np.float32], b: npt.NDArray[np.uint8]) -> float:
-    """The mean of the squared differences, in grey levels squared."""
+    """Return the mean of the squared differences, in grey levels squared."""
     return float(np.mean(np.square(a - b)))
 
 
 def psnr(a: npt.NDArray[np.uint8], b: npt.NDArray[np.uint8]) -> float:
-    """Peak signal-to-noise ratio in dB; the error counts as at least that of 8-bit rounding."""
+    """Return the peak signal-to-noise ratio in dB; the error is at least that of 8-bit rounding."""
     error = max(mean_squared_error(a.astype(np.float32), b), ROUNDING_MSE)
     return float(10 * np.log10(255**2 / error))
 
 
 def ssim(a: npt.NDArray[np.uint8], b: npt.NDArray[np.uint8]) -> float:
-    """Structural similarity of two pictures (H, W, 3), mean over pixels and colours.
+    """Return the structural similarity of two images (H, W, 3), mean over pixels and colours.
 
     Wang et al. 2004: Gaussian windows of 11 pixels, sigma 1.5, K = 0.01 and 0.03, and only windows
     that lie inside the picture. Raises ValueError where none does.
@@ -59,8 +61,8 @@ def _windowed(x: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
 
 def over_pictures(
     values: npt.NDArray[np.float64], pictures: list[str], *, seed: int = 0
-) -> Measured:
-    """The mean of `values` (one per pair) with the 95 % percentile bootstrap over pictures.
+) -> MeanInterval:
+    """Return the mean of `values` (one a pair) with its 95 % percentile bootstrap over pictures.
 
     `pictures` names the picture of each pair. The same arguments give the same interval. With
     fewer than two pictures there is nothing to resample, and the interval is (nan, nan).
@@ -70,9 +72,12 @@ def over_pictures(
     counts = np.bincount(place).astype(np.float64)
     mean = float(sums.sum() / counts.sum())
     if len(names) < 2:
-        return Measured(mean, float("nan"), float("nan"))
+        return MeanInterval(mean, float("nan"), float("nan"))
     rng = np.random.default_rng(seed)
     times = rng.multinomial(len(names), np.full(len(names), 1 / len(names)), size=RESAMPLES)
     means = (times @ sums) / (times @ counts)
     low, high = np.quantile(means, [0.025, 0.975])
-    return Measured(mean, float(low), float(high))
+    return MeanInterval(mean, float(low), float(high))
+
+
+__getattr__ = renamed_names(__name__, "Measured=MeanInterval")

@@ -18,7 +18,7 @@ import numpy as np
 from PIL import Image
 from playwright.sync_api import sync_playwright
 
-from motifocal.bench.gallery.page import compared, write_gallery
+from motifocal.bench.gallery.page import compare_results, write_gallery
 from motifocal.bench.pairs import Benchmark, Pair
 from motifocal.bench.results import Results, claim_results
 from motifocal.media.codec import FINE_CRF
@@ -68,7 +68,7 @@ def results(folder: Path, model: str, pairs: list[EvalPair], make: Make) -> Resu
     benchmark = Benchmark("The drawn world", named, len(named))
     held = Results(folder, model, {}, benchmark, (0,), None)
     claim_results(held)
-    for pair, wanted in zip(pairs, held.wanted(), strict=True):
+    for pair, wanted in zip(pairs, held.expected(), strict=True):
         write_image(held.picture(wanted.pair), pair.picture())
         write_video(wanted.path, make(pair), FPS, crf=FINE_CRF)
     return held
@@ -107,7 +107,7 @@ def main(output: Path, dark: bool) -> None:
         home = Path(folder)
         held = [results(home / str(number), name, pairs, make)
                 for number, (name, make) in enumerate(makers.items())]
-        list(write_gallery(compared(held), home / "gallery"))
+        list(write_gallery(compare_results(held), home / "gallery"))
         picture = photograph(home / "gallery" / "index.html",
                              color_scheme="dark" if dark else "light")
     picture.save(output, optimize=True)

@@ -17,14 +17,14 @@ import numpy as np
 from rich.console import Console
 from rich.progress import Progress
 from scipy import stats
+from study_population import Population, population, population_scores
 
 from motifocal.study.stats.agreement import agreement, left_bias
 from motifocal.study.stats.bradley_terry import Ties, edges_of, scores_of
+from motifocal.study.stats.compare import majority, majority_test, preference_test, vote_share
 from motifocal.study.stats.intervals import Estimate, Resampling
-from motifocal.study.stats.shares import majority, majority_test, preference_test, vote_share
 from motifocal.study.stats.simulation import Drawn, draw
 from motifocal.study.stats.simulation_design import Design, Truth
-from motifocal.study.stats.simulation_truth import Population, population, population_scores
 from motifocal.study.stats.tally import LOST, WON, Tally
 from motifocal.study.stats.two_way import two_way_share
 
@@ -102,10 +102,12 @@ STATISTICS: Mapping[
     str, tuple[Callable[[Tally, Resampling], Estimate], Callable[[Population], float]]
 ] = {
     "raw share": (vote_share, lambda truth: truth.share),
-    "majority": (lambda tally, how: majority(tally, how).score, lambda truth: truth.majority),
+    "majority": (lambda tally, resampling: majority(tally, resampling).score,
+                 lambda truth: truth.majority),
     "alpha": (agreement, lambda truth: truth.alpha),
     "left choices": (left_bias, lambda truth: truth.left),
-    "raw share, over votes": (lambda tally, how: over_votes(tally), lambda truth: truth.share),
+    "raw share, over votes": (lambda tally, resampling: over_votes(tally),
+                              lambda truth: truth.share),
 }
 
 
@@ -136,11 +138,11 @@ def wider(
     """How the raw share fared with each of the intervals in `WIDER`."""
     records = [Record(population(design, truth).share, []) for _ in WIDER]
     for number, drawn in enumerate(drawn_studies(design, truth, studies, seed)):
-        how = Resampling(seed=number)
+        resampling = Resampling(seed=number)
         won, picture = (drawn.outcome == WON).astype(float), design.pictures[1][drawn.pair]
-        records[0].add(vote_share(drawn.tally(), how))
-        records[1].add(vote_share(drawn.tally(over="scenario"), how))
-        records[2].add(two_way_share(won, picture, drawn.worker, how))
+        records[0].add(vote_share(drawn.tally(), resampling))
+        records[1].add(vote_share(drawn.tally(cluster_by="scenario"), resampling))
+        records[2].add(two_way_share(won, picture, drawn.worker, resampling))
         tick()
     return records
 

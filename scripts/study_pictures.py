@@ -45,7 +45,7 @@ def drawn_results(folder: Path, model: str, number: int) -> Results:
                   for name, stage in stages.items())
     results = Results(folder, model, {}, Benchmark("drawn", pairs, len(pairs)), (0,), None)
     claim_results(results)
-    for video in results.wanted():
+    for video in results.expected():
         stage = stages[video.pair.scenario]
         clip = render(stage, stage.actions[min(number, 1)], size=SIZE)
         write_image(results.picture(video.pair), clip.frames[0])

@@ -45,7 +45,7 @@ def drawn_study(
     for number, model in enumerate(models):
         results = Results(folder / f"model{number}", model, {}, benchmark, (0,), None)
         claim_results(results)
-        for video in results.wanted():
+        for video in results.expected():
             scenario = video.pair.scenario
             write_image(results.picture(video.pair), pictures[scenario])
             write_video(video.path, clips[scenario][min(number, 1)].frames, 8)

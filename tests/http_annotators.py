@@ -23,7 +23,7 @@ from typing import IO
 import httpx2 as httpx
 from sqlalchemy import create_engine, update
 
-from motifocal.study.store.database import located
+from motifocal.study.store.database import parse_url
 from motifocal.study.store.tables import LEASE as LEASES
 
 PATIENCE = 600  # s, for what takes seconds on a machine with nothing else to do
@@ -101,7 +101,7 @@ class Acknowledged:
 
 def end_leases(place: str) -> None:
     """What time does: all leases of the study that run are over."""
-    engine = create_engine(located(place))
+    engine = create_engine(parse_url(place))
     with engine.begin() as connection:
         connection.execute(update(LEASES).where(LEASES.c.ended_at.is_(None)).values(expires_at=0))
     engine.dispose()

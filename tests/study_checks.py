@@ -13,7 +13,7 @@ from pathlib import Path
 from sqlalchemy import create_engine, func, select
 from tiny_study import arrive, judge
 
-from motifocal.study.store.database import located
+from motifocal.study.store.database import parse_url
 from motifocal.study.store.store import Store
 from motifocal.study.store.tables import ITEM, LEASE, SLOT, VOTE
 
@@ -22,7 +22,7 @@ TESTS = Path(__file__).parent
 
 def rows(place: str | Path, statement: object) -> list[tuple[object, ...]]:
     """What the database holds, seen from outside."""
-    engine = create_engine(located(place))
+    engine = create_engine(parse_url(place))
     with engine.connect() as connection:
         found = [tuple(row) for row in connection.execute(statement)]  # type: ignore[call-overload]
     engine.dispose()

@@ -57,7 +57,7 @@ def problems_of(results: Results, **options: Format) -> list[tuple[str, str]]:
 def take(bench: Path, finished: Path, out: Path, partial: bool = False) -> Results:
     benchmark = read_benchmark(bench, own_pairs=True)
     found = find_videos(finished, benchmark.pairs)
-    assert found.strange == ()
+    assert found.unmatched == ()
     if partial:
         benchmark = with_videos(benchmark, found)
     results = Results(out, "theirs", {}, benchmark, found.seeds(), None)
@@ -71,7 +71,7 @@ def test_finished_videos_are_copied_byte_for_byte_and_others_encoded(
     results = take(bench, finished, tmp_path / "out")
     assert results.missing() == []
     assert results.seeds == (3,)
-    for video in results.wanted():
+    for video in results.expected():
         source = next(finished.rglob(f"{video.path.stem}.*"))
         if source.suffix == ".mp4":
             assert source.read_bytes() == video.path.read_bytes()
@@ -148,7 +148,7 @@ def test_a_complete_run_has_nothing_wrong(made: Results) -> None:
 
 
 def test_a_video_that_is_missing_is_found_with_the_reason(made: Results, bench: Path) -> None:
-    video = made.wanted()[1]
+    video = made.expected()[1]
     video.path.unlink()
     assert problems_of(made) == [(video.path.name, "is missing")]
     model = DrawingModel(trouble=lambda job: "out of memory")
@@ -157,7 +157,7 @@ def test_a_video_that_is_missing_is_found_with_the_reason(made: Results, bench: 
 
 
 def test_a_video_that_breaks_off_is_found(made: Results) -> None:
-    path = made.wanted()[0].path
+    path = made.expected()[0].path
     path.write_bytes(path.read_bytes()[:-200])
     [(file, what)] = problems_of(made)
     assert file == path.name
@@ -171,7 +171,7 @@ def test_a_video_that_breaks_off_is_found(made: Results) -> None:
 def test_other_counts_sizes_and_rates_are_found(
     made: Results, frames: int, side: int, fps: float, got: str
 ) -> None:
-    video = made.wanted()[2]
+    video = made.expected()[2]
     picture = cv2.resize(read_image(made.picture(video.pair)), (side, side))
     write_video(video.path, np.stack([picture] * frames), fps)
     problems = problems_of(made)
@@ -189,14 +189,14 @@ def test_the_odd_one_out_is_found_where_nobody_says_what_is_expected(
     bench: Path, finished: Path, tmp_path: Path
 ) -> None:
     results = take(bench, finished, tmp_path / "out")
-    video = results.wanted()[4]
+    video = results.expected()[4]
     write_video(video.path, read_video(video.path).frames[:3], FPS)
     [(file, what)] = problems_of(results)
     assert (file, "got 3 frames" in what) == (video.path.name, True)
 
 
 def test_swapped_videos_start_with_the_wrong_picture(made: Results) -> None:
-    first, last = made.wanted()[0].path, made.wanted()[-1].path
+    first, last = made.expected()[0].path, made.expected()[-1].path
     first.rename(first.with_suffix(".tmp"))
     last.rename(first)
     first.with_suffix(".tmp").rename(last)
@@ -205,7 +205,7 @@ def test_swapped_videos_start_with_the_wrong_picture(made: Results) -> None:
 
 
 def test_a_model_that_shifts_the_picture_a_little_is_not_blamed(made: Results) -> None:
-    video = made.wanted()[0]
+    video = made.expected()[0]
     frames = np.roll(read_video(video.path).frames, 3, axis=2)
     write_video(video.path, frames, FPS)
     assert check(made) == []
@@ -213,7 +213,7 @@ def test_a_model_that_shifts_the_picture_a_little_is_not_blamed(made: Results) -
 
 @pytest.mark.parametrize("shade", [0, 255])
 def test_a_blank_video_does_not_start_with_its_picture(made: Results, shade: int) -> None:
-    video = made.wanted()[0]
+    video = made.expected()[0]
     write_video(video.path, np.full((FRAMES, SIDE, SIDE, 3), shade, np.uint8), FPS)
     [(file, what)] = problems_of(made)
     assert file == video.path.name
@@ -221,25 +221,25 @@ def test_a_blank_video_does_not_start_with_its_picture(made: Results, shade: int
 
 
 def test_a_lost_picture_and_strangers_are_named(made: Results) -> None:
-    made.picture(made.wanted()[-1].pair).unlink()
+    made.picture(made.expected()[-1].pair).unlink()
     videos = made.folder / "videos"
-    shutil.copy(made.wanted()[0].path, videos / "nobody_asked_0.mp4")
-    shutil.copy(made.wanted()[0].path, videos / made.wanted()[0].pair.file(5))
+    shutil.copy(made.expected()[0].path, videos / "nobody_asked_0.mp4")
+    shutil.copy(made.expected()[0].path, videos / made.expected()[0].pair.file(5))
     assert sorted(problems_of(made)) == sorted([
         ("pictures/kite.png", "no such file or folder"),
         ("nobody_asked_0.mp4", "belongs to no pair"),
-        (made.wanted()[0].pair.file(5), "is of another seed than 0"),
+        (made.expected()[0].pair.file(5), "is of another seed than 0"),
     ])  # fmt: skip
 
 
 def test_the_command_prints_a_table_and_exits_with_one(made: Results) -> None:
     done = CliRunner().invoke(cli, ["bench", "check", str(made.folder)])
     assert (done.exit_code, "all 5 videos are right" in done.stdout) == (0, True)
-    made.wanted()[3].path.unlink()
+    made.expected()[3].path.unlink()
     done = CliRunner().invoke(cli, ["bench", "check", str(made.folder)])
     assert done.exit_code == 1
     assert "1 problem in 5 videos" in done.stdout
-    assert made.wanted()[3].path.name in done.stdout
+    assert made.expected()[3].path.name in done.stdout
     done = CliRunner().invoke(cli, ["bench", "check", str(made.folder), "--fps", "24"])
     assert done.stdout.count("at 24/s") == 4
 
@@ -282,12 +282,12 @@ def test_the_command_names_partial_before_it_takes_in_a_folder_with_gaps(
 
 
 def test_the_command_prints_problems_as_json(made: Results) -> None:
-    made.wanted()[3].path.unlink()
+    made.expected()[3].path.unlink()
     done = CliRunner().invoke(cli, ["bench", "check", str(made.folder), "--json", "--quiet"])
     assert (done.exit_code, done.stderr) == (1, "")
     assert json.loads(done.stdout) == {str(made.folder): {
         "model": "drawing", "videos": 5,
-        "problems": [{"file": made.wanted()[3].path.name, "what": "is missing"}],
+        "problems": [{"file": made.expected()[3].path.name, "what": "is missing"}],
     }}  # fmt: skip
 
 

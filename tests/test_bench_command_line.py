@@ -84,7 +84,7 @@ def test_parts_are_said_and_recorded(bench: Path, tmp_path: Path, asked: list[An
     assert mark in done.stderr
     held = open_results(tmp_path / "out")
     assert (held.benchmark.mark, held.model, held.seeds) == (mark, "Mine", (0, 1, 2))
-    assert len(held.wanted()) == 6
+    assert len(held.expected()) == 6
 
 
 def test_shards_fill_one_folder(bench: Path, tmp_path: Path, asked: list[Any]) -> None:

@@ -100,8 +100,8 @@ def test_clip_alignments_are_the_mean_cosines_of_single_frames(
 ) -> None:
     clip = ClipAlignment(str(clip_folder))
     picture = textured(9, 24, 24)
-    (seen,) = clip.look(frames, picture, [range(len(frames))])
-    assert set(seen.numbers) | set(clip.read(seen.vector, "x")) == set(CLIP_MEASURES)
+    (seen,) = clip.embed(frames, picture, [range(len(frames))])
+    assert set(seen.numbers) | set(clip.score_text(seen.vector, "x")) == set(CLIP_MEASURES)
     embedded = np.stack([features_by_hand(clip._vision, frame) for frame in frames])
     expected = (embedded @ features_by_hand(clip._vision, picture)).mean()
     assert seen.numbers["clip_image_alignment"] == pytest.approx(expected, abs=1e-6)
@@ -112,7 +112,7 @@ def test_clip_alignments_are_the_mean_cosines_of_single_frames(
                 input_ids=clip._tokenizer(sentence, return_tensors="pt")["input_ids"]
             ).pooler_output[0].numpy()
         expected = (embedded @ words).mean() / np.linalg.norm(words)
-        found = clip.read(seen.vector, sentence)["clip_text_alignment"]
+        found = clip.score_text(seen.vector, sentence)["clip_text_alignment"]
         assert found == pytest.approx(expected, abs=1e-6)
 
 
@@ -120,21 +120,22 @@ def test_another_sentence_changes_the_text_alignment_alone(
     clip_folder: Path, frames: Pixels
 ) -> None:
     clip = ClipAlignment(str(clip_folder))
-    (seen,) = clip.look(frames, frames[0], [range(5)])
-    first, second = (clip.read(seen.vector, sentence) for sentence in SENTENCES[:2])
+    (seen,) = clip.embed(frames, frames[0], [range(5)])
+    first, second = (clip.score_text(seen.vector, sentence) for sentence in SENTENCES[:2])
     assert first != second
     assert set(first) == {"clip_text_alignment"}
 
 
 def test_a_sentence_longer_than_the_tower_is_cut(clip_folder: Path, frames: Pixels) -> None:
     clip = ClipAlignment(str(clip_folder))
-    (seen,) = clip.look(frames, frames[0], [range(5)])
-    assert np.isfinite(clip.read(seen.vector, "balloon " * 100)["clip_text_alignment"])
+    (seen,) = clip.embed(frames, frames[0], [range(5)])
+    assert np.isfinite(clip.score_text(seen.vector, "balloon " * 100)["clip_text_alignment"])
     assert clip.text_limit is not None
     end = clip.text_limit.unread("balloon " * 100)
     assert 0 < end.count("balloon") < 100
     read = "balloon " * (100 - end.count("balloon"))
-    assert clip.read(seen.vector, read + "rises " * 9) == clip.read(seen.vector, read + "dips " * 9)
+    rises, dips = (clip.score_text(seen.vector, read + word * 9) for word in ("rises ", "dips "))
+    assert rises == dips
 
 
 def test_dino_consistencies_are_those_of_the_class_tokens(
@@ -142,7 +143,7 @@ def test_dino_consistencies_are_those_of_the_class_tokens(
 ) -> None:
     dino = DinoConsistency(str(dino_folder))
     picture = textured(9, 24, 24)
-    (seen,) = dino.look(frames, picture, [range(5)])
+    (seen,) = dino.embed(frames, picture, [range(5)])
     assert set(seen.numbers) == set(DINO_MEASURES)
     a, *rest = (features_by_hand(dino._vision, frame) for frame in frames)
     before = [a, *rest[:-1]]
@@ -165,8 +166,8 @@ def test_a_still_clip_has_exactly_one_and_one_look_is_enough(
     )
     picture = textured(3, 24, 24)
     clip = still(picture, 20)
-    (by_clip,) = ClipAlignment(str(clip_folder)).look(clip, picture, [range(20)])
-    (by_dino,) = DinoConsistency(str(dino_folder)).look(clip, picture, [range(20)])
+    (by_clip,) = ClipAlignment(str(clip_folder)).embed(clip, picture, [range(20)])
+    (by_dino,) = DinoConsistency(str(dino_folder)).embed(clip, picture, [range(20)])
     assert looked == [1, 1]
     assert set((by_clip.numbers | by_dino.numbers).values()) == {1.0}
 
@@ -176,11 +177,11 @@ def test_shuffling_changes_what_depends_on_the_order_and_looks_once(
 ) -> None:
     order = (0, 3, 1, 4, 2)
     dino, clip = DinoConsistency(str(dino_folder)), ClipAlignment(str(clip_folder))
-    played, shuffled = dino.look(frames, frames[0], [range(5), order])
-    (directly,) = dino.look(frames[list(order)], frames[0], [range(5)])
+    played, shuffled = dino.embed(frames, frames[0], [range(5), order])
+    (directly,) = dino.embed(frames[list(order)], frames[0], [range(5)])
     assert shuffled.numbers == pytest.approx(directly.numbers, abs=1e-6)
     assert shuffled.numbers != pytest.approx(played.numbers, abs=1e-4)
-    played, shuffled = clip.look(frames, frames[0], [range(5), order])
+    played, shuffled = clip.embed(frames, frames[0], [range(5), order])
     assert shuffled.numbers == pytest.approx(played.numbers, abs=1e-9)
 
 
@@ -188,7 +189,7 @@ def test_the_same_clip_gives_the_same_numbers_to_the_last_bit(
     clip_folder: Path, frames: Pixels
 ) -> None:
     one, other = (ClipAlignment(str(clip_folder)) for _ in range(2))
-    assert one.look(frames, frames[0], [range(5)]) == other.look(frames, frames[0], [range(5)])
+    assert one.embed(frames, frames[0], [range(5)]) == other.embed(frames, frames[0], [range(5)])
     assert one.fingerprint == other.fingerprint
 
 

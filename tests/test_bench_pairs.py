@@ -184,16 +184,16 @@ def test_names_are_matched_against_the_pairs_not_taken_apart() -> None:
     pairs = [Pair("", image_id, prompt) for image_id, prompt in known]
     names = ["a_b_c_0.mp4", "a_b_c_d_12.gif", "X_1_GO_3.mp4", "x_1_4.mp4", "deep/a_b_c_7.mp4",
              "a_b_c.mp4", "a_b_c_d_.mp4", "a_b_c_²3.mp4", "y_1_go_0.mp4"]  # fmt: skip
-    found, strange = match(names, pairs)
+    found, unmatched = match(names, pairs)
     assert {name: (pairs.index(pair), seed) for name, (pair, seed) in found.items()} == {
         "a_b_c_0.mp4": (0, 0), "a_b_c_d_12.gif": (1, 12), "X_1_GO_3.mp4": (2, 3),
         "x_1_4.mp4": (3, 4), "deep/a_b_c_7.mp4": (0, 7),
     }  # fmt: skip
-    assert strange == names[5:]
+    assert unmatched == names[5:]
 
 
 def test_every_name_of_ti2v_bench_finds_its_own_pair(shared: Path) -> None:
     pairs = read_benchmark(shared / "ti2v-clips").pairs
-    found, strange = match([pair.file(seed) for pair in pairs for seed in (0, 7)], pairs)
-    assert strange == []
+    found, unmatched = match([pair.file(seed) for pair in pairs for seed in (0, 7)], pairs)
+    assert unmatched == []
     assert all(pair.file(seed) == name for name, (pair, seed) in found.items())

@@ -17,10 +17,10 @@ from hypothesis import strategies as st
 from tiny_bench import FPS, DrawingModel, moving, textured, write_benchmark
 
 from motifocal.bench.pairs import Pair, read_benchmark
-from motifocal.bench.results import Results, Wanted, claim_results, open_results
+from motifocal.bench.results import ExpectedVideo, Results, claim_results, open_results
 from motifocal.bench.run import run
 from motifocal.bench.score.choice import check_names
-from motifocal.bench.score.clip import Learned, Looked, Tools, weight_free_version
+from motifocal.bench.score.clip import ClipFeatures, Learned, Tools, weight_free_version
 from motifocal.bench.score.controls import (
     ANOTHER,
     SHUFFLED,
@@ -30,7 +30,7 @@ from motifocal.bench.score.controls import (
     still,
 )
 from motifocal.bench.score.measures import MEASURES, Measure, measure
-from motifocal.bench.score.run import KEPT, Row, Scores, score
+from motifocal.bench.score.run import CACHE, Row, Scores, score
 from motifocal.generate.model import Job
 from motifocal.media.picture import Pixels
 from motifocal.media.video import Clip, read_image, read_video, write_image, write_video
@@ -72,13 +72,13 @@ class Words(Learned):
     )
     looks: int = 0
 
-    def look(self, frames: Pixels, picture: Pixels,
-             orders: Sequence[Sequence[int]]) -> list[Looked]:
+    def embed(self, frames: Pixels, picture: Pixels,
+              orders: Sequence[Sequence[int]]) -> list[ClipFeatures]:
         self.looks += 1
         mean = float(frames.mean())
-        return [Looked({"mean": mean}, [mean, float(len(order))]) for order in orders]
+        return [ClipFeatures({"mean": mean}, [mean, float(len(order))]) for order in orders]
 
-    def read(self, vector: Sequence[float], sentence: str) -> dict[str, float]:
+    def score_text(self, vector: Sequence[float], sentence: str) -> dict[str, float]:
         return {"text": vector[0] * len(sentence)}
 
 
@@ -166,7 +166,7 @@ def numbers(row: Row) -> dict[tuple[str, int], dict[str, float]]:
 def test_nothing_is_decoded_or_estimated_twice(results: list[Results], tmp_path: Path) -> None:
     counted, words = Counted(), Words()
     scores = score(results, tmp_path / "out", tools=counted.tools(learned=(words,)), workers=3)
-    videos = [video.path.as_posix() for each in results for video in each.wanted()]
+    videos = [video.path.as_posix() for each in results for video in each.expected()]
     assert counted.decoded == Counter(videos)
     # 15 videos, one of each of the 3 pictures shuffled; stills need no estimate, one a picture.
     assert sum(counted.estimated.values()) == 15 + 3
@@ -184,7 +184,7 @@ def test_numbers_are_those_of_the_video_and_its_picture(
     scores = score(results, tmp_path / "out", tools=Counted().tools())
     found = numbers(row(scores, "second"))
     assert len(found) == 5
-    for video in results[1].wanted():
+    for video in results[1].expected():
         clip, picture = read_video(video.path), read_image(results[1].picture(video.pair))
         expected = cheap(clip.frames, picture, estimate_flow(clip.frames), clip.fps)
         assert found[video.pair.stem, 0] == pytest.approx(expected, nan_ok=True, rel=1e-12)
@@ -245,7 +245,7 @@ def test_another_sentence_changes_the_text_alignment_alone(
 def test_sentences_are_swapped_within_a_picture_and_none_stays(
     pictures: dict[str, int], seed: int
 ) -> None:
-    videos = [Wanted(Pair("", image, f"{image} number {index}"), sample, Path("x"))
+    videos = [ExpectedVideo(Pair("", image, f"{image} number {index}"), sample, Path("x"))
               for image, count in pictures.items() for index in range(count) for sample in (0, 1)]
     found = other_sentences(videos, seed)
     assert found == other_sentences(list(reversed(videos)), seed)
@@ -272,8 +272,8 @@ def test_a_shuffle_keeps_the_first_frame_and_never_the_order(
 def test_two_frames_cannot_be_shuffled_and_the_row_says_so(
     results: list[Results], tmp_path: Path
 ) -> None:
-    picture = results[0].wanted()[0].pair.image_id
-    for video in results[0].wanted():
+    picture = results[0].expected()[0].pair.image_id
+    for video in results[0].expected():
         if video.pair.image_id == picture:
             write_video(video.path, read_video(video.path).frames[:2], FPS)
     scores = score(results, tmp_path / "out", tools=Counted().tools())
@@ -299,7 +299,7 @@ def test_a_changed_video_picture_or_definition_is_computed_anew(
     results: list[Results], tmp_path: Path
 ) -> None:
     score(results, tmp_path / "out", tools=Counted().tools())
-    video = results[1].wanted()[2]
+    video = results[1].expected()[2]
     picture = read_image(results[1].picture(video.pair))
     write_video(video.path, moving(picture, "quite another motion", 1), FPS)
     counted = Counted()
@@ -339,7 +339,7 @@ def test_a_killed_run_goes_on_where_it_stopped(results: list[Results], tmp_path:
 
     with pytest.raises(KilledError):
         score(results, tmp_path / "out", tools=counted.tools(decode=dying), workers=1)
-    kept = tmp_path / "out" / KEPT
+    kept = tmp_path / "out" / CACHE
     text = kept.read_text()
     assert 0 < len(text.splitlines()) < 25
     kept.write_text(text[:-20])  # the last line is torn
@@ -353,7 +353,7 @@ def test_a_killed_run_goes_on_where_it_stopped(results: list[Results], tmp_path:
 def test_a_missing_video_refuses_the_score_before_anything_is_computed(
     results: list[Results], tmp_path: Path
 ) -> None:
-    video = results[1].wanted()[3]
+    video = results[1].expected()[3]
     video.path.unlink()
     counted = Counted()
     with pytest.raises(ValueError, match=r"second lacks 1 of 5 pairs .*--allow-missing") as told:
@@ -365,7 +365,7 @@ def test_a_missing_video_refuses_the_score_before_anything_is_computed(
 def test_a_video_that_does_not_decode_is_missing_too_and_its_reason_is_told(
     results: list[Results], tmp_path: Path
 ) -> None:
-    video = results[1].wanted()[3]
+    video = results[1].expected()[3]
     video.path.write_bytes(video.path.read_bytes()[:200])
     with pytest.raises(ValueError, match="second lacks 1 of 5 pairs") as refusal:
         score(results, tmp_path / "out", tools=Counted().tools())
@@ -379,14 +379,14 @@ def test_a_video_that_does_not_decode_is_missing_too_and_its_reason_is_told(
 def test_a_video_of_another_size_than_its_picture_is_refused_by_name(
     results: list[Results], tmp_path: Path
 ) -> None:
-    video = results[1].wanted()[0]
+    video = results[1].expected()[0]
     write_video(video.path, read_video(video.path).frames[:, :16], FPS)
     with pytest.raises(ValueError, match="should be of its picture's size, 32x32, got 16x32"):
         score(results, tmp_path / "out", tools=Counted().tools())
 
 
 def test_what_the_measures_refuse_names_the_file(results: list[Results], tmp_path: Path) -> None:
-    for video in results[1].wanted():
+    for video in results[1].expected():
         write_image(results[1].picture(video.pair), textured(0, 8, 8))
         write_video(video.path, read_video(video.path).frames[:, :8, :8], FPS)
     with pytest.raises(ValueError, match=r"second/videos/.*\.mp4: frames should be"):
@@ -396,8 +396,8 @@ def test_what_the_measures_refuse_names_the_file(results: list[Results], tmp_pat
 def test_common_takes_the_pairs_that_all_models_have_and_says_so(
     results: list[Results], tmp_path: Path
 ) -> None:
-    results[1].wanted()[3].path.unlink()
-    results[0].wanted()[0].path.unlink()  # one of two seeds: the pair is not whole
+    results[1].expected()[3].path.unlink()
+    results[0].expected()[0].path.unlink()  # one of two seeds: the pair is not whole
     counted = Counted()
     scores = score(results, tmp_path / "out", tools=counted.tools(), common=True)
     assert scores.marks == ("3 of 5 pairs: those all models have",)
@@ -411,7 +411,7 @@ def test_common_takes_the_pairs_that_all_models_have_and_says_so(
 def test_allow_missing_marks_the_score_incomplete_with_counts(
     results: list[Results], tmp_path: Path
 ) -> None:
-    results[1].wanted()[3].path.unlink()
+    results[1].expected()[3].path.unlink()
     scores = score(results, tmp_path / "out", tools=Counted().tools(), allow_missing=True)
     assert scores.marks == (
         "INCOMPLETE, rows stand on different pairs: first 10 of 10 videos, second 4 of 5 videos",
@@ -420,7 +420,7 @@ def test_allow_missing_marks_the_score_incomplete_with_counts(
 
 
 def test_a_score_without_any_video_is_refused(results: list[Results], tmp_path: Path) -> None:
-    for video in results[1].wanted():
+    for video in results[1].expected():
         video.path.unlink()
     for options in ({"common": True}, {"allow_missing": True}):
         with pytest.raises(ValueError, match="there should be at least one video"):
@@ -495,7 +495,7 @@ def test_kept_lines_are_whole_json_with_null_for_what_is_no_number(
     results: list[Results], tmp_path: Path
 ) -> None:
     score(results, tmp_path / "out", tools=Counted().tools())
-    lines = [json.loads(line) for line in (tmp_path / "out" / KEPT).read_text().splitlines()]
+    lines = [json.loads(line) for line in (tmp_path / "out" / CACHE).read_text().splitlines()]
     assert len(lines) == 15 + 3 + 3
     assert {line["numbers"]["undefined"] for line in lines} == {None, 1.0}
 

@@ -33,14 +33,15 @@ from motifocal.bench.score.report import (
     to_table_csv,
     write_files,
 )
-from motifocal.bench.score.run import CONTROL, KEPT, MODEL, Row, Scored, Scores
-from motifocal.bench.score.summary import Summary, summarise
+from motifocal.bench.score.run import CACHE, CONTROL, MODEL, Row, ScoredVideo, Scores
 from motifocal.bench.score.tables import (
+    Summary,
     difference_cells,
     headings,
     latex_text,
     markdown_text,
     row_cells,
+    summarise,
     to_latex,
     to_markdown,
 )
@@ -60,8 +61,8 @@ Values = Mapping[tuple[str, str, int], float]  # (picture, sentence, seed) -> qu
 
 def row(name: str, values: Values, kind: str = MODEL, note: str = "") -> Row:
     return Row(name, kind, tuple(
-        Scored(Pair("a scene", image, prompt), seed, Path(f"{name}/{image}_{seed}.mp4"), 16,
-               {"quality": value, "speed": float("nan")})
+        ScoredVideo(Pair("a scene", image, prompt), seed, Path(f"{name}/{image}_{seed}.mp4"), 16,
+                    {"quality": value, "speed": float("nan")})
         for (image, prompt, seed), value in values.items()
     ), note)
 
@@ -318,7 +319,7 @@ def test_the_command_writes_all_files_and_prints_the_control_rows(
     written = [Path(line) for line in done.output.splitlines()
                if line.startswith(str(tmp_path / "out"))]
     assert {path.name for path in (tmp_path / "out").iterdir()} == {
-        KEPT, *(path.name for path in written)}
+        CACHE, *(path.name for path in written)}
     assert "theirs|50%_eval_results.json" in {path.name for path in written}
     printed = " ".join(done.output.split())
     for name in (*CONTROLS, "ours & us_1", "Difference to ours & us_1"):
@@ -340,7 +341,7 @@ def test_the_command_refuses_what_is_missing_and_marks_what_is_allowed(
 ) -> None:
     folder = tmp_path / "less"
     shutil.copytree(drawn[1].folder, folder)
-    open_results(folder).wanted()[0].path.unlink()
+    open_results(folder).expected()[0].path.unlink()
     output = ("-o", tmp_path / "out", "--no-plot")
     refused = bench_score(drawn[0].folder, folder, *output)
     assert isinstance(refused.exception, ValueError)

@@ -61,7 +61,7 @@ def make(tmp_path: Path, clip: Path) -> Make:
         results = Results(tmp_path / folder, model, {}, Benchmark("a few", pairs, 9, subset),
                           seeds, Format(4, 16, 32, 8.0))
         claim_results(results)
-        for video in results.wanted():
+        for video in results.expected():
             shutil.copy(clip, video.path)
             write_image(results.picture(video.pair), np.full((16, 32, 3), 7, np.uint8))
         return results
@@ -94,7 +94,7 @@ def test_every_video_has_the_picture_of_its_own_pair(make: Make, tmp_path: Path)
     seen = read_as_vbench_does(tmp_path / "view" / "videos", tmp_path / "view" / "pictures")
     assert len(seen) == len(PAIRS) * 3
     assert {name: path.name for name, path in seen.items()} == validate_view(tmp_path / "view")
-    for video in results.wanted():
+    for video in results.expected():
         name = f"{video.pair.stem}-{video.seed}.mp4"
         assert seen[name].read_bytes() == results.picture(video.pair).read_bytes()
         assert (tmp_path / "view" / "videos" / name).resolve() == video.path.resolve()
@@ -136,7 +136,7 @@ def test_real_outputs_can_be_laid_out(shared: Path, tmp_path: Path) -> None:
     results = Results(tmp_path / "results", "Cinemo", {},
                       Benchmark("TI2V-Bench", pairs, 320, "those with a video"), (0,), None)
     claim_results(results)
-    for video in results.wanted():
+    for video in results.expected():
         video.path.symlink_to(videos[video.path.name])
         shutil.copy(clips / "images" / f"{video.pair.image_id}.png", results.picture(video.pair))
     export_vbench(results, tmp_path / "view")
@@ -163,8 +163,8 @@ def test_the_statement_says_what_the_view_is_of(make: Make, tmp_path: Path) -> N
 def test_the_frame_rates_are_those_of_the_files(make: Make, tmp_path: Path) -> None:
     results = make()
     frames = np.zeros((3, 16, 32, 3), np.uint8)
-    write_video(results.wanted()[0].path, frames, 24)
-    write_video(results.wanted()[1].path, frames, 4)
+    write_video(results.expected()[0].path, frames, 24)
+    write_video(results.expected()[1].path, frames, 4)
     export_vbench(results, tmp_path / "view")
     held = json.loads((tmp_path / "view" / STATEMENT).read_text())
     assert [(rate["frames_per_second"], rate["videos"], *rate["dynamic_degree"].values())
@@ -173,7 +173,7 @@ def test_the_frame_rates_are_those_of_the_files(make: Make, tmp_path: Path) -> N
 
 def test_missing_videos_are_refused_or_recorded(make: Make, tmp_path: Path) -> None:
     results = make(seeds=(0, 1))
-    gone = [video for video in results.wanted() if video.pair.image_id == "cat-3"]
+    gone = [video for video in results.expected() if video.pair.image_id == "cat-3"]
     for video in gone:
         video.path.unlink()
     with pytest.raises(ValueError, match=r"2 of 8 videos are missing: cat-3_a_cat\S+_0.mp4"):
@@ -185,7 +185,7 @@ def test_missing_videos_are_refused_or_recorded(make: Make, tmp_path: Path) -> N
     assert held["state"] == view.state
     assert held["missing"] == [f"cat-3_a_cat_jumps_on_box_7-{seed}.mp4" for seed in (0, 1)]
     assert not any("cat-3" in name for name in os.listdir(tmp_path / "view" / "pictures"))
-    for video in results.wanted():
+    for video in results.expected():
         video.path.unlink(missing_ok=True)
     with pytest.raises(ValueError, match="8 of 8 videos are missing"):
         export_vbench(results, tmp_path / "other", allow_missing=True)
@@ -208,7 +208,7 @@ def test_running_again_makes_the_same_view_and_keeps_what_is_not_its_own(
     export_vbench(results, view)
     assert snapshot(view) == before
     # What is gone from the results goes from the view, what is back comes back.
-    first = results.wanted()[0].path
+    first = results.expected()[0].path
     kept = first.rename(tmp_path / "kept.mp4")
     export_vbench(results, view, allow_missing=True)
     assert set(before) - set(snapshot(view)) == {f"videos/{PAIRS[0].stem}-0.mp4"}
@@ -230,7 +230,7 @@ def test_an_export_that_was_stopped_can_be_finished(
         target.symlink_to(source)
 
     with monkeypatch.context() as patch:
-        patch.setattr("motifocal.bench.vbench._bring", stopping)
+        patch.setattr("motifocal.bench.vbench._place_file", stopping)
         with pytest.raises(KeyboardInterrupt):
             export_vbench(results, view)
     with pytest.raises(ValueError, match="is missing or a link to nothing"):
@@ -285,7 +285,7 @@ def test_links_can_be_of_three_kinds(make: Make, tmp_path: Path, link: str) -> N
     results, view = make(), tmp_path / "view"
     export_vbench(results, view)
     export_vbench(results, view, link=link)
-    video, source = view / "videos" / f"{PAIRS[2].stem}-0.mp4", results.wanted()[2].path
+    video, source = view / "videos" / f"{PAIRS[2].stem}-0.mp4", results.expected()[2].path
     assert video.read_bytes() == source.read_bytes()
     assert video.is_symlink() == (link == "symlink")
     assert os.path.samefile(video, source) == (link != "copy")
@@ -384,7 +384,7 @@ def test_the_dimensions_are_those_of_custom_input_without_camera_motion() -> Non
 
 def test_the_command_lays_out_a_view_and_says_where(make: Make, tmp_path: Path) -> None:
     results = make(subset="the first 4")
-    results.wanted()[0].path.unlink()
+    results.expected()[0].path.unlink()
     view = tmp_path / "view"
     arguments = [str(results.folder), "-o", str(view)]
     failed = CliRunner().invoke(cli, ["bench", "vbench", *arguments])

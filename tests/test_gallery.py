@@ -19,7 +19,7 @@ from browser import chromium
 from click.testing import CliRunner
 from tiny_gallery import HOSTILE, HOSTILE_MODEL, SIZE, drawn_video, results_of
 
-from motifocal.bench.gallery.page import PAGE, compared, write_gallery
+from motifocal.bench.gallery.page import PAGE, compare_results, write_gallery
 from motifocal.bench.pairs import Pair
 from motifocal.bench.results import Results
 from motifocal.cli.bench.gallery import gallery as command
@@ -53,7 +53,7 @@ def make(tmp_path: Path, clip: Path) -> Make:
 def write(results: list[Results], folder: Path, **options: Any) -> dict[str, Any]:
     """Write a gallery and read back the data of its page."""
     link = options.pop("link", True)
-    list(write_gallery(compared(results, **options), folder, link=link))
+    list(write_gallery(compare_results(results, **options), folder, link=link))
     return data_of(folder)
 
 
@@ -110,7 +110,7 @@ def test_the_same_results_give_the_same_bytes_linked_copied_or_written_again(
 
 def test_links_take_no_room_and_copies_are_files_of_their_own(make: Make, tmp_path: Path) -> None:
     results, name = make("a"), f"videos/a/{DUCK.file(0)}"
-    source = results.wanted()[1].path
+    source = results.expected()[1].path
     write([results], tmp_path / "out")
     assert (tmp_path / "out" / name).samefile(source)
     write([results], tmp_path / "out", link=False)
@@ -130,8 +130,8 @@ def test_where_the_file_system_has_no_links_there_are_copies(
     monkeypatch.setattr(os, "link", refused)
     write([results], tmp_path / "out")
     placed = tmp_path / "out" / "videos" / "a" / DUCK.file(0)
-    assert placed.read_bytes() == results.wanted()[1].path.read_bytes()
-    assert not placed.samefile(results.wanted()[1].path)
+    assert placed.read_bytes() == results.expected()[1].path.read_bytes()
+    assert not placed.samefile(results.expected()[1].path)
 
 
 def test_writing_again_brings_the_folder_up_to_date_and_leaves_what_is_not_its_own(
@@ -228,7 +228,7 @@ def test_models_of_one_name_are_told_apart_by_their_folders(make: Make, tmp_path
     data = write([first, second], tmp_path / "out")
     assert [model["name"] for model in data["models"]] == ["m (steps25)", "m (steps50)"]
     with pytest.raises(ValueError, match="twice"):
-        compared([first, first])
+        compare_results([first, first])
 
 
 def test_names_that_differ_in_punctuation_alone_get_folders_of_their_own(
@@ -242,9 +242,9 @@ def test_names_that_differ_in_punctuation_alone_get_folders_of_their_own(
 
 def test_only_results_of_one_benchmark_are_compared(make: Make) -> None:
     with pytest.raises(ValueError, match=r"one benchmark, got x \(a\) and y \(b\)"):
-        compared([make("a", title="x"), make("b", title="y")])
+        compare_results([make("a", title="x"), make("b", title="y")])
     with pytest.raises(ValueError, match="got none"):
-        compared([])
+        compare_results([])
 
 
 def test_a_part_is_marked_and_what_a_model_was_not_asked_for_is_not_called_missing(
@@ -268,7 +268,7 @@ def test_a_limit_shows_the_first_pairs_and_says_so(make: Make, tmp_path: Path) -
     assert data["marks"] == ["SUBSET: 2 of 3 pairs of pairs of a test (the first 2)"]
     assert write([first], tmp_path / "all", limit=9)["marks"] == []
     with pytest.raises(ValueError, match="at least 1"):
-        compared([first], limit=0)
+        compare_results([first], limit=0)
 
 
 def test_all_seeds_of_all_models_are_there(make: Make, tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from browser import chromium, opened, served, until
 from playwright.sync_api import Browser, Page
 from tiny_gallery import HOSTILE, HOSTILE_MODEL, drawn_video, results_of
 
-from motifocal.bench.gallery.page import compared, write_gallery
+from motifocal.bench.gallery.page import compare_results, write_gallery
 from motifocal.bench.pairs import Pair
 
 pytestmark = pytest.mark.slow
@@ -60,7 +60,7 @@ def site_of(home: Path, models: dict[str, dict[Pair, Path | None]], seeds: tuple
                           functools.partial(lambda held, pair, seed: held[pair], videos),
                           seeds=seeds, total=9, subset="scenarios balloon")
                for number, (model, videos) in enumerate(models.items())]
-    list(write_gallery(compared(results, title="Some models"), home / "site" / "gallery"))
+    list(write_gallery(compare_results(results, title="Some models"), home / "site" / "gallery"))
     return home / "site"
 
 

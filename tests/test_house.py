@@ -25,7 +25,7 @@ ROOMS: dict[str, set[str]] = {
     "_moved": set(),
     "extras": set(),
     "files": {"_moved"},
-    "metrics": set(),
+    "metrics": {"_moved"},
     "media": {"files"},
     "motion": set(),
     "loss": {"motion"},
@@ -43,9 +43,8 @@ ROOMS["cli"] = set(ROOMS)
 ROOMS["__main__"] = {"cli"}
 # The same inside the study.
 STUDY_ROOMS: dict[str, set[str]] = {
-    "wording": set(),
     "votes": set(),
-    "protocol": {"votes", "wording"},
+    "protocol": {"votes"},
     "schedule": {"votes"},
     "gold_rule": {"protocol"},
     "messages": set(),

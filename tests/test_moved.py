@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -44,3 +45,42 @@ def test_an_old_name_works_in_a_fresh_interpreter_and_says_where_it_is_used() ->
     assert "<string>:1: DeprecationWarning: motifocal.heatmap is motifocal.motion.heatmap" \
         in done.stderr
     assert "loss.motion_focal_loss is motifocal.loss.focal.motion_focal_loss" in done.stderr
+
+
+@pytest.mark.parametrize(("module", "before", "now"), [
+    ("bench.results", "Wanted", "ExpectedVideo"), ("bench.run", "take_in", "register_video"),
+    ("bench.score.clip", "Looked", "ClipFeatures"), ("bench.gallery.page", "compared",
+                                                     "compare_results"),
+    ("study.offline.import_votes", "HandingIn", "OfflineImport"),
+    ("study.stats.tally", "Over", "Cluster"), ("study.store.database", "located", "parse_url"),
+])
+def test_a_name_that_was_changed_is_found_by_the_old_one(
+    module: str, before: str, now: str
+) -> None:
+    found = importlib.import_module(f"motifocal.{module}")
+    with pytest.warns(DeprecationWarning, match=f"{before} is motifocal.{module}.{now} now"):
+        assert getattr(found, before) is getattr(found, now)
+    with pytest.raises(AttributeError, match="no_such_name"):
+        found.no_such_name  # noqa: B018
+
+
+def test_a_function_takes_an_argument_by_its_old_name() -> None:
+    from motifocal._moved import renamed_arguments
+
+    @renamed_arguments(over="cluster_by")
+    def count(votes: int, *, cluster_by: str = "image_id") -> tuple[int, str]:
+        return votes, cluster_by
+
+    assert count(1, cluster_by="scenario") == (1, "scenario")
+    with pytest.warns(DeprecationWarning, match="cluster_by") as warned:
+        assert count(1, over="scenario") == (1, "scenario")  # type: ignore[call-arg]
+    assert warned[0].filename == __file__
+
+
+def test_results_answer_to_wanted_still() -> None:
+    from motifocal.bench.pairs import Benchmark, Pair
+    from motifocal.bench.results import Results
+
+    results = Results(Path("x"), "a", {}, Benchmark("b", (Pair("", "1", "go"),), 1), (0,), None)
+    with pytest.warns(DeprecationWarning, match=r"Results\.expected"):
+        assert results.wanted() == results.expected() != []

@@ -16,10 +16,9 @@ from starlette.testclient import TestClient
 from motifocal.study.messages import Answer, Refused
 from motifocal.study.store.store import Store
 from motifocal.study.web.app import build_app
-from motifocal.study.web.rate import Limits, Rate, neighbourhood
 from motifocal.study.web.recruitment import LinkError, read_entry
 from motifocal.study.web.secrets import ENVIRONMENT, Keys, make_secret, read_keys
-from motifocal.study.web.security import Site
+from motifocal.study.web.security import Limits, Rate, Site, neighbourhood
 
 BASE = "http://127.0.0.1:8000"
 SECRET, TOKEN = b"s" * 32, "token-of-the-dashboard"

@@ -16,8 +16,8 @@ from browser import chromium, opened, served, until
 from drawn_study import CODES, SCENARIOS, drawn_study
 from playwright.sync_api import Browser, Page
 
-from motifocal.study.offline.folder import Intake, read_answers, write_folder
-from motifocal.study.offline.import_votes import HandingIn
+from motifocal.study.offline.folder import AnswerImport, read_answers, write_folder
+from motifocal.study.offline.import_votes import OfflineImport
 from motifocal.study.store.store import Store
 from motifocal.study.web.app import build_app
 
@@ -425,7 +425,7 @@ def test_the_folder_needs_no_server_and_its_file_of_answers_is_taken_in(
     check = [{"question": "What counts?", "answers": ["small faults", "the whole"], "right": 1}]
     drawn_study(tmp_path, scenarios=("sun", "fish", "duck"), sentences={"fish": HOSTILE}, frames=4,
                 protocol={"votes": 2, "check": check}).close()
-    store = HandingIn(tmp_path / "study.db")
+    store = OfflineImport(tmp_path / "study.db")
     folder = tmp_path / "page"
     with store, ExitStack() as stack:
         for _ in write_folder(store, folder, seed=5):
@@ -456,7 +456,7 @@ def test_the_folder_needs_no_server_and_its_file_of_answers_is_taken_in(
             assert page.evaluate("window.hacked") is None
         file = read_answers(tmp_path / "answers.json")
         assert (file.participant, file.seed) == (2, 5)
-        assert Intake(store).take(file) == {"taken": 3}
+        assert AnswerImport(store).take(file) == {"taken": 3}
         votes = list(store.votes())
     assert [vote.winner == vote.left for vote in votes] == [True, False, True]
     assert [len(vote.reasons) for vote in votes] == [2, 1, 1]
@@ -466,7 +466,7 @@ def test_a_static_page_without_a_number_draws_one_and_keeps_it(
     browser: Browser, tmp_path: Path
 ) -> None:
     drawn_study(tmp_path, scenarios=("sun", "fish", "duck"), protocol={"votes": 9}).close()
-    store = HandingIn(tmp_path / "study.db")
+    store = OfflineImport(tmp_path / "study.db")
     with store:
         assert list(write_folder(store, tmp_path / "page", seed=0))
     with (served(tmp_path / "page") as root,

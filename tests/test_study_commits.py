@@ -12,8 +12,8 @@ import pytest
 from sqlalchemy import Connection, text
 
 from motifocal.study.store import group_commit as commits
-from motifocal.study.store.database import Database, located
-from motifocal.study.store.group_commit import Commits
+from motifocal.study.store.database import Database, parse_url
+from motifocal.study.store.group_commit import GroupCommit
 
 
 class Slow:
@@ -21,17 +21,17 @@ class Slow:
 
     def __init__(self, path: Path) -> None:
         path.touch()
-        self.database = Database(located(path))
+        self.database = Database(parse_url(path))
         self.database.write(lambda connection: connection.execute(text("CREATE TABLE t (n INT)")))
         self.may_commit = threading.Event()
         self.began = threading.Event()
         self.transactions: list[bool] = []
         self.failure: BaseException | None = None
-        self.commits = Commits(self.begin)
+        self.commits = GroupCommit(self.begin)
 
     @contextmanager
     def begin(self, quick: bool) -> Iterator[Connection]:
-        with self.database.making() as connection:
+        with self.database.create_transaction() as connection:
             yield connection
             self.transactions.append(quick)
             self.began.set()
@@ -143,7 +143,7 @@ def test_a_thread_that_stops_while_it_waits_holds_nobody_up(
     slow: Slow, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made: list[Any] = []
-    make = commits._Job
+    make = commits._Write
 
     def job(work: Any, quick: bool) -> Any:
         made.append(make(work, quick))
@@ -151,7 +151,7 @@ def test_a_thread_that_stops_while_it_waits_holds_nobody_up(
             made[-1].woken = Interrupted()
         return made[-1]
 
-    monkeypatch.setattr(commits, "_Job", job)
+    monkeypatch.setattr(commits, "_Write", job)
     outcomes = slow.together([write(number) for number in range(4)])
     stopped = [index for index, each in enumerate(outcomes) if isinstance(each, KeyboardInterrupt)]
     assert len(stopped) == 1
@@ -161,7 +161,7 @@ def test_a_thread_that_stops_while_it_waits_holds_nobody_up(
 
 def test_durable_writes_are_flushed_and_quick_ones_are_left_to_the_next(tmp_path: Path) -> None:
     (tmp_path / "x.db").touch()
-    with Database(located(tmp_path / "x.db")) as database:
+    with Database(parse_url(tmp_path / "x.db")) as database:
         def level(connection: Connection) -> Any:
             return connection.execute(text("PRAGMA synchronous")).scalar()
 

@@ -26,7 +26,7 @@ from motifocal.bench.results import Results, open_results
 from motifocal.cli.study.create import create
 from motifocal.media.picture import Pixels
 from motifocal.media.video import VideoError, read_image, read_video, write_video
-from motifocal.study.create.encoding import encoded_videos
+from motifocal.study.create.encoding import encode, encoded_videos, equally_long
 from motifocal.study.create.gold_videos import (
     FEWEST_FRAMES,
     LEAST_SHARE,
@@ -34,8 +34,14 @@ from motifocal.study.create.gold_videos import (
     moving_share,
     shuffled_order,
 )
-from motifocal.study.create.matching import Group, Reconcile, check_pairs, formats, load, matched
-from motifocal.study.create.media import encode, equally_long
+from motifocal.study.create.matching import (
+    Group,
+    Reconcile,
+    check_pairs,
+    load_clip,
+    match_results,
+    measure_formats,
+)
 from motifocal.study.create.study import create_study, lay_out
 from motifocal.study.protocol import Protocol, read_protocol
 from motifocal.study.schedule import sides
@@ -115,7 +121,7 @@ def test_all_videos_of_a_pair_have_one_length_in_all_comparisons(made: Path) -> 
 
 def test_the_first_videos_are_the_first_models(made: Path, ours: Results, tmp_path: Path) -> None:
     pairs = {row.id: row.stem for row in _pairs(made)}
-    sources = {video.pair.stem: read_video(video.path).frames for video in ours.wanted()}
+    sources = {video.pair.stem: read_video(video.path).frames for video in ours.expected()}
     for item, first, second in videos_of(made, ITEM.c.gold.is_(None)):
         source = sources[pairs[item.pair_id]]
         near, far = (_distance(decoded(data, tmp_path), source) for data in (first, second))
@@ -260,12 +266,12 @@ def test_sets_that_lack_pairs_are_refused_unless_told_to_take_the_common_ones(
 ) -> None:
     fewer = tiny_results(tmp_path / "fewer", "Fewer", turned=True,
                          sentences={"ball_1": SENTENCES["ball_1"], "kite": ("a kite flies in",)})
-    fewer.wanted()[0].path.unlink()
+    fewer.expected()[0].path.unlink()
     with pytest.raises(ValueError, match="--common takes the 2 that all have") as refused:
-        matched(ours, [fewer])
+        match_results(ours, [fewer])
     assert "Fewer does not expect 2 of 5 videos: ball_1_b_the_ball_rises_0" in str(refused.value)
     assert "Fewer lacks 1 of 5 videos: ball_1_the_ball_rises_0" in str(refused.value)
-    groups = matched(ours, [fewer], common=True)
+    groups = match_results(ours, [fewer], common=True)
     assert [group.name for group in groups] == [
         "ball_1_the_ball_falls_slowly_0.mp4", "kite_a_kite_flies_in_0.mp4"]
     layout = lay_out(ours, [fewer], Protocol(gold_every=0), reconcile=Reconcile(common=True))
@@ -275,11 +281,11 @@ def test_sets_that_lack_pairs_are_refused_unless_told_to_take_the_common_ones(
 def test_seeds_are_matched_too(ours: Results, tmp_path: Path) -> None:
     seeds = tiny_results(tmp_path / "seeds", "Seeds", seeds=(0, 1))
     with pytest.raises(ValueError, match=r"Ours does not expect 5 of 10 videos: .*_1"):
-        matched(ours, [seeds])
-    assert len(matched(ours, [seeds], common=True)) == 5
+        match_results(ours, [seeds])
+    assert len(match_results(ours, [seeds], common=True)) == 5
     ones = tiny_results(tmp_path / "ones", "Ones", seeds=(1,))
     with pytest.raises(ValueError, match="should have pairs in common, got none"):
-        matched(ours, [ones], common=True)
+        match_results(ours, [ones], common=True)
 
 
 @pytest.mark.parametrize(("name", "words"), [
@@ -290,9 +296,9 @@ def test_models_need_names_that_tell_them_apart(
     name: str, words: str, ours: Results, theirs: Results
 ) -> None:
     with pytest.raises(ValueError, match=words):
-        matched(ours, [replace(theirs, model=name)])
+        match_results(ours, [replace(theirs, model=name)])
     with pytest.raises(ValueError, match="two models or more"):
-        matched(ours, [])
+        match_results(ours, [])
 
 
 @pytest.mark.parametrize(("other", "words", "reconcile"), [
@@ -332,11 +338,11 @@ def test_all_that_differs_is_named_at_once(ours: Results, tmp_path: Path) -> Non
 
 
 def test_a_video_that_is_too_short_for_the_length_asked_for_is_named(ours: Results) -> None:
-    video = ours.wanted()[0].path
-    assert len(load(video, Reconcile(frames=3))[0]) == 3
-    assert len(load(video, Reconcile(seconds=0.5))[0]) == 4
+    video = ours.expected()[0].path
+    assert len(load_clip(video, Reconcile(frames=3))[0]) == 3
+    assert len(load_clip(video, Reconcile(seconds=0.5))[0]) == 4
     with pytest.raises(VideoError, match=f"{video.name}: should have 6 frames, got 5"):
-        load(video, Reconcile(frames=6))
+        load_clip(video, Reconcile(frames=6))
     for wrong in ({"frames": 0}, {"seconds": -1.0}, {"size": (0, 5)}, {"fit": "squeeze"},
                   {"frames": 2, "seconds": 1.0}):
         with pytest.raises(ValueError, match="should be"):
@@ -347,8 +353,8 @@ def test_stretching_keeps_what_cropping_cuts_off(tmp_path: Path) -> None:
     picture = np.zeros((32, 64, 3), np.uint8)
     picture[:, 56:] = 255
     write_video(tmp_path / "x.mp4", [picture] * 2, 8)
-    cropped, _ = load(tmp_path / "x.mp4", Reconcile(size=(32, 32)))
-    stretched, _ = load(tmp_path / "x.mp4", Reconcile(size=(32, 32), fit="stretch"))
+    cropped, _ = load_clip(tmp_path / "x.mp4", Reconcile(size=(32, 32)))
+    stretched, _ = load_clip(tmp_path / "x.mp4", Reconcile(size=(32, 32), fit="stretch"))
     assert cropped.max() < 50
     assert stretched[:, :, 29:].min() > 200
 
@@ -356,7 +362,7 @@ def test_stretching_keeps_what_cropping_cuts_off(tmp_path: Path) -> None:
 def test_pairs_are_compared_with_the_benchmark(
     ours: Results, theirs: Results, tmp_path: Path
 ) -> None:
-    groups = matched(ours, [theirs])
+    groups = match_results(ours, [theirs])
     benchmark = read_benchmark(write_benchmark(tmp_path / "bench"), own_pairs=True)
     check_pairs(groups, benchmark, part=False)
     check_pairs(groups[:2], benchmark, part=True)
@@ -401,9 +407,9 @@ def test_a_study_that_fails_half_way_leaves_nothing_behind(
             raise OSError("the disk is full")
 
     with pytest.raises(OSError, match="the disk is full"):
-        create_study(places / "study.db", ours, [theirs], PROTOCOL, doing=doing)
+        create_study(places / "study.db", ours, [theirs], PROTOCOL, progress=doing)
     assert list(places.iterdir()) == []
-    ours.wanted()[0].path.write_bytes(b"no video")
+    ours.expected()[0].path.write_bytes(b"no video")
     with pytest.raises(VideoError, match="cannot be opened as a video"):
         create_study(places / "study.db", ours, [theirs], PROTOCOL)
     assert list(places.iterdir()) == []
@@ -459,7 +465,7 @@ def _chosen(clips: Callable[[int, int], Pixels], kind: str, groups: list[Group])
 
 
 def test_videos_that_stand_still_make_no_gold(ours: Results, theirs: Results) -> None:
-    groups = matched(ours, [theirs])
+    groups = match_results(ours, [theirs])
     still = np.stack([textured(1)] * 5)
     sliding = np.stack([np.roll(textured(1), 2 * at, axis=1) for at in range(5)])
     for kind in ("still", "shuffled", "other_sentence"):
@@ -470,7 +476,7 @@ def test_videos_that_stand_still_make_no_gold(ours: Results, theirs: Results) ->
 
 
 def test_gold_is_spread_over_pictures(ours: Results, theirs: Results) -> None:
-    groups = matched(ours, [theirs])
+    groups = match_results(ours, [theirs])
     sliding = np.stack([np.roll(textured(1), 2 * at, axis=1) for at in range(5)])
     for seed in range(5):
         gold = choose_gold(groups, ["still"], 3, 2, lambda group, model: sliding,
@@ -487,8 +493,8 @@ def test_kinds_of_gold_that_cannot_be_made_are_named(tmp_path: Path) -> None:
 
 
 def test_formats_are_those_of_the_videos(ours: Results, theirs: Results) -> None:
-    groups, seen = matched(ours, [theirs]), []
-    found = formats(["a", "b"], groups, Reconcile(), seen.append)
+    groups, seen = match_results(ours, [theirs]), []
+    found = measure_formats(["a", "b"], groups, Reconcile(), seen.append)
     assert {(each.frames, each.height, each.width, each.fps) for each in found} == {(5, 32, 32, 8)}
     assert seen == [1, 2, 3, 4, 5]
 

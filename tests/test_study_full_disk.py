@@ -21,8 +21,8 @@ from tiny_study import answer, arrive, blank_study, tiny_results
 from motifocal.cli import main
 from motifocal.files import disk
 from motifocal.files.atomic import replacing
-from motifocal.study.store.database import located
-from motifocal.study.store.storage import StorageError, trouble
+from motifocal.study.store.database import parse_url
+from motifocal.study.store.storage import StorageError, storage_error_of
 from motifocal.study.store.store import Store
 from motifocal.study.web.secrets import make_secret, read_keys
 from motifocal.study.web.server_log import LOG, OncePerInterval
@@ -152,7 +152,7 @@ def test_a_study_that_does_not_fit_is_refused_in_one_line_and_leaves_nothing(
     ("something new", False, "cannot be used: something new"),
 ])  # fmt: skip
 def test_every_cause_has_words(tmp_path: Path, cause: str, busy: bool, words: str) -> None:
-    said = trouble(sqlite3.OperationalError(cause), located(tmp_path / "study.db"))
+    said = storage_error_of(sqlite3.OperationalError(cause), parse_url(tmp_path / "study.db"))
     assert said.busy is busy
     assert words in str(said)
     assert str(tmp_path) in str(said)
@@ -163,7 +163,7 @@ def test_a_database_that_somebody_holds_is_busy(
 ) -> None:
     monkeypatch.setattr("motifocal.study.store.database.BUSY_SECONDS", 0.1)
     blank_study(tmp_path / "study.db").close()
-    other = create_engine(located(tmp_path / "study.db"))
+    other = create_engine(parse_url(tmp_path / "study.db"))
     with Store(tmp_path / "study.db") as store, client_of(store) as client:
         consented(client)
         slot = client.get("/task").json()["task"]["slot"]

@@ -24,8 +24,9 @@ from study_checks import (
 )
 from tiny_study import answer, arrive, blank_study, finish, judge
 
+from motifocal.study.messages import Refused
 from motifocal.study.schedule import GoldPlan, sides
-from motifocal.study.store.store import Refused, Store
+from motifocal.study.store.store import Store
 from motifocal.study.store.tables import LEASE, VOTE
 
 

@@ -13,8 +13,8 @@ from scipy import special, stats
 from motifocal.study.gold_rule import judged_share, warning
 from motifocal.study.protocol import Protocol
 from motifocal.study.schedule import GoldPlan
+from motifocal.study.stats.compare import preference_test, vote_share
 from motifocal.study.stats.power import design_effect, plan
-from motifocal.study.stats.shares import preference_test, vote_share
 from motifocal.study.stats.signflip import sign_flip
 from motifocal.study.stats.simulation import draw
 from motifocal.study.stats.simulation_design import Design, Truth

@@ -21,8 +21,9 @@ from sqlalchemy.exc import DBAPIError
 from study_checks import acknowledged, check_invariants, check_the_end, finish_later, rows, start
 from tiny_study import answer, arrive, blank_study, finish, judge
 
-from motifocal.study.store.database import located
-from motifocal.study.store.store import Refused, Store
+from motifocal.study.messages import Refused
+from motifocal.study.store.database import parse_url
+from motifocal.study.store.store import Store
 from motifocal.study.store.tables import LEASE, VOTE
 
 SERVER_USER = "postgres"  # the Debian package makes it; a server never runs as root
@@ -70,7 +71,7 @@ def server() -> Iterator[Path]:
 def place(server: Path, request: pytest.FixtureRequest) -> str:
     """The URL of a new, empty database."""
     name = f"study_{abs(hash(request.node.name))}"
-    engine = create_engine(located(f"postgresql://postgres@/postgres?host={server}"),
+    engine = create_engine(parse_url(f"postgresql://postgres@/postgres?host={server}"),
                            isolation_level="AUTOCOMMIT")
     with engine.connect() as connection:
         connection.execute(text(f"CREATE DATABASE {name}"))
@@ -124,7 +125,7 @@ def test_an_empty_database_and_a_missing_server_are_told_apart(place: str, tmp_p
 def test_votes_and_the_protocol_are_only_ever_inserted(statement: str, place: str) -> None:
     with blank_study(place) as store:
         judge(store, arrive(store))
-    engine = create_engine(located(place))
+    engine = create_engine(parse_url(place))
     with (
         engine.connect() as connection,
         pytest.raises(DBAPIError, match="only ever inserted"),

@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import re
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -28,15 +29,18 @@ from motifocal.study.report.files import (
     write_files,
 )
 from motifocal.study.report.report import Report, make_report
-from motifocal.study.report.sentence import sentence
-from motifocal.study.report.source import NO_RULE, Source, Wanted, read_source
+from motifocal.study.report.source import NO_RULE, ExpectedVotes, Source, read_source
 from motifocal.study.report.tables import tables, to_latex, to_markdown
+from motifocal.study.report.words import sentence
 from motifocal.study.stats.intervals import Resampling
-from motifocal.study.stats.metric_votes import POOLED, Measured, kendall, read_scores
+from motifocal.study.stats.metric_votes import POOLED, MetricScores, kendall, read_scores
 from motifocal.study.stats.simulation import simulate
 from motifocal.study.stats.simulation_design import Design, Truth, paper_pairs
-from motifocal.study.stats.simulation_truth import population
 from motifocal.study.votes import Vote, write_votes
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "scripts"))
+
+from study_population import population
 
 QUICK = Resampling(resamples=200)
 SMALL = Design(pairs=paper_pairs()[:48], ours="Ours", baselines=("First", "Second"), annotators=12,
@@ -52,7 +56,8 @@ def source_of(
     """Simulated votes as a source; every pair that any comparison has is wanted of all."""
     models = dict.fromkeys(vote.unit[0] for vote in votes if vote.gold is None)
     pairs = {(vote.pair, vote.seed) for vote in votes if vote.gold is None}
-    return Source(tuple(votes), protocol, "", tuple(Wanted(m, len(pairs), wanted) for m in models))
+    return Source(tuple(votes), protocol, "",
+                  tuple(ExpectedVotes(m, len(pairs), wanted) for m in models))
 
 
 def outputs(report: Report) -> dict[str, str]:
@@ -73,12 +78,12 @@ def votes() -> list[Vote]:
 
 @pytest.fixture(scope="module")
 def made(votes: list[Vote]) -> Report:
-    return make_report(source_of(votes), how=QUICK)
+    return make_report(source_of(votes), resampling=QUICK)
 
 
 def test_a_report_recovers_what_is_true_of_a_simulated_study() -> None:
     design = Design(ours="Ours", baselines=("First", "Second"))
-    report = make_report(source_of(simulate(design, TRUTH, seed=4)), how=QUICK)
+    report = make_report(source_of(simulate(design, TRUTH, seed=4)), resampling=QUICK)
     for c, each in enumerate(report.comparisons):
         true = population(design, TRUTH, c)
         for found, value in ((each.share, true.share), (each.majority.score, true.majority),
@@ -105,12 +110,12 @@ def test_the_mean_of_all_comparisons_is_the_mean_of_their_values(made: Report) -
 def test_the_same_votes_and_seed_give_the_same_bytes(votes: list[Vote], tmp_path: Path) -> None:
     folders = []
     for name in "ab":
-        report = make_report(source_of(votes), how=QUICK)
+        report = make_report(source_of(votes), resampling=QUICK)
         written = write_files(report, tmp_path / name)
         folders.append({path.name: path.read_bytes() for path in written})
     assert folders[0] == folders[1]
     assert {"figure4.png", "figure4.pdf", "graph.png", "report.json"} <= set(folders[0])
-    other = make_report(source_of(votes), how=replace(QUICK, seed=1))
+    other = make_report(source_of(votes), resampling=replace(QUICK, seed=1))
     assert to_json(other) != folders[0]["report.json"].decode()
     assert read_image(tmp_path / "a" / "figure4.png").shape[1] == 1020
 
@@ -118,7 +123,7 @@ def test_the_same_votes_and_seed_give_the_same_bytes(votes: list[Vote], tmp_path
 def test_the_order_of_gold_votes_changes_no_share(votes: list[Vote], made: Report) -> None:
     real = [vote for vote in votes if vote.gold is None]
     assert len(real) < len(votes)
-    without = make_report(source_of(real), how=QUICK)
+    without = make_report(source_of(real), resampling=QUICK)
     assert [each.share for each in without.comparisons] == [e.share for e in made.comparisons]
     assert made.gold
     assert without.gold == ()
@@ -127,11 +132,11 @@ def test_the_order_of_gold_votes_changes_no_share(votes: list[Vote], made: Repor
 def test_annotators_who_fail_the_rule_are_excluded_and_counted() -> None:
     messy = replace(TRUTH, careless=0.25)
     votes = simulate(replace(SMALL, gold=24), messy, seed=5)
-    report = make_report(source_of(votes, Protocol(votes=5)), how=QUICK)
+    report = make_report(source_of(votes, Protocol(votes=5)), resampling=QUICK)
     assert 1 <= len(report.failed) <= 3
     theirs = [vote for vote in votes if vote.worker in report.failed and vote.gold is None]
     assert report.excluded == len(theirs) > 0
-    assert report.votes == report.cast - len(theirs)
+    assert report.votes == report.total_votes - len(theirs)
     assert report.annotators == 12 - len(report.failed)
     assert f"Excluded: {len(report.failed)} annotator" in to_markdown(report).replace("\\", "")
     assert "by the rule set beforehand" in sentence(report)
@@ -142,7 +147,7 @@ def test_annotators_who_fail_the_rule_are_excluded_and_counted() -> None:
 
 def test_without_a_protocol_nobody_is_excluded_and_the_report_says_so() -> None:
     votes = simulate(replace(SMALL, gold=24), replace(TRUTH, careless=0.5), seed=5)
-    report = make_report(source_of(votes), how=QUICK)
+    report = make_report(source_of(votes), resampling=QUICK)
     assert report.excluded == 0
     assert NO_RULE in to_json(report)
 
@@ -152,8 +157,8 @@ def test_an_incomplete_study_is_marked_in_every_output(
 ) -> None:
     real = [vote for vote in votes if vote.gold is None]
     gone = real[7].unit
-    kept = [vote for vote in real[1:] if vote.unit != gone]
-    report = make_report(source_of(kept), how=QUICK)
+    counted_votes = [vote for vote in real[1:] if vote.unit != gone]
+    report = make_report(source_of(counted_votes), resampling=QUICK)
     assert report.marks == ("INCOMPLETE: 2 of 96 comparisons of a pair have fewer votes than "
                             "wanted; 6 of 480 votes are missing (0 votes were excluded)",)
     for name, text in outputs(report).items():
@@ -177,9 +182,10 @@ def test_ties_are_reported_only_where_there_are_any_or_may_be(
     assert not made.ties_reported
     assert "Ties" not in [table.title for table in tables(made)]
     assert "ties" not in to_comparisons_csv(made)
-    allowed = make_report(source_of(votes, Protocol(ties=True)), how=QUICK)
+    allowed = make_report(source_of(votes, Protocol(ties=True)), resampling=QUICK)
     assert "Ties" in [table.title for table in tables(allowed)]
-    tied = make_report(source_of(simulate(SMALL, replace(TRUTH, ties=0.3), seed=2)), how=QUICK)
+    tied = make_report(source_of(simulate(SMALL, replace(TRUTH, ties=0.3), seed=2)),
+                       resampling=QUICK)
     first = tied.comparisons[0]
     assert first.ties.value > 0.1
     assert 0.5 < first.share_ties_halved.value < first.share.value
@@ -198,7 +204,7 @@ def test_scores_are_given_for_a_connected_graph_of_three_models(made: Report) ->
     assert dict(zip(scores.models, scores.score, strict=True))["First"] < -0.8
     assert "no more than the shares" in to_markdown(made)
     ring = replace(SMALL, round_robin=True)
-    round_robin = make_report(source_of(simulate(ring, TRUTH, 3)), ours="Ours", how=QUICK)
+    round_robin = make_report(source_of(simulate(ring, TRUTH, 3)), ours="Ours", resampling=QUICK)
     assert len(round_robin.edges) == 3
     assert "no more than the shares" not in to_markdown(round_robin)
 
@@ -208,7 +214,7 @@ def test_without_a_connected_graph_the_report_says_why_there_are_no_scores(
 ) -> None:
     apart = [replace(vote, model_a="Other", model_b="Another") if "Second" in vote.unit[0] else vote
              for vote in votes if vote.gold is None]
-    report = make_report(source_of(apart), ours="Ours", how=QUICK)
+    report = make_report(source_of(apart), ours="Ours", resampling=QUICK)
     assert report.scores == {}
     assert "2 parts that no vote links: Ours, First; Other, Another" in report.no_scores
     assert report.no_scores in to_markdown(report)
@@ -221,7 +227,7 @@ def test_names_and_sentences_of_anybody_do_no_harm(votes: list[Vote], tmp_path: 
     named = [replace(vote, model_b=HOSTILE if vote.model_b == "First" else vote.model_b,
                      prompt=f"@{vote.prompt}", scenario=f"-{vote.scenario}",
                      pair=f"+{vote.pair}") for vote in votes if vote.gold is None]
-    report = make_report(source_of(named), ours="Ours", how=QUICK)
+    report = make_report(source_of(named), ours="Ours", resampling=QUICK)
     texts = outputs(report)
     for name in ("comparisons", "pairs", "scenarios"):
         for row in rows_of(texts[name]):
@@ -268,7 +274,7 @@ def test_the_sentence_says_who_how_much_how_sure_and_on_what(made: Report) -> No
 
 def test_the_sentence_names_the_other_model_where_that_one_wins(votes: list[Vote]) -> None:
     only = [vote for vote in votes if vote.gold is None and "First" in vote.unit[0]]
-    report = make_report(source_of(only), ours="First", how=QUICK)
+    report = make_report(source_of(only), ours="First", resampling=QUICK)
     assert "Ours was preferred to First" in sentence(report)
     share = report.comparisons[0].share
     assert f"{100 * (1 - share.value):.1f} % [{100 * (1 - share.high):.1f}, " in sentence(report)
@@ -281,9 +287,9 @@ def test_a_pairs_votes_and_times_are_counted(made: Report, votes: list[Vote]) ->
     took = [vote.milliseconds for vote in votes if vote.gold is None]
     assert made.all_times.median == pytest.approx(np.median(np.array(took, dtype=float)))
     fast = [replace(vote, milliseconds=2_999) for vote in votes]
-    assert make_report(source_of(fast), how=QUICK).all_times.under_3_s == 480
+    assert make_report(source_of(fast), resampling=QUICK).all_times.under_3_s == 480
     untimed = [replace(vote, milliseconds=None) for vote in votes]
-    unknown = make_report(source_of(untimed), how=QUICK)
+    unknown = make_report(source_of(untimed), resampling=QUICK)
     assert json.loads(to_json(unknown))["milliseconds"]["median"] is None
 
 
@@ -291,18 +297,18 @@ def test_whose_side_is_taken_is_told_where_it_cannot_be_guessed(votes: list[Vote
     apart = [replace(vote, model_a="Other", model_b="Another") if "Second" in vote.unit[0] else vote
              for vote in votes if vote.gold is None]
     with pytest.raises(ValueError, match="no model was compared with all others"):
-        make_report(source_of(apart), how=QUICK)
+        make_report(source_of(apart), resampling=QUICK)
     with pytest.raises(ValueError, match="ours should be one of"):
-        make_report(source_of(votes), ours="Nobody", how=QUICK)
+        make_report(source_of(votes), ours="Nobody", resampling=QUICK)
 
 
 def test_intervals_over_scenarios_need_scenarios(votes: list[Vote], made: Report) -> None:
-    over = make_report(source_of(votes), how=QUICK, over="scenario")
-    assert over.comparisons[0].share.clusters < made.comparisons[0].share.clusters
-    assert "intervals over scenarios" in sentence(over)
-    assert over.pictures == made.pictures
+    cluster_by = make_report(source_of(votes), resampling=QUICK, cluster_by="scenario")
+    assert cluster_by.comparisons[0].share.clusters < made.comparisons[0].share.clusters
+    assert "intervals over scenarios" in sentence(cluster_by)
+    assert cluster_by.pictures == made.pictures
     with pytest.raises(ValueError, match="need the scenario"):
-        make_report(source_of([replace(v, scenario="") for v in votes]), over="scenario")
+        make_report(source_of([replace(v, scenario="") for v in votes]), cluster_by="scenario")
 
 
 # A study in its database
@@ -315,9 +321,9 @@ def test_a_database_gives_the_same_report_as_its_exported_votes(tmp_path: Path) 
         write_votes(tmp_path / "votes.jsonl", store.votes())
         (tmp_path / "protocol.json").write_text(store.protocol.to_json())
         failed = store.failed_gold()
-    held = make_report(read_source(tmp_path / "study.db"), how=QUICK)
+    held = make_report(read_source(tmp_path / "study.db"), resampling=QUICK)
     read = make_report(read_source(tmp_path / "votes.jsonl", protocol=tmp_path / "protocol.json"),
-                       how=QUICK)
+                       resampling=QUICK)
     assert to_json(held) == to_json(read)
     assert held.failed == failed == set()
     assert held.comparisons[0].share.value == 1
@@ -328,13 +334,13 @@ def test_a_database_names_who_fails_as_the_store_does_and_what_is_still_wanted(
     tmp_path: Path,
 ) -> None:
     with blank_study(tmp_path / "study.db", pictures=6, gold_every=2, gold_least=2) as store:
-        for how in (careless, attentive, attentive):
-            judge_all(store, how)
+        for resampling in (careless, attentive, attentive):
+            judge_all(store, resampling)
         failed, progress = store.failed_gold(), store.progress()
     source = read_source(tmp_path / "study.db")
     assert source.failed() == failed
     assert len(failed) == 1
-    report = make_report(source, how=QUICK)
+    report = make_report(source, resampling=QUICK)
     (missing,) = report.missing
     assert missing.wanted == progress.wanted == 36
     assert missing.lacking == progress.wanted - progress.done + report.excluded
@@ -344,7 +350,7 @@ def test_comparisons_without_any_vote_are_missing_too(tmp_path: Path) -> None:
     with blank_study(tmp_path / "study.db", baselines=2, votes=1) as store:
         judge(store, arrive(store))
         wanted = store.progress().wanted
-    report = make_report(read_source(tmp_path / "study.db"), ours="Ours", how=QUICK)
+    report = make_report(read_source(tmp_path / "study.db"), ours="Ours", resampling=QUICK)
     assert sum(each.lacking for each in report.missing) == wanted - 1
     assert len(report.missing) == 2
     assert "INCOMPLETE: 15 of 16" in sentence(report)
@@ -359,7 +365,7 @@ def test_replaced_votes_make_a_study_complete_again(tmp_path: Path) -> None:
                 break
             while store.progress().done < store.progress().wanted:
                 judge_all(store, attentive)
-    report = make_report(read_source(tmp_path / "study.db"), how=QUICK)
+    report = make_report(read_source(tmp_path / "study.db"), resampling=QUICK)
     assert report.excluded > 0
     assert report.marks == ()
     assert report.votes == 36
@@ -382,8 +388,8 @@ def test_a_file_of_votes_is_refused_where_it_cannot_be_true(
     (tmp_path / "protocol.json").write_text("[]")
     with pytest.raises(ValueError, match="should be a protocol"):
         read_source(path, protocol=tmp_path / "protocol.json")
-    assert {each.votes for each in read_source(path).wanted} == {5}
-    assert {each.votes for each in read_source(path, votes_per_pair=7).wanted} == {7}
+    assert {each.votes for each in read_source(path).expected} == {5}
+    assert {each.votes for each in read_source(path, votes_per_pair=7).expected} == {7}
 
 
 # Automatic measures
@@ -424,7 +430,8 @@ def test_a_measure_that_knows_the_votes_agrees_with_them(
     for place in (0, 1, 2):
         numbers["First", place] = float("nan")
     write_scores(tmp_path / "scores", numbers, better)
-    report = make_report(source_of(votes), how=QUICK, measured=read_scores(tmp_path / "scores"))
+    report = make_report(source_of(votes), resampling=QUICK,
+                         measured=read_scores(tmp_path / "scores"))
     assert report.metrics is not None
     first, second, pooled = report.metrics.rows
     assert (first.theirs, second.theirs, pooled.theirs) == ("First", "Second", POOLED)
@@ -443,8 +450,8 @@ def test_a_measure_that_knows_nothing_agrees_by_chance(votes: list[Vote]) -> Non
     rng = np.random.default_rng(0)
     numbers = {(model, pair.stem, 0): {"noise": float(rng.normal()), "flat": 1.0}
                for model in SMALL.models for pair in SMALL.pairs}
-    measured = Measured({"noise": "higher", "flat": "higher"}, numbers, ())
-    report = make_report(source_of(votes), how=QUICK, measured=measured)
+    measured = MetricScores({"noise": "higher", "flat": "higher"}, numbers, ())
+    report = make_report(source_of(votes), resampling=QUICK, measured=measured)
     assert report.metrics is not None
     noise, flat = report.metrics.pooled
     assert noise.agreement.low < 0.5 < noise.agreement.high
@@ -453,8 +460,8 @@ def test_a_measure_that_knows_nothing_agrees_by_chance(votes: list[Vote]) -> Non
     assert np.isnan(flat.tau.value)
     assert json.loads(to_json(report))["metrics"]["rows"][-1]["tau"]["value"] is None
     with pytest.raises(ValueError, match="the scores should be of"):
-        make_report(source_of(votes), how=QUICK,
-                    measured=Measured({"noise": "higher"}, {("X", "y", 0): {"noise": 1.0}}, ()))
+        make_report(source_of(votes), resampling=QUICK,
+                    measured=MetricScores({"noise": "higher"}, {("X", "y", 0): {"noise": 1.0}}, ()))
 
 
 def test_kendalls_tau_is_scipys_and_its_interval_widens_with_fewer_pictures() -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from collections import Counter, defaultdict
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,12 +14,21 @@ from scipy import stats
 
 from motifocal.bench.pairs import PAPER, counts
 from motifocal.study.stats.agreement import alpha, gold_failures
-from motifocal.study.stats.shares import leads
+from motifocal.study.stats.compare import leads
 from motifocal.study.stats.simulation import draw, simulate
-from motifocal.study.stats.simulation_design import DEFAULT_REASONS, Design, Truth, paper_pairs
-from motifocal.study.stats.simulation_truth import population, population_scores, strengths
+from motifocal.study.stats.simulation_design import (
+    DEFAULT_REASONS,
+    Design,
+    Truth,
+    paper_pairs,
+    strengths,
+)
 from motifocal.study.stats.tally import LOST, TIED, WON, tally
 from motifocal.study.votes import GOLD, validate
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "scripts"))
+
+from study_population import population, population_scores
 
 FEW = Design(pairs=paper_pairs()[:30], votes=5, annotators=12)
 TWO = replace(FEW, baselines=("first", "second"), gold=4)
@@ -58,12 +69,12 @@ def test_simulated_votes_are_valid_and_told_by_their_seed() -> None:
     assert {vote.winner for vote in votes} == {"model_a", "model_b", "tie"}
 
 
-@pytest.mark.parametrize("over", ["image_id", "scenario"])
-def test_counting_the_votes_gives_what_was_drawn(over: Any) -> None:
+@pytest.mark.parametrize("cluster_by", ["image_id", "scenario"])
+def test_counting_the_votes_gives_what_was_drawn(cluster_by: Any) -> None:
     votes = simulate(TWO, MESSY, seed=3)
     drawn = draw(TWO, MESSY, np.random.default_rng(3))
     for c, (ours, theirs) in enumerate(TWO.comparisons):
-        told, known = tally(votes, ours, theirs, over=over), drawn.tally(c, over)
+        told, known = tally(votes, ours, theirs, cluster_by=cluster_by), drawn.tally(c, cluster_by)
         assert (told.pairs, told.clusters) == (known.pairs, known.clusters)
         for name in ("cluster", "outcomes", "left", "reasons"):
             np.testing.assert_array_equal(getattr(told, name), getattr(known, name))

@@ -21,8 +21,8 @@ from motifocal.cli.study.import_ import import_
 from motifocal.cli.study.serve import serve
 from motifocal.study.offline import folder as static_study
 from motifocal.study.offline.assignment import lists_of
-from motifocal.study.offline.folder import Intake, checksum, read_answers, write_folder
-from motifocal.study.offline.import_votes import HandingIn, Item
+from motifocal.study.offline.folder import AnswerImport, checksum, read_answers, write_folder
+from motifocal.study.offline.import_votes import Item, OfflineImport
 from motifocal.study.protocol import Protocol
 from motifocal.study.votes import validate
 
@@ -103,9 +103,9 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 
 
 @pytest.fixture
-def store(made: tuple[Path, Path], tmp_path: Path) -> Iterator[HandingIn]:
+def store(made: tuple[Path, Path], tmp_path: Path) -> Iterator[OfflineImport]:
     shutil.copy(made[0], tmp_path / "study.db")
-    opened = HandingIn(tmp_path / "study.db")
+    opened = OfflineImport(tmp_path / "study.db")
     with opened:
         yield opened
 
@@ -126,7 +126,7 @@ def test_the_folder_is_whole_and_names_no_model(made: tuple[Path, Path]) -> None
 def test_the_first_video_of_an_item_may_be_either_models(tmp_path: Path) -> None:
     with blank_study(tmp_path / "study.db", pictures=20) as blank:
         blank.close()
-    store = HandingIn(tmp_path / "study.db")
+    store = OfflineImport(tmp_path / "study.db")
     items = [item for item in store.items() if item.gold is None]
     first = [item.videos[0] == min(item.videos) for item in items]
     assert 0.2 < sum(first) / len(first) < 0.8
@@ -140,12 +140,12 @@ def test_neither_order_nor_times_of_files_tell_which_model_made_a_video(
     written: list[str] = []
     write_media = static_study._write_media
 
-    def noted(store: HandingIn, name: str, folder: Path) -> str:
+    def noted(store: OfflineImport, name: str, folder: Path) -> str:
         written.append(name)
         return write_media(store, name, folder)
 
     monkeypatch.setattr(static_study, "_write_media", noted)
-    store = HandingIn(tmp_path / "study.db")
+    store = OfflineImport(tmp_path / "study.db")
     with store:
         list(write_folder(store, tmp_path / "page", seed=0))
         place = {name: number for number, name in enumerate(written)}
@@ -167,14 +167,14 @@ def test_a_folder_of_another_study_stays_as_it_is(
     made: tuple[Path, Path], tmp_path: Path
 ) -> None:
     drawn_study(tmp_path, scenarios=("sun", "bird")).close()
-    other = HandingIn(tmp_path / "study.db")
+    other = OfflineImport(tmp_path / "study.db")
     before = (made[1] / "data.js").read_bytes()
     with other, pytest.raises(ValueError, match=re.escape("study.json")):
         list(write_folder(other, made[1], seed=0))
     assert (made[1] / "data.js").read_bytes() == before
 
 
-def handed(store: HandingIn, path: Path, participant: int, change: Callable[[Any], None] = id,
+def handed(store: OfflineImport, path: Path, participant: int, change: Callable[[Any], None] = id,
            **answers: Any) -> Path:  # fmt: skip
     """A file as the page saves it; `change` damages what is in it before the checksum is made."""
     length = len(lists_of(store.items(), store.protocol, 0)[(participant - 1) % 3])
@@ -189,9 +189,9 @@ def handed(store: HandingIn, path: Path, participant: int, change: Callable[[Any
 
 
 def test_all_participants_together_finish_the_study_exactly(
-    store: HandingIn, tmp_path: Path
+    store: OfflineImport, tmp_path: Path
 ) -> None:
-    intake = Intake(store)
+    intake = AnswerImport(store)
     for participant in (1, 2, 3):
         file = read_answers(handed(store, tmp_path / f"{participant}.json", participant))
         assert intake.take(file) == {"taken": 3}
@@ -206,18 +206,18 @@ def test_all_participants_together_finish_the_study_exactly(
     assert len(list(store.votes())) == 9
 
 
-def test_a_vote_is_stored_for_the_side_that_was_shown(store: HandingIn, tmp_path: Path) -> None:
+def test_a_vote_is_stored_for_the_side_that_was_shown(store: OfflineImport, tmp_path: Path) -> None:
     lists = lists_of(store.items(), store.protocol, 0)
-    Intake(store).take(read_answers(handed(store, tmp_path / "1.json", 1, choice="right")))
+    AnswerImport(store).take(read_answers(handed(store, tmp_path / "1.json", 1, choice="right")))
     for vote, shown in zip(store.votes(), lists[0], strict=True):
         assert vote.left == ("model_a", "model_b")[shown.left]
         assert vote.winner != vote.left
 
 
 def test_files_and_leases_share_the_slots_and_never_overfill_them(
-    store: HandingIn, tmp_path: Path
+    store: OfflineImport, tmp_path: Path
 ) -> None:
-    intake = Intake(store)
+    intake = AnswerImport(store)
     files = [read_answers(handed(store, tmp_path / f"{n}.json", n)) for n in range(1, 9)]
     online = store.join("link", None).id
     store.consent(online)
@@ -234,9 +234,9 @@ def test_files_and_leases_share_the_slots_and_never_overfill_them(
 
 
 def test_a_changed_answer_to_what_is_there_is_refused_whole(
-    store: HandingIn, tmp_path: Path
+    store: OfflineImport, tmp_path: Path
 ) -> None:
-    intake = Intake(store)
+    intake = AnswerImport(store)
 
     def first_two(held: Any) -> None:
         del held["answers"][2:]
@@ -278,11 +278,11 @@ DAMAGE: dict[str, Callable[[Any], None]] = {
 
 @pytest.mark.parametrize("change", DAMAGE.values(), ids=DAMAGE)
 def test_files_that_cannot_be_true_are_refused(
-    store: HandingIn, tmp_path: Path, change: Callable[[Any], None]
+    store: OfflineImport, tmp_path: Path, change: Callable[[Any], None]
 ) -> None:
     path = handed(store, tmp_path / "1.json", 1, change)
     with pytest.raises(ValueError, match=r"should|reason|choice"):
-        Intake(store).take(read_answers(path))
+        AnswerImport(store).take(read_answers(path))
     assert list(store.votes()) == []
 
 
@@ -297,7 +297,7 @@ def test_bytes_that_are_no_file_of_answers_are_refused(tmp_path: Path, raw: byte
         read_answers(path)
 
 
-def test_damage_on_the_way_is_noticed(store: HandingIn, tmp_path: Path) -> None:
+def test_damage_on_the_way_is_noticed(store: OfflineImport, tmp_path: Path) -> None:
     path = handed(store, tmp_path / "1.json", 1)
     text = path.read_text()
     path.write_text(text.replace('"left"', '"right"', 1))
@@ -309,7 +309,7 @@ def test_damage_on_the_way_is_noticed(store: HandingIn, tmp_path: Path) -> None:
 
 
 def test_the_command_takes_good_files_lists_bad_ones_and_says_so(
-    store: HandingIn, tmp_path: Path
+    store: OfflineImport, tmp_path: Path
 ) -> None:
     study = str(tmp_path / "study.db")
     good = [handed(store, tmp_path / f"{n}.json", n) for n in (1, 2, 3, 4)]

@@ -24,7 +24,15 @@ from statsmodels.stats.proportion import proportion_confint
 from motifocal.study.stats import intervals
 from motifocal.study.stats.agreement import Gold, agreement, alpha, gold_failures, left_bias
 from motifocal.study.stats.bradley_terry import bradley_terry, components, edges_of
-from motifocal.study.stats.compare import compare
+from motifocal.study.stats.compare import (
+    compare,
+    majority,
+    per_scenario,
+    preference_test,
+    reason_shares,
+    tie_share,
+    vote_share,
+)
 from motifocal.study.stats.intervals import (
     BOOTSTRAP,
     EXACT,
@@ -34,14 +42,6 @@ from motifocal.study.stats.intervals import (
     Resampling,
     jackknife_error,
     share,
-)
-from motifocal.study.stats.shares import (
-    majority,
-    per_scenario,
-    preference_test,
-    reason_shares,
-    tie_share,
-    vote_share,
 )
 from motifocal.study.stats.signflip import holm, sign_flip
 from motifocal.study.stats.simulation import simulate
@@ -475,7 +475,7 @@ def test_a_study_becomes_one_result_for_each_comparison_with_p_values_adjusted()
     assert first.test == preference_test(tally(LEAGUE, "b", "ours"))
     assert first.share.value == pytest.approx(first.share_both_ways.value)
     assert (first.pairs, first.votes, first.pictures) == (60, 300, 15)
-    scenarios = compare(LEAGUE, "b", over="scenario")[0]
+    scenarios = compare(LEAGUE, "b", cluster_by="scenario")[0]
     assert scenarios.share.value == first.share.value
     assert scenarios.pictures < first.pictures
     with pytest.raises(ValueError, match="ours should be one of a, b, c, ours, got 'd'"):

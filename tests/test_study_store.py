@@ -21,8 +21,8 @@ from motifocal.study.answer_rules import MOST_LOOPS, MOST_MILLISECONDS
 from motifocal.study.messages import Answer, Refused
 from motifocal.study.protocol import CheckQuestion, Protocol, read_protocol
 from motifocal.study.stats.agreement import gold_failures
-from motifocal.study.store.database import located
-from motifocal.study.store.storage import said
+from motifocal.study.store.database import parse_url
+from motifocal.study.store.storage import url_for_display
 from motifocal.study.store.store import Store
 from motifocal.study.store.tables import ITEM, PERSON, SLOT, STUDY, TABLES, VOTE
 from motifocal.study.votes import read_votes
@@ -462,14 +462,14 @@ def test_a_protocol_that_was_changed_later_is_noticed(tmp_path: Path) -> None:
 
 
 def test_places_of_databases_are_told_apart(tmp_path: Path) -> None:
-    assert said(located(tmp_path / "a b?.db")) == str(tmp_path / "a b?.db")
-    assert located(f"sqlite:///{tmp_path}/x.db") == located(tmp_path / "x.db")
-    url = located("postgresql://me:secret@host/study")
+    assert url_for_display(parse_url(tmp_path / "a b?.db")) == str(tmp_path / "a b?.db")
+    assert parse_url(f"sqlite:///{tmp_path}/x.db") == parse_url(tmp_path / "x.db")
+    url = parse_url("postgresql://me:secret@host/study")
     assert url.drivername == "postgresql+psycopg"
-    assert "secret" not in said(url)
+    assert "secret" not in url_for_display(url)
     for wrong in ("mysql://host/x", "sqlite://", "sqlite:///:memory:", "://", "sqlite:///x?a=1"):
         with pytest.raises(ValueError, match="the database should be"):
-            located(wrong)
+            parse_url(wrong)
 
 
 def test_one_file_is_the_whole_study_once_it_is_closed(tmp_path: Path) -> None:

@@ -46,7 +46,7 @@ def results_of(
     benchmark = Benchmark(title, pairs, total or len(pairs), subset)
     results = Results(folder, model, {}, benchmark, seeds, None)
     claim_results(results)
-    for wanted in results.wanted():
+    for wanted in results.expected():
         source = video(wanted.pair, wanted.seed)
         if source is not None:
             os.link(source, wanted.path)

@@ -17,14 +17,15 @@ from motifocal.media.picture import Pixels
 from motifocal.media.video import write_image, write_video
 from motifocal.study.create.encoding import Encoded
 from motifocal.study.create.gold_videos import Damaged
-from motifocal.study.create.layout import Layout, Real
+from motifocal.study.create.layout import Layout, RealItem
 from motifocal.study.create.matching import AS_THEY_ARE, Group
 from motifocal.study.create.study import create_study
 from motifocal.study.create.writing import write_study
+from motifocal.study.messages import Answer, Task
 from motifocal.study.protocol import Protocol
 from motifocal.study.schedule import sides
-from motifocal.study.store.database import located
-from motifocal.study.store.store import Answer, Store, Task
+from motifocal.study.store.database import parse_url
+from motifocal.study.store.store import Store
 from motifocal.study.votes import GOLD
 
 RULES: Mapping[str, Any] = {"votes": 3, "cap": 20, "gold_every": 4, "lease_seconds": 600,
@@ -43,7 +44,7 @@ def tiny_results(
     claim_results(results)
     for number, image_id in enumerate(sentences):
         write_image(results.picture(Pair("", image_id, "")), textured(number, side, side))
-    for video in results.wanted():
+    for video in results.expected():
         picture = textured(list(sentences).index(video.pair.image_id), side, side)
         write_video(video.path, _sliding(picture, video.pair.prompt, video.seed, turned, frames),
                     fps)
@@ -80,7 +81,7 @@ def blank_study(
     groups = [Group(Pair(f"place{picture % 2}", f"picture{picture}", f"sentence {sentence}"), 0,
                     Path("none"), ())
               for picture in range(pictures) for sentence in range(sentences)]
-    items = [Real(baseline, group, sides(protocol.votes, a_more=group % 2 == 1, order=rng))
+    items = [RealItem(baseline, group, sides(protocol.votes, a_more=group % 2 == 1, order=rng))
              for baseline in range(1, baselines + 1) for group in range(len(groups))]
     rng.shuffle(items)
     kinds = [kind for kind in protocol.gold_kinds if protocol.gold_every and kind != "repeat"]
@@ -89,7 +90,7 @@ def blank_study(
     models = ("Ours", *(f"Theirs {number}" for number in range(1, baselines + 1)))
     layout = Layout(protocol, models, tuple(groups), (FORMAT,) * len(groups), tuple(items),
                     tuple(damaged), AS_THEY_ARE, 12, {"models": {name: {} for name in models}})
-    write_study(located(place), layout, _blank_videos(layout),
+    write_study(parse_url(place), layout, _blank_videos(layout),
                 ((f"picture{picture}", b"picture") for picture in range(pictures)))
     return Store(place)
 

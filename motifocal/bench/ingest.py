@@ -1,4 +1,4 @@
-"""Finished videos of any model become a folder of results, matched by name against the pairs."""
+"""Copy finished videos of any model into a folder of results, matched to the pairs by name."""
 
 from __future__ import annotations
 
@@ -12,74 +12,74 @@ from types import MappingProxyType
 import cv2
 import numpy as np
 
+from motifocal._moved import renamed_names
 from motifocal.bench.pairs import Benchmark, Pair, match
-from motifocal.bench.results import Results, Wanted, append_line, claim_results
-from motifocal.bench.run import Fit, Shard, described, manifest_name, take_in
+from motifocal.bench.results import ExpectedVideo, Results, append_line, claim_results
+from motifocal.bench.run import FitFunction, Shard, manifest_name, manifest_row, register_video
 from motifocal.files.atomic import replacing, sha256_of
 from motifocal.files.disk import NO_ROOM
+from motifocal.media.codec import FINE_CRF
 from motifocal.media.picture import Pixels, VideoError, one_line, read_image
 from motifocal.media.video import list_videos, read_video, resize_crop, write_video
 
-TRANSCODED_CRF = 8  # what is not .mp4 yet should lose next to nothing
-
 
 def stretch(picture: Pixels, height: int, width: int) -> Pixels:
-    """The whole picture, its proportions changed."""
+    """Resize the whole picture, whatever its proportions."""
     shrinks = height * width < picture.shape[0] * picture.shape[1]
-    how = cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC
-    return np.asarray(cv2.resize(picture, (width, height), interpolation=how), np.uint8)
+    interpolation = cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC
+    return np.asarray(cv2.resize(picture, (width, height), interpolation=interpolation), np.uint8)
 
 
 #: How a model may have brought pictures to its size.
-FITS: Mapping[str, Fit] = MappingProxyType({"crop": resize_crop, "stretch": stretch})
+FITS: Mapping[str, FitFunction] = MappingProxyType({"crop": resize_crop, "stretch": stretch})
 
 
 @dataclass(frozen=True)
-class Found:
+class MatchedVideos:
     """The videos of a folder: by pair and seed, and the names that belong to no pair."""
 
     videos: Mapping[tuple[str, int], Path]
-    strange: tuple[str, ...]
+    unmatched: tuple[str, ...]
 
     def seeds(self) -> tuple[int, ...]:
-        """All seeds that occur."""
+        """Return all seeds that occur."""
         return tuple(sorted({seed for _, seed in self.videos}))
 
 
-def find_videos(folder: Path, pairs: tuple[Pair, ...]) -> Found:
-    """All videos under a folder, matched against the pairs by name, whatever the container.
+def find_videos(folder: Path, pairs: tuple[Pair, ...]) -> MatchedVideos:
+    """Find the videos under a folder and match them to the pairs by name, whatever the container.
 
     Raises ValueError where two files are the video of one pair and seed.
     """
     files = list_videos(folder)
-    names, strange = match([str(path) for path in files], pairs)
+    names, unmatched = match([str(path) for path in files], pairs)
     videos: dict[tuple[str, int], Path] = {}
     for name, (pair, seed) in names.items():
         other = videos.setdefault((pair.stem, seed), Path(name))
         if other != Path(name):
             raise ValueError(f"{pair.file(seed)} should be one file, got {other} and {name}")
-    return Found(videos, tuple(Path(name).name for name in strange))
+    return MatchedVideos(videos, tuple(Path(name).name for name in unmatched))
 
 
-def with_videos(benchmark: Benchmark, found: Found) -> Benchmark:
-    """The part of a benchmark of which there is a video for every seed, marked as one.
+def with_videos(benchmark: Benchmark, matched: MatchedVideos) -> Benchmark:
+    """Return the pairs that have a video for every seed, marked as a part of the benchmark.
 
     Raises ValueError where there is none.
     """
-    seeds = found.seeds()
+    seeds = matched.seeds()
     pairs = tuple(pair for pair in benchmark.pairs
-                  if seeds and all((pair.stem, seed) in found.videos for seed in seeds))
+                  if seeds and all((pair.stem, seed) in matched.videos for seed in seeds))
     if not pairs:
         raise ValueError(f"none of the {benchmark.total} pairs of {benchmark.title} has a video")
     if len(pairs) == benchmark.total:
         return benchmark
-    said = [benchmark.subset] if benchmark.subset else []
-    return replace(benchmark, pairs=pairs, subset=", ".join([*said, "those with a video"]))
+    parts = [benchmark.subset] if benchmark.subset else []
+    return replace(benchmark, pairs=pairs, subset=", ".join([*parts, "those with a video"]))
 
 
 def ingest(
-    results: Results, found: Found, fit: Fit = resize_crop
-) -> Iterator[tuple[Wanted, str | None]]:
+    results: Results, matched: MatchedVideos, fit: FitFunction = resize_crop
+) -> Iterator[tuple[ExpectedVideo, str | None]]:
     """Copy the videos that are not in `results` yet, with their pictures and manifest lines.
 
     An .mp4 is taken byte for byte, anything else is encoded again. Yields every expected video of
@@ -88,18 +88,20 @@ def ingest(
     missing stays missing (`Results.missing`). Raises OSError where the disk is full.
     """
     claim_results(results)
-    for video in results.wanted():
-        source = found.videos.get((video.pair.stem, video.seed))
+    for video in results.expected():
+        source = matched.videos.get((video.pair.stem, video.seed))
         if source is None:
             continue
-        yield video, None if video.path.exists() else _refusal(results, video, source, fit)
+        yield video, None if video.path.exists() else _ingest_video(results, video, source, fit)
 
 
-def _refusal(results: Results, video: Wanted, source: Path, fit: Fit) -> str | None:
-    """Take one video in; the reason where that cannot be done."""
+def _ingest_video(
+    results: Results, video: ExpectedVideo, source: Path, fit: FitFunction
+) -> str | None:
+    """Copy one video; return the reason where that cannot be done."""
     try:
         with TemporaryDirectory(prefix=".ingest-", dir=results.folder) as folder:
-            _take(results, video, source, Path(folder), fit)
+            _copy_video(results, video, source, Path(folder), fit)
     except (VideoError, OSError) as error:
         if isinstance(error, OSError) and error.errno in NO_ROOM:
             raise
@@ -107,15 +109,17 @@ def _refusal(results: Results, video: Wanted, source: Path, fit: Fit) -> str | N
     return None
 
 
-def _take(results: Results, video: Wanted, source: Path, scratch: Path, fit: Fit) -> None:
+def _copy_video(
+    results: Results, video: ExpectedVideo, source: Path, scratch: Path, fit: FitFunction
+) -> None:
     file = source
     if source.suffix.lower() != ".mp4":
         clip = read_video(source)
         file = scratch / video.path.name
-        write_video(file, clip.frames, clip.fps, crf=TRANSCODED_CRF)
-    line = described(video, results.settings) | {"status": "ingested"}
+        write_video(file, clip.frames, clip.fps, crf=FINE_CRF)
+    line = manifest_row(video, results.settings) | {"status": "ingested"}
     line |= {"source": source.name, "source_sha256": sha256_of(source)}
-    line |= take_in(results, video, file, _picture(video.pair), fit)
+    line |= register_video(results, video, file, _picture(video.pair), fit)
     append_line(results.folder / manifest_name(Shard()), line)
     with replacing(video.path) as temporary:
         shutil.copyfile(file, temporary)
@@ -125,3 +129,6 @@ def _picture(pair: Pair) -> Pixels:
     if pair.picture is None:
         raise ValueError(f"{pair.image_id} should have a picture, got none")
     return read_image(pair.picture)
+
+
+__getattr__ = renamed_names(__name__, "Found=MatchedVideos")

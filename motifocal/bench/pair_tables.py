@@ -1,4 +1,4 @@
-"""A table of pairs in CSV, JSON or JSONL becomes rows with the columns' standard names."""
+"""Read a table of pairs from CSV, JSON or JSONL, with standard names for its columns."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ ALIASES: dict[str, tuple[str, ...]] = {
 
 
 def read_rows(path: Path) -> list[dict[str, str]]:
-    """The rows of a .csv, .json or .jsonl file as image_id, prompt, scenario, file (what there is).
+    """Read the rows of a .csv, .json or .jsonl file as image_id, prompt, scenario, file (what there
+    is).
 
     JSON holds a list of objects, an object with a list "pairs", or an object that maps an image id
     to its sentence or sentences. Other columns are left out. Raises ValueError, naming the row,
@@ -46,8 +47,8 @@ def _from_csv(text: str, path: Path) -> list[Mapping[str, object]]:
         raise ValueError(f"{path}, line {reader.line_num}: {error}") from error
     for number, row in enumerate(rows, start=1):
         if None in row or None in row.values():
-            wanted = len(reader.fieldnames or ())
-            raise ValueError(f"{path}, row {number} should have {wanted} cells (is a comma in a "
+            cells = len(reader.fieldnames or ())
+            raise ValueError(f"{path}, row {number} should have {cells} cells (is a comma in a "
                              "sentence not quoted?)")
     return list(rows)
 
@@ -58,15 +59,15 @@ def _names_pairs(columns: set[str]) -> bool:
 
 
 def _from_json(text: str, path: Path) -> list[Mapping[str, object]]:
-    held = _parsed(text, str(path))
-    if isinstance(held, dict) and isinstance(held.get("pairs"), list):
-        held = held["pairs"]
-    if isinstance(held, list):
-        return held
-    if isinstance(held, dict):
-        return [{"image_id": image_id, "prompt": prompt} for image_id, prompts in held.items()
+    content = _parsed(text, str(path))
+    if isinstance(content, dict) and isinstance(content.get("pairs"), list):
+        content = content["pairs"]
+    if isinstance(content, list):
+        return content
+    if isinstance(content, dict):
+        return [{"image_id": image_id, "prompt": prompt} for image_id, prompts in content.items()
                 for prompt in (prompts if isinstance(prompts, list) else [prompts])]
-    raise ValueError(f"{path} should hold a list or an object, got {type(held).__name__}")
+    raise ValueError(f"{path} should hold a list or an object, got {type(content).__name__}")
 
 
 def _from_jsonl(text: str, path: Path) -> list[Mapping[str, object]]:
@@ -76,23 +77,23 @@ def _from_jsonl(text: str, path: Path) -> list[Mapping[str, object]]:
 
 def _parsed(text: str, place: str) -> object:
     try:
-        held: object = parse_json(text)
+        value: object = parse_json(text)
     except ValueError as error:
         raise ValueError(f"{place} should be JSON: {error}") from error
-    return held
+    return value
 
 
 def _renamed(row: object, place: str) -> dict[str, str]:
-    """The known columns under their standard names, their values stripped."""
+    """Return the known columns under their standard names, with their values stripped."""
     if not isinstance(row, Mapping):
         raise ValueError(f"{place} should be an object, got {row!r}")
     given = {str(key).strip().lower().replace(" ", "_"): value for key, value in row.items()}
-    found: dict[str, str] = {}
+    columns: dict[str, str] = {}
     for name, aliases in ALIASES.items():
         there = [alias for alias in aliases if alias in given]
         if there:
             value = given[there[0]]
             if value is not None and not isinstance(value, str | int):
                 raise ValueError(f"{place}: {there[0]} should be text, got {value!r}")
-            found[name] = "" if value is None else str(value).strip()
-    return found
+            columns[name] = "" if value is None else str(value).strip()
+    return columns

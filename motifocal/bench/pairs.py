@@ -1,4 +1,4 @@
-"""A folder of pictures and a table of sentences become the pairs of a benchmark, validated.
+"""Read the pairs of a benchmark from a folder of images and a table of prompts, and check them.
 
 A pair is one picture and one sentence. The folder has TI2V-Bench's layout: `pairs.csv` (or .json,
 .jsonl) and `images/<image id>.png`. Ids may hold `_`, so a video's name is matched against the
@@ -27,7 +27,7 @@ PAPER = {"scenarios": 22, "pictures": 88, "sentences": 133, "pairs": 320}
 
 @dataclass(frozen=True)
 class Pair:
-    """A picture to animate, and the sentence that says how. `picture` is a file, or None."""
+    """An image to animate, and the prompt that says how. `picture` is a file, or None."""
 
     scenario: str
     image_id: str
@@ -40,7 +40,7 @@ class Pair:
         return f"{self.image_id}_{slug(self.prompt)}"
 
     def file(self, seed: int = 0) -> str:
-        """The name of this pair's video for one sampling seed, as in TI2V-Bench."""
+        """Return the name of this pair's video for one sampling seed, as in TI2V-Bench."""
         return f"{self.stem}_{seed}.mp4"
 
 
@@ -72,11 +72,11 @@ class Benchmark:
 def read_benchmark(
     folder: Path, *, table: Path | None = None, own_pairs: bool = False
 ) -> Benchmark:
-    """The benchmark in `folder`: TI2V-Bench, an export of the drawn world, or a user's own pairs.
+    """Read the benchmark in `folder`: TI2V-Bench, exported synthetic scenes, or a user's own pairs.
 
     The table is `folder/pairs.csv`, .json or .jsonl, or the file `table`; pictures lie in
     `folder/images` or in the folder itself. Columns: image_id, prompt, and perhaps scenario and
-    file, under any of the names in `tables_in.ALIASES`.
+    file, under any of the names in `pair_tables.ALIASES`.
 
     Raises ValueError for a table that cannot be read, rows without id or sentence, ids that are no
     file name, doubled pairs, names that collide or pass 255 bytes, and, unless `own_pairs` or the
@@ -99,7 +99,7 @@ def read_benchmark(
 
 
 def counts(pairs: Sequence[Pair]) -> dict[str, int]:
-    """How many scenarios, pictures, different sentences and pairs there are."""
+    """Count the scenarios, pictures, different sentences and pairs."""
     return {
         "scenarios": len({pair.scenario for pair in pairs}),
         "pictures": len({pair.image_id for pair in pairs}),
@@ -109,29 +109,29 @@ def counts(pairs: Sequence[Pair]) -> dict[str, int]:
 
 
 def what_differs(pairs: Sequence[Pair]) -> str:
-    """In words, where the pairs are not what the paper counts, and where they look cut short.
+    """Say in words where the pairs are not what the paper counts, and where they look cut short.
 
     In TI2V-Bench the pictures of one scenario have equally many sentences, so a picture with fewer
     than its siblings has lost some.
     """
-    found = counts(pairs)
-    words = [f"{found[name]} {name} where {TI2V_BENCH} has {wanted}"
-             for name, wanted in PAPER.items() if found[name] != wanted]
+    numbers = counts(pairs)
+    words = [f"{numbers[name]} {name} where {TI2V_BENCH} has {paper_count}"
+             for name, paper_count in PAPER.items() if numbers[name] != paper_count]
     per_scenario: dict[str, Counter[str]] = defaultdict(Counter)
     for pair in pairs:
         per_scenario[pair.scenario][pair.image_id] += 1
-    for scenario, each in per_scenario.items():
-        most = max(each.values())
-        short = [f"{image} {number} of {most}" for image, number in each.items() if number < most]
+    for scenario, images in per_scenario.items():
+        most = max(images.values())
+        short = [f"{image} {number} of {most}" for image, number in images.items() if number < most]
         if short and scenario:
-            words.append(f"sentences are missing in {scenario}: {_some(short)}")
+            words.append(f"sentences are missing in {scenario}: {first_few(short)}")
     return ", ".join(words)
 
 
 def subset_of(
-    benchmark: Benchmark, wanted: str | None = None, limit: int | None = None
+    benchmark: Benchmark, subset: str | None = None, limit: int | None = None
 ) -> Benchmark:
-    """The part of a benchmark that was asked for, marked as one.
+    """Select a part of a benchmark, and mark it as one.
 
     `wanted` is "pictures" (pairs whose picture is there), "scenarios:balloon,fish" or
     "images:balloon1,fish2"; None is all of it. `limit` keeps the first so many.
@@ -139,46 +139,46 @@ def subset_of(
     Raises ValueError for a word that is none of these, names that do not occur, a part that is
     empty, and for a picture that is missing in what is left, naming the missing ones.
     """
-    pairs, said = list(benchmark.pairs), []
-    if wanted is not None:
-        pairs = _wanted(pairs, wanted)
-        said.append(_described(wanted))
+    pairs, parts = list(benchmark.pairs), []
+    if subset is not None:
+        pairs = _select_pairs(pairs, subset)
+        parts.append(_describe_subset(subset))
     if limit is not None:
         if limit < 1:
             raise ValueError(f"limit should be at least 1, got {limit}")
         pairs = pairs[:limit]
-        said.append(f"the first {limit}")
+        parts.append(f"the first {limit}")
     if not pairs:
-        raise ValueError(f"{wanted!r} leaves none of the {benchmark.total} pairs")
+        raise ValueError(f"{subset!r} leaves none of the {benchmark.total} pairs")
     missing = sorted({pair.image_id for pair in pairs if pair.picture is None})
     if missing:
         raise ValueError(
             f"{len(missing)} of {len({p.image_id for p in pairs})} pictures are missing: "
-            f"{_some(missing)}; --subset pictures takes the pairs that have one"
+            f"{first_few(missing)}; --subset pictures takes the pairs that have one"
         )
     if len(pairs) == benchmark.total:
         return benchmark
-    return replace(benchmark, pairs=tuple(pairs), subset=", ".join(said))
+    return replace(benchmark, pairs=tuple(pairs), subset=", ".join(parts))
 
 
 def match(
     names: Iterable[str], pairs: Sequence[Pair]
 ) -> tuple[dict[str, tuple[Pair, int]], list[str]]:
-    """Which pair and seed each file name belongs to, and the names that belong to none.
+    """Match file names to pairs and seeds; return these, and the names that match none.
 
     A name is `<image id>_<slug>_<seed>` with any suffix; the letters' case does not count, nor
     whether accents are letters of their own.
     """
     by_stem = {composed(pair.stem).casefold(): pair for pair in pairs}
-    found, strange = {}, []
+    matched, unmatched = {}, []
     for name in names:
         stem, _, seed = Path(name).stem.rpartition("_")
         pair = by_stem.get(composed(stem).casefold())
         if pair is None or not (seed.isascii() and seed.isdigit()):
-            strange.append(name)
+            unmatched.append(name)
         else:
-            found[name] = (pair, int(seed))
-    return found, strange
+            matched[name] = (pair, int(seed))
+    return matched, unmatched
 
 
 def check_id(image_id: str, place: str) -> None:
@@ -189,25 +189,25 @@ def check_id(image_id: str, place: str) -> None:
 
 
 def _table_in(folder: Path) -> Path:
-    there = [folder / f"pairs{suffix}" for suffix in (".csv", ".json", ".jsonl")]
-    there = [path for path in there if path.exists()]
-    if len(there) != 1:
-        held = " and ".join(path.name for path in there) or "none of them"
-        raise ValueError(f"{folder} should hold one of pairs.csv, .json, .jsonl, got {held}")
-    return there[0]
+    tables = [folder / f"pairs{suffix}" for suffix in (".csv", ".json", ".jsonl")]
+    tables = [path for path in tables if path.exists()]
+    if len(tables) != 1:
+        listed = " and ".join(path.name for path in tables) or "none of them"
+        raise ValueError(f"{folder} should hold one of pairs.csv, .json, .jsonl, got {listed}")
+    return tables[0]
 
 
 def _pictures(folder: Path) -> dict[str, Path]:
-    """Image id, composed -> file. Raises ValueError where two files are the picture of one id."""
+    """Map image ids, composed, to files. Raise ValueError where two files are of one id."""
     inside = folder / "images" if (folder / "images").is_dir() else folder
-    found: dict[str, Path] = {}
+    pictures: dict[str, Path] = {}
     for path in sorted(inside.iterdir()):
         if path.suffix.lower() in PICTURE_SUFFIXES and path.is_file() and path.name[0] != ".":
-            other = found.setdefault(composed(path.stem), path)
+            other = pictures.setdefault(composed(path.stem), path)
             if other != path:
                 raise ValueError(f"{inside} should hold one picture of {path.stem}, got "
                                  f"{other.name} and {path.name}")
-    return found
+    return pictures
 
 
 def _pair(row: Mapping[str, str], pictures: Mapping[str, Path], place: str) -> Pair:
@@ -245,40 +245,40 @@ def _check_names(pairs: Sequence[Pair], table: Path) -> None:
             else:
                 colliding.append(f"{words} and {other.image_id}: {other.prompt!r}")
     if doubled:
-        raise ValueError(f"{table}: {len(doubled)} pairs are there twice: {_some(doubled)}")
+        raise ValueError(f"{table}: {len(doubled)} pairs are there twice: {first_few(doubled)}")
     if colliding:
         raise ValueError(f"{table}: names should differ by more than case and punctuation, got "
-                         f"{_some(colliding)}")
+                         f"{first_few(colliding)}")
 
 
 def _is_drawn(folder: Path) -> bool:
-    """Whether `motifocal scenes export --kind benchmark` wrote the folder."""
+    """Return whether `motifocal scenes export --kind benchmark` wrote the folder."""
     manifest = folder / "export.json"
     if not manifest.exists():
         return False
-    held = parse_json(manifest.read_text(encoding="utf-8"))
-    return isinstance(held, dict) and held.get("kind") == "benchmark"
+    content = parse_json(manifest.read_text(encoding="utf-8"))
+    return isinstance(content, dict) and content.get("kind") == "benchmark"
 
 
-def _wanted(pairs: list[Pair], wanted: str) -> list[Pair]:
-    if wanted == "pictures":
+def _select_pairs(pairs: list[Pair], subset: str) -> list[Pair]:
+    if subset == "pictures":
         return [pair for pair in pairs if pair.picture is not None]
-    kind, _, listed = wanted.partition(":")
+    kind, _, listed = subset.partition(":")
     names = {name.strip() for name in listed.split(",") if name.strip()}
     fields = {"scenarios": "scenario", "images": "image_id"}
     if kind not in fields or not names:
-        raise ValueError(f"subset should be pictures, scenarios:a,b or images:a,b, got {wanted!r}")
+        raise ValueError(f"subset should be pictures, scenarios:a,b or images:a,b, got {subset!r}")
     unknown = names - {getattr(pair, fields[kind]) for pair in pairs}
     if unknown:
-        raise ValueError(f"subset names {kind} that there are not: {_some(sorted(unknown))}")
+        raise ValueError(f"subset names {kind} that there are not: {first_few(sorted(unknown))}")
     return [pair for pair in pairs if getattr(pair, fields[kind]) in names]
 
 
-def _described(wanted: str) -> str:
-    return "those with a picture" if wanted == "pictures" else wanted.replace(":", " ", 1)
+def _describe_subset(subset: str) -> str:
+    return "those with a picture" if subset == "pictures" else subset.replace(":", " ", 1)
 
 
-def _some(words: Sequence[str], most: int = 8) -> str:
-    """The first few of a list, and how many more there are."""
+def first_few(words: Sequence[str], most: int = 8) -> str:
+    """Join the first few of a list, and say how many more there are."""
     more = f" and {len(words) - most} more" if len(words) > most else ""
     return ", ".join(words[:most]) + more

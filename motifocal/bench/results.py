@@ -1,4 +1,4 @@
-"""The folder of one model's videos: what it should hold, where, and how each was made.
+"""Open and write the folder of one model's videos, with a record of how each was made.
 
     run.json            the model, its settings, the benchmark and the seeds: decided at the start
     pairs.csv           the pairs that are expected, in order
@@ -13,11 +13,13 @@ import csv
 import io
 import json
 import os
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from motifocal._moved import renamed_names
 from motifocal.bench.pair_tables import read_rows
 from motifocal.bench.pairs import Benchmark, Pair, check_id
 from motifocal.files.atomic import write_text
@@ -29,7 +31,7 @@ RUN, PAIRS, MANIFEST = "run.json", "pairs.csv", "manifest"
 
 
 @dataclass(frozen=True)
-class Wanted:
+class ExpectedVideo:
     """One video that is expected in a folder of results."""
 
     pair: Pair
@@ -48,31 +50,36 @@ class Results:
     seeds: tuple[int, ...]
     format: Format | None
 
-    def wanted(self) -> list[Wanted]:
-        """All expected videos, pair by pair and seed by seed."""
-        return [Wanted(pair, seed, self.folder / "videos" / pair.file(seed))
+    def expected(self) -> list[ExpectedVideo]:
+        """Return all expected videos, pair by pair and seed by seed."""
+        return [ExpectedVideo(pair, seed, self.folder / "videos" / pair.file(seed))
                 for pair in self.benchmark.pairs for seed in self.seeds]
 
-    def missing(self) -> list[Wanted]:
-        """Those that are not there."""
-        return [video for video in self.wanted() if not video.path.exists()]
+    def wanted(self) -> list[ExpectedVideo]:
+        """Return `expected()`: the name before, for one more release."""
+        warnings.warn("Results.wanted is Results.expected now", DeprecationWarning, stacklevel=2)
+        return self.expected()
+
+    def missing(self) -> list[ExpectedVideo]:
+        """Return the expected videos that are not there."""
+        return [video for video in self.expected() if not video.path.exists()]
 
     def picture(self, pair: Pair) -> Path:
-        """The picture of a pair as the model saw it, (H, W) of its videos."""
+        """Return the picture of a pair as the model saw it, (H, W) of its videos."""
         return self.folder / "pictures" / f"{pair.image_id}.png"
 
 
 def open_results(folder: Path) -> Results:
-    """Read what a folder of results says of itself. Raises ValueError where it is none."""
+    """Read what a folder of results says of itself. Raise ValueError where it is none."""
     path = folder / RUN
     if not path.exists():
         raise ValueError(f"{folder} should hold {RUN}, as motifocal bench run and ingest write it")
     try:
-        held = parse_json(path.read_text(encoding="utf-8"))
-        title, total, subset = held["benchmark"], held["pairs_total"], held["subset"]
-        model, settings, seeds = held["model"], held["settings"], tuple(held["seeds"])
-        digest = held["pairs_sha256"]
-        form = Format(**held["format"]) if held["format"] else None
+        run = parse_json(path.read_text(encoding="utf-8"))
+        title, total, subset = run["benchmark"], run["pairs_total"], run["subset"]
+        model, settings, seeds = run["model"], run["settings"], tuple(run["seeds"])
+        digest = run["pairs_sha256"]
+        form = Format(**run["format"]) if run["format"] else None
     except (KeyError, TypeError, ValueError) as error:
         raise ValueError(f"{path} should be as motifocal bench writes it: {error!r}") from error
     benchmark = Benchmark(title, _read_pairs(folder), total, subset)
@@ -135,15 +142,20 @@ def append_line(path: Path, line: Mapping[str, Any]) -> None:
 
 
 def manifest_lines(folder: Path) -> Iterator[dict[str, Any]]:
-    """All lines of all shards' manifests; a line that a crash tore in two is left out."""
+    """Yield all lines of all shards' manifests, without lines that a crash has torn."""
     for path in sorted(folder.glob(f"{MANIFEST}*.jsonl")):
-        for text in path.read_text(encoding="utf-8", errors="replace").split("\n"):
-            try:
-                line = parse_json(text or "null")
-            except ValueError:  # torn; its video, if there is one, is complete
-                continue
-            if isinstance(line, dict):
-                yield line
+        yield from read_lines(path)
+
+
+def read_lines(path: Path) -> Iterator[dict[str, Any]]:
+    """Yield the objects in a file of JSON lines, without lines that a crash has torn."""
+    for text in path.read_text(encoding="utf-8", errors="replace").split("\n"):
+        try:
+            line = parse_json(text or "null")
+        except ValueError:
+            continue
+        if isinstance(line, dict):
+            yield line
 
 
 def _read_pairs(folder: Path) -> tuple[Pair, ...]:
@@ -162,3 +174,6 @@ def _pairs_csv(pairs: Sequence[Pair]) -> str:
     writer.writerow(["scenario", "image_id", "prompt"])
     writer.writerows([pair.scenario, pair.image_id, pair.prompt] for pair in pairs)
     return text.getvalue()
+
+
+__getattr__ = renamed_names(__name__, "Wanted=ExpectedVideo")

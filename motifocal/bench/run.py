@@ -1,4 +1,4 @@
-"""A model and a benchmark become a folder of results: resumable, sharded, with a manifest."""
+"""Run a model on a benchmark: resumable, in shards, with a manifest of every video."""
 
 from __future__ import annotations
 
@@ -13,14 +13,15 @@ from typing import Any
 
 import numpy as np
 
-from motifocal.bench.results import MANIFEST, Results, Wanted, append_line, claim_results
+from motifocal._moved import renamed_names
+from motifocal.bench.results import MANIFEST, ExpectedVideo, Results, append_line, claim_results
 from motifocal.files.atomic import sha256_of
 from motifocal.generate.model import Format, Job, Model
 from motifocal.media.picture import Pixels
 from motifocal.media.video import VideoError, read_image, read_video, resize_crop, write_image
 
 PACKAGES = ("motifocal", "torch", "diffusers", "transformers", "av", "numpy")
-Fit = Callable[[Pixels, int, int], Pixels]
+FitFunction = Callable[[Pixels, int, int], Pixels]
 
 FAILURES_IN_A_ROW = 5  # that end a run: it is not the pictures then
 
@@ -39,22 +40,18 @@ class Shard:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one wanted video: None, or why it is not there; `new` if made just now."""
+    """The result of one expected video: None, or why it is not there; `new` if just made."""
 
-    video: Wanted
+    video: ExpectedVideo
     failure: str | None
     new: bool
 
 
 def run(
-    model: Model,
-    results: Results,
-    *,
-    shard: Shard = Shard(),
-    batch: int = 1,
+    model: Model, results: Results, *, shard: Shard = Shard(), batch: int = 1,
     failures_in_a_row: int = FAILURES_IN_A_ROW,
-) -> Iterator[Outcome]:
-    """Make the videos of `results` that are missing, and say of every one what became of it.
+) -> Iterator[Outcome]:  # fmt: skip
+    """Make the videos of `results` that are missing, and yield the outcome of every one.
 
     Videos are made `batch` at a time. Which ones go together depends neither on the shard nor on
     what is already there: batching may change a video in its last bits, and so a run that was
@@ -67,32 +64,32 @@ def run(
     if batch < 1:
         raise ValueError(f"batch should be at least 1, got {batch}")
     claim_results(results)
-    wanted = results.wanted()
-    chunks = [wanted[start : start + batch] for start in range(0, len(wanted), batch)]
-    making = results.folder / f".making-{shard.index}-of-{shard.count}"
+    videos = results.expected()
+    chunks = [videos[start : start + batch] for start in range(0, len(videos), batch)]
+    staging = results.folder / f".making-{shard.index}-of-{shard.count}"
     failed = 0
     for chunk in chunks[shard.index - 1 :: shard.count]:
         there = [video.path.exists() for video in chunk]
         if all(there):
             yield from (Outcome(video, None, False) for video in chunk)
             continue
-        outcomes = _make(model, results, shard, chunk, making)
+        outcomes = _make_videos(model, results, shard, chunk, staging)
         for outcome in outcomes:
             failed = failed + 1 if outcome.failure else 0
             yield outcome
         if failed >= failures_in_a_row:
             raise ValueError(f"{failed} videos failed one after the other, the last one: "
                              f"{outcomes[-1].failure}")
-    shutil.rmtree(making, ignore_errors=True)
+    shutil.rmtree(staging, ignore_errors=True)
 
 
-def _make(
-    model: Model, results: Results, shard: Shard, chunk: Sequence[Wanted], making: Path
+def _make_videos(
+    model: Model, results: Results, shard: Shard, chunk: Sequence[ExpectedVideo], staging: Path
 ) -> list[Outcome]:
-    """Make one chunk under other names, look at every video, then put them in their places."""
-    shutil.rmtree(making, ignore_errors=True)
-    making.mkdir()
-    jobs = [Job(_picture_of(video), video.pair.prompt, video.seed, making / video.path.name)
+    """Make one chunk under other names, check every video, then move them to their places."""
+    shutil.rmtree(staging, ignore_errors=True)
+    staging.mkdir()
+    jobs = [Job(_picture_of(video), video.pair.prompt, video.seed, staging / video.path.name)
             for video in chunk]
     began = time.perf_counter()
     reasons = model.animate(jobs)
@@ -102,14 +99,14 @@ def _make(
         if video.path.exists():  # made by an earlier run, which was stopped within this chunk
             outcomes.append(Outcome(video, None, False))
             continue
-        line = {**described(video, model.settings), "seconds": round(seconds, 3)}
+        line = {**manifest_row(video, model.settings), "seconds": round(seconds, 3)}
         if model.text_limit is not None and (end := model.text_limit.unread(job.prompt)):
             line["unread"] = end  # of the sentence
         try:
             if reason is None:
-                line |= take_in(results, video, job.output, read_image(job.picture))
+                line |= register_video(results, video, job.output, read_image(job.picture))
         except VideoError as error:
-            reason = str(error).replace(str(making), "").lstrip("/\\")
+            reason = str(error).replace(str(staging), "").lstrip("/\\")
         line |= {"status": "made"} if reason is None else {"status": "failed", "reason": reason}
         append_line(results.folder / manifest_name(shard), line)
         if reason is None:
@@ -118,10 +115,12 @@ def _make(
     return outcomes
 
 
-def take_in(
-    results: Results, video: Wanted, file: Path, picture: Pixels, fit: Fit = resize_crop
+def register_video(
+    results: Results, video: ExpectedVideo, file: Path, picture: Pixels,
+    fit: FitFunction = resize_crop,
 ) -> dict[str, Any]:
-    """Look at a finished video and keep the picture as its model saw it; what the manifest says.
+    """Check a finished video, keep the picture as its model saw it, and return the manifest's
+    entries.
 
     `fit` brings the picture to the video's (height, width).
 
@@ -130,28 +129,28 @@ def take_in(
     """
     clip = read_video(file)
     count, height, width, _ = clip.frames.shape
-    found = Format(count, height, width, clip.fps)
-    if results.format is not None and found != results.format:
-        raise VideoError(f"{file.name}: should be {results.format}, got {found}")
+    measured = Format(count, height, width, clip.fps)
+    if results.format is not None and measured != results.format:
+        raise VideoError(f"{file.name}: should be {results.format}, got {measured}")
     keep_picture(results, video, fit(picture, height, width))
-    return {**asdict(found), "picture_sha256": sha256_of(results.picture(video.pair)),
+    return {**asdict(measured), "picture_sha256": sha256_of(results.picture(video.pair)),
             "video_sha256": sha256_of(file)}
 
 
-def keep_picture(results: Results, video: Wanted, shown: Pixels) -> None:
+def keep_picture(results: Results, video: ExpectedVideo, picture: Pixels) -> None:
     """Write the picture as the model saw it, or compare with the one that is there."""
     path = results.picture(video.pair)
     if not path.exists():
-        write_image(path, shown)
-    held = read_image(path)
-    if held.shape != shown.shape or not np.array_equal(held, shown):
-        sizes = "{}x{}, got {}x{}".format(*held.shape[:2], *shown.shape[:2])
+        write_image(path, picture)
+    kept = read_image(path)
+    if kept.shape != picture.shape or not np.array_equal(kept, picture):
+        sizes = "{}x{}, got {}x{}".format(*kept.shape[:2], *picture.shape[:2])
         raise VideoError(f"{video.path.name}: should show the picture like the other videos of "
                          f"{video.pair.image_id}, {sizes}")
 
 
-def described(video: Wanted, settings: Any) -> dict[str, Any]:
-    """What a manifest line says of a video whatever became of it."""
+def manifest_row(video: ExpectedVideo, settings: Any) -> dict[str, Any]:
+    """Return what a manifest line says of a video whatever its outcome."""
     return {
         "file": video.path.name,
         "scenario": video.pair.scenario,
@@ -164,23 +163,28 @@ def described(video: Wanted, settings: Any) -> dict[str, Any]:
 
 
 def versions() -> dict[str, str]:
-    """The versions of what decides a video, and the machine's kind."""
-    found = {"python": platform.python_version(), "machine": platform.machine()}
+    """Return the versions of the packages that decide a video, and the machine's kind."""
+    installed = {"python": platform.python_version(), "machine": platform.machine()}
     for name in PACKAGES:
         try:
-            found[name] = version(name)
+            installed[name] = version(name)
         except PackageNotFoundError:  # a model behind a command needs none of them
             continue
-    return found
+    return installed
 
 
 def manifest_name(shard: Shard) -> str:
-    """A file for every shard, so that no two processes write to one."""
+    """Return the manifest's name: a file for every shard, so that no two processes write to one."""
     part = f"-{shard.index}-of-{shard.count}" if shard.count > 1 else ""
     return f"{MANIFEST}{part}.jsonl"
 
 
-def _picture_of(video: Wanted) -> Path:
+def _picture_of(video: ExpectedVideo) -> Path:
     if video.pair.picture is None:
         raise ValueError(f"{video.pair.image_id} should have a picture, got none")
     return video.pair.picture
+
+
+__getattr__ = renamed_names(
+    __name__, "take_in=register_video "
+    "described=manifest_row Fit=FitFunction")

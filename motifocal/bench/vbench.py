@@ -1,4 +1,4 @@
-"""A folder of results becomes a view of it in which the unchanged VBench-I2V runs.
+"""Lay out a folder of results so that the unchanged VBench-I2V runs on it.
 
     videos/<image id>_<slug>-<seed>.mp4   each video
     pictures/<image id>_<slug>.png        the picture as the model saw it, once for every sentence
@@ -41,7 +41,7 @@ from typing import Any
 
 from PIL import Image
 
-from motifocal.bench.pairs import LONGEST_NAME
+from motifocal.bench.pairs import LONGEST_NAME, first_few
 from motifocal.bench.results import Results
 from motifocal.files.atomic import replacing, write_text
 from motifocal.files.json_text import parse_json
@@ -91,7 +91,7 @@ class View:
 def export_vbench(
     results: Results, folder: Path, *, link: str = "symlink", allow_missing: bool = False
 ) -> View:
-    """Lay out the view of `results` in `folder`; run again, it is brought up to date.
+    """Lay out the view of `results` in `folder`, or bring the one there up to date.
 
     `link` is one of LINKS. Nothing is changed or removed in `folder` but what an earlier export
     of the same model's results put there. Raises ValueError for videos that are missing unless
@@ -100,21 +100,21 @@ def export_vbench(
     """
     if folder.resolve() == results.folder.resolve():
         raise ValueError(f"{folder} should be another folder than the results'")
-    view, sources = _planned(results, folder, allow_missing)
+    view, sources = _plan_view(results, folder, allow_missing)
     before = _files_before(folder, results)
     statement = _statement(results, view, sources)
     for kind in (VIDEOS, PICTURES):
         (folder / kind).mkdir(parents=True, exist_ok=True)
     strangers = [name for name in sources if name not in before and os.path.lexists(folder / name)]
     if strangers:
-        raise ValueError(f"{folder} holds {_some(strangers)}, which is not of this view")
+        raise ValueError(f"{folder} holds {first_few(strangers)}, which is not of this view")
     # Written first: an export that is stopped here knows its files next time.
     listed = {**statement, "files": sorted({*before, *sources})}
     write_text(folder / STATEMENT, json.dumps(listed, indent=1, ensure_ascii=False) + "\n")
     for name in before - set(sources):
         (folder / name).unlink(missing_ok=True)
     for name, source in sources.items():
-        _bring(source, folder / name, link)
+        _place_file(source, folder / name, link)
     write_text(folder / SCRIPT, _script())
     (folder / SCRIPT).chmod(0o755)
     final = {**statement, "files": sorted(sources)}
@@ -124,7 +124,7 @@ def export_vbench(
 
 
 def naming_rule(name: str) -> str:
-    """The name of a video's picture, both without suffix: a last `-<digits>` is taken off.
+    """Return the name of a video's picture, both without suffix: a last `-<digits>` is taken off.
 
     Our reading of VBench: "a-3_swims-0.mp4" -> "a-3_swims".
     """
@@ -132,50 +132,50 @@ def naming_rule(name: str) -> str:
 
 
 def validate_view(folder: Path) -> dict[str, str]:
-    """Prove that VBench will find one picture for every video; name of video -> of its picture.
+    """Check that VBench will find one picture for every video; map videos' names to pictures'.
 
     Raises ValueError that names what is wrong: a video without a picture or a picture without a
     video, two pictures of one name, names that differ in case only or have more than 255 bytes, a
     link to nothing, a picture that is not RGB, and files that the view does not list.
     """
     listed = set(_read_statement(folder)["files"])
-    found = {kind: _names(folder / kind) for kind in (VIDEOS, PICTURES)}
-    there = {f"{kind}/{name}" for kind, names in found.items() for name in names}
+    names_by_kind = {kind: _names(folder / kind) for kind in (VIDEOS, PICTURES)}
+    there = {f"{kind}/{name}" for kind, names in names_by_kind.items() for name in names}
     wrong = [f"{name} is not of this view" for name in sorted(there - listed)]
     wrong += [f"{name} is missing or a link to nothing" for name in sorted(listed)
               if not (folder / name).is_file()]
     wrong += [f"{name} has more than {LONGEST_NAME} bytes" for name in sorted(there)
               if len(Path(name).name.encode()) > LONGEST_NAME]
     pictures: dict[str, str] = {}
-    for name in found[PICTURES]:
+    for name in names_by_kind[PICTURES]:
         other = pictures.setdefault(os.path.splitext(name)[0], name)
         if other != name:
             wrong.append(f"{other} and {name} are pictures of the same videos")
     for kind in (VIDEOS, PICTURES):
         seen: dict[str, str] = {}
-        for name in found[kind]:
+        for name in names_by_kind[kind]:
             other = seen.setdefault(name.casefold(), name)
             if other != name:
                 wrong.append(f"{other} and {name} differ in case only")
-    of = {name: pictures.get(naming_rule(name), "") for name in found[VIDEOS]}
+    of = {name: pictures.get(naming_rule(name), "") for name in names_by_kind[VIDEOS]}
     wrong += [f"{name} has no picture {naming_rule(name)}.png" for name, its in of.items()
               if not its]
     wrong += [f"{name} has no video" for name in sorted({*pictures.values()} - {*of.values()})]
-    wrong += [f"{name} should be RGB" for name in found[PICTURES]
+    wrong += [f"{name} should be RGB" for name in names_by_kind[PICTURES]
               if (folder / PICTURES / name).is_file() and not _is_rgb(folder / PICTURES / name)]
     if wrong:
-        raise ValueError(f"{folder}: {_some(wrong)}")
+        raise ValueError(f"{folder}: {first_few(wrong)}")
     return of
 
 
-def _planned(
+def _plan_view(
     results: Results, folder: Path, allow_missing: bool
 ) -> tuple[View, dict[str, Path]]:
-    """The view to be, and where each of its files comes from."""
-    named = {f"{video.pair.stem}-{video.seed}.mp4": video for video in results.wanted()}
+    """Return the view to write, and where each of its files comes from."""
+    named = {f"{video.pair.stem}-{video.seed}.mp4": video for video in results.expected()}
     long = [name for name in named if len(name.encode()) > LONGEST_NAME]
     if long:
-        raise ValueError(f"a name should have at most {LONGEST_NAME} bytes, got {_some(long)}")
+        raise ValueError(f"a name should have at most {LONGEST_NAME} bytes, got {first_few(long)}")
     missing = {video.path for video in results.missing()}
     absent = [name for name, video in named.items() if video.path in missing]
     videos, sources = {}, {}
@@ -186,17 +186,17 @@ def _planned(
             sources[f"{PICTURES}/{videos[name]}"] = results.picture(video.pair)
     if absent and not (allow_missing and videos):
         raise ValueError(f"{results.folder}: {len(absent)} of {len(absent) + len(videos)} videos "
-                         f"are missing: {_some([named[name].path.name for name in absent])}")
+                         f"are missing: {first_few([named[name].path.name for name in absent])}")
     lost = [str(path) for path in sources.values() if not path.is_file()]
     if lost:
-        raise ValueError(f"{results.folder} should hold {_some(sorted(set(lost)))}")
+        raise ValueError(f"{results.folder} should hold {first_few(sorted(set(lost)))}")
     return View(folder, videos, tuple(absent)), sources
 
 
 def _statement(results: Results, view: View, sources: Mapping[str, Path]) -> dict[str, Any]:
-    """What vbench.json says, but for the files."""
+    """Return what vbench.json says, but for the files."""
     rates = Counter(_rate(sources[f"{VIDEOS}/{name}"]) for name in view.videos)
-    made = {f"{video.pair.stem}-{video.seed}.mp4": video for video in results.wanted()}
+    made = {f"{video.pair.stem}-{video.seed}.mp4": video for video in results.expected()}
     return {
         "model": results.model,
         "benchmark": results.benchmark.title,
@@ -220,7 +220,7 @@ def _statement(results: Results, view: View, sources: Mapping[str, Path]) -> dic
 
 
 def _rate(path: Path) -> float:
-    """Frames per second that a file declares."""
+    """Return frames per second that a file declares."""
     with opened_container(path) as source:
         if not source.rate:
             raise ValueError(f"{path} should declare a frame rate")
@@ -228,33 +228,34 @@ def _rate(path: Path) -> float:
 
 
 def _files_before(folder: Path, results: Results) -> set[str]:
-    """What an earlier export put into the folder; ValueError if that was of another model."""
+    """Return the files of an earlier export into the folder. Raise ValueError if it was another
+    model's."""
     if not (folder / STATEMENT).exists():
         return set()
-    held = _read_statement(folder)
+    statement = _read_statement(folder)
     for key, ours in (("model", results.model), ("benchmark", results.benchmark.title)):
-        if held[key] != ours:
-            raise ValueError(f"{folder / STATEMENT} says {key} {held[key]!r} (not {ours!r}); use "
-                             "another folder")
-    return set(held["files"])
+        if statement[key] != ours:
+            raise ValueError(f"{folder / STATEMENT} says {key} {statement[key]!r} (not {ours!r}); "
+                             "use another folder")
+    return set(statement["files"])
 
 
 def _read_statement(folder: Path) -> dict[str, Any]:
     path = folder / STATEMENT
     try:
-        held = dict(parse_json(path.read_text(encoding="utf-8")))
-        names = [str(name) for name in held["files"]]
-        held["model"], held["benchmark"]
+        statement = dict(parse_json(path.read_text(encoding="utf-8")))
+        names = [str(name) for name in statement["files"]]
+        statement["model"], statement["benchmark"]
     except (FileNotFoundError, KeyError, TypeError, ValueError) as error:
         raise ValueError(f"{path} should be as motifocal bench vbench writes it") from error
     for name in names:
         kind, _, file = name.partition("/")
         if kind not in (VIDEOS, PICTURES) or Path(file).name != file or file in ("", ".."):
             raise ValueError(f"{path} should list files of the view, got {name!r}")
-    return held
+    return statement
 
 
-def _bring(source: Path, target: Path, link: str) -> None:
+def _place_file(source: Path, target: Path, link: str) -> None:
     try:
         with replacing(target) as temporary:
             LINKS[link](source, temporary)
@@ -263,7 +264,7 @@ def _bring(source: Path, target: Path, link: str) -> None:
 
 
 def _names(folder: Path) -> list[str]:
-    """What VBench reads in a folder, and what might be meant for it; hidden files are neither."""
+    """List what VBench reads in a folder, and what might be meant for it; skip hidden files."""
     return sorted(path.name for path in folder.iterdir() if path.name[0] != ".")
 
 
@@ -286,8 +287,3 @@ for dimension in {" ".join(DIMENSIONS)}; do
         --output_path "$here/scores/$dimension"
 done
 """
-
-
-def _some(words: list[str], most: int = 5) -> str:
-    more = f" and {len(words) - most} more" if len(words) > most else ""
-    return ", ".join(words[:most]) + more

@@ -1,4 +1,4 @@
-"""Files and folders appear whole or not at all, whenever a program ends; bytes become a sha256."""
+"""Write files and folders whole or not at all; hash files."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ _TEMPORARY = re.compile(r"\.[0-9a-f]{16}\.tmp")
 
 @contextmanager
 def replacing(path: Path, *, durable: bool = False) -> Iterator[Path]:
-    """A name beside `path` to write to: it becomes `path` if the block ends well, else it goes.
+    """Yield a name beside `path` to write to; it replaces `path` if the block ends well, else it is
+    removed.
 
     The name is used by no other process. With `durable` the file and its name have reached the
     disk when the block is left, so that they outlive a power failure too.
@@ -47,7 +48,7 @@ def replacing(path: Path, *, durable: bool = False) -> Iterator[Path]:
 
 @contextmanager
 def replacing_folder(folder: Path) -> Iterator[Path]:
-    """An empty folder beside `folder` to fill: it takes its place if the block ends well.
+    """Yield an empty folder beside `folder` to fill; it replaces `folder` if the block ends well.
 
     Files in it then have the modes that the umask gives, whatever wrote them: those of safetensors
     are their owner's alone. What was at `folder` before goes.
@@ -77,7 +78,7 @@ def write_text(path: Path, text: str, *, durable: bool = False) -> None:
 
 
 def write_new_text(path: Path, text: str, mode: int) -> bool:
-    """Write UTF-8 to a file that does not exist yet, readable by nobody whom `mode` leaves out.
+    """Write UTF-8 to a file that does not exist yet, with the permissions `mode`.
 
     False, and nothing is changed, where `path` exists. It appears whole or not at all, and is on
     the disk when this returns; of several processes that write it at once, one succeeds.
@@ -116,7 +117,8 @@ def remove_temporaries(folder: Path) -> None:
 
 
 def sha256_of(path: Path) -> str:
-    """sha256 of a file's bytes, 64 hexadecimal digits. OSError where it cannot be read."""
+    """Return the sha256 of a file's bytes, 64 hexadecimal digits. Raise OSError where it cannot be
+    read."""
     digest = hashlib.sha256()
     with path.open("rb") as file:
         while chunk := file.read(CHUNK):
@@ -125,7 +127,7 @@ def sha256_of(path: Path) -> str:
 
 
 def _flush(path: Path) -> None:
-    """Bring a file, or the names in a folder, to the disk."""
+    """Flush a file, or the names in a folder, to the disk."""
     if path.is_dir() and os.name == "nt":  # Windows opens no folders
         return
     descriptor = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)

@@ -1,4 +1,4 @@
-"""A disk on which nothing can be written any more becomes one line: which path, and what to do."""
+"""Say which path cannot be written on a full disk, and what to do."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 
 
 def room_at(path: Path) -> str:
-    """How much is free on the disk of `path`, in words; the path need not exist."""
-    folder = next((each for each in (path, *path.parents) if each.is_dir()), Path())
+    """Say how much is free on the disk of `path`; the path need not exist."""
+    folder = next((parent for parent in (path, *path.parents) if parent.is_dir()), Path())
     try:
         usage = shutil.disk_usage(folder)
     except OSError as error:
@@ -23,13 +23,13 @@ def room_at(path: Path) -> str:
 
 
 def full(path: Path) -> str:
-    """What a full disk means and what to do about it, in one line."""
+    """Say in one line what a full disk means and what to do about it."""
     return f"{path} cannot be written, the disk is full ({room_at(path)}): make room there"
 
 
 @contextmanager
 def writing(path: Path) -> Iterator[None]:
-    """Inside the block, an OSError of a full disk names `path`, the room, and what to do."""
+    """Translate an OSError of a full disk: it names `path`, the room, and what to do."""
     try:
         yield
     except OSError as error:
@@ -41,7 +41,7 @@ def writing(path: Path) -> Iterator[None]:
 
 
 def _size(count: int) -> str:
-    """A number of bytes in the unit that suits it."""
+    """Format a number of bytes in a suitable unit."""
     size, units = float(count), ["bytes", "KB", "MB", "GB", "TB"]
     while size >= 1000 and len(units) > 1:
         size /= 1000

@@ -1,4 +1,4 @@
-"""JSON text and files from anywhere become Python values, or a ValueError."""
+"""Read JSON text and files from any source, or raise a ValueError."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 def parse_json(
     text: str | bytes, *, object_pairs_hook: Callable[[list[tuple[str, Any]]], Any] | None = None
 ) -> Any:
-    """What ``json.loads`` returns.
+    """Return what ``json.loads`` returns.
 
     Raises JSONDecodeError, a ValueError, where ``json.loads`` raises RecursionError as well: for
     brackets that are nested too deeply. UnicodeDecodeError for bytes that are no text.
@@ -38,7 +38,7 @@ def read_json_object(path: Path) -> dict[str, Any]:
 
 
 def parse_strict_json(text: str | bytes) -> Any:
-    """The value that JSON stands for; bytes are UTF-8, with or without a byte order mark.
+    """Parse JSON text; bytes are UTF-8, with or without a byte order mark.
 
     Raises ValueError for what `parse_json` refuses, and for a name that is twice in one object:
     readers differ in which of the two counts.

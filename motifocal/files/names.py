@@ -1,4 +1,4 @@
-"""Names of files: as they are stored on the disk, shortened, and made of a sentence."""
+"""Make file names from prompts, shorten them, and find them as the disk stores them."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ _DIGITS = 12  # hexadecimal, of a sha256
 
 
 def slug(prompt: str) -> str:
-    """Lower case, spaces to `_`, punctuation deleted."""
+    """Return the text in lower case, with `_` for spaces and without punctuation."""
     plain = prompt.lower().translate(str.maketrans("", "", string.punctuation))
     return plain.replace(" ", "_")
 
 
 def shortened(text: str, most: int) -> str:
-    """The text, of at most `most` bytes as UTF-8: a hash of it all stands for what is cut off.
+    """Cut text to at most `most` bytes of UTF-8; a hash of the whole replaces what is cut off.
 
     So names that only differ there stay different. File systems allow names of 255 bytes.
     """
@@ -31,7 +31,7 @@ def shortened(text: str, most: int) -> str:
 
 
 def stored_name(folder: str | Path, name: str) -> str:
-    """The name below `folder`, with slashes, of the file that `name` means.
+    """Return the name below `folder`, with slashes, of the file that `name` means.
 
     Unicode writes "é" as one letter or as a letter and an accent. macOS and its archives store the
     second, tables mostly hold the first. A name that is not there is therefore looked for in its
@@ -52,12 +52,12 @@ def stored_name(folder: str | Path, name: str) -> str:
 
 
 def composed(name: str) -> str:
-    """The spelling of a name in which letters and their accents are one (Unicode's NFC)."""
+    """Return the spelling of a name in which letters and their accents are one (Unicode's NFC)."""
     return unicodedata.normalize("NFC", name)
 
 
 def _names_in(folder: str) -> dict[str, tuple[str, ...]]:
-    """The names in a folder by their composed form; none where it cannot be read."""
+    """List the names in a folder by their composed form; none where it cannot be read."""
     try:
         return _listed(folder, os.stat(folder).st_mtime_ns)
     except OSError:
@@ -66,8 +66,8 @@ def _names_in(folder: str) -> dict[str, tuple[str, ...]]:
 
 @lru_cache(maxsize=64)
 def _listed(folder: str, changed: int) -> dict[str, tuple[str, ...]]:
-    """Kept as long as the folder does not change: a table may name thousands that are missing."""
-    found: dict[str, tuple[str, ...]] = {}
+    """List names, cached as long as the folder does not change: a table may name thousands."""
+    spellings: dict[str, tuple[str, ...]] = {}
     for name in os.listdir(folder):
-        found[composed(name)] = (*found.get(composed(name), ()), name)
-    return found
+        spellings[composed(name)] = (*spellings.get(composed(name), ()), name)
+    return spellings

@@ -1,4 +1,4 @@
-"""An output folder becomes one command's own while it runs, and others learn whose it is.
+"""Lock an output folder for one command while it runs, and tell others which.
 
 The lock is the operating system's (flock): it ends with the process that holds it, however that
 ends, so that nothing has to be cleared up after a kill. The locked file names its holder. Windows
@@ -32,7 +32,7 @@ class FolderInUse(ValueError):  # noqa: N818
 
 @contextmanager
 def output_lock(folder: Path, command: str, part: str | None = None) -> Iterator[None]:
-    """Hold `folder`, made if it is not there, for this process; it goes again if it stays empty.
+    """Lock `folder` for this process, and make it if need be; remove it again if it stays empty.
 
     `command` is what others are told. With `part`, a word such as "1-of-4", the folder is shared
     with processes that hold other parts of it, but not with one that holds the whole.
@@ -58,7 +58,7 @@ def output_lock(folder: Path, command: str, part: str | None = None) -> Iterator
 
 
 def _files(folder: Path, part: str | None) -> list[tuple[Path, bool]]:
-    """The files to lock, and whether each is shared."""
+    """List the files to lock, and whether each is shared."""
     whole = folder / LOCK
     if part is None:
         return [(whole, False)]
@@ -66,7 +66,7 @@ def _files(folder: Path, part: str | None) -> list[tuple[Path, bool]]:
 
 
 def _acquire(path: Path, shared: bool) -> int:
-    """An open descriptor of the locked file; FolderInUse where it is locked already."""
+    """Open and lock a file; return its descriptor. Raise FolderInUse where it is locked already."""
     while True:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -89,7 +89,7 @@ def _acquire(path: Path, shared: bool) -> int:
 
 
 def _flock(descriptor: int, shared: bool) -> None:
-    """Lock without waiting; a file system that knows no locks is told of and goes without."""
+    """Lock without waiting; warn where a file system knows no locks, and go without."""
     import fcntl
 
     kind = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
@@ -103,7 +103,7 @@ def _flock(descriptor: int, shared: bool) -> None:
 
 
 def _is_at(path: Path, descriptor: int) -> bool:
-    """Whether the open file is still the one with this name."""
+    """Return whether the open file is still the one with this name."""
     try:
         return os.path.samestat(path.stat(), os.fstat(descriptor))
     except FileNotFoundError:
@@ -111,7 +111,7 @@ def _is_at(path: Path, descriptor: int) -> bool:
 
 
 def _release(path: Path, descriptor: int) -> None:
-    """Remove the file unless other parts hold it, and let go of the lock."""
+    """Remove the file unless other parts hold it, and unlock it."""
     try:
         _flock(descriptor, shared=False)
         path.unlink(missing_ok=True)
@@ -141,14 +141,14 @@ def _say_whose(descriptor: int, command: str) -> None:
 
 
 def _whose(lock: Path) -> str:
-    """Who holds the folder, or the part of it that `lock` stands for, in words."""
+    """Say which command holds the folder, or the part of it that `lock` stands for."""
     holders = []
     parts = sorted(lock.parent.glob(PARTS)) if lock.name == LOCK else []
     for path in (lock, *parts):
         try:
-            held = parse_json(path.read_text(encoding="utf-8"))
-            holders.append(f"{held['command']} (process {held['pid']} on {held['host']}, since "
-                           f"{held['since']})")  # fmt: skip
+            holder = parse_json(path.read_text(encoding="utf-8"))
+            holders.append(f"{holder['command']} (process {holder['pid']} on {holder['host']}, "
+                           f"since {holder['since']})")  # fmt: skip
         except (OSError, ValueError, KeyError, TypeError):  # the whole by parts, or just gone
             continue
     who = ", ".join(holders) or "another process"
@@ -156,7 +156,7 @@ def _whose(lock: Path) -> str:
 
 
 def _close_in_child() -> None:
-    """A forked worker must not keep a folder locked that its parent was killed over."""
+    """Close locks in a forked worker, which must not keep them when its parent is killed."""
     while _open_locks:
         os.close(_open_locks.pop())
 

@@ -1,4 +1,4 @@
-"""The settings that an output folder was begun with: a folder goes on only with the same ones."""
+"""Keep the settings of an output folder, which goes on only with the same ones."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def lock_settings(
 
 
 def _differences(stored: Mapping[str, object], now: Mapping[str, object]) -> Iterator[str]:
-    """Say what differs: a hash is only named, and of settings in settings just what differs."""
+    """Yield what differs in words: hashes are only named, nested settings compared one by one."""
     for key in {**stored, **now}:
         before, after = stored.get(key), now.get(key)
         if before == after:

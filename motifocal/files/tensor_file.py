@@ -1,4 +1,4 @@
-"""A file of named tensors, of any origin, becomes a dict; nothing in it is run."""
+"""Read a file of named tensors from any source without running code in it."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _OLD_PICKLES = 5  # at the start of a file that is no ZIP archive, before the te
 
 
 def read_tensors(file: Path, mmap: bool = False) -> dict[str, Any]:
-    """The dict in a `.safetensors` file or in one of `torch.save`.
+    """Read the dict in a `.safetensors` file or in one of `torch.save`.
 
     Args:
         file: told apart by its suffix; everything but `.safetensors` is read by `torch.load`

@@ -1,1 +1,1 @@
-"""The human study: two folders of videos become votes, and votes become a result with intervals."""
+"""The human study: from folders of videos to votes, and from votes to results with intervals."""

@@ -1,4 +1,4 @@
-"""What an answer and a random name may be, wherever they come from: the only place that says so."""
+"""Check answers and random names, wherever they come from."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Milliseconds = Annotated[int, Field(ge=0, le=MOST_MILLISECONDS)]
 
 
 class AnswerBody(BaseModel):
-    """An answer as JSON: nothing may be missing, be of another type, or be there besides.
+    """An answer as JSON, with exactly these fields and types.
 
     What a study's own protocol allows of it, `check_answer` knows.
     """
@@ -42,8 +42,7 @@ class AnswerBody(BaseModel):
 
 
 def is_token(text: object) -> bool:
-    """Could this be one of the random names that the store gives? Anything else is never looked
-    up, as databases differ in what text they take."""
+    """Return whether this could be one of the store's random names; others are never looked up."""
     return isinstance(text, str) and _TOKEN.fullmatch(text) is not None
 
 

@@ -1,6 +1,7 @@
-"""The size of a study becomes how many annotators the rule for gold items can judge at all.
+"""Compute how many annotators the rule for gold items can judge in a study of a given size.
 
-Nobody fails before `gold_least` gold items that count. Who judges few items meets fewer of them.
+An annotator can fail only after `gold_least` gold items that count; one who judges few items meets
+fewer of them.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ MOST = 0.9  # what an advice should reach
 
 
 def judged_share(protocol: Protocol, items: int) -> float:
-    """The share of annotators who meet `gold_least` gold items that count, in [0, 1].
+    """Return the share of annotators who meet `gold_least` gold items that count, in [0, 1].
 
     Of those who judge all that is given to one person in a study of `items` real items: up to
     `cap`. Gold items come as `schedule.GoldPlan` has them, their kinds in turn.
@@ -23,14 +24,14 @@ def judged_share(protocol: Protocol, items: int) -> float:
     if not protocol.gold_every or real < 1:
         return 0.0
     blocks, rest = divmod(real - 1, protocol.gold_every - 1)
-    # The last block has its gold item before its last real one, or after it, where nobody comes.
+    # The last block has its gold item before its last real one, or after it, out of reach.
     places = protocol.gold_every if blocks else protocol.gold_every - 1
     one_more = (rest + (blocks > 0)) / places
     return ((1 - one_more) * _reached(protocol, blocks) + one_more * _reached(protocol, blocks + 1))
 
 
 def _reached(protocol: Protocol, gold: int) -> float:
-    """How likely so many gold items hold enough that count; the order of the kinds is random."""
+    """Return the probability that this many gold items hold enough that count, in random order."""
     kinds, counted = len(protocol.gold_kinds), len(protocol.gold_counted)
     turns, rest = divmod(gold, kinds)
     lacking = protocol.gold_least - turns * counted
@@ -40,7 +41,7 @@ def _reached(protocol: Protocol, gold: int) -> float:
 
 
 def warning(protocol: Protocol, items: int) -> str | None:
-    """One line where the rule judges few annotators or none, with what would change that."""
+    """Return one line where the rule judges few annotators or none, with what would change that."""
     if not protocol.gold_every:
         return None
     if not protocol.gold_counted:
@@ -55,7 +56,7 @@ def warning(protocol: Protocol, items: int) -> str | None:
 
 
 def _advice(protocol: Protocol, items: int) -> str:
-    """The smallest changes with which most annotators can be judged."""
+    """Return the smallest changes with which most annotators can be judged."""
     ways = {"gold_every": range(protocol.gold_every - 1, 1, -1),
             "gold_least": range(protocol.gold_least - 1, 0, -1)}
     advice = []

@@ -1,4 +1,4 @@
-"""What passes between the store of a study and whoever shows it: tasks out, answers in."""
+"""Define what the store of a study takes and gives: tasks out, answers in."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SOURCES: tuple[Source, ...] = ("link", "prolific", "connect", "sona", "mturk")
 
 
 class Refused(ValueError):  # noqa: N818
-    """What an annotator asked for is not given; `reason` says why in a word or two.
+    """A refusal of what an annotator asked for; `reason` says why in a word or two.
 
     "unknown": no such annotator or slot. "not ready": consent or check is missing, or failed.
     "not yours": another annotator's slot. "expired": the slot was given back. "answered": the slot
@@ -31,14 +31,14 @@ class Refused(ValueError):  # noqa: N818
 
 @dataclass(frozen=True)
 class Side:
-    """What one half of the screen shows: a media token that says nothing of the model."""
+    """One half of the screen: a media token that says nothing of the model."""
 
     video: str
 
 
 @dataclass(frozen=True)
 class Task:
-    """What an annotator has to judge now.
+    """A comparison for an annotator to judge now.
 
     `slot` is the random name of the lease, `number` is 1 for the annotator's first comparison, `of`
     how many there will be at most, `upcoming` the media of the next one, which is leased ahead.
@@ -97,9 +97,9 @@ class ComparisonProgress:
 
 @dataclass(frozen=True)
 class Progress:
-    """Where a study stands.
+    """The state of a study.
 
-    done, wanted: real votes. leased: comparisons in somebody's hands. votes_per_hour: real votes
+    done, wanted: real votes. leased: comparisons that are leased now. votes_per_hour: real votes
     over the last hour, or since the first one where that is later; None before it. seconds_left: at
     that pace. annotators: state -> how many. gold_answered, gold_right: of the kinds that count.
     failed_gold: annotators who fail the protocol's rule. left_share: of real choices, ties aside.

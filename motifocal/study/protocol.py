@@ -1,4 +1,8 @@
-"""What is decided before a study starts becomes one frozen value with a hash that names it."""
+"""Define the protocol of a study: rules, numbers and wording, frozen, with a hash that names them.
+
+The default texts follow the paper's protocol (after Emu Video's JUICE) in our own words: first the
+better video overall, then why. Markdown.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +22,6 @@ from pydantic import (
 )
 
 from motifocal.study.votes import GOLD, REASONS
-from motifocal.study.wording import CONSENT, INSTRUCTIONS, QUESTION, REASON_TEXTS, THANKS
 
 LONGEST_TEXT = 50_000
 LARGEST_CAP = 100_000
@@ -28,6 +31,74 @@ Line = Annotated[str, Field(min_length=1, max_length=500)]
 Text = Annotated[str, Field(min_length=1, max_length=LONGEST_TEXT)]
 Code = Annotated[str, Field(max_length=100, pattern=r"^[A-Za-z0-9_-]*$")]
 GoldKind = Literal["still", "shuffled", "other_sentence", "repeat"]
+
+QUESTION = "Which video is the better animation of this picture and sentence?"
+
+#: Key, label and meaning of every reason, in the order of the paper's Figure 4.
+REASON_TEXTS = (
+    ("object_motion", "Object motion",
+     "What should move does move, and it moves in a natural way."),
+    ("text_alignment", "Text alignment",
+     "What happens is what the sentence says."),
+    ("image_alignment", "Image alignment",
+     "The video keeps to the picture: the same things, looking the same, in the same place."),
+    ("overall_quality", "Overall quality",
+     "The video is sharp and steady; nothing flickers, melts or breaks."),
+)  # fmt: skip
+
+CONSENT = """\
+# Comparing short videos
+
+You are invited to take part in a study about videos that computer programs have made from a
+picture and a sentence.
+
+**What you will do.** You see a picture, a sentence, and two short videos beside each other. You
+choose the video that you find better, and say why. Then come the next two.
+
+**What is stored.** Your choices and reasons, how long each took, how often the videos played and
+whether the page was in view. If a recruitment service sent you here, the number that it gave you
+is stored as well, so that you can be paid. Your name and your address are not.
+
+**What becomes of it.** The answers are counted and may be published. What is published names
+nobody.
+
+**It is up to you.** You can stop at any time by closing the page. The videos have no sound. Some
+of them flicker: please do not take part if flickering pictures can make you ill.
+
+By going on you say that you are at least 18 years old, have read this, and agree to take part.
+"""
+
+INSTRUCTIONS = """\
+# How it works
+
+A computer program was given a **picture** and a **sentence**, and made a short video from them: it
+should start from the picture and show what the sentence says. You see the videos of two programs.
+
+**First choose the better video overall.** Look at the picture, read the sentence, and watch both
+videos at least once; they repeat for as long as you like. Then choose the one that you find the
+better animation of this picture and this sentence. There is no need to look for small faults: what
+counts is which one you would rather have.
+
+**Then say why.** Choose at least one reason, or several:
+
+- **Object motion**: what should move does move, and it moves in a natural way.
+- **Text alignment**: what happens is what the sentence says.
+- **Image alignment**: the video keeps to the picture: the same things, looking the same, in the
+  same place.
+- **Overall quality**: the video is sharp and steady; nothing flickers, melts or breaks.
+
+Sometimes the two are close. Choose all the same, by what you see. Which program made which video
+changes sides all the time, so a side says nothing.
+
+Some comparisons have a clear answer; they show that people are watching.
+"""
+
+THANKS = """\
+# Thank you
+
+Your answers are stored. They help to find out which of these programs listen to what people ask
+for.
+"""
 
 
 class _Frozen(BaseModel):
@@ -57,7 +128,7 @@ class CheckQuestion(_Frozen):
 
 
 class CompletionUrls(_Frozen):
-    """Where a recruitment service wants its people sent at the end."""
+    """The addresses to which recruitment services want participants sent at the end."""
 
     prolific: str | None = None
     connect: str | None = None
@@ -87,7 +158,7 @@ class Protocol(_Frozen):
         0 for none. gold_kinds: of which kinds. gold_counted: the kinds by which annotators are
         judged. An annotator fails who has answered at least `gold_least` of those and got less
         than the share `gold_share` of them right. Repeats do not count by default: between two
-        equally good videos anybody may change their mind.
+        equally good videos an annotator may change their mind.
     lease_seconds: how long a comparison waits for the answer before another annotator gets it.
     least_seconds: no vote counts that comes sooner after the comparison was handed out; None has
         `create_study` take one loop of the longest video.
@@ -144,38 +215,38 @@ class Protocol(_Frozen):
         return tuple(reason.key for reason in self.reasons)
 
     def to_json(self) -> str:
-        """One line of JSON with sorted keys: the same protocol gives the same bytes."""
+        """Return one line of JSON with sorted keys: the same protocol gives the same bytes."""
         return _canonical(self.model_dump(mode="json"))
 
     def digest(self) -> str:
-        """SHA-256 of `to_json`: what every vote carries as `protocol`."""
+        """Return the SHA-256 of `to_json`: what every vote carries as `protocol`."""
         return _sha256(self.to_json())
 
     def wording_digest(self) -> str:
-        """SHA-256 of all that annotators read, whatever the numbers are."""
+        """Return the SHA-256 of all that annotators read, whatever the numbers are."""
         wording = ("title", "ties", "question", "reasons", "consent_md", "instructions_md",
                    "thanks_md", "check")
-        held = self.model_dump(mode="json")
-        return _sha256(_canonical({name: held[name] for name in wording}))
+        values = self.model_dump(mode="json")
+        return _sha256(_canonical({name: values[name] for name in wording}))
 
     def fails_gold(self, answered: int, right: int) -> bool:
-        """Is somebody out who has answered so many counted gold items, so many of them right?"""
+        """Return whether an annotator with so many counted gold items, and so many right, fails."""
         # A quotient is rounded like the decimal that was written; a product is not.
         return answered >= self.gold_least and right / answered < self.gold_share
 
 
 def read_protocol(values: Mapping[str, Any]) -> Protocol:
-    """A protocol from values as JSON has them. Raises ValueError, one line of what is wrong."""
+    """Return the protocol of JSON values. Raise ValueError, one line of what is wrong."""
     try:
         return Protocol.model_validate(values)
     except ValidationError as error:
-        words = [f"{'.'.join(map(str, each['loc'])) or 'protocol'}: "
-                 f"{each['msg'].removeprefix('Value error, ')}" for each in error.errors()]
+        words = [f"{'.'.join(map(str, fault['loc'])) or 'protocol'}: "
+                 f"{fault['msg'].removeprefix('Value error, ')}" for fault in error.errors()]
         raise ValueError("the protocol is not valid: " + "; ".join(words)) from error
 
 
-def _canonical(held: dict[str, Any]) -> str:
-    return json.dumps(held, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+def _canonical(values: dict[str, Any]) -> str:
+    return json.dumps(values, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
 
 
 def _sha256(text: str) -> str:

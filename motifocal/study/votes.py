@@ -1,4 +1,4 @@
-"""The votes of a human study become lines of JSON that anyone can read, and lines become votes.
+"""Read, write and check the votes of a human study as lines of JSON.
 
 One vote is one line. `model_a`, `model_b` and `winner` are named as in LMArena's public data;
 `docs/statistics.md` describes the rest. A reader refuses what has the wrong form; `validate` lists
@@ -26,6 +26,7 @@ REASONS = ("object_motion", "text_alignment", "image_alignment", "overall_qualit
 #: Items whose answer is known. In the first three `model_a` is the whole video, which should win,
 #: and `model_b` the damaged one; "repeat" shows a pair again, left and right exchanged.
 GOLD = ("still", "shuffled", "other_sentence", "repeat")
+REPEAT = GOLD[3]
 HASH_DIGITS = 32
 SHORTEST_SALT = 16
 LONGEST_LINE = 65_536  # bytes; a vote has a few hundred
@@ -71,11 +72,11 @@ _NAMES = [field.name for field in fields(Vote)]
 
 
 def hash_worker(worker_id: str, salt: str) -> str:
-    """The name under which a worker's votes are published: 32 hex digits of HMAC-SHA256.
+    """Return the name under which a worker's votes are published: 32 hex digits of HMAC-SHA256.
 
-    The same worker gets the same name in one study and another in the next. Whoever has the salt
-    can find a worker again, so it is never exported. Raises ValueError for a salt of fewer than 16
-    characters, which could be guessed, and for an empty id.
+    The same worker gets the same name in one study and another in the next. With the salt a
+    worker can be found again, so it is never exported. Raises ValueError for a salt of fewer than
+    16 characters, which could be guessed, and for an empty id.
     """
     if len(salt) < SHORTEST_SALT:
         raise ValueError(f"salt should have at least {SHORTEST_SALT} characters, got {len(salt)}")
@@ -95,7 +96,7 @@ def write_votes(path: str | Path, votes: Iterable[Vote]) -> None:
 
 
 def read_votes(path: str | Path) -> list[Vote]:
-    """The votes in a JSONL file, in its order; empty lines are skipped.
+    """Read the votes in a JSONL file, in its order; skip empty lines.
 
     Raises ValueError, naming the line, for bytes that are not UTF-8, a line that is no object of
     JSON, a field that is missing, unknown or of the wrong type. What the fields say is not judged
@@ -117,22 +118,22 @@ def _vote(line: bytes, place: str) -> Vote:
     if len(line) > LONGEST_LINE:
         raise ValueError(f"{place} should have at most {LONGEST_LINE} bytes, got more")
     try:
-        held = parse_strict_json(line)
+        fields_ = parse_strict_json(line)
     except ValueError as error:
         raise ValueError(f"{place} should be one object of JSON: {error}") from error
-    if not isinstance(held, dict):
-        raise ValueError(f"{place} should be an object, got {type(held).__name__}")
-    unknown = [name for name in held if name not in _NAMES]
-    missing = [name for name in _REQUIRED if name not in held]
+    if not isinstance(fields_, dict):
+        raise ValueError(f"{place} should be an object, got {type(fields_).__name__}")
+    unknown = [name for name in fields_ if name not in _NAMES]
+    missing = [name for name in _REQUIRED if name not in fields_]
     if unknown or missing:
         words = "; ".join(f"{what} {', '.join(map(repr, names))}"
                           for what, names in (("unknown", unknown), ("missing", missing)) if names)
         raise ValueError(f"{place}: the fields should be those of a vote, got {words}")
-    return Vote(**{name: _checked(name, value, place) for name, value in held.items()})
+    return Vote(**{name: _checked(name, value, place) for name, value in fields_.items()})
 
 
 def _checked(name: str, value: object, place: str) -> Any:
-    """The value if it has the type of its field; text must be such as can be written again."""
+    """Return the value if it has the type of its field; text must be such as can be written."""
     if value is None and name in _MAY_BE_NULL:
         return None
     if name in _COUNTS:
@@ -153,7 +154,7 @@ def _text(name: str, value: object, place: str) -> str:
 
 
 def validate(votes: Sequence[Vote]) -> list[str]:
-    """What cannot be true of these votes, in words; an empty list is good.
+    """List what cannot be true of these votes; an empty list is good.
 
     Told apart by the number of the vote, from 1. Found are: names that are empty or equal, unknown
     winners, sides, reasons and kinds of gold, a choice without a reason, a tie with one, doubled
@@ -171,7 +172,7 @@ def validate(votes: Sequence[Vote]) -> list[str]:
 
 
 def _wrong(vote: Vote) -> Iterator[str]:
-    """What is wrong with a vote by itself."""
+    """Yield what is wrong with a vote by itself."""
     for name in ("model_a", "model_b", "pair", "image_id", "worker"):
         if not getattr(vote, name).strip():
             yield f"{name} should not be empty"
@@ -208,7 +209,7 @@ def _is_hash(worker: str) -> bool:
 
 
 def _doubled(votes: Sequence[Vote]) -> Iterator[str]:
-    """Every vote for what the same worker has judged before; a repeat is meant to be one."""
+    """Yield every vote for what the same worker has judged before; a repeat is meant to be one."""
     first: dict[tuple[object, ...], int] = {}
     for number, vote in enumerate(votes, start=1):
         before = first.setdefault((vote.worker, vote.unit, vote.gold), number)
@@ -219,7 +220,7 @@ def _doubled(votes: Sequence[Vote]) -> Iterator[str]:
 
 
 def _changing(votes: Sequence[Vote]) -> Iterator[str]:
-    """Every vote whose pair had another picture, sentence or scenario before."""
+    """Yield every vote whose pair had another picture, sentence or scenario before."""
     first: dict[str, tuple[int, Vote]] = {}
     for number, vote in enumerate(votes, start=1):
         before, other = first.setdefault(vote.pair, (number, vote))

@@ -1,4 +1,4 @@
-"""A folder that is published as it is: which of its files are the gallery's own, and keeping them.
+"""Keep track of which files in a published folder are the gallery's own.
 
 `gallery.json` lists them. Whatever else lies there is never replaced or removed.
 """
@@ -20,7 +20,7 @@ KIND = "motifocal gallery"
 
 
 def own_files(folder: Path) -> set[str]:
-    """The gallery's own files in `folder`, relative to it; none if it is empty or not there.
+    """List the gallery's own files in `folder`, relative to it; none if there is no folder.
 
     Raises ValueError for a folder with files in it that is no gallery.
     """
@@ -31,17 +31,17 @@ def own_files(folder: Path) -> set[str]:
                              f"folder without {MANIFEST}")
         return set()
     try:
-        held = parse_json(path.read_text(encoding="utf-8"))
-        if held["kind"] != KIND:
-            raise ValueError(f"{path} should be of a {KIND}, got {held['kind']!r}")
-        return {_inside(name, path) for name in held["files"]}
+        manifest = parse_json(path.read_text(encoding="utf-8"))
+        if manifest["kind"] != KIND:
+            raise ValueError(f"{path} should be of a {KIND}, got {manifest['kind']!r}")
+        return {_inside(name, path) for name in manifest["files"]}
     except (KeyError, TypeError, json.JSONDecodeError) as error:
         raise ValueError(f"{path} should be as motifocal bench gallery writes it: "
                          f"{error!r}") from error
 
 
 def _inside(name: object, manifest: Path) -> str:
-    """The name itself. What a manifest lists may be removed, so it must not lead elsewhere."""
+    """Return the name, which must not lead elsewhere: what a manifest lists may be removed."""
     parts = PurePosixPath(name).parts if isinstance(name, str) else ("..",)
     if not parts or parts[0] == "/" or ".." in parts or "\\" in parts[0] or ":" in parts[0]:
         raise ValueError(f"{manifest} should list files of its own folder, got {name!r}")
@@ -49,29 +49,29 @@ def _inside(name: object, manifest: Path) -> str:
 
 
 def claim_files(folder: Path, files: Iterable[str]) -> set[str]:
-    """Make the folder and note that `files` will be the gallery's; returns those that are already.
+    """Make the folder and note that `files` will be the gallery's; return those it has already.
 
-    Raises ValueError as `own_files` does, and where one of them is there and somebody else's.
+    Raises ValueError as `own_files` does, and where one of them exists and is not the gallery's.
     """
-    own, wanted = own_files(folder), set(files)
-    foreign = sorted(name for name in wanted - own if (folder / name).exists())
+    own, needed = own_files(folder), set(files)
+    foreign = sorted(name for name in needed - own if (folder / name).exists())
     if foreign:
         raise ValueError(f"{folder / foreign[0]} is not the gallery's own and would be replaced")
     folder.mkdir(parents=True, exist_ok=True)
-    _note(folder, own | wanted)
+    _note(folder, own | needed)
     return own
 
 
 def settle_files(folder: Path, files: Iterable[str]) -> None:
-    """Remove the gallery's own files other than `files`, which are all that it has from now on."""
-    wanted = set(files)
+    """Remove the gallery's own files other than `files`, and note that these are all."""
+    kept = set(files)
     home = folder.resolve()
-    for name in sorted(own_files(folder) - wanted):
+    for name in sorted(own_files(folder) - kept):
         path = folder / name
         if path.parent.resolve().is_relative_to(home):  # a folder inside may be a link by now
             path.unlink(missing_ok=True)
             _remove_if_empty(path.parent, folder)
-    _note(folder, wanted)
+    _note(folder, kept)
 
 
 def _remove_if_empty(inside: Path, folder: Path) -> None:
@@ -81,12 +81,12 @@ def _remove_if_empty(inside: Path, folder: Path) -> None:
 
 
 def _note(folder: Path, files: set[str]) -> None:
-    held = {"kind": KIND, "files": sorted(files)}
-    write_text(folder / MANIFEST, json.dumps(held, indent=1) + "\n")
+    manifest = {"kind": KIND, "files": sorted(files)}
+    write_text(folder / MANIFEST, json.dumps(manifest, indent=1) + "\n")
 
 
 def place(source: Path, target: Path, *, link: bool) -> None:
-    """Make `target` the same file as `source`, or a copy of it; its folder is made.
+    """Make `target` the same file as `source`, or a copy of it; make its folder.
 
     Where `link` is true but the file system cannot (another disk, no hard links, not the owner),
     it is a copy.

@@ -1,4 +1,4 @@
-"""Several models' results become a static page that shows their videos side by side.
+"""Write a static page that shows the videos of several models side by side.
 
 H W pixels. The page works from a disk and from any static host: all addresses are relative, and
 nothing is fetched from elsewhere. The same results give the same bytes.
@@ -17,6 +17,7 @@ from string import Template
 from typing import Any
 from urllib.parse import quote
 
+from motifocal._moved import renamed_names
 from motifocal.bench.gallery.folder import claim_files, place, settle_files
 from motifocal.bench.pairs import Benchmark, Pair, counts
 from motifocal.bench.results import Results
@@ -30,25 +31,25 @@ COPIED = ("style.css", "in_step.js", "view.js", "card.js", "playing.js", "galler
 # .nojekyll: GitHub Pages would otherwise leave out files whose names begin with "_".
 WRITTEN = (".nojekyll", "data.js", "index.html")
 
-MISSING, NOT_ASKED, UNREADABLE = "missing", "not in its run", "cannot be read"
+MISSING, NOT_IN_RUN, UNREADABLE = "missing", "not in its run", "cannot be read"
 # What every browser decodes: other codecs and 4:4:4 colour play in some or in none.
 PLAYED = {("h264", "yuv420p"), ("h264", "yuvj420p")}
 
 
 @dataclass(frozen=True)
 class Tile:
-    """One place on the page: the video of a model, or in `lacks` why there is none."""
+    """One place on the page: the video of a model, or in `missing_reason` why there is none."""
 
     model: str
     pair: Pair
     seed: int
     source: Path | None
-    lacks: str = ""
+    missing_reason: str = ""
 
 
 @dataclass(frozen=True)
 class Gallery:
-    """What a page shows: every pair of every model; `models` maps names to results in order.
+    """The content of a page: every pair of every model; `models` maps names to results in order.
 
     `marks` say which part of a benchmark this is; there are none where it is all of it.
     """
@@ -60,22 +61,22 @@ class Gallery:
     seeds: tuple[int, ...]
 
     def tiles(self) -> list[Tile]:
-        """All places, pair by pair, seed by seed, model by model."""
-        asked = {name: {(video.pair.stem.casefold(), video.seed): video.path
-                        for video in results.wanted()}
-                 for name, results in self.models.items()}
-        found = []
+        """Return all places, pair by pair, seed by seed, model by model."""
+        expected = {name: {(video.pair.stem.casefold(), video.seed): video.path
+                           for video in results.expected()}
+                    for name, results in self.models.items()}
+        tiles = []
         for pair in self.pairs:
             for seed in self.seeds:
-                for name, paths in asked.items():
+                for name, paths in expected.items():
                     path = paths.get((pair.stem.casefold(), seed))
                     there = path is not None and path.exists()
-                    lacks = "" if there else NOT_ASKED if path is None else MISSING
-                    found.append(Tile(name, pair, seed, path if there else None, lacks))
-        return found
+                    missing_reason = "" if there else NOT_IN_RUN if path is None else MISSING
+                    tiles.append(Tile(name, pair, seed, path if there else None, missing_reason))
+        return tiles
 
 
-def compared(
+def compare_results(
     results: Sequence[Results], *, title: str | None = None, limit: int | None = None
 ) -> Gallery:
     """Put results next to each other; `title` is the benchmark's unless given.
@@ -86,47 +87,48 @@ def compared(
     Raises ValueError for no results, for different benchmarks, the same folder twice, and a limit
     below 1.
     """
-    titles = {one.benchmark.title: one for one in results}
+    titles = {result.benchmark.title: result for result in results}
     if len(titles) != 1:
-        held = " and ".join(f"{name} ({one.model})" for name, one in titles.items())
-        raise ValueError(f"results should be of one benchmark, got {held or 'none'}")
+        listed = " and ".join(f"{name} ({result.model})" for name, result in titles.items())
+        raise ValueError(f"results should be of one benchmark, got {listed or 'none'}")
     if limit is not None and limit < 1:
         raise ValueError(f"limit should be at least 1, got {limit}")
-    union = {pair.stem.casefold(): pair for one in reversed(results)
-             for pair in one.benchmark.pairs}
-    order = dict.fromkeys(pair.stem.casefold() for one in results for pair in one.benchmark.pairs)
+    union = {pair.stem.casefold(): pair for result in reversed(results)
+             for pair in result.benchmark.pairs}
+    order = dict.fromkeys(pair.stem.casefold() for result in results
+                          for pair in result.benchmark.pairs)
     whole = tuple(union[stem] for stem in order)
     pairs = whole[:limit]
     models = dict(zip(_names(results), results, strict=True))
-    seeds = tuple(sorted({seed for one in results for seed in one.seeds}))
-    said = f"the first {limit}" if len(pairs) < len(whole) else ""
-    return Gallery(title or results[0].benchmark.title, _marks(models, pairs, said), pairs, models,
-                   seeds)
+    seeds = tuple(sorted({seed for result in results for seed in result.seeds}))
+    limited = f"the first {limit}" if len(pairs) < len(whole) else ""
+    return Gallery(title or results[0].benchmark.title, _marks(models, pairs, limited), pairs,
+                   models, seeds)
 
 
 def _names(results: Sequence[Results]) -> list[str]:
-    """The models' names, with the folder's where several share one."""
-    times = Counter(one.model for one in results)
-    names = [one.model if times[one.model] == 1 else f"{one.model} ({one.folder.name})"
-             for one in results]
+    """Return the models' names, with the folder's where several share one."""
+    times = Counter(result.model for result in results)
+    names = [result.model if times[result.model] == 1 else f"{result.model} ({result.folder.name})"
+             for result in results]
     doubled = [name for name, count in Counter(names).items() if count > 1]
     if doubled:
         raise ValueError(f"models should differ in name or folder, got {doubled[0]} twice")
     return names
 
 
-def _marks(models: Mapping[str, Results], pairs: tuple[Pair, ...], said: str) -> tuple[str, ...]:
-    """One mark where all models have the same pairs, else one for each that has a part."""
-    parts = [one.benchmark for one in models.values()]
+def _marks(models: Mapping[str, Results], pairs: tuple[Pair, ...], limited: str) -> tuple[str, ...]:
+    """Return one mark where all models have the same pairs, else one for each that has a part."""
+    parts = [result.benchmark for result in models.values()]
 
     def mark(part: Benchmark) -> str:
-        subset = ", ".join(filter(None, (part.subset, said)))
+        subset = ", ".join(filter(None, (part.subset, limited)))
         return replace(part, pairs=pairs, subset=subset).mark
 
     if len({part.digest() for part in parts}) == 1:
         return tuple(filter(None, [mark(parts[0])]))
-    each = [f"{name}: {part.mark}" for name, part in zip(models, parts, strict=True) if part.mark]
-    return (*each, mark(replace(parts[0], subset=""))) if said else tuple(each)
+    marks = [f"{name}: {part.mark}" for name, part in zip(models, parts, strict=True) if part.mark]
+    return (*marks, mark(replace(parts[0], subset=""))) if limited else tuple(marks)
 
 
 def write_gallery(gallery: Gallery, folder: Path, *, link: bool = True) -> Iterator[Tile]:
@@ -147,41 +149,43 @@ def write_gallery(gallery: Gallery, folder: Path, *, link: bool = True) -> Itera
     claim_files(folder, {*COPIED, *WRITTEN, *targets.values(), *pictures})
     for target, source in pictures.items():
         place(source, folder / target, link=link)
-    shown, formats = dict(targets), dict[str, Measured]()
+    addresses, formats = dict(targets), dict[str, VideoFormat]()
     for tile in tiles:
-        measured = _lay(tile, folder / targets[tile], link) if tile.source is not None else None
+        measured = None
+        if tile.source is not None:
+            measured = _place_video(tile, folder / targets[tile], link)
         if measured is not None:
             formats.setdefault(tile.model, measured)
-        elif shown.pop(tile, None) is not None:
-            tile = replace(tile, lacks=UNREADABLE)
+        elif addresses.pop(tile, None) is not None:
+            tile = replace(tile, missing_reason=UNREADABLE)
         yield tile
-    data = _data(gallery, tiles, shown, set(pictures), formats)
+    data = _data(gallery, tiles, addresses, set(pictures), formats)
     _write_page(folder, gallery, data)
-    settle_files(folder, {*COPIED, *WRITTEN, *shown.values(), *pictures})
+    settle_files(folder, {*COPIED, *WRITTEN, *addresses.values(), *pictures})
 
 
 def _slugs(names: Mapping[str, Results]) -> dict[str, str]:
-    """Plain folder names for the models, all different."""
-    found: dict[str, str] = {}
+    """Return plain folder names for the models, all different."""
+    slugs: dict[str, str] = {}
     for name in names:
         plain = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-") or "model"
         number = 1
         slug = plain
-        while slug in found.values():
+        while slug in slugs.values():
             number += 1
             slug = f"{plain}-{number}"
-        found[name] = slug
-    return found
+        slugs[name] = slug
+    return slugs
 
 
 def _pictures(gallery: Gallery) -> dict[str, Path]:
-    """Name on the page -> file: each picture as the first model that has it saw it."""
-    found: dict[str, Path] = {}
+    """Map names on the page to files: each picture as the first model that has it saw it."""
+    pictures: dict[str, Path] = {}
     for pair in gallery.pairs:
-        for one in gallery.models.values():
-            if one.picture(pair).exists():
-                found.setdefault(_picture_name(pair), one.picture(pair))
-    return found
+        for result in gallery.models.values():
+            if result.picture(pair).exists():
+                pictures.setdefault(_picture_name(pair), result.picture(pair))
+    return pictures
 
 
 def _picture_name(pair: Pair) -> str:
@@ -189,19 +193,19 @@ def _picture_name(pair: Pair) -> str:
 
 
 @dataclass(frozen=True)
-class Measured:
-    """What the page has to know of a video before it loads: pixels and frames per second."""
+class VideoFormat:
+    """A video's pixels and frames per second, which the page needs before it loads."""
 
     width: int
     height: int
     fps: float
 
 
-def _lay(tile: Tile, target: Path, link: bool) -> Measured | None:
-    """Put one video in place; what it measures, or None where it cannot be read."""
+def _place_video(tile: Tile, target: Path, link: bool) -> VideoFormat | None:
+    """Put one video in place; return its format, or None where it cannot be read."""
     assert tile.source is not None
     try:
-        measured, played = _look(tile.source)
+        measured, played = _probe_video(tile.source)
         if not played:
             clip = read_video(tile.source)
     except ValueError:  # the tile says so, and the command counts them
@@ -214,43 +218,40 @@ def _lay(tile: Tile, target: Path, link: bool) -> Measured | None:
     return measured
 
 
-def _look(path: Path) -> tuple[Measured, bool]:
-    """What a video measures, and whether every browser plays it; no frame is decoded."""
+def _probe_video(path: Path) -> tuple[VideoFormat, bool]:
+    """Return a video's format, and whether every browser plays it; decode no frame."""
     form = stream_format(path)
     fps = float(form.guessed_rate or form.average_rate or 25)
     played = "mp4" in form.container and (form.codec, form.pixel_format) in PLAYED
-    return Measured(form.width, form.height, fps), played
+    return VideoFormat(form.width, form.height, fps), played
 
 
 def _data(
-    gallery: Gallery,
-    tiles: Sequence[Tile],
-    shown: Mapping[Tile, str],
-    pictures: set[str],
-    formats: Mapping[str, Measured],
-) -> dict[str, Any]:
-    """All that the page's script has to know, as JSON values."""
+    gallery: Gallery, tiles: Sequence[Tile], addresses: Mapping[Tile, str], pictures: set[str],
+    formats: Mapping[str, VideoFormat],
+) -> dict[str, Any]:  # fmt: skip
+    """Return the data of the page's script as JSON values."""
     per_pair: dict[Pair, dict[int, list[dict[str, str]]]] = {}
     for tile in tiles:
-        cell = ({"address": quote(shown[tile])} if tile in shown
-                else {"lacks": tile.lacks or UNREADABLE})
+        cell = ({"address": quote(addresses[tile])} if tile in addresses
+                else {"lacks": tile.missing_reason or UNREADABLE})
         per_pair.setdefault(tile.pair, {}).setdefault(tile.seed, []).append(cell)
     pairs = [{"key": pair.stem, "scenario": pair.scenario, "image": pair.image_id,
               "prompt": pair.prompt,
               "picture": quote(_picture_name(pair)) if _picture_name(pair) in pictures else None,
               "videos": list(seeds.values())}
              for pair, seeds in per_pair.items()]
-    asked = Counter(tile.model for tile in tiles if tile.lacks != NOT_ASKED)
-    there = Counter(tile.model for tile in shown)
-    models = [{"name": name, "lacking": asked[name] - there[name]}
+    expected = Counter(tile.model for tile in tiles if tile.missing_reason != NOT_IN_RUN)
+    there = Counter(tile.model for tile in addresses)
+    models = [{"name": name, "lacking": expected[name] - there[name]}
               | (vars(formats[name]) if name in formats else {}) for name in gallery.models]
     return {"title": gallery.title, "marks": list(gallery.marks), "counts": counts(gallery.pairs),
-            "videos": asked.total(), "lacking": asked.total() - len(shown),
+            "videos": expected.total(), "lacking": expected.total() - len(addresses),
             "seeds": list(gallery.seeds), "models": models, "pairs": pairs}
 
 
 def _write_page(folder: Path, gallery: Gallery, data: Mapping[str, Any]) -> None:
-    """The page, its data, style and scripts; the page itself last."""
+    """Write the page, its data, style and scripts; the page itself last."""
     # ASCII, and no "<" that could end a script or begin a comment wherever the text ends up.
     text = json.dumps(data, indent=0, separators=(",", ":")).replace("<", "\\u003c")
     write_text(folder / "data.js", f'"use strict";\nconst GALLERY = {text};\n')
@@ -262,3 +263,8 @@ def _write_page(folder: Path, gallery: Gallery, data: Mapping[str, Any]) -> None
     write_text(folder / "index.html", page.substitute(
         title=html.escape(gallery.title),
         description=html.escape(f"{len(gallery.pairs)} pairs, videos of {names}")))
+
+
+__getattr__ = renamed_names(
+    __name__, "compared=compare_results "
+    "NOT_ASKED=NOT_IN_RUN Measured=VideoFormat")

@@ -1,4 +1,4 @@
-"""Folders of results become the videos to score, and the marks that say which part that is."""
+"""Choose the videos to score, and the marks that say which part of a benchmark they are."""
 
 from __future__ import annotations
 
@@ -8,22 +8,22 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from motifocal.bench.pairs import LONGEST_NAME, Pair
-from motifocal.bench.results import Results, Wanted
+from motifocal.bench.results import ExpectedVideo, Results
 
 LONGEST_ENDING = "_eval_results.json"
 
 
 @dataclass(frozen=True)
 class Choice:
-    """The videos of each model that count, and what every output has to say about that."""
+    """The videos of each model that count, and the marks that every output repeats."""
 
-    videos: Mapping[str, tuple[Wanted, ...]]
+    videos: Mapping[str, tuple[ExpectedVideo, ...]]
     marks: tuple[str, ...]
 
 
-def check_names(names: Sequence[str], taken: Sequence[str] = ()) -> None:
+def check_names(names: Sequence[str], reserved: Sequence[str] = ()) -> None:
     """Raise ValueError unless the models' names can be file names and tell the rows apart."""
-    seen = {name.casefold() for name in taken}
+    seen = {name.casefold() for name in reserved}
     for name in names:
         strange = any(bad in name for bad in "/\\:") or not name.isprintable()
         if strange or not name or name != name.strip() or name[0] == ".":
@@ -39,24 +39,21 @@ def check_names(names: Sequence[str], taken: Sequence[str] = ()) -> None:
 def check_pairs(results: Sequence[Results]) -> None:
     """Raise ValueError where the models' videos answer different sentences under one name."""
     known: dict[str, tuple[Pair, str]] = {}
-    for each in results:
-        for pair in each.benchmark.pairs:
-            other, model = known.setdefault(pair.stem.casefold(), (pair, each.model))
+    for result in results:
+        for pair in result.benchmark.pairs:
+            other, model = known.setdefault(pair.stem.casefold(), (pair, result.model))
             if (other.image_id, other.prompt) != (pair.image_id, pair.prompt):
                 raise ValueError(
                     f"the models should be of one benchmark: {pair.stem} is {other.prompt!r} for "
-                    f"{model} and {pair.prompt!r} for {each.model}"
+                    f"{model} and {pair.prompt!r} for {result.model}"
                 )
 
 
 def choose(
-    results: Sequence[Results],
-    failed: Mapping[Path, str],
-    *,
-    common: bool = False,
+    results: Sequence[Results], failed: Mapping[Path, str], *, common: bool = False,
     allow_missing: bool = False,
-) -> Choice:
-    """The videos to score; `failed` says of files that are there why they cannot be used.
+) -> Choice:  # fmt: skip
+    """Choose the videos to score; `failed` says of files why they cannot be used.
 
     All pairs of all models count. Raises ValueError where a video is missing or has failed, unless
     `common` leaves out the pairs that not all models have (with all of their seeds), or
@@ -64,12 +61,12 @@ def choose(
     """
     if common and allow_missing:
         raise ValueError("common and allow_missing should not both be given")
-    pairs = {pair.stem: pair for each in results for pair in each.benchmark.pairs}
+    pairs = {pair.stem: pair for result in results for pair in result.benchmark.pairs}
     marks = _subsets(results)
-    there = {each.model: _there(each, failed) for each in results}
-    lacking = {each.model: [stem for stem in pairs
-                            if len(there[each.model].get(stem, ())) < len(each.seeds)]
-               for each in results}
+    there = {result.model: _there(result, failed) for result in results}
+    lacking = {result.model: [stem for stem in pairs
+                              if len(there[result.model].get(stem, ())) < len(result.seeds)]
+               for result in results}
     incomplete = any(lacking.values())
     kept = list(pairs)
     if incomplete and common:
@@ -88,40 +85,38 @@ def choose(
     return Choice(videos, tuple(marks))
 
 
-def _there(results: Results, failed: Mapping[Path, str]) -> dict[str, list[Wanted]]:
-    """The usable videos of a model, by their pair's stem."""
-    found: dict[str, list[Wanted]] = defaultdict(list)
-    for video in results.wanted():
+def _there(results: Results, failed: Mapping[Path, str]) -> dict[str, list[ExpectedVideo]]:
+    """Return the usable videos of a model, by their pair's stem."""
+    usable: dict[str, list[ExpectedVideo]] = defaultdict(list)
+    for video in results.expected():
         if video.path.exists() and video.path not in failed:
-            found[video.pair.stem].append(video)
-    return found
+            usable[video.pair.stem].append(video)
+    return usable
 
 
 def _subsets(results: Sequence[Results]) -> list[str]:
-    """The marks of the benchmarks' parts, with the models they are of where they differ."""
+    """Return the marks of the benchmarks' parts, with the models they are of where they differ."""
     models: dict[str, list[str]] = defaultdict(list)
-    for each in results:
-        models[each.benchmark.mark].append(each.model)
+    for result in results:
+        models[result.benchmark.mark].append(result.model)
     if len(models) == 1:
         return [mark for mark in models if mark]
     return [f"{mark} [{', '.join(names)}]" for mark, names in models.items() if mark]
 
 
 def _refusal(
-    results: Sequence[Results],
-    lacking: Mapping[str, Sequence[str]],
-    there: Mapping[str, Mapping[str, Sequence[Wanted]]],
-    failed: Mapping[Path, str],
+    results: Sequence[Results], lacking: Mapping[str, Sequence[str]],
+    there: Mapping[str, Mapping[str, Sequence[ExpectedVideo]]], failed: Mapping[Path, str],
     pairs: int,
-) -> str:
-    """What is missing, model by model, and what can be done about it."""
+) -> str:  # fmt: skip
+    """Return what is missing, model by model, and what can be done about it."""
     words = []
-    for each in results:
-        stems = lacking[each.model]
+    for result in results:
+        stems = lacking[result.model]
         if stems:
-            had = {video.seed for video in there[each.model].get(stems[0], ())}
-            seed = next(seed for seed in each.seeds if seed not in had)
-            words.append(f"{each.model} lacks {len(stems)} of {pairs} pairs (the first: "
+            had = {video.seed for video in there[result.model].get(stems[0], ())}
+            seed = next(seed for seed in result.seeds if seed not in had)
+            words.append(f"{result.model} lacks {len(stems)} of {pairs} pairs (the first: "
                          f"{stems[0]}_{seed}.mp4)")
     reasons = [f"; {reason}" for reason in sorted(failed.values())[:3]]
     return (f"videos are missing: {', '.join(words)}{''.join(reasons)}; --common scores the pairs "
@@ -129,12 +124,11 @@ def _refusal(
 
 
 def _incomplete(
-    results: Sequence[Results],
-    there: Mapping[str, Mapping[str, Sequence[Wanted]]],
+    results: Sequence[Results], there: Mapping[str, Mapping[str, Sequence[ExpectedVideo]]],
     pairs: int,
-) -> str:
+) -> str:  # fmt: skip
     counts = []
-    for each in results:
-        had = sum(map(len, there[each.model].values()))
-        counts.append(f"{each.model} {had} of {pairs * len(each.seeds)} videos")
+    for result in results:
+        had = sum(map(len, there[result.model].values()))
+        counts.append(f"{result.model} {had} of {pairs * len(result.seeds)} videos")
     return f"INCOMPLETE, rows stand on different pairs: {', '.join(counts)}"

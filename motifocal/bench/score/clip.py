@@ -1,4 +1,4 @@
-"""A video file becomes its numbers, and those of its shuffled self; what was computed is kept.
+"""Compute the scores of a video and of its shuffled frames, and keep them for later runs.
 
 Letters: F frames, H W pixels. Every line of the kept file names what it was computed from by
 hashes, so that a changed video, picture, measure or learned model is computed anew.
@@ -21,13 +21,12 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from motifocal.bench.results import append_line
+from motifocal._moved import renamed_names
+from motifocal.bench.results import append_line, read_lines
 from motifocal.bench.run import sha256_of
-from motifocal.bench.score import fidelity, measures, motion
-from motifocal.bench.score import temporal as steadiness
+from motifocal.bench.score import fidelity, measures, motion, temporal
 from motifocal.bench.score.controls import shuffle_order, still
 from motifocal.bench.score.measures import MEASURES, Measure, measure
-from motifocal.files.json_text import parse_json
 from motifocal.media import codec, video
 from motifocal.media.arrays import Frames
 from motifocal.media.picture import check_file
@@ -39,15 +38,15 @@ if TYPE_CHECKING:
     from motifocal.models.text_limit import TextLimit
 
 Numbers = dict[str, float]
-Line = dict[str, Any]
+Record = dict[str, Any]
 OWN, SHUFFLED = "own", "shuffled"
 WEIGHT_FREE = "measures"
-_COMPUTES = (measures, fidelity, motion, steadiness, camera, flow, codec, video)
+_COMPUTES = (measures, fidelity, motion, temporal, camera, flow, codec, video)
 
 
 @dataclass(frozen=True)
-class Looked:
-    """What a learned model saw in a clip: its numbers, and what it compares sentences with."""
+class ClipFeatures:
+    """A clip's scores by a learned model, and the vector that it compares prompts with."""
 
     numbers: Numbers
     vector: Sequence[float] = ()
@@ -65,18 +64,19 @@ class Learned(Protocol):
     measures: Mapping[str, Measure]
     text_limit: TextLimit | None = None
 
-    def look(self, frames: Frames, picture: npt.NDArray[np.uint8],
-             orders: Sequence[Sequence[int]]) -> list[Looked]:
-        """The clip played in each of the orders: every frame is looked at once."""
+    def embed(self, frames: Frames, picture: npt.NDArray[np.uint8],
+              orders: Sequence[Sequence[int]]) -> list[ClipFeatures]:
+        """Return the features of the clip played in each of the orders; each frame is embedded
+        once."""
         ...
 
-    def read(self, vector: Sequence[float], sentence: str) -> Numbers:
-        """What depends on the sentence too, from the vector of a `Looked`."""
+    def score_text(self, vector: Sequence[float], sentence: str) -> Numbers:
+        """Return the scores that depend on the prompt too, from the vector of a `ClipFeatures`."""
         ...
 
 
 def weight_free_version() -> str:
-    """Names the code that computes the weight-free numbers: hash of its sources and libraries."""
+    """Return a hash of the code and libraries that compute the weight-free scores."""
     digest = hashlib.sha256(f"{cv2.__version__} {np.__version__} {version('av')}".encode())
     for module in _COMPUTES:
         digest.update(inspect.getsource(module).encode())
@@ -89,7 +89,7 @@ def _flow(frames: Frames) -> Flow:
 
 @dataclass(frozen=True)
 class Tools:
-    """What scoring computes with."""
+    """The functions and models that scoring computes with."""
 
     decode: Callable[[Path], Clip] = read_video
     flow: Callable[[Frames], Flow] = _flow
@@ -100,8 +100,8 @@ class Tools:
 
 
 @dataclass(frozen=True)
-class Job:
-    """A clip to put into numbers: a video, or where that is None its picture standing still.
+class ClipJob:
+    """A clip to score: a video, or where that is None its picture standing still.
 
     `shuffle` asks for the shuffled video too and holds what decides the order: a seed and a name.
     `frames` and `fps` are those of a still clip.
@@ -115,8 +115,8 @@ class Job:
 
 
 @dataclass(frozen=True)
-class Taken:
-    """The numbers of one clip, by measure; `vectors` by learned model. Empty: no such clip."""
+class ClipScores:
+    """The scores of one clip, by measure; `vectors` by learned model."""
 
     frames: int
     fps: float
@@ -124,65 +124,62 @@ class Taken:
     vectors: Mapping[str, Sequence[float]]
 
 
-class Kept:
-    """The lines of earlier runs by key; a line that a crash tore in two is left out."""
+class ScoreCache:
+    """The records of earlier runs by key, without lines that a crash has torn."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.lines: dict[str, Line] = {}
-        text = path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
-        for row in text.split("\n"):
-            try:
-                line = parse_json(row or "null")
-            except ValueError:  # torn; it is computed again
-                continue
-            if isinstance(line, dict) and isinstance(line.get("key"), str):
+        self.lines: dict[str, Record] = {}
+        for line in read_lines(path) if path.exists() else ():  # what is torn is computed again
+            if isinstance(line.get("key"), str):
                 self.lines[line["key"]] = line
 
-    def add(self, line: Line) -> None:
+    def add(self, line: Record) -> None:
         append_line(self.path, line)
         self.lines[line["key"]] = line
 
 
-def compute(
-    jobs: Iterable[Job], tools: Tools, kept: Kept, workers: int
-) -> Iterator[tuple[Job, dict[str, Taken] | str]]:
-    """Every job, as it gets done, with its numbers by kind of clip, or why there are none.
+def compute_scores(
+    jobs: Iterable[ClipJob], tools: Tools, cache: ScoreCache, workers: int
+) -> Iterator[tuple[ClipJob, dict[str, ClipScores] | str]]:
+    """Yield every job as it gets done, with its scores by kind of clip, or why there are none.
 
     Clips go to `workers` threads; each is decoded once and let go before the thread takes the
     next, so that memory holds as many clips as there are workers. New numbers are kept at once.
     """
     pool = ThreadPoolExecutor(workers)
     try:
-        futures = {pool.submit(_work, job, tools, kept.lines): job for job in jobs}
+        futures = {pool.submit(_records_of, job, tools, cache.lines): job for job in jobs}
         for future in as_completed(futures):
             outcome = future.result()
             if isinstance(outcome, str):
                 yield futures[future], outcome
                 continue
             for line in outcome.values():
-                if line["key"] not in kept.lines:
-                    kept.add(line)
-            yield futures[future], _taken(outcome)
+                if line["key"] not in cache.lines:
+                    cache.add(line)
+            yield futures[future], _scores_of(outcome)
     finally:
         pool.shutdown(cancel_futures=True)
 
 
-def _work(job: Job, tools: Tools, held: Mapping[str, Line]) -> dict[tuple[str, str], Line] | str:
-    """The line of every (kind of clip, what computes it), or why the files cannot be used."""
+def _records_of(
+    job: ClipJob, tools: Tools, cached: Mapping[str, Record]
+) -> dict[tuple[str, str], Record] | str:
+    """Return the record of each (kind of clip, what computes it), or why the files are unusable."""
     try:
         keys = _keys(job, tools)
-        lines = {slot: held[key] for slot, key in keys.items() if key in held}
+        lines = {slot: cached[key] for slot, key in keys.items() if key in cached}
         lacking = [slot for slot in keys if slot not in lines]
         if lacking:
-            for slot, line in _lines(job, tools, lacking).items():
+            for slot, line in _compute_records(job, tools, lacking).items():
                 lines[slot] = {"key": keys[slot], **line}
     except VideoError as error:
         return str(error)
     return lines
 
 
-def _keys(job: Job, tools: Tools) -> dict[tuple[str, str], str]:
+def _keys(job: ClipJob, tools: Tools) -> dict[tuple[str, str], str]:
     for path in (job.video, job.picture):
         if path is not None:
             check_file(path)
@@ -191,27 +188,28 @@ def _keys(job: Job, tools: Tools) -> dict[tuple[str, str], str]:
     kinds: dict[str, list[object]] = {OWN: []}
     if job.shuffle is not None:
         kinds[SHUFFLED] = list(job.shuffle)
-    makers = {WEIGHT_FREE: tools.version} | {each.name: each.fingerprint for each in tools.learned}
-    return {(kind, by): hashlib.sha256(json.dumps([kind, how, by, which, what]).encode())
-            .hexdigest() for kind, how in kinds.items() for by, which in makers.items()}
+    makers = {WEIGHT_FREE: tools.version}
+    makers |= {learned.name: learned.fingerprint for learned in tools.learned}
+    return {(kind, by): hashlib.sha256(json.dumps([kind, details, by, which, what]).encode())
+            .hexdigest() for kind, details in kinds.items() for by, which in makers.items()}
 
 
-def _lines(
-    job: Job, tools: Tools, lacking: Sequence[tuple[str, str]]
-) -> dict[tuple[str, str], Line]:
-    """Decode, and compute what is lacking, without the keys."""
+def _compute_records(
+    job: ClipJob, tools: Tools, lacking: Sequence[tuple[str, str]]
+) -> dict[tuple[str, str], Record]:
+    """Decode, and compute the records that are lacking, without their keys."""
     picture = read_image(job.picture)
     if job.video is None:
         clip = Clip(still(picture, job.frames), job.fps, np.arange(job.frames) / job.fps)
     else:
         clip = tools.decode(job.video)
-        _check(clip, picture, job.video)
+        _check_clip(clip, picture, job.video)
     orders = {OWN: tuple(range(len(clip.frames)))}
     if job.shuffle is not None:
         orders[SHUFFLED] = shuffle_order(len(clip.frames), *job.shuffle) or ()
-    about: Line = {"file": (job.video or job.picture).name, "frames": len(clip.frames),
-                   "fps": clip.fps}
-    found: dict[tuple[str, str], Looked] = {slot: Looked({}) for slot in lacking}
+    about: Record = {"file": (job.video or job.picture).name, "frames": len(clip.frames),
+                     "fps": clip.fps}
+    features: dict[tuple[str, str], ClipFeatures] = {slot: ClipFeatures({}) for slot in lacking}
     for kind in (kind for kind, by in lacking if by == WEIGHT_FREE and orders[kind]):
         frames = clip.frames if kind == OWN else clip.frames[list(orders[kind])]
         moved = tools.flow(frames) if job.video else _no_flow(frames)
@@ -219,18 +217,20 @@ def _lines(
             numbers = tools.measure(frames, picture, moved, clip.fps)
         except ValueError as error:
             raise ValueError(f"{job.video or job.picture}: {error}") from error
-        found[kind, WEIGHT_FREE] = Looked(_checked(numbers, tools.measures))
-    for each in tools.learned:
-        kinds = [kind for kind, by in lacking if by == each.name and orders[kind]]
-        looks = each.look(clip.frames, picture, [orders[kind] for kind in kinds]) if kinds else []
-        found |= {(kind, each.name): look for kind, look in zip(kinds, looks, strict=True)}
+        features[kind, WEIGHT_FREE] = ClipFeatures(_check_numbers(numbers, tools.measures))
+    for learned in tools.learned:
+        kinds = [kind for kind, by in lacking if by == learned.name and orders[kind]]
+        if kinds:
+            embedded = learned.embed(clip.frames, picture, [orders[kind] for kind in kinds])
+            features |= {(kind, learned.name): feature
+                         for kind, feature in zip(kinds, embedded, strict=True)}
     return {slot: {"kind": slot[0], "by": slot[1], **about,
                    "numbers": {name: None if math.isnan(number) else number
-                               for name, number in look.numbers.items()},
-                   "vector": list(look.vector)} for slot, look in found.items()}
+                               for name, number in feature.numbers.items()},
+                   "vector": list(feature.vector)} for slot, feature in features.items()}
 
 
-def _check(clip: Clip, picture: npt.NDArray[np.uint8], path: Path) -> None:
+def _check_clip(clip: Clip, picture: npt.NDArray[np.uint8], path: Path) -> None:
     count, *size = clip.frames.shape
     if tuple(size) != picture.shape:
         sizes = "{}x{}, got {}x{}".format(*picture.shape[:2], *size[:2])
@@ -240,25 +240,30 @@ def _check(clip: Clip, picture: npt.NDArray[np.uint8], path: Path) -> None:
 
 
 def _no_flow(frames: Frames) -> Flow:
-    """What a still clip's flow is, without estimating it."""
+    """Return the flow of a still clip, without estimating it."""
     return np.zeros((len(frames) - 1, 2, *frames.shape[1:3]), np.float32)
 
 
-def _checked(numbers: Mapping[str, float], table: Mapping[str, Measure]) -> Numbers:
+def _check_numbers(numbers: Mapping[str, float], table: Mapping[str, Measure]) -> Numbers:
     if set(numbers) != set(table) or any(math.isinf(number) for number in numbers.values()):
         raise ValueError(f"measures should be finite or nan, {sorted(table)}, got {dict(numbers)}")
     return {name: float(numbers[name]) for name in table}
 
 
-def _taken(lines: Mapping[tuple[str, str], Line]) -> dict[str, Taken]:
-    """Lines by kind of clip; a kind without numbers (nothing to shuffle) is left out."""
-    found = {}
+def _scores_of(lines: Mapping[tuple[str, str], Record]) -> dict[str, ClipScores]:
+    """Collect records by kind of clip, without kinds that have no numbers (nothing to shuffle)."""
+    scores = {}
     for kind in (OWN, SHUFFLED):
         of_kind = {by: line for (other, by), line in lines.items() if other == kind}
         if WEIGHT_FREE in of_kind and of_kind[WEIGHT_FREE]["numbers"]:
             numbers = {name: math.nan if number is None else float(number)
                        for line in of_kind.values() for name, number in line["numbers"].items()}
             first = of_kind[WEIGHT_FREE]
-            found[kind] = Taken(first["frames"], first["fps"], numbers,
-                                {by: line["vector"] for by, line in of_kind.items()})
-    return found
+            scores[kind] = ClipScores(first["frames"], first["fps"], numbers,
+                                      {by: line["vector"] for by, line in of_kind.items()})
+    return scores
+
+
+__getattr__ = renamed_names(
+    __name__, "Looked=ClipFeatures Taken=ClipScores Kept=ScoreCache "
+    "Line=Record Job=ClipJob compute=compute_scores")

@@ -1,4 +1,4 @@
-"""A model's videos become control rows: what no model should be proud to score as well as.
+"""Build the control rows of a model's videos: still picture, shuffled frames, another prompt.
 
 Letters: F frames, H W pixels. A measure that a control row wins says nothing about what the control
 lacks: motion (the still picture), the order of the frames (shuffled), the sentence (another one's).
@@ -13,7 +13,7 @@ from collections.abc import Iterable
 import numpy as np
 import numpy.typing as npt
 
-from motifocal.bench.results import Wanted
+from motifocal.bench.results import ExpectedVideo
 
 STILL = "still picture"
 SHUFFLED = "frames shuffled"
@@ -28,12 +28,12 @@ FEWEST = 3  # frames of which all but the first can change places
 
 
 def still(picture: npt.NDArray[np.uint8], frames: int) -> npt.NDArray[np.uint8]:
-    """The picture (H, W, 3) as a clip (F, H, W, 3) in which nothing happens."""
+    """Repeat the picture (H, W, 3) as a clip (F, H, W, 3) in which nothing happens."""
     return np.repeat(picture[None], frames, axis=0)
 
 
 def shuffle_order(frames: int, seed: int, name: str) -> tuple[int, ...] | None:
-    """The order in which the shuffled video `name` plays its `frames` frames.
+    """Return the order in which the shuffled video `name` plays its `frames` frames.
 
     Frame 0 stays first, so that fidelity to the picture is not what tells the two apart, and the
     others never keep their order. None where there are fewer than three frames: nothing can
@@ -49,13 +49,13 @@ def shuffle_order(frames: int, seed: int, name: str) -> tuple[int, ...] | None:
             return (0, *map(int, order))
 
 
-def one_a_picture(videos: Iterable[Wanted], seed: int) -> set[Wanted]:
-    """One video of every picture, drawn by `seed`: those that are shuffled.
+def one_a_picture(videos: Iterable[ExpectedVideo], seed: int) -> set[ExpectedVideo]:
+    """Draw one video of every picture by `seed`: those that are shuffled.
 
     Shuffled frames need their flow estimated anew, which would double the time for a model; and
     since intervals are over pictures, more videos of a picture would hardly shorten them.
     """
-    groups: dict[str, list[Wanted]] = defaultdict(list)
+    groups: dict[str, list[ExpectedVideo]] = defaultdict(list)
     for video in videos:
         groups[video.pair.image_id].append(video)
     return {sorted(members, key=lambda video: (video.pair.stem, video.seed))
@@ -63,24 +63,26 @@ def one_a_picture(videos: Iterable[Wanted], seed: int) -> set[Wanted]:
             for image_id, members in groups.items()}
 
 
-def other_sentences(videos: Iterable[Wanted], seed: int) -> dict[Wanted, Wanted]:
-    """For every video, one of another sentence of the same picture and of the same sampling seed.
+def other_sentences(
+    videos: Iterable[ExpectedVideo], seed: int
+) -> dict[ExpectedVideo, ExpectedVideo]:
+    """Map every video to one of another prompt of the same picture and sampling seed.
 
     Within a picture each video stands in for exactly one other, by a random cycle through all of
     them, so that the row holds the same videos as the model's. A video whose picture has no other
     sentence is left out. The same arguments give the same choice.
     """
-    groups: dict[tuple[str, int], list[Wanted]] = defaultdict(list)
+    groups: dict[tuple[str, int], list[ExpectedVideo]] = defaultdict(list)
     for video in videos:
         groups[video.pair.image_id, video.seed].append(video)
-    found = {}
+    others = {}
     for (image_id, sample), members in groups.items():
         if len(members) > 1:
             members = sorted(members, key=lambda video: video.pair.stem)
             cycle = _generator(seed, f"{image_id} {sample}").permutation(len(members))
             for here, there in zip(cycle, np.roll(cycle, 1), strict=True):
-                found[members[here]] = members[there]
-    return found
+                others[members[here]] = members[there]
+    return others
 
 
 def _generator(seed: int, name: str) -> np.random.Generator:

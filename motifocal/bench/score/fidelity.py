@@ -1,4 +1,4 @@
-"""A clip and its picture become numbers: how like the picture the first frame is, and the others.
+"""Score how similar to the input picture the first frame is, and the others.
 
 F frames, H W pixels. Frames are (F, H, W, 3) uint8 RGB, the picture (H, W, 3), maps (H, W) float32.
 """
@@ -20,9 +20,10 @@ _GREY = 128.0  # taken off before squaring: float32 then keeps SSIM to five digi
 
 
 def fidelity(frames: Frames, picture: NDArray[np.uint8]) -> dict[str, float]:
-    """PSNR (dB, of RGB) and SSIM (of luma) against the picture: frame 0, and the mean of the rest.
+    """Return PSNR (dB, of RGB) and SSIM (of luma) against the picture: frame 0, and the mean of the
+    rest.
 
-    The PSNR of equal pictures is 58.9 dB, as in ``scenes.similarity``: an error counts as at least
+    The PSNR of equal pictures is 58.9 dB, as in `motifocal.metrics`: an error counts as at least
     that of 8-bit rounding. The other frames' values are averaged, not their errors.
     """
     psnrs = [psnr(frame, picture) for frame in frames]
@@ -37,7 +38,7 @@ def fidelity(frames: Frames, picture: NDArray[np.uint8]) -> dict[str, float]:
 
 
 def psnr(a: NDArray[np.uint8], b: NDArray[np.uint8]) -> float:
-    """What ``scenes.similarity.psnr`` gives, by OpenCV's exact integer sum."""
+    """Return the PSNR of `metrics.psnr`, by OpenCV's exact integer sum."""
     mse = cv2.norm(a, b, cv2.NORM_L2SQR) / a.size
     return float(10 * np.log10(255**2 / max(mse, ROUNDING_MSE)))
 
@@ -51,7 +52,7 @@ class _Reference:
         self.square = _windowed(cv2.multiply(self.grey, self.grey))
 
     def ssim(self, frame: NDArray[np.uint8]) -> float:
-        """Structural similarity of one frame, the mean over the windows inside the picture.
+        """Return structural similarity of one frame, the mean over the windows inside the picture.
 
         Variances and the covariance do not change when both pictures lose the same grey, so only
         the means get it back.
@@ -73,7 +74,7 @@ def _luma(picture: NDArray[np.uint8]) -> Map:
 
 
 def _windowed(values: Map | cv2.typing.MatLike) -> Map:
-    """Weighted means of the windows that lie inside the picture."""
+    """Return weighted means of the windows that lie inside the picture."""
     edge = WINDOW // 2
     blurred = cv2.GaussianBlur(values, (WINDOW, WINDOW), SIGMA)[edge:-edge, edge:-edge]
     return np.ascontiguousarray(blurred, np.float32)

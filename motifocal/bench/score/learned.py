@@ -1,4 +1,4 @@
-"""Clips become numbers that need learned weights: CLIP's alignments, DINO's consistencies.
+"""Score clips by learned weights: CLIP's alignments, DINO's consistencies.
 
 Letters: F frames, U different pictures, D features, H W pixels. The models are transformers' own
 classes from a local folder or the hub: safetensors only, no code of the model's, float32. Each
@@ -29,7 +29,7 @@ from transformers import (
     CLIPModel,
 )
 
-from motifocal.bench.score.clip import Learned, Looked, Numbers
+from motifocal.bench.score.clip import ClipFeatures, Learned, Numbers
 from motifocal.bench.score.measures import Measure
 from motifocal.files.atomic import sha256_of
 from motifocal.media.arrays import Frames
@@ -95,16 +95,16 @@ class Vision:
     source: str
 
     def embed(self, pictures: Sequence[npt.NDArray[np.uint8]]) -> Features:
-        """Features of length 1, (len(pictures), D), of (H, W, 3) uint8 pictures of one size.
+        """Return features of length 1, (len(pictures), D), of (H, W, 3) uint8 pictures of one size.
 
         Equal pictures are looked at once and get the very same features.
         """
         places: dict[bytes, int] = {}
         where = [places.setdefault(picture.tobytes(), len(places)) for picture in pictures]
         different = [pictures[where.index(place)] for place in range(len(places))]
-        found = [self._forward(different[at : at + BATCH])
-                 for at in range(0, len(different), BATCH)]
-        return np.asarray(torch.cat(found).numpy()[where])
+        batches = [self._forward(different[at : at + BATCH])
+                   for at in range(0, len(different), BATCH)]
+        return np.asarray(torch.cat(batches).numpy()[where])
 
     @torch.inference_mode()
     def _forward(self, pictures: Sequence[npt.NDArray[np.uint8]]) -> torch.Tensor:
@@ -138,20 +138,20 @@ class ClipAlignment(Learned):
         # One clip keeps all cores busy; several at once would only share them.
         self._lock = threading.Lock()
 
-    def look(self, frames: Frames, picture: npt.NDArray[np.uint8],
-             orders: Sequence[Sequence[int]]) -> list[Looked]:
+    def embed(self, frames: Frames, picture: npt.NDArray[np.uint8],
+              orders: Sequence[Sequence[int]]) -> list[ClipFeatures]:
         with self._lock:
             features = self._vision.embed([*frames, picture])
-        looks = []
+        features_by_order = []
         for order in orders:
             played = features[list(order)]
             alignment = float(_cosines(played, features[-1]).mean())
             # The mean of cosines with a sentence is the product of the mean with it.
             vector = [float(x) for x in played.mean(axis=0, dtype=np.float64)]
-            looks.append(Looked({"clip_image_alignment": alignment}, vector))
-        return looks
+            features_by_order.append(ClipFeatures({"clip_image_alignment": alignment}, vector))
+        return features_by_order
 
-    def read(self, vector: Sequence[float], sentence: str) -> Numbers:
+    def score_text(self, vector: Sequence[float], sentence: str) -> Numbers:
         if sentence not in self._sentences:
             self._sentences[sentence] = self._embed_sentence(sentence)
         words = self._sentences[sentence].astype(np.float64)
@@ -179,18 +179,19 @@ class DinoConsistency(Learned):
         self.fingerprint, self.source = self._vision.fingerprint, self._vision.source
         self._lock = threading.Lock()
 
-    def look(self, frames: Frames, picture: npt.NDArray[np.uint8],
-             orders: Sequence[Sequence[int]]) -> list[Looked]:
+    def embed(self, frames: Frames, picture: npt.NDArray[np.uint8],
+              orders: Sequence[Sequence[int]]) -> list[ClipFeatures]:
         with self._lock:
             features = self._vision.embed([*frames, picture])
-        return [Looked(consistency(features[list(order)], features[-1])) for order in orders]
+        return [ClipFeatures(consistency(features[list(order)], features[-1])) for order in orders]
 
-    def read(self, vector: Sequence[float], sentence: str) -> Numbers:
+    def score_text(self, vector: Sequence[float], sentence: str) -> Numbers:
         return {}
 
 
 def consistency(frames: Features, picture: Features) -> Numbers:
-    """The measures of `DINO_MEASURES` from features of length 1: frames (F, D), picture (D,)."""
+    """Return the measures of `DINO_MEASURES` from features of length 1: frames (F, D), picture
+    (D,)."""
     to_first = np.maximum(_cosines(frames[1:], frames[0]), 0)
     to_previous = np.maximum(_cosines(frames[1:], frames[:-1]), 0)
     likest = max(0.0, _cosines(frames, picture).max())
@@ -201,13 +202,14 @@ def consistency(frames: Features, picture: Features) -> Numbers:
 
 
 def _cosines(a: Features, b: Features) -> npt.NDArray[np.float64]:
-    """Of features of length 1, row by row; exactly 1 where they are the same."""
+    """Return the cosines of features of length 1, row by row; exactly 1 where they are the same."""
     same = (a == b).all(axis=-1)
     return np.where(same, 1.0, (a.astype(np.float64) * b).sum(axis=-1).clip(-1, 1))
 
 
 def found_folder(location: str) -> Path:
-    """A model's local folder: the one given, or the hub's copy in the cache, fetched if need be.
+    """Return a model's local folder: the one given, or the hub's copy in the cache, fetched if need
+    be.
 
     Raises ValueError, in one line, where there is neither.
     """
@@ -222,7 +224,7 @@ def found_folder(location: str) -> Path:
 
 
 def _load(folder: Path, location: str, kinds: Sequence[str], device: str) -> Vision:
-    """Raises ValueError for another kind of model, for pickled weights and for weights in part."""
+    """Load a model. Raise ValueError for another kind, pickled weights, or weights in part."""
     try:
         with loading_errors(location):
             model, processor = _loaded(folder, kinds)
@@ -237,7 +239,7 @@ def _load(folder: Path, location: str, kinds: Sequence[str], device: str) -> Vis
 
 
 def _loaded(folder: Path, kinds: Sequence[str]) -> tuple[Any, Any]:
-    """The model and its image processor."""
+    """Load the model and its image processor."""
     config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
     if config.model_type not in kinds:
         raise ValueError(f"it is a {config.model_type}")
@@ -255,7 +257,7 @@ def _loaded(folder: Path, kinds: Sequence[str]) -> tuple[Any, Any]:
 
 
 def _fingerprint(folder: Path, device: str) -> str:
-    """Hash of the files that decide what a model computes, and of what it computes with."""
+    """Hash the files that decide what a model computes, and what it computes with."""
     digest = hashlib.sha256(json.dumps([device, torch.__version__, transformers.__version__])
                             .encode())
     for path in sorted({path for pattern in FILES for path in folder.glob(pattern)}):

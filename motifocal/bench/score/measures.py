@@ -1,4 +1,4 @@
-"""One clip, its picture and its flow become every number that needs no learned weights.
+"""Compute every measure of one clip that needs no learned weights.
 
 F frames, H W pixels. Frames are (F, H, W, 3) uint8 RGB, the picture (H, W, 3), flow (F-1, 2, H, W)
 float32 in pixels. The caller decodes and estimates once; nothing here does so again.
@@ -24,7 +24,7 @@ from motifocal.motion.flow import Flow
 
 @dataclass(frozen=True)
 class Measure:
-    """What one number says, for tables and pages.
+    """The description of a measure, for tables and pages.
 
     `name` heads its column, `unit` may be empty. `still_wins`: no clip can beat the picture
     repeated, so that a table without a measure of motion beside it rewards standing still.
@@ -124,7 +124,7 @@ MEASURES: Mapping[str, Measure] = MappingProxyType({
 def measure(
     frames: Frames, picture: NDArray[np.uint8], flow: Flow, fps: float
 ) -> dict[str, float]:
-    """Every measure of one clip, by the keys of ``MEASURES``.
+    """Return every measure of one clip, by the keys of ``MEASURES``.
 
     Args:
         frames: (F, H, W, 3) uint8 RGB, at least 2 frames of at least 11 pixels a side.

@@ -1,4 +1,4 @@
-"""A clip and its flow become numbers: how much moves, how much by itself, how much by the camera.
+"""Measure how much moves in a clip: in all, by itself, and by the camera.
 
 F frames, H W pixels, h w pixels of the reduced clip. Frames are (F, H, W, 3) uint8 RGB, flow is
 (F-1, 2, H, W) float32 in pixels.
@@ -29,10 +29,10 @@ FLOOR, FLOOR_SHARE = 0.05, 0.1
 
 
 def motion(frames: Frames, flow: Flow, fps: float) -> dict[str, float]:
-    """How much moves in all, by itself and by the camera, and the share of pixels that moves.
+    """Measure motion in all, of objects and of the camera, and the share of pixels that moves.
 
     ``camera_motion`` is the flow of the camera that ``camera.fit_camera`` finds. Where the frames
-    still differ when the next one is moved back by it (``evidence.motion_evidence``), what the flow
+    still differ when the next one is moved back by it (``change.motion_evidence``), what the flow
     has beside the camera's is an object's: ``object_motion``. Elsewhere things go with the camera,
     whatever the flow says of a plain area. ``motion_amount`` is the two together, as vectors;
     ``moving_share`` the percent of pixels whose own motion is above ``MOVES``.
@@ -64,7 +64,7 @@ def _lengths(flow: Flow) -> NDArray[np.float32]:
 
 
 def _reduced(frames: Frames, flow: Flow) -> tuple[Frames, Flow]:
-    """Frames (F, h, w, 3) and flow (F-1, 2, h, w) in their pixels."""
+    """Reduce a clip; return frames (F, h, w, 3) and flow (F-1, 2, h, w) in their pixels."""
     height, width = frames.shape[1:3]
     times = min(height, width) // SIDE
     if times < 2:

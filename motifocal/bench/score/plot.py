@@ -1,4 +1,4 @@
-"""A summary of scores becomes one picture: a panel a measure, a dot with its interval a row."""
+"""Draw a summary of scores: a panel a measure, a dot with its interval a row."""
 
 from __future__ import annotations
 
@@ -7,8 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from motifocal.bench.score.run import CONTROL
-from motifocal.bench.score.summary import Summary
-from motifocal.bench.score.tables import heading
+from motifocal.bench.score.tables import Summary, heading
 from motifocal.extras import install_extra
 from motifocal.files.atomic import replacing
 

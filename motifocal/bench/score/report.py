@@ -1,4 +1,4 @@
-"""Scores become files: JSON, CSV, Markdown, LaTeX, and VBench's form of one model's results.
+"""Write scores as JSON, CSV, Markdown, LaTeX, and in VBench's form of one model's results.
 
 A file is a function of the scores alone: no times, no places of the machine but the videos' own.
 """
@@ -17,9 +17,8 @@ import cv2
 import numpy as np
 
 from motifocal import __version__
-from motifocal.bench.score.run import Row, Scored, Scores
-from motifocal.bench.score.summary import Cell, Summary
-from motifocal.bench.score.tables import to_latex, to_markdown
+from motifocal.bench.score.run import Row, ScoredVideo, Scores
+from motifocal.bench.score.tables import Cell, Summary, to_latex, to_markdown
 from motifocal.files.atomic import write_text
 from motifocal.metrics import RESAMPLES
 
@@ -27,7 +26,7 @@ EVAL_RESULTS = "_eval_results.json"
 
 
 def write_files(summary: Summary, output: Path) -> list[Path]:
-    """Write all files but the plot into `output`, and say which."""
+    """Write all files but the plot into `output`, and return their paths."""
     scores = summary.scores
     texts = {"scores.json": to_json(summary), "scores.csv": to_csv(scores),
              "table.md": to_markdown(summary), "table.tex": to_latex(summary),
@@ -40,7 +39,8 @@ def write_files(summary: Summary, output: Path) -> list[Path]:
 
 
 def to_eval_results(row: Row, scores: Scores) -> str:
-    """One model's videos in VBench's form: dimension -> [mean, [{video_path, video_results}]].
+    """Return one model's videos in VBench's form: {dimension: [mean, [{video_path,
+    video_results}]]}.
 
     The mean is that of the videos listed, one by one; a number that there is not is left out.
     """
@@ -56,7 +56,7 @@ def to_eval_results(row: Row, scores: Scores) -> str:
 
 
 def to_json(summary: Summary) -> str:
-    """Everything but the single videos."""
+    """Return everything but the single videos as JSON."""
     scores = summary.scores
     content = {
         "title": scores.title,
@@ -87,21 +87,21 @@ def _cells(cells: Mapping[str, Cell]) -> dict[str, dict[str, float | int | None]
 
 
 def _numbers(cell: Cell) -> dict[str, float | None]:
-    """mean, low and high; None where there is none."""
+    """Return mean, low and high; None where there is none."""
     value = {"mean": math.nan, "low": math.nan, "high": math.nan}
     value |= asdict(cell.value) if cell.value is not None else {}
     return {name: None if math.isnan(number) else number for name, number in value.items()}
 
 
 def to_csv(scores: Scores) -> str:
-    """One line a video of every row, control rows too."""
+    """Return a CSV with one line a video of every row, control rows too."""
     header = ["row", "kind", "scenario", "image_id", "prompt", "seed", "video", "frames",
               *scores.measures, "marks"]
     rows = [_video(row, video, scores) for row in scores.rows for video in row.videos]
     return _csv(header, rows)
 
 
-def _video(row: Row, video: Scored, scores: Scores) -> list[object]:
+def _video(row: Row, video: ScoredVideo, scores: Scores) -> list[object]:
     numbers = [video.numbers[name] for name in scores.measures]
     return [row.name, row.kind, video.pair.scenario, video.pair.image_id, video.pair.prompt,
             video.seed, video.path.name, video.frames,
@@ -110,7 +110,7 @@ def _video(row: Row, video: Scored, scores: Scores) -> list[object]:
 
 
 def to_table_csv(summary: Summary) -> str:
-    """One line a row and measure: the mean and its interval, and the difference and its own."""
+    """Return a CSV with one line a row and measure: mean, difference, and their intervals."""
     header = ["row", "kind", "measure", "pairs", "pictures", "mean", "low", "high",
               "difference", "difference_low", "difference_high", "difference_pairs", "marks"]
     lines = []

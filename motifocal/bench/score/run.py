@@ -1,4 +1,4 @@
-"""Folders of results become rows of numbers: every model, and the control rows beside them.
+"""Score folders of results: a row of every model, and the control rows beside them.
 
 What is missing is never averaged away: by default it refuses the score, and else the marks say on
 which videos the rows stand.
@@ -11,18 +11,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
+from motifocal._moved import renamed_names
 from motifocal.bench.pairs import Pair
-from motifocal.bench.results import Results, Wanted
+from motifocal.bench.results import ExpectedVideo, Results
 from motifocal.bench.score.choice import Choice, check_names, check_pairs, choose
 from motifocal.bench.score.clip import (
     OWN,
     WEIGHT_FREE,
-    Job,
-    Kept,
+    ClipJob,
+    ClipScores,
     Numbers,
-    Taken,
+    ScoreCache,
     Tools,
-    compute,
+    compute_scores,
 )
 from motifocal.bench.score.clip import SHUFFLED as SHUFFLED_CLIP
 from motifocal.bench.score.controls import (
@@ -36,15 +37,15 @@ from motifocal.bench.score.controls import (
 from motifocal.bench.score.measures import Measure
 from motifocal.motion.flow import usable_cores
 
-KEPT = "numbers.jsonl"
+CACHE = "numbers.jsonl"
 #: Told what is being done, how many clips are done, of how many.
 Progress = Callable[[str, int, int], object]
 MODEL, CONTROL = "model", "control"
 
 
 @dataclass(frozen=True)
-class Scored:
-    """One video of a row: the pair and seed that it is scored for, its file, its numbers."""
+class ScoredVideo:
+    """One video of a row: the pair and seed that it is scored for, its file, its scores."""
 
     pair: Pair
     seed: int
@@ -55,11 +56,11 @@ class Scored:
 
 @dataclass(frozen=True)
 class Row:
-    """One row of the table; `note` says on what it stands where that is not all of it."""
+    """One row of the table; `note` names its videos where they are not all."""
 
     name: str
     kind: str
-    videos: tuple[Scored, ...]
+    videos: tuple[ScoredVideo, ...]
     note: str = ""
 
 
@@ -98,7 +99,7 @@ def score(
     seed: int = 0,
     progress: Progress = lambda doing, done, total: None,
 ) -> Scores:
-    """Put every video of one or more models into numbers, and those of the control rows.
+    """Score every video of one or more models, and those of the control rows.
 
     Every video is decoded once and its flow estimated once; what is computed is kept in `output`,
     so that the next run computes what has changed. `control` is the model whose videos the control
@@ -110,7 +111,7 @@ def score(
     all models have, or `allow_missing` what there is.
     """
     tools = tools or Tools()
-    names = [each.model for each in results]
+    names = [result.model for result in results]
     check_names(names, tuple(CONTROLS))
     check_pairs(results)
     control = names[0] if control is None else control
@@ -119,15 +120,15 @@ def score(
     failed: dict[Path, str] = {}
     choice = choose(results, failed, common=common, allow_missing=allow_missing)
     output.mkdir(parents=True, exist_ok=True)
-    run = _Run(tools, Kept(output / KEPT), workers or usable_cores(), seed, progress)
-    taken = run.videos(results, choice, control, failed)
+    run = _Run(tools, ScoreCache(output / CACHE), workers or usable_cores(), seed, progress)
+    clip_scores = run.videos(results, choice, control, failed)
     # What does not decode is known only now; it may refuse the score or leave pairs out.
     choice = choose(results, failed, common=common, allow_missing=allow_missing)
-    rows = [Row(name, MODEL, tuple(_scored(video, video.path, taken[video.path][OWN], tools)
+    rows = [Row(name, MODEL, tuple(_scored(video, video.path, clip_scores[video.path][OWN], tools)
                                    for video in choice.videos[name])) for name in names]
-    of_control = next(each for each in results if each.model == control)
-    rows += run.controls(of_control, choice.videos[control], taken)
-    learned = {each.name: f"{each.source} {each.fingerprint}" for each in tools.learned}
+    of_control = next(result for result in results if result.model == control)
+    rows += run.controls(of_control, choice.videos[control], clip_scores)
+    learned = {model.name: f"{model.source} {model.fingerprint}" for model in tools.learned}
     return Scores(
         title=results[0].benchmark.title, marks=choice.marks, measures=_measures(tools),
         rows=tuple(rows), control=control, seed=seed,
@@ -138,39 +139,41 @@ def score(
 
 @dataclass(frozen=True)
 class _Run:
-    """What stays the same while clips are put into numbers."""
+    """The settings of a run of scoring."""
 
     tools: Tools
-    kept: Kept
+    cache: ScoreCache
     workers: int
     seed: int
     progress: Progress
 
     def videos(
         self, results: Sequence[Results], choice: Choice, control: str, failed: dict[Path, str]
-    ) -> dict[Path, dict[str, Taken]]:
-        """The numbers of all chosen videos by file; fills in why the others have none."""
+    ) -> dict[Path, dict[str, ClipScores]]:
+        """Score all chosen videos, by file; put the reasons why others have no scores into
+        `failed`."""
         shuffled = {video.path for video in one_a_picture(choice.videos[control], self.seed)}
         jobs = [
-            Job(each.picture(video.pair), video.path,
-                (self.seed, video.pair.file(video.seed)) if video.path in shuffled else None)
-            for each in results for video in choice.videos[each.model]
+            ClipJob(result.picture(video.pair), video.path,
+                    (self.seed, video.pair.file(video.seed)) if video.path in shuffled else None)
+            for result in results for video in choice.videos[result.model]
         ]
-        found = {}
+        scores = {}
         for job, outcome in self._computed(jobs, "videos"):
             assert job.video is not None
             if isinstance(outcome, str):
                 failed[job.video] = outcome
             else:
-                found[job.video] = outcome
-        return found
+                scores[job.video] = outcome
+        return scores
 
     def controls(
-        self, results: Results, videos: Sequence[Wanted], taken: Mapping[Path, dict[str, Taken]]
+        self, results: Results, videos: Sequence[ExpectedVideo],
+        clip_scores: Mapping[Path, dict[str, ClipScores]],
     ) -> list[Row]:
-        """The rows that no model should be proud to beat."""
-        own = {video: taken[video.path][OWN] for video in videos}
-        jobs = {video: Job(results.picture(video.pair), None, None, clip.frames, clip.fps)
+        """Score the control rows."""
+        own = {video: clip_scores[video.path][OWN] for video in videos}
+        jobs = {video: ClipJob(results.picture(video.pair), None, None, clip.frames, clip.fps)
                 for video, clip in own.items()}
         still = {}
         for job, outcome in self._computed(list(dict.fromkeys(jobs.values())), "still pictures"):
@@ -178,46 +181,51 @@ class _Run:
                 raise ValueError(outcome)
             still[job] = outcome[OWN]
         others = other_sentences(videos, self.seed)
-        found: dict[str, list[Scored]] = {
+        rows: dict[str, list[ScoredVideo]] = {
             STILL: [_scored(video, job.picture, still[job], self.tools)
                     for video, job in jobs.items()],
-            SHUFFLED: [_scored(video, video.path, taken[video.path][SHUFFLED_CLIP], self.tools)
-                       for video in videos if SHUFFLED_CLIP in taken[video.path]],
+            SHUFFLED: [
+                _scored(video, video.path, clip_scores[video.path][SHUFFLED_CLIP], self.tools)
+                for video in videos if SHUFFLED_CLIP in clip_scores[video.path]
+            ],
             ANOTHER: [_scored(video, others[video].path, own[others[video]], self.tools)
                       for video in videos if video in others],
         }
         return [Row(name, CONTROL, tuple(of_row), _note(name, results, len(of_row), len(videos)))
-                for name, of_row in found.items()]
+                for name, of_row in rows.items()]
 
     def _computed(
-        self, jobs: Sequence[Job], doing: str
-    ) -> list[tuple[Job, dict[str, Taken] | str]]:
-        found = []
+        self, jobs: Sequence[ClipJob], doing: str
+    ) -> list[tuple[ClipJob, dict[str, ClipScores] | str]]:
+        outcomes = []
         self.progress(doing, 0, len(jobs))
-        for done in compute(jobs, self.tools, self.kept, self.workers):
-            found.append(done)
-            self.progress(doing, len(found), len(jobs))
-        return found
+        for done in compute_scores(jobs, self.tools, self.cache, self.workers):
+            outcomes.append(done)
+            self.progress(doing, len(outcomes), len(jobs))
+        return outcomes
 
 
 def _note(row: str, results: Results, count: int, videos: int) -> str:
-    """On what a control row stands."""
+    """Say which videos a control row is made of."""
     why = {SHUFFLED: "one of each picture",
            ANOTHER: "the pictures of the others have one sentence"}
     less = f", {count} of {videos} videos: {why[row]}" if count < videos else ""
     return f"of {results.model}{less}"
 
 
-def _scored(video: Wanted, shown: Path, clip: Taken, tools: Tools) -> Scored:
-    """The numbers of a clip, the file `shown`, as an answer to this video's sentence."""
+def _scored(video: ExpectedVideo, path: Path, clip: ClipScores, tools: Tools) -> ScoredVideo:
+    """Return the scores of a clip, the file `path`, as an answer to this video's prompt."""
     numbers = dict(clip.numbers)
-    for each in tools.learned:
-        numbers |= each.read(clip.vectors[each.name], video.pair.prompt)
+    for learned in tools.learned:
+        numbers |= learned.score_text(clip.vectors[learned.name], video.pair.prompt)
     ordered = {name: numbers[name] for name in _measures(tools)}
-    return Scored(video.pair, video.seed, shown, clip.frames, ordered)
+    return ScoredVideo(video.pair, video.seed, path, clip.frames, ordered)
 
 
 def _measures(tools: Tools) -> dict[str, Measure]:
-    """All measures in the order of the table's columns."""
-    return {**tools.measures, **{name: measure for each in tools.learned
-                                 for name, measure in each.measures.items()}}
+    """Return all measures in the order of the table's columns."""
+    return {**tools.measures, **{name: measure for learned in tools.learned
+                                 for name, measure in learned.measures.items()}}
+
+
+__getattr__ = renamed_names(__name__, "Scored=ScoredVideo")

@@ -1,15 +1,23 @@
-"""A summary of scores becomes tables to read: their cells, Markdown, and LaTeX (booktabs)."""
+"""Summarise rows of scores as means, intervals and differences; print them in Markdown and LaTeX.
+
+Intervals are 95 % bootstraps over pictures: the prompts of one picture share its difficulty. Videos
+of one pair (several seeds) are averaged first.
+"""
 
 from __future__ import annotations
 
 import math
 import re
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
 
 from motifocal.bench.score.controls import CONTROLS
 from motifocal.bench.score.measures import Measure
-from motifocal.bench.score.run import CONTROL, MODEL, Row
-from motifocal.bench.score.summary import Cell, Summary
+from motifocal.bench.score.run import CONTROL, MODEL, Row, Scores
+from motifocal.metrics import MeanInterval, over_pictures
 
 ARROWS = {"higher": "↑", "lower": "↓", "neither": ""}
 MOST_DECIMALS = 4
@@ -33,30 +41,85 @@ _LATEX = {
 }  # fmt: skip
 
 
+@dataclass(frozen=True)
+class Cell:
+    """A mean over `pairs` pairs of `pictures` pictures; None where there is no number at all."""
+
+    value: MeanInterval | None
+    pairs: int
+    pictures: int
+
+
+@dataclass(frozen=True)
+class Summary:
+    """Scores with their means and differences.
+
+    `cells` maps a row's name to a measure to its mean, `differences` to the mean difference to the
+    first model on the pairs that both have; the first model's own is left out.
+    """
+
+    scores: Scores
+    cells: Mapping[str, Mapping[str, Cell]]
+    differences: Mapping[str, Mapping[str, Cell]]
+
+
+def summarise(scores: Scores) -> Summary:
+    """Return means and paired differences to the first row, with intervals over pictures."""
+    cells, differences = {}, {}
+    base = {name: _by_pair(scores.rows[0], name) for name in scores.measures}
+    for row in scores.rows:
+        values = {name: _by_pair(row, name) for name in scores.measures}
+        cells[row.name] = {name: _mean_cell(of_row) for name, of_row in values.items()}
+        if row is not scores.rows[0]:
+            differences[row.name] = {
+                name: _mean_cell({pair: value - base[name][pair] for pair, value in of_row.items()
+                                  if pair in base[name]})
+                for name, of_row in values.items()
+            }
+    return Summary(scores, cells, differences)
+
+
+def _by_pair(row: Row, measure: str) -> dict[tuple[str, str], float]:
+    """Map (stem, picture) to the mean over its videos, without what is no number."""
+    values_by_pair: dict[tuple[str, str], list[float]] = defaultdict(list)
+    for video in row.videos:
+        if not math.isnan(video.numbers[measure]):
+            values_by_pair[video.pair.stem, video.pair.image_id].append(video.numbers[measure])
+    return {pair: math.fsum(values) / len(values) for pair, values in values_by_pair.items()}
+
+
+def _mean_cell(values: Mapping[tuple[str, str], float]) -> Cell:
+    pictures = [picture for _, picture in values]
+    if not values:
+        return Cell(None, 0, 0)
+    measured = over_pictures(np.array(list(values.values())), pictures)
+    return Cell(measured, len(values), len(set(pictures)))
+
+
 def heading(measure: Measure) -> str:
-    """A column's title: what, which way is better, in which unit."""
+    """Return a column's title: what, which way is better, in which unit."""
     unit = f"({measure.unit})" if measure.unit else ""
     arrow = ARROWS[measure.better] + (WON_BY_STILL if measure.still_wins else "")
     return " ".join(part for part in (measure.name, arrow, unit) if part)
 
 
 def headings(summary: Summary) -> list[str]:
-    """What the columns of `row_cells` and `difference_cells` hold."""
+    """Return what the columns of `row_cells` and `difference_cells` hold."""
     return ["", "pairs", *(heading(measure) for measure in summary.scores.measures.values())]
 
 
 def row_cells(summary: Summary, row: Row) -> list[str]:
-    """One row of the table of means."""
+    """Return one row of the table of means."""
     return _cells(row, summary.cells[row.name], _decimals(summary.cells), "")
 
 
 def difference_cells(summary: Summary, row: Row) -> list[str]:
-    """One row of the table of differences to the first model."""
+    """Return one row of the table of differences to the first model."""
     return _cells(row, summary.differences[row.name], _decimals(summary.differences), "+")
 
 
 def difference_title(summary: Summary) -> str:
-    """What the table of differences is."""
+    """Return what the table of differences is."""
     return f"Difference to {summary.scores.rows[0].name}"
 
 
@@ -69,7 +132,7 @@ def _cells(
 
 
 def _cell(cell: Cell, decimals: int, sign: str, pairs: int) -> str:
-    """`mean (low to high)`; also on how many pairs, where they are fewer than the row's."""
+    """Format `mean (low to high)`; add the number of pairs where it is less than the row's."""
     if cell.value is None:
         return NO_NUMBER
     text = _number(cell.value.mean, decimals, sign)
@@ -80,25 +143,25 @@ def _cell(cell: Cell, decimals: int, sign: str, pairs: int) -> str:
 
 
 def _number(number: float, decimals: int, sign: str) -> str:
-    """With a real minus sign; zero has none, however it was rounded."""
+    """Format a number with a real minus sign; zero has none, however it was rounded."""
     rounded = round(number, decimals) + 0.0
     return f"{rounded:{sign}.{decimals}f}".replace("-", "−")
 
 
 def _decimals(table: Mapping[str, Mapping[str, Cell]]) -> dict[str, int]:
-    """Measure -> so many decimals that the narrowest interval of its column has two figures."""
-    found = {}
+    """Choose the decimals of each measure: the narrowest interval of its column has two figures."""
+    decimals = {}
     for name in next(iter(table.values()), {}):
         values = [row[name].value for row in table.values()]
         widths = [value.high - value.low for value in values if value is not None]
         widths = [width for width in widths if width > 1e-9]
         narrowest = min(widths, default=0.01)
-        found[name] = min(max(1 - math.floor(math.log10(narrowest)), 0), MOST_DECIMALS)
-    return found
+        decimals[name] = min(max(1 - math.floor(math.log10(narrowest)), 0), MOST_DECIMALS)
+    return decimals
 
 
 def to_markdown(summary: Summary) -> str:
-    """The table, the differences, and what the rows and columns are."""
+    """Return the table, the differences, and what the rows and columns are, in Markdown."""
     scores = summary.scores
     lines = [f"# {markdown_text(scores.title)}", ""]
     for mark in scores.marks:
@@ -120,44 +183,57 @@ def to_markdown(summary: Summary) -> str:
 def _markdown_table(
     summary: Summary, rows: Sequence[Row], cells: Callable[[Summary, Row], list[str]]
 ) -> list[str]:
-    head = headings(summary)
-    lines = [[markdown_text(text) for text in head], ["---", *["---:"] * (len(head) - 1)]]
+    lines = []
     for row in rows:
         name, *numbers = cells(summary, row)
         name = markdown_text(name)
         lines.append([name if row.kind == MODEL else f"*{name}*", *numbers])
-    return ["| " + " | ".join(line) + " |" for line in lines]
+    return markdown_table([markdown_text(text) for text in headings(summary)], lines)
+
+
+def markdown_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """Return the lines of a table of Markdown cells, the first column left-aligned."""
+    rule = ["---", *["---:"] * (len(head) - 1)]
+    return ["| " + " | ".join(line) + " |" for line in (head, rule, *rows)]
 
 
 def markdown_text(text: str) -> str:
-    """Text that reads the same in Markdown, inside a table too."""
+    """Escape text for Markdown, inside a table too."""
     plain = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     return _MARKDOWN.sub(r"\\\1", plain)
 
 
 def to_latex(summary: Summary) -> str:
-    """A booktabs tabular with the marks as its last lines, so that they cannot get lost."""
+    """Return a booktabs tabular with the marks as its last lines, so that they cannot get lost."""
     scores = summary.scores
-    head = headings(summary)
-    lines = ["% needs \\usepackage{booktabs}", f"\\begin{{tabular}}{{l{'r' * (len(head) - 1)}}}",
-             "\\toprule", latex_row(head), "\\midrule"]
-    lines += [latex_row(row_cells(summary, row)) for row in scores.models]
-    lines += ["\\midrule"]
-    lines += [latex_row(row_cells(summary, row)) for row in scores.rows if row.kind == CONTROL]
+    blocks = [[row_cells(summary, row) for row in scores.rows if row.kind == kind]
+              for kind in (MODEL, CONTROL)]
+    notes = [*scores.marks, *(f"left out: {failure}" for failure in scores.failures)]
+    lines = latex_table(headings(summary), blocks, notes)
+    return "\n".join(["% needs \\usepackage{booktabs}", *lines]) + "\n"
+
+
+def latex_table(
+    head: Sequence[str], blocks: Sequence[Sequence[Sequence[str]]], notes: Sequence[str]
+) -> list[str]:
+    """Return the lines of a booktabs tabular of plain cells, with rules between blocks of rows."""
+    lines = [f"\\begin{{tabular}}{{l{'r' * (len(head) - 1)}}}", "\\toprule", latex_row(head)]
+    for block in blocks:
+        lines += ["\\midrule", *map(latex_row, block)]
     lines += ["\\bottomrule"]
-    lines += [f"\\multicolumn{{{len(head)}}}{{l}}{{\\footnotesize {latex_text(mark)}}} \\\\"
-              for mark in (*scores.marks, *(f"left out: {each}" for each in scores.failures))]
-    return "\n".join([*lines, "\\end{tabular}"]) + "\n"
+    lines += [f"\\multicolumn{{{len(head)}}}{{l}}{{\\footnotesize {latex_text(note)}}} \\\\"
+              for note in notes]
+    return [*lines, "\\end{tabular}"]
 
 
 def latex_row(cells: Sequence[str]) -> str:
-    """One line of a tabular; an interval goes under what it is of."""
+    """Return one line of a tabular, with intervals below what they are of."""
     name, *others = cells
     return " & ".join([latex_text(name), *map(_latex_cell, others)]) + " \\\\"
 
 
 def _latex_cell(text: str) -> str:
-    """An interval or a unit goes under what it is of: a line of means is wide enough."""
+    """Put an interval or a unit below what it is of: a line of means is wide enough."""
     above, bracket, below = text.partition(" (")
     if not bracket:
         return latex_text(text)
@@ -165,5 +241,5 @@ def _latex_cell(text: str) -> str:
 
 
 def latex_text(text: str) -> str:
-    """Text that reads the same in LaTeX."""
+    """Escape text for LaTeX."""
     return "".join(_LATEX.get(letter, letter) for letter in text)

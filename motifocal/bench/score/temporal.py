@@ -1,4 +1,4 @@
-"""A clip and its flow become numbers: how much it flickers, and what its own motion leaves unsaid.
+"""Measure how much a clip flickers, and what its own motion does not explain.
 
 F frames, H W pixels. Frames are (F, H, W, 3) uint8 RGB, flow (F-1, 2, H, W) float32 in pixels.
 """
@@ -16,7 +16,7 @@ from motifocal.motion.flow import Flow
 
 
 def temporal_flickering(frames: Frames) -> float:
-    """VBench's score: (255 - mean |I_t - I_t+1|) / 255 over all pixels, colours and pairs.
+    """Return VBench's score: (255 - mean |I_t - I_t+1|) / 255 over all pixels, colours and pairs.
 
     From 0 to 1, and 1 for a still. VBench means it for videos that should be still; it takes any
     motion for flicker.
@@ -27,7 +27,8 @@ def temporal_flickering(frames: Frames) -> float:
 
 
 def warping_error(frames: Frames, flow: Flow) -> float:
-    """Lai et al. 2018: mean squared error of each frame and the next one warped back on to it.
+    """Return the error of Lai et al. 2018: mean squared, of each frame and the next one warped
+    back.
 
     Colours in [0, 1], over the pixels that are not occluded, mean of the pairs; times 1000. Their
     occlusion test is that of Ruder et al. 2016 and has two parts: flow that its reverse does not
@@ -52,7 +53,7 @@ def warping_error(frames: Frames, flow: Flow) -> float:
 
 
 def _boundary(dx: NDArray[np.float32], dy: NDArray[np.float32]) -> NDArray[np.bool_]:
-    """Motion boundaries of Ruder et al. 2016: squared slopes above 0.01 |flow|^2 + 0.002."""
+    """Mark motion boundaries of Ruder et al. 2016: squared slopes above 0.01 |flow|^2 + 0.002."""
     slopes = np.zeros_like(dx)
     for part in (dx, dy):
         right = cv2.subtract(part[:, 1:], part[:, :-1])

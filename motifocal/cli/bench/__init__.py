@@ -1,4 +1,4 @@
-"""`motifocal bench`: from a model or a folder of videos to a checked, scored, browsable result."""
+"""`motifocal bench`: run, ingest, check, score and show videos of image-to-video models."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`motifocal bench check`: a table of what is wrong with folders of results, and exit code 1."""
+"""`motifocal bench check`: print what is wrong with folders of results; exit 1 if anything is."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import click
 
 from motifocal.cli.options.benchmark import FOLDER
 from motifocal.cli.options.size import Size
+from motifocal.cli.output.console import table_console
 from motifocal.cli.output.progress import progress, quiet_option
 
 if TYPE_CHECKING:
@@ -43,23 +44,24 @@ def check(results: tuple[Path, ...], frames: int | None, size: tuple[int, int] |
     """
     from motifocal.bench.results import open_results
 
-    found: dict[str, Any] = {}
+    report: dict[str, Any] = {}
     for folder in results:
         opened = open_results(folder)
         problems = _checked(opened, _expected(opened, frames, size, fps), least_likeness)
         if not as_json:
             _print(opened, problems)
-        found[str(folder)] = {"model": opened.model, "videos": len(opened.wanted()),
-                              "problems": [asdict(problem) for problem in problems]}
+        report[str(folder)] = {"model": opened.model, "videos": len(opened.expected()),
+                               "problems": [asdict(problem) for problem in problems]}
     if as_json:
-        click.echo(json.dumps(found, indent=1))
-    sys.exit(1 if any(folder["problems"] for folder in found.values()) else 0)
+        click.echo(json.dumps(report, indent=1))
+    sys.exit(1 if any(folder["problems"] for folder in report.values()) else 0)
 
 
 def _expected(
     results: Results, frames: int | None, size: tuple[int, int] | None, fps: float | None
 ) -> Format | None:
-    """What was asked for; the three go together where the model does not say what it makes."""
+    """Return the format asked for; its parts go together where the model does not say what it
+    makes."""
     from dataclasses import replace
 
     from motifocal.generate.model import Format
@@ -79,19 +81,18 @@ def _expected(
 def _checked(results: Results, expected: Format | None, least_likeness: float) -> list[Problem]:
     from motifocal.bench.check import check as problems_of
 
-    total = len(results.wanted()) - len(results.missing())
+    total = len(results.expected()) - len(results.missing())
     with progress(f"checking {results.model}", total) as bar:
-        return problems_of(results, expected, least_likeness=least_likeness, looked_at=bar.reach)
+        return problems_of(results, expected, least_likeness=least_likeness, on_progress=bar.reach)
 
 
 def _print(results: Results, problems: list[Problem]) -> None:
-    from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
 
     if results.benchmark.mark:
         click.echo(f"{results.model}: {results.benchmark.mark}")
-    count = len(results.wanted())
+    count = len(results.expected())
     if not problems:
         click.echo(f"{results.model}: all {count} videos are right")
         return
@@ -101,5 +102,4 @@ def _print(results: Results, problems: list[Problem]) -> None:
     table.add_column("what is wrong", overflow="fold")
     for problem in problems:
         table.add_row(escape(problem.file), escape(problem.what))
-    # A pipe tells no width, and the table should not be cut to 80 columns there.
-    Console(width=None if Console().is_terminal else 140).print(table)
+    table_console(140).print(table)

@@ -1,4 +1,4 @@
-"""`motifocal bench gallery`: folders of results become a page with the models side by side."""
+"""`motifocal bench gallery`: write a page that shows the models side by side."""
 
 from __future__ import annotations
 
@@ -32,18 +32,19 @@ def gallery(
     on any static host, GitHub Pages for one. A video that is missing keeps its place, marked as
     missing. Files in the folder that are not the gallery's own stay as they are.
     """
-    from motifocal.bench.gallery.page import NOT_ASKED, compared, write_gallery
+    from motifocal.bench.gallery.page import NOT_IN_RUN, compare_results, write_gallery
     from motifocal.bench.results import open_results
     from motifocal.cli.output.progress import tracked
 
-    page = compared([open_results(folder) for folder in results], title=title, limit=limit)
+    page = compare_results([open_results(folder) for folder in results], title=title, limit=limit)
     for mark in page.marks:
         click.echo(mark, err=True)
     count = len(page.pairs) * len(page.seeds) * len(page.models)
     tiles = list(tracked(write_gallery(page, output, link=link), "placing videos", count))
     for name in page.models:
-        asked = [tile for tile in tiles if tile.model == name and tile.lacks != NOT_ASKED]
-        why = Counter(tile.lacks for tile in asked if tile.lacks)
-        for word, number in sorted(why.items()):
-            click.echo(f"{name}: {number} of {len(asked)} videos: {word}", err=True)
+        expected = [tile for tile in tiles
+                    if tile.model == name and tile.missing_reason != NOT_IN_RUN]
+        reasons = Counter(tile.missing_reason for tile in expected if tile.missing_reason)
+        for word, number in sorted(reasons.items()):
+            click.echo(f"{name}: {number} of {len(expected)} videos: {word}", err=True)
     click.echo(output / "index.html")

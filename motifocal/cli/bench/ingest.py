@@ -1,4 +1,4 @@
-"""`motifocal bench ingest`: finished videos of any model become a folder of results."""
+"""`motifocal bench ingest`: copy finished videos of any model into a folder of results."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from motifocal.cli.output.locking import lock_output
 from motifocal.cli.output.progress import quiet_option, tracked
 
 if TYPE_CHECKING:
-    from motifocal.bench.ingest import Found
+    from motifocal.bench.ingest import MatchedVideos
     from motifocal.bench.pairs import Benchmark
 
 
@@ -47,27 +47,28 @@ def ingest(videos: Path, name: str, output: Path, partial: bool, fit: str, skip_
     the exit code is 1.
     """
     from motifocal.bench.ingest import FITS, find_videos, with_videos
-    from motifocal.bench.ingest import ingest as take_in
+    from motifocal.bench.ingest import ingest as ingest_videos
     from motifocal.bench.results import Results
 
     benchmark = chosen(**options)
-    found = find_videos(videos, benchmark.pairs)
-    if found.strange and not skip_unknown:
-        names = ", ".join(found.strange[:3]) + (", ..." if len(found.strange) > 3 else "")
-        raise ValueError(f"{len(found.strange)} videos in {videos} belong to no pair: {names}; "
+    matched = find_videos(videos, benchmark.pairs)
+    if matched.unmatched and not skip_unknown:
+        names = ", ".join(matched.unmatched[:3]) + (", ..." if len(matched.unmatched) > 3 else "")
+        raise ValueError(f"{len(matched.unmatched)} videos in {videos} belong to no pair: {names}; "
                          "--skip-unknown leaves them out")
     if partial:
-        benchmark = with_videos(benchmark, found)
+        benchmark = with_videos(benchmark, matched)
         click.echo(benchmark.mark or f"a video of every pair of {benchmark.title}", err=True)
     else:
-        _say_what_is_missing(benchmark, found)
+        _say_what_is_missing(benchmark, matched)
     lock_output(output)
     settings = {"ingested": True, "fit": fit}
-    results = Results(output, name, settings, benchmark, found.seeds() or (0,), None)
-    wanted = results.wanted()
-    taken = list(tracked(take_in(results, found, FITS[fit]), "taking in", len(wanted)))
-    bad = [(found.videos[video.pair.stem, video.seed], reason) for video, reason in taken if reason]
-    click.echo(f"{len(taken) - len(bad)} of {len(wanted)} videos of {name}", err=True)
+    results = Results(output, name, settings, benchmark, matched.seeds() or (0,), None)
+    expected = results.expected()
+    ingested = list(tracked(ingest_videos(results, matched, FITS[fit]), "taking in", len(expected)))
+    bad = [(matched.videos[video.pair.stem, video.seed], reason)
+           for video, reason in ingested if reason]
+    click.echo(f"{len(ingested) - len(bad)} of {len(expected)} videos of {name}", err=True)
     click.echo(output)
     for path, reason in bad:
         click.echo(f"left out: {path}: {reason}", err=True)
@@ -76,11 +77,11 @@ def ingest(videos: Path, name: str, output: Path, partial: bool, fit: str, skip_
                                    "and run this again")  # fmt: skip
 
 
-def _say_what_is_missing(benchmark: Benchmark, found: Found) -> None:
-    """A note, before anything is copied, where there is not a video of every pair and seed."""
-    seeds = found.seeds() or (0,)
+def _say_what_is_missing(benchmark: Benchmark, matched: MatchedVideos) -> None:
+    """Say, before anything is copied, that not every pair and seed has a video."""
+    seeds = matched.seeds() or (0,)
     lacking = [pair.file(seed) for pair in benchmark.pairs for seed in seeds
-               if (pair.stem, seed) not in found.videos]
+               if (pair.stem, seed) not in matched.videos]
     if lacking:
         of = len(benchmark.pairs) * len(seeds)
         click.echo(f"note: {len(lacking)} of {of} videos are missing, the first: {lacking[0]}. "

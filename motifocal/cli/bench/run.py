@@ -1,4 +1,4 @@
-"""`motifocal bench run`: a model animates every pair of a benchmark; stop it at any time."""
+"""`motifocal bench run`: animate every pair of a benchmark with a model; resume if stopped."""
 
 from __future__ import annotations
 
@@ -75,8 +75,8 @@ def run(model: str | None, command: str | None, name: str | None, output: Path, 
     results = Results(output, name or opened.name, settings, benchmark, tuple(range(seeds)),
                       opened.format)
     outcomes = run_model(opened, results, shard=Shard(*shard), batch=batch)
-    chunks = -(-len(results.wanted()) // batch)
-    total = min(len(results.wanted()), len(range(shard[0] - 1, chunks, shard[1])) * batch)
+    chunks = -(-len(results.expected()) // batch)
+    total = min(len(results.expected()), len(range(shard[0] - 1, chunks, shard[1])) * batch)
     failed = _follow(outcomes, total)
     click.echo(output)
     sys.exit(1 if failed else 0)
@@ -110,7 +110,7 @@ def _open(
     model: str | None, command: str | None, name: str | None, timeout: float | None,
     output: Path, sampling: dict[str, Any],
 ) -> Model:  # fmt: skip
-    """The one model that was asked for."""
+    """Open the model that the options name."""
     if model is not None:
         from motifocal.generate.open import open_model
 
@@ -123,7 +123,7 @@ def _open(
 
 
 def _follow(outcomes: Iterable[Outcome], total: int) -> int:
-    """Show how far it is, print what failed; how many did."""
+    """Show progress, print what failed, and return how many did."""
     made = there = failed = 0
     with progress("animating", total) as bar:
         for outcome in outcomes:

@@ -1,4 +1,4 @@
-"""`motifocal bench score`: folders of results become tables with intervals and control rows."""
+"""`motifocal bench score`: score folders of results beside control rows, with intervals."""
 
 from __future__ import annotations
 
@@ -10,13 +10,14 @@ import click
 
 from motifocal.cli.options.benchmark import FOLDER, NEW_FOLDER
 from motifocal.cli.options.device import chosen_device, device_option
+from motifocal.cli.output.console import table_console
 from motifocal.cli.output.locking import lock_output
 from motifocal.cli.output.progress import announce, phases, quiet_option
 from motifocal.cli.output.unread import note_unread
 
 if TYPE_CHECKING:
     from motifocal.bench.score.clip import Learned
-    from motifocal.bench.score.summary import Summary
+    from motifocal.bench.score.tables import Summary
 
 
 @click.command(epilog="""\b
@@ -61,25 +62,25 @@ def score(results: tuple[Path, ...], output: Path, common: bool, allow_missing: 
     from motifocal.bench.score.clip import Tools
     from motifocal.bench.score.plot import check_matplotlib, draw_plot
     from motifocal.bench.score.report import write_files
-    from motifocal.bench.score.run import score as put_into_numbers
-    from motifocal.bench.score.summary import summarise
+    from motifocal.bench.score.run import score as compute_scores
+    from motifocal.bench.score.tables import summarise
 
     if not no_plot:
         check_matplotlib()
     opened = [open_results(folder) for folder in results]
-    if control is not None and control not in {each.model for each in opened}:
-        names = ", ".join(each.model for each in opened)
+    if control is not None and control not in {result.model for result in opened}:
+        names = ", ".join(result.model for result in opened)
         raise click.BadParameter(f"should be one of {names}, got {control}",
                                  param_hint="--control")
     lock_output(output)
     tools = Tools(learned=_learned(clip, dino, device))
     for measure in tools.learned:
         note_unread(measure.text_limit,
-                    (pair.prompt for each in opened for pair in each.benchmark.pairs))
-    with phases() as tell:
-        scores = put_into_numbers(opened, output, common=common, allow_missing=allow_missing,
-                                  control=control, tools=tools, workers=workers, seed=seed,
-                                  progress=tell)
+                    (pair.prompt for result in opened for pair in result.benchmark.pairs))
+    with phases() as show_progress:
+        scores = compute_scores(opened, output, common=common, allow_missing=allow_missing,
+                                control=control, tools=tools, workers=workers, seed=seed,
+                                progress=show_progress)
     summary = summarise(scores)
     written = write_files(summary, output)
     if not no_plot:
@@ -91,7 +92,7 @@ def score(results: tuple[Path, ...], output: Path, common: bool, allow_missing: 
 
 
 def _learned(clip: str | None, dino: str | None, device: str) -> tuple[Learned, ...]:
-    found: list[Learned] = []
+    learned: list[Learned] = []
     if clip is not None or dino is not None:
         from motifocal.generate.model_index import check_folder_or_id
 
@@ -101,13 +102,13 @@ def _learned(clip: str | None, dino: str | None, device: str) -> tuple[Learned, 
         from motifocal.bench.score.learned import ClipAlignment, DinoConsistency
 
         device = chosen_device(device)
-        found += [ClipAlignment(clip, device)] if clip is not None else []
-        found += [DinoConsistency(dino, device)] if dino is not None else []
-    return tuple(found)
+        learned += [ClipAlignment(clip, device)] if clip is not None else []
+        learned += [DinoConsistency(dino, device)] if dino is not None else []
+    return tuple(learned)
 
 
 def _print(summary: Summary) -> None:
-    """The marks, the table, the differences, and on what the control rows stand."""
+    """Print the marks, the table, the differences, and what the control rows are made of."""
     from motifocal.bench.score.run import CONTROL
     from motifocal.bench.score.tables import difference_cells, difference_title, row_cells
 
@@ -126,8 +127,7 @@ def _print(summary: Summary) -> None:
 
 
 def _print_table(summary: Summary, title: str, rows: Sequence[Sequence[str]]) -> None:
-    """Measures in lines and rows in columns, which fits a terminal better."""
-    from rich.console import Console
+    """Print measures in lines and rows in columns, which fits a terminal better."""
     from rich.markup import escape
     from rich.table import Table
 
@@ -139,5 +139,4 @@ def _print_table(summary: Summary, title: str, rows: Sequence[Sequence[str]]) ->
         table.add_column(escape(row[0]), justify="right", overflow="fold")
     for place, heading in enumerate(headings(summary)[1:], start=1):
         table.add_row(escape(heading), *(escape(row[place].replace(" (", "\n(")) for row in rows))
-    # A pipe tells no width, and the table should not be cut to 80 columns there.
-    Console(width=None if Console().is_terminal else 40 + 20 * len(rows)).print(table)
+    table_console(40 + 20 * len(rows)).print(table)

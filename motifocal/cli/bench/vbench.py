@@ -1,4 +1,4 @@
-"""`motifocal bench vbench`: a folder of results becomes one in which VBench-I2V runs unchanged."""
+"""`motifocal bench vbench`: lay out a folder of results so that VBench-I2V runs on it."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ def vbench(results: Path, output: Path, copy: bool, allow_missing: bool) -> None
     from motifocal.bench.results import open_results
     from motifocal.bench.vbench import SCRIPT, STATEMENT, export_vbench
 
-    held = open_results(results)
-    view = export_vbench(held, output, link="copy" if copy else "symlink",
+    opened = open_results(results)
+    view = export_vbench(opened, output, link="copy" if copy else "symlink",
                          allow_missing=allow_missing)
-    if held.benchmark.mark:
-        click.echo(held.benchmark.mark, err=True)
-    click.echo(f"{len(view.videos)} videos of {held.model}, {view.state}", err=True)
+    if opened.benchmark.mark:
+        click.echo(opened.benchmark.mark, err=True)
+    click.echo(f"{len(view.videos)} videos of {opened.model}, {view.state}", err=True)
     click.echo(output / STATEMENT)
     click.echo(output / SCRIPT)

@@ -9,6 +9,8 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from motifocal.cli.output.console import table_console
+
 if TYPE_CHECKING:
     from rich.table import Table
     from rich.text import Text
@@ -23,11 +25,9 @@ _TENTHS = 10  # bars of the distribution
 
 def print_report(report: Mapping[str, Any]) -> None:
     """Print what was found to stdout."""
-    from rich.console import Console
     from rich.text import Text
 
-    # A pipe tells no width, and names should not be cut to 80 columns there.
-    console = Console(width=None if Console().is_terminal else 160, highlight=False)
+    console = table_console(160)
     console.print(_headline(report))
     for line in report["advice"]:
         console.print(Text(clean(line), style=_STYLES["warning"]))

@@ -13,6 +13,7 @@ import click
 
 from motifocal.cli.options.device import chosen_device, device_option
 from motifocal.cli.options.scenes import BUNDLED, SIZE, source_folder, variant_of, variant_options
+from motifocal.cli.output.console import table_console
 from motifocal.cli.output.locking import lock_output
 from motifocal.cli.output.progress import phase, quiet_option, tracked
 from motifocal.cli.output.unread import note_unread
@@ -242,7 +243,6 @@ def _sheet(scored: Scored, videos: Path, seed: int) -> Frames:
 
 
 def _print_table(report: Report) -> None:
-    from rich.console import Console
     from rich.table import Table
 
     from motifocal.scenes.evaluation.report import cells, headings
@@ -252,5 +252,4 @@ def _print_table(report: Report) -> None:
         table.add_column(name, justify="right" if name else "left", no_wrap=not name)
     for group in report.groups:
         table.add_row(*cells(group), end_section=group.ends_section)
-    # A pipe tells no width, and the table should not be cut to 80 columns there.
-    Console(width=None if Console().is_terminal else 140).print(table)
+    table_console(140).print(table)

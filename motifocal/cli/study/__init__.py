@@ -1,4 +1,4 @@
-"""`motifocal study`: from folders of videos to a link, from votes to the table for the paper."""
+"""`motifocal study`: plan, create, serve and report a human study."""
 
 from __future__ import annotations
 

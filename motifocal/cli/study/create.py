@@ -1,4 +1,4 @@
-"""`motifocal study create`: folders of results become a study in one file."""
+"""`motifocal study create`: put folders of results into one study file."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ TEXTS = ("consent", "instructions", "thanks")
 def split_kinds(
     ctx: click.Context, param: click.Parameter, value: str | None
 ) -> tuple[str, ...] | None:
-    """"still,repeat" -> its words; "none" -> none."""
+    """Split "still,repeat" into its words; "none" gives none."""
     if value is None:
         return None
     from motifocal.study.votes import GOLD
@@ -40,14 +40,14 @@ def split_kinds(
 def split_addresses(
     ctx: click.Context, param: click.Parameter, value: tuple[str, ...]
 ) -> dict[str, str] | None:
-    """("prolific=https://...",) -> {"prolific": "https://..."}."""
-    found = {}
-    for each in value:
-        service, equals, address = each.partition("=")
+    """Parse ("prolific=https://...",) as {"prolific": "https://..."}."""
+    addresses = {}
+    for pair in value:
+        service, equals, address = pair.partition("=")
         if not equals or service not in SERVICES:
-            raise click.BadParameter(f"should be {'|'.join(SERVICES)}=https://..., got {each}")
-        found[service] = address
-    return found or None
+            raise click.BadParameter(f"should be {'|'.join(SERVICES)}=https://..., got {pair}")
+        addresses[service] = address
+    return addresses or None
 
 
 # fmt: off
@@ -129,41 +129,44 @@ def create(ours: Path, theirs: tuple[Path, ...], output: str, bench: Path | None
     """
     from motifocal.bench.pairs import read_benchmark
     from motifocal.bench.results import open_results
-    from motifocal.study.create.matching import Reconcile, check_pairs, matched
+    from motifocal.study.create.matching import Reconcile, check_pairs, match_results
     from motifocal.study.create.study import lay_out, write_layout
     from motifocal.study.create.writing import check_free
-    from motifocal.study.store.database import located
+    from motifocal.study.store.database import parse_url
 
     if frames is not None and seconds is not None:
         raise click.UsageError("--frames and --seconds say the same thing: give one")
     protocol = _protocol(rules)
-    place = located(output)
+    place = parse_url(output)
     if not dry_run:
         check_free(place)
     a, bs = open_results(ours), [open_results(folder) for folder in theirs]
     if bench is not None:
         part = common or bool(a.benchmark.subset)
-        check_pairs(matched(a, bs, common=common), read_benchmark(bench, own_pairs=True), part=part)
+        check_pairs(match_results(a, bs, common=common), read_benchmark(bench, own_pairs=True),
+                    part=part)
     reconcile = Reconcile(common, size, fit, fps, frames, seconds)
-    with phases() as doing:
-        layout = lay_out(a, bs, protocol, seed=seed, reconcile=reconcile, crf=crf, doing=doing)
+    with phases() as show_progress:
+        layout = lay_out(a, bs, protocol, seed=seed, reconcile=reconcile, crf=crf,
+                         progress=show_progress)
     _describe(layout)
     if dry_run:
         click.echo(json.dumps(_resolved(layout), indent=1, ensure_ascii=False))
         return
-    with phases() as doing:
-        write_layout(place, layout, seed=seed, doing=doing)
+    with phases() as show_progress:
+        write_layout(place, layout, seed=seed, progress=show_progress)
     click.echo(output)
 
 
 def _protocol(rules: Mapping[str, Any]) -> Protocol:
-    """The protocol of --protocol, or the default one, with what the options say."""
+    """Return the protocol of --protocol, or the default one, with what the options say."""
     from motifocal.study.protocol import read_protocol
 
     values: dict[str, Any] = {}
     if rules["base"] is not None:
-        held = _parsed(rules["base"])
-        values |= held.get("protocol", held) if isinstance(held, dict) else {"protocol": held}
+        content = _parsed(rules["base"])
+        content = content if isinstance(content, dict) else {"protocol": content}
+        values |= content.get("protocol", content)
     for name in TEXTS:
         if rules[name] is not None:
             values[f"{name}_md"] = rules[name].read_text(encoding="utf-8")
@@ -182,16 +185,17 @@ def _protocol(rules: Mapping[str, Any]) -> Protocol:
 
 
 def _check(path: Path) -> list[dict[str, Any]]:
-    """The questions of a file; a right answer that is given in words becomes its number."""
-    held = _parsed(path)
-    questions = held.get("check") if isinstance(held, dict) else held
-    if not isinstance(questions, list) or not all(isinstance(each, dict) for each in questions):
+    """Read the questions of a file; a right answer given in words is replaced by its number."""
+    content = _parsed(path)
+    questions = content.get("check") if isinstance(content, dict) else content
+    if not isinstance(questions, list) or not all(
+            isinstance(question, dict) for question in questions):
         raise ValueError(f"{path} should hold a list of questions, each with question, answers "
                          "and right")
-    for each in questions:
-        answers = each.get("answers")
-        if isinstance(answers, list) and each.get("right") in answers:
-            each["right"] = answers.index(each["right"])
+    for question in questions:
+        answers = question.get("answers")
+        if isinstance(answers, list) and question.get("right") in answers:
+            question["right"] = answers.index(question["right"])
     return questions
 
 

@@ -1,4 +1,4 @@
-"""`motifocal study export`: the votes of a study become open JSONL."""
+"""`motifocal study export`: write the votes of a study as open JSONL."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`motifocal study import`: files of answers from a static page become votes of the study."""
+"""`motifocal study import`: import files of answers from a static page into the study."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from motifocal.study.offline.import_votes import Fate
+    from motifocal.study.offline.import_votes import ImportResult
 
 FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
 
@@ -31,13 +31,13 @@ def import_(study: str, answers: tuple[Path, ...], dry_run: bool) -> None:
     as surplus. A file that is taken in twice changes nothing. Files that are damaged, or of
     another study, are listed, and the others are taken in all the same.
     """
-    from motifocal.study.offline.folder import Intake, read_answers
-    from motifocal.study.offline.import_votes import HandingIn
+    from motifocal.study.offline.folder import AnswerImport, read_answers
+    from motifocal.study.offline.import_votes import OfflineImport
 
-    refused, total = 0, Counter["Fate"]()
-    store = HandingIn(study)
+    refused, total = 0, Counter["ImportResult"]()
+    store = OfflineImport(study)
     with store:
-        intake = Intake(store)
+        intake = AnswerImport(store)
         for path in answers:
             try:
                 file = read_answers(path)
@@ -57,7 +57,7 @@ def import_(study: str, answers: tuple[Path, ...], dry_run: bool) -> None:
         sys.exit(1)
 
 
-def _said(fates: Mapping[Fate, int]) -> str:
+def _said(fates: Mapping[ImportResult, int]) -> str:
     words = [f"{fates['taken']} votes taken in"]
     if fates["known"]:
         words.append(f"{fates['known']} known already")

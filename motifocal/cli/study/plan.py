@@ -1,4 +1,4 @@
-"""`motifocal study plan`: the size of a study becomes hours, cost, and what it could show."""
+"""`motifocal study plan`: compute the hours and cost of a study, and what it could show."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import click
+
+from motifocal.cli.output.console import table_console
 
 if TYPE_CHECKING:
     from motifocal.study.stats.power import Plan
@@ -82,7 +84,6 @@ def plan(pairs: int, pictures: int | None, models: int, votes: int, wage: float,
 
 
 def _print(made: Plan, models: int, currency: str) -> None:
-    from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
 
@@ -98,18 +99,18 @@ def _print(made: Plan, models: int, currency: str) -> None:
     }
     for name, text in whole.items():
         table.add_row(name, escape(text), end_section=name == "cost")
-    shown = {
-        "smallest significant share of votes": [_percent(each) for each in made.smallest_share],
-        "true share found four times in five": [_percent(each) for each in made.detectable_share],
+    outcomes = {
+        "smallest significant share of votes": [_percent(share) for share in made.smallest_share],
+        "true share found four times in five": [_percent(share) for share in made.detectable_share],
         f"power at a true share of {made.true_share:.0%}": [_percent(p) for p in made.power],
     }
-    for name, (first, last) in shown.items():
+    for name, (first, last) in outcomes.items():
         table.add_row(name, first, *[last][: models - 1])
-    Console(width=None if Console().is_terminal else 100).print(table)
+    table_console(100).print(table)
 
 
 def _as_json(values: Mapping[str, Any]) -> dict[str, Any]:
-    """The same with null for what no outcome could reach."""
+    """Replace what no outcome could reach by null."""
     return {name: [None if number != number else number for number in value]
             if isinstance(value, tuple) else value for name, value in values.items()}
 

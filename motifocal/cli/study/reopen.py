@@ -1,4 +1,4 @@
-"""`motifocal study reopen`: votes of annotators who fail the gold items are asked of others."""
+"""`motifocal study reopen`: ask others for the votes of annotators who fail the gold items."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`motifocal study report`: votes become tables, figures and the sentence for the paper."""
+"""`motifocal study report`: write tables, figures and the sentence for the paper."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from motifocal.cli.options.benchmark import FOLDER, NEW_FOLDER
+from motifocal.cli.output.console import table_console
 
 if TYPE_CHECKING:
     from motifocal.study.report.report import Report
@@ -63,41 +64,38 @@ def report(source: str, output: Path, ours: str | None, scores: Path | None, ove
         check_matplotlib()
     if "://" not in source and not Path(source).is_file():
         raise click.BadParameter(f"there is no file {source}", param_hint="SOURCE")
-    made = make_report(
+    result = make_report(
         read_source(source, protocol=protocol, votes_per_pair=votes), ours=ours,
-        how=Resampling(seed=seed, resamples=resamples),
-        over="scenario" if over == "scenario" else "image_id",
+        resampling=Resampling(seed=seed, resamples=resamples),
+        cluster_by="scenario" if over == "scenario" else "image_id",
         measured=None if scores is None else read_scores(scores),
     )
-    written = write_files(made, output, figures=not no_figures)
-    _print(made)
+    written = write_files(result, output, figures=not no_figures)
+    _print(result)
     for path in written:
         click.echo(path)
 
 
-def _print(made: Report) -> None:
-    """The marks, the tables that fit, and the sentence."""
-    from rich.console import Console
+def _print(report: Report) -> None:
+    """Print the marks, the tables that fit, and the sentence."""
     from rich.markup import escape
     from rich.table import Table
 
-    from motifocal.study.report.sentence import sentence
     from motifocal.study.report.tables import tables
-    from motifocal.study.report.words import plain
+    from motifocal.study.report.words import plain, sentence
 
-    # A pipe tells no width, and the tables should not be cut to 80 columns there.
-    console = Console(width=None if Console().is_terminal else 140, highlight=False)
-    for mark in made.marks:
+    console = table_console(140)
+    for mark in report.marks:
         click.echo(plain(mark), err=True)
-    for table in tables(made):
+    for table in tables(report):
         if len(table.rows) > MOST_LINES:
             click.echo(f"{table.title}: {len(table.rows)} lines, see the files", err=True)
             continue
-        shown = Table(title=escape(table.title), caption=escape("\n".join(table.notes)))
+        printed = Table(title=escape(table.title), caption=escape("\n".join(table.notes)))
         for place, name in enumerate(table.head):
-            shown.add_column(escape(name), justify="right" if place else "left", overflow="fold")
+            printed.add_column(escape(name), justify="right" if place else "left", overflow="fold")
         for row in table.rows:
-            shown.add_row(*(escape(cell.replace(" (", "\n(") if place else cell)
-                            for place, cell in enumerate(row)))
-        console.print(shown)
-    console.print(escape(sentence(made)))
+            printed.add_row(*(escape(cell.replace(" (", "\n(") if place else cell)
+                              for place, cell in enumerate(row)))
+        console.print(printed)
+    console.print(escape(sentence(report)))

@@ -1,4 +1,4 @@
-"""`motifocal study serve`: a study becomes a web page for annotators, or a folder of one."""
+"""`motifocal study serve`: serve a study to annotators, or write it as a static folder."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def serve(
 
 
 def _address(host: str, port: int, base_url: str | None) -> str:
-    """The base URL, checked."""
+    """Check the base URL and return it."""
     from motifocal.study.web.security import Site
 
     if base_url is None:
@@ -82,12 +82,12 @@ def _address(host: str, port: int, base_url: str | None) -> str:
 
 
 def _secret(study: str, file: Path | None) -> tuple[Path | None, bool]:
-    """The file with the secret, None for the environment, and whether it was made just now."""
-    from motifocal.study.store.database import located
+    """Return the file with the secret, None for the environment, and whether it was just made."""
+    from motifocal.study.store.database import parse_url
     from motifocal.study.web.secrets import ENVIRONMENT, make_secret, read_keys
 
     if file is None and ENVIRONMENT not in os.environ:
-        place = located(study)
+        place = parse_url(study)
         if place.get_backend_name() != "sqlite":
             raise click.UsageError(f"a study that is no file needs --secret-file, or {ENVIRONMENT} "
                                    "in the environment")
@@ -133,9 +133,9 @@ def _write_folder(study: str, folder: Path, seed: int) -> None:
 
     from motifocal.cli.output.progress import tracked
     from motifocal.study.offline.folder import write_folder
-    from motifocal.study.offline.import_votes import HandingIn
+    from motifocal.study.offline.import_votes import OfflineImport
 
-    store = HandingIn(study)
+    store = OfflineImport(study)
     with store:
         for _ in tracked(write_folder(store, folder, seed=seed), "writing media", 0):
             pass

@@ -1,4 +1,4 @@
-"""`motifocal study simulate`: annotators whose mind is known become votes, for a rehearsal."""
+"""`motifocal study simulate`: draw votes of annotators whose preferences are known."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ DEFAULT_SHARE = 0.6
 def split_shares(
     ctx: click.Context, param: click.Parameter, value: tuple[str, ...]
 ) -> dict[str, float]:
-    """("Cinemo=0.7",) -> {"Cinemo": 0.7}."""
-    found: dict[str, float] = {}
-    for each in value:
-        name, equals, number = each.rpartition("=")
+    """Parse ("Cinemo=0.7",) as {"Cinemo": 0.7}."""
+    shares: dict[str, float] = {}
+    for pair in value:
+        name, equals, number = pair.rpartition("=")
         try:
             share = float(number)
         except ValueError:
             share = -1.0
         if not (equals and name.strip() and 0 < share < 1):
             raise click.BadParameter(f"should be NAME=SHARE with a share between 0 and 1, got "
-                                     f"{each}")
-        if name in found:
+                                     f"{pair}")
+        if name in shares:
             raise click.BadParameter(f"should name each model once, got {name} twice")
-        found[name] = share
-    return found
+        shares[name] = share
+    return shares
 
 
 @click.command(epilog="""\b
@@ -103,13 +103,13 @@ def simulate(output: Path, protocol: Path | None, ours: str, shares: dict[str, f
 
 
 def _with_more(shares: dict[str, float], models: int | None, ours: str) -> dict[str, float]:
-    """The baselines, filled up to the number that was asked for."""
-    wanted = max(len(shares), 1) if models is None else models
-    if wanted < len(shares):
+    """Fill up the baselines to the number that was asked for."""
+    number_of_models = max(len(shares), 1) if models is None else models
+    if number_of_models < len(shares):
         raise click.BadParameter(f"should be at least {len(shares)}, the number of --share, got "
-                                 f"{wanted}", param_hint="--models")
+                                 f"{number_of_models}", param_hint="--models")
     named, number = dict(shares), 1
-    while len(named) < wanted:
+    while len(named) < number_of_models:
         named.setdefault(f"baseline {number}", DEFAULT_SHARE)
         number += 1
     if ours in named:

@@ -1,4 +1,4 @@
-"""`motifocal study validate`: a file of votes becomes a list of what cannot be true in it."""
+"""`motifocal study validate`: list what cannot be true in a file of votes."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ def validate(votes: Path) -> None:
     from motifocal.study.votes import read_votes
     from motifocal.study.votes import validate as problems_of
 
-    held = read_votes(votes)
-    problems = problems_of(held)
+    cast_votes = read_votes(votes)
+    problems = problems_of(cast_votes)
     for problem in problems:
         click.echo(problem)
     if problems:
         sys.exit(1)
-    click.echo(f"{len(held)} votes, nothing wrong", err=True)
+    click.echo(f"{len(cast_votes)} votes, nothing wrong", err=True)

@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
-from motifocal.metrics import Measured, over_pictures
+from motifocal.metrics import MeanInterval, over_pictures
 from motifocal.scenes.evaluation.evaluate import KINDS, EvalPair, Score, Scored
 
 MEASURES = tuple(Score.__dataclass_fields__)
@@ -33,7 +33,7 @@ class Group:
     pictures: int
     pairs: int
     chance: float
-    measures: Mapping[str, Mapping[str, Measured]]
+    measures: Mapping[str, Mapping[str, MeanInterval]]
     ends_section: bool
 
 

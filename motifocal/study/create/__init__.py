@@ -1,4 +1,4 @@
-"""Everything that happens before a study begins: matching, encoding, writing."""
+"""Create a study: match, encode and write the videos of several models."""
 
 from motifocal._moved import moved_names
 

@@ -1,24 +1,34 @@
-"""A layout's videos and pictures become bytes, all videos alike, a group at a time.
+"""Encode a layout's videos and pictures as the bytes that annotators are sent.
 
-F frames, H W pixels.
+F frames, H W pixels. All videos are encoded with the same settings and without metadata, and those
+that can stand beside each other have the same number of bytes.
 """
 
 from __future__ import annotations
 
 import random
+import struct
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
-from motifocal.media.picture import Pixels
+from motifocal._moved import renamed_names
+from motifocal.media.picture import Pixels, write_image
+from motifocal.media.video import write_video
 from motifocal.motion.flow import usable_cores
 from motifocal.study.create.layout import Layout
-from motifocal.study.create.matching import load, shown_picture
-from motifocal.study.create.media import RandomBytes, encode, encode_picture, equally_long
+from motifocal.study.create.matching import load_clip, shown_picture
 
-Doing = Callable[[str, int, int], object]
+VIDEO_TYPE, PICTURE_TYPE = "video/mp4", "image/png"
+CRF = 12  # a second encoding should cost next to nothing
+_BOX = 8  # bytes of an MP4 box's header: its length, its type
+
+RandomBytes = Callable[[int], bytes]
+Progress = Callable[[str, int, int], object]
 #: Which video of a group: ("", model), or (kind of gold, its index in the layout).
 Version = tuple[str, int]
 
@@ -32,10 +42,10 @@ class Encoded:
 
 
 def encoded_videos(
-    layout: Layout, rng: random.Random, random_bytes: RandomBytes, doing: Doing
+    layout: Layout, rng: random.Random, random_bytes: RandomBytes, progress: Progress
 ) -> Iterator[Encoded]:
-    """The videos of all groups, the groups in random order too: nothing follows from what comes
-    first. Raises VideoError for a video that does not decode."""
+    """Yield the videos of all groups, in random order, so that the order tells nothing. Raise
+    VideoError for a video that does not decode."""
     gold = defaultdict(list)
     for index, damaged in enumerate(layout.gold):
         gold[damaged.group].append(index)
@@ -55,7 +65,7 @@ def encoded_videos(
         while batch := list(islice(remaining, 4 * workers)):  # so much is held in memory
             for encoded in pool.map(encode_group, batch):
                 done += 1
-                doing("encoding videos", done, len(order))
+                progress("encoding videos", done, len(order))
                 versions = list(encoded.videos)
                 rng.shuffle(versions)
                 yield Encoded(encoded.group,
@@ -63,9 +73,9 @@ def encoded_videos(
 
 
 def _clips(layout: Layout, group: int, gold: list[int]) -> dict[Version, Pixels]:
-    """The frames of all versions of a group's videos."""
+    """Return the frames of all versions of a group's videos."""
     def frames(index: int, model: int) -> Pixels:
-        return load(layout.groups[index].videos[model], layout.reconcile)[0]
+        return load_clip(layout.groups[index].videos[model], layout.reconcile)[0]
 
     clips: dict[Version, Pixels] = {
         ("", model): frames(group, model) for model in range(len(layout.models))
@@ -76,7 +86,7 @@ def _clips(layout: Layout, group: int, gold: list[int]) -> dict[Version, Pixels]
 
 
 def encoded_pictures(layout: Layout, rng: random.Random) -> Iterator[tuple[str, bytes]]:
-    """(image id, PNG) of every picture once, at the size of its videos, in random order."""
+    """Yield (image id, PNG) of every picture once, at the size of its videos, in random order."""
     first: dict[str, int] = {}
     for index, group in enumerate(layout.groups):
         first.setdefault(group.pair.image_id, index)
@@ -86,3 +96,37 @@ def encoded_pictures(layout: Layout, rng: random.Random) -> Iterator[tuple[str, 
         size = layout.formats[index].height, layout.formats[index].width
         yield image_id, encode_picture(
             shown_picture(layout.groups[index], size, layout.reconcile.fit))
+
+
+def encode(frames: Pixels, fps: float, crf: int = CRF) -> bytes:
+    """Encode (F, H, W, 3) as MP4."""
+    with TemporaryDirectory(prefix="motifocal-") as folder:
+        path = Path(folder) / "video.mp4"
+        write_video(path, frames, fps, crf=crf)
+        return path.read_bytes()
+
+
+def encode_picture(picture: Pixels) -> bytes:
+    """Encode (H, W, 3) as PNG."""
+    with TemporaryDirectory(prefix="motifocal-") as folder:
+        path = Path(folder) / "picture.png"
+        write_image(path, picture)
+        return path.read_bytes()
+
+
+def equally_long(videos: Sequence[bytes], random_bytes: RandomBytes) -> list[bytes]:
+    """Pad MP4 files to one length, a little above that of the longest.
+
+    The size of a video grows with its motion, and would name the model that moves more. The
+    padding is a `free` box at the end, which players skip; its bytes are random, so that
+    compression on the way does not undo it.
+    """
+    length = max(map(len, videos)) + _BOX
+    return [video + _free_box(length - len(video), random_bytes) for video in videos]
+
+
+def _free_box(length: int, random_bytes: RandomBytes) -> bytes:
+    return struct.pack(">I4s", length, b"free") + random_bytes(length - _BOX)
+
+
+__getattr__ = renamed_names(__name__, "Doing=Progress")

@@ -1,4 +1,4 @@
-"""Videos at hand become items whose answer is known: the whole video beside a damaged one.
+"""Choose gold items, whose answer is known: a whole video beside a damaged one.
 
 F frames, H W pixels. Frames are (F, H, W, 3) uint8 RGB. Four kinds, see `votes.GOLD`; a "repeat"
 needs no video of its own and is not made here.
@@ -47,7 +47,7 @@ class Damaged:
     order: tuple[int, ...]
 
     def frames(self, clips: Clips) -> Pixels:
-        """The damaged version, (F, H, W, 3)."""
+        """Return the damaged version, (F, H, W, 3)."""
         return clips(self.other, self.model)[list(self.order)]
 
 
@@ -55,7 +55,7 @@ def choose_gold(
     groups: Sequence[Group], kinds: Sequence[str], per_kind: int, models: int, read: Clips,
     rng: random.Random,
 ) -> list[Damaged]:  # fmt: skip
-    """Up to `per_kind` items of each kind (repeats aside), of all models and many pictures.
+    """Choose up to `per_kind` items of each kind (repeats aside), of all models and many pictures.
 
     `read(group, model)` gives a video's frames. Only videos that really move are taken, and only
     other sentences' videos that look different: else there would be no right answer.
@@ -74,7 +74,8 @@ def choose_gold(
 def _spread(
     groups: Sequence[Group], models: int, rng: random.Random
 ) -> list[tuple[int, int]]:
-    """All videos as (group, model) in random order, every picture once before any comes twice."""
+    """Return all videos as (group, model) in random order, every picture once before any comes
+    twice."""
     videos = [(group, model) for group in range(len(groups)) for model in range(models)]
     rng.shuffle(videos)
     before: Counter[str] = Counter()
@@ -83,11 +84,11 @@ def _spread(
         rounds.append(before[groups[group].pair.image_id])
         before[groups[group].pair.image_id] += 1
     return [video for _, video in sorted(zip(rounds, videos, strict=True),
-                                         key=lambda found: found[0])]
+                                         key=lambda pair: pair[0])]
 
 
 def moving_share(frames: Pixels) -> float:
-    """The share of the pixels that move visibly, over all frames: 0 to 1."""
+    """Return the share of the pixels that move visibly, over all frames: 0 to 1."""
     if len(frames) < 2:
         return 0.0
     flow = estimate_flow(frames)
@@ -96,7 +97,7 @@ def moving_share(frames: Pixels) -> float:
 
 
 def shuffled_order(frames: int, rng: random.Random) -> tuple[int, ...]:
-    """An order of the frames in which none follows the one it should follow; the first stays.
+    """Draw an order of the frames in which none follows its predecessor; the first stays.
 
     Raises ValueError for fewer than 4 frames, of which there is none.
     """
@@ -113,7 +114,7 @@ def shuffled_order(frames: int, rng: random.Random) -> tuple[int, ...]:
 def _still(
     groups: Sequence[Group], clips: Clips, group: int, model: int, rng: random.Random
 ) -> Iterator[Damaged]:
-    """The video's first frame, repeated: the picture, looking as the model makes pictures look."""
+    """Repeat the video's first frame: the picture as the model draws it."""
     frames = clips(group, model)
     if moving_share(frames) >= LEAST_SHARE:
         yield Damaged("still", group, model, group, (0,) * len(frames))

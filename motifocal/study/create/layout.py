@@ -1,4 +1,4 @@
-"""All that a study will be, as one value: what is left to do is to encode and to write it."""
+"""Describe a study before its videos are encoded and written."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from motifocal._moved import renamed_names
 from motifocal.generate.model import Format
 from motifocal.study.create.gold_videos import Damaged
 from motifocal.study.create.matching import Group, Reconcile
@@ -13,7 +14,7 @@ from motifocal.study.protocol import Protocol
 
 
 @dataclass(frozen=True)
-class Real:
+class RealItem:
     """An item to be judged: group `group` in comparison `baseline` (from 1, as in `Layout.models`),
     and which model is on the left in each of its votes."""
 
@@ -24,7 +25,7 @@ class Real:
 
 @dataclass(frozen=True)
 class Layout:
-    """All that a study will be, before a video is encoded.
+    """A whole study before its videos are encoded.
 
     models: names, the one that is compared with all others first. groups and their formats; items
     in the order in which they will be judged; gold items; `crf` of the encoding; and what is stored
@@ -35,7 +36,7 @@ class Layout:
     models: tuple[str, ...]
     groups: tuple[Group, ...]
     formats: tuple[Format, ...]
-    items: tuple[Real, ...]
+    items: tuple[RealItem, ...]
     gold: tuple[Damaged, ...]
     reconcile: Reconcile
     crf: int
@@ -45,3 +46,6 @@ class Layout:
     def votes(self) -> int:
         """Real votes that are wanted."""
         return sum(len(item.left) for item in self.items)
+
+
+__getattr__ = renamed_names(__name__, "Real=RealItem")

@@ -1,4 +1,4 @@
-"""Folders of results become groups, one pair and seed with the videos of all models, or a refusal.
+"""Match the videos of several models by pair and seed, and check that they are alike.
 
 F frames, H W pixels. A group's videos have to be alike in everything that does not concern the
 study: what differs is named, and may be reconciled where the researcher says how.
@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
+from motifocal._moved import renamed_names
 from motifocal.bench.ingest import FITS
 from motifocal.bench.pairs import Benchmark, Pair
 from motifocal.bench.results import Results
@@ -70,8 +71,8 @@ class Group:
         return self.pair.file(self.seed)
 
 
-def matched(a: Results, bs: Sequence[Results], *, common: bool = False) -> list[Group]:
-    """The pairs and seeds of `a`, in its order, with the videos of all models, `a`'s first.
+def match_results(a: Results, bs: Sequence[Results], *, common: bool = False) -> list[Group]:
+    """Group the pairs and seeds of `a`, in its order, with the videos of all models, `a`'s first.
 
     Raises ValueError for no baseline, names of models that are empty, equal or the word for a kind
     of gold, and, unless `common`, where a video is missing or one of them has pairs that another
@@ -84,28 +85,29 @@ def matched(a: Results, bs: Sequence[Results], *, common: bool = False) -> list[
     if set(names) & set(GOLD):
         raise ValueError(f"no model should be called {', '.join(sorted(set(names) & set(GOLD)))}: "
                          "votes call damaged videos so")
-    expected = [{(video.pair.stem, video.seed): video for video in results.wanted()}
+    expected = [{(video.pair.stem, video.seed): video for video in results.expected()}
                 for results in models]
-    there = [[key for key, video in videos.items() if video.path.exists()] for videos in expected]
-    every = set(there[0]).intersection(*there[1:])
+    present = [[key for key, video in videos.items() if video.path.exists()] for videos in expected]
+    shared = set(present[0]).intersection(*present[1:])
     if not common:
-        _refuse_gaps(names, [set(videos) for videos in expected], [set(keys) for keys in there],
-                     len(every))
-    if not every:
+        _check_complete(names, [set(videos) for videos in expected],
+                        [set(keys) for keys in present], len(shared))
+    if not shared:
         raise ValueError(f"{', '.join(names)} should have pairs in common, got none")
     return [Group(video.pair, video.seed, a.picture(video.pair),
                   tuple(videos[key].path for videos in expected))
-            for key, video in expected[0].items() if key in every]
+            for key, video in expected[0].items() if key in shared]
 
 
-def _refuse_gaps(
+def _check_complete(
     names: Sequence[str], expected: Sequence[set[tuple[str, int]]],
     there: Sequence[set[tuple[str, int]]], in_common: int,
 ) -> None:  # fmt: skip
     whole = set[tuple[str, int]]().union(*expected)
     words = []
-    for name, wanted, held in zip(names, expected, there, strict=True):
-        for missing, what in ((whole - wanted, "does not expect"), (wanted - held, "lacks")):
+    for name, asked_for, present in zip(names, expected, there, strict=True):
+        for missing, what in ((whole - asked_for, "does not expect"),
+                              (asked_for - present, "lacks")):
             if missing:
                 first = ", ".join(f"{stem}_{seed}" for stem, seed in sorted(missing)[:NAMED])
                 words.append(f"{name} {what} {len(missing)} of {len(whole)} videos: {first}"
@@ -117,9 +119,9 @@ def _refuse_gaps(
 
 def check_pairs(groups: Sequence[Group], benchmark: Benchmark, *, part: bool) -> None:
     """Raise ValueError unless the pairs are those of the benchmark, or with `part` some of them."""
-    held = {group.pair.stem for group in groups}
+    stems = {group.pair.stem for group in groups}
     known = {pair.stem for pair in benchmark.pairs}
-    strange, missing = sorted(held - known), sorted(known - held)
+    strange, missing = sorted(stems - known), sorted(known - stems)
     if strange:
         raise ValueError(f"all pairs should be of {benchmark.title}, got {len(strange)} others: "
                          f"{', '.join(strange[:NAMED])}")
@@ -129,8 +131,9 @@ def check_pairs(groups: Sequence[Group], benchmark: Benchmark, *, part: bool) ->
                          "those that are")
 
 
-def load(path: Path, reconcile: Reconcile) -> tuple[Pixels, float]:
-    """A video as the study shows it, (F, H, W, 3), and its rate. VideoError if it is too short."""
+def load_clip(path: Path, reconcile: Reconcile) -> tuple[Pixels, float]:
+    """Read a video as the study shows it, (F, H, W, 3), and its rate. Raise VideoError if too
+    short."""
     clip = read_video(path, fps=reconcile.fps)
     count = reconcile.frames or len(clip.frames)
     if reconcile.seconds is not None:
@@ -144,54 +147,60 @@ def load(path: Path, reconcile: Reconcile) -> tuple[Pixels, float]:
 
 
 def shown_picture(group: Group, size: tuple[int, int], fit: str) -> Pixels:
-    """The picture of a group at the size (H, W) of its videos."""
+    """Return the picture of a group at the size (H, W) of its videos."""
     return FITS[fit](read_image(group.picture), *size)
 
 
-def formats(
+def measure_formats(
     names: Sequence[str], groups: Sequence[Group], reconcile: Reconcile,
-    looked_at: Callable[[int], object] = lambda count: None,
+    on_progress: Callable[[int], object] = lambda count: None,
 ) -> list[Format]:  # fmt: skip
-    """What the videos of each group measure, all of them alike.
+    """Return the format of each group's videos, all of them alike.
 
     Raises ValueError where they differ, saying in what and which model has what, and VideoError
-    for one that does not decode to its end or is too short. `looked_at` is told how many groups
+    for one that does not decode to its end or is too short. `on_progress` is told how many groups
     are done.
     """
-    def measured(group: Group) -> list[Format]:
-        clips = (load(path, reconcile) for path in group.videos)
+    def measure(group: Group) -> list[Format]:
+        clips = (load_clip(path, reconcile) for path in group.videos)
         return [Format(len(frames), frames.shape[1], frames.shape[2], fps) for frames, fps in clips]
 
-    found = []
+    measured_groups = []
     with ThreadPoolExecutor(usable_cores()) as pool:
-        for count, each in enumerate(pool.map(measured, groups), start=1):
-            found.append(each)
-            looked_at(count)
-    words = [_difference(names, groups, found, what) for what in _QUANTITIES]
+        for count, group_formats in enumerate(pool.map(measure, groups), start=1):
+            measured_groups.append(group_formats)
+            on_progress(count)
+    words = [_difference(names, groups, measured_groups, what) for what in _QUANTITIES]
     if any(words):
         raise ValueError("the models' videos should be alike: " + "; ".join(filter(None, words)))
-    return [each[0] for each in found]
+    return [group_formats[0] for group_formats in measured_groups]
 
 
 #: What can differ -> how it is said, and which option reconciles it.
 _QUANTITIES: Mapping[str, tuple[Callable[[Format], str], str]] = {
-    "size": (lambda held: f"{held.height}x{held.width}", "--size HEIGHTxWIDTH"),
-    "rate": (lambda held: f"{held.fps:g} frames/s", "--fps"),
-    "length": (lambda held: f"{held.frames} frames", "--frames or --seconds"),
+    "size": (lambda format_: f"{format_.height}x{format_.width}", "--size HEIGHTxWIDTH"),
+    "rate": (lambda format_: f"{format_.fps:g} frames/s", "--fps"),
+    "length": (lambda format_: f"{format_.frames} frames", "--frames or --seconds"),
 }
 
 
 def _difference(
-    names: Sequence[str], groups: Sequence[Group], found: Sequence[Sequence[Format]], what: str
+    names: Sequence[str], groups: Sequence[Group], measured: Sequence[Sequence[Format]], what: str
 ) -> str:
-    """In words, in how many groups the models differ in `what`, and what each has there."""
-    say, option = _QUANTITIES[what]
-    differing = [index for index, each in enumerate(found) if len({say(one) for one in each}) > 1]
+    """Say in how many groups the models differ in `what`, and what each has there."""
+    describe, option = _QUANTITIES[what]
+    differing = [index for index, formats in enumerate(measured)
+                 if len(set(map(describe, formats))) > 1]
     if not differing:
         return ""
-    held = ", ".join(
-        f"{name} {' or '.join(sorted({say(found[index][model]) for index in differing}))}"
+    listed = ", ".join(
+        f"{name} {' or '.join(sorted({describe(measured[index][model]) for index in differing}))}"
         for model, name in enumerate(names)
     )
-    return (f"{what} differs in {len(differing)} of {len(groups)} pairs ({held}; the first is "
+    return (f"{what} differs in {len(differing)} of {len(groups)} pairs ({listed}; the first is "
             f"{groups[differing[0]].name}): {option}")
+
+
+__getattr__ = renamed_names(
+    __name__, "matched=match_results "
+    "formats=measure_formats load=load_clip")

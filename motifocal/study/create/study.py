@@ -1,4 +1,4 @@
-"""Folders of results and a protocol become a study: one database with everything in it.
+"""Create a study: one database with videos, rules and order, from results and a protocol.
 
 It is planned first (which videos, which sides, in which order, which gold items), from a seed; then
 all videos are encoded and the whole is written at once, under a name that does not exist yet.
@@ -19,82 +19,89 @@ from sqlalchemy import URL
 from motifocal.bench.results import Results
 from motifocal.bench.run import versions
 from motifocal.generate.model import Format
-from motifocal.study.create.encoding import Doing, encoded_pictures, encoded_videos
+from motifocal.study.create.encoding import CRF, Progress, encoded_pictures, encoded_videos
 from motifocal.study.create.gold_videos import Damaged, choose_gold
-from motifocal.study.create.layout import Layout, Real
-from motifocal.study.create.matching import AS_THEY_ARE, Group, Reconcile, formats, load, matched
-from motifocal.study.create.media import CRF
+from motifocal.study.create.layout import Layout, RealItem
+from motifocal.study.create.matching import (
+    AS_THEY_ARE,
+    Group,
+    Reconcile,
+    load_clip,
+    match_results,
+    measure_formats,
+)
 from motifocal.study.create.writing import check_free, write_study
 from motifocal.study.protocol import Protocol, read_protocol
 from motifocal.study.schedule import sides
-from motifocal.study.store.database import located
-from motifocal.study.store.gold_slots import REPEAT
+from motifocal.study.store.database import parse_url
+from motifocal.study.votes import REPEAT
 
 MOST_GOLD = 50  # items of one kind
 CODE_LENGTH = 8
 
 
-def _silent(doing: str, done: int, total: int) -> None:
+def _silent(progress: str, done: int, total: int) -> None:
     pass
 
 
 def create_study(
     url: str | Path, a: Results, bs: Sequence[Results], protocol: Protocol, *, seed: int = 0,
-    reconcile: Reconcile = AS_THEY_ARE, crf: int = CRF, doing: Doing = _silent,
+    reconcile: Reconcile = AS_THEY_ARE, crf: int = CRF, progress: Progress = _silent,
     tokens: Callable[[], str] = secrets.token_urlsafe,
     random_bytes: Callable[[int], bytes] = secrets.token_bytes,
 ) -> Layout:  # fmt: skip
-    """Make the study that compares `a` with each of `bs`, whole or not at all.
+    """Create the study that compares `a` with each of `bs`, whole or not at all.
 
     `url` is a file that does not exist, or a PostgreSQL URL whose database holds no study. The
     same seed gives the same layout: sides, order, gold. What annotators see stays random unless
-    `tokens` (names of media) and `random_bytes` (padding) are given. `doing` is told what is done,
-    how far, of how much.
+    `tokens` (names of media) and `random_bytes` (padding) are given. `progress` is told what is
+    done, how far, of how much.
 
     Raises ValueError for what `lay_out` refuses and where there is something at `url`.
     """
-    place = located(url)
+    place = parse_url(url)
     check_free(place)
-    layout = lay_out(a, bs, protocol, seed=seed, reconcile=reconcile, crf=crf, doing=doing)
-    write_layout(place, layout, seed=seed, doing=doing, tokens=tokens, random_bytes=random_bytes)
+    layout = lay_out(a, bs, protocol, seed=seed, reconcile=reconcile, crf=crf, progress=progress)
+    write_layout(place, layout, seed=seed, progress=progress, tokens=tokens,
+                 random_bytes=random_bytes)
     return layout
 
 
 def write_layout(
-    place: URL, layout: Layout, *, seed: int, doing: Doing = _silent,
+    place: URL, layout: Layout, *, seed: int, progress: Progress = _silent,
     tokens: Callable[[], str] = secrets.token_urlsafe,
     random_bytes: Callable[[int], bytes] = secrets.token_bytes,
 ) -> None:  # fmt: skip
     """Encode the videos of a layout and write all of it."""
     rng = random.Random(f"{seed} writing")
-    write_study(place, layout, encoded_videos(layout, rng, random_bytes, doing),
+    write_study(place, layout, encoded_videos(layout, rng, random_bytes, progress),
                 encoded_pictures(layout, rng), tokens)
 
 
 def lay_out(
     a: Results, bs: Sequence[Results], protocol: Protocol, *, seed: int = 0,
-    reconcile: Reconcile = AS_THEY_ARE, crf: int = CRF, doing: Doing = _silent,
+    reconcile: Reconcile = AS_THEY_ARE, crf: int = CRF, progress: Progress = _silent,
 ) -> Layout:  # fmt: skip
     """Decide everything about a study that compares `a` with each of `bs`.
 
     Raises ValueError where the sets of videos differ and `reconcile` does not say what to do (see
     `matching`), and where gold items of a kind cannot be made of these videos.
     """
-    groups = matched(a, bs, common=reconcile.common)
+    groups = match_results(a, bs, common=reconcile.common)
     models = tuple(results.model for results in (a, *bs))
-    measured = formats(models, groups, reconcile,
-                       lambda done: doing("looking at videos", done, len(groups)))
-    doing("choosing gold items", 0, 1)
+    measured = measure_formats(models, groups, reconcile,
+                               lambda done: progress("looking at videos", done, len(groups)))
+    progress("choosing gold items", 0, 1)
     gold = _gold(protocol, groups, len(models), reconcile, random.Random(f"{seed} gold"))
-    doing("choosing gold items", 1, 1)
-    protocol = _completed(protocol, measured)
+    progress("choosing gold items", 1, 1)
+    protocol = _fill_protocol(protocol, measured)
     items = _items(protocol.votes, len(groups), len(bs), random.Random(f"{seed} order"))
     material = {
         "benchmark": a.benchmark.title,
         "mark": _mark(a, groups),
         "models": {results.model: dict(results.settings) for results in (a, *bs)},
         "pairs": len(groups),
-        "formats": [asdict(held) for held in sorted(set(measured), key=repr)],
+        "formats": [asdict(format_) for format_ in sorted(set(measured), key=repr)],
         "reconciled": asdict(reconcile),
         "crf": crf,
         "seed": seed,
@@ -109,7 +116,7 @@ def _gold(
     protocol: Protocol, groups: Sequence[Group], models: int, reconcile: Reconcile,
     rng: random.Random,
 ) -> list[Damaged]:  # fmt: skip
-    """Gold items, enough of each kind that no annotator runs out of them."""
+    """Choose gold items, enough of each kind that no annotator runs out of them."""
     if not protocol.gold_every:
         return []
     kinds = [kind for kind in protocol.gold_kinds if kind != REPEAT]
@@ -117,7 +124,7 @@ def _gold(
     per_kind = min(-(-seen // len(protocol.gold_kinds)) + 2, MOST_GOLD)
 
     def read(group: int, model: int) -> Any:
-        return load(groups[group].videos[model], reconcile)[0]
+        return load_clip(groups[group].videos[model], reconcile)[0]
 
     gold = choose_gold(groups, kinds, per_kind, models, read, rng)
     lacking = [kind for kind in kinds if kind not in {damaged.kind for damaged in gold}]
@@ -129,36 +136,38 @@ def _gold(
     return gold
 
 
-def _items(votes: int, groups: int, baselines: int, rng: random.Random) -> list[Real]:
-    """All items in random order. At an odd number of votes every other pair has one more with the
-    first model on the left; which begins is drawn for each comparison."""
+def _items(votes: int, groups: int, baselines: int, rng: random.Random) -> list[RealItem]:
+    """Return all items in random order. At an odd number of votes every other pair has one more
+    with the first model on the left; which begins is drawn for each comparison."""
     items = []
     for baseline in range(1, baselines + 1):
         first = rng.randrange(2)
-        items += [Real(baseline, group, sides(votes, a_more=(group + first) % 2 == 1, order=rng))
-                  for group in range(groups)]
+        items += [
+            RealItem(baseline, group, sides(votes, a_more=(group + first) % 2 == 1, order=rng))
+            for group in range(groups)
+        ]
     rng.shuffle(items)
     return items
 
 
-def _completed(protocol: Protocol, measured: Sequence[Format]) -> Protocol:
-    """The protocol with what the researcher has left open: codes that nobody can guess, and the
-    time that one loop of the longest video takes."""
+def _fill_protocol(protocol: Protocol, measured: Sequence[Format]) -> Protocol:
+    """Fill in what the protocol leaves open: random codes, and the time that one loop of the
+    longest video takes."""
     letters = string.ascii_uppercase + string.digits
     filled: dict[str, Any] = {
         name: "".join(secrets.choice(letters) for _ in range(CODE_LENGTH))
         for name in ("completion_code", "screen_out_code") if not getattr(protocol, name)
     }
     if protocol.least_seconds is None:
-        loop = max(round(held.frames / held.fps, 3) for held in measured)
+        loop = max(round(format_.frames / format_.fps, 3) for format_ in measured)
         filled["least_seconds"] = min(loop, protocol.lease_seconds / 2)
     return read_protocol({**protocol.model_dump(mode="json"), **filled})
 
 
 def _mark(a: Results, groups: Sequence[Group]) -> str:
-    """What every output of a part of a benchmark says of itself; "" for the whole."""
+    """Return what every output of a part of a benchmark says of itself; "" for the whole."""
     pairs = tuple({group.pair.stem: group.pair for group in groups}.values())
-    said = [a.benchmark.subset] if a.benchmark.subset else []
+    parts = [a.benchmark.subset] if a.benchmark.subset else []
     if len(pairs) < len(a.benchmark.pairs):
-        said.append("those that all models have")
-    return replace(a.benchmark, pairs=pairs, subset=", ".join(said)).mark
+        parts.append("those that all models have")
+    return replace(a.benchmark, pairs=pairs, subset=", ".join(parts)).mark

@@ -1,4 +1,4 @@
-"""A layout and its media become the rows of a database that appears whole or not at all."""
+"""Write a layout and its media to a database that appears whole or not at all."""
 
 from __future__ import annotations
 
@@ -15,12 +15,10 @@ from sqlalchemy import URL, Connection, create_engine, insert, inspect
 from sqlalchemy.pool import NullPool
 
 from motifocal.files.atomic import replacing
-from motifocal.study.create.encoding import Encoded, Version
+from motifocal.study.create.encoding import PICTURE_TYPE, VIDEO_TYPE, Encoded, Version
 from motifocal.study.create.layout import Layout
-from motifocal.study.create.media import PICTURE_TYPE, VIDEO_TYPE
-from motifocal.study.store.database import Database, add, reached
-from motifocal.study.store.gold_slots import REPEAT
-from motifocal.study.store.storage import said, stored
+from motifocal.study.store.database import Database, add, translate_errors
+from motifocal.study.store.storage import storage_errors, url_for_display
 from motifocal.study.store.tables import (
     BLOB,
     COMPARISON,
@@ -33,27 +31,28 @@ from motifocal.study.store.tables import (
     TABLES,
     VERSION,
 )
+from motifocal.study.votes import REPEAT
 
 Tokens = Callable[[], str]
 
 
 def check_free(place: URL) -> None:
-    """Raise ValueError where a study could not be made without touching something that is there."""
+    """Raise ValueError where creating a study would touch something that exists."""
     if place.get_backend_name() == "sqlite":
         path = Path(str(place.database))
         # SQLite would take the log of a lost database for that of the new one.
         for end in ("", "-wal", "-shm", "-journal"):
-            held = path.with_name(path.name + end)
-            if os.path.lexists(held):
-                raise ValueError(f"{held} exists already: move it away, or choose another name")
+            existing = path.with_name(path.name + end)
+            if os.path.lexists(existing):
+                raise ValueError(f"{existing} exists already: move it away, or choose another name")
         return
-    with reached(place), Database(place) as database:
-        if database.holds(STUDY.name):
-            raise _held_already(place)
+    with translate_errors(place), Database(place) as database:
+        if database.has_table(STUDY.name):
+            raise _already_there(place)
 
 
-def _held_already(place: URL) -> ValueError:
-    return ValueError(f"{said(place)} holds a study already: choose another database")
+def _already_there(place: URL) -> ValueError:
+    return ValueError(f"{url_for_display(place)} holds a study already: choose another database")
 
 
 def write_study(
@@ -84,18 +83,19 @@ def write_study(
 
 @contextmanager
 def _new(place: URL) -> Iterator[Connection]:
-    """A transaction that makes a study out of nothing."""
+    """Open a transaction that creates a study from nothing."""
     if place.get_backend_name() == "postgresql":
-        with reached(place), Database(place) as database, database.making() as connection:
+        with (translate_errors(place), Database(place) as database,
+              database.create_transaction() as connection):
             if inspect(connection).has_table(STUDY.name):
-                raise _held_already(place)
+                raise _already_there(place)
             yield connection
         return
-    with stored(place), replacing(Path(str(place.database)), durable=True) as temporary:
-        temporary.touch(mode=0o600)  # codes and, if kept, people's numbers are nobody else's
+    with storage_errors(place), replacing(Path(str(place.database)), durable=True) as temporary:
+        temporary.touch(mode=0o600)  # codes and, if kept, people's ids are private
         engine = create_engine(URL.create("sqlite", database=str(temporary)), poolclass=NullPool)
         with engine.connect() as connection:
-            # Nobody else sees the file, and what is not finished is thrown away.
+            # The file is not visible yet, and what is not finished is thrown away.
             for pragma in ("journal_mode = OFF", "synchronous = OFF", "foreign_keys = ON"):
                 connection.exec_driver_sql(f"PRAGMA {pragma}")
             yield connection
@@ -110,7 +110,7 @@ def _blob(connection: Connection, content_type: str, data: bytes) -> int:
 
 
 class _Names:
-    """What is stored, and a new random name for every use of it."""
+    """The media that are stored, with a new random name for every use of one."""
 
     def __init__(self, tokens: Tokens) -> None:
         self._tokens = tokens
@@ -119,13 +119,13 @@ class _Names:
         self.rows: list[dict[str, Any]] = []
 
     def new(self, blob: int) -> str:
-        """A name for a blob."""
+        """Return a name for a blob."""
         token = self._tokens()
         self.rows.append({"token": token, "blob_id": blob})
         return token
 
     def shown(self, layout: Layout, group: int, a: Version, b: Version) -> dict[str, Any]:
-        """The columns of an item that say what it shows: two videos of a group."""
+        """Return the columns of an item that say what it shows: two videos of a group."""
         return {"picture": self.pictures[layout.groups[group].pair.image_id],
                 "video_a": self.new(self.videos[group, a]),
                 "video_b": self.new(self.videos[group, b]), "seed": layout.groups[group].seed}
@@ -141,8 +141,8 @@ def _write_items(connection: Connection, layout: Layout, names: _Names) -> None:
                 "model_a": layout.models[0], "model_b": layout.models[baseline],
                 **names.shown(layout, group, ("", 0), ("", baseline))}
 
-    wanted = [{**real(item.baseline, item.group), "rank": rank}
-              for rank, item in enumerate(layout.items)]
+    real_items = [{**real(item.baseline, item.group), "rank": rank}
+                  for rank, item in enumerate(layout.items)]
     repeats = []
     if layout.protocol.gold_every and REPEAT in layout.protocol.gold_kinds:
         repeats = [{**real(item.baseline, item.group), "gold": REPEAT} for item in layout.items]
@@ -153,7 +153,7 @@ def _write_items(connection: Connection, layout: Layout, names: _Names) -> None:
         for index, gold in enumerate(layout.gold)
     ]  # fmt: skip
     connection.execute(insert(MEDIA), names.rows)
-    items = _write_rows(connection, ITEM, wanted)
+    items = _write_rows(connection, ITEM, real_items)
     _write_rows(connection, ITEM, [{**repeat, "repeat_of": item}
                                    for item, repeat in zip(items, repeats, strict=False)])
     _write_rows(connection, ITEM, damaged)
@@ -166,7 +166,7 @@ def _write_items(connection: Connection, layout: Layout, names: _Names) -> None:
 
 
 def _write_pairs(connection: Connection, layout: Layout) -> list[int]:
-    """The row of every group's pair; the seeds of a pair share one."""
+    """Write the pairs; return the row of every group's, which the seeds of a pair share."""
     pairs = {group.pair.stem: group.pair for group in layout.groups}
     rows = [{"stem": pair.stem, "image_id": pair.image_id, "prompt": pair.prompt,
              "scenario": pair.scenario} for pair in pairs.values()]
@@ -175,7 +175,7 @@ def _write_pairs(connection: Connection, layout: Layout) -> list[int]:
 
 
 def _write_rows(connection: Connection, table: Any, rows: Sequence[dict[str, Any]]) -> list[int]:
-    """The ids of the new rows, in their order."""
+    """Write rows and return their ids, in their order."""
     if not rows:
         return []
     statement = insert(table).returning(table.c.id, sort_by_parameter_order=True)

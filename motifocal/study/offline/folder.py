@@ -1,4 +1,4 @@
-"""A study becomes a folder that needs no server, and the files that come back become its votes.
+"""Write a study as a static folder, and read the files of answers that come back.
 
 The folder works from a disk and from any static host. What is right in the comprehension check, and
 which lists there are, can be read in it by who looks for it, so it is for people who are trusted.
@@ -18,13 +18,14 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
+from motifocal._moved import renamed_names
 from motifocal.files.atomic import replacing, write_text
 from motifocal.files.json_text import parse_strict_json
 from motifocal.files.settings import lock_settings
 from motifocal.study.answer_rules import AnswerBody, check_answer
 from motifocal.study.messages import Answer
 from motifocal.study.offline.assignment import lists_of
-from motifocal.study.offline.import_votes import Fate, HandingIn, Shown
+from motifocal.study.offline.import_votes import ImportResult, OfflineImport, ShownItem
 from motifocal.study.web.rendering import ASSETS, templates
 
 SCRIPTS = ("data.js", "in_step.js", "pair.js", "media.js", "alone.js", "compare.js")
@@ -33,20 +34,20 @@ LARGEST_FILE = 4_000_000  # bytes
 LARGEST_NUMBER = 9_999_999
 
 
-def write_folder(store: HandingIn, folder: Path, *, seed: int) -> Iterator[int]:
-    """Write the folder, picture by picture and video by video; yields how many are there.
+def write_folder(store: OfflineImport, folder: Path, *, seed: int) -> Iterator[int]:
+    """Write the folder, picture by picture and video by video; yield how many are written.
 
     Media are written in random order and all files get one time, so that neither file times nor
     the order of a folder's entries tell which model, or which side of a gold item, a video is. No
-    completion code is written: whoever has the folder would have the code.
+    completion code is written: it could be read in the folder.
 
     Raises ValueError where the folder holds the page of another study or seed, and where no lists
     can be made (see `lists_of`).
     """
     written_at = time.time()
     lists = lists_of(store.items(), store.protocol, seed)
-    shown = [one for each in lists for one in each]
-    names = sorted({name for one in shown for name in (one.item.picture, *one.item.videos)})
+    items = {shown.item for shown_items in lists for shown in shown_items}
+    names = sorted({name for item in items for name in (item.picture, *item.videos)})
     random.SystemRandom().shuffle(names)
     lock_settings(folder / "study.json", {"protocol": store.protocol.digest(), "seed": seed,
                                   "participants": len(lists)})
@@ -56,7 +57,7 @@ def write_folder(store: HandingIn, folder: Path, *, seed: int) -> Iterator[int]:
         files[name] = _write_media(store, name, folder / "media")
         yield number
     for name in (*SCRIPTS[1:], "style.css", "icon.svg"):
-        write_text(folder / name, _asset(name).read_text(encoding="utf-8"))
+        write_text(folder / name, _asset_path(name).read_text(encoding="utf-8"))
     write_text(folder / "data.js", data_js(store, lists, files, seed))
     page = templates().get_template("static.html")
     write_text(folder / ".nojekyll", "")  # GitHub Pages would leave out names that begin with "_"
@@ -66,11 +67,11 @@ def write_folder(store: HandingIn, folder: Path, *, seed: int) -> Iterator[int]:
         os.utime(path, (written_at, written_at))
 
 
-def _asset(name: str) -> Path:
+def _asset_path(name: str) -> Path:
     return ASSETS[name][1] if name in ASSETS else ASSETS["pair.js"][1].with_name(name)
 
 
-def _write_media(store: HandingIn, name: str, folder: Path) -> str:
+def _write_media(store: OfflineImport, name: str, folder: Path) -> str:
     media = store.media(name)
     if media is None:
         raise ValueError(f"the study should hold all its pictures and videos, got no {name}")
@@ -81,37 +82,37 @@ def _write_media(store: HandingIn, name: str, folder: Path) -> str:
 
 
 def data_js(
-    store: HandingIn, lists: Sequence[Sequence[Shown]], files: dict[str, str], seed: int
+    store: OfflineImport, lists: Sequence[Sequence[ShownItem]], files: dict[str, str], seed: int
 ) -> str:
-    """What the page's script has to know, as a script.
+    """Return the data of the page's script, as a script.
 
     An item is [picture, sentence, video, other video], and twice its place in a list, plus 1 where
     the other video is on the left. Neither the order of items nor that of videos tells anything.
     """
     protocol = store.protocol
-    known = {one.item.id: one.item for each in lists for one in each}
+    known = {shown.item.id: shown.item for shown_items in lists for shown in shown_items}
     order = sorted(known.values(), key=lambda item: sorted(item.videos))
     place = {item.id: number for number, item in enumerate(order)}
-    held = {
+    data = {
         "protocol": protocol.digest(),
         "seed": seed,
         "check": [question.right for question in protocol.check],
         "items": [[files[item.picture], item.prompt, *(files[name] for name in sorted(item.videos))]
                   for item in order],
-        "lists": [[2 * place[one.item.id] + (one.media[0] != min(one.media)) for one in each]
-                  for each in lists],
+        "lists": [[2 * place[shown.item.id] + (shown.media[0] != min(shown.media))
+                   for shown in shown_items] for shown_items in lists],
     }  # fmt: skip
-    return f"const STUDY = {json.dumps(held, separators=(',', ':'))};\n"
+    return f"const STUDY = {json.dumps(data, separators=(',', ':'))};\n"
 
 
-class HandedAnswer(AnswerBody):
+class FileAnswer(AnswerBody):
     """One answer in a file: `place` counts the comparisons of the list from 0."""
 
     place: Annotated[int, Field(ge=0, le=LARGEST_NUMBER)]
 
 
 class AnswerFile(BaseModel):
-    """What a participant hands in; `worker` is random, `participant` the number of the list."""
+    """A participant's file; `worker` is random, `participant` the number of the list."""
 
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
 
@@ -121,72 +122,77 @@ class AnswerFile(BaseModel):
     seed: Annotated[int, Field(ge=0)]
     participant: Annotated[int, Field(ge=1, le=LARGEST_NUMBER)]
     worker: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")]
-    answers: tuple[HandedAnswer, ...]
+    answers: tuple[FileAnswer, ...]
 
 
 def read_answers(path: Path) -> AnswerFile:
-    """A file of answers, if it is one and whole. Raises ValueError naming it, and OSError."""
-    with path.open("rb") as file:
-        raw = file.read(LARGEST_FILE + 1)
+    """Read a file of answers and check it. Raise ValueError naming it, and OSError."""
+    with path.open("rb") as opened:
+        raw = opened.read(LARGEST_FILE + 1)
     if len(raw) > LARGEST_FILE:
         raise ValueError(f"{path} should have at most {LARGEST_FILE} bytes, got more")
     try:
-        held = AnswerFile.model_validate_json(raw)
-        whole = parse_strict_json(raw)
+        file = AnswerFile.model_validate_json(raw)
+        content = parse_strict_json(raw)
     except ValidationError as error:
         first = error.errors(include_input=False, include_url=False, include_context=False)[0]
         where = ".".join(map(str, first["loc"])) or "the whole"
         raise ValueError(f"{path} should be a file of answers: {where}: {first['msg']}") from error
     except ValueError as error:
         raise ValueError(f"{path} should be a file of answers: {error}") from error
-    del whole["checksum"]
-    if checksum(whole) != held.checksum:
-        raise ValueError(f"{path} should have the checksum {held.checksum}, got {checksum(whole)}: "
-                         "it was damaged or changed")
-    if [answer.place for answer in held.answers] != list(range(len(held.answers))):
+    del content["checksum"]
+    if checksum(content) != file.checksum:
+        raise ValueError(f"{path} should have the checksum {file.checksum}, got "
+                         f"{checksum(content)}: it was damaged or changed")
+    if [answer.place for answer in file.answers] != list(range(len(file.answers))):
         raise ValueError(f"{path} should have its answers in order, none missing and none twice")
-    return held
+    return file
 
 
-def checksum(held: dict[str, Any]) -> str:
-    """CRC-32 of the canonical JSON, as the page makes it: it tells of damage, not of tampering."""
-    text = json.dumps(held, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+def checksum(content: dict[str, Any]) -> str:
+    """Return the CRC-32 of the canonical JSON, as the page makes it: it detects damage only."""
+    text = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     return f"{zlib.crc32(text.encode()):08x}"
 
 
-class Intake:
-    """Takes files of answers into one study."""
+class AnswerImport:
+    """Import files of answers into one study."""
 
-    def __init__(self, store: HandingIn) -> None:
+    def __init__(self, store: OfflineImport) -> None:
         self._store = store
         self._digest = store.protocol.digest()
         self._items = store.items()
-        self._lists: dict[int, list[tuple[Shown, ...]]] = {}
+        self._lists: dict[int, list[tuple[ShownItem, ...]]] = {}
 
-    def check(self, file: AnswerFile) -> Counter[Fate]:
-        """Refuse what `take` would refuse, and store nothing."""
-        taken: Fate = "taken"
-        return Counter({taken: len(self._handed(file))})
+    def check(self, file: AnswerFile) -> Counter[ImportResult]:
+        """Refuse what `take` would refuse; store nothing."""
+        stored: ImportResult = "taken"
+        return Counter({stored: len(self._handed(file))})
 
-    def take(self, file: AnswerFile) -> Counter[Fate]:
-        """Store the answers of a file, all or none; how many became of each kind.
+    def take(self, file: AnswerFile) -> Counter[ImportResult]:
+        """Store the answers of a file, all or none; count the results of each kind.
 
         Raises ValueError where they cannot be this study's, or differ from those that are there.
         """
-        return self._store.take_in(file.worker, self._handed(file))
+        return self._store.import_answers(file.worker, self._handed(file))
 
-    def _handed(self, file: AnswerFile) -> list[tuple[Shown, Answer]]:
-        """What was shown, with the answers."""
+    def _handed(self, file: AnswerFile) -> list[tuple[ShownItem, Answer]]:
+        """Return what was shown, with the answers."""
         if file.protocol != self._digest:
             raise ValueError(f"the answers should be for the study {self._digest[:12]}…, got "
                              f"{file.protocol[:12]}…")
         if file.seed not in self._lists:
             self._lists = {file.seed: lists_of(self._items, self._store.protocol, file.seed)}
         lists = self._lists[file.seed]
-        shown = lists[(file.participant - 1) % len(lists)]
-        if len(file.answers) > len(shown):
-            raise ValueError(f"the answers should be at most {len(shown)}, got {len(file.answers)}")
-        handed = [(one, held.answer()) for one, held in zip(shown, file.answers, strict=False)]
-        for _, answer in handed:
+        shown_items = lists[(file.participant - 1) % len(lists)]
+        if len(file.answers) > len(shown_items):
+            raise ValueError(f"the answers should be at most {len(shown_items)}, got "
+                             f"{len(file.answers)}")
+        answers = [(item, given.answer())
+                   for item, given in zip(shown_items, file.answers, strict=False)]
+        for _, answer in answers:
             check_answer(self._store.protocol, answer)
-        return handed
+        return answers
+
+
+__getattr__ = renamed_names(__name__, "HandedAnswer=FileAnswer Intake=AnswerImport")

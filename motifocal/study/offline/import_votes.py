@@ -1,4 +1,4 @@
-"""Votes that were given without a server become rows of the study, never more than are wanted."""
+"""Import votes that were given without a server, never more than the study asks for."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from typing import Any, Literal
 
 from sqlalchemy import Connection, bindparam, case, insert, select, update
 
+from motifocal._moved import renamed_names
 from motifocal.study.answer_rules import check_answer
 from motifocal.study.messages import Answer
-from motifocal.study.store import annotators
-from motifocal.study.store import answers as ballots
+from motifocal.study.store import annotators, answers
 from motifocal.study.store.database import add
 from motifocal.study.store.store import Store
 from motifocal.study.store.tables import IS_OPEN, ITEM, LEASE, OPEN, PAIR, SLOT, VOTE
@@ -23,12 +23,12 @@ from motifocal.study.votes import MODEL_A, MODEL_B
 SOURCE = "static"
 LEASE_SECONDS = 60.0
 
-Fate = Literal["taken", "known", "surplus"]
+ImportResult = Literal["taken", "known", "surplus"]
 
 
 @dataclass(frozen=True)
 class Item:
-    """What can be judged: a picture, a sentence, `model_a`'s and `model_b`'s video, by their names.
+    """An item to judge: a picture, a prompt, `model_a`'s and `model_b`'s video, by their names.
 
     `gold` is the kind of a gold item; a repeat is one `of` the item with that id.
     """
@@ -42,7 +42,7 @@ class Item:
 
 
 @dataclass(frozen=True)
-class Shown:
+class ShownItem:
     """An item as an annotator sees it: which of its two videos is on the left."""
 
     item: Item
@@ -72,55 +72,57 @@ _FREE = (
     .limit(1)
     .with_for_update(skip_locked=True)
 )
-_TURN = update(SLOT).where(SLOT.c.id == bindparam("slot")).values(shown_left=bindparam("side"))
+_SET_SIDE = update(SLOT).where(SLOT.c.id == bindparam("slot")).values(shown_left=bindparam("side"))
 
 
-class HandingIn(Store):
-    """A study that also tells its items, and takes votes for them from whoever was not leased one.
+class OfflineImport(Store):
+    """A study that also lists its items, and imports votes for them without leases.
 
     Such a vote fills a free slot of its item; one with the same model on the left, else any, which
     then is a slot with that side.
     """
 
     def items(self) -> tuple[Item, ...]:
-        """All items, real and gold, in the order in which they were made."""
+        """Return all items, real and gold, in the order in which they were made."""
         with self._database.read() as connection:
             rows = connection.execute(_ITEMS).all()
         return tuple(Item(row.id, row.picture, row.prompt, (row.video_a, row.video_b), row.gold,
                           row.repeat_of) for row in rows)
 
-    def take_in(
-        self, worker: str, handed: Sequence[tuple[Shown, Answer]], now: float | None = None
-    ) -> Counter[Fate]:
-        """Store one annotator's answers in their order, all or none; how many became of each kind.
+    def import_answers(
+        self, worker: str, answers: Sequence[tuple[ShownItem, Answer]], now: float | None = None
+    ) -> Counter[ImportResult]:
+        """Store one annotator's answers in their order, all or none; count the results of each
+        kind.
 
         "known": this very answer is there already. "surplus": the item has all votes it wants, or
         they are being given right now. Raises Refused for an answer that the protocol does not
         allow, or that differs from one that is there.
         """
         moment = time.time() if now is None else now
-        for _, answer in handed:
+        for _, answer in answers:
             check_answer(self.protocol, answer)
 
-        def work(connection: Connection) -> Counter[Fate]:
-            found = annotators.enter(connection, self.protocol, self._salt, SOURCE, worker, moment)
-            row = annotators.found(connection, found.id)
+        def work(connection: Connection) -> Counter[ImportResult]:
+            annotator = annotators.enter(connection, self.protocol, self._salt, SOURCE, worker,
+                                         moment)
+            row = annotators.lock_annotator(connection, annotator.id)
             if row.state == "joined":
                 annotators.change(connection, row, consented_at=moment)
             annotators.change(connection, row, state="ready")
-            fates = Counter(self._take(connection, row, shown, answer, moment)
-                            for shown, answer in handed)  # fmt: skip
+            results = Counter(self._take(connection, row, shown, answer, moment)
+                              for shown, answer in answers)  # fmt: skip
             annotators.change(connection, row, state="finished", finished_at=moment)
-            return fates
+            return results
 
         return self._database.write(work)
 
     def _take(
-        self, connection: Connection, row: Any, shown: Shown, answer: Answer, now: float
-    ) -> Fate:
+        self, connection: Connection, row: Any, shown: ShownItem, answer: Answer, now: float
+    ) -> ImportResult:
         before = {"me": row.id, "item": shown.item.id}
         token = connection.execute(_VOTED, before).scalar()
-        fate: Fate = "taken" if token is None else "known"
+        result: ImportResult = "taken" if token is None else "known"
         if token is None:
             slot = _slot(connection, row.id, shown)
             if slot is None:
@@ -131,12 +133,12 @@ class HandingIn(Store):
                 "leased_at": now, "shown_at": now - (self.protocol.least_seconds or 0),
                 "expires_at": now + LEASE_SECONDS,
             })  # fmt: skip
-        ballots.cast(connection, self.protocol, row.token, token, answer, now)
-        return fate
+        answers.store_vote(connection, self.protocol, row.token, token, answer, now)
+        return result
 
 
-def _slot(connection: Connection, me: int, shown: Shown) -> int | None:
-    """A free slot for what was shown; of a gold item everybody gets their own."""
+def _slot(connection: Connection, me: int, shown: ShownItem) -> int | None:
+    """Return a free slot for what was shown; each annotator has their own slot of a gold item."""
     item, side = shown.item.id, (MODEL_A, MODEL_B)[shown.left]
     if shown.item.gold is not None:
         return add(connection, insert(SLOT), item_id=item, number=me, shown_left=side, state=OPEN,
@@ -145,5 +147,8 @@ def _slot(connection: Connection, me: int, shown: Shown) -> int | None:
     if free is None:
         return None
     if free.shown_left != side:
-        connection.execute(_TURN, {"slot": free.id, "side": side})
+        connection.execute(_SET_SIDE, {"slot": free.id, "side": side})
     return int(free.id)
+
+
+__getattr__ = renamed_names(__name__, "HandingIn=OfflineImport Fate=ImportResult Shown=ShownItem")

@@ -1,4 +1,4 @@
-"""Votes as tables, plots and sentences."""
+"""Write the votes of a study as tables, plots and sentences."""
 
 from motifocal._moved import moved_names
 

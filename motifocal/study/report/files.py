@@ -1,4 +1,4 @@
-"""A report becomes a folder: JSON, CSV, Markdown, LaTeX, figures, and the sentence for the paper.
+"""Write a report as JSON, CSV, Markdown, LaTeX, figures, and the sentence for the paper.
 
 A file is a function of the report alone: no times, no places of the machine.
 """
@@ -20,8 +20,8 @@ import scipy
 from motifocal import __version__
 from motifocal.files.atomic import write_text
 from motifocal.study.report.report import Report
-from motifocal.study.report.sentence import sentence
 from motifocal.study.report.tables import to_latex, to_markdown
+from motifocal.study.report.words import sentence
 from motifocal.study.stats.intervals import Estimate
 from motifocal.study.stats.tally import LOST, TIED, WON
 from motifocal.study.votes import REASONS
@@ -31,7 +31,7 @@ FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 
 def write_files(report: Report, output: Path, *, figures: bool = True) -> list[Path]:
-    """Write all files into `output`, and say which.
+    """Write all files into `output`, and return their paths.
 
     Raises ValueError where figures are wanted and matplotlib is not installed.
     """
@@ -57,86 +57,88 @@ def write_files(report: Report, output: Path, *, figures: bool = True) -> list[P
 
 
 def to_json(report: Report) -> str:
-    """Everything. What is not known is null. Shares are in [0, 1], times in milliseconds."""
-    held = {
+    """Return everything as JSON. Unknown is null, shares are in [0, 1], times in milliseconds."""
+    content = {
         "marks": report.marks,
         "sentence": sentence(report).strip(),
         "ours": report.ours,
         "benchmark": report.source.benchmark,
         "protocol_sha256": report.source.protocol_sha256,
-        "settings": {"over": report.over, "seed": report.how.seed, "level": report.how.level,
-                     "resamples": report.how.resamples},
-        "votes": {"cast": report.cast, "excluded": report.excluded, "counted": len(report.kept),
-                  "of_ours": report.votes},
+        "settings": {"over": report.cluster_by, "seed": report.resampling.seed,
+                     "level": report.resampling.level, "resamples": report.resampling.resamples},
+        "votes": {"cast": report.total_votes, "excluded": report.excluded,
+                  "counted": len(report.counted_votes), "of_ours": report.votes},
         "pairs": report.pairs,
         "pictures": report.pictures,
         "annotators": report.annotators,
         "gold": {"rule": report.source.rule, "failed_annotators": sorted(report.failed),
-                 "kinds": [asdict(each) for each in report.gold]},
-        "missing": [asdict(each) for each in report.missing],
-        "comparisons": [asdict(each) | {"milliseconds": asdict(took)} for each, took in
+                 "kinds": [asdict(part) for part in report.gold]},
+        "missing": [asdict(part) for part in report.missing],
+        "comparisons": [asdict(part) | {"milliseconds": asdict(took)} for part, took in
                         zip(report.comparisons, report.times, strict=True)],
         "averages": None if report.averages is None else dict(
             zip(("share", "majority"), map(asdict, report.averages), strict=True)),
         "milliseconds": asdict(report.all_times),
         "ties_reported": report.ties_reported,
-        "davidson": {name: asdict(each) for name, each in report.davidson.items()},
+        "davidson": {name: asdict(part) for name, part in report.davidson.items()},
         "graph": [{"models": pair, "won": won, "lost": lost, "tied": tied}
                   for pair, (won, lost, tied) in report.edges.items()],
-        "bradley_terry": {kind: asdict(each) for kind, each in report.scores.items()},
+        "bradley_terry": {kind: asdict(part) for kind, part in report.scores.items()},
         "no_bradley_terry": report.no_scores,
-        "scenarios": [asdict(each) for each in report.scenarios],
+        "scenarios": [asdict(part) for part in report.scenarios],
         "metrics": None if report.metrics is None else asdict(report.metrics),
         "versions": {"motifocal": __version__, "numpy": np.__version__,
                      "scipy": scipy.__version__},
     }  # fmt: skip
-    return json.dumps(_as_json(held), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    return json.dumps(_as_json(content), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def _as_json(value: Any) -> Any:
-    """The same with lists for tuples and arrays, and null for what is no finite number."""
+    """Replace tuples and arrays by lists, and what is no finite number by null."""
     if isinstance(value, Mapping):
-        return {str(name): _as_json(each) for name, each in value.items()}
+        return {str(name): _as_json(item) for name, item in value.items()}
     if isinstance(value, np.ndarray):
         return _as_json(value.tolist())
     if isinstance(value, list | tuple):
-        return [_as_json(each) for each in value]
+        return [_as_json(item) for item in value]
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return value
 
 
 def to_comparisons_csv(report: Report) -> str:
-    """One line a comparison, every number with its interval."""
+    """Return a CSV with one line a comparison, every number with its interval."""
     rows: list[dict[str, object]] = []
-    for each, took, davidson in zip(report.comparisons, report.times, _davidson(report),
-                                    strict=True):
+    for comparison, times, davidson in zip(report.comparisons, report.times, _davidson(report),
+                                           strict=True):
         row: dict[str, object] = {
-            "ours": each.ours, "theirs": each.theirs, "pairs": each.pairs,
-            "pictures": each.pictures, "votes": each.votes, "pairs_won": each.majority.won,
-            "pairs_lost": each.majority.lost, "pairs_even": each.majority.even,
+            "ours": comparison.ours, "theirs": comparison.theirs, "pairs": comparison.pairs,
+            "pictures": comparison.pictures, "votes": comparison.votes,
+            "pairs_won": comparison.majority.won,
+            "pairs_lost": comparison.majority.lost, "pairs_even": comparison.majority.even,
         }  # fmt: skip
-        row |= _bounds("majority", each.majority.score) | _bounds("share", each.share)
-        row |= _bounds("share_both_ways", each.share_both_ways)
-        row |= {"p": each.test.p, "p_holm": each.p_holm, "majority_p": each.majority_test.p,
-                "majority_p_holm": each.majority_p_holm}
-        row |= _bounds("alpha", each.alpha) | _bounds("left", each.left)
-        for side, model in (("ours", each.ours), ("theirs", each.theirs)):
+        row |= _bounds("majority", comparison.majority.score) | _bounds("share", comparison.share)
+        row |= _bounds("share_both_ways", comparison.share_both_ways)
+        row |= {"p": comparison.test.p, "p_holm": comparison.p_holm,
+                "majority_p": comparison.majority_test.p,
+                "majority_p_holm": comparison.majority_p_holm}
+        row |= _bounds("alpha", comparison.alpha) | _bounds("left", comparison.left)
+        for side, model in (("ours", comparison.ours), ("theirs", comparison.theirs)):
             for reason in REASONS:
-                row |= _bounds(f"{side}_{reason}", each.reasons[model][reason])
+                row |= _bounds(f"{side}_{reason}", comparison.reasons[model][reason])
         if report.ties_reported:
-            row |= _bounds("ties", each.ties) | davidson
-            row |= _bounds("share_ties_halved", each.share_ties_halved)
-        row |= {"median_ms": took.median, "lower_ms": took.lower, "upper_ms": took.upper,
-                "under_3_s": took.under_3_s, "timed": took.known}
+            row |= _bounds("ties", comparison.ties) | davidson
+            row |= _bounds("share_ties_halved", comparison.share_ties_halved)
+        row |= {"median_ms": times.median, "lower_ms": times.lower, "upper_ms": times.upper,
+                "under_3_s": times.under_3_s, "timed": times.known}
         rows.append(row)
     return _csv(rows, report)
 
 
 def _davidson(report: Report) -> list[dict[str, object]]:
-    held = [report.davidson.get(each.theirs) for each in report.comparisons]
-    return [{} if each is None else _bounds("share_davidson", each.share) | {"nu": each.nu}
-            for each in held]
+    models = [report.davidson.get(comparison.theirs) for comparison in report.comparisons]
+    return [{} if model is None else _bounds("share_davidson", model.share) | {"nu": model.nu}
+            for model in models]
 
 
 def _bounds(name: str, value: Estimate) -> dict[str, object]:
@@ -144,9 +146,9 @@ def _bounds(name: str, value: Estimate) -> dict[str, object]:
 
 
 def to_pairs_csv(report: Report) -> str:
-    """One line a comparison and pair: its votes and their reasons."""
+    """Return a CSV with one line a comparison and pair: its votes and their reasons."""
     rows: list[dict[str, object]] = []
-    wanted = {each.models: each.votes for each in report.source.wanted}
+    expected = {comparison.models: comparison.votes for comparison in report.source.expected}
     for tally, units in zip(report.tallies, report.units, strict=True):
         for place, unit in enumerate(units):
             won, lost, tied = (int(tally.outcomes[place, kind]) for kind in (WON, LOST, TIED))
@@ -154,7 +156,7 @@ def to_pairs_csv(report: Report) -> str:
                 "ours": tally.ours, "theirs": tally.theirs, "scenario": unit.scenario,
                 "image_id": unit.image_id, "prompt": unit.prompt, "pair": unit.pair,
                 "seed": unit.seed, "won": won, "lost": lost, "tied": tied,
-                "wanted": wanted[unit.unit[0]],
+                "wanted": expected[unit.unit[0]],
                 "on_left": int(tally.left[place].sum()),  # of the decided votes
             }  # fmt: skip
             row |= {f"{side}_{reason}": int(tally.reasons[place, kind, r])
@@ -165,21 +167,21 @@ def to_pairs_csv(report: Report) -> str:
 
 
 def to_scenarios_csv(report: Report) -> str:
-    """One line a comparison and scenario."""
-    return _csv([{"ours": report.ours, "theirs": each.theirs, "scenario": each.name,
-                  "pictures": each.pictures, "pairs": each.pairs, "votes": each.votes}
-                 | _bounds("majority", each.majority) | _bounds("share", each.share)
-                 for each in report.scenarios], report)
+    """Return a CSV with one line a comparison and scenario."""
+    return _csv([{"ours": report.ours, "theirs": scenario.theirs, "scenario": scenario.name,
+                  "pictures": scenario.pictures, "pairs": scenario.pairs, "votes": scenario.votes}
+                 | _bounds("majority", scenario.majority) | _bounds("share", scenario.share)
+                 for scenario in report.scenarios], report)
 
 
 def to_metrics_csv(report: Report) -> str:
-    """One line a measure and comparison; `theirs` is empty for all comparisons together."""
+    """Return a CSV with one line a measure and comparison; `theirs` is empty for all of them."""
     assert report.metrics is not None
-    return _csv([{"measure": each.measure, "better": each.better, "ours": report.ours,
-                  "theirs": each.theirs, "pairs": each.pairs, "missing": each.missing,
-                  "even": each.even}
-                 | _bounds("agreement", each.agreement) | _bounds("tau", each.tau)
-                 for each in report.metrics.rows], report)
+    return _csv([{"measure": row.measure, "better": row.better, "ours": report.ours,
+                  "theirs": row.theirs, "pairs": row.pairs, "missing": row.missing,
+                  "even": row.even}
+                 | _bounds("agreement", row.agreement) | _bounds("tau", row.tau)
+                 for row in report.metrics.rows], report)
 
 
 def _csv(rows: Sequence[Mapping[str, object]], report: Report) -> str:
@@ -191,7 +193,8 @@ def _csv(rows: Sequence[Mapping[str, object]], report: Report) -> str:
 
 
 def _cell(value: object) -> str:
-    """Text that no spreadsheet runs; numbers as they are, and nothing for what is not known."""
+    """Format a cell: text that no spreadsheet runs, numbers as they are, nothing for unknown
+    values."""
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return ""
     if isinstance(value, str):

@@ -1,4 +1,4 @@
-"""A report becomes the paper's Figure 4, votes and reasons as stacked bars, and a graph."""
+"""Draw the paper's Figure 4, votes and reasons as stacked bars, and the graph of comparisons."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def _save(figure: Figure, path: Path, form: str) -> None:
 
 
 def draw_figure4(report: Report, png: Path, pdf: Path) -> None:
-    """Two bars a comparison, ours above theirs.
+    """Draw two bars a comparison, ours above theirs.
 
     A bar is as long as the side's share of votes, with its interval. It is divided in proportion to
     how often the reasons were named; the figures are the percentage of the side's votes that name
@@ -100,7 +100,7 @@ def _bars(axes: Axes, place: int, comparison: Comparison) -> None:
 
 def _bar(axes: Axes, y: float, share: Estimate, reasons: dict[str, Estimate]) -> None:
     length = 100 * share.value
-    named = {name: each.value for name, each in reasons.items() if each.value > 0}
+    named = {name: named_by.value for name, named_by in reasons.items() if named_by.value > 0}
     total, start = sum(named.values()), 0.0
     for name, often in named.items():
         width = length * often / total
@@ -110,7 +110,7 @@ def _bar(axes: Axes, y: float, share: Estimate, reasons: dict[str, Estimate]) ->
             axes.text(start + width / 2, y, f"{100 * often:.0f}", ha="center", va="center_baseline",
                       fontsize=5.5, color=DARK)
         start += width
-    if not named:  # nobody gave a reason
+    if not named:  # no reasons were given
         axes.barh(y, length, height=BAR, color=GREY, linewidth=0)
     end = length
     if not math.isnan(share.low):
@@ -125,8 +125,8 @@ def _bar(axes: Axes, y: float, share: Estimate, reasons: dict[str, Estimate]) ->
 
 def _dress(axes: Axes, report: Report) -> None:
     number = len(report.comparisons)
-    labels = [(place + shift, model) for place, each in enumerate(report.comparisons)
-              for model, shift in ((each.ours, -GAP / 2), (each.theirs, GAP / 2))]
+    labels = [(place + shift, model) for place, comparison in enumerate(report.comparisons)
+              for model, shift in ((comparison.ours, -GAP / 2), (comparison.theirs, GAP / 2))]
     axes.set_yticks([y for y, _ in labels], [short(model) for _, model in labels])
     for (_, model), label in zip(labels, axes.get_yticklabels(), strict=True):
         label.set_fontweight("bold" if model == report.ours else "normal")
@@ -134,8 +134,8 @@ def _dress(axes: Axes, report: Report) -> None:
     axes.set_xlim(0, 115)
     axes.set_xticks(range(0, 101, 25))
     axes.axvline(50, color=GREY, linewidth=0.7, linestyle=(0, (3, 2)), zorder=0)
-    axes.set_xlabel(f"% of votes, with {100 * report.how.level:g} % interval over "
-                    f"{OVER_WORDS[report.over]}")
+    axes.set_xlabel(f"% of votes, with {100 * report.resampling.level:g} % interval over "
+                    f"{OVER_WORDS[report.cluster_by]}")
     axes.tick_params(axis="y", length=0)
     for side in ("top", "right", "left"):
         axes.spines[side].set_visible(False)
@@ -152,8 +152,8 @@ def _legend(figure: Figure) -> None:
 
 
 def draw_graph(report: Report, path: Path) -> None:
-    """Models on a circle with their Bradley-Terry scores; a line for each comparison, with the
-    votes that either won. Raises ValueError where matplotlib is not installed."""
+    """Draw the models on a circle with their Bradley-Terry scores, and the votes that each won.
+    Raise ValueError where matplotlib is not installed."""
     scores = next(iter(report.scores.values()))
     number = len(scores.models)
     places = {model: (math.sin(2 * math.pi * k / number), math.cos(2 * math.pi * k / number))
@@ -188,8 +188,8 @@ def _near(axes: Axes, here: tuple[float, float], other: tuple[float, float], vot
 
 
 def short(name: str) -> str:
-    shown = plain(name)
-    return shown if len(shown) <= LONGEST_LABEL else shown[: LONGEST_LABEL - 1] + "…"
+    label = plain(name)
+    return label if len(label) <= LONGEST_LABEL else label[: LONGEST_LABEL - 1] + "…"
 
 
 def _wrapped(text: str, width: int = 78) -> str:

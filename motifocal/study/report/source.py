@@ -1,4 +1,4 @@
-"""A study's database, or a file of open votes, becomes the votes that count and what is missing."""
+"""Read votes from a study's database or a file of open votes, with the votes it should have."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from motifocal._moved import renamed_names
 from motifocal.study.protocol import Protocol
 from motifocal.study.stats.agreement import gold_failures
 from motifocal.study.stats.tally import comparisons
@@ -19,8 +20,8 @@ NO_RULE = "no protocol with a rule for gold items was given, so nobody is exclud
 
 
 @dataclass(frozen=True)
-class Wanted:
-    """How much one comparison should have: so many pairs with so many votes each."""
+class ExpectedVotes:
+    """The votes that one comparison should have: so many pairs with so many votes each."""
 
     models: frozenset[str]
     pairs: int
@@ -29,17 +30,17 @@ class Wanted:
 
 @dataclass(frozen=True)
 class Source:
-    """Everything that was cast, and what was decided before.
+    """All votes of a study, and what was decided before.
 
-    protocol: None for a file of votes without one. wanted: for each comparison in the order of the
-    first votes, those without a vote last. material: what the study was made from, as far as it is
-    known. marks: what every output should say of the study, as that it is a part of a benchmark.
+    protocol: None for a file of votes without one. expected: for each comparison in the order of
+    the first votes, those without a vote last. marks: what every output should say of the study, as
+    that it is a part of a benchmark.
     """
 
     votes: tuple[Vote, ...]
     protocol: Protocol | None
     protocol_sha256: str
-    wanted: tuple[Wanted, ...]
+    expected: tuple[ExpectedVotes, ...]
     benchmark: str = ""
     marks: tuple[str, ...] = ()
 
@@ -55,7 +56,7 @@ class Source:
                 f"({', '.join(rules.gold_counted)}) and got less than {rules.gold_share:.0%} right")
 
     def failed(self) -> frozenset[str]:
-        """The workers who fail the protocol's rule for gold items."""
+        """Return the workers who fail the protocol's rule for gold items."""
         if self.protocol is None:
             return frozenset()
         counted = [vote for vote in self.votes
@@ -67,12 +68,12 @@ class Source:
 def read_source(
     place: str | Path, *, protocol: Path | None = None, votes_per_pair: int | None = None
 ) -> Source:
-    """A study by file or PostgreSQL URL, or a JSONL of votes as `motifocal study export` writes it.
+    """Read a study by file or PostgreSQL URL, or a JSONL of votes from `motifocal study export`.
 
     `protocol` (the rules that `export --protocol` writes) and `votes_per_pair` are for votes
-    alone: without the first nobody can be excluded, without both a pair should have as many votes
-    as the one that has most. Raises ValueError for a place that holds neither, votes that cannot
-    be true, and a protocol that is not that of the votes.
+    alone: without the first no annotator can be excluded, without both a pair should have as
+    many votes as the one that has most. Raises ValueError for a place that holds neither, votes
+    that cannot be true, and a protocol that is not that of the votes.
     """
     if "://" in str(place) or _is_sqlite(Path(place)):
         if protocol is not None or votes_per_pair is not None:
@@ -88,19 +89,21 @@ def _is_sqlite(path: Path) -> bool:
 
 
 def _first_word(place: str | Path) -> str:
-    """What a place is called without its password."""
+    """Return the name of a place without its password."""
     return "the database" if "://" in str(place) else str(place)
 
 
 def _of_store(place: str | Path) -> Source:
     with Store(place) as store:
         votes = tuple(store.votes())
-        held = store.progress().comparisons
+        comparisons = store.progress().comparisons
         rules = store.protocol
-        wanted = tuple(Wanted(frozenset((each.model_a, each.model_b)), each.wanted // rules.votes,
-                              rules.votes) for each in held)
+        expected = tuple(
+            ExpectedVotes(frozenset((comparison.model_a, comparison.model_b)),
+                          comparison.wanted // rules.votes, rules.votes)
+            for comparison in comparisons)
         mark = str(store.material.get("mark", ""))
-        return Source(votes, rules, rules.digest(), wanted,
+        return Source(votes, rules, rules.digest(), expected,
                       str(store.material.get("benchmark", "")), (mark,) if mark else ())
 
 
@@ -111,8 +114,8 @@ def _of_votes(path: Path, protocol: Path | None, votes_per_pair: int | None) -> 
     rules = None if protocol is None else _rules(protocol, digest)
     if rules is not None and votes_per_pair not in (None, rules.votes):
         raise ValueError(f"the protocol wants {rules.votes} votes a pair, got {votes_per_pair}")
-    each = votes_per_pair if rules is None else rules.votes
-    return Source(votes, rules, digest, _wanted(votes, each))
+    number = votes_per_pair if rules is None else rules.votes
+    return Source(votes, rules, digest, _expected_votes(votes, number))
 
 
 def _check(votes: Sequence[Vote], path: Path) -> None:
@@ -127,7 +130,8 @@ def _check(votes: Sequence[Vote], path: Path) -> None:
 
 
 def _rules(path: Path, digest: str) -> Protocol:
-    """The protocol in a file, which must be that of the votes: rules are not chosen afterwards."""
+    """Read the protocol in a file, which must be that of the votes: rules are not chosen
+    afterwards."""
     from pydantic import ValidationError
 
     try:
@@ -141,13 +145,17 @@ def _rules(path: Path, digest: str) -> Protocol:
     return rules
 
 
-def _wanted(votes: Sequence[Vote], each: int | None) -> tuple[Wanted, ...]:
-    """All pairs that any comparison has are wanted of each: a file does not name the others."""
+def _expected_votes(votes: Sequence[Vote], number: int | None) -> tuple[ExpectedVotes, ...]:
+    """Expect all pairs that any comparison has of each comparison: a file does not name others."""
     pairs = {(vote.pair, vote.seed) for vote in votes if vote.gold is None}
-    most = max(votes_per_unit(votes).values()) if each is None else each
-    return tuple(Wanted(frozenset(models), len(pairs), most) for models in comparisons(votes))
+    most = max(votes_per_unit(votes).values()) if number is None else number
+    return tuple(ExpectedVotes(frozenset(models), len(pairs), most)
+                 for models in comparisons(votes))
 
 
 def votes_per_unit(votes: Iterable[Vote]) -> Counter[tuple[frozenset[str], str, int]]:
-    """How often each item (two models, a pair, a seed) was judged, gold aside."""
+    """Count the votes on each item (two models, a pair, a seed), gold aside."""
     return Counter(vote.unit for vote in votes if vote.gold is None)
+
+
+__getattr__ = renamed_names(__name__, "Wanted=ExpectedVotes")

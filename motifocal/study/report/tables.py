@@ -1,13 +1,12 @@
-"""A report becomes tables to read in Markdown, in LaTeX, and in a terminal."""
+"""Arrange a report as tables to read in Markdown, in LaTeX, and in a terminal."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from motifocal.bench.score.tables import latex_row, latex_text, markdown_text
+from motifocal.bench.score.tables import latex_table, markdown_table, markdown_text
 from motifocal.study.report.report import Report
-from motifocal.study.report.sentence import statement
 from motifocal.study.report.words import (
     NO_NUMBER,
     OVER_WORDS,
@@ -18,6 +17,7 @@ from motifocal.study.report.words import (
     plain,
     score_of,
     seconds,
+    statement,
     with_interval,
 )
 from motifocal.study.stats.metric_votes import POOLED
@@ -37,52 +37,56 @@ class Table:
 
 
 def tables(report: Report) -> list[Table]:
-    """Everything of a report that is read as a table, the result first."""
-    found = [_result(report), _reasons(report), _checks(report)]
-    found += [_ties(report)] if report.ties_reported else []
-    found += [_scores(report)] if report.scores else []
-    found += [_gold(report)] if report.gold else []
-    found += [_metrics(report)] if report.metrics is not None else []
-    return [*found, _scenarios(report)]
+    """Return everything of a report that is read as a table, the result first."""
+    printed = [_result(report), _reasons(report), _checks(report)]
+    printed += [_ties(report)] if report.ties_reported else []
+    printed += [_scores(report)] if report.scores else []
+    printed += [_gold(report)] if report.gold else []
+    printed += [_metrics(report)] if report.metrics is not None else []
+    return [*printed, _scenarios(report)]
 
 
 def _result(report: Report) -> Table:
-    rows = [(plain(each.theirs), str(each.pairs), str(each.votes),
-             with_interval(each.majority.score), with_interval(each.share), p_text(each.p_holm))
-            for each in report.comparisons]
+    rows = [(plain(comparison.theirs), str(comparison.pairs), str(comparison.votes),
+             with_interval(comparison.majority.score), with_interval(comparison.share),
+             p_text(comparison.p_holm))
+            for comparison in report.comparisons]
     if report.averages is not None:
         share, majority = map(with_interval, report.averages)
         rows.append(("mean of all", "", "", majority, share, ""))
-    intervals = (f"Intervals are {report.how.level:.0%} over {OVER_WORDS[report.over]}. "
-                 "p: two-sided sign-flip test on votes, adjusted by Holm's method over "
+    intervals = (f"Intervals are {report.resampling.level:.0%} over "
+                 f"{OVER_WORDS[report.cluster_by]}. p: two-sided sign-flip test on votes, "
+                 "adjusted by Holm's method over "
                  f"{len(report.comparisons)} comparisons.")
     return Table(
         f"{plain(report.ours)} against",
         ("", "pairs", "votes", "TI2V score (% of pairs)", "raw share (% of votes)", "p"),
         tuple(rows),
-        (intervals, *_even(report), *_said(report)),
+        (intervals, *_even(report), *_exclusions(report)),
     )
 
 
 def _even(report: Report) -> Iterator[str]:
-    even = [f"{each.majority.even} of {each.pairs} pairs with {plain(each.theirs)}"
-            for each in report.comparisons if each.majority.even]
+    even = [f"{comparison.majority.even} of {comparison.pairs} pairs with "
+            f"{plain(comparison.theirs)}"
+            for comparison in report.comparisons if comparison.majority.even]
     if even:
         yield f"No majority, counted half for both: {', '.join(even)}."
 
 
-def _said(report: Report) -> Iterator[str]:
+def _exclusions(report: Report) -> Iterator[str]:
     yield (f"Excluded: {count(len(report.failed), 'annotator')} and {report.excluded} of "
-           f"{count(report.cast, 'vote')}. The rule: {plain(report.source.rule)}.")
+           f"{count(report.total_votes, 'vote')}. The rule: {plain(report.source.rule)}.")
     if not report.scores:
         yield f"No Bradley-Terry scores: {plain(report.no_scores)}."
 
 
 def _reasons(report: Report) -> Table:
     rows = []
-    for each in report.comparisons:
-        for model, other in ((each.ours, each.theirs), (each.theirs, each.ours)):
-            shares = [with_interval(each.reasons[model][reason]) for reason in REASONS]
+    for comparison in report.comparisons:
+        for model, other in ((comparison.ours, comparison.theirs),
+                             (comparison.theirs, comparison.ours)):
+            shares = [with_interval(comparison.reasons[model][reason]) for reason in REASONS]
             rows.append((f"{plain(model)} over {plain(other)}", *shares))
     return Table("Reasons (% of the votes for a side that name it)",
                  ("", *(reason.replace("_", " ") for reason in REASONS)), tuple(rows))
@@ -90,13 +94,13 @@ def _reasons(report: Report) -> Table:
 
 def _checks(report: Report) -> Table:
     rows = []
-    for each, took in zip(report.comparisons, report.times, strict=True):
+    for comparison, times in zip(report.comparisons, report.times, strict=True):
         rows.append((
-            plain(each.theirs), decimal(each.alpha), with_interval(each.left),
-            with_interval(each.share_both_ways), p_text(each.test.p),
-            f"{p_text(each.majority_test.p)} / {p_text(each.majority_p_holm)}",
-            seconds(took.median), f"{seconds(took.lower)} to {seconds(took.upper)}",
-            f"{took.under_3_s} of {took.known}",
+            plain(comparison.theirs), decimal(comparison.alpha), with_interval(comparison.left),
+            with_interval(comparison.share_both_ways), p_text(comparison.test.p),
+            f"{p_text(comparison.majority_test.p)} / {p_text(comparison.majority_p_holm)}",
+            seconds(times.median), f"{seconds(times.lower)} to {seconds(times.upper)}",
+            f"{times.under_3_s} of {times.known}",
         ))  # fmt: skip
     return Table(
         "Can it be trusted?",
@@ -108,11 +112,12 @@ def _checks(report: Report) -> Table:
 
 def _ties(report: Report) -> Table:
     rows = []
-    for each in report.comparisons:
-        model = report.davidson[each.theirs]
+    for comparison in report.comparisons:
+        model = report.davidson[comparison.theirs]
         nu = NO_NUMBER if model.nu is None else f"{model.nu:.2f}"
-        rows.append((plain(each.theirs), with_interval(each.ties), with_interval(each.share),
-                     with_interval(each.share_ties_halved), with_interval(model.share), nu))
+        rows.append((plain(comparison.theirs), with_interval(comparison.ties),
+                     with_interval(comparison.share),
+                     with_interval(comparison.share_ties_halved), with_interval(model.share), nu))
     return Table("Ties", ("", "ties (%)", "raw share, dropped", "halved", "Davidson's model",
                           "Davidson's nu"), tuple(rows))
 
@@ -124,12 +129,12 @@ def _scores(report: Report) -> Table:
     for place, model in enumerate(first.models):
         cells = []
         for kind in kinds:
-            held = report.scores[kind]
-            cells.append(decimal(score_of(held, place)) + " *" * (model in held.unbounded))
+            scores = report.scores[kind]
+            cells.append(decimal(score_of(scores, place)) + " *" * (model in scores.unbounded))
         rows.append((plain(model), *cells))
     notes = ["A score is a logarithm of odds, 0 for " + plain(report.ours) + "; intervals are "
-             f"clustered by {OVER_WORDS[report.over]}."]
-    if any(held.unbounded for held in report.scores.values()):
+             f"clustered by {OVER_WORDS[report.cluster_by]}."]
+    if any(scores.unbounded for scores in report.scores.values()):
         notes.append("* no largest or smallest score fits: this one is what the ridge makes of it.")
     if len(report.edges) == len(first.models) - 1:
         notes.append("No three models met each other, so the scores say no more than the shares.")
@@ -138,8 +143,8 @@ def _scores(report: Report) -> Table:
 
 
 def _gold(report: Report) -> Table:
-    rows = [(each.kind.replace("_", " "), str(each.seen), str(each.failed),
-             percent(each.failed / each.seen)) for each in report.gold]
+    rows = [(gold.kind.replace("_", " "), str(gold.seen), str(gold.failed),
+             percent(gold.failed / gold.seen)) for gold in report.gold]
     return Table("Gold items (of all annotators; they enter no share)",
                  ("kind", "answers", "wrong", "wrong (%)"), tuple(rows))
 
@@ -147,11 +152,11 @@ def _gold(report: Report) -> Table:
 def _metrics(report: Report) -> Table:
     assert report.metrics is not None
     rows = []
-    for each in report.metrics.rows:
-        who = "all" if each.theirs == POOLED else plain(each.theirs)
-        rows.append((f"{plain(each.measure)}, {who}", plain(each.better), str(each.pairs),
-                     str(each.missing), str(each.even), with_interval(each.agreement),
-                     decimal(each.tau)))
+    for row in report.metrics.rows:
+        who = "all" if row.theirs == POOLED else plain(row.theirs)
+        rows.append((f"{plain(row.measure)}, {who}", plain(row.better), str(row.pairs),
+                     str(row.missing), str(row.even), with_interval(row.agreement),
+                     decimal(row.tau)))
     return Table(
         "Automatic measures beside the votes",
         ("measure, against", "better", "pairs", "without a number", "no majority",
@@ -163,38 +168,33 @@ def _metrics(report: Report) -> Table:
 
 
 def _scenarios(report: Report) -> Table:
-    rows = [(f"{plain(each.name) or NO_NUMBER}, {plain(each.theirs)}", str(each.pictures),
-             str(each.pairs), str(each.votes), with_interval(each.majority),
-             with_interval(each.share)) for each in report.scenarios]
+    rows = [(f"{plain(scenario.name) or NO_NUMBER}, {plain(scenario.theirs)}",
+             str(scenario.pictures), str(scenario.pairs), str(scenario.votes),
+             with_interval(scenario.majority),
+             with_interval(scenario.share)) for scenario in report.scenarios]
     return Table("By scenario", ("scenario, against", "pictures", "pairs", "votes",
                                  "TI2V score (%)", "raw share (%)"), tuple(rows),
                  ("Few pictures each: a hint of where to look, not a result.",))
 
 
 def to_markdown(report: Report) -> str:
-    """All tables, the marks and the sentence above them."""
+    """Return all tables in Markdown, the marks and the sentence above them."""
     lines = [f"# {markdown_text(plain(report.ours))} in the eyes of {report.annotators} annotators",
              ""]
     for mark in report.marks:
         lines += [f"**{markdown_text(plain(mark))}**", ""]
     lines += [markdown_text(statement(report)), ""]
     for table in tables(report):
-        rule = ["---", *["---:"] * (len(table.head) - 1)]
-        cells = [[markdown_text(cell) for cell in row] for row in (table.head, *table.rows)]
-        lines += [f"## {markdown_text(table.title)}", ""]
-        lines += ["| " + " | ".join(row) + " |" for row in (cells[0], rule, *cells[1:])]
+        head, *rows = ([markdown_text(cell) for cell in row] for row in (table.head, *table.rows))
+        lines += [f"## {markdown_text(table.title)}", "", *markdown_table(head, rows)]
         lines += ["", *(f"{markdown_text(note)}\n" for note in table.notes)]
     return "\n".join(lines).rstrip() + "\n"
 
 
 def to_latex(report: Report) -> str:
-    """One booktabs tabular for each table, the marks as last lines of each."""
-    parts = ["% needs \\usepackage{booktabs}"]
+    """Return one booktabs tabular for each table, the marks as last lines of each."""
+    lines = ["% needs \\usepackage{booktabs}"]
+    notes = [plain(mark) for mark in report.marks]
     for table in tables(report):
-        width = len(table.head)
-        below = [f"\\multicolumn{{{width}}}{{l}}{{\\footnotesize {latex_text(plain(mark))}}} \\\\"
-                 for mark in report.marks]
-        parts += [f"% {plain(table.title)}", f"\\begin{{tabular}}{{l{'r' * (width - 1)}}}",
-                  "\\toprule", latex_row(table.head), "\\midrule",
-                  *map(latex_row, table.rows), "\\bottomrule", *below, "\\end{tabular}", ""]
-    return "\n".join(parts)
+        lines += [f"% {plain(table.title)}", *latex_table(table.head, [table.rows], notes), ""]
+    return "\n".join(lines)

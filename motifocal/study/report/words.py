@@ -1,21 +1,24 @@
-"""Numbers and names of a report become the words that all of its outputs share."""
+"""Format the numbers and names of a report for all of its outputs, and write its sentence."""
 
 from __future__ import annotations
 
 import math
 
+from motifocal.study.report.report import Report
 from motifocal.study.stats.bradley_terry import Scores
+from motifocal.study.stats.compare import Comparison
 from motifocal.study.stats.intervals import Estimate
 
 NO_NUMBER = "–"
 SMALLEST_P = 0.001
+SIGNIFICANT = 0.05
 OVER_WORDS = {"image_id": "pictures", "scenario": "scenarios"}
 
 
 def plain(text: str) -> str:
-    """Text of one line without control characters; names and sentences are anybody's."""
-    shown = "".join(letter if letter.isprintable() else " " for letter in text)
-    return " ".join(shown.split())
+    """Return text of one line without control characters; names and prompts come from users."""
+    printable = "".join(letter if letter.isprintable() else " " for letter in text)
+    return " ".join(printable.split())
 
 
 def percent(share: float) -> str:
@@ -23,14 +26,14 @@ def percent(share: float) -> str:
 
 
 def with_interval(share: Estimate) -> str:
-    """A share in percent, `64.8 (60.2 to 69.1)`."""
+    """Format a share in percent, `64.8 (60.2 to 69.1)`."""
     if math.isnan(share.value) or math.isnan(share.low):
         return percent(share.value)
     return f"{percent(share.value)} ({percent(share.low)} to {percent(share.high)})"
 
 
 def decimal(value: Estimate) -> str:
-    """A number and its interval with two decimals."""
+    """Format a number and its interval with two decimals."""
     if math.isnan(value.value):
         return NO_NUMBER
     bounds = "" if math.isnan(value.low) else f" ({value.low:.2f} to {value.high:.2f})"
@@ -50,12 +53,61 @@ def seconds(milliseconds: float) -> str:
 
 
 def score_of(scores: Scores, place: int) -> Estimate:
-    """One model's score; the anchor has no interval."""
+    """Return one model's score; the anchor has no interval."""
     bounds = (float(scores.low[place]), float(scores.high[place]))
     low, high = (math.nan, math.nan) if scores.models[place] == scores.anchor else bounds
     return Estimate(float(scores.score[place]), low, high, scores.clusters, "")
 
 
 def turned(share: Estimate) -> Estimate:
-    """The other side's share."""
+    """Return the other side's share."""
     return Estimate(1 - share.value, 1 - share.high, 1 - share.low, share.clusters, share.method)
+
+
+def sentence(report: Report) -> str:
+    """Return the sentence for the paper, behind the study's marks."""
+    return "".join(f"[{plain(mark)}] " for mark in report.marks) + statement(report) + "\n"
+
+
+def statement(report: Report) -> str:
+    """Say which model was preferred how often, how sure that is, and by how many annotators."""
+    clauses = "; ".join(_clause(comparison, report) for comparison in report.comparisons)
+    most = max(comparison.votes for comparison in report.source.expected)
+    each_pair = "at most " if any(comparison.lacking for comparison in report.missing) else ""
+    excluded = (f"; {count(len(report.failed), 'annotator')} who failed the gold items "
+                f"({count(report.excluded, 'vote')}) {'is' if len(report.failed) == 1 else 'are'} "
+                "excluded by the rule set beforehand") if report.failed else ""
+    even = ("; pairs without a majority count half for both"
+            if any(comparison.majority.even for comparison in report.comparisons) else "")
+    return (
+        f"In a side-by-side comparison on {count(report.pairs, 'pair')} of picture and "
+        f"sentence ({count(report.pictures, 'picture')}), with {count(report.votes, 'vote')} by "
+        f"{count(report.annotators, 'annotator')} ({each_pair}{count(most, 'vote')} a pair and "
+        f"comparison), {clauses} ({100 * report.resampling.level:g} % intervals over "
+        f"{OVER_WORDS[report.cluster_by]}; p of a two-sided sign-flip test over "
+        f"{OVER_WORDS[report.cluster_by]} on votes, Holm-adjusted over "
+        f"{count(len(report.comparisons), 'comparison')}{even}{excluded})."
+    )
+
+
+def _clause(comparison: Comparison, report: Report) -> str:
+    ours, theirs = plain(comparison.ours), plain(comparison.theirs)
+    share, score = comparison.share, comparison.majority.score
+    if comparison.p_holm >= SIGNIFICANT or share.value == 0.5:
+        start = f"no preference between {ours} and {theirs} was found: {ours} got"
+    elif share.value > 0.5:
+        start = f"{ours} was preferred to {theirs} with"
+    else:
+        start, share, score = f"{theirs} was preferred to {ours} with", turned(share), turned(score)
+    dropped = ", ties dropped" if report.ties_reported else ""
+    return (f"{start} {_with_bounds(share)} of the votes{dropped} and the majority in "
+            f"{_with_bounds(score)} of the pairs (p {_p_clause(comparison.p_holm)})")
+
+
+def _with_bounds(share: Estimate) -> str:
+    bounds = "" if math.isnan(share.low) else f" [{percent(share.low)}, {percent(share.high)}]"
+    return f"{percent(share.value)} %{bounds}"
+
+
+def _p_clause(p: float) -> str:
+    return f"< {SMALLEST_P}" if p < SMALLEST_P else f"= {p:.3f}"

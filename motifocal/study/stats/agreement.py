@@ -1,4 +1,4 @@
-"""Counts become how far annotators agree, whether they lean to one side, and who failed gold items.
+"""Measure how far annotators agree, whether they lean to one side, and who fails gold items.
 
 U units (pairs), V values, K clusters.
 """
@@ -13,28 +13,27 @@ import numpy as np
 import numpy.typing as npt
 from scipy import special
 
-from motifocal.study.stats.intervals import DEFAULT, NONE, Estimate, Resampling, interval
+from motifocal.study.stats.intervals import DEFAULT, HALF, NONE, Estimate, Resampling, interval
 from motifocal.study.stats.tally import LOST, WON, Tally, Values, winner_of
-from motifocal.study.votes import Vote
-
-REPEAT = "repeat"
-HALF = 0.5
+from motifocal.study.votes import REPEAT, Vote
 
 
 def alpha(counts: npt.ArrayLike) -> float:
-    """Krippendorff's alpha for nominal values: 1 is full agreement, 0 what chance would give.
+    """Return Krippendorff's alpha for nominal values: 1 is full agreement, 0 what chance would
+    give.
 
     `counts` (U, V) says how many annotators gave each unit each value; annotators who did not see a
     unit are simply not counted, and units with fewer than two values say nothing about agreement.
     alpha = 1 - observed / expected disagreement (Krippendorff 2011, "Computing Krippendorff's
     alpha-reliability"). nan where all values are the same, or no unit has two.
     """
-    each = _agreement_sums(np.asarray(counts, dtype=np.float64))
-    return float(_alpha_of_sums(each.sum(axis=0)))
+    sums = _agreement_sums(np.asarray(counts, dtype=np.float64))
+    return float(_alpha_of_sums(sums.sum(axis=0)))
 
 
-def agreement(tally: Tally, how: Resampling = DEFAULT) -> Estimate:
-    """Krippendorff's alpha of one comparison (won, lost, tied), with an interval over pictures.
+def agreement(tally: Tally, resampling: Resampling = DEFAULT) -> Estimate:
+    """Return Krippendorff's alpha of one comparison (won, lost, tied), with an interval over
+    pictures.
 
     The alphas of several comparisons must not be had from all votes at once: that different models
     win different comparisons would then pass for agreement.
@@ -42,12 +41,12 @@ def agreement(tally: Tally, how: Resampling = DEFAULT) -> Estimate:
     sums = tally.per_cluster(_agreement_sums(tally.outcomes.astype(np.float64)))
     sums = sums[sums[:, :-1].sum(axis=1) > 0].T
     value = float(_alpha_of_sums(sums.sum(axis=1)))
-    low, high, method = interval(sums, _alpha_of_sums, how)
+    low, high, method = interval(sums, _alpha_of_sums, resampling)
     return Estimate(value, low, min(high, 1.0), sums.shape[1], method)
 
 
 def _agreement_sums(counts: Values) -> Values:
-    """(U, V) to (U, V + 1): the counts of units with at least two values, and each unit's
+    """Map (U, V) to (U, V + 1): the counts of units with at least two values, and each unit's
     disagreement, the ordered pairs of different values over one less than its values."""
     size = counts.sum(axis=1)
     pairable = counts * (size > 1)[:, None]
@@ -57,7 +56,7 @@ def _agreement_sums(counts: Values) -> Values:
 
 
 def _alpha_of_sums(sums: Values) -> Values:
-    """(V + 1, ...) to (...)."""
+    """Map sums (V + 1, ...) to alpha (...)."""
     counts, observed = sums[:-1], sums[-1]
     size = counts.sum(axis=0)
     expected = size**2 - (counts**2).sum(axis=0)
@@ -65,8 +64,8 @@ def _alpha_of_sums(sums: Values) -> Values:
     return 1 - np.divide((size - 1) * observed, expected, out=unknown, where=expected > 0)
 
 
-def left_bias(tally: Tally, how: Resampling = DEFAULT) -> Estimate:
-    """The share of choices for the left video, had each model been shown there equally often.
+def left_bias(tally: Tally, resampling: Resampling = DEFAULT) -> Estimate:
+    """Return the share of choices for the left video, had each model been there equally often.
 
     0.5 is no bias. It is the mean of two shares, how often `ours` wins on the left and how often
     `theirs` does, so a better model that was shown on the left more often is no bias. nan where one
@@ -82,13 +81,13 @@ def left_bias(tally: Tally, how: Resampling = DEFAULT) -> Estimate:
     if not (ours_left and ours_right):
         return Estimate(np.nan, np.nan, np.nan, sums.shape[1], NONE)
     value = (sums[0].sum() / ours_left + sums[2].sum() / ours_right) / 2
-    low, high, method = interval(sums, _logit_of_left, how)
+    low, high, method = interval(sums, _logit_of_left, resampling)
     bounds = special.expit([low, high])
     return Estimate(float(value), float(bounds[0]), float(bounds[1]), sums.shape[1], method)
 
 
 def _logit_of_left(sums: Values) -> Values:
-    """With half a vote added to each count, so that it is finite."""
+    """Return the logit, with half a vote added to each count, so that it is finite."""
     won_left, lost_left, lost_right, won_right = sums + HALF
     both = won_left / (won_left + lost_left) + lost_right / (lost_right + won_right)
     return np.log(both / (2 - both))
@@ -96,14 +95,14 @@ def _logit_of_left(sums: Values) -> Values:
 
 @dataclass(frozen=True)
 class Gold:
-    """How many gold items a worker judged, and how many of them wrongly."""
+    """The number of gold items that a worker judged, and how many wrongly."""
 
     seen: int
     failed: int
 
 
 def gold_failures(votes: Sequence[Vote]) -> dict[str, Gold]:
-    """Worker -> how the gold items went, for all workers in the order of their first vote.
+    """Map workers to how their gold items went, in the order of their first vote.
 
     The whole video (`model_a`) should win; a repeat should have the same outcome as the worker's
     own vote on the same pair. A repeat without that vote is not counted. A tie in place of a choice

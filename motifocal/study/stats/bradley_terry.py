@@ -1,4 +1,4 @@
-"""Votes between several models become one score for each, where the comparisons allow it.
+"""Fit Bradley-Terry scores to votes between several models, where the comparisons allow it.
 
 M models, E edges (two models that were compared), O outcomes (first wins, second wins, tie),
 K clusters, Q parameters: M scores and, for Davidson's model, the logarithm of nu.
@@ -19,12 +19,13 @@ import numpy.typing as npt
 from scipy import optimize, sparse, special, stats
 from scipy.sparse.csgraph import connected_components
 
+from motifocal._moved import renamed_arguments
 from motifocal.study.stats.tally import (
     LOST,
     TIED,
     WON,
+    Cluster,
     Counts,
-    Over,
     Tally,
     Values,
     comparisons,
@@ -60,25 +61,26 @@ class Scores:
     clusters: int
 
     def chance(self, first: str, second: str) -> float:
-        """How likely `first` wins a decided vote against `second`."""
+        """Return how likely `first` wins a decided vote against `second`."""
         places = self.models.index(first), self.models.index(second)
         return float(special.expit(self.score[places[0]] - self.score[places[1]]))
 
 
 @dataclass(frozen=True)
 class Edges:
-    """Who met whom how often: `ends` (E, 2) are places in `models`, `counts` (K, E, O)."""
+    """How often models met: `ends` (E, 2) are places in `models`, `counts` (K, E, O)."""
 
     models: tuple[str, ...]
     ends: Counts
     counts: Values
 
 
+@renamed_arguments(over="cluster_by")
 def bradley_terry(
     votes: Sequence[Vote], *, anchor: str | None = None, ties: Ties = "dropped",
-    ridge: float = RIDGE, over: Over = "image_id", level: float = LEVEL,
+    ridge: float = RIDGE, cluster_by: Cluster = "image_id", level: float = LEVEL,
 ) -> Scores:  # fmt: skip
-    """The scores that make the votes most likely, with intervals clustered by picture.
+    """Fit the scores that make the votes most likely, with intervals clustered by picture.
 
     `anchor` is the model at 0 (the first model of the first vote by default). Ties are dropped,
     counted half for both, or fitted by Davidson's model. Bounds come from the sandwich estimator
@@ -88,7 +90,7 @@ def bradley_terry(
     that are linked by no chain of votes cannot be compared.
     """
     pairs = comparisons(votes)
-    edges = edges_of([tally(votes, first, second, over=over) for first, second in pairs])
+    edges = edges_of([tally(votes, *pair, cluster_by=cluster_by) for pair in pairs])
     return scores_of(edges, anchor=anchor, ties=ties, ridge=ridge, level=level)
 
 
@@ -96,7 +98,7 @@ def scores_of(
     edges: Edges, *, anchor: str | None = None, ties: Ties = "dropped", ridge: float = RIDGE,
     level: float = LEVEL,
 ) -> Scores:  # fmt: skip
-    """`bradley_terry` from votes that are counted already."""
+    """Fit `bradley_terry` to votes that are counted already."""
     if ties not in TIES:
         raise ValueError(f"ties should be one of {', '.join(TIES)}, got {ties!r}")
     parts = components(edges)
@@ -112,20 +114,21 @@ def scores_of(
 
 
 def edges_of(tallies: Sequence[Tally]) -> Edges:
-    """Several comparisons as one graph; clusters of the same name are one."""
-    models = tuple(dict.fromkeys(name for each in tallies for name in (each.ours, each.theirs)))
-    names = dict.fromkeys(name for each in tallies for name in each.clusters)
+    """Return several comparisons as one graph; clusters of the same name are one."""
+    models = tuple(dict.fromkeys(
+        name for counted in tallies for name in (counted.ours, counted.theirs)))
+    names = dict.fromkeys(name for counted in tallies for name in counted.clusters)
     clusters = {name: k for k, name in enumerate(names)}
     counts = np.zeros((len(clusters), len(tallies), 3))
-    for e, each in enumerate(tallies):
-        rows = [clusters[name] for name in each.clusters]
-        counts[rows, e] = each.per_cluster(each.outcomes)
-    ends = [[models.index(each.ours), models.index(each.theirs)] for each in tallies]
+    for e, counted in enumerate(tallies):
+        rows = [clusters[name] for name in counted.clusters]
+        counts[rows, e] = counted.per_cluster(counted.outcomes)
+    ends = [[models.index(counted.ours), models.index(counted.theirs)] for counted in tallies]
     return Edges(models, np.array(ends, dtype=np.int64).reshape(-1, 2), counts)
 
 
 def components(edges: Edges) -> list[tuple[str, ...]]:
-    """The models in parts between which there is no vote, in the models' order."""
+    """Return the models in parts between which there is no vote, in the models' order."""
     labels = _labels(edges, edges.ends, directed=False)
     return [_named(edges.models, labels == part) for part in dict.fromkeys(labels)]
 
@@ -135,7 +138,7 @@ def _named(models: Sequence[str], chosen: npt.NDArray[np.bool_]) -> tuple[str, .
 
 
 def _labels(edges: Edges, links: Counts, *, directed: bool) -> Counts:
-    """The part each model belongs to (M,), given links (L, 2) from one place to another."""
+    """Return the part each model belongs to (M,), given links (L, 2) from one place to another."""
     size = len(edges.models)
     graph = sparse.coo_array((np.ones(len(links)), (links[:, 0], links[:, 1])), (size, size))
     _, labels = connected_components(graph, directed=directed, connection="strong")
@@ -143,7 +146,7 @@ def _labels(edges: Edges, links: Counts, *, directed: bool) -> Counts:
 
 
 def outcome_model(edges: Edges, ties: Ties) -> tuple[Values, Values]:
-    """Counts (K, E, O) and what each outcome adds to its utility, (E, O, Q)."""
+    """Return counts (K, E, O) and what each outcome adds to its utility, (E, O, Q)."""
     models, number = len(edges.models), len(edges.ends)
     rows = np.arange(number)
     features = np.zeros((number, 3, models + 1))
@@ -158,7 +161,7 @@ def outcome_model(edges: Edges, ties: Ties) -> tuple[Values, Values]:
 
 
 def maximum_likelihood(counts: Values, features: Values, ridge: float) -> Values:
-    """The parameters (Q,) for counts (E, O), by Newton's method with a trust region.
+    """Fit the parameters (Q,) to counts (E, O), by Newton's method with a trust region.
 
     The scores, not nu, are pulled to their mean by `ridge`; the likelihood does not change when all
     scores move together, and the ridge puts their mean at 0. Raises RuntimeError where the search
@@ -178,16 +181,17 @@ def maximum_likelihood(counts: Values, features: Values, ridge: float) -> Values
     def curvature(parameters: Values) -> Values:
         return _information(counts, features, parameters) + pull
 
-    found = optimize.minimize(loss, np.zeros(size), jac=slope, hess=curvature, method="trust-exact",
-                              options={"gtol": TOLERANCE * max(1.0, counts.sum())})
-    if not found.success:
-        raise RuntimeError(f"the scores did not converge: {found.message}")
-    return np.asarray(found.x)
+    result = optimize.minimize(
+        loss, np.zeros(size), jac=slope, hess=curvature, method="trust-exact",
+        options={"gtol": TOLERANCE * max(1.0, counts.sum())})
+    if not result.success:
+        raise RuntimeError(f"the scores did not converge: {result.message}")
+    return np.asarray(result.x)
 
 
 def _pull(size: int, with_nu: bool, ridge: float) -> Values:
-    """Second derivative of the ridge. Scores may move together for free, so their mean is held at
-    0 by a weight of its own, which changes no difference between them."""
+    """Return the second derivative of the ridge. Scores may move together for free, so their mean
+    is held at 0 by a weight of its own, which changes no difference between them."""
     pull = np.zeros((size, size))
     models = size - with_nu
     pull[:models, :models] = ridge * np.eye(models) + 1 / models
@@ -195,14 +199,14 @@ def _pull(size: int, with_nu: bool, ridge: float) -> Values:
 
 
 def _gradients(counts: Values, features: Values, parameters: Values) -> Values:
-    """Derivative of each cluster's log likelihood, (K, E, O) to (K, Q)."""
+    """Return the derivative of each cluster's log likelihood, (K, E, O) to (K, Q)."""
     chances = special.softmax(features @ parameters, axis=1)
     surprise = counts - counts.sum(axis=2, keepdims=True) * chances
     return np.einsum("keo,eoq->kq", surprise, features)
 
 
 def _information(counts: Values, features: Values, parameters: Values) -> Values:
-    """Minus the second derivative of the log likelihood, (E, O) to (Q, Q)."""
+    """Return minus the second derivative of the log likelihood, (E, O) to (Q, Q)."""
     chances = special.softmax(features @ parameters, axis=1)
     mean = np.einsum("eo,eoq->eq", chances, features)
     away = features - mean[:, None]
@@ -233,7 +237,7 @@ def _scores(
 
 
 def _sandwich(counts: Values, features: Values, fitted: Values, ridge: float) -> Values:
-    """Covariance (Q, Q) of the parameters when only different clusters are independent."""
+    """Return the covariance (Q, Q) of the parameters if only different clusters are independent."""
     clusters, pull = len(counts), _pull(len(fitted), features.shape[1] == 3, ridge)
     inverse = np.linalg.inv(_information(counts.sum(axis=0), features, fitted) + pull)
     gradients = _gradients(counts, features, fitted)
@@ -241,7 +245,7 @@ def _sandwich(counts: Values, features: Values, fitted: Values, ridge: float) ->
 
 
 def _unbounded(edges: Edges, counts: Values, anchor: int) -> npt.NDArray[np.bool_]:
-    """Which models (M,) are not linked to the anchor by chains of wins both ways.
+    """Return which models (M,) are not linked to the anchor by chains of wins both ways.
 
     Ford (1957) shows that the likelihood has a maximum exactly where all are. In Davidson's model
     a tie does not help: a larger nu would explain it as well as a closer score.

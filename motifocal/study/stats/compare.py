@@ -1,25 +1,106 @@
-"""All votes of a study become one result for each comparison: what a report prints."""
+"""Compute what the paper prints of each comparison: who is preferred, how often, and why.
+
+P pairs, K clusters. Every share comes with a 95 % interval over pictures (see `intervals`).
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
+from motifocal._moved import renamed_arguments
 from motifocal.study.stats.agreement import agreement, left_bias
-from motifocal.study.stats.intervals import DEFAULT, Estimate, Resampling
-from motifocal.study.stats.shares import (
-    Majority,
-    majority,
-    majority_test,
-    preference_test,
-    reason_shares,
-    tie_share,
-    vote_share,
-)
-from motifocal.study.stats.signflip import SignFlip, holm
-from motifocal.study.stats.tally import Over, comparisons, tally
+from motifocal.study.stats.intervals import DEFAULT, Estimate, Resampling, share
+from motifocal.study.stats.signflip import SignFlip, holm, sign_flip
+from motifocal.study.stats.tally import LOST, TIED, WON, Cluster, Counts, Tally, comparisons, tally
 from motifocal.study.stats.two_way import share_both_ways
-from motifocal.study.votes import Vote
+from motifocal.study.votes import REASONS, Vote
+
+
+@dataclass(frozen=True)
+class Majority:
+    """The TI2V score, a share in [0, 1], and how many pairs were won, lost and even."""
+
+    score: Estimate
+    won: int
+    lost: int
+    even: int
+
+
+def majority(tally: Tally, resampling: Resampling = DEFAULT) -> Majority:
+    """Return the share of pairs that `ours` wins by the majority of its votes: the paper's TI2V
+    score.
+
+    Ties are no votes for either. A pair with as many votes for as against is even and counts half
+    for both, so that the two models' scores add up to 1. With an odd number of votes and no ties
+    there are no even pairs, and this is the paper's number (our reading where it is silent).
+    """
+    lead = leads(tally)
+    won, even = (lead > 0).astype(np.float64), lead == 0
+    halves = tally.per_cluster(won + even / 2)
+    pairs = tally.per_cluster(np.ones(len(lead)))
+    score = share(halves, pairs, resampling)
+    return Majority(score, int(won.sum()), int((lead < 0).sum()), int(even.sum()))
+
+
+def vote_share(
+    tally: Tally, resampling: Resampling = DEFAULT, *, halve_ties: bool = False
+) -> Estimate:
+    """Return the share of votes for `ours`: of those for either, or with ties as half a vote for
+    both."""
+    votes = tally.outcomes.astype(np.float64)
+    tied = votes[:, TIED] if halve_ties else 0.0
+    part = votes[:, WON] + tied / 2
+    whole = votes[:, WON] + votes[:, LOST] + tied
+    return share(tally.per_cluster(part), tally.per_cluster(whole), resampling)
+
+
+def tie_share(tally: Tally, resampling: Resampling = DEFAULT) -> Estimate:
+    """Return the share of votes that are ties."""
+    return share(tally.per_cluster(tally.outcomes[:, TIED]),
+                 tally.per_cluster(tally.outcomes.sum(axis=1)), resampling)
+
+
+def reason_shares(tally: Tally, resampling: Resampling = DEFAULT) -> dict[str, dict[str, Estimate]]:
+    """Map model and reason to the share of that model's votes that name the reason.
+
+    A vote may name several, so the shares of one model add up to more than 1.
+    """
+    shares = {}
+    for model, side in ((tally.ours, WON), (tally.theirs, LOST)):
+        whole = tally.per_cluster(tally.outcomes[:, side])
+        given = tally.per_cluster(tally.reasons[:, side])
+        shares[model] = {reason: share(given[:, r], whole, resampling)
+                         for r, reason in enumerate(REASONS)}
+    return shares
+
+
+def preference_test(tally: Tally, seed: int = 0) -> SignFlip:
+    """Test over pictures, by sign flips on votes won minus lost, that no model is preferred."""
+    return sign_flip(tally.per_cluster(leads(tally)), seed)
+
+
+def majority_test(tally: Tally, seed: int = 0) -> SignFlip:
+    """Test the same on pairs won minus pairs lost."""
+    return sign_flip(tally.per_cluster(np.sign(leads(tally))), seed)
+
+
+def leads(tally: Tally) -> Counts:
+    """Return votes won minus votes lost, for each pair: (P,)."""
+    return tally.outcomes[:, WON] - tally.outcomes[:, LOST]
+
+
+def per_scenario(tally: Tally, statistic: Callable[[Tally], Estimate]) -> dict[str, Estimate]:
+    """Map scenarios to a statistic of their pairs alone, in the order of the pairs.
+
+    A scenario holds three to six pictures, so its interval is long. Read it as a hint of where to
+    look: 22 intervals at 95 % miss the truth about once.
+    """
+    names = np.array(tally.scenarios)
+    return {name: statistic(tally.where(names == name))
+            for name in dict.fromkeys(tally.scenarios)}
 
 
 @dataclass(frozen=True)
@@ -50,10 +131,12 @@ class Comparison:
     left: Estimate
 
 
+@renamed_arguments(how="resampling", over="cluster_by")
 def compare(
-    votes: Sequence[Vote], ours: str, how: Resampling = DEFAULT, *, over: Over = "image_id"
+    votes: Sequence[Vote], ours: str, resampling: Resampling = DEFAULT, *,
+    cluster_by: Cluster = "image_id",
 ) -> list[Comparison]:
-    """`ours` against every model it was compared with, in the order of the votes.
+    """Compare `ours` with every model it was compared with, in the order of the votes.
 
     The same votes and seed give the same numbers. Raises ValueError where `ours` has no votes.
     """
@@ -62,21 +145,24 @@ def compare(
     if not others:
         known = ", ".join(sorted({name for pair in comparisons(votes) for name in pair}))
         raise ValueError(f"ours should be one of {known or 'no models'}, got {ours!r}")
-    tallies = [tally(votes, ours, other, over=over) for other in others]
-    tests = [preference_test(each, how.seed) for each in tallies]
-    majority_tests = [majority_test(each, how.seed) for each in tallies]
+    tallies = [tally(votes, ours, other, cluster_by=cluster_by) for other in others]
+    tests = [preference_test(counted, resampling.seed) for counted in tallies]
+    majority_tests = [majority_test(counted, resampling.seed) for counted in tallies]
     adjusted = holm([test.p for test in tests])
     majority_adjusted = holm([test.p for test in majority_tests])
     return [
         Comparison(
-            ours=ours, theirs=each.theirs, pairs=len(each.pairs), pictures=len(each.clusters),
-            votes=int(each.outcomes.sum()), majority=majority(each, how),
-            share=vote_share(each, how), share_ties_halved=vote_share(each, how, halve_ties=True),
-            share_both_ways=share_both_ways(votes, ours, each.theirs, how, over=over),
-            ties=tie_share(each, how), reasons=reason_shares(each, how),
+            ours=ours, theirs=counted.theirs, pairs=len(counted.pairs),
+            pictures=len(counted.clusters), votes=int(counted.outcomes.sum()),
+            majority=majority(counted, resampling),
+            share=vote_share(counted, resampling),
+            share_ties_halved=vote_share(counted, resampling, halve_ties=True),
+            share_both_ways=share_both_ways(votes, ours, counted.theirs, resampling,
+                                            cluster_by=cluster_by),
+            ties=tie_share(counted, resampling), reasons=reason_shares(counted, resampling),
             test=tests[c], p_holm=adjusted[c],
             majority_test=majority_tests[c], majority_p_holm=majority_adjusted[c],
-            alpha=agreement(each, how), left=left_bias(each, how),
+            alpha=agreement(counted, resampling), left=left_bias(counted, resampling),
         )
-        for c, each in enumerate(tallies)
+        for c, counted in enumerate(tallies)
     ]  # fmt: skip

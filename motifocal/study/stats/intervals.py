@@ -1,4 +1,4 @@
-"""Sums per picture become a value with an interval that holds for other pictures too.
+"""Compute intervals that hold for other pictures too, from sums per picture.
 
 K clusters (pictures), D sums, B resamples. A study with other pictures and other annotators would
 give another value; the interval says how far off. So pictures are what is drawn again, each with
@@ -71,7 +71,7 @@ class Estimate:
     method: str
 
 
-def share(part: Values, whole: Values, how: Resampling = DEFAULT) -> Estimate:
+def share(part: Values, whole: Values, resampling: Resampling = DEFAULT) -> Estimate:
     """sum(part) / sum(whole) over clusters, both (K,), with 0 <= part <= whole: a value in [0, 1].
 
     Clusters with nothing in `whole` say nothing and are left out. Where the votes of one kind come
@@ -86,24 +86,24 @@ def share(part: Values, whole: Values, how: Resampling = DEFAULT) -> Estimate:
     value = float(part.sum() / whole.sum())
     dissenting = min(int((part > 0).sum()), int((part < whole).sum()))
     if dissenting < min(FEWEST_DISSENTING, max(clusters, 2)):
-        return Estimate(value, *exact_binomial(value, clusters, how), clusters, EXACT)
+        return Estimate(value, *exact_binomial(value, clusters, resampling), clusters, EXACT)
     sums = np.stack([part, whole])
-    low, high, method = interval(sums, _logit_of_sums, how)
+    low, high, method = interval(sums, _logit_of_sums, resampling)
     if method == NONE:  # all clusters alike, which few may be by chance
-        return Estimate(value, *exact_binomial(value, clusters, how), clusters, EXACT)
+        return Estimate(value, *exact_binomial(value, clusters, resampling), clusters, EXACT)
     return Estimate(value, float(special.expit(low)), float(special.expit(high)), clusters, method)
 
 
 def _logit_of_sums(sums: Values) -> Values:
-    """With half a vote added to each side, so that a resample of one kind only stays finite."""
+    """Return the logit with half a vote added to each side, so that it is always finite."""
     part, whole = sums
     return np.log((part + HALF) / (whole - part + HALF))
 
 
 def interval(
-    sums: Values, statistic: Statistic, how: Resampling = DEFAULT
+    sums: Values, statistic: Statistic, resampling: Resampling = DEFAULT
 ) -> tuple[float, float, str]:
-    """Bounds for a statistic of sums over clusters, sums (D, K), on its own scale, and the method.
+    """Return bounds for a statistic of sums over clusters, sums (D, K), and the method.
 
     nan where there is one cluster, where leaving any one out changes nothing, and where some
     resamples have no value.
@@ -116,19 +116,19 @@ def interval(
     if not error > 0:
         return np.nan, np.nan, NONE
     if clusters < FEWEST_TO_RESAMPLE:
-        low, high = value + error * stats.t.ppf(how.tails, clusters - 1)
+        low, high = value + error * stats.t.ppf(resampling.tails, clusters - 1)
         return float(low), float(high), STUDENT
-    drawn = weights(clusters, how.resamples, how.seed)
+    drawn = weights(clusters, resampling.resamples, resampling.seed)
     distances = _studentised(sums, statistic, drawn, value)
     # No interpolation: a resample without any spread may lie infinitely far away.
-    below, above = np.quantile(distances, how.tails, method="inverted_cdf")
+    below, above = np.quantile(distances, resampling.tails, method="inverted_cdf")
     if np.isnan(below) or np.isnan(above):  # some resamples have no value
         return np.nan, np.nan, NONE
     return float(value - error * above), float(value - error * below), BOOTSTRAP
 
 
 def jackknife_error(sums: Values, statistic: Statistic) -> Values:
-    """The standard error by leaving out one cluster after the other, (D, K) to ()."""
+    """Return the standard error by leaving out one cluster after the other, (D, K) to ()."""
     clusters = sums.shape[1]
     without = statistic(sums.sum(axis=1, keepdims=True) - sums)
     spread = ((without - without.mean()) ** 2).sum()
@@ -137,18 +137,17 @@ def jackknife_error(sums: Values, statistic: Statistic) -> Values:
 
 @lru_cache(maxsize=8)
 def weights(clusters: int, resamples: int, seed: int) -> Values:
-    """How often each resample draws each cluster: (B, K), read-only. Kept, as all statistics of a
-    study use the same."""
+    """Draw how often each resample contains each cluster: (B, K), read-only, cached."""
     drawn = np.random.default_rng(seed).integers(0, clusters, (resamples, clusters))
     flat = (drawn + clusters * np.arange(resamples)[:, None]).reshape(-1)
     counts = np.bincount(flat, minlength=resamples * clusters)
-    held = counts.reshape(resamples, clusters).astype(np.float64)
-    held.flags.writeable = False
-    return held
+    counts_by_resample = counts.reshape(resamples, clusters).astype(np.float64)
+    counts_by_resample.flags.writeable = False
+    return counts_by_resample
 
 
 def _studentised(sums: Values, statistic: Statistic, drawn: Values, value: float) -> Values:
-    """(value of a resample - value) / standard error of the resample, for each: (B,)."""
+    """Return (value of a resample - value) / its standard error, for each resample: (B,)."""
     rows = max(1, CHUNK // sums.size)
     parts = [_studentised_chunk(sums, statistic, drawn[start : start + rows], value)
              for start in range(0, len(drawn), rows)]
@@ -173,10 +172,10 @@ def _studentised_chunk(
 
 
 def exact_binomial(
-    value: float, clusters: int, how: Resampling = DEFAULT
+    value: float, clusters: int, resampling: Resampling = DEFAULT
 ) -> tuple[float, float]:
-    """Clopper and Pearson's interval for a share seen in `clusters` independent draws."""
-    (lower, upper), hits = how.tails, value * clusters
+    """Return Clopper and Pearson's interval for a share seen in `clusters` independent draws."""
+    (lower, upper), hits = resampling.tails, value * clusters
     low = stats.beta.ppf(lower, hits, clusters - hits + 1) if hits > 0 else 0.0
     high = stats.beta.ppf(upper, hits + 1, clusters - hits) if hits < clusters else 1.0
     return float(low), float(high)

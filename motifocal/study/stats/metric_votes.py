@@ -1,4 +1,4 @@
-"""Scores of videos and votes between them become how far each automatic measure goes with people.
+"""Measure how far automatic measures agree with the votes.
 
 P pairs of one or of all comparisons, K clusters (pictures), B resamples. For each pair a measure
 has a difference between the two models' videos, and the votes have a share. Two numbers say how
@@ -18,8 +18,10 @@ from pathlib import Path
 import numpy as np
 from scipy import stats
 
+from motifocal._moved import renamed_names
 from motifocal.bench.pairs import Pair
 from motifocal.files.json_text import parse_strict_json
+from motifocal.study.stats.compare import leads
 from motifocal.study.stats.intervals import (
     BOOTSTRAP,
     DEFAULT,
@@ -31,7 +33,6 @@ from motifocal.study.stats.intervals import (
     share,
     weights,
 )
-from motifocal.study.stats.shares import leads
 from motifocal.study.stats.tally import LOST, WON, Counts, Tally, Values
 
 MODEL = "model"  # kind of a row in scores.csv that is no control
@@ -44,7 +45,7 @@ Numbers = Mapping[tuple[str, str, int], Mapping[str, float]]
 
 
 @dataclass(frozen=True)
-class Measured:
+class MetricScores:
     """A folder of scores: which way each measure is better, and its numbers of every video."""
 
     better: Mapping[str, str]
@@ -85,58 +86,59 @@ class MetricVotes:
         return [row for row in self.rows if row.theirs == POOLED]
 
 
-def read_scores(folder: Path) -> Measured:
-    """A folder that `motifocal bench score` wrote. Raises ValueError where it is none."""
+def read_scores(folder: Path) -> MetricScores:
+    """Read a folder that `motifocal bench score` wrote. Raise ValueError where it is none."""
     table, described = folder / "scores.csv", folder / "scores.json"
     if not (table.is_file() and described.is_file()):
         raise ValueError(f"{folder} should hold scores.csv and scores.json, as motifocal bench "
                          "score writes them")
     try:
-        held = parse_strict_json(described.read_bytes())
-        better = {name: str(measure["better"]) for name, measure in held["measures"].items()}
-        marks = tuple(str(mark) for mark in held["marks"])
+        content = parse_strict_json(described.read_bytes())
+        better = {name: str(measure["better"]) for name, measure in content["measures"].items()}
+        marks = tuple(str(mark) for mark in content["marks"])
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"{described} should be what motifocal bench score writes, got "
                          f"{error!r}") from error
-    return Measured(better, _numbers(table, list(better)), marks)
+    return MetricScores(better, _numbers(table, list(better)), marks)
 
 
 def _numbers(table: Path, measures: Sequence[str]) -> Numbers:
-    found = {}
+    numbers = {}
     with table.open(encoding="utf-8", newline="") as file:
         for line, row in enumerate(csv.DictReader(file), start=2):
             try:
                 if row["kind"] != MODEL:
                     continue
                 stem = Pair(row["scenario"], row["image_id"], row["prompt"]).stem
-                found[row["row"], stem, int(row["seed"])] = {
+                numbers[row["row"], stem, int(row["seed"])] = {
                     name: float(row[name]) if row[name] else math.nan for name in measures}
             except (KeyError, TypeError, ValueError) as error:
                 raise ValueError(f"{table}, line {line} should be a video's scores, got "
                                  f"{error!r}") from error
-    return found
+    return numbers
 
 
 def metric_votes(
-    tallies: Sequence[Tally], seeds: Sequence[Sequence[int]], measured: Measured,
-    how: Resampling = DEFAULT,
+    tallies: Sequence[Tally], seeds: Sequence[Sequence[int]], measured: MetricScores,
+    resampling: Resampling = DEFAULT,
 ) -> MetricVotes:  # fmt: skip
-    """Every measure against the votes of every comparison, and of all together.
+    """Compare every measure with the votes of every comparison, and of all together.
 
     `seeds` says which sampling seed each pair of each tally is of. Raises ValueError where none of
     the compared models has scores.
     """
-    models = dict.fromkeys(name for each in tallies for name in (each.ours, each.theirs))
+    models = dict.fromkeys(name for counted in tallies for name in (counted.ours, counted.theirs))
     scored = {model for model, _, _ in measured.numbers}
     if not scored & set(models):
         raise ValueError(f"the scores should be of {', '.join(models)}, got "
                          f"{', '.join(sorted(scored)) or 'none'}")
     rows = []
     for measure, better in measured.better.items():
-        points = [_points(each, seed, measured.numbers, measure, -1.0 if better == LOWER else 1.0)
-                  for each, seed in zip(tallies, seeds, strict=True)]
-        named = [(each.theirs, of) for each, of in zip(tallies, points, strict=True)]
-        rows += [_row(measure, better, theirs, of, how)
+        sign = -1.0 if better == LOWER else 1.0
+        points = [_points(counted, seed, measured.numbers, measure, sign)
+                  for counted, seed in zip(tallies, seeds, strict=True)]
+        named = [(counted.theirs, of) for counted, of in zip(tallies, points, strict=True)]
+        rows += [_row(measure, better, theirs, of, resampling)
                  for theirs, of in (*named, (POOLED, _joined(points)))]
     return MetricVotes(tuple(rows), measured.marks)
 
@@ -169,15 +171,15 @@ def _points(
 
 def _joined(points: Sequence[_Points]) -> _Points:
     return _Points(
-        np.concatenate([each.difference for each in points]),
-        np.concatenate([each.share for each in points]),
-        np.concatenate([each.lead for each in points]),
-        tuple(name for each in points for name in each.cluster),
+        np.concatenate([part.difference for part in points]),
+        np.concatenate([part.share for part in points]),
+        np.concatenate([part.lead for part in points]),
+        tuple(name for part in points for name in part.cluster),
     )
 
 
 def _row(
-    measure: str, better: str, theirs: str, points: _Points, how: Resampling
+    measure: str, better: str, theirs: str, points: _Points, resampling: Resampling
 ) -> MetricVote:
     there = np.isfinite(points.difference)
     names = [name for name, known in zip(points.cluster, there, strict=True) if known]
@@ -186,18 +188,18 @@ def _row(
     difference, lead = points.difference[there], points.lead[there]
     agreed = (1 + np.sign(difference) * np.sign(lead)) / 2
     decided = (lead != 0).astype(np.float64)
-    part, whole = (np.bincount(cluster, each, len(places)).astype(np.float64)
-                   for each in (agreed * decided, decided))
+    part, whole = (np.bincount(cluster, values, len(places)).astype(np.float64)
+                   for values in (agreed * decided, decided))
     return MetricVote(
         measure=measure, better=better, theirs=theirs, pairs=len(there),
         missing=int((~there).sum()), even=int((lead == 0).sum()),
-        agreement=share(part, whole, how),
-        tau=kendall(difference, points.share[there], cluster, how),
+        agreement=share(part, whole, resampling),
+        tau=kendall(difference, points.share[there], cluster, resampling),
     )  # fmt: skip
 
 
-def kendall(x: Values, y: Values, cluster: Counts, how: Resampling = DEFAULT) -> Estimate:
-    """Kendall's tau-b of x and y, both (P,), with an interval over clusters (P,) numbered from 0.
+def kendall(x: Values, y: Values, cluster: Counts, resampling: Resampling = DEFAULT) -> Estimate:
+    """Return Kendall's tau-b of x and y, both (P,), with an interval over clusters (P,), from 0.
 
     The interval is the percentile bootstrap over clusters; with fewer than 20 it is Student's t
     with the standard error by leaving out one after the other. A pair that is drawn twice is not
@@ -211,15 +213,15 @@ def kendall(x: Values, y: Values, cluster: Counts, how: Resampling = DEFAULT) ->
     if clusters < FEWEST_TO_RESAMPLE:
         without = _tau(sums, 1 - np.eye(clusters))
         error = np.sqrt((clusters - 1) / clusters * ((without - without.mean()) ** 2).sum())
-        low, high = value + error * stats.t.ppf(how.tails, clusters - 1)
+        low, high = value + error * stats.t.ppf(resampling.tails, clusters - 1)
         return Estimate(value, float(max(low, -1)), float(min(high, 1)), clusters, STUDENT)
-    drawn = _tau(sums, weights(clusters, how.resamples, how.seed))
-    low, high = np.quantile(drawn, how.tails)
+    drawn = _tau(sums, weights(clusters, resampling.resamples, resampling.seed))
+    low, high = np.quantile(drawn, resampling.tails)
     return Estimate(value, float(low), float(high), clusters, BOOTSTRAP)
 
 
 def _concordance(x: Values, y: Values, cluster: Counts, clusters: int) -> Values:
-    """For all two pairs, summed by their clusters: both rise or fall together (1) or not (-1), x
+    """Sum over all two pairs, by their clusters: both rise or fall together (1) or not (-1), x
     differs, y differs. (3, K, K)."""
     sums = np.zeros((3, clusters, clusters))
     owns = np.eye(clusters)[cluster]  # (P, K)
@@ -232,7 +234,10 @@ def _concordance(x: Values, y: Values, cluster: Counts, clusters: int) -> Values
 
 
 def _tau(sums: Values, drawn: Values) -> Values:
-    """tau-b when clusters are drawn so often, (B, K) to (B,)."""
-    together, x_differs, y_differs = (((drawn @ each) * drawn).sum(axis=1) for each in sums)
+    """Return tau-b when clusters are drawn so often, (B, K) to (B,)."""
+    together, x_differs, y_differs = (((drawn @ pairs) * drawn).sum(axis=1) for pairs in sums)
     both = np.sqrt(x_differs * y_differs)
     return np.divide(together, both, out=np.full(len(drawn), np.nan), where=both > 0)
+
+
+__getattr__ = renamed_names(__name__, "Measured=MetricScores")

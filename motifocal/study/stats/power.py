@@ -1,4 +1,4 @@
-"""The size of a study becomes its hours, its cost, and what it would be able to show.
+"""Compute the hours and cost of a study, and what it would be able to show.
 
 Votes on one pair, and on one picture, agree more than votes on different pictures do. So N votes
 tell as much as N / design effect independent ones (Kish 1965).
@@ -21,7 +21,7 @@ PAIR_CORRELATION, PICTURE_CORRELATION = 0.15, 0.05
 
 @dataclass(frozen=True)
 class Plan:
-    """What a study costs and shows. Shares are those of votes for ours, in [0, 1].
+    """The cost and power of a study. Shares are those of votes for ours, in [0, 1].
 
     `smallest_share` would just be significant at 5 % by the sign-flip test over pictures: the
     first number if Holm must take this comparison first (hardest, when no other is significant),
@@ -49,7 +49,7 @@ def plan(
     pair_correlation: float = PAIR_CORRELATION, picture_correlation: float = PICTURE_CORRELATION,
     level: float = LEVEL,
 ) -> Plan:  # fmt: skip
-    """Reckon a study in which every pair of `models` comparisons gets `votes` judgements.
+    """Plan a study in which every pair of `models` comparisons gets `votes` judgements.
 
     `wage` is per hour, in any currency, without a platform's fee. `gold` is how many gold items
     are shown for each real one. `sizes` are the numbers of pairs of each picture; without them the
@@ -82,7 +82,7 @@ def plan(
 def design_effect(
     sizes: Sequence[int], votes: int, pair_correlation: float, picture_correlation: float
 ) -> float:
-    """How many times more votes are needed than if all were independent.
+    """Return how many times more votes are needed than if all were independent.
 
     1 + (v - 1) r_pair + v (m - 1) r_picture, where m, the number of pairs on a picture as a pair
     meets it, is sum(m_k^2) / sum(m_k) over pictures k.
@@ -93,7 +93,7 @@ def design_effect(
 
 
 def _critical(level: float, pictures: int) -> float:
-    """How many standard errors from a half a share must be for the sign-flip test.
+    """Return how many standard errors from a half a share must be for the sign-flip test.
 
     The test takes the spread of the leads around 0, not around their mean, which grows with the
     lead itself: z becomes z / sqrt(1 - z^2 / K).
@@ -103,13 +103,13 @@ def _critical(level: float, pictures: int) -> float:
 
 
 def _share_at(errors: float, independent: float) -> float:
-    """The share that many of its own standard errors above a half."""
+    """Return the share that is so many of its own standard errors above a half."""
     ratio = errors**2 / independent
     return float(0.5 + np.sqrt(ratio / (1 + ratio)) / 2)
 
 
 def _power(share: float, error: float, bound: float) -> float:
-    """P(the estimated share is beyond the bound on either side)."""
+    """Return P(the estimated share is beyond the bound on either side)."""
     lead = (share - 0.5) / error
     return float(stats.norm.sf(bound - lead) + stats.norm.cdf(-bound - lead))
 

@@ -1,6 +1,6 @@
-"""Votes for and against, per picture, become a p value; p values of several models stay honest.
+"""Test by sign flips over pictures which model is preferred; adjust p values of several models.
 
-K pictures. If nobody preferred either model, exchanging the two models' names in all votes on one
+K pictures. If neither model were preferred, exchanging the two models' names in all votes on one
 picture would change nothing. So each picture's lead may have either sign, and the test asks how
 many of the 2^K ways to sign them give a total as large as the one seen. It assumes nothing else:
 votes on one picture may depend on each other in any way.
@@ -50,7 +50,7 @@ def sign_flip(leads: npt.ArrayLike, seed: int = 0, *, flips: int = FLIPS) -> Sig
 
 
 def _exact(sizes: npt.NDArray[np.int64], total: int) -> float:
-    """P(|sum of sizes with random signs| >= total)."""
+    """Return P(|sum of sizes with random signs| >= total)."""
     most = int(sizes.sum())
     chance = np.zeros(2 * most + 1)  # of each sum from -most to most
     chance[most] = 1.0
@@ -75,7 +75,7 @@ def _drawn(sizes: npt.NDArray[np.float64], total: float, seed: int, flips: int) 
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """p values adjusted for being several, by Holm (1979), in the order given.
+    """Adjust p values for being several, by Holm (1979), in the order given.
 
     The smallest is multiplied by their number, the next by one less, and none may be smaller than
     the one before it. Rejecting those up to 5 % makes any false alarm at all at most 5 % likely.

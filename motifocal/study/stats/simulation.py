@@ -1,4 +1,4 @@
-"""A design and a truth become votes: the test bed of every statistic, and a rehearsal.
+"""Simulate the votes of a study from a design and a truth: to test statistics, and to rehearse.
 
 V votes, I items (a comparison and a pair), P pairs, M models, W annotators, R reasons.
 """
@@ -13,9 +13,15 @@ import numpy as np
 import numpy.typing as npt
 from scipy import special
 
-from motifocal.study.stats.simulation_design import Design, Truth
-from motifocal.study.stats.simulation_truth import careless_chances, strengths, vote_chances
-from motifocal.study.stats.tally import LOST, Counts, Over, Tally, Values, counted
+from motifocal.study.schedule import other_side
+from motifocal.study.stats.simulation_design import (
+    Design,
+    Truth,
+    careless_chances,
+    strengths,
+    vote_chances,
+)
+from motifocal.study.stats.tally import LOST, Cluster, Counts, Tally, Values, counted
 from motifocal.study.votes import GOLD, MODEL_A, MODEL_B, REASONS, TIE, Vote, hash_worker
 
 Bools = npt.NDArray[np.bool_]
@@ -41,11 +47,11 @@ class Drawn:
     reasons: Bools
     careless: Bools
 
-    def tally(self, comparison: int = 0, over: Over = "image_id") -> Tally:
-        """The votes of one comparison, counted: what `tally` makes of `votes_of`."""
+    def tally(self, comparison: int = 0, cluster_by: Cluster = "image_id") -> Tally:
+        """Count the votes of one comparison: what `tally` makes of the votes."""
         kept = self.comparison == comparison
         design = self.design
-        names, places = design.pictures if over == "image_id" else design.scenarios
+        names, places = design.pictures if cluster_by == "image_id" else design.scenarios
         ours, theirs = design.comparisons[comparison]
         return counted(
             ours=ours, theirs=theirs, pairs=design.stems, clusters=names,
@@ -56,17 +62,14 @@ class Drawn:
 
 
 def simulate(design: Design, truth: Truth, seed: int) -> list[Vote]:
-    """The votes of a whole study, gold items last. The same seed gives the same votes.
-
-    `population.population` gives the values that statistics of them should come near to.
-    """
+    """Draw the votes of a whole study, gold items last. The same seed gives the same votes."""
     rng = np.random.default_rng(seed)
     drawn = draw(design, truth, rng)
     return list(_votes(drawn, seed, rng))
 
 
 def draw(design: Design, truth: Truth, rng: np.random.Generator) -> Drawn:
-    """The same without times, names and gold: arrays only, for thousands of studies."""
+    """Draw votes without times, names and gold: arrays only, for thousands of studies."""
     comparisons, pairs = len(design.comparisons), len(design.pairs)
     items = comparisons * pairs
     careless = np.zeros(design.annotators, dtype=bool)
@@ -87,7 +90,7 @@ def draw(design: Design, truth: Truth, rng: np.random.Generator) -> Drawn:
 
 
 def _assigned(items: int, design: Design, rng: np.random.Generator) -> Counts:
-    """Who judges what: (I, votes), never one annotator twice on an item, all about as busy."""
+    """Assign annotators: (I, votes), never one twice to an item, all about equally busy."""
     per_round = design.annotators // design.votes
     rounds = -(-items // per_round)
     order = np.tile(np.arange(design.annotators), (rounds, 1))
@@ -99,7 +102,7 @@ def _outcomes(
     design: Design, truth: Truth, worker: Counts, on_left: Bools, careless: Bools,
     rng: np.random.Generator,
 ) -> Counts:  # fmt: skip
-    """The votes (I, votes): 0 first model, 1 second, 2 tie."""
+    """Draw the votes (I, votes): 0 first model, 1 second, 2 tie."""
     models = len(design.models)
     ends = np.array([[design.models.index(name) for name in pair] for pair in design.comparisons])
     score = strengths(design, truth) + sum(
@@ -125,8 +128,8 @@ def _outcomes(
 def _effects(
     places: Counts, models: int, spread: float, rng: np.random.Generator
 ) -> Values:
-    """A normal effect of each group on each model, (P,) to (P, M), so that the difference between
-    two models has the standard deviation `spread`."""
+    """Draw a normal effect of each group on each model, (P,) to (P, M), so that the difference
+    between two models has the standard deviation `spread`."""
     return np.asarray(rng.standard_normal((places.max() + 1, models))[places] * spread / np.sqrt(2))
 
 
@@ -134,7 +137,7 @@ def _reasons(
     design: Design, truth: Truth, pair: Counts, outcome: Counts, clicked: Bools,
     rng: np.random.Generator,
 ) -> Bools:  # fmt: skip
-    """(V, R): at least one for a choice, none for a tie, a random one where it was clicked."""
+    """Draw reasons (V, R): at least one for a choice, none for a tie, a random one for a click."""
     votes, number = len(outcome), len(REASONS)
     names, place = design.pictures
     effects = truth.reason_sd * rng.standard_normal((2, len(names), number))
@@ -184,7 +187,7 @@ def _milliseconds(careless: Bools, rng: np.random.Generator) -> list[int]:
 
 
 def _gold(own: list[Vote], number: int, careless: bool, rng: np.random.Generator) -> Iterator[Vote]:
-    """Gold items made of pairs that the annotator has judged, the four kinds in turn."""
+    """Yield gold items made of pairs that the annotator has judged, the four kinds in turn."""
     chosen = rng.permutation(len(own))[:number]
     milliseconds = _milliseconds(np.full(len(chosen), careless), rng)
     for g, v in enumerate(chosen):
@@ -192,16 +195,11 @@ def _gold(own: list[Vote], number: int, careless: bool, rng: np.random.Generator
         right = rng.random() < (0.5 if careless else GOLD_RIGHT[kind])
         repeat = kind == "repeat"
         answer = base.winner if repeat else MODEL_A
-        other = MODEL_B if answer == MODEL_A else MODEL_A
         yield Vote(
             model_a=base.model_a, model_b=base.model_b if repeat else kind,
-            winner=answer if right else other, pair=base.pair, image_id=base.image_id,
+            winner=answer if right else other_side(answer), pair=base.pair, image_id=base.image_id,
             scenario=base.scenario, prompt=base.prompt, worker=base.worker, gold=kind,
-            left=_other_side(base.left) if repeat else (MODEL_A, MODEL_B)[rng.integers(2)],
+            left=other_side(base.left) if repeat else (MODEL_A, MODEL_B)[rng.integers(2)],
             milliseconds=milliseconds[g], loops=1 + milliseconds[g] // LOOP_MS,
             protocol=base.protocol,
         )  # fmt: skip
-
-
-def _other_side(side: str) -> str:
-    return MODEL_B if side == MODEL_A else MODEL_A

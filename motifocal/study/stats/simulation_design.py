@@ -1,4 +1,4 @@
-"""What is judged by how many, and what is true of it: the two halves of a simulated study."""
+"""Describe a simulated study: its design, and what is true of it."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from functools import cached_property, lru_cache
 from itertools import combinations
 
 import numpy as np
+from scipy import optimize, special
 
 from motifocal.bench.pairs import Pair
-from motifocal.study.stats.tally import Counts
+from motifocal.study.stats.tally import Counts, Values
 from motifocal.study.votes import REASONS
 
 #: TI2V-Bench by scenario: pictures, sentences of each picture, different sentences in all.
@@ -23,14 +24,14 @@ PAPER_SCENARIOS = (
 
 @lru_cache(maxsize=1)
 def paper_pairs() -> tuple[Pair, ...]:
-    """Pairs in the paper's arrangement: 22 scenarios, 88 pictures, 133 sentences, 320 pairs."""
+    """Return pairs as in the paper: 22 scenarios, 88 pictures, 133 prompts, 320 pairs."""
     pairs = []
-    for s, (pictures, each, different) in enumerate(PAPER_SCENARIOS, start=1):
-        sets = different // each  # pictures take turns with the sets of sentences
+    for s, (pictures, prompts, different) in enumerate(PAPER_SCENARIOS, start=1):
+        sets = different // prompts  # pictures take turns with the sets of sentences
         pairs += [
-            Pair(f"place{s}", f"place{s}_{p + 1}", f"sentence {p % sets * each + q + 1} of {s}")
+            Pair(f"place{s}", f"place{s}_{p + 1}", f"sentence {p % sets * prompts + q + 1} of {s}")
             for p in range(pictures)
-            for q in range(each)
+            for q in range(prompts)
         ]
     return tuple(pairs)
 
@@ -85,7 +86,7 @@ class Design:
         return _places([pair.scenario for pair in self.pairs])
 
     def on_left(self, comparison: int) -> Counts:
-        """In how many of its votes the first model is shown on the left, for each pair: (P,).
+        """Return in how many of its votes the first model is on the left, for each pair: (P,).
 
         Half of them; with an odd number of votes one more or one less, in turn over the pairs.
         """
@@ -106,7 +107,7 @@ DEFAULT_REASONS = {
 
 @dataclass(frozen=True)
 class Truth:
-    """What is true in a simulated study.
+    """The true preferences and behaviour of annotators in a simulated study.
 
     `shares`: how often ours is preferred to each baseline, over all pictures and attentive
     annotators. The four standard deviations are in log-odds: how far the preference between two
@@ -146,5 +147,54 @@ class Truth:
                              f"{', '.join(REASONS)}, got {shapes}")
 
     def careless_share(self, annotators: int) -> float:
-        """Of so many annotators: always a whole number of them."""
+        """Return the share of so many annotators who are careless, a whole number of them."""
         return round(self.careless * annotators) / annotators
+
+
+NODES = 81  # of Gauss-Hermite quadrature
+
+
+def strengths(design: Design, truth: Truth) -> Values:
+    """Return the models' scores in log-odds (M,), ours at 0, that give the wanted shares.
+
+    Raises ValueError unless there is one share for each baseline.
+    """
+    if len(truth.shares) != len(design.baselines):
+        raise ValueError(f"shares should be one for each of {len(design.baselines)} baselines, got "
+                         f"{len(truth.shares)}")
+    spread = np.hypot(item_sd(truth), truth.annotator_sd)
+    nodes, weight = normal_nodes(NODES)
+
+    def share(score: float) -> float:
+        return float(weight @ special.expit(spread * nodes - score))
+
+    scores = [optimize.brentq(lambda score, target=target: share(score) - target, -60, 60)
+              for target in truth.shares]
+    return np.array([0.0, *scores])
+
+
+def vote_chances(lead: Values, truth: Truth) -> Values:
+    """Map log-odds for the first model (...), side bias included, to chances (..., 3)."""
+    half = np.abs(lead) / 2  # the larger of the two is divided out
+    nu = 2 * truth.ties / (1 - truth.ties)
+    favourite, other, tie = np.ones_like(half), np.exp(-2 * half), nu * np.exp(-half)
+    ahead = lead >= 0
+    chances = np.stack([np.where(ahead, favourite, other), np.where(ahead, other, favourite), tie],
+                       axis=-1)
+    return np.asarray(chances / chances.sum(axis=-1, keepdims=True))
+
+
+def careless_chances(truth: Truth) -> Values:
+    """Return the chances (3,) of an annotator who presses any of the buttons."""
+    return np.array([1, 1, 1]) / 3 if truth.ties else np.array([1, 1, 0]) / 2
+
+
+def item_sd(truth: Truth) -> float:
+    return float(np.linalg.norm([truth.picture_sd, truth.pair_sd, truth.scenario_sd]))
+
+
+@lru_cache(maxsize=8)
+def normal_nodes(nodes: int) -> tuple[Values, Values]:
+    """Return nodes and weights of a standard normal variable."""
+    places, weight = np.polynomial.hermite_e.hermegauss(nodes)
+    return places, weight / weight.sum()

@@ -1,4 +1,4 @@
-"""The votes of one comparison become counts per pair, all that the statistics need.
+"""Count the votes of one comparison per pair: all that the statistics need.
 
 P pairs (a picture, a sentence and a sampling seed: what five annotators judge), K clusters
 (pictures, unless asked otherwise), R reasons. Gold votes are never counted.
@@ -6,19 +6,20 @@ P pairs (a picture, a sentence and a sampling seed: what five annotators judge),
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
+from motifocal._moved import renamed_arguments, renamed_names
 from motifocal.study.votes import MODEL_A, REASONS, TIE, WINNERS, Vote
 
 Counts = npt.NDArray[np.int64]
 Values = npt.NDArray[np.float64]
 #: What is drawn anew in another study: pictures (with all their sentences) or whole scenarios.
-Over = Literal["image_id", "scenario"]
+Cluster = Literal["image_id", "scenario"]
 
 WON, LOST, TIED = range(3)
 
@@ -44,14 +45,14 @@ class Tally:
     reasons: Counts
 
     def per_cluster(self, values: npt.ArrayLike) -> Values:
-        """(P, ...) summed over the pairs of each cluster: (K, ...)."""
-        each = np.asarray(values, dtype=np.float64)
-        sums = np.zeros((len(self.clusters), *each.shape[1:]))
-        np.add.at(sums, self.cluster, each)
+        """Sum (P, ...) over the pairs of each cluster: (K, ...)."""
+        per_pair = np.asarray(values, dtype=np.float64)
+        sums = np.zeros((len(self.clusters), *per_pair.shape[1:]))
+        np.add.at(sums, self.cluster, per_pair)
         return sums
 
     def where(self, chosen: npt.ArrayLike) -> Tally:
-        """The pairs for which `chosen` (P,) is true, with only their clusters."""
+        """Return the pairs for which `chosen` (P,) is true, with only their clusters."""
         kept = np.flatnonzero(chosen)
         used, cluster = np.unique(self.cluster[kept], return_inverse=True)
         return Tally(
@@ -64,7 +65,10 @@ class Tally:
         )  # fmt: skip
 
 
-def tally(votes: Sequence[Vote], ours: str, theirs: str, *, over: Over = "image_id") -> Tally:
+@renamed_arguments(over="cluster_by")
+def tally(
+    votes: Sequence[Vote], ours: str, theirs: str, *, cluster_by: Cluster = "image_id"
+) -> Tally:
     """Count the votes between two models, whichever of them is `model_a`.
 
     Pairs and clusters keep the order of their first vote. Raises ValueError where there is no such
@@ -76,16 +80,14 @@ def tally(votes: Sequence[Vote], ours: str, theirs: str, *, over: Over = "image_
         known = sorted({" and ".join(sorted(vote.unit[0])) for vote in votes if vote.gold is None})
         listed = ", ".join(known) or "no votes"
         raise ValueError(f"votes should compare {ours!r} with {theirs!r}, got {listed}")
-    first: dict[tuple[str, int], Vote] = {}
-    for vote in kept:
-        first.setdefault((vote.pair, vote.seed), vote)
+    first = first_votes(kept)
     place = {unit: index for index, unit in enumerate(first)}
-    clusters = list(dict.fromkeys(getattr(vote, over) for vote in first.values()))
+    clusters = list(dict.fromkeys(getattr(vote, cluster_by) for vote in first.values()))
     return counted(
         ours=ours, theirs=theirs,
         pairs=tuple(pair for pair, _ in first), clusters=tuple(clusters),
         scenarios=tuple(vote.scenario for vote in first.values()),
-        cluster=np.array([clusters.index(getattr(vote, over)) for vote in first.values()]),
+        cluster=np.array([clusters.index(getattr(vote, cluster_by)) for vote in first.values()]),
         pair=np.array([place[vote.pair, vote.seed] for vote in kept]),
         outcome=np.array([_outcome(vote, ours) for vote in kept]),
         on_left=np.array([_on_left(vote, ours) for vote in kept]),
@@ -99,7 +101,7 @@ def counted(
     outcome: npt.NDArray[np.integer], on_left: npt.NDArray[np.bool_],
     reasons: npt.NDArray[np.bool_],
 ) -> Tally:  # fmt: skip
-    """A tally from votes as arrays, V of them: `pair` (V,), `outcome` (V,) 0 won, 1 lost, 2 tied,
+    """Count votes given as arrays, V of them: `pair` (V,), `outcome` (V,) 0 won, 1 lost, 2 tied,
     `on_left` (V,) whether ours was shown there, `reasons` (V, R)."""
     outcomes = np.zeros((len(pairs), 3), dtype=np.int64)
     np.add.at(outcomes, (pair, outcome), 1)
@@ -111,17 +113,25 @@ def counted(
                  left[:, :TIED], given[:, :TIED])  # fmt: skip
 
 
+def first_votes(votes: Iterable[Vote]) -> dict[tuple[str, int], Vote]:
+    """Map each pair and seed to its first vote, in the order of these votes."""
+    first: dict[tuple[str, int], Vote] = {}
+    for vote in votes:
+        first.setdefault((vote.pair, vote.seed), vote)
+    return first
+
+
 def comparisons(votes: Sequence[Vote]) -> list[tuple[str, str]]:
-    """The pairs of models that were compared, in the order of their first vote, gold aside."""
-    found: dict[frozenset[str], tuple[str, str]] = {}
+    """List the pairs of models that were compared, in the order of their first vote, gold aside."""
+    pairs: dict[frozenset[str], tuple[str, str]] = {}
     for vote in votes:
         if vote.gold is None:
-            found.setdefault(vote.unit[0], (vote.model_a, vote.model_b))
-    return list(found.values())
+            pairs.setdefault(vote.unit[0], (vote.model_a, vote.model_b))
+    return list(pairs.values())
 
 
 def winner_of(vote: Vote) -> str | None:
-    """The name of the chosen model; None for a tie. Raises ValueError for an unknown winner."""
+    """Return the name of the chosen model; None for a tie. Raise ValueError if unknown."""
     if vote.winner not in WINNERS:
         raise ValueError(f"winner should be one of {', '.join(WINNERS)}, got {vote.winner!r}")
     if vote.winner == TIE:
@@ -145,3 +155,6 @@ def _reasons(vote: Vote) -> list[bool]:
     if unknown:
         raise ValueError(f"reasons should be among {', '.join(REASONS)}, got {sorted(unknown)}")
     return [reason in vote.reasons for reason in REASONS]
+
+
+__getattr__ = renamed_names(__name__, "Over=Cluster")

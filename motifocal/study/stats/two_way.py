@@ -1,4 +1,4 @@
-"""Votes become a share whose interval holds for other pictures and for other annotators, too.
+"""Compute a share whose interval holds for other pictures and other annotators too.
 
 V votes, G groups. Pictures alone (see `intervals`) leave out that annotators have tastes: forty who
 happen to like motion would be forty again. This is the two-way clustered variance of Cameron,
@@ -23,15 +23,15 @@ from motifocal.study.stats.intervals import (
     Resampling,
     exact_binomial,
 )
-from motifocal.study.stats.tally import Counts, Over, Values, winner_of
+from motifocal.study.stats.tally import Cluster, Counts, Values, winner_of
 from motifocal.study.votes import Vote
 
 
 def share_both_ways(
-    votes: Sequence[Vote], ours: str, theirs: str, how: Resampling = DEFAULT, *,
-    over: Over = "image_id",
+    votes: Sequence[Vote], ours: str, theirs: str, resampling: Resampling = DEFAULT, *,
+    cluster_by: Cluster = "image_id",
 ) -> Estimate:  # fmt: skip
-    """The share of decided votes for `ours`, with an interval over pictures and annotators.
+    """Return the share of decided votes for `ours`, with an interval over pictures and annotators.
 
     `clusters` of the result is the smaller of the two numbers. With many annotators who judge a
     few pairs each it is hardly longer than the interval over pictures.
@@ -41,16 +41,16 @@ def share_both_ways(
             if vote.gold is None and vote.unit[0] == models and winner_of(vote) is not None]
     return two_way_share(
         np.array([winner_of(vote) == ours for vote in kept], dtype=np.float64),
-        _numbered([getattr(vote, over) for vote in kept]),
+        _numbered([getattr(vote, cluster_by) for vote in kept]),
         _numbered([vote.worker for vote in kept]),
-        how,
+        resampling,
     )
 
 
 def two_way_share(
-    won: Values, picture: Counts, worker: Counts, how: Resampling = DEFAULT
+    won: Values, picture: Counts, worker: Counts, resampling: Resampling = DEFAULT
 ) -> Estimate:
-    """The same from arrays (V,): 1 for a vote won, and numbers from 0 for picture and annotator."""
+    """Return the same from arrays (V,): 1 for a vote won, numbers from 0 for picture and worker."""
     if len(won) == 0:
         return Estimate(np.nan, np.nan, np.nan, 0, NONE)
     value = float(won.mean())
@@ -61,14 +61,14 @@ def two_way_share(
     # The difference is an estimate and may come out too small by chance, even negative.
     error = float(np.sqrt(max(pictures + workers - both, pictures, workers)))
     if clusters < 2 or not error > 0:
-        return Estimate(value, *exact_binomial(value, clusters, how), clusters, EXACT)
-    width = stats.t.ppf(how.tails, clusters - 1) * error / (value * (1 - value))
+        return Estimate(value, *exact_binomial(value, clusters, resampling), clusters, EXACT)
+    width = stats.t.ppf(resampling.tails, clusters - 1) * error / (value * (1 - value))
     low, high = special.expit(special.logit(value) + width)
     return Estimate(value, float(low), float(high), clusters, STUDENT)
 
 
 def _variance(away: Values, group: Counts) -> float:
-    """Of a mean, when only different groups are independent; 0 where there is one group."""
+    """Return the variance of a mean when only different groups are independent; 0 for one group."""
     _, places = np.unique(group, return_inverse=True)
     sums = np.bincount(places.reshape(-1), away)
     return float((sums**2).sum() * len(sums) / (len(sums) - 1)) if len(sums) > 1 else 0.0

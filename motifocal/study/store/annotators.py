@@ -1,4 +1,4 @@
-"""People arrive, agree, and show that they have read the instructions: the way to the first task.
+"""Register annotators: arrival, consent, comprehension check.
 
 joined -> consented -> ready -> finished; without a comprehension check consent makes ready, and
 two wrong tries end at screened_out.
@@ -33,20 +33,20 @@ _KNOWN = (
 
 
 def find(connection: Connection, who: str, *, lock: bool = False) -> Any:
-    """The row of an annotator, or None; `lock` makes others who want to change it wait."""
+    """Return the row of an annotator, or None; `lock` makes other writers wait."""
     return connection.execute(_ROW_LOCKED if lock else _ROW, {"who": who}).first()
 
 
-def found(connection: Connection, who: str) -> Any:
-    """The same, locked. Raises Refused("unknown")."""
+def lock_annotator(connection: Connection, who: str) -> Any:
+    """Return the row of an annotator, locked. Raise Refused("unknown")."""
     row = find(connection, who, lock=True)
     if row is None:
         raise Refused("unknown", "there is no such annotator")
     return row
 
 
-def described(connection: Connection, row: Any) -> Annotator:
-    """A row as others see it."""
+def annotator_of(connection: Connection, row: Any) -> Annotator:
+    """Return a row as an `Annotator`."""
     answered = connection.execute(_ANSWERED, {"me": row.id}).scalar_one()
     return Annotator(row.token, row.state, row.source, row.tries, answered)
 
@@ -66,14 +66,14 @@ def enter(
     connection: Connection, protocol: Protocol, salt: str, source: str, external: str | None,
     now: float,
 ) -> Annotator:  # fmt: skip
-    """The annotator with this number of this service; a new one where there is none."""
+    """Return the annotator with this id of this service; a new one where there is none."""
     hashed = ""
     if external is not None:
         hashed = hmac.new(salt.encode(), f"{source} {external}".encode(),
                           hashlib.sha256).hexdigest()  # fmt: skip
         known = connection.execute(_KNOWN, {"source": source, "external_hash": hashed}).first()
         if known is not None:
-            return described(connection, known)
+            return annotator_of(connection, known)
     token = secrets.token_urlsafe(16)
     me = add(connection, insert(ANNOTATOR), token=token, source=source, state="joined", tries=0,
              joined_at=now)
@@ -82,12 +82,12 @@ def enter(
             "annotator_id": me, "source": source, "external_hash": hashed,
             "external": external if protocol.keep_ids else None,
         })  # fmt: skip
-    return described(connection, found(connection, token))
+    return annotator_of(connection, lock_annotator(connection, token))
 
 
 def agree(connection: Connection, protocol: Protocol, who: str, now: float) -> None:
-    """Take down the consent; a second time it changes nothing."""
-    row = found(connection, who)
+    """Store the consent; a second time it changes nothing."""
+    row = lock_annotator(connection, who)
     if row.state == "joined":
         state: State = "consented" if protocol.check else "ready"
         change(connection, row, state=state, consented_at=now)
@@ -96,8 +96,9 @@ def agree(connection: Connection, protocol: Protocol, who: str, now: float) -> N
 def try_check(
     connection: Connection, protocol: Protocol, who: str, answers: Sequence[int], now: float
 ) -> bool:
-    """Are the answers to the comprehension check right? The second wrong try is the last."""
-    row = found(connection, who)
+    """Return whether the answers to the comprehension check are right; the second wrong try is the
+    last."""
+    row = lock_annotator(connection, who)
     if row.state in ("ready", "finished"):
         return True
     if row.state == "screened_out":

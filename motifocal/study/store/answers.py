@@ -1,4 +1,4 @@
-"""An answer becomes a vote that is on disk, once, or is refused with the reason."""
+"""Store an answer as a vote, on disk and once, or refuse it with the reason."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _STORED = (
 _INSERT = insert(VOTE)
 
 
-def cast(
+def store_vote(
     connection: Connection, protocol: Protocol, who: str, slot: str, answer: Answer, now: float
 ) -> None:
     """Insert the vote of annotator `who` for the lease `slot`, and end the lease.

@@ -1,8 +1,9 @@
-"""A path or URL becomes a database whose transactions are whole, ordered and on disk.
+"""Open a database by path or URL, with transactions that are whole, ordered and on disk.
 
-SQLite has one writer: writes take turns, first among the threads of this process (`commits`), then
-among processes. They are on disk when they return, unless they are `quick`: losing those in a power
-cut does no harm, as that of a lease, and what is on disk later implies what came before.
+SQLite has one writer: writes take turns, first among the threads of this process (see
+`group_commit`), then among processes. They are on disk when they return, unless they are `quick`:
+losing those in a power cut does no harm, as that of a lease, and what is on disk later implies what
+came before.
 """
 
 from __future__ import annotations
@@ -19,9 +20,10 @@ from sqlalchemy import URL, Connection, Engine, Insert, create_engine, event, in
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
+from motifocal._moved import renamed_names
 from motifocal.extras import install_extra
-from motifocal.study.store.group_commit import Commits
-from motifocal.study.store.storage import StorageError, stored
+from motifocal.study.store.group_commit import GroupCommit
+from motifocal.study.store.storage import StorageError, storage_errors
 
 T = TypeVar("T")
 
@@ -39,10 +41,10 @@ class Database:
         self.url = url
         self.is_sqlite = url.get_backend_name() == "sqlite"
         self._engine = _sqlite(url) if self.is_sqlite else _postgresql(url)
-        self._writing = {quick: self._engine.execution_options(deed="quick" if quick else "write")
-                         for quick in (False, True)}
-        self._commits = Commits(partial(_begun, self._writing))
-        # Connections that nobody closes would be complained about.
+        self._writing = {kind == "quick": self._engine.execution_options(transaction_kind=kind)
+                         for kind in ("write", "quick")}
+        self._commits = GroupCommit(partial(_begin, self._writing))
+        # Unclosed connections would raise ResourceWarnings.
         weakref.finalize(self, self._engine.dispose)
 
     def __enter__(self) -> Database:
@@ -53,50 +55,51 @@ class Database:
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
-        """A transaction that only reads."""
-        with stored(self.url), self._engine.begin() as connection:
+        """Open a transaction that only reads."""
+        with storage_errors(self.url), self._engine.begin() as connection:
             yield connection
 
     def write(self, work: Callable[[Connection], T], *, quick: bool = False) -> T:
-        """What `work` returns, done whole: on disk by then, or with `quick` soon after."""
-        with stored(self.url):
+        """Run `work` in a transaction and return its result: on disk by then, or with `quick` soon
+        after."""
+        with storage_errors(self.url):
             if self.is_sqlite:
                 return self._commits.run(work, quick=quick)
-            with _begun(self._writing, quick) as connection:
+            with _begin(self._writing, quick) as connection:
                 if quick:
                     connection.execute(text("SET LOCAL synchronous_commit TO off"))
                 return work(connection)
 
     @contextmanager
-    def making(self) -> Iterator[Connection]:
-        """One transaction in which everything is made."""
-        with stored(self.url), self._writing[False].begin() as connection:
+    def create_transaction(self) -> Iterator[Connection]:
+        """Open the one transaction in which everything is created."""
+        with storage_errors(self.url), self._writing[False].begin() as connection:
             yield connection
 
-    def holds(self, table: str) -> bool:
-        """Is there such a table?"""
+    def has_table(self, table: str) -> bool:
+        """Return whether there is such a table."""
         with self.read() as connection:
             return inspect(connection).has_table(table)
 
     def close(self) -> None:
-        """Let go of all connections; SQLite then folds its log into the one file."""
+        """Close all connections; SQLite then folds its log into the one file."""
         self._engine.dispose()
 
 
-def _begun(engines: Mapping[bool, Engine], quick: bool) -> AbstractContextManager[Connection]:
+def _begin(engines: Mapping[bool, Engine], quick: bool) -> AbstractContextManager[Connection]:
     return engines[quick].begin()
 
 
 def add(connection: Connection, statement: Insert, **values: Any) -> int:
-    """Insert one row; its id."""
+    """Insert one row and return its id."""
     key = connection.execute(statement, values).inserted_primary_key
     if key is None:
         raise ValueError(f"{statement.table} should give its rows ids")
     return int(key[0])
 
 
-def located(place: str | Path) -> URL:
-    """A path or a database URL as a URL. Raises ValueError for a database of another kind."""
+def parse_url(place: str | Path) -> URL:
+    """Return a path or a database URL as a URL. Raise ValueError for a database of another kind."""
     if isinstance(place, Path) or "://" not in place:
         return URL.create("sqlite", database=os.path.abspath(place))
     try:
@@ -113,10 +116,10 @@ def located(place: str | Path) -> URL:
 
 
 @contextmanager
-def reached(url: URL) -> Iterator[None]:
-    """A server that cannot be reached, or a file that is no database, becomes a ValueError."""
+def translate_errors(url: URL) -> Iterator[None]:
+    """Raise a ValueError where a server cannot be reached or a file is no database."""
     try:
-        with stored(url):
+        with storage_errors(url):
             yield
     except StorageError as error:
         raise ValueError(str(error)) from error
@@ -135,11 +138,11 @@ def _sqlite(url: URL) -> Engine:
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:
         driver: Any = connection.connection.driver_connection
-        deed = connection.get_execution_options().get("deed")
+        kind = connection.get_execution_options().get("transaction_kind")
         # In WAL mode NORMAL leaves the flush to the next FULL transaction, which is of the same
         # log and so carries all before it.
-        driver.execute(f"PRAGMA synchronous = {'NORMAL' if deed == 'quick' else 'FULL'}")
-        driver.execute("BEGIN IMMEDIATE" if deed else "BEGIN")
+        driver.execute(f"PRAGMA synchronous = {'NORMAL' if kind == 'quick' else 'FULL'}")
+        driver.execute("BEGIN IMMEDIATE" if kind else "BEGIN")
 
     return engine
 
@@ -150,3 +153,6 @@ def _postgresql(url: URL) -> Engine:
     except ImportError as error:
         raise ValueError(f"PostgreSQL needs psycopg; {install_extra('postgresql')}") from error
     return create_engine(url, pool_size=POOL, max_overflow=0, pool_pre_ping=True)
+
+
+__getattr__ = renamed_names(__name__, "located=parse_url")

@@ -1,4 +1,4 @@
-"""A gold item that is due becomes a slot for one annotator: which kind, which item, which side."""
+"""Choose a gold item for an annotator, and make a slot for it."""
 
 from __future__ import annotations
 
@@ -10,9 +10,8 @@ from motifocal.study.protocol import Protocol
 from motifocal.study.schedule import GoldPlan, other_side
 from motifocal.study.store.database import add
 from motifocal.study.store.tables import ITEM, LEASE, OPEN, SLOT, VOTE
-from motifocal.study.votes import MODEL_A, MODEL_B, TIE
+from motifocal.study.votes import MODEL_A, MODEL_B, REPEAT, TIE
 
-REPEAT = "repeat"
 REPEAT_AFTER = 3  # comparisons at least lie between a pair and its repeat
 
 _ME: ColumnElement[int] = bindparam("me")
@@ -46,7 +45,7 @@ _INSERT = insert(SLOT)
 def choose_gold(
     connection: Connection, protocol: Protocol, plan: GoldPlan, me: int, number: int, avoid: str
 ) -> int | None:
-    """The slot of a gold item for the annotator `me`, or None where there is none to show.
+    """Return the slot of a gold item for the annotator `me`, or None where there is none to show.
 
     The kinds come in turn, in an order of this annotator's own; a kind of which nothing is left,
     or only the picture `avoid`, is passed over.
@@ -54,23 +53,23 @@ def choose_gold(
     kinds = list(protocol.gold_kinds)
     random.Random(f"{plan.token} kinds").shuffle(kinds)
     first = (number - 1) // plan.every
-    dice = plan.drawing(number)
+    rng = plan.drawing(number)
     for turn in range(len(kinds)):
         kind = kinds[(first + turn) % len(kinds)]
         values = {"me": me, "kind": kind, "avoid": avoid}
         if kind == REPEAT:
-            found = [(item, other_side(left))
-                     for item, left in connection.execute(_REPEATS, values)]
+            candidates = [(item, other_side(left))
+                          for item, left in connection.execute(_REPEATS, values)]
         else:
-            found = [(item, dice.choice((MODEL_A, MODEL_B)))
-                     for (item,) in connection.execute(_DAMAGED, values)]
-        if found:
-            return _own_slot(connection, me, *dice.choice(found))
+            candidates = [(item, rng.choice((MODEL_A, MODEL_B)))
+                          for (item,) in connection.execute(_DAMAGED, values)]
+        if candidates:
+            return _own_slot(connection, me, *rng.choice(candidates))
     return None
 
 
 def _own_slot(connection: Connection, me: int, item: int, shown_left: str) -> int:
-    """The annotator's own slot of a gold item: there is one, or it is made."""
+    """Return the annotator's own slot of a gold item, or make it."""
     slot = connection.execute(_OWN, {"item": item, "me": me}).scalar()
     if slot is None:
         slot = add(connection, _INSERT, item_id=item, number=me, shown_left=shown_left,

@@ -1,4 +1,4 @@
-"""An annotator who asks for work gets a slot to judge and the next one ahead, for a while.
+"""Lease annotators a slot to judge and the next one ahead, for a limited time.
 
 The order in which a study is worked through is drawn when it is made (`rank`). An annotator gets
 one of the first items of that order that still want a vote, are new to this annotator and show
@@ -6,7 +6,7 @@ another picture than the one just seen. So items that were begun are finished be
 begun, wherever the study stops most of them are whole, and no two annotators see the same sequence.
 
 A slot is leased to one annotator until the lease ends: by a vote, by leaving, or by time. Expired
-leases are ended by whoever comes next. Two processes cannot take one slot: SQLite has one writer,
+leases are ended at the next request. Two processes cannot take one slot: SQLite has one writer,
 and PostgreSQL skips rows that another transaction holds.
 """
 
@@ -38,8 +38,8 @@ from motifocal.study.store.tables import IS_OPEN, ITEM, LEASE, LEASED, OPEN, PAI
 WINDOW = 64  # slots that the next one is drawn from, of a dozen items or more
 
 
-class Held(NamedTuple):
-    """A slot in an annotator's hands, and all that is needed to show it."""
+class LeaseRow(NamedTuple):
+    """A leased slot, with all that is needed to show it."""
 
     lease_id: int
     token: str
@@ -56,8 +56,8 @@ class Held(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Turn:
-    """One annotator's turn: `annotator` is the row's id, `now` in seconds."""
+class AssignmentRequest:
+    """A request of one annotator for work: `annotator` is the row's id, `now` in seconds."""
 
     connection: Connection
     protocol: Protocol
@@ -66,11 +66,11 @@ class Turn:
     now: float
 
 
-class Served(NamedTuple):
-    """What an annotator judges now as comparison `number`, and what comes then."""
+class Assignment(NamedTuple):
+    """What an annotator judges now as comparison `number`, and what comes after it."""
 
-    current: Held
-    following: Held | None
+    current: LeaseRow
+    following: LeaseRow | None
     number: int
 
 
@@ -99,7 +99,7 @@ _LAST_SHOWN = (
 )  # fmt: skip
 _SEEN = exists().where(LEASE.c.annotator_id == _ME, LEASE.c.item_id == SLOT.c.item_id,
                        LEASE.c.shown_at.is_not(None))  # fmt: skip
-_WANTED = (
+_CANDIDATES = (
     select(SLOT.c.id, SLOT.c.item_id)
     .select_from(SLOT.join(ITEM, SLOT.c.item_id == ITEM.c.id))
     .where(IS_OPEN, SLOT.c.only_for.is_(None), ITEM.c.picture != bindparam("avoid"),
@@ -107,13 +107,13 @@ _WANTED = (
     .order_by(SLOT.c.rank, SLOT.c.number)
     .limit(WINDOW)
 )  # fmt: skip
-_TAKE = (
+_CLAIM_SLOT = (
     select(*_SHOWN)
     .select_from(_WHOLE)
     .where(SLOT.c.id == bindparam("slot"), IS_OPEN)
     .with_for_update(of=SLOT, skip_locked=True)
 )
-_TAKE_AGAIN = (
+_CLAIM_SLOT_OF_ITEM = (
     select(*_SHOWN)
     .select_from(_WHOLE)
     .where(SLOT.c.item_id == bindparam("item"), IS_OPEN,
@@ -127,7 +127,7 @@ _EXPIRED = (  # in no order: SQLite would walk through all leases for one
     .where(LEASE.c.ended_at.is_(None), LEASE.c.expires_at <= bindparam("now"))
     .with_for_update(skip_locked=True)
 )
-_MINE = (
+_OWN_LEASES = (
     select(LEASE.c.id, LEASE.c.slot_id)
     .where(LEASE.c.ended_at.is_(None), LEASE.c.annotator_id == _ME)
     .order_by(LEASE.c.id)
@@ -142,33 +142,35 @@ _SHOW = (
 )
 
 
-def serve(turn: Turn) -> Served | None:
-    """What the annotator has to judge: what is on the screen already, or else something new.
+def assign(request: AssignmentRequest) -> Assignment | None:
+    """Return what the annotator has to judge: what is on the screen already, or something new.
 
-    A comparison that was shown and never answered comes first, as long as nobody else has taken it
+    A comparison that was shown and never answered comes first, as long as no other annotator has it
     since; it is not shown again otherwise. None: nothing is left for this annotator.
     """
-    give_back_expired(turn.connection, turn.now)
-    me = {"me": turn.annotator}
-    running: Sequence[Any] = turn.connection.execute(_RUNNING, me).all()
-    held = [Held(*row) for row in running]
-    answered, real = turn.connection.execute(_ANSWERED, me).one()
-    last = turn.connection.execute(_LAST_SHOWN, me).first()
+    give_back_expired(request.connection, request.now)
+    me = {"me": request.annotator}
+    rows: Sequence[Any] = request.connection.execute(_RUNNING, me).all()
+    running = [LeaseRow(*row) for row in rows]
+    answered, real = request.connection.execute(_ANSWERED, me).one()
+    last = request.connection.execute(_LAST_SHOWN, me).first()
     interrupted = last is not None and last.vote is None
-    if held and interrupted and last is not None and held[0].lease_id != last.id:
-        give_back(turn.connection, turn.annotator, turn.now)  # what was leased ahead comes too soon
-        held = []
-    current = held[0] if held else None
+    if running and interrupted and last is not None and running[0].lease_id != last.id:
+        # What was leased ahead comes too soon.
+        give_back(request.connection, request.annotator, request.now)
+        running = []
+    current = running[0] if running else None
     if current is None and interrupted and last is not None:
-        current = _take_again(turn, last.item_id)
+        current = _lease_item_again(request, last.item_id)
     if current is None:
-        current = _choose(turn, answered + 1, real, "" if last is None else last.picture)
+        current = _lease_next(request, answered + 1, real, "" if last is None else last.picture)
     if current is None:
         return None
-    _show(turn, current)
+    _show(request, current)
     real += current.gold is None
-    following = held[1] if held[1:] else _choose(turn, answered + 2, real, current.picture)
-    return Served(current, following, answered + 1)
+    following = (running[1] if running[1:]
+                 else _lease_next(request, answered + 2, real, current.picture))
+    return Assignment(current, following, answered + 1)
 
 
 def give_back_expired(connection: Connection, now: float) -> None:
@@ -178,7 +180,7 @@ def give_back_expired(connection: Connection, now: float) -> None:
 
 def give_back(connection: Connection, annotator: int, now: float) -> None:
     """End one annotator's leases; their slots are open again."""
-    _end(connection, connection.execute(_MINE, {"me": annotator}).all(), now)
+    _end(connection, connection.execute(_OWN_LEASES, {"me": annotator}).all(), now)
 
 
 def _end(connection: Connection, leases: Sequence[Any], now: float) -> None:
@@ -187,57 +189,60 @@ def _end(connection: Connection, leases: Sequence[Any], now: float) -> None:
         connection.execute(SET_STATE, [{"slot": slot, "to": OPEN} for _, slot in leases])
 
 
-def _show(turn: Turn, held: Held) -> None:
-    """Note when it was first shown, and let the lease run on while the annotator is there."""
-    whole = turn.protocol.lease_seconds
-    if held.shown_at is None or held.expires_at < turn.now + whole / 2:
-        shown = turn.now if held.shown_at is None else held.shown_at
-        turn.connection.execute(_SHOW, {"lease": held.lease_id, "shown": shown,
-                                        "until": turn.now + whole})
+def _show(request: AssignmentRequest, lease: LeaseRow) -> None:
+    """Note when the slot was first shown, and prolong the lease while the annotator is there."""
+    whole = request.protocol.lease_seconds
+    if lease.shown_at is None or lease.expires_at < request.now + whole / 2:
+        shown_at = request.now if lease.shown_at is None else lease.shown_at
+        request.connection.execute(_SHOW, {"lease": lease.lease_id, "shown": shown_at,
+                                           "until": request.now + whole})
 
 
-def _choose(turn: Turn, number: int, real: int, avoid: str) -> Held | None:
-    """Lease what comes as comparison `number`, after `real` real ones and the picture `avoid`."""
-    if real >= turn.protocol.cap:
+def _lease_next(request: AssignmentRequest, number: int, real: int, avoid: str) -> LeaseRow | None:
+    """Lease a slot for comparison `number`, after `real` real ones and the picture `avoid`."""
+    if real >= request.protocol.cap:
         return None
-    dice = turn.plan.drawing(number)
-    if turn.plan.due(number):
-        slot = choose_gold(turn.connection, turn.protocol, turn.plan, turn.annotator, number, avoid)
+    rng = request.plan.drawing(number)
+    if request.plan.due(number):
+        slot = choose_gold(request.connection, request.protocol, request.plan, request.annotator,
+                           number, avoid)
         if slot is not None:
-            return _taken(turn, slot)
-    wanted = turn.connection.execute(_WANTED, {"me": turn.annotator, "avoid": avoid}).all()
+            return _lease_slot(request, slot)
+    candidates = request.connection.execute(
+        _CANDIDATES, {"me": request.annotator, "avoid": avoid}).all()
     slots: dict[int, list[int]] = {}
-    for slot, item in wanted:
+    for slot, item in candidates:
         slots.setdefault(item, []).append(slot)
     items = list(slots)
-    dice.shuffle(items)
+    rng.shuffle(items)
     for slot in (slot for item in items for slot in slots[item]):
-        held = _taken(turn, slot)
-        if held is not None:
-            return held
+        lease = _lease_slot(request, slot)
+        if lease is not None:
+            return lease
     return None
 
 
-def _taken(turn: Turn, slot: int) -> Held | None:
+def _lease_slot(request: AssignmentRequest, slot: int) -> LeaseRow | None:
     """Lease this slot, unless another process has it by now."""
-    row = turn.connection.execute(_TAKE, {"slot": slot}).first()
-    return None if row is None else _lease(turn, row)
+    row = request.connection.execute(_CLAIM_SLOT, {"slot": slot}).first()
+    return None if row is None else _lease(request, row)
 
 
-def _take_again(turn: Turn, item: int) -> Held | None:
+def _lease_item_again(request: AssignmentRequest, item: int) -> LeaseRow | None:
     """Lease a slot of an item that this annotator has seen and not judged."""
-    row = turn.connection.execute(_TAKE_AGAIN, {"item": item, "me": turn.annotator}).first()
-    return None if row is None else _lease(turn, row)
+    row = request.connection.execute(
+        _CLAIM_SLOT_OF_ITEM, {"item": item, "me": request.annotator}).first()
+    return None if row is None else _lease(request, row)
 
 
-def _lease(turn: Turn, row: Any) -> Held:
+def _lease(request: AssignmentRequest, row: Any) -> LeaseRow:
     slot, item = row[0], row[1]
     token = secrets.token_urlsafe(16)
-    until = turn.now + turn.protocol.lease_seconds
-    turn.connection.execute(SET_STATE, {"slot": slot, "to": LEASED})
-    lease = add(turn.connection, _INSERT, token=token, slot_id=slot, item_id=item,
-                annotator_id=turn.annotator, leased_at=turn.now, expires_at=until)
-    return Held(lease, token, until, None, *row)
+    until = request.now + request.protocol.lease_seconds
+    request.connection.execute(SET_STATE, {"slot": slot, "to": LEASED})
+    lease = add(request.connection, _INSERT, token=token, slot_id=slot, item_id=item,
+                annotator_id=request.annotator, leased_at=request.now, expires_at=until)
+    return LeaseRow(lease, token, until, None, *row)
 
 
 _INSERT = insert(LEASE)

@@ -1,4 +1,4 @@
-"""The votes that are there become numbers for the researcher: how far, how fast, how reliable."""
+"""Count what the researcher wants to know of a running study: how far, how fast, how reliable."""
 
 from __future__ import annotations
 
@@ -8,9 +8,8 @@ from sqlalchemy import Connection, and_, case, exists, func, select
 
 from motifocal.study.messages import ComparisonProgress, Progress
 from motifocal.study.protocol import Protocol
-from motifocal.study.store.gold_slots import REPEAT
 from motifocal.study.store.tables import ANNOTATOR, COMPARISON, ITEM, LEASE, SLOT, VOTE, VOTED
-from motifocal.study.votes import MODEL_A, TIE
+from motifocal.study.votes import MODEL_A, REPEAT, TIE
 
 HOUR = 3600.0
 
@@ -33,10 +32,10 @@ _RIGHT = case((ITEM.c.gold == REPEAT, _EARLIER.c.winner == VOTE.c.winner),
 
 
 def progress(connection: Connection, protocol: Protocol, now: float) -> Progress:
-    """All numbers, of one moment."""
+    """Return all numbers, of one moment."""
     comparisons = tuple(ComparisonProgress(*row) for row in connection.execute(_COMPARISONS))
-    done = sum(each.done for each in comparisons)
-    wanted = sum(each.wanted for each in comparisons)
+    done = sum(comparison.done for comparison in comparisons)
+    expected = sum(comparison.wanted for comparison in comparisons)
     pace = _votes_per_hour(connection, now)
     gold = gold_answers(connection, protocol)
     left, choices = connection.execute(
@@ -48,10 +47,10 @@ def progress(connection: Connection, protocol: Protocol, now: float) -> Progress
     return Progress(
         comparisons=comparisons,
         done=done,
-        wanted=wanted,
+        wanted=expected,
         leased=connection.execute(runs).scalar_one(),
         votes_per_hour=pace,
-        seconds_left=(wanted - done) / pace * HOUR if pace else None,
+        seconds_left=(expected - done) / pace * HOUR if pace else None,
         annotators={state: count for state, count in connection.execute(states)},
         gold_answered=sum(row.answered for row in gold),
         gold_right=sum(row.right for row in gold),
@@ -62,7 +61,7 @@ def progress(connection: Connection, protocol: Protocol, now: float) -> Progress
 
 
 def gold_answers(connection: Connection, protocol: Protocol) -> list[Any]:
-    """(annotator's row id, answered, right) of everybody who has answered a counted gold item.
+    """Return (annotator's row id, answered, right) of all who have answered a counted gold item.
 
     Of a damaged video the whole one is right, of a repeat the choice that the annotator made
     before; a tie never is.
@@ -84,7 +83,7 @@ def gold_answers(connection: Connection, protocol: Protocol) -> list[Any]:
 
 
 def failed_gold(connection: Connection, protocol: Protocol) -> set[int]:
-    """Row ids of the annotators who fail the protocol's rule."""
+    """Return row ids of the annotators who fail the protocol's rule."""
     return _failed(gold_answers(connection, protocol), protocol)
 
 
@@ -93,7 +92,7 @@ def _failed(gold: list[Any], protocol: Protocol) -> set[int]:
 
 
 def _votes_per_hour(connection: Connection, now: float) -> float | None:
-    """Real votes over the last hour, or since the first one."""
+    """Return real votes over the last hour, or since the first one."""
     first = connection.execute(
         select(func.min(VOTE.c.voted_at)).where(VOTE.c.voted_at > now - HOUR)).scalar()
     if first is None:

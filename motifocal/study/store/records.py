@@ -1,4 +1,4 @@
-"""Rows become open votes with hashed workers; those of who failed are wanted once more."""
+"""Read votes for publication with hashed workers; reopen those of annotators who failed."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _LAST_NUMBER = select(func.max(SLOT.c.number)).where(SLOT.c.item_id == bindparam
 
 
 def votes(connection: Connection, salt: str, protocol_digest: str) -> Iterator[Vote]:
-    """All votes in the order in which they came."""
+    """Yield all votes in the order in which they came."""
     hashed: dict[str, str] = {}
     for row in connection.execute(_VOTES):
         if row.token not in hashed:
@@ -48,19 +48,19 @@ def votes(connection: Connection, salt: str, protocol_digest: str) -> Iterator[V
 
 
 def workers(connection: Connection, salt: str, annotators: Collection[int]) -> set[str]:
-    """The names under which these annotators' votes are published."""
+    """Return the names under which these annotators' votes are published."""
     rows = connection.execute(select(ANNOTATOR.c.id, ANNOTATOR.c.token))
     return {hash_worker(token, salt) for id, token in rows if id in annotators}
 
 
 def to_replace(connection: Connection, annotators: Collection[int]) -> list[Any]:
-    """The slots of all real votes of these annotators that have no replacement yet."""
+    """Return the slots of all real votes of these annotators that have no replacement yet."""
     return [row for annotator in sorted(annotators)
             for row in connection.execute(_TO_REPLACE, {"annotator": annotator})]
 
 
 def reopen(connection: Connection, annotators: Collection[int]) -> int:
-    """Add a slot for each of those; how many."""
+    """Add a slot for each of those; return how many."""
     rows = to_replace(connection, annotators)
     for row in rows:
         number = connection.execute(_LAST_NUMBER, {"item": row.item_id}).scalar_one() + 1

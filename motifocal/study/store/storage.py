@@ -1,4 +1,4 @@
-"""What keeps a database from being read or written becomes one line: where, why, what to do."""
+"""Say in one line what keeps a database from being read or written, and what to do."""
 
 from __future__ import annotations
 
@@ -29,33 +29,34 @@ class StorageError(OSError):
         self.busy = busy
 
 
-def said(url: URL) -> str:
-    """The URL as a person would write it, without a password."""
+def url_for_display(url: URL) -> str:
+    """Return the URL as a person would write it, without a password."""
     if url.get_backend_name() == "sqlite":
         return str(url.database)
     return url.render_as_string(hide_password=True)
 
 
 @contextmanager
-def stored(url: URL) -> Iterator[None]:
-    """Inside the block, what keeps the database from working becomes a StorageError."""
+def storage_errors(url: URL) -> Iterator[None]:
+    """Raise a StorageError for whatever keeps the database from working inside the block."""
     try:
         yield
     except PoolTimeoutError as error:
-        raise StorageError(f"{said(url)}: too many requests wait for it", busy=True) from error
+        raise StorageError(f"{url_for_display(url)}: too many requests wait for it",
+                           busy=True) from error
     except DatabaseError as error:
         # Exactly DatabaseError is a damaged file. Other kinds are broken rules of the tables, of
         # which the caller knows, or mistakes of the program.
         if not (isinstance(error, OperationalError) or type(error) is DatabaseError):
             raise
-        raise trouble(error.orig or error, url) from error
-    except sqlite3.DatabaseError as error:  # as a transaction begins, nobody wraps it
-        raise trouble(error, url) from error
+        raise storage_error_of(error.orig or error, url) from error
+    except sqlite3.DatabaseError as error:  # not wrapped by SQLAlchemy where a transaction begins
+        raise storage_error_of(error, url) from error
 
 
-def trouble(error: BaseException, url: URL) -> StorageError:
-    """An error of the database's driver in words."""
-    where, cause = said(url), " ".join(str(error).split())
+def storage_error_of(error: BaseException, url: URL) -> StorageError:
+    """Return a StorageError that describes an error of the database's driver."""
+    where, cause = url_for_display(url), " ".join(str(error).split())
     state = getattr(error, "sqlstate", None)
     if cause in _SQLITE_BUSY or state in _POSTGRESQL_BUSY:
         return StorageError(f"{where}: another program holds it ({cause})", busy=True)

@@ -1,4 +1,4 @@
-"""A study's database as the few things that can be done with it; everything else is refused.
+"""Open a study's database, and offer the operations on it; everything else is refused.
 
 A store may be used by many threads and processes at once. Times are seconds since 1970; `now` is
 for tests.
@@ -19,7 +19,6 @@ from motifocal.study.answer_rules import check_answer, is_token
 from motifocal.study.messages import (
     Annotator,
     Answer,
-    ComparisonProgress,
     Media,
     Progress,
     Refused,
@@ -28,24 +27,11 @@ from motifocal.study.messages import (
 )
 from motifocal.study.protocol import Protocol
 from motifocal.study.schedule import GoldPlan
-from motifocal.study.store import annotators, leases, progress, records
-from motifocal.study.store import answers as ballots
-from motifocal.study.store.database import Database, located, reached
-from motifocal.study.store.storage import said
+from motifocal.study.store import annotators, answers, leases, progress, records
+from motifocal.study.store.database import Database, parse_url, translate_errors
+from motifocal.study.store.storage import url_for_display
 from motifocal.study.store.tables import BLOB, ITEM, MEDIA, STUDY, VERSION
 from motifocal.study.votes import MODEL_A, Vote
-
-__all__ = [
-    "Annotator",
-    "Answer",
-    "ComparisonProgress",
-    "Media",
-    "Progress",
-    "Refused",
-    "Side",
-    "Store",
-    "Task",
-]
 
 _MEDIA = (
     select(BLOB.c.content_type, BLOB.c.data)
@@ -62,16 +48,16 @@ class Store:
     """
 
     def __init__(self, url: str | Path) -> None:
-        place = located(url)
+        place = parse_url(url)
         if place.get_backend_name() == "sqlite" and not Path(str(place.database)).is_file():
-            raise ValueError(f"there is no study at {said(place)}")
+            raise ValueError(f"there is no study at {url_for_display(place)}")
         self._database = Database(place)
-        with reached(place):
+        with translate_errors(place):
             self._open()
 
     def _open(self) -> None:
-        where = said(self._database.url)
-        if not self._database.holds(STUDY.name):
+        where = url_for_display(self._database.url)
+        if not self._database.has_table(STUDY.name):
             raise ValueError(f"{where} should hold a study, got none")
         with self._database.read() as connection:
             row = connection.execute(select(STUDY)).one()
@@ -94,11 +80,11 @@ class Store:
         self.close()
 
     def close(self) -> None:
-        """Let go of the database."""
+        """Close the database."""
         self._database.close()
 
     def join(self, source: str, external: str | None, now: float | None = None) -> Annotator:
-        """A new annotator, or the one with the number `external` of the service `source`.
+        """Return a new annotator, or the one with the id `external` of the service `source`.
 
         Sources: link, prolific, connect, sona, mturk. Raises Refused("malformed").
         """
@@ -113,21 +99,22 @@ class Store:
         raise AssertionError("unreachable")
 
     def annotator(self, id: str) -> Annotator | None:
-        """The annotator of this random id."""
+        """Return the annotator of this random id, or None."""
         if not is_token(id):
             return None
         with self._database.read() as connection:
             row = annotators.find(connection, id)
-            return None if row is None else annotators.described(connection, row)
+            return None if row is None else annotators.annotator_of(connection, row)
 
     def consent(self, id: str, now: float | None = None) -> None:
-        """The annotator agrees. Raises Refused("unknown")."""
+        """Store the annotator's consent. Raise Refused("unknown")."""
         _check_id(id)
         self._database.write(
             lambda connection: annotators.agree(connection, self.protocol, id, _time(now)))
 
     def answer_check(self, id: str, answers: Sequence[int], now: float | None = None) -> bool:
-        """Are these the right answers (counted from 0)? A second wrong try screens out.
+        """Return whether these are the right answers (counted from 0). A second wrong try screens
+        out.
 
         Raises Refused: "unknown", or "not ready" before the consent.
         """
@@ -136,7 +123,7 @@ class Store:
             connection, self.protocol, id, answers, _time(now)))
 
     def task(self, id: str, now: float | None = None) -> Task | None:
-        """What to judge now: what was already on the screen, else something new.
+        """Return what to judge now: what was already on the screen, else something new.
 
         None: nothing is left for this annotator, who is then "finished". One who comes back later
         goes on where a slot has become free and the cap is not reached. Raises Refused: "unknown",
@@ -144,36 +131,37 @@ class Store:
         """
         _check_id(id)
         plan = GoldPlan(id, self.protocol.gold_every)
-        served = self._database.write(
+        assignment = self._database.write(
             lambda connection: self._serve(connection, plan, _time(now)), quick=True)
-        return None if served is None else self._task(served, plan)
+        return None if assignment is None else self._task(assignment, plan)
 
     def _serve(
         self, connection: Connection, plan: GoldPlan, now: float
-    ) -> leases.Served | None:
-        row = annotators.found(connection, plan.token)
+    ) -> leases.Assignment | None:
+        row = annotators.lock_annotator(connection, plan.token)
         if row.state not in ("ready", "finished"):
             raise Refused("not ready", f"the annotator should be ready, is {row.state}")
-        served = leases.serve(leases.Turn(connection, self.protocol, plan, row.id, now))
-        state = "finished" if served is None else "ready"
+        request = leases.AssignmentRequest(connection, self.protocol, plan, row.id, now)
+        assignment = leases.assign(request)
+        state = "finished" if assignment is None else "ready"
         if state != row.state:
-            ended = now if served is None else None
+            ended = now if assignment is None else None
             annotators.change(connection, row, state=state, finished_at=ended)
-        return served
+        return assignment
 
-    def _task(self, served: leases.Served, plan: GoldPlan) -> Task:
-        held, following = served.current, served.following
-        left, right = _on_screen(held)
+    def _task(self, assignment: leases.Assignment, plan: GoldPlan) -> Task:
+        current, following = assignment.current, assignment.following
+        left, right = _on_screen(current)
         upcoming = () if following is None else (following.picture, *_on_screen(following))
         length = plan.length(min(self.protocol.cap, self._items))
-        return Task(held.token, held.picture, held.prompt, Side(left), Side(right), served.number,
-                    max(length, served.number), upcoming)
+        return Task(current.token, current.picture, current.prompt, Side(left), Side(right),
+                    assignment.number, max(length, assignment.number), upcoming)
 
     def leave(self, id: str, now: float | None = None) -> None:
-        """Give back what the annotator has leased. Raises Refused("unknown")."""
+        """End the annotator's leases. Raise Refused("unknown")."""
         _check_id(id)
         self._database.write(lambda connection: leases.give_back(
-            connection, annotators.found(connection, id).id, _time(now)), quick=True)
+            connection, annotators.lock_annotator(connection, id).id, _time(now)), quick=True)
 
     def vote(self, id: str, slot: str, answer: Answer, now: float | None = None) -> None:
         """Store an answer; it is on disk when this returns.
@@ -182,11 +170,11 @@ class Store:
         """
         _check_id(id)
         check_answer(self.protocol, answer)
-        self._database.write(lambda connection: ballots.cast(
+        self._database.write(lambda connection: answers.store_vote(
             connection, self.protocol, id, slot, answer, _time(now)))
 
     def media(self, token: str) -> Media | None:
-        """The picture or video of this random name."""
+        """Return the picture or video of this random name."""
         if not is_token(token):
             return None
         with self._database.read() as connection:
@@ -194,29 +182,29 @@ class Store:
         return None if row is None else Media(row.content_type, row.data)
 
     def progress(self, now: float | None = None) -> Progress:
-        """Where the study stands."""
+        """Return the state of the study in numbers."""
         with self._database.read() as connection:
             return progress.progress(connection, self.protocol, _time(now))
 
     def votes(self) -> Iterator[Vote]:
-        """All votes in the order in which they came, gold included, workers hashed."""
+        """Yield all votes in the order in which they came, gold included, workers hashed."""
         with self._database.read() as connection:
             yield from records.votes(connection, self._salt, self._digest)
 
     def failed_gold(self) -> set[str]:
-        """Workers, hashed as in `votes`, who fail the protocol's rule for gold items."""
+        """Return the workers, hashed as in `votes`, who fail the protocol's rule for gold items."""
         with self._database.read() as connection:
             failed = progress.failed_gold(connection, self.protocol)
             return records.workers(connection, self._salt, failed)
 
     def votes_to_replace(self) -> int:
-        """How many slots `reopen_failed` would add."""
+        """Return how many slots `reopen_failed` would add."""
         with self._database.read() as connection:
             failed = progress.failed_gold(connection, self.protocol)
             return len(records.to_replace(connection, failed))
 
     def reopen_failed(self) -> int:
-        """Want every real vote of those who fail the gold items once more, from somebody else.
+        """Reopen the votes of annotators who failed the gold items, for other annotators.
 
         Their votes stay. The same model is shown on the left again, so that the sides of the other
         votes stay balanced. Returns how many slots were added; those that were replaced before are
@@ -235,7 +223,7 @@ def _check_id(id: str) -> None:
         raise Refused("unknown", "there is no such annotator")
 
 
-def _on_screen(held: leases.Held) -> tuple[str, str]:
-    """The videos' tokens, left and right."""
-    videos = held.video_a, held.video_b
-    return videos if held.shown_left == MODEL_A else videos[::-1]
+def _on_screen(lease: leases.LeaseRow) -> tuple[str, str]:
+    """Return the videos' tokens, left and right."""
+    videos = lease.video_a, lease.video_b
+    return videos if lease.shown_left == MODEL_A else videos[::-1]

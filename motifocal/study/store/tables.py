@@ -1,10 +1,10 @@
-"""The tables of a study: what the database itself refuses, whatever the code above it does.
+"""Define the tables of a study, and what the database itself refuses.
 
     study       one row: protocol, its hash, what it was made from, the salt; never changed
     blob, media, pair, comparison, item     what is shown; written once
     slot        a judgement that is wanted: an item, and which model is on the left
     annotator, person       who judges, and the hash of the number they came with
-    lease       a slot in somebody's hands, or that was once
+    lease       a slot that an annotator holds, or has held
     vote        an answer; only ever inserted
 
 A slot holds one vote, an annotator votes once for an item, and a vote is for the slot, item and
@@ -112,7 +112,7 @@ ANNOTATOR = Table(
     Column("finished_at", Double),
 )  # fmt: skip
 
-# The number that a recruitment service gave somebody, hashed; raw only if the protocol keeps it.
+# A recruitment service's id of an annotator, hashed; raw only if the protocol keeps it.
 PERSON = Table(
     "person", TABLES,
     Column("annotator_id", ForeignKey("annotator.id"), primary_key=True),
@@ -123,7 +123,7 @@ PERSON = Table(
 )  # fmt: skip
 
 # A gold slot is made when it is leased, `only_for` one annotator, whose id is its number. A slot
-# that `replaces` another wants the vote of somebody who failed the gold items again.
+# that `replaces` another asks again for the vote of an annotator who failed the gold items.
 SLOT = Table(
     "slot", TABLES,
     Column("id", Integer, primary_key=True),
@@ -189,10 +189,11 @@ VOTE = Table(
 # No privileges are needed for these, and no code path gets around them.
 for _table in (STUDY, VOTE):
     _refusal = f"rows of the table {_table.name} are only ever inserted"
-    for _deed in ("UPDATE", "DELETE"):
+    for _operation in ("UPDATE", "DELETE"):
         event.listen(_table, "after_create", DDL(
-            f"CREATE TRIGGER {_table.name}_no_{_deed.lower()} BEFORE {_deed} ON {_table.name} "
-            f"BEGIN SELECT RAISE(ABORT, '{_refusal}'); END").execute_if(dialect="sqlite"))
+            f"CREATE TRIGGER {_table.name}_no_{_operation.lower()} BEFORE {_operation} "
+            f"ON {_table.name} BEGIN SELECT RAISE(ABORT, '{_refusal}'); END",
+        ).execute_if(dialect="sqlite"))
     event.listen(_table, "after_create", DDL(
         f"CREATE FUNCTION {_table.name}_refuse() RETURNS trigger LANGUAGE plpgsql AS "
         f"$$ BEGIN RAISE EXCEPTION '{_refusal}'; END $$").execute_if(dialect="postgresql"))

@@ -1,4 +1,4 @@
-"""A comparison becomes JSON for the page's script, and what comes back becomes a vote in the store.
+"""Serve comparisons as JSON to the page's script, and store the votes that it sends.
 
 Also here: pictures and videos, by names that say nothing, whole or in parts.
 """
@@ -26,13 +26,13 @@ _RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})", re.ASCII)
 
 
 class VoteBody(AnswerBody):
-    """What the page sends: an answer, and the name of the lease that it is for."""
+    """The body of a vote: an answer, and the name of the lease that it is for."""
 
     slot: Token
 
 
 def annotator_of(request: Request) -> Annotator | None:
-    """Who asks, as the store knows them; None before consent, and without a valid cookie."""
+    """Return who asks, as the store knows them; None before consent, and without a valid cookie."""
     session, store = request.scope["session"], request.app.state.store
     if session is None or session.annotator is None:
         return None
@@ -48,13 +48,13 @@ def required_annotator(request: Request) -> Annotator:
 
 
 def task(request: Request) -> Response:
-    """The comparison that this annotator has to judge now, the same as before until it is."""
+    """Return the comparison that this annotator has to judge now, the same until it is judged."""
     annotator = required_annotator(request)
     return JSONResponse(_next(request.app.state.store, annotator))
 
 
 async def vote(request: Request) -> Response:
-    """Store a judgement; the answer is sent after it is on disk, with the next comparison."""
+    """Store a judgement; answer when it is on disk, with the next comparison."""
     raw = await read_body(request, "application/json")
     body = _vote_body(raw)
     store = request.app.state.store
@@ -71,16 +71,16 @@ def _next(store: Store, annotator: Annotator) -> dict[str, object]:
     if annotator.state == "screened_out":
         return {"task": None}
     task = store.task(annotator.id)
-    return {"task": None if task is None else for_script(task)}
+    return {"task": None if task is None else task_json(task)}
 
 
-def for_script(task: Task) -> dict[str, object]:
-    """A task as the page's script gets it: random names, and nothing about who made what."""
+def task_json(task: Task) -> dict[str, object]:
+    """Return a task as the page's script gets it: random names, and no model."""
     return {**asdict(task), "left": task.left.video, "right": task.right.video}
 
 
 def _vote_body(raw: bytes) -> VoteBody:
-    """The vote in a request's body. Raises HTTPException 422."""
+    """Read the vote in a request's body. Raise HTTPException 422."""
     try:
         parse_strict_json(raw)  # refuses a name given twice, of which pydantic would take the last
         return VoteBody.model_validate_json(raw)
@@ -92,42 +92,43 @@ def _vote_body(raw: bytes) -> VoteBody:
 
 
 def _one_line(error: ValidationError) -> str:
-    """The first thing that is wrong, without what was sent: that may be anything."""
+    """Return the first thing that is wrong, without what was sent: that may be anything."""
     first = error.errors(include_input=False, include_url=False, include_context=False)[0]
     place = ".".join(str(part) for part in first["loc"][:1] if part in VoteBody.model_fields)
     return f"{place}: {first['msg']}" if place else str(first["msg"]).partition(" at line")[0]
 
 
 def media(request: Request) -> Response:
-    """A picture or a video, whole or the part that was asked for.
+    """Serve a picture or a video, whole or the part that was asked for.
 
     The tag is the random name itself: one made from the content would tell equal videos.
     """
     token = request.path_params["token"]
     required_annotator(request)
-    held = request.app.state.store.media(token) if is_token(token) else None
-    if held is None:
+    stored = request.app.state.store.media(token) if is_token(token) else None
+    if stored is None:
         raise HTTPException(HTTPStatus.NOT_FOUND)
     tag = f'"{token}"'
     headers = {"accept-ranges": "bytes", "etag": tag,
                "cache-control": "private, max-age=86400, immutable"}
     if request.headers.get("if-none-match") == tag:
         return Response(None, HTTPStatus.NOT_MODIFIED, headers)
-    asked = request.headers.get("range", "")
-    size = len(held.data)
-    if request.headers.get("if-range", tag) != tag or not (found := _RANGE.fullmatch(asked)):
-        return Response(held.data, headers=headers, media_type=held.content_type)
-    first, last = _span(*found.groups(), size=size)
+    range_header = request.headers.get("range", "")
+    size = len(stored.data)
+    if request.headers.get("if-range", tag) != tag or not (match := _RANGE.fullmatch(range_header)):
+        return Response(stored.data, headers=headers, media_type=stored.content_type)
+    first, last = _span(*match.groups(), size=size)
     if first > last:
         headers = {"content-range": f"bytes */{size}"}
         return Response(None, HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE, headers)
     headers["content-range"] = f"bytes {first}-{last}/{size}"
-    return Response(held.data[first : last + 1], HTTPStatus.PARTIAL_CONTENT, headers,
-                    media_type=held.content_type)
+    return Response(stored.data[first : last + 1], HTTPStatus.PARTIAL_CONTENT, headers,
+                    media_type=stored.content_type)
 
 
 def _span(first: str, last: str, *, size: int) -> tuple[int, int]:
-    """The first and last byte of a range; the first comes after the last where there is none."""
+    """Return the first and last byte of a range; the first comes after the last where there is
+    none."""
     if first:
         return int(first), min(int(last), size - 1) if last else size - 1
     return (max(0, size - int(last)), size - 1) if last and int(last) else (size, size - 1)

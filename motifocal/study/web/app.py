@@ -1,4 +1,4 @@
-"""A store of comparisons becomes the web application that annotators and the researcher see."""
+"""Build the web application of a study for annotators and the researcher."""
 
 from __future__ import annotations
 
@@ -19,14 +19,12 @@ from starlette.routing import Route
 from motifocal.study.messages import Refused
 from motifocal.study.store.storage import StorageError
 from motifocal.study.store.store import Store
-from motifocal.study.web import api as judging
-from motifocal.study.web import pages as visit
+from motifocal.study.web import api, pages
 from motifocal.study.web.connections import log_failed_accepts
 from motifocal.study.web.dashboard import dashboard
-from motifocal.study.web.rate import Limits
 from motifocal.study.web.rendering import ASSETS, failure
 from motifocal.study.web.secrets import Keys, read_keys
-from motifocal.study.web.security import Guard, Site, security_headers
+from motifocal.study.web.security import Guard, Limits, Site, security_headers
 from motifocal.study.web.server_log import LOG
 from motifocal.study.web.session import Cookies, Session
 
@@ -46,7 +44,7 @@ DATABASE, SECRET_FILE, BASE_URL = (
 
 def build_app(store: Store, *, secret: bytes, dashboard_token: str, base_url: str,
               limits: Limits | None = None, closes: bool = False) -> Starlette:  # fmt: skip
-    """The study as an ASGI application.
+    """Return the study as an ASGI application.
 
     `secret` signs the cookies (at least 32 bytes), `dashboard_token` opens /dashboard, `base_url`
     is the address under which annotators reach the study: requests for other hosts and posts from
@@ -77,14 +75,14 @@ def build_app(store: Store, *, secret: bytes, dashboard_token: str, base_url: st
 
 
 def app_from_environment() -> Starlette:
-    """The application of one process of several; what it serves is in the environment."""
+    """Return the application of one process of several, from the environment."""
     keys: Keys = read_keys(os.environ.get(SECRET_FILE))
     return build_app(Store(os.environ[DATABASE]), secret=keys.session,
                      dashboard_token=keys.dashboard, base_url=os.environ[BASE_URL], closes=True)
 
 
 def asset(request: Request) -> Response:
-    """A script, the style, the icon; the version in the address changes with any of them."""
+    """Serve a script, the style or the icon; their version in the address changes with any."""
     name = request.path_params["name"]
     if name not in ASSETS:
         raise HTTPException(HTTPStatus.NOT_FOUND)
@@ -94,7 +92,7 @@ def asset(request: Request) -> Response:
 
 
 def robots(request: Request) -> Response:
-    """A study is not for search engines."""
+    """Tell search engines to stay away."""
     return Response("User-agent: *\nDisallow: /\n", media_type="text/plain")
 
 
@@ -111,7 +109,7 @@ def _refusal(request: Request, error: Exception) -> Response:
 
 
 def _not_stored(request: Request, error: Exception) -> Response:
-    """The database cannot be read or written now: the log says why, and what to do about it."""
+    """Answer 503: the database cannot be read or written now; the log says why, and what to do."""
     assert isinstance(error, StorageError)
     if error.busy:
         LOG.warning("the study is busy: %s", error)
@@ -124,12 +122,12 @@ def _not_stored(request: Request, error: Exception) -> Response:
 
 
 def _gone(request: Request, error: Exception) -> Response:
-    """Whoever asked has hung up; nobody reads this."""
+    """Answer nothing: the client has disconnected."""
     return Response(status_code=HTTPStatus.BAD_REQUEST)
 
 
 def _fault(request: Request, error: Exception) -> Response:
-    """A mistake of ours, which the server's log tells of. No middleware sees this answer."""
+    """Answer 500: internal error; logged. No middleware sees this answer."""
     response = failure(request, HTTPStatus.INTERNAL_SERVER_ERROR)
     response.headers.update(security_headers(request.scope.get("session") or Session()))
     response.headers["cache-control"] = "no-store"
@@ -137,19 +135,19 @@ def _fault(request: Request, error: Exception) -> Response:
 
 
 ROUTES = [
-    Route("/", visit.enter),
-    Route("/consent", visit.consent),
-    Route("/consent", visit.agree, methods=["POST"]),
-    Route("/declined", visit.declined),
-    Route("/instructions", visit.instructions),
-    Route("/instructions", visit.check, methods=["POST"]),
-    Route("/compare", visit.compare),
-    Route("/task", judging.task),
-    Route("/vote", judging.vote, methods=["POST"]),
-    Route("/media/{token}", judging.media),
-    Route("/leave", visit.leave, methods=["POST"]),
-    Route("/paused", visit.paused),
-    Route("/end", visit.end),
+    Route("/", pages.enter),
+    Route("/consent", pages.consent),
+    Route("/consent", pages.agree, methods=["POST"]),
+    Route("/declined", pages.declined),
+    Route("/instructions", pages.instructions),
+    Route("/instructions", pages.check, methods=["POST"]),
+    Route("/compare", pages.compare),
+    Route("/task", api.task),
+    Route("/vote", api.vote, methods=["POST"]),
+    Route("/media/{token}", api.media),
+    Route("/leave", pages.leave, methods=["POST"]),
+    Route("/paused", pages.paused),
+    Route("/end", pages.end),
     Route("/dashboard", dashboard),
     Route("/assets/{name}", asset),
     Route("/robots.txt", robots),

@@ -1,7 +1,7 @@
-"""Connections to the study's server: a limited number, none of which waits for a request for long.
+"""Limit connections to the study's server, and how long each may wait for a request.
 
 Without limits, connections that are opened and say nothing use up the files that a process may
-open, and nobody else gets in.
+open, and no other client gets in.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from motifocal.study.web.rate import neighbourhood
+from motifocal.study.web.security import neighbourhood
 from motifocal.study.web.server_log import LOG
 
 KEEP_ALIVE_SECONDS = 15
@@ -24,7 +24,7 @@ TRUSTED_PROXY = "127.0.0.1"
 
 
 def most_connections() -> int:
-    """Connections that one process keeps: half of the files that it may open, at most 4096."""
+    """Return how many connections a process keeps: half of the files it may open, at most 4096."""
     try:
         import resource
     except ImportError:  # Windows
@@ -99,7 +99,8 @@ class LimitedProtocol(H11Protocol):
         super().on_response_complete()
 
     def _expect_head(self) -> None:
-        """A head that has begun must end in time; what is idle between requests, uvicorn ends."""
+        """Start the time limit of a head that has begun; uvicorn ends what is idle between
+        requests."""
         if self.busy:
             self._head.stop()
         elif not self._head.runs:
@@ -150,7 +151,7 @@ class _Timer:
 
 
 def log_failed_accepts(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-    """An exception handler of an event loop: it logs failed accepts in one line a minute."""
+    """Handle an event loop's exceptions: log failed accepts in one line a minute."""
     if "socket.accept()" not in context.get("message", ""):
         loop.default_exception_handler(context)
         return

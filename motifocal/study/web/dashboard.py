@@ -1,7 +1,7 @@
-"""The store's counts become a page for the researcher that keeps itself up to date.
+"""Show the researcher a page of the study's progress that keeps itself up to date.
 
-It opens with a token, once in the address or in every request's header; whoever has it sees the
-names of the models, so it is not for annotators.
+It opens with a token, once in the address or in every request's header. It shows the names of the
+models, so it is not for annotators.
 """
 
 from __future__ import annotations
@@ -14,16 +14,16 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from motifocal.study.messages import Progress
-from motifocal.study.web.rate import neighbourhood
 from motifocal.study.web.rendering import render
-from motifocal.study.web.session import same
+from motifocal.study.web.security import check_rate
+from motifocal.study.web.session import equal_secrets
 
 STATES = {"joined": "Looked in", "consented": "Reading", "ready": "Judging",
           "finished": "Finished", "screened_out": "Screened out"}
 
 
 def dashboard(request: Request) -> Response:
-    """The study's progress, for those who have the token."""
+    """Serve the study's progress to those who have the token."""
     if "token" in request.query_params:
         _check(request, request.query_params["token"])
         # Without the token: it should stay neither in the history nor on a screenshot.
@@ -43,17 +43,13 @@ def dashboard(request: Request) -> Response:
 
 
 def _check(request: Request, token: str) -> None:
-    client = neighbourhood(request.client.host if request.client else "")
-    wait = request.app.state.limits.guessing.wait(client)
-    if wait:
-        raise HTTPException(HTTPStatus.TOO_MANY_REQUESTS,
-                            headers={"retry-after": str(int(wait) + 1)})
-    if not same(token, request.app.state.dashboard_token):
+    check_rate(request, request.app.state.limits.guessing)
+    if not equal_secrets(token, request.app.state.dashboard_token):
         raise HTTPException(HTTPStatus.UNAUTHORIZED, "That is not the dashboard's token.")
 
 
 def figures(progress: Progress) -> list[tuple[str, str, str]]:
-    """What is counted: a name, a number, and a word on it."""
+    """Return what is counted: a name, a number, and a note."""
     wrong = progress.gold_answered - progress.gold_right
     return [
         ("Judgements", f"{progress.done} of {progress.wanted}",
@@ -72,7 +68,7 @@ def _or_dash(value: float | None, words: str) -> str:
 
 
 def _span(seconds: float | None) -> str:
-    """Seconds in words of two units at most; a dash where they are not known."""
+    """Format seconds in two units at most; a dash where they are not known."""
     if seconds is None:
         return "–"
     minutes = round(seconds / 60)

@@ -1,6 +1,6 @@
-"""An annotator's way through the study: entry, consent, instructions, comparisons, thanks.
+"""Serve an annotator's pages: entry, consent, instructions, comparisons, thanks.
 
-Whoever asks for a page that is not theirs now is sent to the one that is.
+A request for another page than the annotator's current one is redirected to that.
 """
 
 from __future__ import annotations
@@ -18,31 +18,31 @@ from starlette.responses import RedirectResponse, Response
 from motifocal.study.messages import Annotator
 from motifocal.study.protocol import Protocol
 from motifocal.study.web.api import annotator_of, required_annotator
-from motifocal.study.web.rate import neighbourhood
 from motifocal.study.web.recruitment import LINK, LinkError, read_entry
 from motifocal.study.web.rendering import render
-from motifocal.study.web.security import in_frame, read_body
+from motifocal.study.web.security import allow_frame, check_rate, read_body
 from motifocal.study.web.session import Session
 
 #: State of an annotator -> the page that is theirs. All addresses are relative, so that a proxy
 #: may serve the study under any path.
 PLACES = {"joined": "consent", "consented": "instructions", "ready": "compare",
           "finished": "end", "screened_out": "end"}
-#: Where a link leads who comes back: somebody may have left a comparison in the meantime.
+#: Where the link leads an annotator who returns: a comparison may have become free meanwhile.
 PLACES_AGAIN = {**PLACES, "finished": "compare"}
 FORM = "application/x-www-form-urlencoded"
 MOST_FIELDS = 100
 
 
 def enter(request: Request) -> Response:
-    """The link of the invitation: remember who it is, then lose it from the address."""
+    """Serve the link of the invitation: store who it is in the cookie, and drop it from the
+    address."""
     try:
         entry = read_entry(request.query_params.multi_items())
     except LinkError as error:
         raise HTTPException(HTTPStatus.BAD_REQUEST, str(error)) from error
     protocol = request.app.state.store.protocol
     if entry.preview:
-        in_frame(request.scope)
+        allow_frame(request.scope)
         return render(request, "preview.html", protocol=protocol)
     known = request.scope["session"]
     session = Session.of(entry)
@@ -50,16 +50,16 @@ def enter(request: Request) -> Response:
         session = known
     elif known is not None and (known.source, known.external) == (entry.source, entry.external):
         session = replace(session, annotator=known.annotator)
-    return _to(request, "consent", session)
+    return _redirect(request, "consent", session)
 
 
 def consent(request: Request) -> Response:
-    """What it is about. Nothing about a visitor is stored before they agree."""
+    """Serve the consent form. Nothing about a visitor is stored before they agree."""
     if request.scope["session"] is None:
         raise HTTPException(HTTPStatus.UNAUTHORIZED)
     annotator = annotator_of(request)
     if annotator is not None and annotator.state != "joined":
-        return _to(request, PLACES_AGAIN[annotator.state])
+        return _redirect(request, PLACES_AGAIN[annotator.state])
     return render(request, "consent.html", protocol=request.app.state.store.protocol)
 
 
@@ -70,11 +70,7 @@ async def agree(request: Request) -> Response:
         raise HTTPException(HTTPStatus.UNAUTHORIZED)
     if fields.get("agree") != ["yes"]:
         raise HTTPException(HTTPStatus.BAD_REQUEST, "Please agree first, or close this page.")
-    client = neighbourhood(request.client.host if request.client else "")
-    wait = request.app.state.limits.joining.wait(client)
-    if wait:
-        raise HTTPException(HTTPStatus.TOO_MANY_REQUESTS,
-                            headers={"retry-after": str(int(wait) + 1)})
+    check_rate(request, request.app.state.limits.joining)
 
     def joined() -> Annotator:
         annotator: Annotator = store.join(session.source, session.external)
@@ -84,7 +80,7 @@ async def agree(request: Request) -> Response:
 
     annotator = await run_in_threadpool(joined)
     place = "instructions" if annotator.state == "joined" else PLACES_AGAIN[annotator.state]
-    return _to(request, place, replace(session, annotator=annotator.id))
+    return _redirect(request, place, replace(session, annotator=annotator.id))
 
 
 def declined(request: Request) -> Response:
@@ -95,12 +91,12 @@ def instructions(request: Request) -> Response:
     annotator, protocol = required_annotator(request), request.app.state.store.protocol
     # Without questions the consent alone makes ready, but the instructions are to be read.
     if annotator.state != ("consented" if protocol.check else "ready"):
-        return _to(request, PLACES[annotator.state])
+        return _redirect(request, PLACES[annotator.state])
     return render(request, "instructions.html", protocol=protocol, tries=annotator.tries)
 
 
 async def check(request: Request) -> Response:
-    """The instructions were read, and where there are questions about them, answered."""
+    """Take the answers to the questions about the instructions, where there are any."""
     fields = await _form(request)
     store = request.app.state.store
     answers = _answers(store.protocol, fields)
@@ -112,11 +108,12 @@ async def check(request: Request) -> Response:
             annotator = required_annotator(request)
         return PLACES[annotator.state]
 
-    return _to(request, await run_in_threadpool(checked))
+    return _redirect(request, await run_in_threadpool(checked))
 
 
 def _answers(protocol: Protocol, fields: dict[str, list[str]]) -> list[int]:
-    """One answer a question. Raises HTTPException where one is missing or none of those offered."""
+    """Return one answer a question. Raise HTTPException where one is missing or not among those
+    offered."""
     answers = []
     for number, question in enumerate(protocol.check):
         given = fields.get(f"question-{number}", [""])
@@ -130,25 +127,25 @@ def _answers(protocol: Protocol, fields: dict[str, list[str]]) -> list[int]:
 def compare(request: Request) -> Response:
     annotator = required_annotator(request)
     if PLACES_AGAIN[annotator.state] != "compare":
-        return _to(request, PLACES[annotator.state])
+        return _redirect(request, PLACES[annotator.state])
     return render(request, "compare.html", protocol=request.app.state.store.protocol, served=True)
 
 
 async def leave(request: Request) -> Response:
-    """Stop for now: what was not judged goes to others, what was judged stays."""
+    """End the annotator's leases; what was not judged goes to others, what was judged stays."""
     await _form(request)
 
     def left() -> None:
         request.app.state.store.leave(required_annotator(request).id)
 
     await run_in_threadpool(left)
-    return _to(request, "paused")
+    return _redirect(request, "paused")
 
 
 def paused(request: Request) -> Response:
     annotator = required_annotator(request)
     if annotator.state in ("finished", "screened_out"):
-        return _to(request, "end")
+        return _redirect(request, "end")
     return render(request, "paused.html", protocol=request.app.state.store.protocol,
                   place=PLACES[annotator.state], session=request.scope["session"])
 
@@ -156,7 +153,7 @@ def paused(request: Request) -> Response:
 def end(request: Request) -> Response:
     annotator = required_annotator(request)
     if annotator.state not in ("finished", "screened_out"):
-        return _to(request, PLACES[annotator.state])
+        return _redirect(request, PLACES[annotator.state])
     protocol = request.app.state.store.protocol
     return render(request, "end.html", protocol=protocol, session=request.scope["session"],
                   ending=ending(protocol, annotator, request.scope["session"]))
@@ -164,7 +161,7 @@ def end(request: Request) -> Response:
 
 @dataclass(frozen=True)
 class Ending:
-    """What the last page says: how it ended, the code to hand in, and where to."""
+    """The last page: how it ended, the code to enter, and where."""
 
     kind: Literal["thanks", "nothing_left", "screened_out"]
     code: str
@@ -172,7 +169,7 @@ class Ending:
 
 
 def ending(protocol: Protocol, annotator: Annotator, session: Session) -> Ending:
-    """Whoever agreed and found nothing left has done what was asked and gets the code as well.
+    """Choose the last page. An annotator who agreed and found nothing left gets the code as well.
 
     In a service's address `{code}` stands for the code, `{id}` for the service's id of the person.
     Without `{code}` it is the address of those who have finished.
@@ -196,8 +193,8 @@ async def _form(request: Request) -> dict[str, list[str]]:
         raise HTTPException(HTTPStatus.BAD_REQUEST) from error
 
 
-def _to(request: Request, place: str, session: Session | None = None) -> RedirectResponse:
-    """Go to a page of the study, with a new session where one is given."""
+def _redirect(request: Request, place: str, session: Session | None = None) -> RedirectResponse:
+    """Redirect to a page of the study, with a new session where one is given."""
     response = RedirectResponse(place, HTTPStatus.SEE_OTHER)
     if session is not None:
         request.scope["session"] = session

@@ -1,4 +1,4 @@
-"""The link that an annotator followed becomes where they come from, and as whom.
+"""Read from an invitation link which recruitment service an annotator comes from, and their id.
 
 Recruitment services add who it is to the link; each has its own names for that:
 
@@ -42,12 +42,12 @@ _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:@-]{0,127}", re.ASCII)
 
 
 class LinkError(ValueError):
-    """A link with which nobody can be told apart; the words are for the annotator."""
+    """A link that does not identify an annotator; the message is for the annotator."""
 
 
 @dataclass(frozen=True)
 class Entry:
-    """Who came from where. `external` is the service's id, or a random one for a plain link.
+    """An annotator's origin. `external` is the service's id, or a random one for a plain link.
 
     `assignment` and `submit_to` are Mechanical Turk's; `preview` is a worker who has not accepted.
     """
@@ -60,7 +60,7 @@ class Entry:
 
 
 def read_entry(parameters: Iterable[tuple[str, str]]) -> Entry:
-    """The entry that a link's parameters tell of; other parameters are ignored.
+    """Read the entry from a link's parameters; other parameters are ignored.
 
     Raises LinkError for an id that is there twice, is empty or too long, holds other than letters,
     digits and `_.:@-`, or is the placeholder that the service should have replaced; and for a
@@ -83,7 +83,7 @@ def read_entry(parameters: Iterable[tuple[str, str]]) -> Entry:
 
 
 def _refuse_lost_id(names: Iterable[str]) -> None:
-    """Raise LinkError where one of these names, none of which is that of an id, is a service's."""
+    """Raise LinkError where one of these names, none of them an id's, is a service's."""
     for name in names:
         source = _MARKS.get(re.sub("[^a-z0-9]", "", name.lower()))
         if source is not None:

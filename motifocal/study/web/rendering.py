@@ -1,4 +1,4 @@
-"""Templates and values become pages; words of the researcher's become HTML that holds no script."""
+"""Render pages from templates; the researcher's Markdown is rendered without scripts."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ FAILURES: Mapping[int, tuple[str, str]] = {
 
 @cache
 def templates() -> Environment:
-    """All pages escape what they are given, and fail where something was forgotten."""
+    """Return the templates, which escape their values and fail where one is missing."""
     environment = Environment(loader=FileSystemLoader(TEMPLATES), autoescape=True,
                               undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.filters["markdown"] = from_markdown
@@ -59,14 +59,14 @@ def templates() -> Environment:
 
 
 def from_markdown(text: str) -> Markup:
-    """Markdown to HTML. HTML in it is shown as it was typed, scripts in links are no links."""
+    """Render Markdown as HTML. HTML in it is shown as typed, scripts in links are no links."""
     renderer = MarkdownIt("commonmark", {"html": False}).enable("table")
     return Markup(renderer.render(text))
 
 
 @cache
 def version() -> str:
-    """Changes with the content of any asset, so that browsers may keep them for good."""
+    """Return a hash of all assets, so that browsers may keep them for good."""
     digest = hashlib.sha256()
     for _, path in ASSETS.values():
         digest.update(path.read_bytes())
@@ -74,17 +74,17 @@ def version() -> str:
 
 
 def render(request: Request, name: str, status: int = HTTPStatus.OK, **values: Any) -> HTMLResponse:
-    """The page `name` in the study's frame; `root` is the way from this address to the top."""
+    """Render the page `name`; `root` is the way from this address to the top."""
     root = "../" * min(request.url.path.count("/") - 1, DEEPEST)
     page = templates().get_template(name)
     return HTMLResponse(page.render(root=root, version=version(), **values), status)
 
 
 def failure(request: Request, status: int, words: str = "", reason: str = "") -> Response:
-    """A friendly page, or JSON for a script, about what went wrong."""
+    """Return a page about what went wrong, or JSON for a script."""
     default = HTTPStatus(status).phrase
     title, what = FAILURES.get(status, (default, ""))
-    said = words if words and words != default else what
+    message = words if words and words != default else what
     if request.url.path in SPOKEN_TO_BY_SCRIPTS:
-        return JSONResponse({"error": reason or str(int(status)), "words": said}, status)
-    return render(request, "failure.html", status, title=title, words=said, number=int(status))
+        return JSONResponse({"error": reason or str(int(status)), "words": message}, status)
+    return render(request, "failure.html", status, title=title, words=message, number=int(status))

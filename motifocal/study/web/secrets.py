@@ -1,6 +1,6 @@
-"""A secret in a file or in the environment becomes the keys of a study; there is no default one.
+"""Derive the keys of a study from a secret in a file or the environment; there is no default.
 
-Whoever knows it can sign cookies and open the dashboard, so its file is its owner's alone.
+The secret can sign cookies and open the dashboard, so only the owner may read its file.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class Keys:
 
     @classmethod
     def of(cls, secret: str) -> Keys:
-        """Two keys that tell nothing of each other, nor of the secret.
+        """Derive two keys that tell nothing of each other, nor of the secret.
 
         Raises ValueError for a secret of fewer than 32 characters, which could be guessed.
         """
@@ -45,7 +45,7 @@ class Keys:
 
 
 def read_keys(file: str | os.PathLike[str] | None) -> Keys:
-    """The keys of the secret in `file`, or without one in MOTIFOCAL_STUDY_SECRET.
+    """Read the keys of the secret in `file`, or without one in MOTIFOCAL_STUDY_SECRET.
 
     Raises ValueError for a file that others may read, OSError for one that cannot be read.
     """
@@ -61,5 +61,5 @@ def read_keys(file: str | os.PathLike[str] | None) -> Keys:
 
 
 def make_secret(file: Path) -> bool:
-    """Write a new secret that only its owner may read; False where the file is there already."""
+    """Write a new secret that only its owner may read; return False where the file exists."""
     return write_new_text(file, secrets.token_urlsafe(48) + "\n", mode=0o600)

@@ -1,4 +1,4 @@
-"""Every request passes here before it reaches a page, and every answer on its way out.
+"""Check every request before it reaches a page: hosts, origins, rates; set security headers.
 
 Refused are unknown hosts (a foreign name that points to this machine), too many requests, and
 posts that another site's page has sent. Every answer gets the headers that keep a page to itself.
@@ -6,8 +6,12 @@ posts that another site's page has sent. Every answer gets the headers that keep
 
 from __future__ import annotations
 
+import ipaddress
 import math
-from dataclasses import dataclass, replace
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from http import HTTPStatus
 from urllib.parse import urlsplit
 
@@ -17,7 +21,6 @@ from starlette.exceptions import HTTPException
 from starlette.requests import HTTPConnection, Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from motifocal.study.web.rate import Limits, neighbourhood
 from motifocal.study.web.recruitment import MTURK, TURK_FRAMES, TURK_HOSTS
 from motifocal.study.web.rendering import failure
 from motifocal.study.web.session import Cookies, Session
@@ -28,11 +31,12 @@ SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 DEFAULT_PORTS = {"http": 80, "https": 443}
 NOTHING = Session()
+MOST_KEYS = 20_000
 
 
 @dataclass(frozen=True)
 class Site:
-    """Where annotators find the study: the hosts and origins that are its own."""
+    """The address of a study: the hosts and origins that are its own."""
 
     hosts: frozenset[str]
     origins: frozenset[str]
@@ -40,7 +44,7 @@ class Site:
 
     @classmethod
     def at(cls, base_url: str) -> Site:
-        """The site at an address. Raises ValueError for what is no http or https address."""
+        """Return the site at an address. Raise ValueError for what is no http or https address."""
         parts = urlsplit(base_url)
         if parts.scheme not in DEFAULT_PORTS or not parts.hostname or parts.query or (
                 parts.fragment or parts.username is not None):  # fmt: skip
@@ -57,7 +61,7 @@ class Site:
 
 
 def security_headers(session: Session) -> dict[str, str]:
-    """The headers of every answer; only Mechanical Turk's own pages may show one in a frame."""
+    """Return the headers of every answer; only Mechanical Turk's own pages may frame one."""
     framed = session.source == MTURK
     ancestors = " ".join(TURK_FRAMES) if framed else "'none'"
     forms = " ".join(("'self'", *TURK_HOSTS)) if framed else "'self'"
@@ -77,8 +81,62 @@ def security_headers(session: Session) -> dict[str, str]:
     return headers
 
 
+class Rate:
+    """A token bucket for every key: `burst` at once, `per_second` in the long run.
+
+    The buckets live in memory, each process has its own, and the longest unused are forgotten
+    first.
+    """
+
+    def __init__(self, per_second: float, burst: float, *, most_keys: int = MOST_KEYS,
+                 clock: Callable[[], float] = time.monotonic) -> None:  # fmt: skip
+        if per_second <= 0 or burst < 1:
+            raise ValueError(f"per_second should be above 0 and burst at least 1, "
+                             f"got {per_second:g} and {burst:g}")
+        self.per_second, self.burst = per_second, burst
+        self._most_keys, self._clock = most_keys, clock
+        self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()
+
+    def wait(self, key: str) -> float:
+        """Take a token; return 0, or the seconds until there is one."""
+        now = self._clock()
+        tokens, since = self._buckets.pop(key, (self.burst, now))
+        tokens = min(self.burst, tokens + (now - since) * self.per_second)
+        lacking = max(0.0, 1 - tokens)
+        self._buckets[key] = (tokens if lacking else tokens - 1, now)
+        if len(self._buckets) > self._most_keys:
+            self._buckets.popitem(last=False)
+        return lacking / self.per_second
+
+
+@dataclass
+class Limits:
+    """The rates of requests: of one annotator, of one address, and of joining from there.
+
+    A whole laboratory may sit behind one address, and one comparison takes up to ten requests.
+    """
+
+    session: Rate = field(default_factory=lambda: Rate(20, 200))
+    address: Rate = field(default_factory=lambda: Rate(200, 2000))
+    joining: Rate = field(default_factory=lambda: Rate(2, 200))
+    guessing: Rate = field(default_factory=lambda: Rate(0.5, 10))
+
+
+def neighbourhood(address: str) -> str:
+    """Return an IPv4 address, or the /64 network of an IPv6 one: what one household has."""
+    try:
+        parsed = ipaddress.ip_address(address.partition("%")[0])
+    except ValueError:
+        return "unknown"
+    if isinstance(parsed, ipaddress.IPv6Address):
+        if parsed.ipv4_mapped:
+            return str(parsed.ipv4_mapped)
+        return str(ipaddress.IPv6Network((parsed, 64), strict=False))
+    return str(parsed)
+
+
 class Guard:
-    """Refuses what should not reach a page; `scope["session"]` tells the pages who asks."""
+    """Refuse requests that should not reach a page; `scope["session"]` tells the pages who asks."""
 
     def __init__(self, app: ASGIApp, site: Site, cookies: Cookies, limits: Limits) -> None:
         self.app, self.site, self.cookies, self.limits = app, site, cookies, limits
@@ -106,7 +164,7 @@ class Guard:
         await response(scope, receive, with_headers)
 
     def refused(self, scope: Scope) -> HTTPException | None:
-        """Why this request goes no further, or None."""
+        """Return why this request goes no further, or None."""
         headers = Headers(scope=scope)
         if headers.get("host", "").lower() not in self.site.hosts:
             return HTTPException(HTTPStatus.MISDIRECTED_REQUEST,
@@ -126,15 +184,23 @@ class Guard:
         return max(waits)
 
     def _own(self, headers: Headers) -> bool:
-        """Whether a page of this site sent it: browsers say so with every post."""
+        """Return whether a page of this site sent the request: browsers say so with every post."""
         site, origin = headers.get("sec-fetch-site"), headers.get("origin")
         if site is None and origin is None:
             return False
         return site in (None, "same-origin") and (origin is None or origin in self.site.origins)
 
 
+def check_rate(request: Request, rate: Rate) -> None:
+    """Take a token for the caller's address. Raise HTTPException 429 where there is none."""
+    wait = rate.wait(neighbourhood(request.client.host if request.client else ""))
+    if wait:
+        raise HTTPException(HTTPStatus.TOO_MANY_REQUESTS,
+                            headers={"retry-after": str(int(wait) + 1)})
+
+
 async def read_body(request: Request, content_type: str) -> bytes:
-    """The body of a request, whether its length was announced or not.
+    """Read the body of a request, whether its length was announced or not.
 
     Raises HTTPException: 415 for another type, 413 for more than 16 KB, 408 for one that trickles.
     """
@@ -155,6 +221,6 @@ async def read_body(request: Request, content_type: str) -> bytes:
     return bytes(body)
 
 
-def in_frame(scope: Scope) -> None:
+def allow_frame(scope: Scope) -> None:
     """Let Mechanical Turk frame the answer although there is no session yet: the preview."""
     scope["session"] = replace(scope["session"] or NOTHING, source=MTURK)

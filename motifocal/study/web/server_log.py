@@ -1,4 +1,4 @@
-"""Log lines of the study's server that a stranger or a full disk can cause: one a minute a kind."""
+"""Limit log lines that a stranger or a full disk can cause to one a minute of each kind."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _Clock = Callable[[], float]
 
 
 class OncePerInterval(logging.Filter):
-    """Lets a message pass once in `seconds`; the next one that passes says how many did not.
+    """Let a message pass once in `seconds`; the next one that passes says how many did not.
 
     Messages are the same when their templates are, whatever their arguments. Lines with a
     traceback always pass: they are faults of the program.

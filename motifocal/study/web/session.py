@@ -1,4 +1,4 @@
-"""Who an annotator is goes into a signed cookie, and comes back unless somebody changed it."""
+"""Keep who an annotator is in a signed cookie."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ LEAST_SECRET = 32  # bytes
 
 @dataclass(frozen=True)
 class Session:
-    """An entry, and once there was consent the annotator's id in the store."""
+    """An entry, and after consent the annotator's id in the store."""
 
     source: str = LINK
     external: str = ""
@@ -32,7 +32,7 @@ class Session:
 
 
 class Cookies:
-    """Signs and reads the two cookies: the annotator's, and the one that opens the dashboard.
+    """Sign and read the two cookies: the annotator's, and the one that opens the dashboard.
 
     `secure` is whether the study is served by https. Raises ValueError for a secret of fewer than
     32 bytes.
@@ -51,16 +51,17 @@ class Cookies:
         self._secure = secure
 
     def session(self, cookies: Mapping[str, str]) -> Session | None:
-        """The session in a request's cookies, None where there is none that was signed here."""
-        held = self._read(cookies, ANNOTATOR)
-        return Session(**held) if isinstance(held, dict) else None
+        """Return the session in a request's cookies, or None where none was signed here."""
+        content = self._read(cookies, ANNOTATOR)
+        return Session(**content) if isinstance(content, dict) else None
 
     def opens_dashboard(self, cookies: Mapping[str, str]) -> bool:
-        held = self._read(cookies, DASHBOARD)
-        return isinstance(held, str) and hmac.compare_digest(held.encode(), self._mark.encode())
+        content = self._read(cookies, DASHBOARD)
+        return isinstance(content, str) and hmac.compare_digest(
+            content.encode(), self._mark.encode())
 
     def keep(self, session: Session) -> str:
-        """The Set-Cookie header of a session.
+        """Return the Set-Cookie header of a session.
 
         Mechanical Turk shows the study in a frame, where browsers keep only cookies that say so.
         """
@@ -69,20 +70,20 @@ class Cookies:
     def keep_dashboard(self) -> str:
         return self._header(DASHBOARD, self._mark, framed=False)
 
-    def _header(self, name: str, held: object, *, framed: bool) -> str:
-        value = self._signers[name].dumps(held)
+    def _header(self, name: str, content: object, *, framed: bool) -> str:
+        value = self._signers[name].dumps(content)
         sites = "None; Partitioned" if framed and self._secure else "Lax"
         secure = "; Secure" if self._secure else ""
         return f"{name}={value}; Path=/; Max-Age={WEEK}; HttpOnly; SameSite={sites}{secure}"
 
     def _read(self, cookies: Mapping[str, str], name: str) -> object:
         try:
-            held: object = self._signers[name].loads(cookies.get(name, ""), max_age=WEEK)
+            content: object = self._signers[name].loads(cookies.get(name, ""), max_age=WEEK)
         except BadSignature:
             return None
-        return held
+        return content
 
 
-def same(given: str, token: str) -> bool:
-    """Whether two secrets are equal, in a time that does not tell how much of them is."""
+def equal_secrets(given: str, token: str) -> bool:
+    """Compare two secrets in a time that does not tell how much of them is equal."""
     return hmac.compare_digest(given.encode("utf-8", "surrogateescape"), token.encode())

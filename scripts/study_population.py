@@ -1,4 +1,4 @@
-"""The truth of a simulated study becomes the values that endlessly many votes would give.
+"""Compute the values that endlessly many votes of a simulated study would give.
 
 These are what an interval should cover: means over all pictures and annotators that could have
 been drawn, by Gauss-Hermite quadrature. Q nodes of a picture's and pair's effect, A nodes of an
@@ -10,17 +10,24 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
 from itertools import product
 
 import numpy as np
-from scipy import optimize, special
+from scipy import special
 
 from motifocal.study.stats.bradley_terry import Edges, Ties, maximum_likelihood, outcome_model
-from motifocal.study.stats.simulation_design import Design, Truth
+from motifocal.study.stats.simulation_design import (
+    NODES,
+    Design,
+    Truth,
+    careless_chances,
+    item_sd,
+    normal_nodes,
+    strengths,
+    vote_chances,
+)
 from motifocal.study.stats.tally import LOST, TIED, WON, Values
 
-NODES = 81
 ANNOTATOR_NODES = 31
 REASON_NODES = 9
 
@@ -38,27 +45,8 @@ class Population:
     reasons: Values
 
 
-def strengths(design: Design, truth: Truth) -> Values:
-    """The models' scores in log-odds (M,), ours at 0, that give the wanted shares.
-
-    Raises ValueError unless there is one share for each baseline.
-    """
-    if len(truth.shares) != len(design.baselines):
-        raise ValueError(f"shares should be one for each of {len(design.baselines)} baselines, got "
-                         f"{len(truth.shares)}")
-    spread = np.hypot(_item_sd(truth), truth.annotator_sd)
-    nodes, weight = _normal(NODES)
-
-    def share(score: float) -> float:
-        return float(weight @ special.expit(spread * nodes - score))
-
-    scores = [optimize.brentq(lambda score, wanted=wanted: share(score) - wanted, -60, 60)
-              for wanted in truth.shares]
-    return np.array([0.0, *scores])
-
-
 def population(design: Design, truth: Truth, comparison: int = 0) -> Population:
-    """The expected values of `design.comparisons[comparison]`."""
+    """Return the expected values of `design.comparisons[comparison]`."""
     chances, weight = _chances(design, truth, comparison)
     by_side = np.einsum("q,qso->so", weight, chances)
     lefts = design.on_left(comparison)
@@ -78,7 +66,7 @@ def population(design: Design, truth: Truth, comparison: int = 0) -> Population:
 
 
 def population_scores(design: Design, truth: Truth, ties: Ties = "dropped") -> Values:
-    """The Bradley-Terry scores (M,), ours at 0, that fit endlessly many votes best.
+    """Return the Bradley-Terry scores (M,), ours at 0, that fit endlessly many votes best.
 
     Without effects of pictures and pairs these are minus `strengths`' distances themselves; with
     them the shares of all comparisons are drawn to a half, and so are the scores.
@@ -96,41 +84,14 @@ def population_scores(design: Design, truth: Truth, ties: Ties = "dropped") -> V
     return np.asarray(fitted - fitted[0])
 
 
-def vote_chances(lead: Values, truth: Truth) -> Values:
-    """(...) log-odds for the first model, its side's bias included, to (..., 3) by Davidson."""
-    half = np.abs(lead) / 2  # the larger of the two is divided out
-    nu = 2 * truth.ties / (1 - truth.ties)
-    favourite, other, tie = np.ones_like(half), np.exp(-2 * half), nu * np.exp(-half)
-    ahead = lead >= 0
-    chances = np.stack([np.where(ahead, favourite, other), np.where(ahead, other, favourite), tie],
-                       axis=-1)
-    return np.asarray(chances / chances.sum(axis=-1, keepdims=True))
-
-
-def careless_chances(truth: Truth) -> Values:
-    """Of an annotator who presses any of the buttons: (3,)."""
-    return np.array([1, 1, 1]) / 3 if truth.ties else np.array([1, 1, 0]) / 2
-
-
-def _item_sd(truth: Truth) -> float:
-    return float(np.linalg.norm([truth.picture_sd, truth.pair_sd, truth.scenario_sd]))
-
-
-@lru_cache(maxsize=8)
-def _normal(nodes: int) -> tuple[Values, Values]:
-    """Nodes and weights of a standard normal variable."""
-    places, weight = np.polynomial.hermite_e.hermegauss(nodes)
-    return places, weight / weight.sum()
-
-
 def _chances(design: Design, truth: Truth, comparison: int) -> tuple[Values, Values]:
-    """Of a random annotator's vote on an item at each node: (Q, sides, outcomes), weights (Q,)."""
+    """Return the chances of a random annotator's vote at each node: (Q, sides, outcomes), (Q,)."""
     score = dict(zip(design.models, strengths(design, truth), strict=True))
     first, second = design.comparisons[comparison]
-    nodes, weight = _normal(NODES)
-    people, people_weight = _normal(ANNOTATOR_NODES)
+    nodes, weight = normal_nodes(NODES)
+    people, people_weight = normal_nodes(ANNOTATOR_NODES)
     bias = special.logit(truth.left) * np.array([1.0, -1.0])
-    lead = (score[first] - score[second] + _item_sd(truth) * nodes[:, None, None]
+    lead = (score[first] - score[second] + item_sd(truth) * nodes[:, None, None]
             + bias[:, None] + truth.annotator_sd * people)
     attentive = np.einsum("qsao,a->qso", vote_chances(lead, truth), people_weight)
     careless = truth.careless_share(design.annotators)
@@ -141,7 +102,8 @@ def _per_pair(
     of_votes: Callable[[Values], Values], design: Design, comparison: int, chances: Values,
     weight: Values,
 ) -> float:  # fmt: skip
-    """The mean over pairs of a function of the chances of their votes, (Q, votes, 3) to (Q,)."""
+    """Return the mean over pairs of a function of the chances of their votes, (Q, votes, 3) to
+    (Q,)."""
     lefts, counts = np.unique(design.on_left(comparison), return_counts=True)
     values = [weight @ of_votes(chances[:, [0] * left + [1] * (design.votes - left)])
               for left in lefts]
@@ -149,7 +111,7 @@ def _per_pair(
 
 
 def _majority(chances: Values) -> Values:
-    """P(more won than lost) + P(as many) / 2, vote by vote."""
+    """Return P(more won than lost) + P(as many) / 2, vote by vote."""
     votes = chances.shape[1]
     lead = np.zeros((len(chances), 2 * votes + 1))
     lead[:, votes] = 1.0
@@ -160,7 +122,7 @@ def _majority(chances: Values) -> Values:
 
 
 def _disagreement(chances: Values) -> Values:
-    """P(two votes on one pair differ)."""
+    """Return P(two votes on one pair differ)."""
     votes = chances.shape[1]
     total = chances.sum(axis=1)
     same = (total**2).sum(axis=1) - (chances**2).sum(axis=(1, 2))
@@ -168,25 +130,25 @@ def _disagreement(chances: Values) -> Values:
 
 
 def _reasons(design: Design, truth: Truth, outcome: Values) -> Values:
-    """The share of votes won, and of votes lost, that name each reason: (2, R).
+    """Return the share of votes won, and of votes lost, that name each reason: (2, R).
 
     A careless annotator names one at random. Effects of pictures on reasons are independent of
     those on preference, so attentive votes name the same reasons wherever they were cast.
     """
     careless = truth.careless_share(design.annotators)
     clicks = careless * careless_chances(truth)
-    found = []
+    shares = []
     for side, named in ((WON, "ours"), (LOST, "baseline")):
         named_by_careless = clicks[side] / outcome[side]
         attentive = _named(np.array(list(truth.reasons[named].values())), truth.reason_sd)
-        found.append((1 - named_by_careless) * attentive + named_by_careless / len(attentive))
-    return np.array(found)
+        shares.append((1 - named_by_careless) * attentive + named_by_careless / len(attentive))
+    return np.array(shares)
 
 
 def _named(chances: Values, spread: float) -> Values:
-    """P(a reason is named | at least one is), over pictures: (R,) to (R,)."""
-    nodes, weight = _normal(REASON_NODES)
+    """Return P(a reason is named | at least one is), over pictures: (R,) to (R,)."""
+    nodes, weight = normal_nodes(REASON_NODES)
     effects = np.array(list(product(spread * nodes, repeat=len(chances))))
     weights = np.array(list(product(weight, repeat=len(chances)))).prod(axis=1)
-    each = special.expit(special.logit(chances) + effects)
-    return np.asarray(weights @ (each / (1 - (1 - each).prod(axis=1, keepdims=True))))
+    named = special.expit(special.logit(chances) + effects)
+    return np.asarray(weights @ (named / (1 - (1 - named).prod(axis=1, keepdims=True))))
