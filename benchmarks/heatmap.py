@@ -1,6 +1,6 @@
 """Motion heatmaps from file to file, beside decoding and flow alone, and beside other ways.
 
-The clips are the drawn world's at 320 x 320 pixels and 16 frames, as H.264; `--videos` takes a
+The clips are synthetic scenes of 320 x 320 pixels and 16 frames, as H.264; `--videos` takes a
 folder of others. From file to file is: decode, flow, heatmap, compressed .npz on disk, clips in
 threads on all cores, as `motifocal heatmap` does it. The other ways to get the same files: flow of
 full-size frames by Farnebäck, and by RAFT (large, 20 iterations) pair by pair, as training code
@@ -60,7 +60,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def draw(folder: Path, clips: int, frames: int) -> None:
-    """Write clips of the drawn world, scenarios in turn."""
+    """Write synthetic clips, scenarios in turn."""
     names = sorted(SCENARIOS)
     for index in range(clips):
         stage = make_stage(names[index % len(names)], "eval", index)

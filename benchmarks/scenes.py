@@ -1,4 +1,4 @@
-"""Clips of the drawn world, rendered on one core at 64 and at 256 pixels, still and living.
+"""Clips of synthetic scenes, rendered on one core at 64 and at 256 pixels, still and living.
 
 Every clip is of a stage that was not drawn before, as in a training set: backgrounds are kept in
 memory and a second clip of the same stage would be cheaper. 16 frames, masks included.

@@ -1,6 +1,6 @@
 """Scoring whole folders of results, beside decoding their videos and computing their flow once.
 
-The videos are the drawn world's at 320 x 320 pixels and 16 frames, encoded five times as if by five
+The videos are synthetic scenes of 320 x 320 pixels and 16 frames, encoded five times as if by five
 models; `--videos` takes a folder with pairs.csv, images/ and videos/<model>/ instead. Scoring is
 everything that `motifocal bench score` does but for reading the options: measures, control rows,
 intervals, tables, plot, into an empty folder. Both ways have the same number of workers.

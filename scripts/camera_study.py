@@ -4,7 +4,7 @@
 
 prints the table of docs/heatmap.md: how often each model of a camera is off by more than half a
 pixel. The pictures are the real ones where MOTIFOCAL_SHARED names the folder of them, and first
-pictures of the drawn world elsewhere.
+images of synthetic scenes elsewhere.
 
 H W pixels, P pairs of frames. A camera is (3, 3), pixels to pixels.
 """

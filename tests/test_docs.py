@@ -21,6 +21,15 @@ LOADED = {"script": "src", "link": "href", "img": "src", "iframe": "src", "sourc
           "video": "src", "audio": "src", "object": "data", "embed": "src"}  # fmt: skip
 
 
+# Words that only this project would understand, and what the field says.
+PRIVATE_WORDS = {
+    r"drawn world": "synthetic scenes", r"\btwin\b": "λ = 0 baseline",
+    r"text tower": "text encoder", r"\bhot share\b": "moving fraction",
+    r"\bfamiliar\b": "in-domain",
+}  # fmt: skip
+GENERATED_OR_HISTORY = {"cli.md", "log.md"}
+
+
 def script(name: str) -> ModuleType:
     spec = importlib.util.spec_from_file_location(name, ROOT / "scripts" / f"{name}.py")
     assert spec is not None
@@ -119,6 +128,32 @@ def test_the_landing_page_fits_the_screen_and_leads_on(site: Path, size: tuple[i
         assert page.evaluate("document.documentElement.scrollWidth") <= size[0]
         page.click("article a[href='install.html']")
         page.wait_for_selector("article h1#install")
+
+
+def private_words_in(text: str) -> list[str]:
+    """The private words of a page, each with the term to use."""
+    return [f"{match[0]} -> {term}" for words, term in PRIVATE_WORDS.items()
+            for match in re.finditer(words, text, re.IGNORECASE)]  # fmt: skip
+
+
+def test_the_pages_use_the_terms_of_the_field() -> None:
+    pages = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted(ROOT.glob("docs/**/*.md"))]
+    found = {path.name: private_words_in(path.read_text(encoding="utf-8"))
+             for path in pages if path.name not in GENERATED_OR_HISTORY}  # fmt: skip
+    assert {name: words for name, words in found.items() if words} == {}
+
+
+def test_a_private_word_is_found_with_the_term_to_use() -> None:
+    assert private_words_in("the Drawn world and its twin") == [
+        "Drawn world -> synthetic scenes", "twin -> λ = 0 baseline"]  # fmt: skip
+    assert private_words_in("synthetic scenes and twinkling stars") == []
+
+
+def test_the_readme_fits_on_one_screen() -> None:
+    """Some sixty lines and one picture; what is longer is a page in docs/."""
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert len(text.splitlines()) <= 65
+    assert len(re.findall(r"!\[", text)) == 1
 
 
 def test_what_a_page_loads_from_elsewhere_is_found() -> None:
