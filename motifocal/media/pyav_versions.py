@@ -60,4 +60,6 @@ def matrix_of(frame: VideoFrame) -> dict[str, Any]:
     """Arguments with which a frame is converted by its own matrix; PyAV before 17 takes BT.601."""
     if hasattr(frame, "color_trc") or frame.format.is_rgb:
         return {}
-    return {"src_colorspace": _MATRICES.get(int(frame.colorspace), _BT601)}
+    # The second, of no meaning for RGB, makes it heed the first.
+    matrix = _MATRICES.get(int(frame.colorspace), _BT601)
+    return {"src_colorspace": matrix, "dst_colorspace": _BT601}
