@@ -113,9 +113,9 @@ TABLES: dict[str, list[tuple[str, str, str, str]]] = {
         ),
         (
             "image condition cx-attn, and both",
-            "image tokens after the text tokens",
-            "models/unet.py",
-            "image_tokens",
+            "image tokens by keys and values of their own (`to_k_ip`, `to_v_ip`), or after the text",
+            "models",
+            "class ImageTokenProcessor(",
         ),
         (
             "text: OpenCLIP ViT-H by cross-attention",
@@ -134,6 +134,12 @@ TABLES: dict[str, list[tuple[str, str, str, str]]] = {
             "all 2039 names onto the diffusers layout",
             "models",
             "def import_videocrafter2(",
+        ),
+        (
+            "compared with: DynamiCrafter, VideoCrafter1-I2V",
+            "network, image encoder, resampler and sampler as released, imported name by name",
+            "models",
+            "def import_dynamicrafter(",
         ),
     ],
     "Training": [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -59,7 +60,8 @@ def test_sampling_with_a_perfect_denoiser_ends_at_the_clean_latent(
 @pytest.mark.parametrize("variant", ["epsilon", "v", "v, zero terminal snr"])
 def test_without_the_factor_a_step_is_the_librarys(variant: str, eta: float) -> None:
     ours, (x, prediction, _) = ddim_scheduler(*VARIANTS[variant]), draw()
-    known = {k: v for k, v in ours.config.items() if not k.startswith("x0_scale")}
+    own = {"x0_scale_end", "x0_scale_steps", "dynamic_rescale"}
+    known = {k: v for k, v in ours.config.items() if k not in own}
     library = DDIMScheduler.from_config(known, trust_remote_code=False)
     # From pure noise the library takes the root of the difference of two equal numbers.
     tolerance = 2e-3 if eta and variant.endswith("snr") else 1e-5
@@ -79,6 +81,53 @@ def test_every_step_ends_where_the_next_one_starts() -> None:
     scheduler.set_timesteps(30)  # 1000 / 30 leaves a rest
     timesteps = scheduler.timesteps.tolist()
     assert [scheduler.previous_timestep(t) for t in timesteps] == [*timesteps[1:], 0]
+
+
+def dynamicrafter_steps(
+    x: Tensor, predictions: list[Tensor], timesteps: list[int]
+) -> list[tuple[Tensor, Tensor]]:
+    """DynamiCrafter's sampler written out: each x and predicted x0, from the published formulas.
+
+    pred_x0 of a v prediction is multiplied by s_prev / s_t; s_prev of the last step is s_t.
+    """
+    alphas = noise_schedule("v_prediction", zero_terminal_snr=True).alphas_cumprod.double()
+    falling = torch.linspace(1.0, 0.7, 400, dtype=torch.float64)
+    scale = torch.cat([falling, torch.full((1000,), 0.7, dtype=torch.float64)])
+    steps, x = [], x.double()
+    for index, (t, v) in enumerate(zip(timesteps, predictions, strict=True)):
+        last = index == len(timesteps) - 1
+        alpha, alpha_prev = alphas[t], alphas[0 if last else timesteps[index + 1]]
+        noise = alpha.sqrt() * v + (1 - alpha).sqrt() * x
+        x0 = alpha.sqrt() * x - (1 - alpha).sqrt() * v
+        x0 = x0 * scale[t if last else timesteps[index + 1]] / scale[t]
+        x = alpha_prev.sqrt() * x0 + (1 - alpha_prev).sqrt() * noise
+        steps.append((x.float(), x0.float()))
+    return steps
+
+
+@pytest.mark.parametrize("count", [4, 10, 30])
+def test_dynamic_rescale_samples_as_dynamicrafter_to_the_last_step(count: int) -> None:
+    scheduler = ddim_scheduler("v_prediction", True, use_scale=True, dynamic_rescale=True)
+    scheduler.set_timesteps(count)
+    generator = torch.Generator().manual_seed(0)
+    x, *predictions = torch.randn(count + 1, 1, 4, 2, 3, 5, generator=generator)
+    expected = dynamicrafter_steps(x, predictions, scheduler.timesteps.tolist())
+    for t, v, (x_prev, x0) in zip(scheduler.timesteps, predictions, expected, strict=True):
+        x, seen = scheduler.step(v, t, x, return_dict=False)
+        tolerance = 1e-5 * x_prev.abs().max().item()
+        torch.testing.assert_close(x, x_prev, atol=tolerance, rtol=0)
+        torch.testing.assert_close(seen, x0, atol=tolerance, rtol=0)
+
+
+def test_videocrafter2s_last_step_differs_from_dynamicrafters() -> None:
+    (x, v, _), ends = draw(), {}
+    for dynamic in (False, True):
+        scheduler = ddim_scheduler("v_prediction", True, True, dynamic_rescale=dynamic)
+        scheduler.set_timesteps(4)  # the last timestep is 249, where the factor is 0.81
+        inner, last = (scheduler.step(v, t, x).prev_sample for t in scheduler.timesteps[2:])
+        ends[dynamic] = inner, last
+    assert torch.equal(ends[False][0], ends[True][0])
+    assert (ends[False][1] - ends[True][1]).abs().max() > 0.1
 
 
 def test_velocity_is_safe_where_nothing_of_the_signal_is_left() -> None:
@@ -112,12 +161,29 @@ def test_low_precision_latents_are_noised_in_float32() -> None:
 
 
 def test_a_saved_scheduler_loads_with_its_factor(tmp_path: Path) -> None:
-    saved = ddim_scheduler("v_prediction", zero_terminal_snr=True, use_scale=True)
+    saved = ddim_scheduler("v_prediction", True, use_scale=True, dynamic_rescale=True)
     saved.save_pretrained(tmp_path)
     loaded = ScaledDDIMScheduler.from_pretrained(tmp_path, trust_remote_code=False)
     assert torch.equal(loaded.noise_schedule.scale, saved.noise_schedule.scale)
     assert torch.equal(loaded.noise_schedule.alphas_cumprod, saved.noise_schedule.alphas_cumprod)
     assert loaded.config.timestep_spacing == "trailing"
+    assert loaded.config.dynamic_rescale is True
+
+
+def test_a_scheduler_saved_before_dynamic_rescale_samples_as_it_did(tmp_path: Path) -> None:
+    saved = ddim_scheduler("v_prediction", zero_terminal_snr=True, use_scale=True)
+    saved.save_pretrained(tmp_path)
+    file = tmp_path / "scheduler_config.json"
+    older = json.loads(file.read_text())
+    del older["dynamic_rescale"]
+    file.write_text(json.dumps(older))
+    loaded = ScaledDDIMScheduler.from_pretrained(tmp_path, trust_remote_code=False)
+    x, prediction, _ = draw()
+    for scheduler in (saved, loaded):
+        scheduler.set_timesteps(4)
+    for t in saved.timesteps:
+        one, other = (s.step(prediction, t, x, return_dict=False) for s in (saved, loaded))
+        assert all(torch.equal(a, b) for a, b in zip(one, other, strict=True))
 
 
 def test_a_stochastic_step_follows_the_generator() -> None:
@@ -135,6 +201,11 @@ def test_a_stochastic_step_follows_the_generator() -> None:
 def test_predicting_noise_with_zero_terminal_snr_is_refused() -> None:
     with pytest.raises(ValueError, match="should go with v_prediction, got epsilon"):
         noise_schedule("epsilon", zero_terminal_snr=True)
+
+
+def test_dynamic_rescale_without_the_factor_is_refused() -> None:
+    with pytest.raises(ValueError, match="dynamic_rescale should go with use_scale"):
+        ddim_scheduler("v_prediction", True, dynamic_rescale=True)
 
 
 def test_a_step_before_set_timesteps_is_refused() -> None:

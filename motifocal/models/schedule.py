@@ -3,6 +3,7 @@
 With s the x0 factor of the base model (1 where it is off) and a the cumulative alpha:
     x_t = sqrt(a) s x0 + sqrt(1 - a) noise        v = sqrt(a) noise - sqrt(1 - a) s x0
 VideoCrafter2 was trained with s falling from 1 to 0.7 over t < 400 and 0.7 after ("use_scale").
+DynamiCrafter has the same s ("use_dynamic_rescale") and differs in the last step of sampling.
 diffusers has no counterpart, so its DDIM scheduler is subclassed here.
 
 Shape letters: B batch, F frames, C latent channels, h w latents, T training timesteps.
@@ -81,16 +82,20 @@ class NoiseSchedule:
         t_prev: int,
         eta: float = 0.0,
         noise: Tensor | None = None,
+        t_scale: int | None = None,
     ) -> tuple[Tensor, Tensor]:
         """One DDIM step from t to t_prev (Song et al. 2021, arXiv 2010.02502, equation 12).
 
-        Returns x at t_prev and the predicted x0. With `eta` > 0, `noise` is required.
+        Returns x at t_prev and the predicted x0. With `eta` > 0, `noise` is required. The signal
+        in x at t_prev has the x0 factor of `t_scale`, by default of `t_prev`.
         """
         if eta > 0 and noise is None:
             raise ValueError(f"noise should be a tensor with eta {eta}, got None")
         scaled, direction = self._split(prediction, x_t, t)
         x0 = scaled / self._coefficients(t, x_t)[2]
         signal, sigma, scale = self._coefficients(t_prev, x_t)
+        if t_scale is not None:
+            scale = self._coefficients(t_scale, x_t)[2]
         here, there = self.alphas_cumprod[t].item(), self.alphas_cumprod[t_prev].item()
         fresh = min(1.0, eta**2 * (1 - here / there) / (1 - here))  # share of new noise variance
         x_prev = signal * scale * x0 + sigma * (1 - fresh) ** 0.5 * direction
@@ -129,6 +134,10 @@ class ScaledDDIMScheduler(DDIMScheduler):
     Two differences, both in `step`: the x0 factor, and the previous timestep is read from the
     list of timesteps. diffusers subtracts T // steps, which is off by one where steps does not
     divide T and the spacing is trailing. Neither clips.
+
+    `dynamic_rescale` samples as DynamiCrafter does: its last step keeps the x0 factor of its own
+    timestep, where VideoCrafter2 goes to that of t = 0, which is 1; and the predicted x0 that a
+    step reports has the factor of the timestep that the step leads to, where otherwise it has none.
     """
 
     @register_to_config
@@ -144,6 +153,7 @@ class ScaledDDIMScheduler(DDIMScheduler):
         beta_end: float = 0.012,
         beta_schedule: str = "scaled_linear",
         steps_offset: int = 1,
+        dynamic_rescale: bool = False,
     ) -> None:
         super().__init__(
             num_train_timesteps=num_train_timesteps,
@@ -200,26 +210,37 @@ class ScaledDDIMScheduler(DDIMScheduler):
         if eta > 0 and noise is None:
             noise = randn_tensor(sample.shape, generator, sample.device, sample.dtype)
         previous = self.previous_timestep(t)
-        x_prev, x0 = self.noise_schedule.step(model_output, sample, t, previous, eta, noise)
+        schedule, rescaled = self.noise_schedule, bool(self.config["dynamic_rescale"])
+        t_scale = t if rescaled and t == int(self.timesteps.min()) else previous
+        x_prev, x0 = schedule.step(model_output, sample, t, previous, eta, noise, t_scale)
+        if rescaled:
+            x0 = x0 * float(schedule.scale[t_scale])
         if not return_dict:
             return x_prev, x0
         return DDIMSchedulerOutput(prev_sample=x_prev, pred_original_sample=x0)
 
 
 def ddim_scheduler(
-    prediction_type: PredictionType, zero_terminal_snr: bool = False, use_scale: bool = False
+    prediction_type: PredictionType,
+    zero_terminal_snr: bool = False,
+    use_scale: bool = False,
+    dynamic_rescale: bool = False,
 ) -> ScaledDDIMScheduler:
     """The sampler of the base model, or of its zero-terminal-SNR variant (arXiv 2305.08891).
 
     Zero terminal SNR starts at T - 1 (trailing), where the latent is pure noise; otherwise the
     timesteps are 1, 1 + T // steps, ... (leading). `use_scale` is what VideoCrafter2 was trained
-    with. The paper fine-tunes with v-prediction and does not say more about the schedule.
+    with; with `dynamic_rescale` too the sampler is DynamiCrafter's. The paper fine-tunes with
+    v-prediction and does not say more about the schedule.
     """
+    if dynamic_rescale and not use_scale:
+        raise ValueError("dynamic_rescale should go with use_scale, got no x0 factor to keep")
     return ScaledDDIMScheduler(
         prediction_type=prediction_type,
         timestep_spacing="trailing" if zero_terminal_snr else "leading",
         rescale_betas_zero_snr=zero_terminal_snr,
         x0_scale_end=0.7 if use_scale else 1.0,
+        dynamic_rescale=dynamic_rescale,
     )
 
 

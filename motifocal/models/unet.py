@@ -23,9 +23,22 @@ from einops import rearrange, repeat
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from motifocal.models.unet_config import VIDEOCRAFTER2, ImageCondition, UNetConfig
-from motifocal.models.unet_parts import (
+from motifocal.models.attention import (
+    Context,
     SharedTextProcessor,
+    adapt_temporal_attention,
+    add_image_attention,
+)
+from motifocal.models.image.projection import LinearProjection, Resampler
+from motifocal.models.unet_config import (
+    VIDEOCRAFTER2,
+    ImageAttention,
+    ImageCondition,
+    ImageProjection,
+    TemporalKernel,
+    UNetConfig,
+)
+from motifocal.models.unet_parts import (
     adapt_temporal_convs,
     attend,
     layers_of,
@@ -65,6 +78,14 @@ class TI2VUNet(UNet3DConditionModel):
         temporal_dropout: float,
         image_condition: ImageCondition = "concat",
         image_token_dim: int | None = None,
+        image_attention: ImageAttention = "appended",
+        image_scale: float = 1.0,
+        image_projection: ImageProjection = "linear",
+        resampler: dict[str, Any] | None = None,
+        relative_positions: int | None = None,
+        causal_attention: bool = False,
+        causal_input_attention: bool = False,
+        temporal_kernel: TemporalKernel = "3x1x1",
     ) -> None:
         config = UNetConfig.from_mapping(self.config)
         channels = config.block_out_channels
@@ -89,14 +110,18 @@ class TI2VUNet(UNet3DConditionModel):
         self.fps_proj = Timesteps(channels[0], flip_sin_to_cos=True, downscale_freq_shift=0)
         self.fps_embedding = TimestepEmbedding(channels[0], 4 * channels[0])
         if config.image_token_dim is not None:
-            self.image_proj = nn.Sequential(
-                nn.LayerNorm(config.image_token_dim),
-                nn.Linear(config.image_token_dim, cross_attention_dim),
-            )
+            self.image_proj = _image_projection(config, config.image_token_dim)
         self.unet_config = config
         self.gradient_checkpointing = False
         self.set_attn_processor(SharedTextProcessor())
-        adapt_temporal_convs(self, temporal_dropout)
+        if config.takes_image_tokens and image_attention == "decoupled":
+            add_image_attention(self, cross_attention_dim, image_scale)
+        for module in self.modules():
+            if isinstance(module, TransformerTemporalModel):
+                first = module is self.transformer_in
+                causal = causal_input_attention if first else causal_attention
+                adapt_temporal_attention(module, relative_positions, causal)
+        adapt_temporal_convs(self, temporal_dropout, temporal_kernel)
         zero_residual_ends(self)
 
     @classmethod
@@ -122,7 +147,8 @@ class TI2VUNet(UNet3DConditionModel):
             fps: frames per second of the clip as a raw number, `(B,)` or one for all.
             image_latent: `(B, C, h, w)`, the clean latent of the first frame, repeated over the
                 frames and concatenated on channels (the paper's x-cat).
-            image_tokens: `(B, N, E)`, appended to the text in cross-attention (cx-attn).
+            image_tokens: `(B, N, E)` for the clip or, with decoupled attention and no resampler,
+                `(B, F, N, E)` for each frame; projected, then seen by cross-attention (cx-attn).
 
         Raises:
             ValueError: a shape is wrong, or an image condition is missing or not taken.
@@ -132,28 +158,26 @@ class TI2VUNet(UNet3DConditionModel):
         emb = self.time_embedding(self._sinusoid(self.time_proj, "timestep", timestep, sample))
         emb = emb + self.fps_embedding(self._sinusoid(self.fps_proj, "fps", fps, sample))
         emb = emb.repeat_interleave(frames, dim=0, output_size=batch * frames)
-        text = encoder_hidden_states
-        if image_tokens is not None:
-            text = torch.cat([text, self.image_proj(image_tokens)], dim=1)
+        context = self._context(encoder_hidden_states, image_tokens, frames)
         if image_latent is not None:
             picture = repeat(image_latent, "b c h w -> b c f h w", f=frames).to(sample.dtype)
             sample = torch.cat([sample, picture], dim=1)
 
         x = self.conv_in(rearrange(sample, "b c f h w -> (b f) c h w"))
-        x = self._run(attend, x, text, frames, None, self.transformer_in)
+        x = self._run(attend, x, context, frames, None, self.transformer_in)
         skips = [x]
         block: Any
         for block in self.down_blocks:
             for layer in layers_of(block):
-                x = self._run(run_layer, x, None, emb, text, frames, *layer)
+                x = self._run(run_layer, x, None, emb, context, frames, *layer)
                 skips.append(x)
             for downsampler in block.downsamplers or ():
                 x = downsampler(x)
                 skips.append(x)
-        x = self._middle(x, emb, text, frames)
+        x = self._middle(x, emb, context, frames)
         for block in self.up_blocks:
             for layer in layers_of(block):
-                x = self._run(run_layer, x, skips.pop(), emb, text, frames, *layer)
+                x = self._run(run_layer, x, skips.pop(), emb, context, frames, *layer)
             for upsampler in block.upsamplers or ():
                 x = upsampler(x)
         x = self.conv_out(self.conv_act(self.conv_norm_out(x)))
@@ -163,14 +187,28 @@ class TI2VUNet(UNet3DConditionModel):
         """Refused: this forward pass does not go through the blocks that read these numbers."""
         raise NotImplementedError("TI2VUNet does not support FreeU")
 
-    def _middle(self, x: Tensor, emb: Tensor, text: Tensor, frames: int) -> Tensor:
+    def _context(self, text: Tensor, image_tokens: Tensor | None, frames: int) -> Context:
+        """What spatial attention looks at: the text, with image tokens after it or beside it."""
+        if image_tokens is None:
+            return Context(text, None)
+        tokens = self.image_proj(image_tokens)
+        if self.unet_config.image_attention == "appended":
+            return Context(torch.cat([text, tokens], dim=1), None)
+        if tokens.ndim == 4:
+            # A resampler for another number of frames: each frame sees the tokens of all, as in
+            # DynamiCrafter.
+            own = tokens.shape[1] == frames
+            tokens = rearrange(tokens, f"b f n d -> {'(b f) n' if own else 'b (f n)'} d")
+        return Context(text, tokens)
+
+    def _middle(self, x: Tensor, emb: Tensor, context: Context, frames: int) -> Tensor:
         block = self.mid_block
         first, *rest = zip(block.resnets, block.temp_convs, strict=True)
-        x = self._run(run_layer, x, None, emb, text, frames, *first, None, None)
+        x = self._run(run_layer, x, None, emb, context, frames, *first, None, None)
         attentions = zip(block.attentions, block.temp_attentions, strict=True)
         for attention, convolutions in zip(attentions, rest, strict=True):
-            x = self._run(attend, x, text, frames, *attention)
-            x = self._run(run_layer, x, None, emb, text, frames, *convolutions, None, None)
+            x = self._run(attend, x, context, frames, *attention)
+            x = self._run(run_layer, x, None, emb, context, frames, *convolutions, None, None)
         return x
 
     def _run(self, function: Callable[..., Tensor], *args: Any) -> Tensor:
@@ -204,7 +242,7 @@ class TI2VUNet(UNet3DConditionModel):
                 f"sample should be (B, {config.latent_channels}, F, h, w), "
                 f"got {tuple(sample.shape)}"
             )
-        batch, channels, _, height, width = sample.shape
+        batch, channels, frames, height, width = sample.shape
         divisor = config.spatial_divisor
         if height % divisor or width % divisor:
             raise ValueError(
@@ -217,13 +255,26 @@ class TI2VUNet(UNet3DConditionModel):
         elif image_latent is not None:
             raise ValueError(f"image_condition {config.image_condition!r} takes no image_latent")
         if config.takes_image_tokens:
-            _check_shape("image_tokens", image_tokens, (batch, None, config.image_token_dim))
+            for_frames = image_tokens is not None and image_tokens.ndim == 4
+            if for_frames and config.takes_tokens_of_frames:
+                expected = (batch, frames, None, config.image_token_dim)
+                _check_shape("image_tokens", image_tokens, expected)
+            else:
+                _check_shape("image_tokens", image_tokens, (batch, None, config.image_token_dim))
         elif image_tokens is not None:
             raise ValueError(f"image_condition {config.image_condition!r} takes no image_tokens")
 
 
 def _block(direction: str, attends: bool) -> str:
     return f"{'CrossAttn' if attends else ''}{direction}Block3D"
+
+
+def _image_projection(config: UNetConfig, token_dim: int) -> nn.Module:
+    width = config.cross_attention_dim
+    if config.resampler is not None:
+        return Resampler(config.resampler, token_dim, width)
+    return LinearProjection(token_dim, width) if config.image_projection == "linear" else (
+        nn.Identity())
 
 
 def _check_shape(name: str, value: Tensor | None, expected: tuple[int | None, ...]) -> None:

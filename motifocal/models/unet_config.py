@@ -3,10 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import MISSING, dataclass, fields
 from typing import Any, Literal, get_args
 
+from motifocal.models.image.projection import ResamplerConfig
+
 ImageCondition = Literal["none", "concat", "attention", "both"]
+# How cross-attention sees image tokens: after the text tokens, or by keys and values of their own.
+ImageAttention = Literal["appended", "decoupled"]
+ImageProjection = Literal["linear", "resampler", "none"]
+# Which temporal convolutions of a layer of four also reach over neighbouring pixels: none;
+# VideoCrafter's first two, 3 x 3 x 3; DynamiCrafter's all, 3 x 3 x 1 and 3 x 1 x 3 in turn.
+TemporalKernel = Literal["3x1x1", "3x3x3", "3x3x1,3x1x3"]
 
 
 @dataclass(frozen=True)
@@ -28,14 +36,28 @@ class UNetConfig:
     temporal_dropout: float
     image_condition: ImageCondition = "concat"
     image_token_dim: int | None = None  # needed by "attention" and "both", refused otherwise
+    image_attention: ImageAttention = "appended"
+    image_scale: float = 1.0  # of what decoupled attention to the image adds
+    image_projection: ImageProjection = "linear"  # none: tokens are cross_attention_dim wide
+    resampler: ResamplerConfig | None = None
+    relative_positions: int | None = None  # frames; a learned vector a distance, in all temporal
+    causal_attention: bool = False  # a frame sees no later one, in blocks' temporal attention
+    causal_input_attention: bool = False  # the same in that after the first convolution
+    temporal_kernel: TemporalKernel = "3x1x1"
 
     @classmethod
     def from_mapping(cls, values: Mapping[str, Any]) -> UNetConfig:
-        """From values as read from JSON, where a tuple is a list; other keys are left alone."""
+        """From values as read from JSON, where a tuple is a list; other keys are left alone.
+
+        Models saved before a field was there have its default.
+        """
         own: dict[str, Any] = {}
         for field in fields(cls):
-            value = values[field.name]
-            own[field.name] = tuple(value) if isinstance(value, list) else value
+            if field.name in values or field.default is MISSING:
+                value = values[field.name]
+                own[field.name] = tuple(value) if isinstance(value, list) else value
+        if isinstance(own.get("resampler"), Mapping):
+            own["resampler"] = ResamplerConfig(**own["resampler"])
         return cls(**own)
 
     def __post_init__(self) -> None:
@@ -53,6 +75,16 @@ class UNetConfig:
                 f"image_token_dim should be {expected} with image_condition "
                 f"{self.image_condition!r}, got {self.image_token_dim}"
             )
+        self._check_image_tokens()
+        if self.temporal_kernel not in get_args(TemporalKernel):
+            raise ValueError(
+                f"temporal_kernel should be one of {get_args(TemporalKernel)}, "
+                f"got {self.temporal_kernel!r}"
+            )
+        if self.relative_positions is not None and self.relative_positions < 1:
+            raise ValueError(
+                f"relative_positions should be at least 1 frame, got {self.relative_positions}"
+            )
         for width, attends in zip(channels, (*self.attention[:-1], True), strict=True):
             if width % self.norm_num_groups:
                 raise ValueError(
@@ -65,6 +97,31 @@ class UNetConfig:
                     f"divide by head_width {self.head_width}, got {width}"
                 )
 
+    def _check_image_tokens(self) -> None:
+        for name, value, kinds in (
+            ("image_attention", self.image_attention, get_args(ImageAttention)),
+            ("image_projection", self.image_projection, get_args(ImageProjection)),
+        ):
+            if value not in kinds:
+                raise ValueError(f"{name} should be one of {kinds}, got {value!r}")
+        if (self.image_projection == "resampler") != (self.resampler is not None):
+            expected = "sizes" if self.image_projection == "resampler" else "None"
+            raise ValueError(
+                f"resampler should be {expected} with image_projection "
+                f"{self.image_projection!r}, got {self.resampler}"
+            )
+        width = self.image_token_dim
+        if width is None:
+            return
+        if self.image_projection == "none" and width != self.cross_attention_dim:
+            raise ValueError(
+                f"image_token_dim should be cross_attention_dim {self.cross_attention_dim} "
+                f"without a projection, got {width}"
+            )
+        if self.image_attention == "appended" and self.resampler and self.resampler.frames:
+            raise ValueError("tokens for each frame should go with decoupled image_attention, "
+                             "got 'appended'")
+
     @property
     def takes_image_latent(self) -> bool:
         return self.image_condition in ("concat", "both")
@@ -72,6 +129,11 @@ class UNetConfig:
     @property
     def takes_image_tokens(self) -> bool:
         return self.image_condition in ("attention", "both")
+
+    @property
+    def takes_tokens_of_frames(self) -> bool:
+        """Whether image tokens may come for each frame; a resampler makes them from the clip's."""
+        return self.image_attention == "decoupled" and self.resampler is None
 
     @property
     def spatial_divisor(self) -> int:

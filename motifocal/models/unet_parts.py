@@ -1,58 +1,28 @@
 """The parts of the denoiser that differ from diffusers' blocks, or walk through them.
 
-Shape letters: B batch, F frames, C channels, h w latents, L text tokens, D text width.
+Shape letters: B batch, F frames, C channels, h w latents.
 """
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
-from diffusers.models.attention_processor import Attention, AttnProcessor2_0
 from diffusers.models.resnet import ResnetBlock2D, TemporalConvLayer
 from diffusers.models.transformers.transformer_2d import Transformer2DModel
 from diffusers.models.transformers.transformer_temporal import TransformerTemporalModel
-from einops import rearrange
 from torch import Tensor, nn
 from torch.nn import functional
-from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from motifocal.models.attention import Context
+from motifocal.models.unet_config import TemporalKernel
 
-class SharedTextProcessor(AttnProcessor2_0):
-    """Attention of B·F pictures to B texts, without a copy of the text for every frame.
-
-    All frames of a clip see the same text, and attention treats each query alone, so the frames
-    are laid side by side as queries of one sequence. Exact; keys and values cost 1/F.
-    """
-
-    def __call__(  # type: ignore[override]
-        self,
-        attn: Attention,
-        hidden_states: Tensor,
-        encoder_hidden_states: Tensor | None = None,
-        attention_mask: Tensor | None = None,
-    ) -> Tensor:
-        if encoder_hidden_states is None:
-            with _attention_backend(hidden_states):
-                return super().__call__(attn, hidden_states, None, attention_mask)
-        frames = len(hidden_states) // len(encoder_hidden_states)
-        queries = rearrange(hidden_states, "(b f) n c -> b (f n) c", f=frames)
-        with _attention_backend(encoder_hidden_states):
-            out = super().__call__(attn, queries, encoder_hidden_states, attention_mask)
-        return rearrange(out, "b (f n) c -> (b f) n c", f=frames)
-
-
-def _attention_backend(keys: Tensor) -> AbstractContextManager[None]:
-    """Plain matrix products for short sequences in low precision on the CPU.
-
-    There the backward pass of torch's blocked attention is ten times slower than they are, which
-    was half of a training step of the small model. Elsewhere torch chooses.
-    """
-    low = keys.dtype != torch.float32 or torch.is_autocast_enabled("cpu")
-    if keys.device.type == "cpu" and low and keys.shape[1] <= 128:
-        return sdpa_kernel(SDPBackend.MATH)
-    return nullcontext()
+#: Kernels of the four convolutions of a temporal layer, over frames, height and width.
+TEMPORAL_KERNELS: dict[TemporalKernel, tuple[tuple[int, int, int], ...]] = {
+    "3x1x1": ((3, 1, 1),) * 4,
+    "3x3x3": ((3, 3, 3), (3, 3, 3), (3, 1, 1), (3, 1, 1)),
+    "3x3x1,3x1x3": ((3, 3, 1), (3, 1, 3), (3, 3, 1), (3, 1, 3)),
+}
 
 
 class TemporalConv(nn.Conv3d):
@@ -79,7 +49,7 @@ def run_layer(
     x: Tensor,
     skip: Tensor | None,
     emb: Tensor,
-    text: Tensor,
+    context: Context,
     frames: int,
     resnet: ResnetBlock2D,
     temporal_conv: TemporalConvLayer,
@@ -91,36 +61,47 @@ def run_layer(
     x = temporal_conv(resnet(x, emb), num_frames=frames)
     if temporal_attention is None:
         return x
-    return attend(x, text, frames, attention, temporal_attention)
+    return attend(x, context, frames, attention, temporal_attention)
 
 
 def attend(
     x: Tensor,
-    text: Tensor,
+    context: Context,
     frames: int,
     attention: Transformer2DModel | None,
     temporal_attention: TransformerTemporalModel,
 ) -> Tensor:
-    """Across each picture and to the text, then across time. Text never reaches the latter."""
+    """Across each picture and to the context, then across time, which the context never reaches."""
     if attention is not None:
-        (x,) = attention(x, encoder_hidden_states=text, return_dict=False)
+        image = None if context.image is None else {"image_tokens": context.image}
+        (x,) = attention(
+            x, encoder_hidden_states=context.text, cross_attention_kwargs=image, return_dict=False
+        )
     (x,) = temporal_attention(x, num_frames=frames, return_dict=False)
     return x
 
 
-def adapt_temporal_convs(model: nn.Module, dropout: float) -> None:
-    """Fast convolutions, and the dropout that diffusers fixes at 0.1."""
+def adapt_temporal_convs(model: nn.Module, dropout: float, kernel: TemporalKernel) -> None:
+    """Fast or wider convolutions, and the dropout that diffusers fixes at 0.1."""
     for module in model.modules():
         if isinstance(module, TemporalConvLayer):
-            for branch in (module.conv1, module.conv2, module.conv3, module.conv4):
-                old: Any = branch[-1]
-                with torch.device("meta"):
-                    new = TemporalConv(old.in_channels, old.out_channels, old.kernel_size)
-                new.weight, new.bias = old.weight, old.bias
-                branch[-1] = new
+            branches = (module.conv1, module.conv2, module.conv3, module.conv4)
+            for branch, size in zip(branches, TEMPORAL_KERNELS[kernel], strict=True):
+                branch[-1] = _temporal_conv(branch[-1], size)
             for layer in module.modules():
                 if isinstance(layer, nn.Dropout):
                     layer.p = dropout
+
+
+def _temporal_conv(old: Any, kernel: tuple[int, int, int]) -> nn.Conv3d:
+    if kernel[1:] != (1, 1):
+        frames, rows, columns = (size // 2 for size in kernel)
+        padding = frames, rows, columns
+        return nn.Conv3d(old.in_channels, old.out_channels, kernel, padding=padding)
+    with torch.device("meta"):
+        new = TemporalConv(old.in_channels, old.out_channels, old.kernel_size)
+    new.weight, new.bias = old.weight, old.bias
+    return new
 
 
 def zero_residual_ends(model: Any) -> None:

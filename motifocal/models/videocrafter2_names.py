@@ -27,14 +27,19 @@ class Source:
     name: str
     trailing: int = 0  # axes of size 1 at the end: theirs is a convolution, ours a linear layer
     third: int | None = None  # part of a joined query-key-value parameter
+    transposed: bool = False
 
     def shape(self, ours: tuple[int, ...]) -> tuple[int, ...]:
         """The shape theirs should have when ours is `ours`."""
         rows = ours if self.third is None else (3 * ours[0], *ours[1:])
+        if self.transposed:
+            rows = rows[::-1]
         return (*rows, *(1,) * self.trailing)
 
     def read(self, theirs: Tensor) -> Tensor:
         """Our tensor: a view of theirs, or a copy where it is only a part."""
+        if self.transposed:
+            return theirs.T
         flat = theirs.reshape(theirs.shape[: theirs.ndim - self.trailing])
         return flat if self.third is None else flat.chunk(3)[self.third].clone()
 

@@ -1,0 +1,1 @@
+"""Released checkpoints become model folders: what they share, and those that take image tokens."""
