@@ -113,7 +113,7 @@ TABLES: dict[str, list[tuple[str, str, str, str]]] = {
         ),
         (
             "image condition cx-attn, and both",
-            "image tokens by keys and values of their own (`to_k_ip`, `to_v_ip`), or after the text",
+            "image tokens by keys and values of their own (`to_k_ip`), or after the text",
             "models",
             "class ImageTokenProcessor(",
         ),
