@@ -103,7 +103,7 @@ def _check_choice(
         raise click.UsageError("--command needs a --name")
     if given(sampling):
         words = ", ".join(f"--{key.replace('_', '-')}" for key in given(sampling))
-        raise click.UsageError(f"{words}: a command samples as it says itself")
+        raise click.UsageError(f"--command ignores the sampling options {words}")
 
 
 def _open(

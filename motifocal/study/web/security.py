@@ -168,7 +168,7 @@ class Guard:
         headers = Headers(scope=scope)
         if headers.get("host", "").lower() not in self.site.hosts:
             return HTTPException(HTTPStatus.MISDIRECTED_REQUEST,
-                                 "This study does not live at that address.")
+                                 "This study is not served at that address.")
         if seconds := self._wait(scope):
             return HTTPException(HTTPStatus.TOO_MANY_REQUESTS, "Too much at once.",
                                  {"retry-after": str(math.ceil(seconds))})
