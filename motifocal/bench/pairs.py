@@ -21,6 +21,7 @@ PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
 LONGEST_NAME = 255  # bytes that file systems allow for one name
 SEED_ROOM = len("_4294967295.mp4")
 TI2V_BENCH = "TI2V-Bench"
+SCENES = "the drawn world"  # the title of synthetic scenes, as results of before have it
 #: What the paper says TI2V-Bench holds.
 PAPER = {"scenarios": 22, "pictures": 88, "sentences": 133, "pairs": 320}
 
@@ -80,7 +81,7 @@ def read_benchmark(
 
     Raises ValueError for a table that cannot be read, rows without id or sentence, ids that are no
     file name, doubled pairs, names that collide or pass 255 bytes, and, unless `own_pairs` or the
-    folder says that it is an export of the drawn world, for counts other than the paper's. A
+    folder says that it holds exported synthetic scenes, for counts other than the paper's. A
     picture that is missing is no error here (see `subset_of`).
     """
     if not folder.is_dir():
@@ -91,7 +92,7 @@ def read_benchmark(
                   for number, row in enumerate(read_rows(table), start=1))
     _check_names(pairs, table)
     drawn = _is_drawn(folder)
-    title = TI2V_BENCH if counts(pairs) == PAPER else "the drawn world" if drawn else folder.name
+    title = TI2V_BENCH if counts(pairs) == PAPER else SCENES if drawn else folder.name
     if title != TI2V_BENCH and not (drawn or own_pairs):
         raise ValueError(f"{table}: {what_differs(pairs)}; say so if these are pairs of your own "
                          "(--own-pairs)")

@@ -24,7 +24,7 @@ Examples:
   motifocal bench score results/bundled results/other -o scores
 """)
 def bench() -> None:
-    """Compare image-to-video models on TI2V-Bench, on the drawn world, or on pairs of your own.
+    """Compare image-to-video models on TI2V-Bench, on synthetic scenes, or on pairs of your own.
 
     A benchmark is a folder with pairs.csv (scenario, image_id, prompt) and images/. Every model's
     videos go into a folder of results of their own, which the other commands take.
