@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 from motifocal.motion.flow import DIS_PRESETS, ESTIMATORS
 from motifocal.motion.raft import RaftOptions
 
+NOISE = 2.5  # grey levels: where frames differ by less, nothing moves
+
 # The length in pixels that counts as 1, from the magnitude (F-1, H, W) of a clip's whole flow.
 UNITS: dict[str, Callable[[NDArray[np.float32], HeatmapSettings], float]] = {
     "pixels": lambda magnitude, settings: 1.0,
@@ -52,7 +54,7 @@ class HeatmapSettings:
     threshold: float = 0.05
     floor: float = 0.15
     percentile: float = 99.0
-    noise: float = 2.5
+    noise: float = NOISE
     sharp: bool = True
     change: float = 0.0
     source: str = "dis"

@@ -17,13 +17,12 @@ from motifocal.media.arrays import Frames
 from motifocal.motion.camera import beside_camera, camera_flow, fit_camera, textured
 from motifocal.motion.camera_models import SIMILARITY
 from motifocal.motion.flow import Flow
+from motifocal.motion.settings import NOISE
 
 #: What moves faster than this has moved: percent of the shorter side per second.
 MOVES = 1.0
 #: Clips are looked at with a shorter side of 160 to 319 pixels, as far as they are that large.
 SIDE = 160
-#: Grey levels; where frames differ by less, once the camera is removed, nothing moves.
-NOISE = 2.5
 #: Motion beside the camera's that counts as none: reduced pixels, and a share of the camera's.
 FLOOR, FLOOR_SHARE = 0.05, 0.1
 

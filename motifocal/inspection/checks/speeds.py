@@ -18,6 +18,7 @@ from motifocal.inspection.decode_pass import Pair
 from motifocal.media.arrays import Frames
 from motifocal.motion.camera import own_motion
 from motifocal.motion.flow import estimate_flow
+from motifocal.motion.settings import NOISE
 
 #: Slower is rest, percent a second: stills encoded at CRF 18 to 34, with noise of a deviation of
 #: 3 grey levels too, have exactly 0 in most moments.
@@ -39,7 +40,6 @@ LEAST_CHANGE = 40
 FEW, MOST = 0.05, 0.5
 #: The fastest so much of the picture says how fast: a thing on one percent of it is seen.
 _FASTEST = 99.0
-_NOISE = 2.5  # grey levels, as for heatmaps
 _SMOOTH = 1.5  # standard deviation in tiny pixels: finer is noise
 
 
@@ -95,7 +95,7 @@ def _across_cut(pair: Pair, cuts: Sequence[int]) -> bool:
 def _speeds(pair: Pair) -> tuple[float, float]:
     """(own, camera) in percent of the shorter side a second."""
     flow = estimate_flow(pair.frames, workers=1)
-    left, evidence = own_motion(pair.frames, flow, _NOISE)
+    left, evidence = own_motion(pair.frames, flow, NOISE)
     by_itself = np.where(evidence[0], np.hypot(*left[0]), 0)
     by_camera = np.hypot(*(flow - left)[0])
     percent = 100 / (min(pair.frames.shape[1:3]) * pair.seconds)

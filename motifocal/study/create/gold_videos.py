@@ -19,13 +19,13 @@ import numpy as np
 from motifocal.media.picture import Pixels
 from motifocal.motion.change import motion_evidence
 from motifocal.motion.flow import estimate_flow
+from motifocal.motion.settings import NOISE
 from motifocal.study.create.matching import Group
 
 # A pixel moves at one pixel a frame in a picture of 320; a video really moves if so large a part
 # of it does, on average over its frames.
 LEAST_SPEED = 1 / 320
 LEAST_SHARE = 0.05
-NOISE = 2.5  # grey levels, as in the heatmaps
 LEAST_DIFFERENCE = 4.0  # grey levels, mean, between videos of two sentences that were listened to
 FEWEST_FRAMES = 4  # that can be shuffled so that it shows
 DECODED = 64  # clips kept while gold items are chosen
