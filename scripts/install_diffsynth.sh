@@ -4,4 +4,4 @@
 set -eu
 
 here="$(CDPATH='' cd -- "$(dirname "$0")" && pwd)"
-exec sh "$here/install_apart.sh" "${1:-python3}" .diffsynth/2.1.12 diffsynth==2.1.12 diffsynth
+exec sh "$here/install_apart.sh" "${1:-python3}" .diffsynth/2.1.12 diffsynth diffsynth==2.1.12

@@ -17,4 +17,4 @@ print(f"0.{int(minor) + 15}", "py%d.%d" % sys.version_info[:2])
 ')"
 version="${names% *}"
 exec sh "$here/install_apart.sh" "$python" ".torchvision/$version-${names#* }" \
-  "torchvision==$version.*" torchvision
+  torchvision "torchvision==$version.*"
