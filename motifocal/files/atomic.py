@@ -32,8 +32,7 @@ def replacing(path: Path, *, durable: bool = False) -> Iterator[Path]:
         raise FileNotFoundError(f"{path}: the folder {path.parent} does not exist")
     if path.is_dir():
         raise IsADirectoryError(f"{path}: is a folder")
-    # Not built from path.name, which may already be as long as the file system allows.
-    temporary = path.with_name(f".{secrets.token_hex(8)}.tmp")
+    temporary = _temporary(path)
     try:
         with disk.writing(path):
             yield temporary
@@ -54,8 +53,8 @@ def replacing_folder(folder: Path) -> Iterator[Path]:
     are their owner's alone. What was at `folder` before goes.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
-    temporary = folder.with_name(f".{secrets.token_hex(8)}.tmp")
-    before = folder.with_name(f".{secrets.token_hex(8)}.tmp")
+    temporary = _temporary(folder)
+    before = _temporary(folder)
     temporary.mkdir()
     try:
         yield temporary
@@ -85,7 +84,7 @@ def write_new_text(path: Path, text: str, mode: int) -> bool:
     """
     if os.path.lexists(path):
         return False
-    temporary = path.with_name(f".{secrets.token_hex(8)}.tmp")
+    temporary = _temporary(path)
     try:
         with disk.writing(path):
             descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
@@ -124,6 +123,12 @@ def sha256_of(path: Path) -> str:
         while chunk := file.read(CHUNK):
             digest.update(chunk)
     return digest.hexdigest()
+
+
+def _temporary(path: Path) -> Path:
+    """Return a name beside `path` that no other process uses, and `remove_temporaries` knows."""
+    # Not built from path.name, which may already be as long as the file system allows.
+    return path.with_name(f".{secrets.token_hex(8)}.tmp")
 
 
 def _flush(path: Path) -> None:
