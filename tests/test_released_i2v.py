@@ -7,88 +7,29 @@ import struct
 import subprocess
 import sys
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
-from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
 from safetensors.torch import save_file
+from tiny_released import released_tensors, small
 from torch import Tensor, nn
-from transformers import CLIPTextModel, CLIPVisionModelWithProjection
+from transformers import CLIPVisionModelWithProjection
 
 from motifocal.models.autoencoder import encode
 from motifocal.models.folder import load_autoencoder, load_network, load_scheduler
-from motifocal.models.image.encoder import encode_images, image_encoder_config, normalised
-from motifocal.models.image.projection import ResamplerConfig
+from motifocal.models.image.encoder import encode_images, normalised
 from motifocal.models.released import dynamicrafter
 from motifocal.models.released.checkpoint import (
     BaseModel,
-    Plan,
     check_names_and_shapes,
     import_checkpoint,
     plan_import,
 )
 from motifocal.models.released.dynamicrafter import DYNAMICRAFTER_BASE, VIDEOCRAFTER1_I2V_BASE
-from motifocal.models.text import text_config
-from motifocal.models.unet import TI2VUNet
 from motifocal.models.videocrafter2_names import UNET_PREFIX
 
-SMALL_QUERIES = ResamplerConfig(width=16, depth=2, heads=2, head_width=8, queries=4)
-
-
-def small(base: BaseModel) -> BaseModel:
-    frames = base.unet.resampler.frames and 2
-    return replace(
-        base,
-        unet=replace(
-            base.unet,
-            block_out_channels=(16, 32, 32, 32),
-            layers_per_block=1,
-            norm_num_groups=8,
-            head_width=16,
-            cross_attention_dim=16,
-            image_token_dim=24,
-            resampler=replace(SMALL_QUERIES, frames=frames),
-        ),
-        autoencoder=base.autoencoder
-        | {"block_out_channels": (8, 8, 16, 16), "layers_per_block": 1, "norm_num_groups": 4},
-        text_encoder=text_config(width=16, heads=2, layers=2, vocabulary=54),
-        image_encoder=image_encoder_config(24, 2, 2, patch=14, side=28, projection=16),
-    )
-
-
 BASES = {"dynamicrafter": DYNAMICRAFTER_BASE, "videocrafter1-i2v": VIDEOCRAFTER1_I2V_BASE}
-
-
-def released_tensors(plan: Plan, base: BaseModel) -> tuple[dict[str, nn.Module], dict[str, Tensor]]:
-    """Models with every layer drawn, and their tensors under the released names."""
-    torch.manual_seed(0)
-    models: dict[str, nn.Module] = {
-        "unet": TI2VUNet.build(base.unet),
-        "vae": AutoencoderKL(**base.autoencoder),
-        "text_encoder": CLIPTextModel(base.text_encoder),
-        "image_encoder": CLIPVisionModelWithProjection(base.image_encoder),
-    }
-    released: dict[str, Tensor] = {name: torch.zeros(3) for name in plan.unused}
-    for component, model in models.items():
-        for parameter in model.eval().parameters():
-            nn.init.normal_(parameter, std=0.2)
-        thirds: dict[str, list[Tensor]] = {}
-        state = model.state_dict()
-        for name, source in plan.sources[component].items():
-            ours = state[name].T if source.transposed else state[name]
-            theirs = ours.reshape(*ours.shape, *(1,) * source.trailing)
-            if source.third is None:
-                released[source.name] = theirs.clone().contiguous()
-            else:
-                parts = thirds.setdefault(source.name, [theirs] * 3)
-                parts[source.third] = theirs
-        released |= {name: torch.cat(parts) for name, parts in thirds.items()}
-    schedule = base.scheduler().noise_schedule
-    released["alphas_cumprod"] = schedule.alphas_cumprod.clone()
-    released["scale_arr"] = torch.cat([schedule.scale, torch.full((400,), 0.7)])
-    return models, released
 
 
 def released_shapes(base: BaseModel) -> dict[str, tuple[int, ...]]:
@@ -144,7 +85,7 @@ def test_a_name_too_many_or_too_few_is_refused(name: str) -> None:
 @pytest.mark.parametrize("name", BASES)
 def test_a_small_checkpoint_loads_as_the_same_functions(name: str, tmp_path: Path) -> None:
     base = small(BASES[name])
-    models, released = released_tensors(plan_import(base), base)
+    models, released = released_tensors(base)
     torch.save({"state_dict": released}, tmp_path / "model.ckpt")
     save_file(released, tmp_path / "model.safetensors")
     torch.save({"module": {f"_forward_module.{n}": v for n, v in released.items()}},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import torch
 from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
@@ -66,7 +67,7 @@ def tiny_text_tower() -> tuple[PreTrainedTokenizerFast, CLIPTextModel]:
     return tokenizer, build_text_tower(tokenizer, TOWER).eval()
 
 
-def tiny_pipeline(unet: UNetConfig = UNET) -> TI2VPipeline:
+def tiny_pipeline(unet: UNetConfig = UNET, **parts: Any) -> TI2VPipeline:
     """v-prediction, zero terminal SNR; 4 frames of 32x32 pixels (8x8 latents) in 3 steps."""
     tokenizer, tower = tiny_text_tower()
     pipeline = TI2VPipeline(
@@ -81,6 +82,7 @@ def tiny_pipeline(unet: UNetConfig = UNET) -> TI2VPipeline:
         sample_fps=8.0,
         sample_steps=3,
         sample_guidance=6.5,
+        **parts,
     )
     pipeline.set_progress_bar_config(disable=True)
     return pipeline

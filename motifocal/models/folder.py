@@ -14,7 +14,12 @@ from typing import Any
 import torch
 from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
 from diffusers.models.modeling_utils import ModelMixin
-from transformers import AutoTokenizer, CLIPTextModel, PreTrainedTokenizerBase
+from transformers import (
+    AutoTokenizer,
+    CLIPTextModel,
+    CLIPVisionModelWithProjection,
+    PreTrainedTokenizerBase,
+)
 from transformers.utils import logging
 
 from motifocal.media.picture import one_line
@@ -51,12 +56,29 @@ def _load_model(kind: type[ModelMixin], folder: Path, part: str, dtype: torch.dt
 
 def load_text_encoder(folder: Path, dtype: torch.dtype) -> CLIPTextModel:
     """`text_encoder/` in eval mode; ValueError where it is missing, damaged or another class."""
-    read_config(folder, "text_encoder")
-    with _loading(folder / "text_encoder"), without_progress_bars():
-        loaded: Any = CLIPTextModel.from_pretrained(
-            folder / "text_encoder", dtype=dtype, output_loading_info=True,
-            trust_remote_code=False, **_LOCAL,
-        )  # fmt: skip
+    model: CLIPTextModel = _load_clip(CLIPTextModel, folder, "text_encoder", dtype)
+    return model
+
+
+def load_image_encoder(folder: Path, dtype: torch.dtype) -> CLIPVisionModelWithProjection | None:
+    """`image_encoder/` in eval mode, or None where the folder has none.
+
+    ValueError where it is damaged or of another class.
+    """
+    if not (folder / "image_encoder").is_dir():
+        return None
+    kind = CLIPVisionModelWithProjection
+    model: CLIPVisionModelWithProjection = _load_clip(kind, folder, "image_encoder", dtype)
+    return model
+
+
+def _load_clip(kind: Any, folder: Path, part: str, dtype: torch.dtype) -> Any:
+    """A part that transformers saved."""
+    read_config(folder, part)
+    with _loading(folder / part), without_progress_bars():
+        loaded: Any = kind.from_pretrained(
+            folder / part, dtype=dtype, output_loading_info=True, trust_remote_code=False, **_LOCAL
+        )
         return _whole(*loaded)
 
 

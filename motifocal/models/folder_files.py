@@ -18,6 +18,7 @@ CLASSES: Mapping[str, tuple[str, str, str]] = {
     "unet": ("config.json", "_class_name", "TI2VUNet"),
     "vae": ("config.json", "_class_name", "AutoencoderKL"),
     "text_encoder": ("config.json", "model_type", "clip_text_model"),
+    "image_encoder": ("config.json", "model_type", "clip_vision_model"),
     "scheduler": ("scheduler_config.json", "_class_name", "ScaledDDIMScheduler"),
 }
 #: The key under which a configuration names classes in Python files of its own folder, or of a

@@ -16,11 +16,12 @@ from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
 from diffusers.pipelines.pipeline_utils import DiffusionPipeline
 from diffusers.utils.outputs import BaseOutput
 from torch import Tensor
-from transformers import CLIPTextModel, PreTrainedTokenizerBase
+from transformers import CLIPTextModel, CLIPVisionModelWithProjection, PreTrainedTokenizerBase
 
-from motifocal.models.autoencoder import decode, encode
+from motifocal.models.autoencoder import decode
 from motifocal.models.folder import (
     load_autoencoder,
+    load_image_encoder,
     load_network,
     load_scheduler,
     load_text_encoder,
@@ -28,6 +29,7 @@ from motifocal.models.folder import (
     without_progress_bars,
 )
 from motifocal.models.folder_files import INDEX, read_index
+from motifocal.models.image.encoder import guidance_tokens
 from motifocal.models.pipeline_parts import (
     OUTPUTS,
     Conditions,
@@ -35,8 +37,10 @@ from motifocal.models.pipeline_parts import (
     Picture,
     StepCallback,
     check_clip,
+    check_image_encoder,
     check_sampling,
     guide,
+    image_latents,
     paired,
     picture_tensor,
     start_noise,
@@ -49,7 +53,7 @@ from motifocal.models.unet import TI2VUNet
 #: The small model of the drawn world that comes with the package.
 BUNDLED = Path(__file__).parents[1] / "bundled"
 PARTS = ("unet", "vae", "text_encoder", "tokenizer", "scheduler")
-SAMPLE = ("height", "width", "frames", "fps", "steps", "guidance")
+SAMPLE = ("height", "width", "frames", "fps", "steps", "guidance", "guidance_rescale")
 
 
 @dataclass
@@ -67,7 +71,8 @@ class TI2VPipeline(DiffusionPipeline):
     it. The defaults are the paper's, and the rate that of TI2V-Bench's outputs.
     """
 
-    model_cpu_offload_seq = "text_encoder->unet->vae"  # type: ignore[assignment]
+    _optional_components = ["image_encoder"]  # noqa: RUF012 (diffusers reads it from the class)
+    model_cpu_offload_seq = "text_encoder->image_encoder->unet->vae"  # type: ignore[assignment]
 
     def __init__(
         self,
@@ -82,16 +87,15 @@ class TI2VPipeline(DiffusionPipeline):
         sample_fps: float = 8.0,
         sample_steps: int = 50,
         sample_guidance: float = 7.5,
+        sample_guidance_rescale: float = 0.0,
+        image_encoder: CLIPVisionModelWithProjection | None = None,
     ) -> None:
         super().__init__()
-        if unet.unet_config.takes_image_tokens:
-            raise ValueError(
-                "image_condition should be 'none' or 'concat', as the folder has no image encoder, "
-                f"got {unet.unet_config.image_condition!r}"
-            )
+        check_image_encoder(unet.unet_config, image_encoder)
         self.register_modules(
-            unet=unet, vae=vae, text_encoder=text_encoder, tokenizer=tokenizer, scheduler=scheduler
-        )
+            unet=unet, vae=vae, text_encoder=text_encoder, tokenizer=tokenizer,
+            scheduler=scheduler, image_encoder=image_encoder,
+        )  # fmt: skip
         self.register_to_config(
             sample_height=sample_height,
             sample_width=sample_width,
@@ -99,6 +103,7 @@ class TI2VPipeline(DiffusionPipeline):
             sample_fps=sample_fps,
             sample_steps=sample_steps,
             sample_guidance=sample_guidance,
+            sample_guidance_rescale=sample_guidance_rescale,
         )
 
     @classmethod
@@ -123,6 +128,7 @@ class TI2VPipeline(DiffusionPipeline):
             text_encoder=load_text_encoder(folder, dtype),
             tokenizer=load_tokenizer(folder),
             scheduler=load_scheduler(folder),
+            image_encoder=load_image_encoder(folder, dtype),
             **{key: index[key] for key in (f"sample_{name}" for name in SAMPLE) if key in index},
         )
 
@@ -144,7 +150,7 @@ class TI2VPipeline(DiffusionPipeline):
         fps: float | None = None,
         num_inference_steps: int | None = None,
         guidance_scale: float | None = None,
-        guidance_rescale: float = 0.0,
+        guidance_rescale: float | None = None,
         eta: float = 0.0,
         generator: Generators | None = None,
         latents: Tensor | None = None,
@@ -167,7 +173,7 @@ class TI2VPipeline(DiffusionPipeline):
             num_inference_steps: DDIM steps, 50 in the paper. Default: the folder's.
             guidance_scale: 7.5 in the paper; 1 runs one branch. Default: the folder's.
             guidance_rescale: how much of the contrast that guidance adds is taken out again, in
-                [0, 1] (arXiv 2305.08891, equation 16).
+                [0, 1] (arXiv 2305.08891, equation 16). Default: the folder's.
             eta: share of fresh noise a step; 0 is deterministic.
             generator: one for the batch, or one for each video: then a video does not depend on
                 what else is in the batch, up to rounding.
@@ -184,10 +190,11 @@ class TI2VPipeline(DiffusionPipeline):
         frames, rate = self._default("frames", num_frames), self._default("fps", fps)
         steps = self._default("steps", num_inference_steps)
         scale = self._default("guidance", guidance_scale)
+        rescale = self._default("guidance_rescale", guidance_rescale)
         size = self._default("height", height), self._default("width", width)
         images, prompts, negatives = paired(image, prompt, negative_prompt)
         check_clip(size, self.divisor, frames, rate, decode_chunk_size, output_type)
-        check_sampling(steps, scale, guidance_rescale, eta)
+        check_sampling(steps, scale, rescale, eta)
 
         # What does not change over the steps, for both guidance branches.
         sentences = prompts if scale == 1 else [*negatives, *prompts]
@@ -200,7 +207,7 @@ class TI2VPipeline(DiffusionPipeline):
         self.scheduler.set_timesteps(steps, device=x.device)
         with self.progress_bar(total=steps) as bar:
             for index, t in enumerate(self.scheduler.timesteps):
-                prediction = self._predict(x, t, conditions, scale, guidance_rescale)
+                prediction = self._predict(x, t, conditions, scale, rescale)
                 x = self.scheduler.step(
                     prediction, t, x, eta=eta, generator=generator, return_dict=False
                 )[0]
@@ -236,12 +243,16 @@ class TI2VPipeline(DiffusionPipeline):
         fps: float,
     ) -> Conditions:  # fmt: skip
         """For B videos and their G B sentences."""
-        picture = self._encode_pictures(images, size)
-        if picture is not None:
-            picture = picture.expand(batch, -1, -1, -1)
-            picture = picture.repeat(len(sentences) // batch, 1, 1, 1)
+        pixels = torch.stack([picture_tensor(image, *size) for image in images])
+        pixels, config = pixels.to(self._execution_device), self.unet.unet_config
+        latent, tokens, branches = None, None, len(sentences) // batch
+        if config.takes_image_latent:
+            latent = image_latents(self.vae, pixels, batch, branches).to(self.unet.dtype)
+        if config.takes_image_tokens:
+            tokens = guidance_tokens(self.image_encoder, pixels, batch, branches)
+            tokens = tokens.to(self.unet.dtype)
         rates = torch.full((len(sentences),), float(fps), device=self._execution_device)
-        return Conditions(self._encode_sentences(sentences), rates, picture)
+        return Conditions(self._encode_sentences(sentences), rates, latent, tokens)
 
     def _predict(
         self, x: Tensor, t: Tensor, conditions: Conditions, scale: float, rescale: float
@@ -254,6 +265,7 @@ class TI2VPipeline(DiffusionPipeline):
             encoder_hidden_states=conditions.text,
             fps=conditions.fps,
             image_latent=conditions.image_latent,
+            image_tokens=conditions.image_tokens,
         ).float()
         if branches == 1:
             return predicted
@@ -265,14 +277,6 @@ class TI2VPipeline(DiffusionPipeline):
         tokens = tokenize(self.tokenizer, self.text_encoder, distinct).to(self._execution_device)
         features = encode_tokens(self.text_encoder, tokens).to(self.unet.dtype)
         return features[[distinct.index(sentence) for sentence in sentences]]
-
-    def _encode_pictures(self, images: list[Picture], size: tuple[int, int]) -> Tensor | None:
-        """Image latents `(B or 1, C, h, w)`: the posterior's mean, as in training."""
-        if not self.unet.unet_config.takes_image_latent:
-            return None
-        video = torch.stack([picture_tensor(image, *size) for image in images])[:, :, None]
-        latent = encode(self.vae, video.to(self._execution_device), frames_per_chunk=8)
-        return latent[:, :, 0].to(self.unet.dtype)
 
     @property
     def _factor(self) -> int:

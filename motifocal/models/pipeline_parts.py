@@ -14,12 +14,15 @@ from typing import Any, TypeAlias
 
 import numpy as np
 import torch
+from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
 from diffusers.utils.torch_utils import randn_tensor
 from PIL import Image
 from torch import Tensor
 
 from motifocal.media.picture import Pixels, on_white, read_image, resize_crop
 from motifocal.media.video import to_frames, to_tensor
+from motifocal.models.autoencoder import encode
+from motifocal.models.unet_config import UNetConfig
 
 Picture: TypeAlias = "str | Path | Image.Image | Pixels | Tensor"
 Generators: TypeAlias = "torch.Generator | list[torch.Generator]"
@@ -32,12 +35,14 @@ class Conditions:
     """All that the denoiser is told besides time and noise; constant over the steps.
 
     text (G B, L, D), first the branch without the sentence; fps (G B,);
-    image_latent (G B, C, h, w), the same in both branches, or None for a text-to-video network.
+    image_latent (G B, C, h, w), the same in both branches, or None for a network that takes none;
+    image_tokens (G B, N, E), those of grey in the branch without the sentence, or None.
     """
 
     text: Tensor
     fps: Tensor
     image_latent: Tensor | None
+    image_tokens: Tensor | None = None
 
 
 def guide(without: Tensor, with_text: Tensor, scale: float, rescale: float = 0.0) -> Tensor:
@@ -113,6 +118,24 @@ def paired(
         if not isinstance(sentence, str):
             raise ValueError(f"prompts should be strings, got {type(sentence).__name__}")
     return images, prompts * (batch // len(prompts)), negatives * (batch // len(negatives))
+
+
+def image_latents(vae: AutoencoderKL, images: Tensor, batch: int, branches: int) -> Tensor:
+    """Latents `(G B, C, h, w)` of B images, or of one for all of them; each branch has them.
+
+    They are the posterior's mean, as in training.
+    """
+    latent = encode(vae, images[:, :, None], frames_per_chunk=8)[:, :, 0]
+    return latent.expand(batch, -1, -1, -1).repeat(branches, 1, 1, 1)
+
+
+def check_image_encoder(config: UNetConfig, encoder: Any) -> None:
+    """ValueError for a network that takes image tokens without an encoder that makes them."""
+    if config.takes_image_tokens and encoder is None:
+        raise ValueError(
+            "image_condition should be 'none' or 'concat', as the folder has no image encoder, "
+            f"got {config.image_condition!r}"
+        )
 
 
 def check_clip(

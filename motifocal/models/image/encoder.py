@@ -47,6 +47,20 @@ def encode_images(encoder: CLIPVisionModelWithProjection, images: Tensor) -> Ten
     return encoder(pixel_values=pixels).last_hidden_state
 
 
+def guidance_tokens(
+    encoder: CLIPVisionModelWithProjection, images: Tensor, batch: int, branches: int
+) -> Tensor:
+    """Tokens `(G B, N, E)` of B images, or of one for all of them, for G guidance branches.
+
+    The first of two branches sees uniform grey, as the published models sample.
+    """
+    tokens = encode_images(encoder, images).expand(batch, -1, -1)
+    if branches == 1:
+        return tokens
+    grey = encode_images(encoder, torch.zeros_like(images[:1])).expand(batch, -1, -1)
+    return torch.cat([grey, tokens])
+
+
 def normalised(images: Tensor, side: int) -> Tensor:
     """Images `(B, 3, H, W)` in [-1, 1] as `(B, 3, S, S)` with CLIP's mean and deviation.
 
