@@ -104,7 +104,7 @@ def test_a_saved_pipeline_loads_to_the_same_output_bit_for_bit(
     assert torch.equal(run(loaded), run(pipeline))
     assert loaded.parameters == {
         "sample_height": 32, "sample_width": 32, "sample_frames": 4, "sample_fps": 8.0,
-        "sample_steps": 3, "sample_guidance": 6.5,
+        "sample_steps": 3, "sample_guidance": 6.5, "sample_guidance_rescale": 0.0,
     }  # fmt: skip
     assert not any(part.training for part in (loaded.unet, loaded.vae, loaded.text_encoder))
 

@@ -14,10 +14,14 @@ import torch
 from safetensors.torch import save_file
 from tiny_released import released_tensors, small
 from torch import Tensor, nn
-from transformers import CLIPVisionModelWithProjection
 
 from motifocal.models.autoencoder import encode
-from motifocal.models.folder import load_autoencoder, load_network, load_scheduler
+from motifocal.models.folder import (
+    load_autoencoder,
+    load_image_encoder,
+    load_network,
+    load_scheduler,
+)
 from motifocal.models.image.encoder import encode_images, normalised
 from motifocal.models.released import dynamicrafter
 from motifocal.models.released.checkpoint import (
@@ -102,7 +106,8 @@ def test_a_small_checkpoint_loads_as_the_same_functions(name: str, tmp_path: Pat
 
     generator = torch.Generator().manual_seed(0)
     image = torch.rand(1, 3, 64, 64, generator=generator) * 2 - 1
-    encoder = CLIPVisionModelWithProjection.from_pretrained(folder / "image_encoder").eval()
+    encoder = load_image_encoder(folder, torch.float32)
+    assert encoder is not None
     tokens = encode_images(encoder, image)
     assert tokens.shape == (1, 5, 24)
     assert torch.equal(tokens, encode_images(models["image_encoder"], image))

@@ -62,8 +62,9 @@ Examples:
 @click.option("--guidance", type=click.FloatRange(0, 100),
               help="How much the sentence counts; 1 is no guidance, and twice as fast; the paper "
               "takes 7.5.  [default: what the model is made for]")
-@click.option("--guidance-rescale", type=click.FloatRange(0, 1), default=0.0, show_default=True,
-              help="How much of the contrast that guidance adds is taken out.")
+@click.option("--guidance-rescale", type=click.FloatRange(0, 1),
+              help="How much of the contrast that guidance adds is taken out.  [default: what the "
+              "model is made for]")
 @click.option("--negative-prompt", metavar="TEXT",
               help="What guidance leads away from.  [default: nothing in particular]")
 @click.option("--fps", type=click.FloatRange(1, 120), help="[default: what the model is made for]")

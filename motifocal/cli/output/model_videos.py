@@ -33,7 +33,7 @@ def open_pipeline(name: str, options: dict[str, Any], number: int) -> Model:
     from motifocal.generate.open import open_model
 
     said = {key: value for key, value in options.items() if value is not None}
-    rescale = said.pop("guidance_rescale")
+    rescale = said.pop("guidance_rescale", None)
     said["dtype"] = said.pop("precision")
     extra = {"guidance_rescale": rescale} if rescale else {}
     model = open_model(name, Sampling(**said, extra=extra))
