@@ -47,7 +47,8 @@ def clip(name: str, *faults: tuple[str, str], **changed: Any) -> dict[str, Any]:
         "name": name, "faults": [{"code": code, "words": words} for code, words in faults],
         "level": level, "width": 1280, "height": 720, "fps": 23.976, "variable_rate": False,
         "frames": 240, "seconds": 10.01, "bytes": 1_234_567,
-        "caption": "The blue balloon dips down.", "hot": 0.12, "motion": 14.2, "camera": 0.0,
+        "caption": "The blue balloon dips down.", "moving_fraction": 0.12,
+        "motion": 14.2, "camera": 0.0,
         "cuts": [], "duplicate_of": None, "samples": ["0-80", "81-161"], "thumb": None,
         "thumb_width": 160, "thumb_height": 90,
     }  # fmt: skip
@@ -57,17 +58,17 @@ def clip(name: str, *faults: tuple[str, str], **changed: Any) -> dict[str, Any]:
 def clips() -> list[dict[str, Any]]:
     """One clip of every kind: good, with each fault, with several, and with hostile text."""
     nothing = {"width": None, "height": None, "fps": None, "frames": None, "seconds": None,
-               "hot": None, "motion": None, "camera": None, "samples": []}  # fmt: skip
+               "moving_fraction": None, "motion": None, "camera": None, "samples": []}  # fmt: skip
     script = "<script>alert('x')</script>"
     return [
         clip("good.mp4"),
-        clip("deep/er/hot.mp4", hot=0.93, motion=180.5, camera=3.25, fps=60.0),
+        clip("deep/er/hot.mp4", moving_fraction=0.93, motion=180.5, camera=3.25, fps=60.0),
         clip("broken.mp4", ("unreadable", "truncated, holds 3 of 81 declared frames"), **nothing),
         clip("short.mp4", ("too-short", "holds 12 frames at 16/s, the rule wants 81"),
              frames=18, seconds=0.75, samples=[]),
         clip("silent.mp4", ("no-caption", "no row names it"), caption=None),
         clip("still.gif", ("still", "nothing moves"), ("no-motion-word", "no word of motion"),
-             caption="A red house.", hot=0.0, motion=0.0),
+             caption="A red house.", moving_fraction=0.0, motion=0.0),
         clip("cut.mp4", ("cut", "cut at frame 40 (1.67 s)"), cuts=[40], variable_rate=True),
         clip("again.mp4", ("near-duplicate", "shows what good.mp4 shows"), duplicate_of="good.mp4"),
         clip("pan.mp4", ("camera-only", "the camera moves, nothing else"), motion=0.0, camera=9.5),
@@ -91,7 +92,7 @@ def report(folder: Path | None = None, copies: int = 1) -> dict[str, Any]:
             if one["frames"] is not None:
                 one["thumb"] = f"thumbs/{index:016x}.webp"
                 write_image(folder / one["thumb"], sprite(one, index))
-    hot = [one["hot"] for one in found if one["hot"] is not None]
+    fractions = [one["moving_fraction"] for one in found if one["moving_fraction"] is not None]
     by_fault: dict[str, int] = {}
     for one in found:
         for fault in one["faults"]:
@@ -99,7 +100,7 @@ def report(folder: Path | None = None, copies: int = 1) -> dict[str, Any]:
     samples = sum(len(one["samples"]) for one in found)
     summary = {"clips": len(found), "good": sum(one["level"] == "good" for one in found),
                "seconds": sum(one["seconds"] or 0.0 for one in found),
-               "hot": sum(hot) / len(hot), "by_fault": by_fault,
+               "moving_fraction": sum(fractions) / len(fractions), "by_fault": by_fault,
                "trained_samples": samples, "trained_frames": 81 * samples}  # fmt: skip
     return {"version": 1, "title": "clips <b>&amp;", "made": "2026-11-22", "settings": SETTINGS,
             "faults": FAULTS, "summary": summary, "clips": found}  # fmt: skip

@@ -26,7 +26,7 @@ from torch import Tensor
 from torch.utils.data import default_collate
 
 from motifocal.bridges import ltx
-from motifocal.bridges.cached_latents import Weighed, weigh
+from motifocal.bridges.cached_latents import WeightSummary, make_weights
 from motifocal.bridges.ltx_weights import BATCH_KEY, FOLDER, GRID, missing_weights, weight_jobs
 from motifocal.cli.weights import weights
 from motifocal.data.selection import Selection, frames_of
@@ -325,8 +325,8 @@ def processed(
     return path
 
 
-def weighed(root: Path, settings: HeatmapSettings = SETTINGS, **options: Any) -> Weighed:
-    return weigh(weight_jobs(root / ".precomputed", None, settings, **options))
+def weighed(root: Path, settings: HeatmapSettings = SETTINGS, **options: Any) -> WeightSummary:
+    return make_weights(weight_jobs(root / ".precomputed", None, settings, **options))
 
 
 def weight_of(root: Path, name: str) -> Tensor:
@@ -363,7 +363,7 @@ def test_a_second_run_makes_only_what_is_missing_or_of_older_latents(tmp_path: P
         drawn_clip(tmp_path / f"{name}.mp4")
         processed(tmp_path, f"{name}.mp4")
     jobs = weight_jobs(tmp_path / ".precomputed", None, SETTINGS)
-    assert weigh(jobs[:1]).made == 1
+    assert make_weights(jobs[:1]).made == 1
     assert missing_weights(tmp_path, "latents") == ["b.pt"]
     outcome = weighed(tmp_path)
     assert (outcome.made, outcome.kept) == (1, 1)
@@ -502,7 +502,7 @@ def test_the_command_writes_the_folder(tmp_path: Path) -> None:
     moved = tmp_path / "clips"
     moved.mkdir()
     (tmp_path / "a.mp4").rename(moved / "a.mp4")
-    call = ["ltx", str(tmp_path / ".precomputed"), "--anew"]
+    call = ["ltx", str(tmp_path / ".precomputed"), "--force"]
     assert CliRunner().invoke(weights, call).exit_code == 1
     assert CliRunner().invoke(weights, [*call, "--clips", str(moved)]).exit_code == 0
 

@@ -27,7 +27,7 @@ from torch import Tensor
 from turned import turned_on_its_side
 
 from motifocal.bridges import musubi
-from motifocal.bridges.cached_latents import Job, sample_weight, weigh
+from motifocal.bridges.cached_latents import Job, make_weights, sample_weight
 from motifocal.bridges.musubi_cache import BATCH_KEY, GRIDS, read_datasets, weight_jobs
 from motifocal.cli.weights import weights
 from motifocal.data.selection import Selection, frames_of
@@ -380,7 +380,7 @@ def test_the_weights_of_exactly_the_cached_frames_come_with_the_batch(tmp_path: 
     drawn_clip(clip)
     paths = [cached(tmp_path / "cache", "a clip_1", start, 9) for start in (0, 9)]
     before = [load_file(path) for path in paths]
-    outcome = weigh(jobs_of(config))
+    outcome = make_weights(jobs_of(config))
     assert (outcome.made, outcome.kept, outcome.refused) == (2, 0, {})
 
     batch = read_as_training_does(paths)
@@ -412,7 +412,7 @@ def test_frames_dropped_for_a_declared_rate_are_dropped_for_the_weights_too(
     clip = tmp_path / "videos" / "a.mp4"
     drawn_clip(clip)
     path = cached(tmp_path / "cache", "a", 0, 9)
-    assert weigh(jobs_of(config)).made == 1
+    assert make_weights(jobs_of(config)).made == 1
     kept = Selection((0, 2, 3, 5, 6, 8, 9, 11, 12), 16.0, 64, 96, "half-up")
     wanted = sample_weight(clip, kept, GRIDS["wan"], SETTINGS)
     got = read_as_training_does([path])[BATCH_KEY][0]
@@ -426,7 +426,7 @@ def test_others_may_still_read_a_cache_with_a_weight(tmp_path: Path) -> None:
     drawn_clip(tmp_path / "videos" / "a.mp4")
     path = cached(tmp_path / "cache", "a", 0, 9)
     (tmp_path / "new").touch()
-    assert weigh(jobs_of(config)).made == 1
+    assert make_weights(jobs_of(config)).made == 1
     assert path.stat().st_mode == (tmp_path / "new").stat().st_mode
 
 
@@ -440,7 +440,7 @@ def test_names_and_captions_may_hold_any_line_end(tmp_path: Path) -> None:
     held = {"video_jsonl_file": str(table), "cache_directory": str(tmp_path / "cache"),
             "target_frames": [9]}  # fmt: skip
     config.write_text(json.dumps({"datasets": [held]}))
-    assert weigh(jobs_of(config)).made == 1
+    assert make_weights(jobs_of(config)).made == 1
 
 
 def test_the_launcher_says_what_is_wrong_with_the_data_set(
@@ -465,15 +465,15 @@ def test_a_second_run_goes_on_where_the_first_stopped(tmp_path: Path) -> None:
     config = configured(tmp_path, frame_extraction="chunk")
     drawn_clip(tmp_path / "videos" / "a.mp4")
     paths = [cached(tmp_path / "cache", "a", start, 9) for start in (0, 9)]
-    assert weigh(jobs_of(config)[:1]).made == 1
-    outcome = weigh(jobs_of(config))
+    assert make_weights(jobs_of(config)[:1]).made == 1
+    outcome = make_weights(jobs_of(config))
     assert (outcome.made, outcome.kept) == (1, 1)
     cached(tmp_path / "cache", "a", 9, 9)  # cached anew: its weight is gone
-    outcome = weigh(jobs_of(config))
+    outcome = make_weights(jobs_of(config))
     assert (outcome.made, outcome.kept) == (1, 1)
-    outcome = weigh(jobs_of(config, HeatmapSettings(floor=0.3)))
+    outcome = make_weights(jobs_of(config, HeatmapSettings(floor=0.3)))
     assert (outcome.made, outcome.kept) == (2, 0)
-    assert weigh(jobs_of(config, HeatmapSettings(floor=0.3)), anew=True).made == 2
+    assert make_weights(jobs_of(config, HeatmapSettings(floor=0.3)), force=True).made == 2
     assert all(len(load_file(path)) == 3 for path in paths)
 
 
@@ -490,7 +490,7 @@ def test_the_launcher_stops_before_training_where_weights_are_missing(
         musubi.main(call)
     musubi.main([*call, "--motif_weight", "0"])
     del module.used
-    assert weigh(jobs_of(config)).made == 1
+    assert make_weights(jobs_of(config)).made == 1
     musubi.main(call)
     assert module.used.extra_metadata(None)["ss_motif_weight"] == 1.0
 
@@ -514,7 +514,7 @@ def test_what_does_not_fit_is_refused_in_words(tmp_path: Path) -> None:
     (cache / "a_00000-009_0096x0096_wan.safetensors").write_bytes(b"no cache")
     wrong = cached(cache, "a", 0, 9)
     os.rename(wrong, cache / "a_00000-009-01_0096x0064_wan.safetensors")
-    refused = weigh(jobs_of(config)).refused
+    refused = make_weights(jobs_of(config)).refused
     reasons = {
         "a_00001-009_0096x0064": "frames differ: 1-9 of the clip are cached, the configuration "
         "now takes 0-8",
@@ -539,7 +539,7 @@ def test_a_clip_that_is_stored_turned_is_refused(tmp_path: Path) -> None:
     turned_on_its_side(clip)
     assert read_video(clip, num_frames=1).frames.shape == (1, 128, 96, 3)
     cached(tmp_path / "cache", "phone", 0, 9)
-    (reason,) = weigh(jobs_of(config)).refused.values()
+    (reason,) = make_weights(jobs_of(config)).refused.values()
     assert "is stored turned or mirrored" in reason
 
 
@@ -548,7 +548,7 @@ def test_hunyuan_latents_are_weighted_on_their_own_grids(tmp_path: Path) -> None
     drawn_clip(tmp_path / "videos" / "a.mp4", 12)
     for family, shape in (("hv", (3, 8, 12)), ("hv15", (3, 4, 6))):
         path = cached(tmp_path / "cache", "a", 0, 9, family=family)
-        assert weigh(jobs_of(config, family=family)).made == 1
+        assert make_weights(jobs_of(config, family=family)).made == 1
         weight = read_as_training_does([path])[BATCH_KEY][0]
         assert tuple(weight.shape) == shape
         assert weight[0].max() > 0.5  # the first latent is noised and counted like the others
@@ -570,7 +570,7 @@ def test_clips_are_found_in_a_table_beside_it_and_in_folders_of_pictures(tmp_pat
     held["datasets"][1]["video_jsonl_file"] = str(table)
     config.write_text(json.dumps(held))
     paths = [cached(tmp_path / "cache", stem, 0, 9) for stem in ("a", "b")]
-    outcome = weigh(jobs_of(config))
+    outcome = make_weights(jobs_of(config))
     assert (outcome.made, outcome.refused) == (2, {})
     batch = read_as_training_does(paths)
     torch.testing.assert_close(batch[BATCH_KEY][0], batch[BATCH_KEY][1], atol=0.02, rtol=0)
@@ -579,7 +579,7 @@ def test_clips_are_found_in_a_table_beside_it_and_in_folders_of_pictures(tmp_pat
     pictures.rename(tmp_path / "clips" / "c")
     table.write_text(json.dumps({"video_path": "c", "caption": ""}))
     cached(tmp_path / "cache", "c", 0, 9)
-    refused = weigh(jobs_of(config)).refused
+    refused = make_weights(jobs_of(config)).refused
     assert "leading zeros" in refused["c_00000-009_0096x0064_wan.safetensors"]
 
 

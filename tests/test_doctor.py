@@ -28,7 +28,7 @@ from motifocal.inspection.checks.duplicates import (
     first_near,
 )
 from motifocal.inspection.checks.speeds import changes, cuts_within, measure_motion
-from motifocal.inspection.decode_pass import read_again, watch
+from motifocal.inspection.decode_pass import decode_clip, read_again
 from motifocal.inspection.diagnose import diagnose
 from motifocal.inspection.entries import Entry
 from motifocal.inspection.examine import Job, examine
@@ -202,7 +202,7 @@ def test_a_fingerprint_survives_being_written() -> None:
 
 def motion_of(tmp_path: Path, frames: Pixels, fps: float = 8, crf: int = 20):
     path = save(tmp_path / "clip.mp4", frames, fps, crf)
-    found = measure_motion(watch(path, keep).pairs, ())
+    found = measure_motion(decode_clip(path, keep).pairs, ())
     assert found is not None
     return found
 
@@ -256,7 +256,7 @@ def test_the_doctor_and_an_export_take_the_same_frames(tmp_path: Path) -> None:
     for name, codec, rate in (("a.webm", "libvpx", 30), ("a.mkv", "libx264", 30),
                               ("a.mp4", "libx264", 24)):  # fmt: skip
         path = encode(tmp_path / name, moving(3, 40), codec, rate=rate)
-        assert watch(path, keep).timeline == timeline_of(path)
+        assert decode_clip(path, keep).timeline == timeline_of(path)
 
 
 def test_a_thing_moves_at_its_speed_whatever_the_rate(tmp_path: Path) -> None:
@@ -278,7 +278,7 @@ def test_a_pan_over_a_still_is_the_cameras_alone(tmp_path: Path) -> None:
 
 def test_pairs_across_a_cut_say_nothing_of_motion(tmp_path: Path) -> None:
     path = save(tmp_path / "clip.mp4", joined(still(1, 5), still(2, 7)))
-    pairs = watch(path, keep).pairs
+    pairs = decode_clip(path, keep).pairs
     across, within = measure_motion(pairs, ()), measure_motion(pairs, (5,))
     assert across is not None
     assert within is not None
@@ -287,7 +287,8 @@ def test_pairs_across_a_cut_say_nothing_of_motion(tmp_path: Path) -> None:
 
 
 def test_a_clip_of_one_frame_has_no_motion_to_measure(tmp_path: Path) -> None:
-    assert measure_motion(watch(save(tmp_path / "a.mp4", still(1, 1)), keep).pairs, ()) is None
+    clip = decode_clip(save(tmp_path / "a.mp4", still(1, 1)), keep)
+    assert measure_motion(clip.pairs, ()) is None
 
 
 def test_only_cuts_between_frames_of_a_sample_are_within_it() -> None:
@@ -317,8 +318,8 @@ def test_memory_holds_the_first_frames_and_the_rest_is_read_again(
     path = save(tmp_path / "clip.mp4", moving(1, 20))
     settings = InspectSettings("plain", Request(((5, 80, 112),), "chunk"), HeatmapSettings())
     whole = examine(Job(path, tmp_path / "t.webp"), settings)
-    monkeypatch.setattr(watching, "MOST_HELD", 1)
-    assert len(watch(path, keep).held) == 1
+    monkeypatch.setattr(watching, "MAX_KEPT_BYTES", 1)
+    assert len(decode_clip(path, keep).kept_frames) == 1
     assert examine(Job(path, tmp_path / "t.webp"), settings) == whole
 
 
@@ -326,10 +327,10 @@ def test_a_long_clip_is_watched_in_its_beginning_and_counted_to_its_end(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = save(tmp_path / "clip.mp4", moving(1, 40))
-    monkeypatch.setattr(watching, "MOST_WATCHED", 10)
-    monkeypatch.setattr(watching, "MOST_HELD", 1)
+    monkeypatch.setattr(watching, "MAX_SCANNED_FRAMES", 10)
+    monkeypatch.setattr(watching, "MAX_KEPT_BYTES", 1)
     monkeypatch.setattr(watching, "MOST_PAIRS", 3)
-    found = watch(path, keep)
+    found = decode_clip(path, keep)
     assert len(found.tiny) == 10
     assert len(found.starts) == 40
     assert 1 <= len(found.pairs) <= 3
@@ -350,8 +351,8 @@ def test_an_uneven_rate_drifts_and_an_even_one_does_not(tmp_path: Path) -> None:
     even = encode(tmp_path / "e.mkv", frames, "libx264", times=[42 * k for k in range(24)])
     slow = [40 * k for k in range(12)] + [480 + 120 * k for k in range(12)]
     uneven = encode(tmp_path / "u.mkv", frames, "libx264", times=slow)
-    assert watch(even, keep).drift < 0.1
-    assert watch(uneven, keep).drift > 3
+    assert decode_clip(even, keep).drift < 0.1
+    assert decode_clip(uneven, keep).drift > 3
 
 
 # Examining
@@ -373,9 +374,9 @@ def test_hot_is_the_share_of_the_frames_that_are_trained_on(tmp_path: Path) -> N
     one = job(tmp_path, clip)
     head = examine(one, plain(9, 80, 112))
     whole = examine(one, plain(9, 80, 112, extraction="chunk"))
-    assert head.hottest == 0
-    assert whole.hottest is not None
-    assert whole.hottest > 0.02
+    assert head.most_moving == 0
+    assert whole.most_moving is not None
+    assert whole.most_moving > 0.02
     assert (head.samples, whole.samples) == (("0-8",), ("0-8", "9-17"))
 
 
@@ -383,14 +384,15 @@ def test_the_settings_of_the_heat_are_used(tmp_path: Path) -> None:
     one = job(tmp_path, moving(3))
     settings = plain(9, 80, 112)
     cold = replace(settings, heatmap=HeatmapSettings(floor=500.0))
-    assert examine(one, settings).hot
-    assert examine(one, cold).hot == 0
+    assert examine(one, settings).moving_fraction
+    assert examine(one, cold).moving_fraction == 0
 
 
 def test_reduced_heat_is_near_that_at_full_size(tmp_path: Path) -> None:
     one = job(tmp_path, moving(3, height=160, width=224))
     settings = plain(9, 160, 224)
-    small, full = (examine(one, replace(settings, heat_size=size)).hot for size in (96, 0))
+    findings = [examine(one, replace(settings, heat_size=size)) for size in (96, 0)]
+    small, full = (finding.moving_fraction for finding in findings)
     assert small == pytest.approx(full, abs=0.03)
 
 
@@ -411,7 +413,8 @@ def test_a_short_clip_is_measured_on_the_longest_sample_that_it_could_make(tmp_p
     short, fitting = examine(one, plain(9, 160, 112)), examine(one, plain(5, 160, 112))
     assert (short.sample_count, short.samples, short.trained_frames) == (0, (), 0)
     assert short.fitting == 5
-    assert (short.hot, short.enlarged, short.kept) == (fitting.hot, 2.0, 0.5)
+    assert short.moving_fraction == fitting.moving_fraction
+    assert (short.enlarged, short.kept) == (2.0, 0.5)
     assert one.thumb.exists()
     found = dict(diagnose(Entry("a", one.path, None), short, captioned=False, wanted=9))
     assert set(found) == {"too-short", "small", "cropped"}
@@ -433,7 +436,7 @@ def test_a_long_sample_is_measured_in_its_beginning(
 ) -> None:
     monkeypatch.setattr(examining, "MOST_HEAT_FRAMES", 4)
     clip = joined(still(3, 6), moving(3, 20))
-    assert examine(job(tmp_path, clip), plain(25, 80, 112)).hottest == 0
+    assert examine(job(tmp_path, clip), plain(25, 80, 112)).most_moving == 0
 
 
 def test_thousands_of_samples_are_not_all_spoken(tmp_path: Path) -> None:
@@ -506,7 +509,7 @@ def codes(finding: Finding, **changed) -> set[str]:
 GOOD = Finding(
     width=112, height=80, fps=8.0, frames=20, seconds=2.5, watched=20, motion=20.0, camera=0.0,
     sample_count=1, trained_frames=9, shortest=9, samples=("0-8",), enlarged=1.0, kept=1.0,
-    hot=0.1, hottest=0.2,
+    moving_fraction=0.1, most_moving=0.2,
 )  # fmt: skip
 
 
@@ -520,7 +523,7 @@ def test_a_good_clip_has_no_faults() -> None:
     ({"drift": 1.5}, "variable-rate"),
     ({"still": True}, "still"),
     ({"camera_only": True}, "camera-only"),
-    ({"hottest": 0.0, "hot": 0.0}, "cold"),
+    ({"most_moving": 0.0, "moving_fraction": 0.0}, "cold"),
     ({"cuts": (5,), "trained_cuts": (5,)}, "cut"),
     ({"cuts": (15,)}, "cut-elsewhere"),
     ({"enlarged": 1.3}, "small"),

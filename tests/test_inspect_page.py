@@ -133,21 +133,25 @@ def test_the_headline_says_what_is_fine_and_the_worst_of_the_rest(tmp_path: Path
 def test_a_folder_without_faults_and_one_without_clips_have_a_page_too(tmp_path: Path) -> None:
     values = report()
     values["clips"] = [clip("one.mp4"), clip("two.mp4")]
-    values["summary"] = {"clips": 2, "good": 2, "seconds": 20.02, "hot": 0.12, "by_fault": {},
+    values["summary"] = {"clips": 2, "good": 2, "seconds": 20.02,
+                         "moving_fraction": 0.12, "by_fault": {},
                          "trained_samples": 4, "trained_frames": 324}
     assert "<h1>All 2 clips are fine.</h1>" in page_of(values, tmp_path)
     assert ("2 clips · 20.0 s of video · mean moving fraction 12 % · 4 samples of 324 frames to "
             "train on") in page_of(values, tmp_path)
     values["clips"] = []
-    values["summary"] = {"clips": 0, "good": 0, "seconds": 0, "hot": None, "by_fault": {},
+    values["summary"] = {"clips": 0, "good": 0, "seconds": 0,
+                         "moving_fraction": None, "by_fault": {},
                          "trained_samples": 0, "trained_frames": 0}
     assert "<h1>There are no clips.</h1>" in page_of(values, tmp_path)
 
 
 WRONG: list[tuple[tuple[Any, ...], Any, str]] = [
     (("version",), 2, "version should be 1, got '2'"),
-    (("clips", 3, "hot"), 1.5, "clips.3.hot should be less than or equal to 1, got '1.5'"),
-    (("clips", 3, "hot"), float("nan"), "clips.3.hot should be a finite number, got 'nan'"),
+    (("clips", 3, "moving_fraction"), 1.5,
+     "clips.3.moving_fraction should be less than or equal to 1, got '1.5'"),
+    (("clips", 3, "moving_fraction"), float("nan"),
+     "clips.3.moving_fraction should be a finite number, got 'nan'"),
     (("clips", 0, "frames"), -1, "clips.0.frames should be greater than or equal to 0, got '-1'"),
     (("clips", 0, "frames"), "80", "clips.0.frames should be a valid integer, got '80'"),
     (("clips", 0, "level"), "bad", "clips.0.level should be 'error', 'warning', 'note' or 'good'"),

@@ -77,7 +77,8 @@ def drawn(rng: random.Random, number: int, thumbs: list[str]) -> dict[str, Any]:
     """A clip with a long caption and, now and then, faults."""
     faults = [(code, "some words about it") for code in FAULTS if rng.random() < 0.05]
     words = " ".join(rng.choices(WORDS, k=30))
-    return clip(f"part {number // 500}/clip {number}.mp4", *faults, hot=rng.random() ** 2,
+    return clip(f"part {number // 500}/clip {number}.mp4", *faults,
+                moving_fraction=rng.random() ** 2,
                 motion=rng.expovariate(0.05), camera=rng.expovariate(0.2),
                 seconds=rng.uniform(2, 20), caption=words, thumb=rng.choice(thumbs))
 
@@ -158,7 +159,7 @@ def test_clips_are_sorted_either_way_and_the_unknown_come_last(page: Page) -> No
         found: list[Any] = page.evaluate(f"grid.shown.map((place) => CLIPS[place].{key})")
         return found
 
-    for key in ("hot", "motion", "camera", "seconds"):
+    for key in ("moving_fraction", "motion", "camera", "seconds"):
         page.get_by_label("Sort by").select_option(key)
         known = [one for one in values(key) if one is not None]
         assert known == sorted(known)
@@ -191,10 +192,11 @@ def test_a_range_is_brushed_on_the_bars_and_a_click_on_it_lets_go(
         page.mouse.move(*middle(5), steps=4)
         page.mouse.up()
         low, high = page.evaluate("[MEASURES[0].bins.from(2), MEASURES[0].bins.to(5)]")
-        hot = page.evaluate("grid.shown.map((place) => CLIPS[place].hot * 100)")
-        every = page.evaluate("CLIPS.map((clip) => clip.hot * 100)")
-        assert sorted(hot) == sorted(value for value in every if low <= value < high)
-        assert 100 < len(hot) < MANY
+        inside = page.evaluate(
+            "grid.shown.map((place) => CLIPS[place].moving_fraction * 100)")
+        every = page.evaluate("CLIPS.map((clip) => clip.moving_fraction * 100)")
+        assert sorted(inside) == sorted(value for value in every if low <= value < high)
+        assert 100 < len(inside) < MANY
         # Its own bars still show what there is outside, the others only what is left.
         assert page.evaluate("""histograms[0].bars.every(({ back, front }) =>
           back.getAttribute('height') === front.getAttribute('height'))""")
@@ -203,9 +205,9 @@ def test_a_range_is_brushed_on_the_bars_and_a_click_on_it_lets_go(
           || Number(back.getAttribute('height')) <= 2
           || Number(front.getAttribute('height')) < Number(back.getAttribute('height')))""")
         page.mouse.click(*middle(7))
-        assert page.evaluate("view.ranges.hot") == [7, 7]
+        assert page.evaluate("view.ranges.moving_fraction") == [7, 7]
         page.mouse.click(*middle(7))
-        assert page.evaluate("view.ranges.hot") is None
+        assert page.evaluate("view.ranges.moving_fraction") is None
         assert len(names(page)) == MANY
 
 
@@ -214,12 +216,12 @@ def test_a_range_is_moved_by_keys_and_two_combine(page: Page) -> None:
     low.focus()
     page.keyboard.press("ArrowRight")
     assert low.get_attribute("aria-valuetext") == "12 %"
-    assert "still.gif" not in names(page)  # 0 % of it is hot
+    assert "still.gif" not in names(page)  # 0 % of it moves
     assert "broken.mp4" not in names(page)  # nobody knows
     page.get_by_role("slider", name="Frame rate, from").press("End")
     assert names(page) == ["deep/er/hot.mp4"]
     page.get_by_role("slider", name="Moving fraction, to").press("Home")  # not below the other end
-    assert page.evaluate("view.ranges.hot") == [1, 1]
+    assert page.evaluate("view.ranges.moving_fraction") == [1, 1]
     assert names(page) == []
 
 
@@ -366,14 +368,15 @@ def test_an_address_leads_others_to_the_same_view(
     with opened(browser, page.url, **DESKTOP) as other:
         assert names(other) == names(page) == ["pan.mp4"]
         assert other.get_by_role("dialog", name="pan.mp4").is_visible()
-        other.evaluate("location.hash = '#fault=cut&fault=unheard&sort=odd&hot=odd&clip=gone'")
+        other.evaluate("location.hash = '#fault=cut&fault=unheard&sort=odd"
+                       "&moving_fraction=odd&clip=gone'")
         until(other, f"{SHOWN}.join() === 'cut.mp4'")
         assert other.get_by_role("dialog").is_hidden()
 
 
 def test_names_are_copied_and_saved_one_a_line(page: Page, tmp_path: Path) -> None:
     page.context.grant_permissions(["clipboard-read", "clipboard-write"])
-    page.get_by_label("Sort by").select_option("hot")
+    page.get_by_label("Sort by").select_option("moving_fraction")
     chip(page, "Near duplicate").click()
     chip(page, "Nothing moves").click()
     page.get_by_role("button", name="Copy names").click()
@@ -455,7 +458,7 @@ def test_of_ten_thousand_clips_only_what_is_near_is_in_the_document(
         assert page.evaluate(CARDS) <= 120
         assert page.evaluate("document.querySelectorAll('*').length") < 3000
         for change in ("view.faults.add('cut')", "view.query = 'duck 7'", "view.sort = 'motion'",
-                       "view.ranges.hot = [2, 9]"):
+                       "view.ranges.moving_fraction = [2, 9]"):
             took = page.evaluate(f"""(() => {{
               const start = performance.now();
               {change};

@@ -19,9 +19,9 @@ from motifocal.data.selection import (
     FrameRule,
     Selection,
     Timeline,
+    format_indices,
     frames_of,
     selected,
-    spoken,
 )
 from motifocal.data.trainer_rules import (
     TRAINERS,
@@ -45,7 +45,8 @@ def even(count: int, fps: float = 24.0) -> Timeline:
 
 
 def windows(trainer: str, count: int, request: Request, fps: float = 24.0) -> list[str]:
-    return [spoken(s.indices) for s in trained_on(trainer, even(count, fps), 480, 832, request)]
+    samples = trained_on(trainer, even(count, fps), 480, 832, request)
+    return [format_indices(sample.indices) for sample in samples]
 
 
 @settings(deadline=None, derandomize=True, database=None)

@@ -41,7 +41,7 @@ class Job:
 
 
 @dataclass
-class Weighed:
+class WeightSummary:
     """What became of a trainer's samples. ``refused``: name -> why."""
 
     made: int = 0
@@ -49,19 +49,19 @@ class Weighed:
     refused: dict[str, str] = field(default_factory=dict)
 
 
-def weigh(
-    jobs: Iterable[Job], *, anew: bool = False, progress: Callable[[str], None] | None = None
-) -> Weighed:
+def make_weights(
+    jobs: Iterable[Job], *, force: bool = False, progress: Callable[[str], None] | None = None
+) -> WeightSummary:
     """Make the weights that are missing, one after the other; stop and call again to go on.
 
-    anew: make all of them, also those that are there. progress: called after each, with its name.
+    force: make all of them, also those that are there. progress: called after each, with its name.
 
     Raises OSError where nothing can be written any more: the disk is full, or read only.
     """
-    outcome = Weighed()
+    outcome = WeightSummary()
     for job in jobs:
         try:
-            if not anew and job.done():
+            if not force and job.done():
                 outcome.kept += 1
             else:
                 job.make()
@@ -91,7 +91,7 @@ def sample_weight(
     return weight[0, 0].half().contiguous()
 
 
-def note_of(selection: Selection, geometry: LatentGeometry, settings: HeatmapSettings) -> str:
+def weight_note(selection: Selection, geometry: LatentGeometry, settings: HeatmapSettings) -> str:
     """All that decided a weight, as JSON: stored with it, to tell whether it is still right."""
     return json.dumps(
         {"selection": asdict(selection), "latents": geometry.to_json(),
@@ -109,7 +109,7 @@ def check_weight(weight: Tensor, shape: tuple[int, ...], where: str) -> None:
         )
 
 
-def checked_motif_weight(weight: float) -> float:
+def check_motif_weight(weight: float) -> float:
     """lambda as it is; ValueError where it is negative or not finite."""
     if not (math.isfinite(weight) and weight >= 0):
         raise ValueError(f"motif_weight should be finite and at least 0, got {weight}")

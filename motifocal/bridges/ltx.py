@@ -23,7 +23,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from motifocal.bridges.cached_latents import check_weight, checked_motif_weight, weighted_residual
+from motifocal.bridges.cached_latents import check_motif_weight, check_weight, weighted_residual
 from motifocal.bridges.ltx_weights import BATCH_KEY, FOLDER, GRID, missing_weights
 from motifocal.loss.latent_grid import to_layout
 
@@ -41,20 +41,20 @@ def motion_strategy(strategy: Any, motif_weight: float) -> Any:
     Raises:
         ValueError: a motif_weight that is negative or not finite.
     """
-    checked_motif_weight(motif_weight)
+    check_motif_weight(motif_weight)
     base: type[Any] = type(strategy)
 
     class MotionStrategy(base):
-        _motion_heat: Tensor | None = None
+        _motion_weights: Tensor | None = None
 
         def prepare_training_inputs(self, batch: dict[str, Any], *rest: Any, **named: Any) -> Any:
             inputs = super().prepare_training_inputs(batch, *rest, **named)
-            self._motion_heat = batch_heat(batch) if motif_weight else None
+            self._motion_weights = batch_weights(batch) if motif_weight else None
             return inputs
 
         def compute_loss(self, video_pred: Tensor | None, audio_pred: Any, inputs: Any) -> Any:
             loss = super().compute_loss(video_pred, audio_pred, inputs)
-            heat, target = self._motion_heat, inputs.video_targets
+            heat, target = self._motion_weights, inputs.video_targets
             if heat is None or video_pred is None or target is None:
                 return loss
             residual = _residual(video_pred, target, heat)
@@ -71,7 +71,7 @@ def motion_strategy(strategy: Any, motif_weight: float) -> Any:
     return moved
 
 
-def batch_heat(batch: Mapping[str, Any]) -> Tensor:
+def batch_weights(batch: Mapping[str, Any]) -> Tensor:
     """A batch's weights as tokens (B, N, 1), in the trainer's order.
 
     Raises ValueError where there are none, or those of other latents.
@@ -104,7 +104,7 @@ def motion_trainer(base: type[Any], dataset: type[Any], motif_weight: float) -> 
     Raises:
         ValueError: a motif_weight that is negative or not finite.
     """
-    checked_motif_weight(motif_weight)
+    check_motif_weight(motif_weight)
 
     class MotionTrainer(base):
         _training_strategy: Any
@@ -163,7 +163,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--disable-progress-bars", action="store_true", help="as in theirs")
     given = parser.parse_args(arguments)
     try:
-        checked_motif_weight(given.motif_weight)
+        check_motif_weight(given.motif_weight)
     except ValueError as error:
         parser.error(str(error))
     if not given.config.is_file():

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from motifocal.bridges.cached_latents import Job, note_of, sample_weight
+from motifocal.bridges.cached_latents import Job, sample_weight, weight_note
 from motifocal.data.selection import Selection
 from motifocal.files.atomic import replacing
 from motifocal.files.tensor_file import read_tensors
@@ -175,7 +175,7 @@ def _check_rate(clip: Path, fps: float | None) -> None:
 
 def _digest(selection: Selection, grid: LatentGeometry, settings: HeatmapSettings) -> Tensor:
     """sha256 of all that decided a weight, (32,) uint8: a batch takes tensors, not text."""
-    note = note_of(selection, grid, settings).encode()
+    note = weight_note(selection, grid, settings).encode()
     return torch.from_numpy(np.frombuffer(hashlib.sha256(note).digest(), np.uint8).copy())
 
 

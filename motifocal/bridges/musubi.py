@@ -23,7 +23,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from motifocal.bridges.cached_latents import check_weight, checked_motif_weight, weighted_residual
+from motifocal.bridges.cached_latents import check_motif_weight, check_weight, weighted_residual
 from motifocal.bridges.musubi_cache import BATCH_KEY, GRIDS, missing_weights
 
 
@@ -58,11 +58,11 @@ def motion_trainer(base: type[Any], motif_weight: float) -> type[Any]:
     Raises:
         ValueError: a motif_weight that is negative or not finite.
     """
-    checked_motif_weight(motif_weight)
+    check_motif_weight(motif_weight)
     has_loss = hasattr(base, "compute_loss")
 
     class MotionTrainer(base):
-        _motion_heat: Tensor | None = None
+        _motion_weights: Tensor | None = None
 
         def call_dit(
             self, args: Any, accelerator: Any, transformer: Any, latents: Tensor,
@@ -71,12 +71,12 @@ def motion_trainer(base: type[Any], motif_weight: float) -> type[Any]:
             result = super().call_dit(
                 args, accelerator, transformer, latents, batch, *rest, **named
             )
-            self._motion_heat = batch_heat(batch, latents) if motif_weight else None
-            if has_loss or self._motion_heat is None:
+            self._motion_weights = batch_weights(batch, latents) if motif_weight else None
+            if has_loss or self._motion_weights is None:
                 return result
             _refuse_other_losses(args)
             prediction, target = result
-            return _folded(prediction, target, self._motion_heat, motif_weight)
+            return _folded(prediction, target, self._motion_weights, motif_weight)
 
         def extra_metadata(self, args: Any) -> dict[str, Any]:
             """Newer versions write these into the checkpoint."""
@@ -89,9 +89,9 @@ def motion_trainer(base: type[Any], motif_weight: float) -> type[Any]:
     class MotionLossTrainer(MotionTrainer):
         def compute_loss(self, args: Any, output: Any, *rest: Any, **named: Any) -> Any:
             loss, metrics = super().compute_loss(args, output, *rest, **named)
-            if self._motion_heat is None:
+            if self._motion_weights is None:
                 return loss, metrics
-            residual = weighted_residual(output.pred, output.target, self._motion_heat)
+            residual = weighted_residual(output.pred, output.target, self._motion_weights)
             moved = replace(output, pred=residual, target=torch.zeros_like(residual))
             motion, _ = super().compute_loss(args, moved, *rest, **named)
             parts = {"loss/diffusion": loss.item(), "loss/motion": motion.item()}
@@ -100,7 +100,7 @@ def motion_trainer(base: type[Any], motif_weight: float) -> type[Any]:
     return MotionLossTrainer
 
 
-def batch_heat(batch: dict[str, Any], latents: Tensor) -> Tensor | None:
+def batch_weights(batch: dict[str, Any], latents: Tensor) -> Tensor | None:
     """A batch's weights as (B, 1, F', h, w); None for single frames, which have no motion.
 
     Raises ValueError where a batch of clips has none, or those of other latents.

@@ -19,9 +19,9 @@ from typing import Any
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save
 
-from motifocal.bridges.cached_latents import Job, note_of, sample_weight
+from motifocal.bridges.cached_latents import Job, sample_weight, weight_note
 from motifocal.data.clip_files import timeline_of
-from motifocal.data.selection import Selection, Timeline, spoken
+from motifocal.data.selection import Selection, Timeline, format_indices
 from motifocal.data.trainer_rules import MUSUBI_FPS, Request, musubi_frames, trained_on
 from motifocal.files.atomic import replacing
 from motifocal.files.json_text import parse_json
@@ -152,10 +152,11 @@ def _sample(
     timeline, planned = _planned(clips[0], clips[0].stat().st_mtime_ns, dataset.request)
     indices = musubi_frames(timeline, dataset.request, start, frames)
     if indices not in planned:
-        taken = ", ".join(map(spoken, list(planned)[:8])) or "none"
+        taken = ", ".join(map(format_indices, list(planned)[:8])) or "none"
         raise ValueError(
-            f"frames differ: {spoken(indices)} of the clip are cached, the configuration now takes "
-            f"{taken} (frames, extraction or source_fps have changed); cache the latents anew"
+            f"frames differ: {format_indices(indices)} of the clip are cached, the configuration "
+            f"now takes {taken} (frames, extraction or source_fps have changed); cache the "
+            "latents anew"
         )
     return clips[0], Selection(indices, planned[indices], height, width, "half-up")
 
@@ -182,7 +183,7 @@ def _is_done(path: Path, find: Any, family: str, settings: HeatmapSettings) -> b
         return False
     with _opened(path) as file:
         note = (file.metadata() or {}).get(_NOTE)
-    return bool(note == note_of(find()[1], GRIDS[family], settings))
+    return bool(note == weight_note(find()[1], GRIDS[family], settings))
 
 
 def _make(path: Path, find: Any, family: str, settings: HeatmapSettings) -> None:
@@ -192,7 +193,7 @@ def _make(path: Path, find: Any, family: str, settings: HeatmapSettings) -> None
         metadata = dict(file.metadata() or {})
     tensors = load_file(path)
     tensors[_STORED_KEY] = weight
-    metadata[_NOTE] = note_of(selection, GRIDS[family], settings)
+    metadata[_NOTE] = weight_note(selection, GRIDS[family], settings)
     with replacing(path) as temporary:
         # Not save_file, whose files nobody but their owner may read.
         temporary.write_bytes(save(tensors, metadata))

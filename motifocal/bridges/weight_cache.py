@@ -68,8 +68,8 @@ class WeightKey:
                                                     f"{other.clip[:8]} (sha256)"]  # fmt: skip
         found += self.selection.differences(other.selection)
         if self.grid != other.grid:
-            found.append(f"family {self.family} (latent grid {_spoken(self.grid)}) against "
-                         f"{other.family} ({_spoken(other.grid)})")  # fmt: skip
+            found.append(f"family {self.family} (latent grid {_format_grid(self.grid)}) against "
+                         f"{other.family} ({_format_grid(other.grid)})")  # fmt: skip
         theirs = asdict(other.settings)
         for name, mine in asdict(self.settings).items():
             if mine != theirs[name]:
@@ -205,5 +205,5 @@ def _plain(key: WeightKey) -> dict[str, Any]:
     return plain
 
 
-def _spoken(grid: tuple[int, int, int]) -> str:
+def _format_grid(grid: tuple[int, int, int]) -> str:
     return ", ".join(f"{name} {value}" for name, value in zip(GRID, grid, strict=True))

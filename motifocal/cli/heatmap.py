@@ -73,7 +73,7 @@ Examples:
               help="No flow: take the clips' masks from FOLDER, each a grey video, an .npz or a "
               "folder of PNGs called like its clip.")
 @click.option("--objects", type=ObjectIds(), metavar="IDS",
-              help="Masks hold ids of objects: which of them are hot, as 1,3, or all.")
+              help="Masks hold ids of objects: which of them count, as 1,3, or all.")
 @heatmap_options
 @click.option("--format", "suffix", type=click.Choice(["npz", "mp4"]), default="npz",
               show_default=True, help="npz holds 8 bits a pixel and the settings; mp4 is for eyes.")
@@ -89,7 +89,7 @@ def heatmap(clips: tuple[Path, ...], output: Path, overlay: bool, suffix: str,
             size: tuple[int, int] | None, fps: float | None, workers: int | None,
             device: str, masks: Path | None, objects: Ids, **given: Any) -> None:
     # fmt: on
-    """Write a motion heatmap of every CLIP, and print how much of it is hot.
+    """Write a motion heatmap of every CLIP, and print how much of it moves.
 
     A CLIP is a video, a folder to search for videos, or a folder of pictures. DIR will hold a map
     for each, clips.csv with all of them, and filmstrip.png: look at it. Clips that cannot be read

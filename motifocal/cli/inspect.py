@@ -71,10 +71,10 @@ def inspect(clips: Path, output: Path | None, frames: tuple[int, ...], fps: floa
     """Look at every clip of CLIPS before a model is trained on it.
 
     CLIPS is a folder of videos, with captions in the format of any common trainer or without, or
-    one table of captions. Says of each clip which frames will be trained on, how much of them is
-    hot, and what is wrong: damage, cuts, stills, duplicates, sizes, rates, captions. DIR will hold
-    inspect.html to look at and inspect.json for scripts. CLIPS itself is only read. A second run
-    looks at new and changed files alone.
+    one table of captions. Says of each clip which frames will be trained on, how much of them
+    moves, and what is wrong: damage, cuts, stills, duplicates, sizes, rates, captions. DIR will
+    hold inspect.html to look at and inspect.json for scripts. CLIPS itself is only read. A second
+    run looks at new and changed files alone.
     """
     from motifocal.data.trainer_rules import Request
     from motifocal.inspection.checks.collisions import mark_collisions

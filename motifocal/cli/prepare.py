@@ -1,4 +1,4 @@
-"""`motifocal prepare`: captioned clips, or the drawn world, become shards for training."""
+"""`motifocal prepare`: captioned clips, or synthetic scenes, become shards for training."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ Examples:
 @click.option("--clips", type=click.IntRange(1), default=2400, show_default=True,
               help="How many clips to draw (scenes).")
 @click.option("--split", type=click.Choice(["train", "eval"]), default="train", show_default=True,
-              help="Which part of the drawn world (scenes).")
+              help="Which part of the synthetic scenes (scenes).")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True,
               help="Of windows and strides, or of the drawn clips.")
 @variant_options
@@ -73,7 +73,7 @@ def prepare(clips_at: str, output: Path, model: Path, **options: Any) -> None:
     """Turn CLIPS into shards of latents, heatmaps and captions.
 
     CLIPS is a folder of captioned clips in the format of any common trainer, a table of captions
-    beside its clips, or the word "scenes" for the drawn world. Prints where the shards lie, and a
+    beside its clips, or the word "scenes" for synthetic scenes. Prints where the shards lie, and a
     picture of a few clips with their heatmaps: look at it.
     """
     from motifocal.scenes.variant import SceneVariant
@@ -82,7 +82,7 @@ def prepare(clips_at: str, output: Path, model: Path, **options: Any) -> None:
     for_scenes = variant != SceneVariant() or options["masks"] != "none" or options["static"]
     if clips_at != SCENES and for_scenes:
         raise click.UsageError("--background, --difficulty, --masks and --static go with the "
-                               "drawn world")
+                               "synthetic scenes")
     _check_inputs(clips_at, model, options["size"])
     announce("loading")
     from motifocal.data.shards import Shards
@@ -112,7 +112,7 @@ def _check_inputs(clips_at: str, model: Path, size: tuple[int, int]) -> None:
         if not Path(clips_at).exists():
             raise click.BadParameter(f"{clips_at} is not there", param_hint="CLIPS")
     elif size[0] != size[1]:
-        raise click.BadParameter(f"the drawn world is square, got {size[0]}x{size[1]}",
+        raise click.BadParameter(f"synthetic scenes are square, got {size[0]}x{size[1]}",
                                  param_hint="--size")
 
 
@@ -220,7 +220,7 @@ def _show_moving_fractions(shards: Shards) -> None:
     click.echo(
         f"{len(shards)} clips; moving fraction of a clip: mean {share.mean():.1%}, "
         f"least {share.min():.1%}, most {share.max():.1%}; "
-        f"nothing hot in {(share == 0).sum()}, more than half hot in {(share > 0.5).sum()}",
+        f"nothing moves in {(share == 0).sum()}, more than half in {(share > 0.5).sum()}",
         err=True,
     )
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from motifocal.cli.options.clips import heatmap_options, settings_of
-from motifocal.cli.options.renamed import old_option
+from motifocal.cli.options.renamed import old_flag, old_option
 from motifocal.cli.output.progress import progress, quiet_option
 
 if TYPE_CHECKING:
@@ -38,10 +38,11 @@ Examples:
 @click.option("--family", type=click.Choice(["wan", "hv", "hv15"]), required=True,
               help="Model of the latents, as their files are named: Wan, HunyuanVideo, "
               "HunyuanVideo 1.5.")
-@click.option("--anew", is_flag=True, help="Measure those that are there already as well.")
+@click.option("--force", is_flag=True, help="Measure those that are there already as well.")
+@old_flag("--anew", "--force", "force", True)
 @heatmap_options
 @quiet_option
-def musubi(dataset_config: Path, family: str, anew: bool, **options: Any) -> None:
+def musubi(dataset_config: Path, family: str, force: bool, **options: Any) -> None:
     """Write the weights into musubi-tuner's latent caches.
 
     Each cache file gets one tensor more, motifocal_weight; it is written whole or not at all.
@@ -49,7 +50,7 @@ def musubi(dataset_config: Path, family: str, anew: bool, **options: Any) -> Non
     """
     from motifocal.bridges.musubi_cache import weight_jobs
 
-    _weigh(weight_jobs(dataset_config, family, settings_of(options)), anew)
+    _run(weight_jobs(dataset_config, family, settings_of(options)), force)
 
 
 @weights.command(epilog="""
@@ -70,12 +71,13 @@ Examples:
 @click.option("--temporal-stride", type=click.IntRange(1), default=8, show_default=True,
               help="Frames in a latent after the first: of the autoencoder.")
 @old_option("--later", "--temporal-stride", "temporal_stride")
-@click.option("--anew", is_flag=True, help="Measure those that are there already as well.")
+@click.option("--force", is_flag=True, help="Measure those that are there already as well.")
+@old_flag("--anew", "--force", "force", True)
 @heatmap_options
 @quiet_option
 def ltx(
     root: Path, clips: Path | None, latents: str, spatial_stride: int, temporal_stride: int,
-    anew: bool, **options: Any,
+    force: bool, **options: Any,
 ) -> None:  # fmt: skip
     """Write ROOT/motion_weights for the LTX-2 trainer.
 
@@ -87,15 +89,15 @@ def ltx(
 
     grid = replace(GRID, spatial_stride=spatial_stride, temporal_stride=temporal_stride)
     settings = settings_of(options)
-    _weigh(weight_jobs(root, clips, settings, latents=latents, grid=grid), anew)
+    _run(weight_jobs(root, clips, settings, latents=latents, grid=grid), force)
 
 
-def _weigh(jobs: list[Job], anew: bool) -> None:
+def _run(jobs: list[Job], force: bool) -> None:
     """Run the jobs, say what came of them, and end with 1 where some were refused."""
-    from motifocal.bridges.cached_latents import weigh
+    from motifocal.bridges.cached_latents import make_weights
 
     with progress("weighing clips", len(jobs)) as bar:
-        outcome = weigh(jobs, anew=anew, progress=lambda name: bar.advance())
+        outcome = make_weights(jobs, force=force, progress=lambda name: bar.advance())
     for name, reason in outcome.refused.items():
         click.echo(f"refused: {name}: {reason}", err=True)
     counts = (outcome.made, outcome.kept, len(outcome.refused))

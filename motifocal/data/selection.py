@@ -77,7 +77,8 @@ class Selection:
         """What differs from another selection, in words; empty where nothing does."""
         found = []
         if self.indices != other.indices:
-            found.append(f"frames {spoken(self.indices)} against {spoken(other.indices)}")
+            frames, others = format_indices(self.indices), format_indices(other.indices)
+            found.append(f"frames {frames} against {others}")
         if abs(self.fps - other.fps) > 1e-3 * self.fps:
             found.append(f"rate {self.fps:g} against {other.fps:g} frames/s")
         if (self.height, self.width) != (other.height, other.width):
@@ -87,7 +88,7 @@ class Selection:
         return found
 
 
-def spoken(indices: tuple[int, ...]) -> str:
+def format_indices(indices: tuple[int, ...]) -> str:
     """Frame indices in words: "0-48", "0-96 in steps of 2", or how many of which stretch."""
     if len(indices) == 1:
         return str(indices[0])

@@ -1,4 +1,4 @@
-"""A video file, decoded once, becomes what the examination needs of it: small and few frames.
+"""Decode a video file once, and keep what the examination needs of it: small and few frames.
 
 F frames, H W pixels. Frames are `(F, H, W, 3)` uint8 RGB.
 
@@ -27,7 +27,7 @@ from motifocal.media.picture import VideoError
 from motifocal.media.video import DEFAULT_FPS, stored
 
 #: Longer side of a tiny frame, pixels, and how many are kept of a clip: 90 MB at 16:9.
-TINY_SIDE, MOST_WATCHED = 96, 6000
+TINY_SIDE, MAX_SCANNED_FRAMES = 96, 6000
 #: Shorter side of the frames on which motion is measured.
 SMALL_SIDE = 128
 #: Seconds between the two frames of a pair. At an eighth of a second a hundredth of the shorter
@@ -37,7 +37,7 @@ PAIR_SECONDS = 1 / 8
 #: and camera take 25 ms a pair.
 PAIR_STEP, MOST_PAIRS = 0.25, 32
 #: Bytes of frames held for heat: the first ones. What a sample needs beyond is read again.
-MOST_HELD = 256 * 2**20
+MAX_KEPT_BYTES = 256 * 2**20
 
 # Bytes of pixels after which garbage is collected: PyAV's frames lie in circles, and without this
 # 4K video grows to 0.9 GB before Python looks.
@@ -54,12 +54,13 @@ class Pair:
 
 
 @dataclass(eq=False)
-class Watched:
+class DecodedClip:
     """What was kept of a clip whose frames are (height, width): see the module's head.
 
     `starts` and `end` are seconds since the first frame, `grain` how exactly they are stored;
     `tiny` (F', h, w, 3) are the first F' <= F frames; `losses` are the ratios that
-    ``detail.enlargement`` judges by; `held` are the first frames by index, as `hold` made them.
+    ``detail.enlargement`` judges by; `kept_frames` are the first frames by index, as `reduce` made
+    them.
     """
 
     height: int
@@ -72,7 +73,7 @@ class Watched:
     tiny: Frames = field(default_factory=lambda: np.empty((0, 1, 1, 3), np.uint8))
     pairs: list[Pair] = field(default_factory=list)
     losses: list[Losses] = field(default_factory=list)
-    held: dict[int, Image] = field(default_factory=dict)
+    kept_frames: dict[int, Image] = field(default_factory=dict)
 
     @property
     def timeline(self) -> Timeline:
@@ -93,64 +94,65 @@ class Watched:
         return max(0.0, float((off - self.grain) / usual))
 
 
-def watch(path: Path, hold: Callable[[Image], Image]) -> Watched:
-    """Decode a clip to its end; `hold` makes of a frame what is held of it.
+def decode_clip(path: Path, reduce: Callable[[Image], Image]) -> DecodedClip:
+    """Decode a clip to its end; `reduce` makes of a frame what is held of it.
 
     Raises VideoError where the file cannot be read, or where a frame has another size.
     """
-    found: Watched | None = None
+    clip: DecodedClip | None = None
     tiny: list[Image] = []
-    pairs, room, last, garbage = _Pairs(), MOST_HELD, None, 0
+    pairs, room, last, garbage = _Pairs(), MAX_KEPT_BYTES, None, 0
     with stored(path, DEFAULT_FPS) as source:
         rate = None if source.rate is None else float(source.rate)
         seconds = None if source.seconds is None else float(source.seconds)
         for index, shot in enumerate(source.shots):
             start = float(shot.start)
-            if index < MOST_WATCHED or room > 0 or pairs.needs(start):
+            if index < MAX_SCANNED_FRAMES or room > 0 or pairs.needs(start):
                 pixels = shot.pixels()
                 garbage += pixels.nbytes
                 if garbage > _COLLECT:
                     gc.collect()
                     garbage = 0
-                found = found or Watched(*_size(pixels), float(source.grain), rate,
+                clip = clip or DecodedClip(*_size(pixels), float(source.grain), rate,
                                          seconds)
-                if _size(pixels) != (found.height, found.width):
+                if _size(pixels) != (clip.height, clip.width):
                     sizes = "{1}x{0}, the first is {3}x{2}"
-                    sizes = sizes.format(*_size(pixels), found.height, found.width)
+                    sizes = sizes.format(*_size(pixels), clip.height, clip.width)
                     raise VideoError(f"{path}: frame {index} is {sizes}")
-                if index < MOST_WATCHED:
+                if index < MAX_SCANNED_FRAMES:
                     tiny.append(scaled(pixels, TINY_SIDE, max))
                 if room > 0:
-                    found.held[index] = hold(pixels)
-                    room -= found.held[index].nbytes
+                    clip.kept_frames[index] = reduce(pixels)
+                    room -= clip.kept_frames[index].nbytes
                 if pairs.push(index, start, pixels):
-                    found.losses.append(loss_ratios(pixels))
+                    clip.losses.append(loss_ratios(pixels))
                 last = (index, start, pixels)
-            if found is not None:
-                found.starts.append(start)
-                found.end = float(shot.end)
-    if found is None or last is None:
+            if clip is not None:
+                clip.starts.append(start)
+                clip.end = float(shot.end)
+    if clip is None or last is None:
         raise VideoError(f"{path}: holds no frames")
     pairs.finish(*last)
-    found.pairs, found.tiny = pairs.made, np.stack(tiny)
-    return found
+    clip.pairs, clip.tiny = pairs.made, np.stack(tiny)
+    return clip
 
 
 def read_again(
-    path: Path, indices: Sequence[int], hold: Callable[[Image], Image]
+    path: Path, indices: Sequence[int], reduce: Callable[[Image], Image]
 ) -> dict[int, Image]:
-    """Frames by index, as `hold` makes them, one full frame in memory at a time.
+    """Frames by index, as `reduce` makes them, one full frame in memory at a time.
 
     Raises VideoError where the file cannot be read, or ends before the last of them.
     """
-    wanted, found = frozenset(indices), {}
+    chosen = frozenset(indices)
+    frames: dict[int, Image] = {}
     with stored(path, DEFAULT_FPS) as source:
         for index, shot in enumerate(islice(source.shots, max(indices) + 1)):
-            if index in wanted:
-                found[index] = hold(shot.pixels())
-    if len(found) < len(wanted):
-        raise VideoError(f"{path}: too short, it has no frame {max(wanted)}")
-    return found
+            if index in chosen:
+                frames[index] = reduce(shot.pixels())
+    if len(frames) < len(chosen):
+        raise VideoError(f"{path}: too short, it has no frame {max(chosen)}")
+    return frames
 
 
 def _size(pixels: Image) -> tuple[int, int]:

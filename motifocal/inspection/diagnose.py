@@ -65,11 +65,11 @@ def _of_motion(finding: Finding, camera: bool) -> Iterator[tuple[str, str]]:
         yield "still", f"nothing moves, or hardly: {finding.motion:.1f} % of the shorter side/s"
     elif finding.camera_only:
         yield "camera-only", f"only the camera moves, {finding.camera:.0f} % of the shorter side/s"
-    if finding.hottest == 0 and not finding.still and finding.fitting != 1:
-        yield "cold", "nothing is hot in the frames that are trained on"
-    if finding.hot is not None and finding.hot > MOST_MOVING:
+    if finding.most_moving == 0 and not finding.still and finding.fitting != 1:
+        yield "cold", "nothing moves enough in the frames that are trained on"
+    if finding.moving_fraction is not None and finding.moving_fraction > MOST_MOVING:
         way = "even without the camera's motion" if camera else "try --camera"
-        yield "mostly-moving", f"{finding.hot:.0%} of the picture moves; {way}"
+        yield "mostly-moving", f"{finding.moving_fraction:.0%} of the picture moves; {way}"
 
 
 def _of_repeats(finding: Finding) -> Iterator[tuple[str, str]]:

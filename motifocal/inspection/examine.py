@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from motifocal.data.longest_sample import longest_sample
 from motifocal.data.resizing import resized
-from motifocal.data.selection import Selection, spoken
+from motifocal.data.selection import Selection, format_indices
 from motifocal.data.trainer_rules import TRAINERS, trained_on
 from motifocal.files.atomic import sha256_of
 from motifocal.inspection.checks.bars import find_bars
@@ -25,7 +25,7 @@ from motifocal.inspection.checks.detail import enlargement
 from motifocal.inspection.checks.duplicates import fingerprint
 from motifocal.inspection.checks.repeats import find_repeats, measure_repeats
 from motifocal.inspection.checks.speeds import changes, cuts_within, measure_motion
-from motifocal.inspection.decode_pass import Watched, read_again, scaled, watch
+from motifocal.inspection.decode_pass import DecodedClip, decode_clip, read_again, scaled
 from motifocal.inspection.finding import Finding, InspectSettings
 from motifocal.inspection.thumbs import spread, sprite
 from motifocal.media.arrays import Frames, Image
@@ -40,7 +40,7 @@ MOST_MEASURED, MOST_HEAT_FRAMES = 4, 256
 #: Frames in which bars are looked for: 8 ms each, and a bar is in all of them.
 MOST_BARRED = 16
 #: Samples that are put into words: the first ones.
-MOST_SPOKEN = 24
+MOST_NAMED = 24
 
 
 @dataclass(frozen=True)
@@ -56,37 +56,37 @@ def examine(job: Job, settings: InspectSettings) -> Finding:
 
     Only where samples lie beyond what memory holds, in long clips, those are decoded again.
     """
-    hold = partial(scaled, side=settings.heat_size, of=min) if settings.heat_size else _as_it_is
+    reduce = partial(scaled, side=settings.heat_size, of=min) if settings.heat_size else _as_it_is
     try:
-        watched = watch(job.path, hold)
+        clip = decode_clip(job.path, reduce)
         samples = trained_on(
-            settings.trainer, watched.timeline, watched.height, watched.width, settings.request
+            settings.trainer, clip.timeline, clip.height, clip.width, settings.request
         )
-        shown = samples or _longest(watched, settings)
-        heat = _measure(job.path, watched, shown, settings)
+        shown = samples or _longest(clip, settings)
+        heat = _measure(job.path, clip, shown, settings)
         content, display = sha256_of(job.path), stored_display(job.path)
     except VideoError as error:
         return Finding(problem=("unreadable", str(error).removeprefix(f"{job.path}: ")))
     except OSError as error:
         return Finding(problem=("unreadable", error.strerror or type(error).__name__))
-    picture = _thumbnail(watched, heat)
+    picture = _thumbnail(clip, heat)
     write_image(job.thumb, picture)
-    cuts = find_cuts(watched.tiny)
-    look = fingerprint(watched.tiny)
+    cuts = find_cuts(clip.tiny)
+    look = fingerprint(clip.tiny)
     shares = [share for one in heat for share in one.shares]
     return Finding(
-        **_of_times(watched, cuts),
-        **_of_motion(watched, cuts),
+        **_of_times(clip, cuts),
+        **_of_motion(clip, cuts),
         **_of_samples(samples),
-        **_of_frames(watched, cuts, shown),
-        **_of_picture(watched, shown),
+        **_of_frames(clip, cuts, shown),
+        **_of_picture(clip, shown),
         fitting=len(shown[0].indices) if shown and not samples else None,
         turned=display.turned and not TRAINERS[settings.trainer].upright,
         aspect="" if display.aspect == 1 else display.aspect_ratio,
         transfer=display.transfer,
         interlaced=display.interlaced,
-        hot=round(float(np.mean(shares)), 4) if shares else None,
-        hottest=round(max(shares), 4) if shares else None,
+        moving_fraction=round(float(np.mean(shares)), 4) if shares else None,
+        most_moving=round(max(shares), 4) if shares else None,
         content=content,
         look=None if look is None else look.to_text(),
         thumb=True,
@@ -98,26 +98,26 @@ def examine(job: Job, settings: InspectSettings) -> Finding:
 # Parts of a finding, by the names of its fields.
 
 
-def _of_times(watched: Watched, cuts: Sequence[int]) -> dict[str, Any]:
-    line = watched.timeline
+def _of_times(clip: DecodedClip, cuts: Sequence[int]) -> dict[str, Any]:
+    line = clip.timeline
     return {
         "fps": float(f"{line.fps:.6g}"),  # never rounded to none: two frames may be hours apart
-        "drift": round(watched.drift, 3),
+        "drift": round(clip.drift, 3),
         "frames": len(line.starts),
         "seconds": round(line.end, 3),
-        "watched": len(watched.tiny),
+        "watched": len(clip.tiny),
         "cuts": tuple(cuts),
     }
 
 
-def _of_motion(watched: Watched, cuts: Sequence[int]) -> dict[str, Any]:
-    motion = measure_motion(watched.pairs, cuts)
+def _of_motion(clip: DecodedClip, cuts: Sequence[int]) -> dict[str, Any]:
+    motion = measure_motion(clip.pairs, cuts)
     if motion is None:
         return {}
     return {
         "motion": round(motion.own, 2),
         "camera": round(motion.camera, 2),
-        "still": motion.still and not changes(watched.tiny, cuts),
+        "still": motion.still and not changes(clip.tiny, cuts),
         "camera_only": motion.camera_only,
     }
 
@@ -125,7 +125,7 @@ def _of_motion(watched: Watched, cuts: Sequence[int]) -> dict[str, Any]:
 def _of_samples(samples: Sequence[Selection]) -> dict[str, Any]:
     lengths = [len(sample.indices) for sample in samples]
     return {
-        "samples": _spoken(samples),
+        "samples": _sample_names(samples),
         "sample_count": len(samples),
         "trained_frames": sum(lengths),
         "shortest": min(lengths, default=0),
@@ -133,10 +133,10 @@ def _of_samples(samples: Sequence[Selection]) -> dict[str, Any]:
 
 
 def _of_frames(
-    watched: Watched, cuts: Sequence[int], shown: Sequence[Selection]
+    clip: DecodedClip, cuts: Sequence[int], shown: Sequence[Selection]
 ) -> dict[str, Any]:
     """Cuts within samples, and frames that repeat."""
-    line, steps = watched.timeline, find_repeats(watched.tiny, cuts)
+    line, steps = clip.timeline, find_repeats(clip.tiny, cuts)
     indices = [sample.indices for sample in shown]
     repeats = measure_repeats(steps, indices, line.starts)
     return {
@@ -148,16 +148,16 @@ def _of_frames(
     }
 
 
-def _of_picture(watched: Watched, shown: Sequence[Selection]) -> dict[str, Any]:
+def _of_picture(clip: DecodedClip, shown: Sequence[Selection]) -> dict[str, Any]:
     """Size, bars and blur, and how the first sample is placed in the picture."""
-    placed = _placed(watched, shown[0]) if shown else None
-    bars = find_bars(_spread(watched))
+    placed = _placed(clip, shown[0]) if shown else None
+    bars = find_bars(_spread(clip))
     return {
-        "width": watched.width,
-        "height": watched.height,
+        "width": clip.width,
+        "height": clip.height,
         "bars": round(bars.share_of(*placed.kept_sides) if placed else bars.share_of(), 4),
         "bar_sides": tuple(round(side, 4) for side in astuple(bars)) if bars else (),
-        "blur": enlargement(watched.losses),
+        "blur": enlargement(clip.losses),
         "enlarged": placed.enlarged if placed else None,
         "kept": placed.kept if placed else None,
     }
@@ -165,40 +165,40 @@ def _of_picture(watched: Watched, shown: Sequence[Selection]) -> dict[str, Any]:
 
 @dataclass
 class _Heat:
-    """Hot shares of one sample's maps, and frames with their maps for the thumbnail."""
+    """Moving fractions of one sample's maps, and frames with their maps for the thumbnail."""
 
     shares: list[float]
     shown: list[tuple[Image, NDArray[np.float32]]] = field(default_factory=list)
 
 
 def _measure(
-    path: Path, watched: Watched, samples: Sequence[Selection], settings: InspectSettings
+    path: Path, clip: DecodedClip, samples: Sequence[Selection], settings: InspectSettings
 ) -> list[_Heat]:
     """The heat of some of the samples, in order."""
     places = evenly_spaced(len(samples), MOST_MEASURED)
     chosen = [samples[place] for place in places] if samples else []
     lengths = [min(len(sample.indices), MOST_HEAT_FRAMES) for sample in chosen]
     wanted = set(spread(sum(lengths))) if chosen else set()
-    found, before = [], 0
+    samples_heat, before = [], 0
     for sample, length in zip(chosen, lengths, strict=True):
-        frames = _frames(path, watched, sample, length, settings.heat_size)
+        frames = _frames(path, clip, sample, length, settings.heat_size)
         maps = clip_heatmap(frames, settings.heatmap, workers=1)
         here = [place - before for place in sorted(wanted) if 0 <= place - before < length]
         shares = [moving_fraction(map_[None]) for map_ in maps]
-        found.append(_Heat(shares, [(frames[place], maps[place]) for place in here]))
+        samples_heat.append(_Heat(shares, [(frames[place], maps[place]) for place in here]))
         before += length
-    return found
+    return samples_heat
 
 
 def _frames(
-    path: Path, watched: Watched, sample: Selection, length: int, heat_size: int
+    path: Path, clip: DecodedClip, sample: Selection, length: int, heat_size: int
 ) -> Frames:
     """The first `length` frames of a sample as they are trained on, but reduced to `heat_size`."""
     indices = sample.indices[:length]
-    missing = sorted({index for index in indices if index not in watched.held})
-    hold = partial(_fitted, sample=sample, heat_size=heat_size)
-    again = read_again(path, missing, hold) if missing else {}
-    fitted = {index: hold(watched.held[index]) for index in {*indices} - {*missing}} | again
+    missing = sorted({index for index in indices if index not in clip.kept_frames})
+    reduce = partial(_fitted, sample=sample, heat_size=heat_size)
+    again = read_again(path, missing, reduce) if missing else {}
+    fitted = {index: reduce(clip.kept_frames[index]) for index in {*indices} - {*missing}} | again
     return np.stack([fitted[index] for index in indices])
 
 
@@ -228,39 +228,39 @@ class _Placed:
         return round(min(self.kept_sides), 3)
 
 
-def _placed(watched: Watched, sample: Selection) -> _Placed:
-    tall, wide = sample.height / watched.height, sample.width / watched.width
+def _placed(clip: DecodedClip, sample: Selection) -> _Placed:
+    tall, wide = sample.height / clip.height, sample.width / clip.width
     scale = max(tall, wide)
     kept = (1.0, 1.0) if sample.resize == "stretch" else (tall / scale, wide / scale)
     return _Placed(round(scale, 3), kept)
 
 
-def _longest(watched: Watched, settings: InspectSettings) -> list[Selection]:
+def _longest(clip: DecodedClip, settings: InspectSettings) -> list[Selection]:
     """Of a clip that is too short, the longest sample that it could make; none of a damaged one."""
-    size = watched.height, watched.width
-    sample = longest_sample(settings.trainer, watched.timeline, *size, settings.request)
+    size = clip.height, clip.width
+    sample = longest_sample(settings.trainer, clip.timeline, *size, settings.request)
     return [] if sample is None else [sample]
 
 
-def _spread(watched: Watched) -> Frames:
+def _spread(clip: DecodedClip) -> Frames:
     """Some frames of the clip, small but larger than tiny where there are such: (N, H, W, 3)."""
-    if not watched.pairs:
-        return watched.tiny[spread(len(watched.tiny))]
-    places = evenly_spaced(len(watched.pairs), MOST_BARRED)
-    return np.stack([watched.pairs[place].frames[0] for place in places])
+    if not clip.pairs:
+        return clip.tiny[spread(len(clip.tiny))]
+    places = evenly_spaced(len(clip.pairs), MOST_BARRED)
+    return np.stack([clip.pairs[place].frames[0] for place in places])
 
 
-def _spoken(samples: Sequence[Selection]) -> tuple[str, ...]:
-    words = [spoken(sample.indices) for sample in samples[:MOST_SPOKEN]]
+def _sample_names(samples: Sequence[Selection]) -> tuple[str, ...]:
+    words = [format_indices(sample.indices) for sample in samples[:MOST_NAMED]]
     more = len(samples) - len(words)
     return (*words, f"and {more} more") if more else tuple(words)
 
 
-def _thumbnail(watched: Watched, heat: Sequence[_Heat]) -> Image:
+def _thumbnail(clip: DecodedClip, heat: Sequence[_Heat]) -> Image:
     """Of what is trained on; of a clip that is not, its frames without heat."""
     shown = [pair for one in heat for pair in one.shown]
     if not shown:
-        frames = watched.tiny[spread(len(watched.tiny))]
+        frames = clip.tiny[spread(len(clip.tiny))]
         return sprite(frames, np.zeros(frames.shape[:3], np.float32))
     chosen = [shown[place] for place in spread(len(shown))]
     # Samples of several sizes: all are shown as the first one is.

@@ -41,8 +41,8 @@ FAULTS: dict[str, Fault] = {
                  "the model learns to jump."),
     "still": Fault(WARNING, "Nothing moves", "A clip without motion teaches the model to repeat "
                    "the picture."),
-    "cold": Fault(WARNING, "Nothing hot", "No part of the frames that are trained on is hot, so "
-                  "the motion-weighted loss has nothing to weight."),
+    "cold": Fault(WARNING, "Too little moves", "Nothing moves enough in the frames that are "
+                  "trained on, so the motion-weighted loss has nothing to weight."),
     "mostly-moving": Fault(WARNING, "Most of it moves", "More than half of the picture moves, so "
                            "the motion-weighted loss is nearly the plain one; where that is the "
                            "camera, --camera takes its motion out."),

@@ -22,8 +22,9 @@ class InspectSettings:
     trainer, request: which frames are trained on (``data.trainers``).
     heatmap: how heat is measured on them.
     heat_size: pixels; frames whose shorter side is longer are reduced to it before heat is
-        measured, 0: never. At 256 the hot share of 29 real clips of 320x320 is off by 0.02 in the
-        middle and by 0.17 at worst, and measuring takes 0.4 of the time; of clips of 480x832, 0.1.
+        measured, 0: never. At 256 the moving fraction of 29 real clips of 320x320 is off by 0.02 in
+        the middle and by 0.17 at worst, and measuring takes 0.4 of the time; of clips of 480x832,
+        0.1.
     """
 
     trainer: str
@@ -60,7 +61,8 @@ class Finding:
     interlaced: whether frames are made of two fields.
     enlarged, kept: factor by which the first sample scales the clip, and the share of the picture
         that is left of it then.
-    hot, hottest: mean share of hot area of what was measured, and of the hottest map.
+    moving_fraction, most_moving: mean over the maps that were measured, and that of the map with
+        most.
     content: the file's SHA-256. look: a ``duplicates.Fingerprint`` as text.
     """
 
@@ -96,13 +98,17 @@ class Finding:
     interlaced: bool = False
     enlarged: float | None = None
     kept: float | None = None
-    hot: float | None = None
-    hottest: float | None = None
+    moving_fraction: float | None = None
+    most_moving: float | None = None
     content: str | None = None
     look: str | None = None
     thumb: bool = False
     thumb_width: int = 1
     thumb_height: int = 1
+
+
+# Keys of version 0.1 -> theirs of today.
+_EARLIER = {"hot": "moving_fraction", "hottest": "most_moving"}
 
 
 def finding_from(values: Mapping[str, Any]) -> Finding:
@@ -111,6 +117,7 @@ def finding_from(values: Mapping[str, Any]) -> Finding:
     Raises ValueError for other keys than a finding's.
     """
     known = {field.name for field in fields(Finding)}
+    values = {_EARLIER.get(key, key): value for key, value in values.items()}
     if set(values) != known:
         wrong = sorted(known ^ set(values))
         raise ValueError(f"a finding should have the keys of this version, got others: {wrong}")

@@ -78,7 +78,7 @@ class Clip(Part):
     seconds: Amount | None
     bytes: Count
     caption: Text | None
-    hot: Share | None
+    moving_fraction: Share | None
     motion: Amount | None
     camera: Amount | None
     cuts: list[Count]
@@ -90,12 +90,12 @@ class Clip(Part):
 
 
 class Summary(Part):
-    """The folder in numbers; `seconds` of video, `hot` the mean share."""
+    """The folder in numbers; `seconds` of video, `moving_fraction` the mean over clips."""
 
     clips: Count
     good: Count
     seconds: Amount
-    hot: Share | None
+    moving_fraction: Share | None
     by_fault: dict[Text, Count]
     trained_samples: Count
     trained_frames: Count
@@ -221,8 +221,8 @@ def headline(report: Report) -> str:
 def counts(summary: Summary) -> str:
     """The folder in numbers, in one line."""
     words = [_many(summary.clips, "clip"), f"{_duration(summary.seconds)} of video"]
-    if summary.hot is not None:
-        words.append(f"mean moving fraction {summary.hot:.0%}".replace("%", " %"))
+    if summary.moving_fraction is not None:
+        words.append(f"mean moving fraction {summary.moving_fraction:.0%}".replace("%", " %"))
     words.append(f"{_many(summary.trained_samples, 'sample')} of "
                  f"{_many(summary.trained_frames, 'frame')} to train on")
     return " · ".join(words)

@@ -119,8 +119,8 @@ def _clip(
         "seconds": seen.seconds,
         "bytes": look.bytes if look else 0,
         "caption": None if entry.caption is None else printable(entry.caption),
-        "moving_fraction": seen.hot,
-        "hot": seen.hot,  # the earlier name, for one more release
+        "moving_fraction": seen.moving_fraction,
+        "hot": seen.moving_fraction,  # the earlier name, for one more release
         "repeated": round(seen.by_rate + seen.stored_repeats, 4),
         "freeze": list(seen.freeze) if seen.freeze else None,
         "bars": seen.bars,
@@ -138,8 +138,8 @@ def _clip(
 
 
 def _summary(clips: Sequence[Mapping[str, Any]], findings: Sequence[Finding]) -> dict[str, Any]:
-    fractions = [finding.hot for finding in findings if finding.hot is not None]
-    mean = mean_moving_fraction(fractions)
+    fractions = [finding.moving_fraction for finding in findings]
+    mean = mean_moving_fraction([known for known in fractions if known is not None])
     moving = None if mean is None else round(mean, 4)
     counted = Counter(code for clip in clips for code in {f["code"] for f in clip["faults"]})
     return {

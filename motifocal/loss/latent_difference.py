@@ -38,7 +38,7 @@ class LatentSettings:
         H.264 and the bundled autoencoder, 0.4 of the maximum comes nearest to what moves (IoU
         0.33); the flow's 0.05 takes almost twice its area (0.23).
     slope: of sigma; the paper's.
-    floor: standard deviations; a smaller difference is never hot. Still clips with noise of +-2
+    floor: standard deviations; a smaller difference counts as none. Still clips with noise of +-2
         grey levels, through the same, reach 0.18.
     percentile: of the clip's differences, for that unit.
     """

@@ -56,7 +56,7 @@ def motion_heatmap(
 
     Map l belongs to the motion between frames l and l + 1 and lies where things are in frame l;
     the last map is that of the frame before (our reading: F frames have F - 1 flows). No flow at
-    all, as of one frame, gives one cold map. Cold is sigma(0), not 0: the paper's sigma leaves
+    all, as of one frame, gives a static map, sigma(0), not 0: the paper's sigma leaves
     0.7 % where nothing moves.
 
     Args:

@@ -1,4 +1,4 @@
-"""Frames and their motion heatmap become pictures that show a person at a glance what is hot.
+"""Lay motion heatmaps over their frames, to see at a glance what moves.
 
 F frames, H W pixels. Frames are `(F, H, W, 3)` uint8 RGB, a heatmap `(F, H, W)` float in [0, 1].
 """
@@ -23,8 +23,8 @@ def heatmap_overlay(frames: Frames, heatmap: Heatmap) -> Frames:
     """(F, H, W, 3) uint8 and (F, H, W) in [0, 1] -> pictures (F, H, W, 3) uint8.
 
     The picture is greyed and darkened, heat lies on it from black over red to yellow, a light
-    outline runs around what is hot (above 0.5), and the bar on the bottom edge is as long as the
-    hot share of the frame's area.
+    outline runs around what moves (above 0.5), and the bar on the bottom edge is as long as the
+    moving fraction of the frame.
 
     Raises:
         ValueError: shapes that do not fit, a heatmap outside [0, 1] or with nan.
@@ -72,10 +72,10 @@ def _overlay(frame: NDArray[np.uint8], heat: NDArray[np.float32]) -> NDArray[np.
     opacity = _TINT * heat[..., None]
     mixed: NDArray[np.uint8] = np.rint((1 - opacity) * picture + opacity * colour).astype(np.uint8)
 
-    hot = (heat > MOVING).astype(np.uint8)
-    outlines, _ = cv2.findContours(hot, cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
+    moving = (heat > MOVING).astype(np.uint8)
+    outlines, _ = cv2.findContours(moving, cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
     cv2.drawContours(mixed, outlines, -1, _OUTLINE, max(1, min(heat.shape) // 240))
-    _draw_share(mixed, float(hot.mean()))
+    _draw_share(mixed, float(moving.mean()))
     return mixed
 
 

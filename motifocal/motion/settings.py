@@ -28,18 +28,18 @@ UNITS: dict[str, Callable[[NDArray[np.float32], HeatmapSettings], float]] = {
 
 @dataclass(frozen=True)
 class HeatmapSettings:
-    """Where flow comes from, and how it becomes heat.
+    """Where flow comes from, and how it becomes a heatmap.
 
     unit: a key of ``UNITS``; the paper is silent.
     slope, threshold: of sigma; the paper's values.
-    floor: pixels a frame; slower motion is never hot, whatever the unit. Estimators are only so
+    floor: pixels a frame; slower motion counts as none, whatever the unit. Estimators are only so
         exact, which does not depend on the size of the frame; 0 switches it off.
     percentile: of the clip's magnitudes, for the unit "percentile".
     noise: grey levels; where frames differ by less, nothing moves (``evidence.motion_evidence``;
         only ``clip_heatmap`` sees the frames). 0 switches it off.
-    sharp: keep to the outline of what moves; without it some 4 pixels around it are hot as well.
+    sharp: keep to the outline of what moves; without it some 4 pixels around it count as moving.
     change: grey levels; where colours change by more that the flow does not explain, such as a lamp
-        that lights up, is hot too (``evidence.colour_change``). Not in the paper; 0: off.
+        that lights up, counts as moving too (``evidence.colour_change``). Not in the paper; 0: off.
     source: a key of ``flow.ESTIMATORS``. The paper's is RAFT.
     preset: of DIS, a key of ``flow.DIS_PRESETS``.
     flow_size: pixels; flow is estimated on frames whose shorter side is at most this long. All else
@@ -82,7 +82,7 @@ class HeatmapSettings:
         self.raft()
 
     def raft(self, device: str | None = None) -> RaftOptions:
-        """What ``raft`` goes by; the device decides nothing, so it is no setting."""
+        """Return the options of RAFT; the device decides nothing, so it is no setting."""
         return RaftOptions(self.raft_iterations, self.raft_precision, self.raft_weights, device)
 
 

@@ -48,11 +48,11 @@ def heatmap_options(command: F) -> F:
                      help="Speed that counts as 1: the clip's maximum or percentile, a pixel a "
                      "frame, or the longer side of the frame a frame."),
         click.option("--threshold", type=float, default=0.05, show_default=True,
-                     help="Speed, in the unit, at which heat is 0.5."),
+                     help="Speed, in the unit, at which the heatmap is 0.5."),
         click.option("--slope", type=float, default=100.0, show_default=True,
-                     help="How steeply heat rises there."),
+                     help="How steeply the heatmap rises there."),
         click.option("--floor", type=float, default=0.15, show_default=True,
-                     help="Pixels a frame; slower motion is never hot."),
+                     help="Pixels a frame; slower motion counts as none."),
         click.option("--percentile", type=float, default=99.0, show_default=True,
                      help="Of the clip's speeds, for --unit percentile."),
         click.option("--noise", type=float, default=2.5, show_default=True,
@@ -61,8 +61,8 @@ def heatmap_options(command: F) -> F:
         click.option("--sharp/--wide", default=True, show_default=True,
                      help="Keep to the outline of what moves, or leave some 4 pixels around it."),
         click.option("--change", type=float, default=0.0, show_default=True,
-                     help="Grey levels; colours that change by more are hot too, as of a lamp "
-                     "that lights up. 0: motion alone, as in the paper."),
+                     help="Grey levels; colours that change by more count as moving too, as "
+                     "of a lamp that lights up. 0: motion alone, as in the paper."),
     )
     # fmt: on
 

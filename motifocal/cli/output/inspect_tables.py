@@ -96,16 +96,17 @@ def _distribution(clips: Sequence[Mapping[str, Any]]) -> Text:
     """How many clips have which moving fraction, in tenths."""
     from rich.text import Text
 
-    hot = sorted(clip["moving_fraction"] for clip in clips if clip["moving_fraction"] is not None)
-    counts = Counter(min(int(share * _TENTHS), _TENTHS - 1) for share in hot)
+    fractions = sorted(clip["moving_fraction"] for clip in clips
+                       if clip["moving_fraction"] is not None)
+    counts = Counter(min(int(share * _TENTHS), _TENTHS - 1) for share in fractions)
     most = max(counts.values())
     bars = "".join(
         _BARS[max(0, -(-counts[tenth] * len(_BARS) // most) - 1)] if counts[tenth] else " "
         for tenth in range(_TENTHS)
     )
     return Text(
-        f"moving fraction: 0 % |{bars}| 100 %, middle {hot[len(hot) // 2]:.1%}, "
-        f"least {hot[0]:.1%}, most {hot[-1]:.1%}"
+        f"moving fraction: 0 % |{bars}| 100 %, middle {fractions[len(fractions) // 2]:.1%}, "
+        f"least {fractions[0]:.1%}, most {fractions[-1]:.1%}"
     )
 
 

@@ -26,7 +26,7 @@ function sheet(clip) {
   if (!clip.thumb) return element("p", { class: "lacks" }, "no picture");
   const image = element("img", { src: clip.thumb, decoding: "async", width: clip.thumb_width * 4,
     height: clip.thumb_height * 2,
-    alt: "Four frames of the clip; below, the same with what is hot laid over them" });
+    alt: "Four frames of the clip; below, the same with the heatmap laid over them" });
   const root = element("figure", { class: "sheet" }, image);
   image.addEventListener("error", () =>
     root.replaceWith(element("p", { class: "lacks" }, "no picture")), { once: true });
@@ -141,7 +141,7 @@ function facts(clip) {
     ["Rate", rate && clip.variable_rate ? `${rate} on average, variable` : rate],
     ["Length", clip.seconds === null ? null : `${number(clip.seconds, 2)} s`],
     ["File", fileSize(clip.bytes)],
-    ["Moving fraction", share(scaled(clip.hot, 100), "% of the picture")],
+    ["Moving fraction", share(scaled(clip.moving_fraction, 100), "% of the picture")],
     ["Motion", share(clip.motion, "% of the shorter side a second")],
     ["Camera", share(clip.camera, "% of the shorter side a second")],
   ];

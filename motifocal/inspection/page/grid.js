@@ -155,10 +155,10 @@ function cardOf(place) {
   return element("li", { class: "card", "data-place": place }, button);
 }
 
-function quickFacts({ seconds, hot }) {
+function quickFacts({ seconds, moving_fraction }) {
   const words = [];
   if (seconds !== null) words.push(`${number(seconds)} s`);
-  if (hot !== null) words.push(`${number(hot * 100, 0)} % hot`);
+  if (moving_fraction !== null) words.push(`${number(moving_fraction * 100, 0)} % moves`);
   return words.join(", ") || "Good";
 }
 

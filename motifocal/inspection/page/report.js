@@ -15,8 +15,8 @@ const scaled = (value, factor) => (value === null ? null : value * factor);
 
 // What there is a histogram of. `of` gives null where it is not known.
 const MEASURES = [
-  { key: "hot", title: "Moving fraction", unit: "%", words: "% of the picture", help: "Mean over all frames",
-    of: (clip) => scaled(clip.hot, 100) },
+  { key: "moving_fraction", title: "Moving fraction", unit: "%", words: "% of the picture", help: "Mean over all frames",
+    of: (clip) => scaled(clip.moving_fraction, 100) },
   { key: "motion", title: "Motion", unit: "%/s", words: "%/s, what moves itself",
     help: "In % of the shorter side a second, without the camera",
     of: (clip) => clip.motion },
@@ -90,7 +90,7 @@ const CODES = CLIPS.map((clip) => new Set(clip.faults.length
 
 // The places of all clips, in an order. Clips of which it is not known come last, either way round.
 const ORDERS = {
-  level: (clip) => LEVELS.indexOf(clip.level), hot: (clip) => clip.hot,
+  level: (clip) => LEVELS.indexOf(clip.level), moving_fraction: (clip) => clip.moving_fraction,
   motion: (clip) => clip.motion, camera: (clip) => clip.camera, seconds: (clip) => clip.seconds,
 };
 const byName = (() => {
