@@ -1,4 +1,4 @@
-"""A trainer's latents and their clips become weights beside them; what does not fit is said.
+"""Make the weights of a trainer's cached latents from their clips, and say what does not fit.
 
 Letters: F' latent frames, h w latents. Shared by the trainers that keep latents on disk.
 """
@@ -78,7 +78,7 @@ def make_weights(
 def sample_weight(
     clip: Path, selection: Selection, geometry: LatentGeometry, settings: HeatmapSettings
 ) -> Tensor:
-    """The weight (F', h, w) float16 in [0, 1] of the selected frames, 0 at conditioned latents.
+    """Return the weight (F', h, w) float16 in [0, 1] of selected frames, 0 at conditioned latents.
 
     Raises ValueError where the clip ends too early, or is to be shown in a way that the trainers do
     not heed (turned, pixels that are not square, HDR): their latents are of another picture.
@@ -92,7 +92,7 @@ def sample_weight(
 
 
 def weight_note(selection: Selection, geometry: LatentGeometry, settings: HeatmapSettings) -> str:
-    """All that decided a weight, as JSON: stored with it, to tell whether it is still right."""
+    """Return all that decided a weight as JSON: stored with it, to tell whether it still fits."""
     return json.dumps(
         {"selection": asdict(selection), "latents": geometry.to_json(),
          "settings": asdict(settings)},
@@ -101,7 +101,7 @@ def weight_note(selection: Selection, geometry: LatentGeometry, settings: Heatma
 
 
 def check_weight(weight: Tensor, shape: tuple[int, ...], where: str) -> None:
-    """ValueError unless a batch's weights are of the batch's own latents, (B, F', h, w)."""
+    """Raise ValueError unless a batch's weights are of its own latents, (B, F', h, w)."""
     if tuple(weight.shape) != shape:
         raise ValueError(
             f"{where} should be {shape} like the latents, got {tuple(weight.shape)}; latents were "
@@ -110,14 +110,14 @@ def check_weight(weight: Tensor, shape: tuple[int, ...], where: str) -> None:
 
 
 def check_motif_weight(weight: float) -> float:
-    """lambda as it is; ValueError where it is negative or not finite."""
+    """Return lambda; raise ValueError where it is negative or not finite."""
     if not (math.isfinite(weight) and weight >= 0):
         raise ValueError(f"motif_weight should be finite and at least 0, got {weight}")
     return weight
 
 
 def weighted_residual(prediction: Tensor, target: Tensor, heat: Tensor) -> Tensor:
-    """m' * (prediction - target) in float32: its mean square is the motion part of the loss.
+    """Return m' * (prediction - target) in float32, whose mean square is the loss's motion part.
 
     The difference is taken first, in float32. Two products of bfloat16 would each be rounded, and
     the loss of a good prediction would be made of that.

@@ -83,12 +83,12 @@ def export_clip(
 
 
 def files_of(row: SampleRow, config: ExportConfig) -> list[str]:
-    """The files that belong to a row, relative to the folder."""
+    """List the files that belong to a row, relative to the folder."""
     return [row.file, row.file.replace("masks/", "clips/", 1)] if config.with_clips else [row.file]
 
 
 def select_samples(clip: CaptionedVideo, config: ExportConfig) -> list[Selection]:
-    """The samples that the trainer makes of a clip, at least one."""
+    """Select the samples that the trainer makes of a clip, at least one."""
     from motifocal.data.clip_files import timeline_of
     from motifocal.data.trainer_rules import TRAINERS, misread, trained_on
     from motifocal.media.codec import stored_display
@@ -111,7 +111,7 @@ def select_samples(clip: CaptionedVideo, config: ExportConfig) -> list[Selection
 
 
 def check_grid(clip: CaptionedVideo, selection: Selection, geometry: LatentGeometry) -> None:
-    """VideoError where the trainer's sample is none that the family's autoencoder takes."""
+    """Raise VideoError where the family's autoencoder does not take the trainer's sample."""
     from motifocal.media.picture import VideoError
 
     try:
@@ -125,7 +125,7 @@ def write_sample(
     clip: CaptionedVideo, digest: str, selection: Selection, name: str, config: ExportConfig,
     threads: int,
 ) -> SampleRow:
-    """Write one sample's file or files; its row."""
+    """Write one sample's file or files; return its row."""
     write = {"latents": write_latents, "masks": write_masks}[config.kind]
     file, mean = write(clip, digest, selection, name, config, threads)
     return SampleRow(file, clip.name, digest, clip.caption, selection.indices, selection.fps,
@@ -136,7 +136,7 @@ def write_latents(
     clip: CaptionedVideo, digest: str, selection: Selection, name: str, config: ExportConfig,
     threads: int,
 ) -> tuple[str, float]:
-    """A weight at latent resolution, unless it is there: its file and its mean."""
+    """Write a weight at latent resolution, unless it is there; return its file and its mean."""
     from motifocal.bridges.weight_cache import find_weight, read_weight, weight_key, write_weight
     from motifocal.data.selection import frames_of
     from motifocal.loss.latent_grid import pool
@@ -155,7 +155,7 @@ def write_masks(
     clip: CaptionedVideo, digest: str, selection: Selection, name: str, config: ExportConfig,
     threads: int,
 ) -> tuple[str, float]:
-    """A grey video, and the clip's own frames beside it if wanted: the file and the share."""
+    """Write a grey video, and the clip's frames if asked; return the file and the mean weight."""
     from motifocal.bridges.mask_video import loss_mask, spread, write_mask
     from motifocal.data.selection import frames_of
     from motifocal.loss.latent_grid import pool

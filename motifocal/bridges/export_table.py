@@ -39,7 +39,7 @@ class SampleRow:
 
 
 def check_names(clips: Iterable[CaptionedVideo]) -> None:
-    """ValueError where two clips would write to one file, as a.mp4 and a.mov would."""
+    """Raise ValueError where two clips would write to one file, as a.mp4 and a.mov would."""
     taken: dict[str, str] = {}
     for clip in clips:
         other = taken.setdefault(clip.stem.casefold(), clip.name)
@@ -50,7 +50,7 @@ def check_names(clips: Iterable[CaptionedVideo]) -> None:
 
 
 def read_table(path: Path) -> dict[str, list[SampleRow]]:
-    """The rows of each clip; none where there is no table. ValueError for another table."""
+    """Read the rows of each clip; none where there is no table. ValueError for another table."""
     rows: dict[str, list[SampleRow]] = {}
     if not path.exists():
         return rows

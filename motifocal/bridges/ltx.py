@@ -32,7 +32,7 @@ _VIDEO_KEYS = ("video_latents", "latents", "latent_conditions")
 
 
 def motion_strategy(strategy: Any, motif_weight: float) -> Any:
-    """A training strategy like the given one, whose loss has the motion part added.
+    """Make a training strategy like the given one, whose loss has the motion part added.
 
     The motion part is the strategy's own loss of m' * (prediction - target), so its mask of
     conditioned tokens, its mean over the other tokens and its shape (a number, or one a sample)
@@ -72,7 +72,7 @@ def motion_strategy(strategy: Any, motif_weight: float) -> Any:
 
 
 def batch_weights(batch: Mapping[str, Any]) -> Tensor:
-    """A batch's weights as tokens (B, N, 1), in the trainer's order.
+    """Return a batch's weights as tokens (B, N, 1), in the trainer's order.
 
     Raises ValueError where there are none, or those of other latents.
     """
@@ -85,7 +85,7 @@ def batch_weights(batch: Mapping[str, Any]) -> Tensor:
 
 
 def _residual(prediction: Tensor, target: Tensor, heat: Tensor) -> Tensor:
-    """m' * (prediction - target), 0 at the tokens of references in front: prediction's shape."""
+    """Return m' * (prediction - target), 0 at the tokens of references in front."""
     tokens = heat.shape[1]
     in_front = prediction.shape[1] - tokens
     if in_front < 0 or target.shape[1] < tokens:
@@ -96,7 +96,7 @@ def _residual(prediction: Tensor, target: Tensor, heat: Tensor) -> Tensor:
 
 
 def motion_trainer(base: type[Any], dataset: type[Any], motif_weight: float) -> type[Any]:
-    """A subclass of the LtxvTrainer that trains with ``motion_strategy`` and loads the weights.
+    """Make a subclass of the LtxvTrainer that trains with ``motion_strategy`` and loads weights.
 
     dataset: the trainer's PrecomputedDataset. With ``motif_weight`` 0 nothing is loaded and every
     value is the trainer's own, bit for bit.
@@ -130,14 +130,14 @@ def motion_trainer(base: type[Any], dataset: type[Any], motif_weight: float) -> 
 
 
 def data_sources(strategy: Any, config: Any) -> dict[str, str]:
-    """Folder -> name in the batch; newer versions ask the configuration, older the strategy."""
+    """Map folders to names in the batch: of the configuration, or in older versions the strategy."""
     owner = config if hasattr(config, "get_data_sources") else strategy
     sources = owner.get_data_sources()
     return dict(sources) if isinstance(sources, Mapping) else {name: name for name in sources}
 
 
 def _check_weights(root: str, sources: Mapping[str, str]) -> None:
-    """ValueError unless every sample has a weight: the trainer would leave the others out."""
+    """Raise ValueError unless every sample has a weight: the trainer would leave the others out."""
     latents = next((name for name, key in sources.items() if key in _VIDEO_KEYS), None)
     if latents is None:
         raise ValueError(f"the configuration should train a video, its data are {list(sources)}")

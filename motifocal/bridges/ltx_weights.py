@@ -1,4 +1,4 @@
-"""The LTX-2 trainer's precomputed latents and their clips become a further folder of its data.
+"""Make a folder of weights beside the LTX-2 trainer's precomputed latents, from their clips.
 
 Letters: F' latent frames, h w latents. The trainer keeps ``latents/<clip>.pt`` beside
 ``conditions/<clip>.pt`` and loads every folder that is named to it, sample by sample; the weights
@@ -41,7 +41,7 @@ _RATE_TOLERANCE = 0.002  # of the rate; 23.976 is not 24
 
 
 def data_root(root: str | Path) -> Path:
-    """The folder that holds latents/ and conditions/: the one named, or .precomputed in it."""
+    """Return the folder that holds latents/ and conditions/: the one named or its .precomputed."""
     root = Path(root).expanduser()
     inner = root / ".precomputed"
     return inner if inner.is_dir() else root
@@ -55,7 +55,7 @@ def weight_jobs(
     latents: str = "latents",
     grid: LatentGeometry = GRID,
 ) -> list[Job]:
-    """One job for each sample of ``root``/latents.
+    """Make one job for each sample of ``root``/latents.
 
     Args:
         root: preprocessed_data_root of the trainer's configuration.
@@ -118,7 +118,7 @@ def _is_done(
 
 
 def _selection(file: Path, grid: LatentGeometry) -> tuple[Selection, float | None]:
-    """The frames and size that latents were made of: the clip's first, scaled and cropped."""
+    """Return the frames and size that latents are of: the clip's first, scaled and cropped."""
     held = read_tensors(file)
     try:
         sizes = [int(held[name]) for name in ("num_frames", "height", "width")]
@@ -139,7 +139,7 @@ def _shape(selection: Selection, grid: LatentGeometry) -> tuple[int, int, int]:
 
 
 def _clip(clips: Path, name: Path) -> Path:
-    """The video below ``clips`` whose latents ``name`` (any suffix) is; ValueError unless one."""
+    """Find the video below ``clips`` with latents ``name`` (any suffix); ValueError unless one."""
     found = _videos(clips / name)
     if len(found) == 1:
         return found[0]
@@ -153,7 +153,7 @@ def _clip(clips: Path, name: Path) -> Path:
 
 
 def _videos(path: Path) -> list[Path]:
-    """The videos that are called like ``path`` but for its suffix."""
+    """List the videos that are called like ``path`` but for its suffix."""
     folder = path.parent
     return [
         file
@@ -163,7 +163,7 @@ def _videos(path: Path) -> list[Path]:
 
 
 def _check_rate(clip: Path, fps: float | None) -> None:
-    """ValueError where the clip's rate is not that of its latents: it is another clip by now."""
+    """Raise ValueError where the clip's rate is not that of its latents: it has changed since."""
     form = stream_format(clip)
     rate = float(form.average_rate or form.base_rate or 24)
     if fps is not None and abs(rate - fps) > _RATE_TOLERANCE * fps:
@@ -174,13 +174,13 @@ def _check_rate(clip: Path, fps: float | None) -> None:
 
 
 def _digest(selection: Selection, grid: LatentGeometry, settings: HeatmapSettings) -> Tensor:
-    """sha256 of all that decided a weight, (32,) uint8: a batch takes tensors, not text."""
+    """Hash all that decided a weight: sha256 as (32,) uint8, as a batch takes tensors, not text."""
     note = weight_note(selection, grid, settings).encode()
     return torch.from_numpy(np.frombuffer(hashlib.sha256(note).digest(), np.uint8).copy())
 
 
 def missing_weights(root: str | Path, latents: str) -> list[str]:
-    """The samples without a weight; the trainer would leave them out without a word."""
+    """List the samples without a weight, which the trainer would silently leave out."""
     root = data_root(root)
     wanted = {file.relative_to(root / latents) for file in (root / latents).rglob("*.pt")}
     held = {file.relative_to(root / FOLDER) for file in (root / FOLDER).rglob("*.pt")}

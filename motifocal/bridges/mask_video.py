@@ -1,4 +1,4 @@
-"""A weight at latent resolution becomes a grey video, for trainers that multiply a loss by a mask.
+"""Write weights at latent resolution as grey videos, for trainers that multiply a loss by a mask.
 
 Letters: F frames, H W pixels, F' latent frames, h w latents. A mask is (F, H, W) float in [0, 1].
 """
@@ -26,7 +26,7 @@ LOSSLESS = 0
 def spread(
     weight: Tensor | NDArray[np.float32], geometry: LatentGeometry, frames: int
 ) -> NDArray[np.float32]:
-    """Weight (1, 1, F', h, w) -> (F, H, W): each latent's value on all pixels that it covers.
+    """Spread a weight (1, 1, F', h, w) to (F, H, W): each latent's value on all that it covers.
 
     Whatever way a trainer then scales to the latents' size and length, it gets the weight back.
     """
@@ -43,7 +43,7 @@ def spread(
 
 
 def loss_mask(heat: NDArray[np.float32], motif_weight: float = 1.0) -> NDArray[np.float32]:
-    """m' in [0, 1] -> (1 + lambda m'^2) / (1 + lambda), in [1 / (1 + lambda), 1].
+    """Map m' in [0, 1] to (1 + lambda m'^2) / (1 + lambda), in [1 / (1 + lambda), 1].
 
     A trainer whose loss is the mean of mask times squared error then minimises the motion focal
     loss divided by 1 + lambda: the same direction of every step, and with Adam the same length.
@@ -55,7 +55,7 @@ def loss_mask(heat: NDArray[np.float32], motif_weight: float = 1.0) -> NDArray[n
 
 
 def heat_of(mask: NDArray[np.float32], motif_weight: float = 1.0) -> NDArray[np.float32]:
-    """What ``loss_mask`` was made of: m' in [0, 1]."""
+    """Invert ``loss_mask``: return m' in [0, 1]."""
     squared = (mask * (1 + motif_weight) - 1) / motif_weight
     return np.asarray(np.sqrt(np.clip(squared, 0, 1)), np.float32)
 

@@ -45,7 +45,7 @@ assert set(SCRIPTS) == set(GRIDS)
 
 
 def motion_trainer(base: type[Any], motif_weight: float) -> type[Any]:
-    """A subclass of musubi-tuner's NetworkTrainer: its loss + motif_weight * the motion part.
+    """Make a subclass of musubi-tuner's NetworkTrainer: its loss + motif_weight * the motion part.
 
     The motion part is the trainer's own loss of m' * (prediction - target), so its weighting of
     timesteps and its mean are kept whatever they are. With ``motif_weight`` 0 every value is the
@@ -79,7 +79,7 @@ def motion_trainer(base: type[Any], motif_weight: float) -> type[Any]:
             return _folded(prediction, target, self._motion_weights, motif_weight)
 
         def extra_metadata(self, args: Any) -> dict[str, Any]:
-            """Newer versions write these into the checkpoint."""
+            """Add lambda to what newer versions write into the checkpoint."""
             theirs = super().extra_metadata(args) if hasattr(base, "extra_metadata") else {}
             return {**theirs, "ss_motif_weight": motif_weight}
 
@@ -101,7 +101,7 @@ def motion_trainer(base: type[Any], motif_weight: float) -> type[Any]:
 
 
 def batch_weights(batch: dict[str, Any], latents: Tensor) -> Tensor | None:
-    """A batch's weights as (B, 1, F', h, w); None for single frames, which have no motion.
+    """Return a batch's weights as (B, 1, F', h, w); None for single frames, which have no motion.
 
     Raises ValueError where a batch of clips has none, or those of other latents.
     """
@@ -122,14 +122,14 @@ def batch_weights(batch: dict[str, Any], latents: Tensor) -> Tensor | None:
 def _folded(
     prediction: Tensor, target: Tensor, heat: Tensor, motif_weight: float
 ) -> tuple[Tensor, Tensor]:
-    """Stand-ins for prediction and target whose squared difference is that of both parts."""
+    """Return stand-ins for prediction and target whose squared difference is that of both parts."""
     heat = heat.to(prediction.device, torch.float32)
     residual = weighted_residual(prediction, target, (1 + motif_weight * heat.square()).sqrt())
     return residual, torch.zeros_like(residual)
 
 
 def _refuse_other_losses(args: Any) -> None:
-    """Forks can choose other losses than the square, which the folding would not fit."""
+    """Refuse losses other than the square, which forks offer and the folding would not fit."""
     chosen = getattr(args, "loss_type", None)
     if chosen not in (None, "mse", "l2"):
         raise ValueError(f"--loss_type should be mse with motion weights, got {chosen}")

@@ -1,4 +1,4 @@
-"""musubi-tuner's dataset configuration and latent caches become samples, and get their weights.
+"""Read musubi-tuner's dataset configuration and latent caches, and write weights into them.
 
 Letters: F' latent frames, h w latents, W H pixels. musubi-tuner caches each sample of a clip as
 ``<clip>_<first frame>-<frames>_<W>x<H>_<model>.safetensors`` with the tensor
@@ -59,7 +59,7 @@ class VideoDataset:
 
 
 def read_datasets(config: str | Path, family: str) -> list[VideoDataset]:
-    """The data sets of videos in a dataset_config (TOML or JSON); those of images have no motion.
+    """Read the data sets of videos in a dataset_config (TOML or JSON); images have no motion.
 
     Raises ValueError where it is not such a file, or a data set has no folder of caches.
     """
@@ -86,7 +86,7 @@ def read_datasets(config: str | Path, family: str) -> list[VideoDataset]:
 def weight_jobs(
     config: str | Path, family: str, settings: HeatmapSettings
 ) -> list[Job]:
-    """One job for each cached sample of the configuration's videos; single frames are left out.
+    """Make one job for each cached sample of the configuration's videos, single frames left out.
 
     Raises ValueError for an unknown family, or a configuration without videos or caches.
     """
@@ -101,7 +101,7 @@ def weight_jobs(
 
 
 def missing_weights(config: str | Path, family: str) -> list[str]:
-    """The cached clips that have no weight yet: names of their files. Looks at headers only."""
+    """List the files of cached clips that have no weight yet. Reads headers only."""
     return [
         path.name
         for dataset in read_datasets(config, family)
@@ -137,7 +137,7 @@ def _dataset_jobs(
 def _sample(
     dataset: VideoDataset, by_stem: Mapping[str, list[Path]], family: str, path: Path
 ) -> tuple[Path, Selection]:
-    """The clip and the frames that a cache file was made of; ValueError where they do not fit."""
+    """Find the clip and the frames that a cache file is of; ValueError where they do not fit."""
     name = _NAME.fullmatch(path.name)
     assert name is not None  # _cached_clips has seen to it
     stem, section = name[1], name[4]
@@ -162,7 +162,7 @@ def _sample(
 
 
 def _check_grid(path: Path, family: str, frames: int, height: int, width: int) -> None:
-    """ValueError unless the cached latents are of so many frames and such a size."""
+    """Raise ValueError unless the cached latents are of so many frames and such a size."""
     grid = GRIDS[family]
     with _opened(path) as file:
         names = [found for key in file.keys() if (found := _LATENTS.fullmatch(key))]  # noqa: SIM118
@@ -203,7 +203,7 @@ def _make(path: Path, find: Any, family: str, settings: HeatmapSettings) -> None
 def _planned(
     clip: Path, changed: int, request: Request
 ) -> tuple[Timeline, dict[tuple[int, ...], float]]:
-    """A clip's times, and the samples that the configuration makes of it: indices -> rate."""
+    """Return a clip's times, and the samples that are configured of it: indices -> rate."""
     timeline = _timeline(clip)
     samples = trained_on("musubi", timeline, 1, 1, request)
     return timeline, {sample.indices: sample.fps for sample in samples}
@@ -219,7 +219,7 @@ def _timeline(clip: Path) -> Timeline:
 
 
 def _request_of(values: Mapping[str, Any], family: str) -> Request:
-    """The configuration's keys with musubi-tuner's own defaults."""
+    """Make a request of the configuration's keys, with musubi-tuner's own defaults."""
     extraction = values.get("frame_extraction", "head")
     frames = values.get("target_frames", (1,))
     if extraction == "full":
@@ -236,7 +236,7 @@ def _request_of(values: Mapping[str, Any], family: str) -> Request:
 
 
 def _clips_of(values: Mapping[str, Any]) -> tuple[Path, ...]:
-    """The clips of a folder (not of folders in it), or of a table in JSON lines."""
+    """List the clips of a folder (not of folders in it), or of a table in JSON lines."""
     if "video_directory" in values:
         folder = Path(values["video_directory"])
         return tuple(sorted(f for f in folder.iterdir() if f.suffix.lower() in _SUFFIXES))

@@ -1,4 +1,4 @@
-"""Weights at latent resolution become small files, and are given back only where they truly fit.
+"""Store weights at latent resolution, and load only those that fit the latents.
 
 Letters: F' latent frames, h w latents. A file holds ``weight`` (F', h, w) float16 in [0, 1] and,
 as metadata, all that decided it: the clip's sha256, frames, rate, size, latent grid and heatmap
@@ -49,7 +49,7 @@ class WeightKey:
 
     @property
     def file(self) -> str:
-        """Name of the weight's file: of the clip, then of everything else."""
+        """The name of the weight's file: of the clip, then of everything else."""
         rest = {name: value for name, value in _plain(self).items() if name != "family"}
         digest = hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()
         return f"{self.clip[:16]}-{digest[:16]}{SUFFIX}"
@@ -63,7 +63,7 @@ class WeightKey:
         return latents, self.selection.height // stride, self.selection.width // stride
 
     def differences(self, other: WeightKey) -> list[str]:
-        """What differs from another key, in words; empty where one weight serves both."""
+        """Say what differs from another key; empty where one weight serves both."""
         found = [] if self.clip == other.clip else [f"clip {self.clip[:8]} against "
                                                     f"{other.clip[:8]} (sha256)"]  # fmt: skip
         found += self.selection.differences(other.selection)
@@ -80,7 +80,7 @@ class WeightKey:
 def weight_key(
     clip: str, selection: Selection, family: str, settings: HeatmapSettings
 ) -> WeightKey:
-    """The key of a clip's sample for a family of ``geometry.FAMILIES``.
+    """Make the key of a clip's sample for a family of ``latent_grid.FAMILIES``.
 
     Raises:
         ValueError: an unknown family, a frame count or size that it cannot take, no sha256.
@@ -118,7 +118,7 @@ def write_weight(
 
 
 def find_weight(folder: str | Path, key: WeightKey) -> Path | None:
-    """The file whose key does not differ from this one, or None."""
+    """Find the file whose key does not differ from this one, or None."""
     # Rates may differ in their last digits, so the name is only where to look first.
     for path in (Path(folder) / key.file, *_of_clip(Path(folder), key)):
         if path.is_file() and not stored_key(path).differences(key):
@@ -151,7 +151,7 @@ def read_weight(folder: str | Path, key: WeightKey) -> NDArray[np.float32]:
 
 
 def stored_key(path: str | Path) -> WeightKey:
-    """What the file of a weight says that it is of; ValueError where it is none."""
+    """Read what the file of a weight says that it is of; ValueError where it is none."""
     with _opened(Path(path)) as file:
         text = (file.metadata() or {}).get("key")
         names = list(file.keys())
@@ -170,12 +170,12 @@ def stored_key(path: str | Path) -> WeightKey:
 
 
 def _of_clip(folder: Path, key: WeightKey) -> list[Path]:
-    """All weights of the key's clip."""
+    """List all weights of the key's clip."""
     return sorted(folder.glob(f"{key.clip[:16]}-*{SUFFIX}"))
 
 
 def _refusal(folder: Path, key: WeightKey) -> str:
-    """Why there is no weight for the key, as exactly as the folder allows."""
+    """Say why there is no weight for the key, as exactly as the folder allows."""
     of_clip = _of_clip(folder, key)
     if not of_clip:
         others = sum(1 for _ in folder.glob(f"*{SUFFIX}"))

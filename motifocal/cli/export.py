@@ -1,4 +1,4 @@
-"""`motifocal export`: clips become mask videos or cached weights that fit a trainer's latents."""
+"""`motifocal export`: write mask videos or cached weights that fit a trainer's latents."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ def export(clips: Path, output: Path, kind: str, family: str, size: tuple[int, i
 
 
 def deciding_settings(config: ExportConfig, clips: Path) -> dict[str, Any]:
-    """All that decides the files; masks are named after clips, so these are part of it."""
+    """Return all that decides the files; masks are named after clips, so these are part of it."""
     request = asdict(config.request)
     request["buckets"] = [list(bucket) for bucket in config.request.buckets]
     if config.request.max_pixels is None:  # as folders of version 0.1 have it

@@ -1,4 +1,4 @@
-"""`motifocal heatmap`: clips become motion heatmaps, overlays to look at, and a table of shares."""
+"""`motifocal heatmap`: write motion heatmaps, overlays, and a table of moving fractions."""
 
 from __future__ import annotations
 
@@ -160,7 +160,7 @@ def measure(row: ClipRow, config: MapConfig, threads: int) -> ClipRow:
 
 
 def measured_row(row: ClipRow, config: MapConfig, threads: int) -> ClipRow:
-    """The same; VideoError or OSError where the clip cannot be read or its map not be written."""
+    """Do so; VideoError or OSError where the clip cannot be read or its map not be written."""
     from motifocal.media.video import write_video
     from motifocal.motion.heatmap import clip_heatmap, moving_fraction
     from motifocal.motion.heatmap_files import save_heatmap
@@ -189,7 +189,7 @@ def measured_row(row: ClipRow, config: MapConfig, threads: int) -> ClipRow:
 
 
 def stored_map(path: Path) -> Heatmap | None:
-    """The map of an earlier run; None where there is none, or it is damaged: it is made anew."""
+    """Read the map of an earlier run; None where there is none, or it is damaged."""
     from motifocal.motion.heatmap_files import load_heatmap
 
     try:
@@ -199,7 +199,7 @@ def stored_map(path: Path) -> Heatmap | None:
 
 
 def read(clip: Path, config: MapConfig) -> tuple[Frames, float, tuple[int, int]]:
-    """Frames as they are measured, their rate, and (H, W) before any crop; VideoError if none."""
+    """Read frames as measured, their rate, and (H, W) before any crop; VideoError if none."""
     from motifocal.media.video import VideoError, read_video, resize_crop
 
     source = read_video(clip, fps=config.fps)
@@ -239,7 +239,7 @@ def frames_and_map(row: ClipRow, config: MapConfig) -> tuple[str, Frames, Heatma
 
 
 def summary(rows: Sequence[ClipRow], before: int, settings: HeatmapSettings | None) -> str:
-    """The mean moving fraction of the clips, and how they differ."""
+    """Sum up the moving fractions of the clips in a line."""
     from motifocal.motion.heatmap import mean_moving_fraction
 
     fractions = [row.moving_fraction or 0.0 for row in rows]

@@ -1,4 +1,4 @@
-"""`motifocal inspect`: a folder of clips becomes a report of what is in it, and what is wrong."""
+"""`motifocal inspect`: report what is in a folder of clips, and what is wrong."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ def inspect(clips: Path, output: Path | None, frames: tuple[int, ...], fps: floa
 
 
 def _output(output: Path | None, folder: Path) -> Path:
-    """Where the report goes: never into the clips unless that was asked for."""
+    """Choose where the report goes: never into the clips unless that was asked for."""
     whole = folder.resolve()
     if output is not None:
         if output.resolve() == whole:
@@ -132,7 +132,7 @@ def _mark_unread(folder: Folder, model: Path | None) -> None:
 
 
 def _is_default(option: str) -> bool:
-    """Whether an option of the command that runs was left out."""
+    """Tell whether an option of the command that runs was left out."""
     from click.core import ParameterSource
 
     return click.get_current_context().get_parameter_source(option) is ParameterSource.DEFAULT
@@ -141,7 +141,7 @@ def _is_default(option: str) -> bool:
 def _looked_at(
     entries: Sequence[Entry], settings: InspectSettings, output: Path, workers: int, seconds: float
 ) -> dict[int, Look]:
-    """What was found, by the entry's place; with progress on stderr."""
+    """Examine the entries, with progress on stderr; return the looks by the entry's place."""
     from motifocal.inspection.run import look_at
 
     total = sum(entry.path is not None for entry in entries)

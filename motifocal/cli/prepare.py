@@ -1,4 +1,4 @@
-"""`motifocal prepare`: captioned clips, or synthetic scenes, become shards for training."""
+"""`motifocal prepare`: write captioned clips, or synthetic scenes, as shards for training."""
 
 from __future__ import annotations
 
@@ -228,7 +228,7 @@ def _show_moving_fractions(shards: Shards) -> None:
 def _picture(
     clips: ClipSource, heatmap: HeatmapSettings, path: Path, device: str | None
 ) -> Path:
-    """A few clips spread over the source, frames over heatmaps."""
+    """Write a picture of a few clips spread over the source, frames over heatmaps."""
     import numpy as np
 
     from motifocal.media.sheet import labelled

@@ -1,4 +1,4 @@
-"""`motifocal weights`: latents that a trainer has cached get their motion weights beside them."""
+"""`motifocal weights`: write motion weights beside the latents that a trainer has cached."""
 
 from __future__ import annotations
 

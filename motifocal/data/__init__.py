@@ -1,1 +1,1 @@
-"""Clips with captions become shards of latents and heatmaps, and shards become batches."""
+"""Captioned clips, the frames that trainers take, shards of latents and heatmaps."""

@@ -1,4 +1,4 @@
-"""The ways in which trainers write captions down become rows of video and caption, damage included.
+"""Read captions in the formats of trainers as rows of video and caption, damage included.
 
 Read, as the trainers' own code reads them: Hugging Face's videofolder (`metadata.jsonl` or `.csv`:
 file_name, text; older DiffSynth-Studio too), musubi-tuner (JSONL: video_path, caption; and its
@@ -65,7 +65,7 @@ class Listing:
 
 
 def listed(location: str | Path) -> Listing:
-    """The rows of a folder or of one table; damage to rows is in the rows.
+    """Read the rows of a folder or of one table; damage to rows is in the rows.
 
     Raises ValueError where nothing is there, two tables are, or the file is of no known format.
     """
@@ -87,7 +87,7 @@ def listed(location: str | Path) -> Listing:
 
 
 def _table(folder: Path) -> Path | None:
-    """The folder's table of captions; None where there is none and text files stand beside."""
+    """Find the folder's table of captions; None where there is none."""
     found = [folder / name for name in TABLES if (folder / name).is_file()]
     found = found or sorted(path for path in folder.glob("*.jsonl") if path.name[0] != ".")
     if not found and any((folder / name).is_file() for name in CAPTION_LISTS):
@@ -102,7 +102,7 @@ def _table(folder: Path) -> Path | None:
 
 
 def _holds_captions(table: Path) -> bool:
-    """Whether the head of a .csv or .json names a video and a caption."""
+    """Tell whether the head of a .csv or .json names a video and a caption."""
     if not table.is_file():
         return False
     with table.open("rb") as file:
@@ -121,7 +121,7 @@ def _holds_captions(table: Path) -> bool:
 
 
 def _format(table: Path, rows: tuple[Row, ...]) -> str:
-    """Whose format a table has, told by its name and its columns."""
+    """Name the format of a table, told by its name and its columns."""
     known = {
         "file_name": "Hugging Face videofolder",
         "video_path": "musubi-tuner",
@@ -133,7 +133,7 @@ def _format(table: Path, rows: tuple[Row, ...]) -> str:
 
 
 def _beside(folder: Path) -> Listing:
-    """Every video below the folder, with the text of the file of its name that ends in .txt."""
+    """List every video below the folder, with the text of its .txt file."""
     videos = [p for p in folder.rglob("*") if p.suffix.lower() in VIDEO_SUFFIXES and p.is_file()
               and not _hidden(p.relative_to(folder))]  # fmt: skip
     rows, texts = [], 0
@@ -156,12 +156,12 @@ def _beside(folder: Path) -> Listing:
 
 
 def _hidden(place: Path) -> bool:
-    """Whether a name on the way begins with a dot, as what macOS and tools leave behind."""
+    """Tell whether a part of a path begins with a dot, as what macOS and tools leave behind."""
     return any(part.startswith(".") for part in place.parts)
 
 
 def _two_lists(table: Path) -> Listing:
-    """finetrainers: line k of the one file is the video, line k of the other what it shows."""
+    """Read finetrainers' two files: line k of the one is the video, of the other its caption."""
     captions = [table.parent / n for n in CAPTION_LISTS if (table.parent / n).is_file()]
     if len(captions) != 1:
         got = ", ".join(path.name for path in captions) or "none"
@@ -235,7 +235,7 @@ def _csv_rows(table: Path) -> Iterator[Row]:
 
 
 def _columns(place: str, table: Path, row: dict[Any, Any]) -> Row:
-    """The row's video and caption, whatever the trainer calls them."""
+    """Return the row's video and caption, whatever the trainer calls them."""
     video, caption = (next((c for c in columns if c in row), "")
                       for columns in (VIDEO_COLUMNS, CAPTION_COLUMNS))  # fmt: skip
     if not video or not caption:
@@ -260,7 +260,7 @@ _READERS: dict[str, Callable[[Path], Iterator[Row]]] = {
 
 
 def _named_by_toml(config: Path) -> Path:
-    """The one folder or table of videos that a data set configuration of musubi-tuner names."""
+    """Return the one folder or table of videos that a configuration of musubi-tuner names."""
     try:
         held = parse_toml(_text(config)).get("datasets", [])
     except ValueError as error:
@@ -280,12 +280,12 @@ def _named_by_toml(config: Path) -> Path:
 
 
 def _text(path: Path) -> str:
-    """The file as text; bytes that are not UTF-8 become surrogates, which `_undecoded` finds."""
+    """Read text; bytes that are not UTF-8 become surrogates, which `_undecoded` finds."""
     return path.read_bytes().decode("utf-8-sig", "surrogateescape")
 
 
 def _undecoded(*values: Any) -> bool:
-    """Whether bytes that are not UTF-8 are in any of these."""
+    """Tell whether any of these holds bytes that are not UTF-8."""
     return any(
         isinstance(value, str) and any("\udc80" <= letter <= "\udcff" for letter in value)
         for value in values

@@ -111,7 +111,7 @@ def _folder(
 
 
 def place_of(row: Row, folder: Path) -> str | None:
-    """The place below the folder that a row's video has, with slashes; None if it has none there.
+    """Return a video's place below the folder, with slashes; None if it has none there.
 
     Where the trainer takes absolute paths, or such as count from where it is started, so does this,
     as long as they lead into the folder. Letters with accents are spelled as they are on the disk.
@@ -127,7 +127,7 @@ def place_of(row: Row, folder: Path) -> str | None:
 
 
 def _inside(name: Any) -> str | None:
-    """The place below the folder that a name stands for, or None if it is none.
+    """Return the place below the folder that a name stands for, or None.
 
     Only the name is looked at: what links inside the folder point to is their owner's business.
     """

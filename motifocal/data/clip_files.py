@@ -1,4 +1,4 @@
-"""A clip's file becomes what a weight is told apart by: its sha256, and when each frame is shown.
+"""Hash clips, and read when each of their frames is shown.
 
 A path says little: clips are renamed, moved and encoded anew. A weight belongs to the bytes of the
 file that it was measured in, so these are hashed, once, and the hash is remembered beside the
@@ -23,7 +23,7 @@ HASHES = "hashes.json"
 
 
 def timeline_of(path: str | Path) -> Timeline:
-    """When each frame of a video file is shown; decodes it, but keeps and converts no pixels.
+    """Read when each frame of a video file is shown; decodes it, but converts no pixels.
 
     Raises VideoError where the file is missing or damaged, holds no frame, or its times run back.
     """
@@ -65,7 +65,7 @@ class ClipHashes:
             self._known = held
 
     def of(self, clip: str | Path) -> str:
-        """The clip's sha256; OSError where it cannot be read."""
+        """Return the clip's sha256; OSError where it cannot be read."""
         name = os.path.abspath(clip)
         state = os.stat(name)
         # The last one no program can set: it tells a file that was put in another's place.

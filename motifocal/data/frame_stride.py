@@ -1,4 +1,4 @@
-"""A video of some length becomes the start and stride of one training clip, drawn at random."""
+"""Draw the start and stride of a training clip at random."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 def dynamic_stride(
     num_source_frames: int, num_frames: int, max_stride: int, generator: np.random.Generator
 ) -> tuple[int, int]:
-    """Draws (start, stride) for a training clip: the paper's dynamic frame stride.
+    """Draw (start, stride) for a training clip: the paper's dynamic frame stride.
 
     Our reading, as the paper gives no more than the name: the stride is uniform over 1 to
     `max_stride` as far as the source is long enough, then the start uniform over what is left.

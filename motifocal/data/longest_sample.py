@@ -1,4 +1,4 @@
-"""A clip that is too short for a request becomes the longest sample that it could make."""
+"""Find the longest sample that a clip makes which is too short for a request."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from motifocal.data.trainer_rules import Request, trained_on
 def longest_sample(
     trainer: str, timeline: Timeline, height: int, width: int, request: Request
 ) -> Selection | None:
-    """The longest sample that a clip makes with fewer frames than were asked for.
+    """Return the longest sample that a clip makes with fewer frames than were asked for.
 
     Its frames are 1 + a multiple of ``request.later``, 1 at least, so that an autoencoder takes
     them. None where not even one frame makes a sample.

@@ -1,4 +1,4 @@
-"""The file that makes a folder one of prepared clips; reading it loads nothing heavy."""
+"""Read the manifest of a folder of prepared clips, without loading anything heavy."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ MANIFEST_TYPES = {"clips": int, "clips_per_shard": int, "heatmap": dict, "geomet
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
-    """What a folder says it was prepared from. ValueError where it is missing or damaged."""
+    """Read what a folder was prepared from. ValueError where that is missing or damaged."""
     path = folder / MANIFEST
     if not path.exists():
         raise ValueError(f"{folder} should hold {MANIFEST}: it is no prepared folder")

@@ -1,4 +1,4 @@
-"""Clips with captions become shards on disk: decode, flow, heatmap, latents, once for all.
+"""Prepare clips with captions as shards on disk: decode, flow, heatmap, latents, once for all.
 
 Letters: F frames, F' latent frames, H W pixels, h w latents.
 """
@@ -45,7 +45,7 @@ class CaptionedClip:
     def heatmap(
         self, settings: HeatmapSettings, device: str | None = None
     ) -> npt.NDArray[np.float32]:
-        """The map (F, H, W) that weights the loss: the source's own mask, or one from flow."""
+        """Return the map (F, H, W) that weights the loss: the source's mask, or one from flow."""
         if self.mask is not None:
             return self.mask.astype(np.float32)
         return clip_heatmap(self.frames, settings, workers=1, device=device)
@@ -58,7 +58,7 @@ class ClipSource(Protocol):
     def __getitem__(self, index: int) -> CaptionedClip: ...
 
     def source_digest(self, index: int) -> str:
-        """sha256 (64 digits) of what the clip is made from; another where that has changed."""
+        """Hash what the clip is made from: sha256, 64 digits."""
         ...
 
 
@@ -142,7 +142,7 @@ def prepare(
 
 
 def _is_done(path: Path, digests: list[str], notify: Callable[[str], None]) -> bool:
-    """Whether the shard is there, whole, and made from what the clips are now."""
+    """Tell whether the shard is there, whole, and made from what the clips are now."""
     if not path.exists():
         return False
     try:
@@ -162,13 +162,13 @@ def _is_done(path: Path, digests: list[str], notify: Callable[[str], None]) -> b
 
 
 def _single_thread(worker: int) -> None:
-    """OpenCV would start a thread a core in each worker; one that was forked has one already."""
+    """Keep OpenCV to one thread in a worker: it would start one for each core."""
     cv2.setNumThreads(1)
 
 
 @contextmanager
 def _opencv_in_one_thread() -> Iterator[None]:
-    """Processes are to be forked here: one that gives up its parent's threads waits forever."""
+    """Keep OpenCV to one thread while processes are forked, which would wait for its threads."""
     before = cv2.getNumThreads()
     cv2.setNumThreads(1)
     try:
@@ -205,7 +205,7 @@ def _upgraded(manifest: dict[str, Any]) -> dict[str, Any]:
 def _encoded(
     item: dict[str, Any], autoencoder: AutoencoderKL, settings: PrepareSettings
 ) -> ShardClip:
-    """What a shard holds of one clip."""
+    """Encode what a shard holds of one clip."""
     video = item["frames"].permute(3, 0, 1, 2)[None].float() / 127.5 - 1
     latents = encode(autoencoder, video.to(autoencoder.device), settings.frames_per_chunk)
     heatmap = item["heatmap"]

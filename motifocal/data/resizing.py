@@ -1,4 +1,4 @@
-"""A trainer's way of rounding decides how a frame is scaled to a size and which part of it is kept.
+"""Scale and crop frames as each trainer does, which differ in how they round.
 
 H W pixels of the source, height and width those wanted. Trainers agree on scaling without
 distortion and cropping the middle, but round differently, so that their crops differ by a pixel.
@@ -28,7 +28,7 @@ class Placement(NamedTuple):
 
 
 def resized(frames: Frames, height: int, width: int, resize: str = "cover") -> Frames:
-    """Frames (F, H, W, 3) uint8 scaled and cropped by a key of ``RESIZES``: (F, height, width, 3).
+    """Scale and crop frames (F, H, W, 3) uint8 by a key of ``RESIZES``: (F, height, width, 3).
 
     Raises ValueError for another shape or type, a size below 1, or an unknown key.
     """
@@ -47,21 +47,21 @@ def resized(frames: Frames, height: int, width: int, resize: str = "cover") -> F
 
 
 def _cover(h: int, w: int, height: int, width: int) -> Placement:
-    """Rounded to the nearest pixel, as ``picture.resize_crop`` does."""
+    """Round to the nearest pixel, as ``picture.resize_crop`` does."""
     scale = max(height / h, width / w)
     tall, wide = max(height, round(h * scale)), max(width, round(w * scale))
     return Placement(tall, wide, (tall - height) // 2, (wide - width) // 2)
 
 
 def _half_up(h: int, w: int, height: int, width: int) -> Placement:
-    """musubi-tuner's: halves rounded up."""
+    """Round halves up, as musubi-tuner does."""
     scale = max(width / w, height / h)
     tall, wide = int(h * scale + 0.5), int(w * scale + 0.5)
     return Placement(tall, wide, (tall - height) // 2, (wide - width) // 2)
 
 
 def _floor(h: int, w: int, height: int, width: int) -> Placement:
-    """The LTX trainers' and CogVideoX script's: the side that is not given is rounded down."""
+    """Round the other side down, as the LTX trainers and CogVideoX's script do."""
     if w / h > width / height:
         tall, wide = height, int(w * height / h)
     else:
@@ -70,14 +70,14 @@ def _floor(h: int, w: int, height: int, width: int) -> Placement:
 
 
 def _even(h: int, w: int, height: int, width: int) -> Placement:
-    """DiffSynth-Studio's, by torchvision: the crop starts at the half, ties to the even number."""
+    """Start the crop at the half, ties to the even number: DiffSynth-Studio, by torchvision."""
     scale = max(width / w, height / h)
     tall, wide = round(h * scale), round(w * scale)
     return Placement(tall, wide, round((tall - height) / 2), round((wide - width) / 2))
 
 
 def _stretch(h: int, w: int, height: int, width: int) -> Placement:
-    """finetrainers' default: distorted to the size, nothing cropped."""
+    """Distort to the size and crop nothing: finetrainers' default."""
     return Placement(height, width, 0, 0)
 
 

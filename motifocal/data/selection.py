@@ -1,4 +1,4 @@
-"""A clip's times become the frames that are trained on, by the rule of the trainer that is used.
+"""Select the frames of a clip that are trained on, by the rule of the trainer that is used.
 
 Trainers differ in which frames of a clip they take, at which rate, and how they crop. A heatmap
 belongs to latents of the very same frames, so the rules are written down here, once: for looking
@@ -74,7 +74,7 @@ class Selection:
             raise ValueError(f"resize should be one of {sorted(RESIZES)}, got {self.resize!r}")
 
     def differences(self, other: Selection) -> list[str]:
-        """What differs from another selection, in words; empty where nothing does."""
+        """Say what differs from another selection; empty where nothing does."""
         found = []
         if self.indices != other.indices:
             frames, others = format_indices(self.indices), format_indices(other.indices)
@@ -89,7 +89,7 @@ class Selection:
 
 
 def format_indices(indices: tuple[int, ...]) -> str:
-    """Frame indices in words: "0-48", "0-96 in steps of 2", or how many of which stretch."""
+    """Format frame indices: "0-48", "0-96 in steps of 2", or how many of which stretch."""
     if len(indices) == 1:
         return str(indices[0])
     steps = {after - before for before, after in pairwise(indices)}
@@ -100,7 +100,7 @@ def format_indices(indices: tuple[int, ...]) -> str:
 
 
 def frames_of(path: str | Path, selection: Selection) -> Frames:
-    """The selection's frames of a video file, scaled and cropped: (F, H, W, 3) uint8.
+    """Read the selection's frames of a video file, scaled and cropped: (F, H, W, 3) uint8.
 
     Raises VideoError where the file cannot be read or ends before the last of them.
     """
@@ -151,7 +151,7 @@ class FrameRule:
 def selected(
     timeline: Timeline, rule: FrameRule, height: int, width: int, resize: str = "cover"
 ) -> list[Selection]:
-    """The samples that the rule makes of a clip, maybe none: it is too short then."""
+    """Return the samples that the rule makes of a clip; none where it is too short."""
     indices, fps = resampled(timeline, rule)
     return [
         Selection(tuple(indices[i] for i in window), fps, height, width, resize)
@@ -160,7 +160,7 @@ def selected(
 
 
 def resampled(timeline: Timeline, rule: FrameRule) -> tuple[list[int], float]:
-    """The clip's frames at the rule's rate, as indices, and the rate at the source's speed."""
+    """Resample a clip to the rule's rate: frame indices, and the rate at the source's speed."""
     if rule.fps is None:
         return list(range(len(timeline.starts))), timeline.fps
     return RESAMPLING[rule.resampling](timeline, rule.fps, rule.source_fps)
@@ -170,7 +170,7 @@ def resampled(timeline: Timeline, rule: FrameRule) -> tuple[list[int], float]:
 
 
 def _shown(timeline: Timeline, fps: float, _: float | None) -> tuple[list[int], float]:
-    """Which frame is seen at 0, 1 / fps, 2 / fps, ... seconds from the first until the end."""
+    """Take the frame seen at 0, 1 / fps, 2 / fps, ... seconds from the first until the end."""
     if timeline.rate and is_same_rate(fps, timeline.rate):
         fps = timeline.rate
     starts = np.asarray(timeline.starts) - timeline.starts[0]
@@ -181,7 +181,7 @@ def _shown(timeline: Timeline, fps: float, _: float | None) -> tuple[list[int], 
 
 
 def _declared(timeline: Timeline, fps: float, source_fps: float | None) -> tuple[list[int], float]:
-    """Frames are counted, not timed: one is kept where a sum of fps / source_fps passes a number.
+    """Count frames: one is kept where a sum of fps / source_fps passes a whole number.
 
     No frame is ever repeated, so a clip that is slower than ``fps`` stays as it is.
     """
@@ -198,7 +198,7 @@ def _declared(timeline: Timeline, fps: float, source_fps: float | None) -> tuple
 
 
 def _rounded(timeline: Timeline, fps: float, _: float | None) -> tuple[list[int], float]:
-    """Frame k is the one whose number, at the clip's mean rate, is nearest to time k / fps."""
+    """Take for k the frame whose number, at the clip's mean rate, is nearest to time k / fps."""
     seconds = timeline.file_seconds or timeline.end - timeline.starts[0]
     count = math.floor(_printed_seconds(seconds) * fps)
     # The rate is printed with two decimals, too, but ties go to the even digit there.
@@ -207,7 +207,7 @@ def _rounded(timeline: Timeline, fps: float, _: float | None) -> tuple[list[int]
 
 
 def _printed_seconds(seconds: float) -> float:
-    """A duration as it is read from what FFmpeg prints: H:M:S.cc, halves of a hundredth up."""
+    """Round a duration as FFmpeg prints it: H:M:S.cc, halves of a hundredth up."""
     hundredths = (round(seconds * 1_000_000) + 5_000) // 10_000
     minutes, rest = divmod(hundredths, 6_000)
     # Summed as imageio does, whose rounding is part of the rule.

@@ -1,4 +1,4 @@
-"""Latents, heatmaps and captions of some clips become one file, and are checked when read again.
+"""Store latents, heatmaps and captions of some clips in one file, checked when it is read.
 
 Letters: N clips, C channels, F' latent frames, h w latents. A shard is a safetensors file:
 
@@ -107,7 +107,7 @@ class ShardFile:
         return self._checksums
 
     def clip(self, row: int) -> ShardClip:
-        """One clip; DamagedShard where it is not what was written."""
+        """Read one clip; DamagedShard where it is not what was written."""
         try:
             latents, heatmap, fps = (self._file.get_slice(key)[row] for key in DIMENSIONS)
         except SafetensorError as error:
@@ -121,7 +121,7 @@ class ShardFile:
         return clip
 
     def heatmaps(self) -> Tensor:
-        """(N, F', h, w) uint8, unchecked."""
+        """Read the heatmaps (N, F', h, w) uint8, unchecked."""
         return self._file.get_tensor("heatmap")
 
     def verify(self) -> None:
@@ -148,7 +148,7 @@ def _captions(metadata: dict[str, str] | None) -> list[str]:
 
 
 def _shape(file: Any, key: str, kind: str, axes: int) -> tuple[int, ...]:
-    """The shape of a tensor in the file; ValueError where its type or number of axes is wrong."""
+    """Return a tensor's shape in the file; ValueError where its type or number of axes is wrong."""
     part = file.get_slice(key)
     shape = tuple(part.get_shape())
     if part.get_dtype() != kind or len(shape) != axes:
@@ -157,7 +157,7 @@ def _shape(file: Any, key: str, kind: str, axes: int) -> tuple[int, ...]:
 
 
 def _checksum(clip: ShardClip, source: bytes) -> bytes:
-    """sha256 of all that a shard holds of one clip."""
+    """Hash all that a shard holds of one clip (sha256)."""
     digest = hashlib.sha256(source)
     for tensor in (clip.latents, clip.heatmap, clip.fps):
         digest.update(tensor.contiguous().numpy().tobytes())

@@ -1,4 +1,4 @@
-"""Prepared shards become batches of latents, pooled heatmaps, captions and frame rates.
+"""Read batches of latents, pooled heatmaps, captions and frame rates from prepared shards.
 
 Letters: B batch, F frames, F' latent frames, C channels, H W pixels, h w latents.
 A training reads any clip from a shard (`shard_file.py`) without decoding or encoding it again.
@@ -21,12 +21,12 @@ from motifocal.files.atomic import sha256_of
 
 
 def shard_path(folder: Path, number: int) -> Path:
-    """Where shard `number` of a folder lies."""
+    """Return the path of shard `number` of a folder."""
     return folder / f"shard-{number:05d}.safetensors"
 
 
 def rows_of_shards(clips: int, per_shard: int) -> list[range]:
-    """Which clips each shard holds."""
+    """Return which clips each shard holds."""
     return [range(start, min(start + per_shard, clips)) for start in range(0, clips, per_shard)]
 
 
@@ -71,7 +71,7 @@ class Shards:
         return self.files[0].latent_shape
 
     def digest(self) -> str:
-        """sha256 of all that the clips are, by their checksums or else by the files' bytes."""
+        """Hash all clips (sha256), by their checksums or else by the files' bytes."""
         digest = hashlib.sha256()
         for file in self.files:
             digest.update(b"".join(file.checksums or [bytes.fromhex(sha256_of(file.path))]))
@@ -85,12 +85,12 @@ class Shards:
         return frames, height * stride, width * stride
 
     def moving_fractions(self) -> npt.NDArray[np.float64]:
-        """(clips,): the share of each clip's latents whose weight is above 0.5."""
+        """Return the fraction of each clip's latents whose weight is above 0.5: (clips,)."""
         shares = [(f.heatmaps() > 127).double().flatten(1).mean(1) for f in self.files]
         return np.asarray(torch.cat(shares).numpy())
 
     def batch(self, indices: list[int]) -> LatentBatch:
-        """The clips with these indices; DamagedShard where one is not what was written."""
+        """Read the clips with these indices; DamagedShard where one is not what was written."""
         clips = []
         for index in indices:
             shard = bisect.bisect_right(self.ends, index)
@@ -104,7 +104,7 @@ class Shards:
 
 
 def indices_of_step(step: int, clips: int, batch: int, seed: int) -> list[int]:
-    """The clips of global batch `step`: every epoch is a permutation of its own."""
+    """Draw the clips of global batch `step`: every epoch is a permutation of its own."""
     chosen = []
     for position in range(step * batch, (step + 1) * batch):
         epoch, place = divmod(position, clips)

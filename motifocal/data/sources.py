@@ -1,4 +1,4 @@
-"""The drawn world or a folder of captioned videos becomes indexed clips for preparation.
+"""Give synthetic scenes or a folder of captioned videos as indexed clips for preparation.
 
 Letters: F frames, H W pixels.
 """
@@ -64,7 +64,7 @@ class SceneClips:
         return CaptionedClip(clip.frames, words[int(rng.integers(2))], clip.fps, masks[self.masks])
 
     def source_digest(self, index: int) -> str:
-        """sha256 of the settings and the index, of which the clip is a function."""
+        """Hash the settings and the index (sha256), of which the clip is a function."""
         return hashlib.sha256(f"{self} {index}".encode()).hexdigest()
 
 
@@ -110,7 +110,7 @@ class VideoFolderClips:
         return CaptionedClip(frames, video.caption, clip.fps)
 
     def source_digest(self, index: int) -> str:
-        """sha256 of the video's file: window and size are the same for a folder's settings."""
+        """Return the sha256 of the video's file: window and size follow from the settings."""
         return self.digests[index % len(self.videos)]
 
 
@@ -164,7 +164,7 @@ def scan_videos(
 
 
 def _scanned(video: CaptionedVideo, before: Scanned | None) -> Scanned:
-    """What is known of a video, or what is found now."""
+    """Return what is known of a video, or what decoding it finds now."""
     try:
         state = video.path.stat()
     except OSError as error:  # gone since the folder was listed
@@ -201,7 +201,7 @@ def usable(scanned: Iterable[tuple[CaptionedVideo, Scanned]], frames: int) -> Us
 
 
 def _read_notes(notes: Path) -> dict[str, Scanned]:
-    """Earlier findings by name; lines that are none go from the file: a kill leaves half a one."""
+    """Read earlier findings by name; damaged lines go from the file: a kill leaves half a one."""
     if not notes.exists():
         return {}
     lines = notes.read_text(encoding="utf-8", errors="replace").split("\n")
@@ -211,7 +211,7 @@ def _read_notes(notes: Path) -> dict[str, Scanned]:
 
 
 def _read_note(line: str) -> Scanned | None:
-    """A finding, or None where the line is none, such as one of an earlier version."""
+    """Parse a finding, or None where the line is none, such as one of an earlier version."""
     try:
         return Scanned(**parse_json(line))
     except (ValueError, TypeError):

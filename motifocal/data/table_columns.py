@@ -1,4 +1,4 @@
-"""The heading of a table of captions becomes column names, and tells which of them matter."""
+"""Read the column names of a table of captions, and tell which of them matter."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ _DELIMITERS = (",", ";", "\t")
 
 
 def names_captions(columns: set[str]) -> bool:
-    """Whether there is a column of videos and one of captions."""
+    """Tell whether there is a column of videos and one of captions."""
     return bool(columns & set(VIDEO_COLUMNS)) and bool(columns & set(CAPTION_COLUMNS))
 
 
 def columns_of(text: str) -> set[str]:
-    """The columns that the first line of a CSV file names."""
+    """Return the columns that the first line of a CSV file names."""
     return _columns(text, delimiter_of(text))
 
 
 def delimiter_of(text: str, known: Callable[[set[str]], bool] = names_captions) -> str:
-    """What separates the columns of a CSV file: what makes `known` names of its first line.
+    """Return what separates the columns of a CSV file: what makes `known` names of its first line.
 
     A comma where nothing does.
     """

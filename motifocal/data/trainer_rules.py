@@ -1,4 +1,4 @@
-"""What a user asks of a published trainer becomes the frames, rate, size and crop it trains on.
+"""Tell which frames of a clip published trainers train on, at which rate, size and crop.
 
 H W are pixels of the clip as stored. Each fact is from the trainer's own code; the comment names
 the file and the version that was read. docs/bridges.md says how each was checked.
@@ -79,7 +79,7 @@ _MUSUBI_STEP = 16  # every bucket's side is a multiple: BucketSelector.RESOLUTIO
 
 
 def musubi_rules(request: Request) -> list[FrameRule]:
-    """One rule for each of target_frames, rounded down to 4 k + 1; one alone for "full"."""
+    """Make one rule for each of target_frames, rounded down to 4 k + 1; one alone for "full"."""
     wanted = sorted({(frames - 1) // 4 * 4 + 1 for frames, _, _ in request.buckets})
     # Its "uniform" of one sample is "head".
     single = request.extraction == "uniform" and request.samples == 1
@@ -103,7 +103,7 @@ def _musubi_rule(request: Request, rule: str, frames: int) -> FrameRule:
 
 
 def musubi_bucket(height: int, width: int, target: tuple[int, int]) -> tuple[int, int]:
-    """A clip's size and the target's (height, width) -> that of the bucket: BucketSelector.
+    """Return the bucket's size for a clip's size and a target (height, width): BucketSelector.
 
     The bucket of about the target's area whose width / height is nearest to the clip's. Caches
     made before the change #1100 always have it, also with enable_bucket = false. Raises ValueError
@@ -133,7 +133,7 @@ def _musubi(timeline: Timeline, height: int, width: int, request: Request) -> li
 
 
 def ltx_bucket(count: int, height: int, width: int, buckets: Sequence[Bucket]) -> Bucket | None:
-    """The nearest in shape among those that are short enough; then the longest; then the largest.
+    """Choose the bucket nearest in shape among those short enough, then the longest, the largest.
 
     None where every bucket is longer than the clip: it is left out.
     """
@@ -159,7 +159,7 @@ def _ltx(timeline: Timeline, height: int, width: int, request: Request) -> list[
 
 
 def diffsynth_size(height: int, width: int, request: Request) -> tuple[int, int]:
-    """A clip's height and width -> those that it is trained at: get_height_width.
+    """Return the height and width that a clip is trained at: get_height_width.
 
     A side may be 0, where the clip is smaller than ``division``.
     """
@@ -212,7 +212,7 @@ def _cogvideox(timeline: Timeline, height: int, width: int, request: Request) ->
 
 
 def _plain(timeline: Timeline, height: int, width: int, request: Request) -> list[Selection]:
-    """Any loop of one's own: the first frames at a rate, as Motifocal itself reads a clip."""
+    """Select frames as Motifocal itself reads a clip, for any loop of one's own."""
     frames, tall, wide = request.buckets[0]
     rule = FrameRule(
         request.extraction, frames, request.fps, request.step, request.samples, request.later
@@ -236,7 +236,7 @@ TRAINERS: dict[str, Trainer] = {
 
 
 def misread(trainer: Trainer, display: Display) -> str | None:
-    """What a trainer does not heed of how a clip is to be shown, in words; None: nothing."""
+    """Say what a trainer ignores of how a clip is to be shown; None where that is nothing."""
     if display.turned and not trainer.upright:
         return ("is stored turned or mirrored, with a display matrix that the trainer does not "
                 "read; write it upright (ffmpeg does so when it encodes)")  # fmt: skip
@@ -250,7 +250,7 @@ def misread(trainer: Trainer, display: Display) -> str | None:
 
 
 def ignored_settings(trainer: str, request: Request) -> list[str]:
-    """The settings that are asked for and that the trainer does not have."""
+    """List the settings that were given and that the trainer does not have."""
     plain = Request(request.buckets[:1])
     names = ("buckets", "extraction", "step", "samples", "fps", "source_fps", "max_pixels")
     asked = [name for name in names if getattr(request, name) != getattr(plain, name)]
@@ -260,7 +260,7 @@ def ignored_settings(trainer: str, request: Request) -> list[str]:
 def trained_on(
     trainer: str, timeline: Timeline, height: int, width: int, request: Request
 ) -> list[Selection]:
-    """The samples that a trainer makes of a clip of ``height`` x ``width``; none: it is too short.
+    """Return the samples that a trainer makes of a clip; none where it is too short.
 
     Raises ValueError for an unknown trainer.
     """
@@ -272,7 +272,7 @@ def trained_on(
 def musubi_frames(
     timeline: Timeline, request: Request, start: int, frames: int
 ) -> tuple[int, ...]:
-    """Indices of the stored frames that musubi-tuner's sample ``start``-``frames`` is made of.
+    """Return the stored frames that musubi-tuner's sample ``start``-``frames`` is made of.
 
     Raises ValueError where the clip, at the request's rate, ends before the last of them.
     """

@@ -1,1 +1,1 @@
-"""A folder of clips becomes a report of what is in it and what is wrong, before training on it."""
+"""Inspect a folder of clips before training: what is in it and what is wrong."""

@@ -1,4 +1,4 @@
-"""Findings of a folder become sentences about the settings that it was inspected with."""
+"""Advise on the settings that a folder was inspected with."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from motifocal.inspection.finding import Finding
 def advice_on_frames(
     findings: Sequence[Finding], frames: int, *, is_default: bool
 ) -> str | None:
-    """What --frames would have to be where clips are too short for it; None where none is.
+    """Say what --frames would have to be where clips are too short for it; None where none is.
 
     Args:
         findings: of all clips that could be read.
@@ -35,6 +35,6 @@ def advice_on_frames(
 
 
 def _stretch(findings: Sequence[Finding]) -> str:
-    """How many frames the clips have: "16", or "16 to 24"."""
+    """Format how many frames the clips have: "16", or "16 to 24"."""
     counts = sorted({finding.frames or 0 for finding in findings})
     return f"{counts[0]}" if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"

@@ -95,7 +95,7 @@ class DecodedClip:
 
 
 def decode_clip(path: Path, reduce: Callable[[Image], Image]) -> DecodedClip:
-    """Decode a clip to its end; `reduce` makes of a frame what is held of it.
+    """Decode a clip to its end; `reduce` makes of a frame what is kept of it.
 
     Raises VideoError where the file cannot be read, or where a frame has another size.
     """
@@ -140,7 +140,7 @@ def decode_clip(path: Path, reduce: Callable[[Image], Image]) -> DecodedClip:
 def read_again(
     path: Path, indices: Sequence[int], reduce: Callable[[Image], Image]
 ) -> dict[int, Image]:
-    """Frames by index, as `reduce` makes them, one full frame in memory at a time.
+    """Read frames by index, as `reduce` makes them, one full frame in memory at a time.
 
     Raises VideoError where the file cannot be read, or ends before the last of them.
     """
@@ -160,7 +160,7 @@ def _size(pixels: Image) -> tuple[int, int]:
 
 
 def scaled(pixels: Image, side: int, of: Callable[[tuple[int, int]], int]) -> Image:
-    """A frame (H, W, 3) whose longer (`of` is max) or shorter (min) side is at most `side`."""
+    """Shrink a frame (H, W, 3) until its longer (`of` is max) or shorter (min) side is `side`."""
     height, width = pixels.shape[:2]
     scale = side / of((height, width))
     if scale >= 1:
@@ -178,7 +178,7 @@ class _Pairs:
         self._first: tuple[int, float, Image] | None = None
 
     def needs(self, start: float) -> bool:
-        """Whether the frame that starts then is the first or the second of a pair."""
+        """Tell whether the frame that starts then is the first or the second of a pair."""
         if self._first is None:
             return start >= self._next
         return start - self._first[1] >= PAIR_SECONDS - 1e-3
@@ -194,7 +194,7 @@ class _Pairs:
         return True
 
     def finish(self, index: int, start: float, pixels: Image) -> None:
-        """The last frame closes a pair that waits, as of a clip of an instant."""
+        """Close a waiting pair with the last frame, as in a clip of an instant."""
         if self._first is not None and index > self._first[0]:
             self._close(index, start, pixels)
 

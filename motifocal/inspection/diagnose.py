@@ -1,4 +1,4 @@
-"""An entry and its finding become faults, each with the words that say how it is here."""
+"""Diagnose the faults of an entry from its finding, each with the words for this clip."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ MOST_BARS = 0.02
 def diagnose(
     entry: Entry, finding: Finding | None, *, captioned: bool, wanted: int, camera: bool = False
 ) -> list[tuple[str, str]]:
-    """(code, words) of what is wrong with a clip by itself; duplicates are found elsewhere.
+    """List (code, words) of what is wrong with a clip by itself; duplicates are found elsewhere.
 
     Args:
         finding: None where there was no file to look at.

@@ -1,4 +1,4 @@
-"""What is written down about a folder and what lies in it become entries: clips to be examined."""
+"""List a folder's clips to be examined: those that are written down, and those that lie there."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Folder:
 
 
 def gather(location: str | Path) -> Folder:
-    """The entries of a folder, or of one table of captions beside its clips.
+    """List the entries of a folder, or of one table of captions beside its clips.
 
     Raises ValueError where nothing is there, or several tables are; OSError where it cannot be
     read. What is wrong with single rows and files is in the entries.
@@ -118,7 +118,7 @@ def _words(caption: Any) -> str | None:
 
 
 def _videos(folder: Path) -> tuple[list[Path], list[OSError]]:
-    """Everything below the folder that is named like a video, and folders that cannot be read.
+    """List all below the folder that is named like a video, and folders that cannot be read.
 
     Linked folders are not entered, and hidden ones left out.
     """
@@ -140,7 +140,7 @@ def _where(row: Row, folder: Path) -> str:
 
 
 def _short(text: str, folder: Path) -> str:
-    """The text without the folder's own path before names."""
+    """Return the text without the folder's own path before names."""
     return text.replace(f"{folder}{os.sep}", "")
 
 

@@ -1,4 +1,4 @@
-"""One clip becomes a finding and a thumbnail: everything that is decided by its file alone.
+"""Examine one clip: measure everything that is decided by its file alone, and draw a thumbnail.
 
 F frames, H W pixels. Frames are `(F, H, W, 3)` uint8 RGB.
 """
@@ -135,7 +135,7 @@ def _of_samples(samples: Sequence[Selection]) -> dict[str, Any]:
 def _of_frames(
     clip: DecodedClip, cuts: Sequence[int], shown: Sequence[Selection]
 ) -> dict[str, Any]:
-    """Cuts within samples, and frames that repeat."""
+    """Return cuts within samples, and frames that repeat."""
     line, steps = clip.timeline, find_repeats(clip.tiny, cuts)
     indices = [sample.indices for sample in shown]
     repeats = measure_repeats(steps, indices, line.starts)
@@ -149,7 +149,7 @@ def _of_frames(
 
 
 def _of_picture(clip: DecodedClip, shown: Sequence[Selection]) -> dict[str, Any]:
-    """Size, bars and blur, and how the first sample is placed in the picture."""
+    """Return size, bars and blur, and how the first sample is placed in the image."""
     placed = _placed(clip, shown[0]) if shown else None
     bars = find_bars(_spread(clip))
     return {
@@ -174,7 +174,7 @@ class _Heat:
 def _measure(
     path: Path, clip: DecodedClip, samples: Sequence[Selection], settings: InspectSettings
 ) -> list[_Heat]:
-    """The heat of some of the samples, in order."""
+    """Measure the heatmaps of some of the samples, in order."""
     places = evenly_spaced(len(samples), MOST_MEASURED)
     chosen = [samples[place] for place in places] if samples else []
     lengths = [min(len(sample.indices), MOST_HEAT_FRAMES) for sample in chosen]
@@ -193,7 +193,7 @@ def _measure(
 def _frames(
     path: Path, clip: DecodedClip, sample: Selection, length: int, heat_size: int
 ) -> Frames:
-    """The first `length` frames of a sample as they are trained on, but reduced to `heat_size`."""
+    """Read the first `length` frames of a sample as trained on, but reduced to `heat_size`."""
     indices = sample.indices[:length]
     missing = sorted({index for index in indices if index not in clip.kept_frames})
     reduce = partial(_fitted, sample=sample, heat_size=heat_size)
@@ -203,7 +203,7 @@ def _frames(
 
 
 def _fitted(pixels: Image, sample: Selection, heat_size: int) -> Image:
-    """A frame (H, W, 3), maybe reduced, scaled and cropped to the sample's shape."""
+    """Scale and crop a frame (H, W, 3), maybe reduced, to the sample's shape."""
     shrink = 1.0
     if heat_size:
         shrink = min(1.0, heat_size / min(sample.height, sample.width))
@@ -236,14 +236,14 @@ def _placed(clip: DecodedClip, sample: Selection) -> _Placed:
 
 
 def _longest(clip: DecodedClip, settings: InspectSettings) -> list[Selection]:
-    """Of a clip that is too short, the longest sample that it could make; none of a damaged one."""
+    """Return the longest sample that a clip that is too short could make, if any."""
     size = clip.height, clip.width
     sample = longest_sample(settings.trainer, clip.timeline, *size, settings.request)
     return [] if sample is None else [sample]
 
 
 def _spread(clip: DecodedClip) -> Frames:
-    """Some frames of the clip, small but larger than tiny where there are such: (N, H, W, 3)."""
+    """Return some frames of the clip, larger than tiny where there are such: (N, H, W, 3)."""
     if not clip.pairs:
         return clip.tiny[spread(len(clip.tiny))]
     places = evenly_spaced(len(clip.pairs), MOST_BARRED)
@@ -257,7 +257,7 @@ def _sample_names(samples: Sequence[Selection]) -> tuple[str, ...]:
 
 
 def _thumbnail(clip: DecodedClip, heat: Sequence[_Heat]) -> Image:
-    """Of what is trained on; of a clip that is not, its frames without heat."""
+    """Draw what is trained on; of a clip that is not, its frames without a heatmap."""
     shown = [pair for one in heat for pair in one.shown]
     if not shown:
         frames = clip.tiny[spread(len(clip.tiny))]

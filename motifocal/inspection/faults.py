@@ -98,5 +98,5 @@ FAULTS: dict[str, Fault] = {
 
 
 def worst(codes: Iterable[str]) -> str:
-    """The level of the worst of these faults; "good" where there is none."""
+    """Return the level of the worst of these faults; "good" where there is none."""
     return min((FAULTS[code].level for code in codes), key=LEVELS.index, default=GOOD)

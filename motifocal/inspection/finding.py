@@ -1,4 +1,4 @@
-"""What one look at a clip found, as a record that is kept on disk, and what the look went by."""
+"""The record of one clip's examination, as it is kept on disk, and the settings that decide it."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class InspectSettings:
     heat_size: int = 256
 
     def digest(self) -> str:
-        """Differs where any setting does."""
+        """Hash the settings: the digest differs where any of them does."""
         text = json.dumps([VERSION, asdict(self)], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()
 
@@ -112,7 +112,7 @@ _EARLIER = {"hot": "moving_fraction", "hottest": "most_moving"}
 
 
 def finding_from(values: Mapping[str, Any]) -> Finding:
-    """A finding from what ``dataclasses.asdict`` and JSON made of it.
+    """Rebuild a finding from what ``dataclasses.asdict`` and JSON made of it.
 
     Raises ValueError for other keys than a finding's.
     """

@@ -1,4 +1,4 @@
-"""A report of what is in a folder of clips becomes one self-contained HTML page to look at.
+"""Write the report on a folder of clips as one self-contained HTML page.
 
 The page holds its data, style and script, works from a disk, and asks for nothing but the
 thumbnails beside it. Names, captions and reasons come from users: they only ever are text.
@@ -30,7 +30,7 @@ MOST_NAMED = 4  # faults in the headline
 
 
 def _printable(value: object) -> object:
-    """Names of files that are no UTF-8 hold lone surrogates, which no page can."""
+    """Escape lone surrogates, which names of files that are no UTF-8 hold and no page can."""
     if not isinstance(value, str):
         return value
     return value.encode("utf-8", "backslashreplace").decode()
@@ -129,7 +129,7 @@ def write_page(report: Mapping[str, Any], folder: Path) -> Path:
 
 
 def read_report(values: Mapping[str, Any]) -> Report:
-    """The report, checked. Raises ValueError: what was expected where, and what there is."""
+    """Check a report. Raises ValueError: what was expected where, and what there is."""
     try:
         report = Report.model_validate(values)
     except ValidationError as error:
@@ -152,7 +152,7 @@ def read_report(values: Mapping[str, Any]) -> Report:
 
 
 def _first_fault(error: ValidationError) -> str:
-    """The first of pydantic's findings as a phrase."""
+    """Format the first of pydantic's findings."""
     found = error.errors(include_url=False)[0]
     place = ".".join(map(str, found["loc"])) or "the whole"
     if found["type"] == "missing":
@@ -162,7 +162,7 @@ def _first_fault(error: ValidationError) -> str:
 
 
 def document(report: Report) -> str:
-    """The page as text; the same report gives the same bytes."""
+    """Make the page as text; the same report gives the same bytes."""
     style = _file("style.css")
     script = "\n".join(_file(name) for name in SCRIPTS)
     icon = f"data:image/svg+xml,{quote(_file('icon.svg').strip())}"
@@ -181,12 +181,12 @@ def _file(name: str) -> str:
 
 
 def _digest(text: str) -> str:
-    """What a content security policy names an inline script or style by."""
+    """Hash an inline script or style as a content security policy names it."""
     return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
 
 
 def _data(report: Report) -> str:
-    """JSON that is safe inside a script element: ASCII, and no "<" that could end it."""
+    """Encode JSON that is safe inside a script element: ASCII, and no "<" that could end it."""
     held = report.model_dump(exclude={"version": True, "title": True, "advice": True})
     try:
         text = json.dumps(held, separators=(",", ":"), allow_nan=False)
@@ -197,7 +197,7 @@ def _data(report: Report) -> str:
 
 
 def headline(report: Report) -> str:
-    """How many clips are fine, and what the others have most, the worst first."""
+    """Say how many clips are fine, and what the others have most, the worst first."""
     summary = report.summary
     if not summary.clips:
         return "There are no clips."
@@ -219,7 +219,7 @@ def headline(report: Report) -> str:
 
 
 def counts(summary: Summary) -> str:
-    """The folder in numbers, in one line."""
+    """Sum up the folder in one line of numbers."""
     words = [_many(summary.clips, "clip"), f"{_duration(summary.seconds)} of video"]
     if summary.moving_fraction is not None:
         words.append(f"mean moving fraction {summary.moving_fraction:.0%}".replace("%", " %"))
@@ -233,7 +233,7 @@ def _many(count: int, word: str) -> str:
 
 
 def _duration(seconds: float) -> str:
-    """In the unit that needs the fewest digits: "12.5 s", "3.1 min", "2.4 h"."""
+    """Format in the unit that needs the fewest digits: "12.5 s", "3.1 min", "2.4 h"."""
     for unit, size in (("h", 3600), ("min", 60)):
         if seconds >= 2 * size:
             return f"{seconds / size:,.1f} {unit}"

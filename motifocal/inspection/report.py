@@ -1,4 +1,4 @@
-"""Entries and findings become the report that is written, printed and shown as a page."""
+"""Make the report that is written, printed and shown as a page, from entries and findings."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def make_report(
     made: date,
     default_frames: bool = False,
 ) -> dict[str, Any]:
-    """The report as plain values; `looks` are by the place of their entry.
+    """Make the report as plain values; `looks` are by the place of their entry.
 
     Keys: version, title, made, settings, faults, summary, advice, clips; `doctor.page` names the
     rest and what each has to be. `default_frames`: whether nobody chose how many frames.
@@ -64,14 +64,14 @@ def make_report(
 
 
 def printable(text: str) -> str:
-    """The same text without halves of characters, which names that are not UTF-8 hold."""
+    """Escape halves of characters, which names that are not UTF-8 hold."""
     return text.encode("utf-8", "backslashreplace").decode()
 
 
 def _duplicates(
     entries: Sequence[Entry], findings: Mapping[int, Finding]
 ) -> dict[int, tuple[str, int]]:
-    """Place -> (code, the place that it duplicates): by its bytes, else by its look."""
+    """Map places to (code, the place that it duplicates): by its bytes, else by its look."""
     places = [place for place in range(len(entries)) if place in findings]
     looks = [findings[place].look for place in places]
     near = find_duplicates([None if look is None else Fingerprint.from_text(look)
@@ -86,7 +86,7 @@ def _duplicates(
 
 
 def _names(entries: Sequence[Entry]) -> list[str]:
-    """The entries' names, printable, and told apart where that made two the same."""
+    """Make the entries' names printable, with a number where that made two the same."""
     names: list[str] = []
     taken: set[str] = set()
     for entry in entries:

@@ -1,4 +1,4 @@
-"""A folder's entries become findings, each kept on disk as soon as it is made.
+"""Examine a folder's entries, and keep each finding on disk as soon as it is made.
 
 `findings.jsonl` has one line for each clip that was looked at: a key, which changes when the file
 or the settings do, and the finding. A second run looks at nothing twice; a kill loses the clips
@@ -59,7 +59,7 @@ def look_at(
     seconds: float,
     work: Work = examine,
 ) -> Iterator[Look]:
-    """All entries that have a file, with their findings: first those known, then as they are made.
+    """Yield the entries that have a file with their findings: first those known, then new ones.
 
     Args:
         output: a folder, made if it is not there; one run at a time.
@@ -97,7 +97,7 @@ def look_at(
 
 
 def _call(work: Work, settings: InspectSettings, job: Job) -> Finding | Unwritable:
-    """In the worker. What cannot be read of a clip is in its finding, so the rest is of writing."""
+    """Run in the worker. An OSError here is of writing: what cannot be read is in the finding."""
     try:
         return work(job, settings)
     except OSError as error:
@@ -105,7 +105,7 @@ def _call(work: Work, settings: InspectSettings, job: Job) -> Finding | Unwritab
 
 
 def _kept(file: TextIO, look: Look, done: Done[Job, Finding | Unwritable]) -> Finding:
-    """The finding, written down unless the clip has to be looked at again."""
+    """Return the finding, written down unless the clip has to be looked at again."""
     if done.result is None:
         return Finding(problem=("no-answer", str(done.reason)))
     if isinstance(done.result, Unwritable):
@@ -121,7 +121,7 @@ def _kept(file: TextIO, look: Look, done: Done[Job, Finding | Unwritable]) -> Fi
 
 
 def _opens(path: Path) -> bool:
-    """Whether the system lets it be read: what it refuses, as a lost disk does, it may allow later.
+    """Tell whether the system lets it be read; what it refuses, it may allow later.
     """
     try:
         with path.open("rb"):
@@ -148,7 +148,7 @@ def _looks(entries: Sequence[Entry], settings: InspectSettings) -> Iterator[Look
 
 
 def read_findings(path: Path) -> dict[str, Finding]:
-    """Earlier findings by key. Half a last line, left by a kill, is taken out of the file.
+    """Read earlier findings by key. Half a last line, left by a kill, is taken out of the file.
 
     Raises ValueError where another line is none of ours: the file is then somebody else's.
     """

@@ -1,4 +1,4 @@
-"""Frames of a clip and their heat become one small picture: four frames, and the same with heat.
+"""Draw a clip's thumbnail: four frames, and the same with their heatmap.
 
 F frames, H W pixels. Frames are `(F, H, W, 3)` uint8 RGB, heat `(F, H, W)` in [0, 1].
 """
@@ -17,12 +17,12 @@ COLUMNS, BOX = 4, 160
 
 
 def spread(count: int) -> list[int]:
-    """Which of `count` frames are shown: from the first to the last, short clips repeated."""
+    """Choose which of `count` frames are shown, from first to last, repeated in short clips."""
     return [int(place) for place in np.rint(np.linspace(0, count - 1, COLUMNS))]
 
 
 def sprite(frames: Frames, heat: Heatmap) -> Image:
-    """Frames (4, H, W, 3) over the same with heat (4, H, W) on them: (2 h, 4 w, 3), cells h x w."""
+    """Lay frames (4, H, W, 3) over the same with heatmaps (4, H, W): (2 h, 4 w, 3), cells h x w."""
     height, width = frames.shape[1:3]
     scale = min(BOX / height, BOX / width)
     size = (max(1, round(width * scale)), max(1, round(height * scale)))

@@ -1,4 +1,4 @@
-"""Jobs become results in processes of their own, so that none can take the others down.
+"""Run jobs in processes of their own, so that none can take the others down.
 
 A decoder may crash the process or never come back. Threads and process pools die or wait with it;
 here its process alone is ended, the job is given up with a reason, and another process starts.
@@ -51,7 +51,7 @@ class _Worker(Generic[J]):
 def in_processes(
     work: Callable[[J], R], jobs: Iterable[J], count: int, seconds: Callable[[J], float]
 ) -> Iterator[Done[J, R]]:
-    """Results in the order in which they are done; a job has `seconds(job)` from its start.
+    """Yield results in the order in which they are done; a job has `seconds(job)`.
 
     `work` and the jobs have to be picklable, so `work` is a function of a module. What a job raises
     ends its process like a crash: the trace is printed there, the reason says so.
@@ -100,7 +100,7 @@ def _started(work: Callable[[J], R]) -> _Worker[J]:
 
 @contextmanager
 def _without_interrupts() -> Iterator[None]:
-    """A process started here is deaf to Ctrl-C from its first instruction, not only in `_serve`.
+    """Start processes here that ignore SIGINT from their first instruction, not only in `_serve`.
 
     Else it would print where its imports were. What comes meanwhile reaches us afterwards.
     """
@@ -116,7 +116,7 @@ def _without_interrupts() -> Iterator[None]:
 
 
 def _serve(pipe: Connection, work: Callable[[J], R]) -> None:
-    """A worker's life: answer each job until the pipe closes."""
+    """Answer each job until the pipe closes, in the worker's process."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for whoever gave the jobs
     cv2.setNumThreads(1)  # there is a process for each core
     with suppress(EOFError, ConnectionError):  # nobody is there any more
@@ -126,7 +126,7 @@ def _serve(pipe: Connection, work: Callable[[J], R]) -> None:
 
 
 def _heard(workers: list[_Worker[J]]) -> list[_Worker[J]]:
-    """The workers that have something to say or have ended, at the latest at the next deadline."""
+    """Wait for workers that have an answer or have ended, at most until the next deadline."""
     deadlines = [worker.deadline for worker in workers if worker.job is not None]
     left = max(0.0, min(deadlines) - time.monotonic()) + 0.01 if deadlines else None
     by_sign = {sign: w for w in workers for sign in (w.pipe, w.process.sentinel)}
@@ -135,7 +135,7 @@ def _heard(workers: list[_Worker[J]]) -> list[_Worker[J]]:
 
 
 def _answer(worker: _Worker[J]) -> Done[J, R] | None:
-    """What a worker has said; a worker that ended instead is no longer ready."""
+    """Receive a worker's answer; a worker that ended instead is no longer ready."""
     try:
         said = worker.pipe.recv()
     except (EOFError, OSError):

@@ -1,4 +1,4 @@
-"""Prediction, target and heatmap at latent resolution -> motion focal loss per sample.
+"""Compute the motion focal loss per sample from prediction, target and heatmap at latents.
 
 Letters: B batch, C channels, F' latent frames, h w latents, N tokens.
 
@@ -40,7 +40,7 @@ def motion_focal_loss(
     variant: str = "motif",
     check: bool = True,
 ) -> MotionFocalLoss:
-    """Motion focal loss of every sample, unreduced over the batch; draws no randomness.
+    """Compute the motion focal loss of every sample, unreduced over the batch; draws no randomness.
 
     Args:
         prediction: (B, C, F', h, w), (B, F', C, h, w), tokens (B, N, C) or any other layout.
@@ -115,7 +115,7 @@ def _none(energy: Tensor, heatmap: Tensor, count: Tensor) -> Tensor:
 
 
 def _normalised(energy: Tensor, heatmap: Tensor, count: Tensor) -> Tensor:
-    """Mean over the heatmap's mass instead of over all locations: small movers count like large.
+    """Average with the squared heatmap as weights: small movers count like large.
 
     A moving location then weighs 1 / (mean of m'^2) times what it weighs in the plain loss. That
     gain is limited to MOST_GAIN: without a limit a clip with one moving latent would own the batch.
@@ -163,7 +163,7 @@ def check_values(heatmap: Tensor | None, valid: Tensor | None = None) -> None:
 
 
 def _valid_elements(error: Tensor, valid: Tensor | None, channels: tuple[int, ...]) -> Tensor:
-    """Valid elements behind each location of the heatmap: the heatmap's shape, whole numbers."""
+    """Count valid elements behind each location of the heatmap: whole numbers in its shape."""
     shape = [1 if d in channels else n for d, n in enumerate(error.shape)]
     if valid is None:
         per_location = math.prod(error.shape[d] for d in channels)
@@ -181,7 +181,7 @@ def _check_arguments(
     timestep_weight: Tensor | None,
     variant: str,
 ) -> None:
-    """Everything that can be told without looking at the values of a tensor."""
+    """Raise ValueError for what can be told without looking at the values of a tensor."""
     shape = tuple(prediction.shape)
     if prediction.ndim < 2:
         raise ValueError(f"prediction should be (B, ...) with 2 dimensions or more, got {shape}")
@@ -204,7 +204,7 @@ def _check_arguments(
 
 
 def _check_heatmap_shape(got: tuple[int, ...], shape: tuple[int, ...]) -> None:
-    """One dimension, the channels, may be 1: more would hide a map of the wrong grid."""
+    """Allow size 1 in one dimension, the channels: more would hide a map of the wrong grid."""
     broadcast = [d for d, (a, b) in enumerate(zip(got, shape, strict=False)) if a != b]
     if not _broadcasts(got, shape) or len(broadcast) > 1 or 0 in broadcast:
         wanted = (shape[0], shape[1], 1) if len(shape) == 3 else (shape[0], 1, *shape[2:])

@@ -1,4 +1,4 @@
-"""Latents become a weight in [0, 1] per latent by how far each differs from the next: no flow.
+"""Weight latents in [0, 1] by how far each differs from the next, without flow.
 
 Letters: B batch, C channels, F frames, F' latent frames, h w latents.
 
@@ -71,7 +71,7 @@ def latent_weight(
     frames: int,
     settings: LatentSettings = DEFAULT_LATENT_SETTINGS,
 ) -> Tensor:
-    """Latents (B, C, F', h, w) -> weight (B, 1, F', h, w) float32 in [0, 1], each clip by itself.
+    """Map latents (B, C, F', h, w) to weights (B, 1, F', h, w) float32 in [0, 1], clip by clip.
 
     Weight f belongs to the difference between latents f and f + 1; the last latent has that of the
     one before. A first latent that covers fewer frames than the later ones is coded on its own and
@@ -106,7 +106,7 @@ def latent_weight(
 
 
 def _differences(latents: Tensor, geometry: LatentGeometry, frames: int) -> Tensor:
-    """How far each latent is from the next, in standard deviations: (B, 1, F', h, w)."""
+    """Measure how far each latent is from the next, in standard deviations: (B, 1, F', h, w)."""
     deviation = latents.std(dim=(2, 3, 4), keepdim=True, correction=0).clamp(min=1e-12)
     steps = latents.diff(dim=2) / deviation
     found = steps.square().mean(dim=1, keepdim=True).sqrt()

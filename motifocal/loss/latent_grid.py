@@ -85,7 +85,7 @@ class LatentGeometry:
         return -self._covering(frames) % self.temporal_multiple
 
     def covered_frames(self, frames: int) -> list[tuple[int, int]]:
-        """[start, stop) of the frames that each of the F' latents covers; padding shares frames."""
+        """List [start, stop) of the frames that each of the F' latents covers."""
         starts = [0, *range(1, frames, self.temporal_stride)]
         spans = list(zip(starts, [*starts[1:], frames], strict=True))
         return [spans[0]] * self.padding(frames) + spans
@@ -147,7 +147,7 @@ FAMILIES: dict[str, LatentGeometry] = {
 
 
 def pool(heatmap: Map, geometry: LatentGeometry) -> Map:
-    """Heatmap (B, F, H, W) or (F, H, W) -> (B, 1, F', h, w), in the range of the input.
+    """Pool a heatmap (B, F, H, W) or (F, H, W) to (B, 1, F', h, w), in the range of the input.
 
     Maximum over exactly the frames that a latent covers, pixel by pixel, then the mean over the
     pixels that it covers: a latent's weight is the share of its area that moved at some time in
@@ -184,7 +184,7 @@ def as_array(values: Tensor | NDArray[np.float32]) -> NDArray[np.float32]:
 def valid_mask(
     geometry: LatentGeometry, frames: int, device: torch.device | str | None = None
 ) -> Tensor:
-    """Bool (1, 1, F', 1, 1): False at the latents that are no part of the loss.
+    """Return bool (1, 1, F', 1, 1): False at the latents that are no part of the loss.
 
     These are the conditioned first latent and its copies in the padding. Hand it to the loss as
     ``valid``, which leaves such latents out before it takes any mean. Other padding stays in the
@@ -201,7 +201,7 @@ def valid_mask(
 
 
 def to_layout(weight: Tensor, geometry: LatentGeometry) -> Tensor:
-    """(B, 1, F', h, w) -> the model's own layout, e.g. (B, F', 1, h, w) or tokens (B, F' h w, 1).
+    """Lay (B, 1, F', h, w) out as the model does, e.g. (B, F', 1, h, w) or tokens (B, F' h w, 1).
 
     A mask from ``valid_mask`` has to be expanded to the weight's size first.
     """

@@ -1,4 +1,4 @@
-"""A clip's frames become a weight at latent resolution, and a step's loss is weighted by it.
+"""Weight the loss of a training step by the motion of its clips, in any PyTorch loop.
 
 Letters: B batch, F frames, C channels, H W pixels, F' latent frames, h w latents, N tokens.
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 def geometry_of(family: str | LatentGeometry) -> LatentGeometry:
-    """The latent grid of a key of ``geometry.FAMILIES``, or the one that is given."""
+    """Return the latent grid of a key of ``latent_grid.FAMILIES``, or the one that is given."""
     if isinstance(family, LatentGeometry):
         return family
     if family not in FAMILIES:
@@ -42,7 +42,7 @@ def motion_weights(
     *,
     workers: int | None = None,
 ) -> Tensor:
-    """Frames (F, H, W, 3) uint8 RGB -> weights (1, 1, F', h, w) float32 in [0, 1], on the CPU.
+    """Map frames (F, H, W, 3) uint8 RGB to weights (1, 1, F', h, w) float32 in [0, 1], on the CPU.
 
     ``frames`` are those that the autoencoder gets: the same ones, at the same rate and size
     (``video.to_frames`` turns (C, F, H, W) in [-1, 1] into them). Join a batch with ``torch.cat``.
@@ -76,7 +76,7 @@ def motion_loss(
     timestep_weight: Tensor | None = None,
     variant: str = "motif",
 ) -> MotionFocalLoss:
-    """Motion focal loss of every sample, in the model's own layout, conditioned latents left out.
+    """Compute every sample's motion focal loss in the model's layout, without conditioned latents.
 
     The result's ``total``, ``diffusion`` (the plain loss) and ``motion`` are (B,): take the mean,
     and divide by the steps of gradient accumulation as ever. With ``motif_weight`` 0 the total is
@@ -134,13 +134,13 @@ def motion_loss(
 
 
 def _groups(geometry: LatentGeometry) -> list[str]:
-    """The dimensions of the model's layout: "b (f h w) c" -> ["b", "fhw", "c"]."""
+    """Split the model's layout into dimensions: "b (f h w) c" -> ["b", "fhw", "c"]."""
     groups = re.findall(r"\([^)]*\)|\w", geometry.layout)
     return [re.sub(r"\W", "", group) for group in groups]
 
 
 def _conditioned(weights: Tensor, geometry: LatentGeometry) -> tuple[int, int]:
-    """The dimension with the latents' frames, and how many places at its start are conditioned."""
+    """Find the dimension of the latents' frames, and how many at its start are conditioned."""
     if not geometry.conditioned_first:
         return 0, 0
     _, _, latents, height, width = weights.shape

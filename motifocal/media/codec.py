@@ -1,4 +1,4 @@
-"""Container files become timed frames through FFmpeg (PyAV), and frames become MP4 and GIF files.
+"""Decode video files to timed frames, and encode MP4 and GIF, through FFmpeg (PyAV).
 
 H W pixels. A frame is `(H, W, 3)` uint8 RGB.
 """
@@ -66,7 +66,7 @@ def _opened(path: Path) -> InputContainer:
 
 @contextmanager
 def opened_container(path: Path) -> Iterator[Source]:
-    """The frames of a video file with their times, decoded as they are asked for."""
+    """Open the frames of a video file with their times, decoded as they are asked for."""
     with _opened(path) as container:
         stream = _video_stream(path, container)
         if "mp4" in container.format.name:
@@ -80,7 +80,7 @@ def opened_container(path: Path) -> Iterator[Source]:
 
 
 def stored_display(path: Path) -> Display:
-    """How a video file says that its frames are to be shown; the first frame tells.
+    """Read how a video file says that its frames are to be shown; the first frame tells.
 
     Pictures, and folders of them, are always upright, square and SDR once they are read. Raises
     VideoError where the file is no video.
@@ -126,14 +126,14 @@ def stream_format(path: Path) -> StreamFormat:
 
 
 def _grain(stream: VideoStream, rate: Fraction) -> Fraction:
-    """How much later than meant a frame may be stored, in s: one tick of the stream's clock."""
+    """Return by how much a frame may be stored too late, in s: one tick of the stream's clock."""
     tick = stream.time_base or Fraction(0)
     # A clock that ticks once a frame (AVI) rounds nothing.
     return min(tick, Fraction(1, 100)) if tick * rate < 1 else Fraction(0)
 
 
 def _video_stream(path: Path, container: InputContainer) -> VideoStream:
-    """The first video stream that is not the cover picture of a song."""
+    """Return the first video stream that is not the cover picture of a song."""
     for stream in container.streams.video:
         if not is_cover(stream):
             if stream.codec_context is None:
@@ -150,7 +150,7 @@ def _video_stream(path: Path, container: InputContainer) -> VideoStream:
 def _decoded(
     path: Path, container: InputContainer, stream: VideoStream, rate: Fraction
 ) -> Iterator[TimedFrame]:
-    """All frames in the order shown; VideoError if one is damaged or the last ones are missing."""
+    """Decode all frames in the order shown; VideoError if any is damaged or missing."""
     count, end, stopped = 0, Fraction(0), ""
     decode = decoder_of(path, stream)
     try:
@@ -175,7 +175,7 @@ def _decoded(
 def _shots(
     frames: Iterable[TimedFrame], pixels: Callable[[VideoFrame], Image]
 ) -> Iterator[Shot]:
-    """Every frame is shown until the next one starts, the last one for its own duration."""
+    """Show every frame until the next one starts, the last one for its own duration."""
     origin, previous = Fraction(0), None
     for timed in frames:
         if previous is None:
@@ -190,7 +190,7 @@ def _shots(
 
 
 def write_mp4(path: Path, frames: Iterator[Image], rate: Fraction, crf: int) -> None:
-    """H.264 4:2:0 in MP4, index in front; odd sizes gain a copy of their last row or column.
+    """Write H.264 4:2:0 in MP4, index in front; odd sizes gain a copy of their last row or column.
 
     The BT.601 matrix is used and named in the file, because readers that ignore the name assume
     it. One thread and no encoder name in the container make the bytes repeat, and so does doing
@@ -230,7 +230,7 @@ def _to_yuv(picture: VideoFrame) -> VideoFrame:
 
 
 def write_gif(path: Path, frames: Iterator[Image], rate: Fraction) -> None:
-    """An endless GIF with one palette for all frames; GIF counts time in 1/100 s."""
+    """Write an endless GIF with one palette for all frames; GIF counts time in 1/100 s."""
     if rate > 50:
         raise ValueError(f"fps should be at most 50 in a GIF, got {float(rate):g}")
     first = next(frames)
@@ -256,7 +256,7 @@ def _centiseconds(index: int, rate: Fraction) -> int:
 
 
 def _palette_graph(width: int, height: int, rate: Fraction) -> Graph:
-    """Frames in; after the last one, the same frames in the 255 colours that suit them all best.
+    """Make a filter: frames in; after the last, the same in the 255 colours that suit all best.
 
     Without dither: over seven real clips and a drawn one that gave 38.5 dB and no flicker, where
     error diffusion changed 10 to 20 % of the pixels that stand still and gave 37 dB.

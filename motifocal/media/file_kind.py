@@ -1,4 +1,4 @@
-"""A file's first bytes tell whether it is a picture or a video, whatever its name is."""
+"""Tell pictures from videos by a file's first bytes, whatever its name is."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _VIDEOS = (b"\x1a\x45\xdf\xa3", b"OggS", b"FLV", b"\x30\x26\xb2\x75", b"\0\0\1\x
 
 
 def is_picture(path: Path) -> bool:
-    """Whether a file is read as a picture: its first bytes tell, or else its suffix.
+    """Tell whether a file is read as a picture: by its first bytes, or else its suffix.
 
     Raises VideoError where there is no file, or nothing in it.
     """
@@ -30,7 +30,7 @@ def is_picture(path: Path) -> bool:
 
 
 def picture_grain(path: Path) -> Fraction:
-    """How exactly an animated picture stores times, in s: GIF counts hundredths of a second."""
+    """Return how exactly an animated picture stores times, in s: GIF counts hundredths."""
     return Fraction(1, 100 if _head(path).startswith(_GIF) else 1000)
 
 

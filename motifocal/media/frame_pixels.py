@@ -1,4 +1,4 @@
-"""A decoded frame becomes `(H, W, 3)` uint8 RGB as a viewer sees it.
+"""Convert decoded frames to `(H, W, 3)` uint8 RGB as a viewer sees them.
 
 H W pixels. The display matrix is applied, pixels are made square, transparency is composited on
 white, HDR is brought to SDR. docs/reading.md states the rules for users.
@@ -52,13 +52,13 @@ class Display:
 
     @property
     def aspect_ratio(self) -> str:
-        """Width to height of a pixel, as "4:3"."""
+        """The width to height of a pixel, as "4:3"."""
         return f"{self.aspect.numerator}:{self.aspect.denominator}"
 
 
 @contextmanager
 def naming(path: Path, failure: str) -> Iterator[None]:
-    """What FFmpeg raises inside the block, or a missing folder, becomes a VideoError."""
+    """Turn what FFmpeg raises inside the block, or a missing folder, into a VideoError."""
     try:
         yield
     except (av.FFmpegError, FileNotFoundError, IsADirectoryError) as error:
@@ -67,7 +67,7 @@ def naming(path: Path, failure: str) -> Iterator[None]:
 
 
 def display_of(stream: VideoStream, frame: VideoFrame) -> Display:
-    """How the frame, the first of its stream, is to be shown."""
+    """Read how the frame, the first of its stream, is to be shown."""
     turned = False
     if "DISPLAYMATRIX" in frame.side_data:
         a, b, _, d = _display_matrix(frame)
@@ -77,7 +77,7 @@ def display_of(stream: VideoStream, frame: VideoFrame) -> Display:
 
 
 def pixel_aspect(stream: VideoStream) -> Fraction:
-    """Width of a pixel over its height, 1 if nearly so or not stored."""
+    """Return the width of a pixel over its height, 1 if nearly so or not stored."""
     aspect = stream.sample_aspect_ratio
     if not aspect or aspect < 0 or abs(aspect - 1) <= _NEARLY_SQUARE:
         return Fraction(1)
@@ -111,7 +111,7 @@ def frame_pixels(path: Path, stream: VideoStream, frame: VideoFrame) -> Image:
 
 
 def _upright(image: Image, frame: VideoFrame) -> Image:
-    """Turned and mirrored as the display matrix says, to the nearest quarter turn."""
+    """Turn and mirror as the display matrix says, to the nearest quarter turn."""
     a, b, c, d = _display_matrix(frame)
     if abs(b) > abs(a):
         image, a, d = image.transpose(1, 0, 2), c, b
@@ -120,7 +120,7 @@ def _upright(image: Image, frame: VideoFrame) -> Image:
 
 
 def _display_matrix(frame: VideoFrame) -> list[int]:
-    """a, b, c, d: the stored point (x, y) is shown at (a x + c y, b x + d y)."""
+    """Return a, b, c, d: the stored point (x, y) is shown at (a x + c y, b x + d y)."""
     side_data = cast("Mapping[str, Buffer]", frame.side_data)  # PyAV's hints know only one key
     # 9 numbers of 32 bits, row by row.
     matrix = np.frombuffer(bytes(side_data["DISPLAYMATRIX"]), np.int32).reshape(3, 3)

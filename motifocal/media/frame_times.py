@@ -1,4 +1,4 @@
-"""The decoded frames of a container become frames in the order shown, each with its time.
+"""Put the decoded frames of a container in the order shown, each with its time.
 
 One rule for every command; docs/reading.md states it for users.
 """
@@ -33,7 +33,7 @@ Decoder: TypeAlias = Callable[[Packet], list[VideoFrame]]
 
 
 def is_same_rate(fps: float, declared: float) -> bool:
-    """Whether two rates differ by 0.15 % or less: 24 and 23.976 frames/s mean the same."""
+    """Tell whether two rates differ by 0.15 % or less: 24 and 23.976 frames/s mean the same."""
     return abs(fps / declared - 1) <= 0.0015
 
 
@@ -48,7 +48,7 @@ class TimedFrame(NamedTuple):
 def timed_frames(
     path: Path, container: InputContainer, stream: VideoStream, decode: Decoder, rate: Fraction
 ) -> Iterator[TimedFrame]:
-    """Every frame with its time, as it is decoded; `rate` is in frames/s.
+    """Yield every frame with its time, as it is decoded; `rate` is in frames/s.
 
     A frame is shown at its presentation time, in AVI and ASF the k-th frame at the k-th decode
     time. A frame without a time comes 1 / rate after the one before it, as all of a raw stream do.
@@ -76,7 +76,7 @@ def timed_frames(
 
 
 def _checked(path: Path, count: int, time: Fraction | None, before: Fraction | None) -> Fraction:
-    """The time of frame `count`; VideoError where it has none or lies before that of the last."""
+    """Return the time of frame `count`; VideoError where it has none or lies before the last."""
     if time is None:  # frames before the start of a cut: some programs show them and some do not
         cause = "as after cutting without encoding; encode it again"
         raise VideoError(f"{path}: its first frames have no time, {cause}")
@@ -89,7 +89,7 @@ def _checked(path: Path, count: int, time: Fraction | None, before: Fraction | N
 def _at_presentation_times(
     container: InputContainer, stream: VideoStream, decode: Decoder
 ) -> Iterator[tuple[VideoFrame, Fraction | None, int]]:
-    """Frames with their times and durations, the latter in ticks of the frame."""
+    """Yield frames with their times and durations, the latter in ticks of the frame."""
     durations: dict[int | None, int] = {}
     for packet in container.demux(stream):
         durations[packet.pts] = packet.duration or 0
@@ -101,7 +101,7 @@ def _at_presentation_times(
 def _at_decode_times(
     container: InputContainer, stream: VideoStream, decode: Decoder
 ) -> Iterator[tuple[VideoFrame, Fraction | None, int]]:
-    """Frames are as many as packets and come in order, so each takes the earliest time left.
+    """Yield frames, as many as packets and in order, each with the earliest time left.
 
     Durations are 0, as these containers store none.
     """
@@ -119,7 +119,7 @@ def _seconds(ticks: int | None, tick: Fraction | None) -> Fraction | None:
 
 
 def decoder_of(path: Path, stream: VideoStream) -> Decoder:
-    """FFmpeg's own decoder; of VP8 and VP9 with transparency libvpx's, as FFmpeg's drops it.
+    """Return FFmpeg's own decoder, or libvpx's for VP8 and VP9 with transparency.
 
     Raises VideoError where transparency is announced and FFmpeg was built without libvpx.
     """

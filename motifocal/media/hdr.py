@@ -1,4 +1,4 @@
-"""HDR pixels of 16 bits (PQ or HLG) become SDR ones of 8 bits, reference white as white.
+"""Convert HDR pixels of 16 bits (PQ or HLG) to SDR of 8 bits, reference white as white.
 
 H W pixels. Light is counted in cd/m². ITU-R BT.2408 puts white, as of a sheet of paper, at 203.
 What is brighter, such as a lamp, is cut off there, and hues beyond BT.709 are cut off at its edge.
@@ -27,7 +27,7 @@ _TO_BT709 = np.array(
 
 
 def to_sdr(rgb: NDArray[np.uint16], transfer: int, primaries: int) -> Image:
-    """(H, W, 3) non-linear uint16, full range -> (H, W, 3) uint8 sRGB.
+    """Convert (H, W, 3) non-linear uint16, full range, to (H, W, 3) uint8 sRGB.
 
     transfer: a key of ``TRANSFERS``. primaries: by H.273; all but BT.2020 are left as they are.
     """
@@ -44,7 +44,7 @@ def to_sdr(rgb: NDArray[np.uint16], transfer: int, primaries: int) -> Image:
 
 @lru_cache(maxsize=2)
 def _linear(transfer: int) -> NDArray[np.float32]:
-    """A table, by code: of PQ the display's light over white, of HLG the scene's in [0, 1]."""
+    """Tabulate light by code: of PQ the display's over white, of HLG the scene's in [0, 1]."""
     signal = np.arange(65536) / 65535
     if transfer == _PQ:  # SMPTE ST 2084
         root = signal ** (1 / 78.84375)
@@ -58,7 +58,7 @@ def _linear(transfer: int) -> NDArray[np.float32]:
 
 @lru_cache(maxsize=1)
 def _encoded() -> Image:
-    """The sRGB curve as a table: linear light of 16 bits -> uint8."""
+    """Tabulate the sRGB curve: linear light of 16 bits -> uint8."""
     light = np.arange(65536) / 65535
     curve = np.where(light <= 0.0031308, 12.92 * light, 1.055 * light ** (1 / 2.4) - 0.055)
     return np.rint(255 * curve).astype(np.uint8)

@@ -1,4 +1,4 @@
-"""An MP4's header and its index of frames both say how long a track lasts: they have to agree.
+"""Check that an MP4's header and its index of frames agree on how long a track lasts.
 
 FFmpeg believes the index alone. One damaged duration in it makes a clip of many frames play as a
 single one, or at another speed, without an error.
@@ -25,7 +25,7 @@ class _Box(NamedTuple):
 
 
 def check_index(path: Path, track: int) -> None:
-    """Raises VideoError where the two lengths of the track with this id differ by more than 5 %.
+    """Raise VideoError where the two lengths of the track with this id differ by more than 5 %.
 
     Two frames more or less are no fault: programs differ in how long the last one is shown. A file
     that lacks one of the lengths, or whose frames are indexed piecewise (fragmented), passes.
@@ -52,7 +52,7 @@ def _check_track(path: Path, file: BinaryIO, trak: _Box) -> None:
 
 
 def _declared(file: BinaryIO, trak: _Box) -> tuple[int, int] | None:
-    """Ticks a second, and the ticks that the track lasts by its header; None if unknown."""
+    """Read ticks a second, and the ticks that the track lasts by its header; None if unknown."""
     header = _content(file, trak, b"mdia", b"mdhd")
     # Version 1 has times of 64 bits. All bits set mean that the length is unknown.
     layout, at, unknown = (">IQ", 20, 2**64 - 1) if header[:1] == b"\1" else (">II", 12, 2**32 - 1)
@@ -63,7 +63,7 @@ def _declared(file: BinaryIO, trak: _Box) -> tuple[int, int] | None:
 
 
 def _summed(file: BinaryIO, trak: _Box) -> tuple[int, int]:
-    """How many frames the index has, and the ticks that they last together."""
+    """Count the frames of the index, and the ticks that they last together."""
     table = _content(file, trak, b"mdia", b"minf", b"stbl", b"stts")
     count = min(int.from_bytes(table[4:8], "big"), max(0, len(table) - 8) // 8)
     entries = list(struct.iter_unpack(">II", table[8 : 8 + 8 * count]))
@@ -77,7 +77,7 @@ def _track_id(file: BinaryIO, trak: _Box) -> int | None:
 
 
 def _content(file: BinaryIO, box: _Box, *names: bytes) -> bytes:
-    """What the box at the end of a path of names holds; nothing where there is none."""
+    """Read the box at the end of a path of names; nothing where there is none."""
     for name in names:
         inner = next(_boxes(file, box, name), None)
         if inner is None:
@@ -90,7 +90,7 @@ def _content(file: BinaryIO, box: _Box, *names: bytes) -> bytes:
 
 
 def _boxes(file: BinaryIO, within: _Box, name: bytes) -> Iterator[_Box]:
-    """The boxes of one name inside another, or in the file."""
+    """Find the boxes of one name inside another, or in the file."""
     start, end = within
     while end - start >= 8:
         file.seek(start)

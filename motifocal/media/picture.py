@@ -1,4 +1,4 @@
-"""Pictures, animated pictures and folders of pictures on disk become uint8 RGB arrays, and back.
+"""Read and write images; read animated images and folders of images as frames.
 
 F frames, H W pixels. A picture is `(H, W, 3)` uint8 RGB.
 """
@@ -77,12 +77,12 @@ class Source(NamedTuple):
 
 
 def one_line(error: BaseException) -> str:
-    """The message of a foreign error without line breaks, or its type when it has none."""
+    """Return the message of a foreign error without line breaks, or its type when it has none."""
     return " ".join(str(error).split()) or type(error).__name__
 
 
 def check_file(path: Path) -> None:
-    """Raises VideoError unless `path` is a file with something in it."""
+    """Raise VideoError unless `path` is a file with something in it."""
     if not path.exists():
         raise VideoError(f"{path}: no such file or folder")
     if not path.is_file():
@@ -92,21 +92,21 @@ def check_file(path: Path) -> None:
 
 
 def check_size(path: Path, width: int, height: int) -> None:
-    """Raises VideoError when a frame has no pixels or more than MAX_PIXELS."""
+    """Raise VideoError when a frame has no pixels or more than MAX_PIXELS."""
     if not 0 < width * height <= MAX_PIXELS:
         limit = f"1 to {MAX_PIXELS} pixels"
         raise VideoError(f"{path}: a frame should have {limit}, got {width}x{height}")
 
 
 def natural_key(path: Path) -> tuple[list[str | int], str]:
-    """Sorts frame2 before frame10."""
+    """Return a key that sorts frame2 before frame10."""
     pieces = re.split(r"(\d+)", path.as_posix().casefold())
     # The split alternates text and digits, so equal positions always hold equal types.
     return [int(piece) if i % 2 else piece for i, piece in enumerate(pieces)], path.as_posix()
 
 
 def read_image(path: str | Path) -> Image:
-    """One picture as `(H, W, 3)` uint8 RGB, upright as its EXIF orientation says.
+    """Read an image as `(H, W, 3)` uint8 RGB, upright as its EXIF orientation says.
 
     Alpha is composited on white, 16 bit grey and colour are scaled to 8 bit, CMYK and palettes
     are converted; of an animation the first frame is taken. ICC profiles are not applied.
@@ -120,7 +120,7 @@ def read_image(path: str | Path) -> Image:
 
 
 def write_image(path: str | Path, image: Image) -> None:
-    """Writes `(H, W, 3)` uint8 RGB as .png (lossless), .jpg, .jpeg or .webp (quality 95).
+    """Write `(H, W, 3)` uint8 RGB as .png (lossless), .jpg, .jpeg or .webp (quality 95).
 
     The file appears whole or not at all. Raises ValueError for another shape or type and
     VideoError for another suffix or a folder that does not exist.
@@ -140,7 +140,7 @@ def write_image(path: str | Path, image: Image) -> None:
 
 
 def resize_crop(frames: Frames, height: int, width: int) -> Frames:
-    """Scales without distortion until `height` x `width` is covered, then crops the centre.
+    """Scale without distortion until `height` x `width` is covered, then crop the centre.
 
     `frames` is `(F, H, W, 3)` or `(H, W, 3)` uint8; the result has the same rank. Shrinking
     averages over the area, enlarging is cubic. A size that fits already is returned untouched.
@@ -168,7 +168,7 @@ def _resize_crop_one(frame: Image, height: int, width: int) -> Image:
 
 
 def picture_shots(path: Path, rate: Fraction) -> Iterator[Shot]:
-    """The frames of an animated picture at their own times; one frame of `1 / rate` s otherwise.
+    """Yield the frames of an animated image at their own times; one of `1 / rate` s otherwise.
 
     Durations up to 10 ms count as 100 ms, as in web browsers.
     """
@@ -188,7 +188,7 @@ def picture_shots(path: Path, rate: Fraction) -> Iterator[Shot]:
 
 
 def folder_shots(path: Path, rate: Fraction) -> Iterator[Shot]:
-    """The pictures in a folder as frames in natural order, each shown for `1 / rate` s."""
+    """Yield the images in a folder as frames in natural order, each shown for `1 / rate` s."""
     pictures = [
         file
         for file in path.iterdir()
@@ -202,7 +202,7 @@ def folder_shots(path: Path, rate: Fraction) -> Iterator[Shot]:
 
 @contextmanager
 def _opened(path: Path) -> Iterator[PillowImage.Image]:
-    """Pillow's picture; whatever Pillow raises inside the block becomes a VideoError."""
+    """Open with Pillow; whatever Pillow raises inside the block becomes a VideoError."""
     try:
         with open_picture(path) as image:
             yield image
@@ -219,7 +219,7 @@ def _opened(path: Path) -> Iterator[PillowImage.Image]:
 
 
 def open_picture(path: Path, formats: tuple[str, ...] = _FORMATS) -> PillowImage.Image:
-    """Pillow's picture, its pixels not yet decoded; VideoError where they are too many.
+    """Open with Pillow, pixels not yet decoded; VideoError where they are too many.
 
     Raises what Pillow raises as well.
     """
@@ -247,7 +247,7 @@ def _to_rgb(image: PillowImage.Image) -> Image:
 
 
 def on_white(rgba: Image) -> Image:
-    """`(H, W, 4)` with straight alpha composited on white: `(H, W, 3)`."""
+    """Composite `(H, W, 4)` with straight alpha on white: `(H, W, 3)`."""
     alpha = rgba[..., 3:].astype(np.uint16)
     return ((rgba[..., :3] * alpha + 255 * (255 - alpha) + 127) // 255).astype(np.uint8)
 

@@ -1,4 +1,4 @@
-"""A PNG loses the parts that do not decide its pixels, for readers that stop at damage to them."""
+"""Strip a PNG of the parts that do not decide its pixels, for readers that stop at their damage."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ _UNUSED = frozenset(
 
 
 def is_png(path: Path) -> bool:
-    """Whether the file begins as a PNG does."""
+    """Tell whether the file begins as a PNG does."""
     with path.open("rb") as file:
         return file.read(len(_SIGNATURE)) == _SIGNATURE
 
 
 def without_unused_chunks(path: Path) -> io.BytesIO:
-    """A PNG file without these chunks; what is cut short in it stays so."""
+    """Return a PNG file without these chunks; what is cut short in it stays so."""
     content = path.read_bytes()
     kept, start = [content[: len(_SIGNATURE)]], len(_SIGNATURE)
     while start < len(content):

@@ -23,7 +23,7 @@ READABLE = 480  # a narrower picture is enlarged, or its text would not fit
 
 
 def label(lines: Sequence[str], width: int, colour: tuple[int, int, int] = INK) -> Image:
-    """Lines of text on a strip of paper, (H, width, 3)."""
+    """Write lines of text on a strip of paper, (H, width, 3)."""
     line_height = FONT_SIZE + 4
     strip = PillowImage.new("RGB", (width, line_height * len(lines) + 2), PAPER)
     draw = ImageDraw.Draw(strip)
@@ -39,7 +39,7 @@ def evenly_spaced(count: int, most: int) -> NDArray[np.int64]:
 
 
 def spread(frames: Frames, columns: int, side: int) -> Image:
-    """`columns` frames from the first to the last side by side, each `side` pixels wide."""
+    """Lay `columns` frames from first to last side by side, each `side` pixels wide."""
     picked = np.rint(np.linspace(0, len(frames) - 1, columns)).astype(int)
     strip = np.full((side, columns * (side + GAP) - GAP, 3), PAPER, np.uint8)
     for column, index in enumerate(picked):
@@ -49,7 +49,7 @@ def spread(frames: Frames, columns: int, side: int) -> Image:
 
 
 def labelled(rows: Sequence[tuple[str, Image]]) -> Image:
-    """Pictures one below the other, each under its text.
+    """Stack images, each under its text.
 
     Raises ValueError for no row at all.
     """
@@ -66,7 +66,7 @@ def labelled(rows: Sequence[tuple[str, Image]]) -> Image:
 
 
 def side_by_side(frames: Frames, columns: int) -> Image:
-    """Frames (F, H, W, 3) spread over a clip in one row, at most `columns` of them."""
+    """Lay at most `columns` frames of (F, H, W, 3), spread over the clip, in one row."""
     count, height, width, _ = frames.shape
     chosen = evenly_spaced(count, columns)
     row = np.full((height, len(chosen) * (width + GAP) - GAP, 3), PAPER, np.uint8)
@@ -81,7 +81,7 @@ def contact_sheet(
     columns: int = 8,
     side: int = 112,
 ) -> Image:
-    """Blocks with a title; in each, rows of a text above one strip of frames per clip."""
+    """Stack blocks with a title; in each, rows of a text above one strip of frames per clip."""
     if not blocks or columns < 2:
         raise ValueError(f"there should be blocks and 2 columns, got {len(blocks)} and {columns}")
     width = columns * (side + GAP) - GAP
@@ -95,7 +95,7 @@ def contact_sheet(
 
 
 def moving_grid(rows: Sequence[Sequence[tuple[str, Frames]]], *, side: int = 144) -> Frames:
-    """All clips at once, (F, H, W, 3): a row of the grid per row given, texts below the clips."""
+    """Lay all clips out in a grid, (F, H, W, 3): a row per row given, texts below the clips."""
     if not rows or not all(rows):
         raise ValueError("there should be at least one row of clips, got an empty one")
     wrapped = [[textwrap.wrap(text, side // 7) for text, _ in row] for row in rows]

@@ -1,4 +1,4 @@
-"""A video file's own structure tells whether its end is missing, as far as its container says so.
+"""Tell from a video file's structure whether its end is missing.
 
 docs/reading.md lists for users what each container can and cannot tell.
 """
@@ -25,7 +25,7 @@ _TAIL = 256 * 1024  # bytes of the end that are looked at; an Ogg page has at mo
 def found_and_declared(
     container: InputContainer, stream: VideoStream, rate: Fraction, count: int, end: Fraction
 ) -> tuple[int, int]:
-    """How many frames there are, and how many the header declares (0 where it does not say).
+    """Count the frames there are, and those the header declares (0 where it does not say).
 
     `count` frames were decoded, the last of which ends at `end` s by the file's clock.
     """
@@ -39,7 +39,7 @@ def found_and_declared(
 
 
 def _declared_seconds(container: InputContainer, stream: VideoStream) -> Fraction:
-    """When the header says that the stream ends, s; 0 where it says nothing."""
+    """Return when the header says that the stream ends, s; 0 where it says nothing."""
     if container.format.name == "avi" and stream.frames and stream.time_base:
         return stream.frames * stream.time_base
     if container.format.name == "asf":
@@ -56,7 +56,7 @@ def _declared_seconds(container: InputContainer, stream: VideoStream) -> Fractio
 
 
 def lacks_its_end(path: Path, container_name: str) -> bool:
-    """Whether a file of this container, by FFmpeg's name, ends before its structure says so."""
+    """Tell whether a file of this container, by FFmpeg's name, ends before its structure does."""
     cut = _CUT.get(container_name)
     if cut is None:
         return False

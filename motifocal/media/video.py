@@ -1,4 +1,4 @@
-"""Videos on disk become clips, uint8 RGB frames with their rate and times, and clips become videos.
+"""Read videos as uint8 RGB frames with their rate and times, and write them.
 
 B batch, F frames, C channels, H W pixels. Frames are `(F, H, W, 3)` uint8 RGB; inside the
 project a video is `(C, F, H, W)` float in [-1, 1] (`to_tensor`, `to_frames`).
@@ -88,7 +88,7 @@ def read_video(
     stride: int = 1,
     start: int = 0,
 ) -> Clip:
-    """Frames start, start + stride, ... of a video file, GIF, folder of pictures or picture.
+    """Read frames start, start + stride, ... of a video file, GIF, folder of images or image.
 
     With `fps` the frames are the source's resampled by their timestamps: output frame k shows the
     latest source frame that starts at or before k / fps (our reading; constant and variable rates
@@ -118,7 +118,7 @@ def read_video(
 
 
 def read_frames(path: str | Path, indices: Sequence[int]) -> Frames:
-    """The frames with these indices, (F, H, W, 3) uint8, in this order, repeats included.
+    """Read the frames with these indices, (F, H, W, 3) uint8, in this order, repeats included.
 
     Indices count frames as `read_video` without `fps` returns them. Only these are converted and
     kept, so a few frames of a long video need little memory; decoding stops at the last of them.
@@ -138,13 +138,13 @@ def read_frames(path: str | Path, indices: Sequence[int]) -> Frames:
 
 
 def count_frames(path: str | Path, *, fps: float | None = None) -> int:
-    """How many frames `read_video(path, fps=fps)` would return; decodes all, keeps none."""
+    """Count the frames that `read_video(path, fps=fps)` returns; decodes all, keeps none."""
     with _opened(Path(path), fps) as source:
         return sum(1 for _ in source.shots)
 
 
 def list_videos(path: str | Path) -> list[Path]:
-    """A file gives itself; a folder all videos under it in natural order, hidden files left out."""
+    """List a file itself, or all videos under a folder in natural order, without hidden files."""
     path = Path(path)
     if not path.is_dir():
         check_file(path)
@@ -160,7 +160,7 @@ def list_videos(path: str | Path) -> list[Path]:
 
 
 def to_tensor(frames: Frames) -> torch.Tensor:
-    """`(F, H, W, 3)` uint8 becomes `(C, F, H, W)` float32 in [-1, 1]; `to_frames` undoes it."""
+    """Convert `(F, H, W, 3)` uint8 to `(C, F, H, W)` float32 in [-1, 1]; `to_frames` undoes it."""
     import torch
 
     check_frames(frames)
@@ -170,7 +170,7 @@ def to_tensor(frames: Frames) -> torch.Tensor:
 
 
 def to_frames(video: torch.Tensor) -> Frames:
-    """`(C, F, H, W)` float becomes `(F, H, W, 3)` uint8, rounded and clamped to [-1, 1].
+    """Convert `(C, F, H, W)` float to `(F, H, W, 3)` uint8, rounded and clamped to [-1, 1].
 
     The exact inverse of `to_tensor`. Raises ValueError for another shape and for NaN.
     """
@@ -184,7 +184,7 @@ def to_frames(video: torch.Tensor) -> Frames:
 
 
 def write_video(path: str | Path, frames: Iterable[Image], fps: float, crf: int = 18) -> None:
-    """Writes `(F, H, W, 3)` uint8, or an iterable of `(H, W, 3)`, as .mp4 or looping .gif.
+    """Write `(F, H, W, 3)` uint8, or an iterable of `(H, W, 3)`, as .mp4 or looping .gif.
 
     MP4 is H.264 4:2:0 (`crf`: 0 to 51, lower is better) with the index in front. It needs even
     sizes: an odd last row or column is repeated once. GIF has one palette for all frames and no
@@ -206,7 +206,7 @@ def write_video(path: str | Path, frames: Iterable[Image], fps: float, crf: int 
 
 
 def _fraction(fps: float, largest_denominator: int) -> Fraction:
-    """The nearest fraction; 1001 is the denominator of the NTSC rates. ValueError if not > 0."""
+    """Return the nearest fraction; 1001 is the NTSC rates' denominator. ValueError if not > 0."""
     rate = Fraction(fps).limit_denominator(largest_denominator) if math.isfinite(fps) else None
     if rate is None or rate <= 0:
         raise ValueError(f"fps should be positive and finite, got {fps}")
@@ -215,7 +215,7 @@ def _fraction(fps: float, largest_denominator: int) -> Fraction:
 
 @contextmanager
 def _opened(path: Path, fps: float | None) -> Iterator[Source]:
-    """The frames of any source, resampled to `fps` if given."""
+    """Open the frames of any source, resampled to `fps` if given."""
     wanted = None if fps is None else _fraction(fps, 100_000)
     with stored(path, wanted or DEFAULT_FPS) as source:
         yield source if wanted is None else _resampled(source, wanted)
@@ -223,7 +223,7 @@ def _opened(path: Path, fps: float | None) -> Iterator[Source]:
 
 @contextmanager
 def stored(path: Path, still_rate: Fraction) -> Iterator[Source]:
-    """The frames of any source as they are stored; those without times run at `still_rate`."""
+    """Open the frames of any source as they are stored; those without times run at `still_rate`."""
     if path.is_dir():
         yield Source(folder_shots(path, still_rate), still_rate, Fraction(0))
     elif is_picture(path):
@@ -234,7 +234,7 @@ def stored(path: Path, still_rate: Fraction) -> Iterator[Source]:
 
 
 def _resampled(source: Source, wanted: Fraction) -> Source:
-    """The frames seen at times 0, 1 / wanted, 2 / wanted, ... until the source ends."""
+    """Take the frames seen at times 0, 1 / wanted, 2 / wanted, ... until the source ends."""
     declared = source.rate or wanted
     rate = declared if is_same_rate(float(wanted), float(declared)) else wanted
 
@@ -253,7 +253,7 @@ def _resampled(source: Source, wanted: Fraction) -> Source:
 def _collected(
     path: Path, shots: Iterable[Shot]
 ) -> tuple[list[Image], list[tuple[Fraction, Fraction]]]:
-    """The pixels of all shots, and when each starts and ends."""
+    """Collect the pixels of all shots, and when each starts and ends."""
     frames: list[Image] = []
     times = []
     for shot in shots:
@@ -270,7 +270,7 @@ def _collected(
 
 
 def _rate(times: list[tuple[Fraction, Fraction]], stride: int, source: Source) -> Fraction:
-    """Source frames per second: a declared or whole rate that the times bear out, else measured."""
+    """Return source frames per second: a declared or whole rate that fits the times, or measured."""
     (first, first_end), last = times[0], times[-1][0]
     if last <= first:
         shown = first_end - first
@@ -286,7 +286,7 @@ def _rate(times: list[tuple[Fraction, Fraction]], stride: int, source: Source) -
 
 
 def _checked(frames: Iterable[Image]) -> Iterator[Image]:
-    """The same frames; ValueError where one is no picture, differs in size, or there is none."""
+    """Pass frames on; ValueError where one is no image, differs in size, or there is none."""
     size = None
     for index, frame in enumerate(frames):
         check_image(frame, f"frame {index}")

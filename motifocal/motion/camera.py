@@ -1,4 +1,4 @@
-"""Optical flow becomes the camera's own motion, a robust fit per pair of frames, and what is left.
+"""Fit the camera's motion to optical flow, robustly per pair of frames, and take it out.
 
 F frames, H W pixels, P = F - 1 pairs, N points of a grid. Flow is `(F-1, 2, H, W)` float32 in
 pixels; a camera is `(F-1, 3, 3)` float64: (x, y, 1) of frame l to (x, y, 1) of frame l + 1, in
@@ -52,7 +52,7 @@ _LEAST_TEXTURE = 0.03
 
 
 def textured(frames: Frames) -> NDArray[np.bool_]:
-    """Where a frame has texture to follow, for each frame but the last: (F-1, H, W) bool.
+    """Tell where a frame has texture to follow, for each frame but the last: (F-1, H, W) bool.
 
     On a plain area flow is a guess, mostly that of the nearest motion, and should not vote on the
     camera. Texture is where the smoothed grey picture slopes in two directions within 9 pixels
@@ -73,7 +73,7 @@ def fit_camera(
     valid: NDArray[np.bool_] | None = None,
     models: Sequence[Model] = (SIMILARITY, AFFINE, HOMOGRAPHY),
 ) -> Cameras:
-    """The camera's motion between consecutive frames, and exactly the identity where it rests.
+    """Fit the camera's motion between consecutive frames: exactly the identity where it rests.
 
     Iteratively reweighted least squares on a grid of points, every cell of the picture with an
     equal say. The camera moves only where more than half of the picture agrees on it, plain areas
@@ -108,7 +108,7 @@ def fit_camera(
 
 
 def _climb(grid: Grid, found: Floats, votes: Floats, models: Sequence[Model]) -> Floats:
-    """What the simplest model that will do says of each pair: steps (P, 3, 3), 0 where it rests."""
+    """Fit the simplest model that will do to each pair: steps (P, 3, 3), 0 where it rests."""
     steps, exact = np.zeros((len(found), 3, 3)), np.zeros(len(found))
     lengths = np.hypot(found[:, 0], found[:, 1])
     going = np.sum(votes * (lengths > LEAST_MOTION), axis=1) > _MAJORITY
@@ -125,7 +125,7 @@ def _climb(grid: Grid, found: Floats, votes: Floats, models: Sequence[Model]) ->
 
 
 def camera_flow(cameras: Cameras, height: int, width: int) -> Flow:
-    """The flow that a resting world has under these cameras: (F-1, 2, H, W) float32, pixels."""
+    """Return the flow of a static world under these cameras: (F-1, 2, H, W) float32, pixels."""
     if cameras.ndim != 3 or cameras.shape[1:] != (3, 3):
         raise ValueError(f"cameras should be (F-1, 3, 3), got {cameras.shape}")
     field = np.empty((len(cameras), 2, height, width), np.float32)
@@ -135,7 +135,7 @@ def camera_flow(cameras: Cameras, height: int, width: int) -> Flow:
 
 
 def _fields(cameras: Cameras, height: int, width: int) -> Iterator[Flow]:
-    """The flow of one camera after the other: (2, H, W)."""
+    """Yield the flow of one camera after the other: (2, H, W)."""
     y, x = np.mgrid[:height, :width].reshape(2, -1).astype(np.float64)
     rest = np.zeros((2, height, width), np.float32)
     for camera in cameras / cameras[:, 2:, 2:]:
@@ -150,7 +150,7 @@ def _fields(cameras: Cameras, height: int, width: int) -> Iterator[Flow]:
 def own_motion(
     frames: Frames, flow: Flow, noise: float, *, sharp: bool = True
 ) -> tuple[Flow, NDArray[np.bool_]]:
-    """What moves by itself, and where anything shows it: flow (F-1, 2, H, W), bool (F-1, H, W).
+    """Return the flow (F-1, 2, H, W) without the camera's, and where anything shows it (F-1, H, W).
 
     The camera is found (``fit_camera``) and removed, from the flow and from the frames before they
     are compared (``beside_camera``). What is then left of the flow and small beside the camera's
@@ -174,7 +174,7 @@ def own_motion(
 def beside_camera(
     frames: Frames, cameras: Cameras, noise: float, *, sharp: bool = True
 ) -> NDArray[np.bool_]:
-    """``evidence.motion_evidence`` once the cameras' motion is undone: (F-1, H, W) bool.
+    """Return ``change.motion_evidence`` once the cameras' motion is undone: (F-1, H, W) bool.
 
     Nothing is known of what the camera leaves behind, the rim: no evidence there. With ``noise`` 0
     frames are not compared, and there is evidence everywhere else.
@@ -199,7 +199,7 @@ def beside_camera(
 def _undone(
     picture: NDArray[np.uint8], camera: Floats, method: int, border: int
 ) -> NDArray[np.uint8]:
-    """The picture as it was before the camera (3, 3) moved."""
+    """Return the image as it was before the camera (3, 3) moved."""
     size = picture.shape[1], picture.shape[0]
     flags = method | cv2.WARP_INVERSE_MAP
     moved_back = cv2.warpPerspective(picture, camera, size, flags=flags, borderMode=border)
@@ -214,7 +214,7 @@ def _check_flow(flow: Flow) -> None:
 
 
 def _judged(found: Floats, votes: Floats, field: Floats) -> tuple[NDArray[np.bool_], Floats]:
-    """For each pair: whether votes (P, N) carry the camera's flow against rest, how many exactly.
+    """Tell for each pair whether weights (P, N) favour the camera over rest, and how exactly.
 
     Slow motion agrees with rest too; what counts is which of the two is nearer.
     """

@@ -1,4 +1,4 @@
-"""Flow at points of a grid becomes a camera: a similarity, an affine map or a homography.
+"""Fit a camera to flow at points of a grid: a similarity, an affine map or a homography.
 
 P pairs of frames, N points of a grid, K numbers of a model. Flow at the points is `(P, 2, N)` in
 pixels. A step is `(P, 3, 3)`: a camera less the identity, with places measured from the picture's
@@ -47,12 +47,12 @@ class Grid:
         self.x, self.y = x.ravel(), y.ravel()
 
     def pick(self, flow: Flow) -> Floats:
-        """(P, 2, H, W) at the points: (P, 2, N)."""
+        """Sample (P, 2, H, W) at the points: (P, 2, N)."""
         picked = flow[:, :, self.rows[:, None], self.columns].astype(np.float64)
         return picked.reshape(len(flow), 2, -1)
 
     def votes(self, valid: NDArray[np.bool_]) -> Floats:
-        """(P, H, W) becomes the weight of each point, (P, N): a cell's votes shared in it.
+        """Return the weight of each point (P, N) for (P, H, W): a cell's weight is shared in it.
 
         They are shares of all that could be cast: in a picture full of texture they sum to 1.
         """
@@ -66,20 +66,20 @@ class Grid:
         return cast * shares[:, cell]
 
     def field(self, step: Floats) -> tuple[Floats, Floats]:
-        """The flow that steps (P, 3, 3) have at the points, (P, 2, N), and their depth (P, N)."""
+        """Return the flow of steps (P, 3, 3) at the points, (P, 2, N), and their depth (P, N)."""
         field, depth = moved(step, self.x, self.y)
         depth = np.maximum(depth, _LEAST_DEPTH)
         return field * self.unit / depth[:, None], depth
 
     def unfolded(self, step: Floats) -> NDArray[np.bool_]:
-        """Whether the whole picture stays before the camera under steps (P, 3, 3): (P,)."""
+        """Tell whether the whole image stays before the camera under steps (P, 3, 3): (P,)."""
         corner = (np.array([self.width, self.height]) - 1) / 2 / self.unit
         # Depth is 1 at the centre and falls evenly, so that it is least at one of the corners.
         upright: NDArray[np.bool_] = 1 - np.abs(step[:, 2, :2]) @ corner >= _LEAST_DEPTH
         return upright
 
     def cameras(self, step: Floats) -> Floats:
-        """Steps (P, 3, 3) as homographies of pixels, (P, 3, 3); zeros become the identity."""
+        """Convert steps (P, 3, 3) to homographies of pixels, (P, 3, 3); zeros to the identity."""
         to_pixels = np.array([[self.unit, 0, self.centre[0]], [0, self.unit, self.centre[1]],
                               [0, 0, 1]])  # fmt: skip
         in_pixels = to_pixels @ step @ np.linalg.inv(to_pixels)
@@ -91,7 +91,7 @@ class Grid:
 
 
 def moved(step: Floats, x: Floats, y: Floats) -> tuple[Floats, Floats]:
-    """How far steps (P, 3, 3) move points, times their depth: (P, 2, N), and that depth: (P, N).
+    """Return how far steps (P, 3, 3) move points, times their depth (P, 2, N), and depth (P, N).
 
     x' - x = (a x + b y + c - x (g x + h y)) / (1 + g x + h y), where the step has the rows a b c,
     d e f and g h 0: exactly 0 where the step is.
@@ -113,7 +113,7 @@ class Model:
     places: tuple[tuple[int, ...], ...]
 
     def step(self, numbers: Floats) -> Floats:
-        """(P, K) -> (P, 3, 3)."""
+        """Arrange numbers (P, K) as steps (P, 3, 3)."""
         signed = np.concatenate([np.zeros((len(numbers), 1)), numbers, -numbers[:, ::-1]], axis=1)
         step: Floats = signed[:, np.array(self.places)]
         return step
@@ -142,7 +142,7 @@ HOMOGRAPHY = Model(_projective, ((3, 4, 1), (5, 6, 2), (7, 8, 0)))
 
 
 def robust_fit(model: Model, grid: Grid, found: Floats, votes: Floats) -> Floats:
-    """The steps (P, 3, 3) nearest to flow at the points (P, 2, N), with votes (P, N).
+    """Fit the steps (P, 3, 3) nearest to flow at the points (P, 2, N), with weights (P, N).
 
     Iteratively reweighted least squares; the weights are Geman and McClure's. At first the scale is
     the largest residual, which is plain least squares; it shrinks until what disagrees with most

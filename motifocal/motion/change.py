@@ -1,4 +1,4 @@
-"""Consecutive frames become maps of where anything moved, and of what flow leaves unexplained.
+"""Find where anything moved between consecutive frames, and what flow leaves unexplained.
 
 F frames, H W pixels. Frames are `(F, H, W, 3)` uint8 RGB, flow is `(F-1, 2, H, W)` float32.
 """
@@ -20,7 +20,7 @@ _EVIDENCE_SIGMA, _OUTLINE_SIGMA = 1.5, 0.7
 
 
 def motion_evidence(frames: Frames, noise: float, *, sharp: bool = True) -> NDArray[np.bool_]:
-    """Where anything tells motion from rest between consecutive frames: (F-1, H, W) bool.
+    """Tell where anything shows motion between consecutive frames: (F-1, H, W) bool.
 
     An estimator has to fill in a flat area, and one that flickers with noise, from somewhere; it
     spreads the nearest motion over half of a plain background. Evidence is where two frames,
@@ -54,7 +54,7 @@ def motion_evidence(frames: Frames, noise: float, *, sharp: bool = True) -> NDAr
 
 
 def colour_change(frames: Frames, flow: Flow) -> NDArray[np.float32]:
-    """How far colours change that the flow does not explain: (F-1, H, W) float32, grey levels.
+    """Measure colour change that the flow does not explain: (F-1, H, W) float32, grey levels.
 
     Flow says where a point of frame l is in frame l + 1. A lamp that lights up stays where it is
     and is still not the same: the colour there differs, by this much in the channel that differs
@@ -80,7 +80,7 @@ def colour_change(frames: Frames, flow: Flow) -> NDArray[np.float32]:
 
 
 def _changed(grey: list[NDArray[np.uint8]], limit: float, sigma: float) -> NDArray[np.bool_]:
-    """Where consecutive pictures, smoothed, differ by more than ``limit``: (F-1, H, W)."""
+    """Tell where consecutive images, smoothed, differ by more than ``limit``: (F-1, H, W)."""
     changed = np.empty((len(grey) - 1, *grey[0].shape), np.bool_)
     smooth = (cv2.GaussianBlur(g.astype(np.float32), (0, 0), sigma) for g in grey)
     for here, (before, after) in zip(changed, pairwise(smooth), strict=True):
@@ -89,7 +89,7 @@ def _changed(grey: list[NDArray[np.uint8]], limit: float, sigma: float) -> NDArr
 
 
 def _filled(changed: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """``changed`` (H, W), grown by 2 pixels, and all that it surrounds on three of four sides."""
+    """Grow ``changed`` (H, W) by 2 pixels, and by all that it surrounds on three of four sides."""
     found = cv2.dilate(changed.view(np.uint8), np.ones((5, 5), np.uint8)).view(np.bool_)
     up, down, left, right = _directions(found)
     around: NDArray[np.bool_] = (up & down & (left | right)) | (left & right & (up | down))
@@ -97,7 +97,7 @@ def _filled(changed: NDArray[np.bool_]) -> NDArray[np.bool_]:
 
 
 def _directions(found: NDArray[np.bool_]) -> list[NDArray[np.bool_]]:
-    """Where something is found at or above, below, left and right of a pixel: four (H, W).
+    """Tell where there is anything at or above, below, left and right of a pixel: four (H, W).
 
     Told from the first and last find of every row and column: accumulating along them takes
     several times as long.

@@ -1,4 +1,4 @@
-"""Consecutive frames become optical flow in pixels: DIS and Farneback by OpenCV, RAFT by torch.
+"""Estimate optical flow in pixels: DIS and Farneback by OpenCV, RAFT by torch.
 
 F frames, H W pixels. Frames are `(F, H, W, 3)` uint8 RGB, flow is `(F-1, 2, H, W)` float32.
 """
@@ -47,7 +47,7 @@ def estimate_flow(
     raft: RaftOptions = DEFAULT_RAFT,
     workers: int | None = None,
 ) -> Flow:
-    """Optical flow between consecutive frames: (F-1, 2, H, W) float32, pixels a frame, (x, y).
+    """Estimate flow between consecutive frames: (F-1, 2, H, W) float32, pixels a frame, (x, y).
 
     What is at (x, y) in frame l is at (x, y) + flow[l, :, y, x] in frame l + 1; x points right, y
     down. One frame gives (0, 2, H, W). The result does not depend on ``workers``.
@@ -77,7 +77,7 @@ def estimate_flow(
 
 
 def _reduced(frames: Frames, size: int) -> Frames:
-    """Frames with a shorter side of at most ``size`` pixels, each the mean of those it covers."""
+    """Reduce frames to a shorter side of at most ``size`` pixels, averaging over the area."""
     height, width = frames.shape[1:3]
     shorter = min(height, width)
     if not size or shorter <= size:
@@ -88,7 +88,7 @@ def _reduced(frames: Frames, size: int) -> Frames:
 
 
 def _enlarged(flow: Flow, height: int, width: int) -> Flow:
-    """Flow at another size and in that size's pixels: (F-1, 2, height, width)."""
+    """Enlarge flow to another size and to that size's pixels: (F-1, 2, height, width)."""
     if flow.shape[2:] == (height, width):
         return flow
     scale = np.array([width / flow.shape[3], height / flow.shape[2]], np.float32)
@@ -101,7 +101,7 @@ def _enlarged(flow: Flow, height: int, width: int) -> Flow:
 
 
 def _dis(frames: Frames, options: FlowOptions) -> Flow:
-    """Dense Inverse Search."""
+    """Estimate flow by Dense Inverse Search."""
     if options.preset not in DIS_PRESETS:
         raise ValueError(f"preset should be one of {sorted(DIS_PRESETS)}, got {options.preset!r}")
     own = threading.local()  # one estimator a thread: it holds buffers and is not thread safe
@@ -116,7 +116,7 @@ def _dis(frames: Frames, options: FlowOptions) -> Flow:
 
 
 def _farneback(frames: Frames, options: FlowOptions) -> Flow:
-    """Polynomial expansion (Farneback, 2003): windows of 15 pixels, five levels."""
+    """Estimate flow by polynomial expansion (Farneback, 2003): 15-pixel windows, five levels."""
 
     def pair(before: Grey, after: Grey) -> NDArray[Any]:
         vectors: NDArray[Any] = cv2.calcOpticalFlowFarneback(
@@ -131,7 +131,7 @@ def _farneback(frames: Frames, options: FlowOptions) -> Flow:
 def _of_pairs(
     frames: Frames, pair: Callable[[Grey, Grey], NDArray[Any]], workers: int
 ) -> Flow:
-    """Flow (F-1, 2, H, W) by a function of two grey pictures to (H, W, 2), pairs in parallel."""
+    """Estimate (F-1, 2, H, W) by a function of two grey images to (H, W, 2), pairs in parallel."""
     count, height, width, _ = frames.shape
     grey = [pad_for_dis(image) for image in grey_of(frames)]
     flow = np.empty((count - 1, 2, height, width), np.float32)
@@ -161,7 +161,7 @@ ESTIMATORS: dict[str, Estimator] = {
 
 
 def grey_of(frames: Frames) -> list[Grey]:
-    """The frames' luma, (H, W) uint8 each."""
+    """Return the frames' luma, (H, W) uint8 each."""
     return [
         cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY).astype(np.uint8, copy=False) for frame in frames
     ]
@@ -183,7 +183,7 @@ def pad_for_dis(grey: Grey) -> Grey:
 
 
 def usable_cores() -> int:
-    """Cores that this process may use (containers often allow fewer than the machine has)."""
+    """Count the cores that this process may use (containers often allow fewer than there are)."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1

@@ -52,7 +52,7 @@ def motion_heatmap(
     evidence: NDArray[np.bool_] | None = None,
     change: NDArray[np.float32] | None = None,
 ) -> Heatmap:
-    """Flow (F-1, 2, H, W) in pixels -> heatmap (F, H, W) float32 in [0, 1].
+    """Map flow (F-1, 2, H, W) in pixels to a heatmap (F, H, W) float32 in [0, 1].
 
     Map l belongs to the motion between frames l and l + 1 and lies where things are in frame l;
     the last map is that of the frame before (our reading: F frames have F - 1 flows). No flow at
@@ -94,7 +94,7 @@ def clip_heatmap(
     workers: int | None = None,
     device: str | None = None,
 ) -> Heatmap:
-    """Frames (F, H, W, 3) uint8 RGB -> motion heatmap (F, H, W) float32 in [0, 1].
+    """Map frames (F, H, W, 3) uint8 RGB to a motion heatmap (F, H, W) float32 in [0, 1].
 
     ``workers`` threads estimate the flow of DIS and Farneback, None takes one for each core; RAFT
     runs on ``device``, None takes an accelerator if there is one.
@@ -118,14 +118,14 @@ def clip_heatmap(
 
 
 def _unit_length(magnitude: NDArray[np.float32], settings: HeatmapSettings) -> np.float32:
-    """Pixels that count as 1: the unit's, or more, so that the floor is not above the threshold."""
+    """Return the pixels that count as 1: the unit's, or more where the floor asks for it."""
     length = UNITS[settings.unit](magnitude, settings)
     # Where nothing moves and no floor is set, any length will do: 0 stays 0.
     return np.float32(max(length, settings.floor / settings.threshold) or 1.0)
 
 
 def _sigma(magnitude: NDArray[np.float32], settings: HeatmapSettings) -> Heatmap:
-    """Heat (F, H, W) of magnitudes (F-1, H, W), the last map once more."""
+    """Map magnitudes (F-1, H, W) to (F, H, W) in [0, 1], the last map once more."""
     heat: Heatmap = np.empty((len(magnitude) + 1, *magnitude.shape[1:]), np.float32)
     for x, here in zip(magnitude, heat, strict=False):  # a map at a time stays in the cache
         np.subtract(settings.threshold, x, out=here)

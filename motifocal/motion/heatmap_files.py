@@ -53,7 +53,7 @@ def save_heatmap(
     *,
     fps: float = 8.0,
 ) -> None:
-    """Writes a heatmap (F, H, W) in [0, 1] with 8 bits a value, as .npz or as a grey .mp4.
+    """Write a heatmap (F, H, W) in [0, 1] with 8 bits a value, as .npz or as a grey .mp4.
 
     The .npz holds ``heatmap`` (F, H, W) uint8 (255 is 1) and ``settings``, JSON text. The .mp4 is
     for eyes and tools that read video: a codec changes values a little, and settings are not kept.
@@ -82,7 +82,7 @@ def save_heatmap(
 
 
 def load_heatmap(path: str | Path) -> tuple[Heatmap, HeatmapSettings | None]:
-    """Reads what ``save_heatmap`` wrote: heatmap (F, H, W) float32 in [0, 1] and its settings.
+    """Read what ``save_heatmap`` wrote: heatmap (F, H, W) float32 in [0, 1] and its settings.
 
     A grey video of any origin is read as well; it has no settings. No pickle is ever loaded.
 
@@ -110,7 +110,7 @@ def load_heatmap(path: str | Path) -> tuple[Heatmap, HeatmapSettings | None]:
 
 
 def _write_npz(path: Path, **arrays: NDArray[Any]) -> None:
-    """What ``np.savez_compressed`` writes, at zlib's level 1: a third of its time, 1/7 larger."""
+    """Write as ``np.savez_compressed`` does, at zlib's level 1: a third of its time, 1/7 larger."""
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as file:
         for name, array in arrays.items():
             # Without a date of its own: the same map gives the same bytes.
@@ -122,7 +122,7 @@ def _write_npz(path: Path, **arrays: NDArray[Any]) -> None:
 
 
 def read_npz(path: Path) -> dict[str, NDArray[Any]]:
-    """All arrays of an .npz, without any pickle; ValueError where it is none, damaged or too large.
+    """Read all arrays of an .npz, without pickle; ValueError where it is none, damaged, too large.
 
     A few bytes can declare terabytes: sizes are looked at before anything is allocated. What is
     stored, and the float32 that each value becomes, may take ``MAX_CLIP_BYTES`` together.
@@ -142,7 +142,7 @@ def read_npz(path: Path) -> dict[str, NDArray[Any]]:
 
 
 def _needed(file: zipfile.ZipFile, member: zipfile.ZipInfo) -> int:
-    """Bytes of an array of an .npz and of float32 in its shape; ValueError if the header lies."""
+    """Return the bytes of an array and of float32 in its shape; ValueError if the header lies."""
     with file.open(member) as stored:
         version = np.lib.format.read_magic(stored)
         if version not in _HEADERS:

@@ -1,4 +1,4 @@
-"""Masks that somebody else made of a clip, grey or object ids, become its heatmap in [0, 1].
+"""Read masks of a clip made elsewhere, grey or object ids, as its heatmap in [0, 1].
 
 F frames, H W pixels, h w pixels of the mask's own size. A mask may be a grey video, a folder of
 pictures or an .npz; object masks, from any segmenter, are the paper's ablation: what is segmented
@@ -54,7 +54,7 @@ def mask_heatmap(
     objects: Objects = None,
     fps: float | None = None,
 ) -> NDArray[np.float32]:
-    """A mask of a clip becomes a heatmap (F, H, W) float32 in [0, 1].
+    """Read a mask of a clip as a heatmap (F, H, W) float32 in [0, 1].
 
     A mask of another size than the clip's is scaled if it has the clip's proportions, up to a
     pixel, and cropped like the clip (``picture.resize_crop``).
@@ -90,7 +90,7 @@ def mask_heatmap(
 
 
 def find_mask(folder: str | Path, name: str) -> Path:
-    """The mask of a clip in a folder of masks: ``name`` + .npz or a video's suffix, or a folder.
+    """Find a clip's mask in a folder of masks: ``name`` + .npz or a video's suffix, or a folder.
 
     Raises VideoError where there is none, more than one, or the name leads out of the folder.
     """
@@ -108,7 +108,7 @@ def find_mask(folder: str | Path, name: str) -> Path:
 
 
 def _read(path: Path, objects: Objects, fps: float | None) -> NDArray[np.uint8]:
-    """(F, h, w) uint8, 255 is 1."""
+    """Read a mask as (F, h, w) uint8, 255 is 1."""
     if path.is_dir():
         return _of_folder(path, objects)
     if path.suffix.lower() == ".npz":
@@ -145,7 +145,7 @@ def _of_folder(path: Path, objects: Objects) -> NDArray[np.uint8]:
 
 
 def _pngs(folder: Path, files: Sequence[Path]) -> list[tuple[NDArray[Any], bool]]:
-    """`_png` of each. VideoError where they take more memory than an .npz may, see `read_npz`."""
+    """Read each by `_png`. VideoError where they take more memory than an .npz may (`read_npz`)."""
     pictures, needed = [], 0
     for file in files:
         pictures.append(_png(file))
@@ -157,7 +157,7 @@ def _pngs(folder: Path, files: Sequence[Path]) -> list[tuple[NDArray[Any], bool]
 
 
 def _png(path: Path) -> tuple[NDArray[Any], bool]:
-    """(h, w) uint8 or uint16, and whether these are ids for sure: indexed or 1-bit pictures."""
+    """Read (h, w) uint8 or uint16, and whether these are ids for sure: indexed or 1-bit."""
     try:
         with open_picture(path, ("PNG",)) as image:
             mode, values = image.mode, np.array(image)
@@ -177,7 +177,7 @@ def _png(path: Path) -> tuple[NDArray[Any], bool]:
 
 
 def _grey(path: Path, frames: Frames) -> NDArray[np.uint8]:
-    """(F, h, w, 3) that shows grey: the mean of the channels. VideoError where it shows colours."""
+    """Average the channels of (F, h, w, 3) that shows grey. VideoError where it shows colours."""
     spread = int((frames.max(axis=-1) - frames.min(axis=-1)).max())
     if spread > _MOST_COLOUR:
         raise VideoError(f"{path}: should be grey, got colours; objects need ids, not colours")
@@ -185,7 +185,7 @@ def _grey(path: Path, frames: Frames) -> NDArray[np.uint8]:
 
 
 def _array(path: Path) -> NDArray[Any]:
-    """The mask in an .npz: bool, integers or floats, (F, h, w)."""
+    """Read the mask in an .npz: bool, integers or floats, (F, h, w)."""
     try:
         arrays = read_npz(path)
     except (OSError, ValueError) as error:
@@ -201,7 +201,7 @@ def _array(path: Path) -> NDArray[Any]:
 
 
 def _of_array(path: Path, array: NDArray[Any], objects: Objects) -> NDArray[np.uint8]:
-    """Grey values, truths or ids (F, h, w) as uint8, 255 is 1."""
+    """Convert grey values, booleans or ids (F, h, w) to uint8, 255 is 1."""
     if array.dtype == np.bool_:
         return _of_ids(path, array.astype(np.uint8), objects or "all")
     if objects is not None:
@@ -225,7 +225,7 @@ def _of_array(path: Path, array: NDArray[Any], objects: Objects) -> NDArray[np.u
 def _by_frame(
     array: NDArray[Any], grey: Callable[[NDArray[Any]], NDArray[Any]]
 ) -> NDArray[np.uint8]:
-    """Grey values (F, h, w), made a frame at a time: what comes between takes 8 bytes a value."""
+    """Make grey values (F, h, w) a frame at a time: what comes between takes 8 bytes a value."""
     made = np.empty(array.shape, np.uint8)
     for frame, here in zip(array, made, strict=True):
         here[:] = grey(frame)
@@ -233,7 +233,7 @@ def _by_frame(
 
 
 def _of_ids(path: Path, ids: NDArray[Any], objects: Objects) -> NDArray[np.uint8]:
-    """255 where one of the objects is. VideoError where one of them is in no frame."""
+    """Return 255 where one of the objects is. VideoError where one of them is in no frame."""
     if objects == "all" or objects is None:
         return _by_frame(ids, lambda frame: np.where(frame > 0, 255, 0))
     found = {number for frame in ids for number in np.unique(frame).tolist()} - {0}
@@ -245,7 +245,7 @@ def _of_ids(path: Path, ids: NDArray[Any], objects: Objects) -> NDArray[np.uint8
 def _fitted(
     path: Path, mask: NDArray[np.uint8], clip: tuple[int, int], size: tuple[int, int]
 ) -> NDArray[np.uint8]:
-    """The mask (F, h, w) at the size, (F, H, W), cropped as the clip is."""
+    """Scale the mask (F, h, w) to the size, (F, H, W), cropped as the clip is."""
     height, width = mask.shape[1:]
     if (height, width) == size:
         return mask

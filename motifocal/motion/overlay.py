@@ -20,7 +20,7 @@ _GAP = 4  # pixels between the pictures of a strip
 
 
 def heatmap_overlay(frames: Frames, heatmap: Heatmap) -> Frames:
-    """(F, H, W, 3) uint8 and (F, H, W) in [0, 1] -> pictures (F, H, W, 3) uint8.
+    """Lay a heatmap (F, H, W) in [0, 1] over (F, H, W, 3) uint8: images (F, H, W, 3) uint8.
 
     The picture is greyed and darkened, heat lies on it from black over red to yellow, a light
     outline runs around what moves (above 0.5), and the bar on the bottom edge is as long as the
@@ -40,7 +40,7 @@ def heatmap_overlay(frames: Frames, heatmap: Heatmap) -> Frames:
 
 
 def filmstrip(frames: Frames, heatmap: Heatmap, columns: int = 6) -> NDArray[np.uint8]:
-    """A picture (H', W', 3) uint8: frames spread over the clip, and below each its overlay.
+    """Draw (H', W', 3) uint8: frames spread over the clip, and below each its overlay.
 
     Takes ``columns`` frames from the first to the last, or all where there are fewer.
     """
@@ -61,7 +61,7 @@ def filmstrip(frames: Frames, heatmap: Heatmap, columns: int = 6) -> NDArray[np.
 
 
 def _overlay(frame: NDArray[np.uint8], heat: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """One frame (H, W, 3) with its heat (H, W)."""
+    """Lay the heatmap (H, W) over one frame (H, W, 3)."""
     picture = frame.astype(np.float32)
     grey = picture.mean(-1, keepdims=True)
     picture = _DARK * (_GREY * grey + (1 - _GREY) * picture)
@@ -80,7 +80,7 @@ def _overlay(frame: NDArray[np.uint8], heat: NDArray[np.float32]) -> NDArray[np.
 
 
 def _draw_share(picture: NDArray[np.uint8], share: float) -> None:
-    """A bar over the bottom edge: its light part is ``share`` of the width."""
+    """Draw a bar over the bottom edge: its light part is ``share`` of the width."""
     height, width, _ = picture.shape
     bar = max(2, height // 40)
     picture[-bar:] = 24

@@ -1,4 +1,4 @@
-"""Frames become RAFT's optical flow between consecutive ones, by torchvision's networks.
+"""Estimate optical flow by RAFT, with torchvision's networks.
 
 F frames, H W pixels, P pairs of a batch. Frames are `(F, H, W, 3)` uint8 RGB, flow is
 `(F-1, 2, H, W)` float32 in pixels, (x, y). torch and torchvision are imported when RAFT is used;
@@ -72,7 +72,7 @@ DEFAULT_RAFT = RaftOptions()
 def raft_flow(
     frames: NDArray[np.uint8], network: str, options: RaftOptions = DEFAULT_RAFT
 ) -> NDArray[np.float32]:
-    """RAFT's flow between consecutive frames: (F-1, 2, H, W) float32, pixels a frame, (x, y).
+    """Estimate RAFT's flow of consecutive frames: (F-1, 2, H, W) float32, pixels a frame, (x, y).
 
     Frames are padded on all sides with their own rims until the network takes them (multiples of
     8, at least 128 pixels); the flow of the padding is cut off, so it is in pixels of the frames.
@@ -109,7 +109,7 @@ def raft_flow(
 
 
 def published_weights(network: str) -> Path:
-    """Where torch keeps the published weights of this network once they are fetched."""
+    """Return where torch keeps the published weights of this network once they are fetched."""
     import torch
 
     name = _published_url(network).rpartition("/")[2]
@@ -137,7 +137,7 @@ def fetch_weights(network: str) -> Path:
 
 
 def _run(model: torch.nn.Module, frames: Tensor, options: RaftOptions) -> Tensor:
-    """(P + 1, 3, H, W) in [-1, 1] becomes flow (P, 2, H, W) float32."""
+    """Run the network on (P + 1, 3, H, W) in [-1, 1]: flow (P, 2, H, W) float32."""
     import torch
 
     # Autocast, not .to(): places counted in bfloat16 would be off by whole points. For float32 it
@@ -151,13 +151,13 @@ def _run(model: torch.nn.Module, frames: Tensor, options: RaftOptions) -> Tensor
 
 
 def _padding(length: int) -> tuple[int, int]:
-    """Pixels before and after a side of this length, half each, so that the network takes it."""
+    """Return the pixels to add before and after a side for the network to take it."""
     wanted = max(_LEAST, -(-length // _MULTIPLE) * _MULTIPLE) - length
     return wanted // 2, wanted - wanted // 2
 
 
 def _device(given: str | None) -> torch.device:
-    """The device of this name, or an accelerator if there is one; ValueError where it is not."""
+    """Return the device of this name, or an accelerator if any; ValueError where it is not."""
     import torch
 
     try:
@@ -170,7 +170,7 @@ def _device(given: str | None) -> torch.device:
 
 
 def _weights_file(network: str, given: str | None) -> Path:
-    """The file to load: the given one, or the published one, which has to be there."""
+    """Return the file to load: the given one, or the published one, which has to be there."""
     path = Path(given) if given else published_weights(network)
     if not path.is_file():
         if given:
@@ -196,7 +196,7 @@ def _loaded(network: str, file: Path, modified: int, device: torch.device) -> to
 
 
 def _network(network: str, file: Path, device: torch.device) -> torch.nn.Module:
-    """The network with the file's weights, kept for the next clip."""
+    """Load the network with the file's weights, kept for the next clip."""
     with _one_at_a_time:
         return _loaded(network, file, file.stat().st_mtime_ns, device)
 

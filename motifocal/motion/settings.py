@@ -1,4 +1,4 @@
-"""What decides a motion heatmap becomes one frozen record, checked, and read back from JSON."""
+"""Settings of motion heatmaps: one frozen record, checked, and read back from JSON."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ _TYPES: dict[str, tuple[type, ...]] = {
 
 
 def settings_from(values: object) -> HeatmapSettings:
-    """Settings from what ``dataclasses.asdict`` gave at any time, maybe through JSON.
+    """Rebuild settings from what ``dataclasses.asdict`` gave at any time, maybe through JSON.
 
     Fields that were not there yet get the values that maps were made with then, whatever the
     defaults are by now. Raises ValueError for anything else, for fields that there are not, and

@@ -1,4 +1,4 @@
-"""Options that say how motion is measured and becomes heat, and the settings they come to."""
+"""Options that say how heatmaps are made, and the settings they come to."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 def heatmap_options(command: F) -> F:
-    """--source ... --change, as `settings_of` takes them."""
+    """Add --source ... --change to a command, as `settings_of` takes them."""
     # fmt: off
     options = (
         click.option("--source",
@@ -72,7 +72,7 @@ def heatmap_options(command: F) -> F:
 
 
 def settings_of(options: dict[str, Any]) -> HeatmapSettings:
-    """Takes the options of `heatmap_options` out of a command's, and gives the settings they say.
+    """Take the options of `heatmap_options` out of a command's, and return the settings they say.
 
     Fetches RAFT's published weights where that was asked for and they are what is needed. Raises
     ValueError for settings that cannot be, BadParameter for --fetch-raft without such a need.

@@ -1,4 +1,4 @@
-"""--device and --precision, spelt and understood alike by every command that computes."""
+"""--device and --precision, the same in every command that computes."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Device(click.ParamType):
 
 
 def device_option(what: str = "Where to compute") -> Callable[[F], F]:
-    """--device, the same everywhere; `chosen_device` says what it comes to."""
+    """Add --device, the same everywhere; `chosen_device` says what it comes to."""
     return click.option(
         "--device", type=Device(), metavar="DEVICE", default=AUTO, show_default=True,
         help=f"{what}: cpu, cuda, cuda:1, mps; auto takes an accelerator if there is one.",
@@ -44,13 +44,13 @@ def precision_option(
     what: str, default: str = "float32", choices: tuple[str, ...] = PRECISIONS,
     before: Mapping[str, str] = MappingProxyType({}),
 ) -> Callable[[F], F]:
-    """--precision, given to the command as `precision`; `before` are values of earlier releases."""
+    """Add --precision as the parameter `precision`; `before` are values of earlier releases."""
     return click.option("--precision", type=ChoiceOfNew(choices, before), default=default,
                         show_default=True, help=what)
 
 
 def chosen_device(name: str) -> str:
-    """The device that `name` stands for on this machine; says on stderr which `auto` has chosen.
+    """Return the device that `name` stands for here; say on stderr which one `auto` has chosen.
 
     Raises BadParameter for a device that is not there.
     """

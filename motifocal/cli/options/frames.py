@@ -33,7 +33,7 @@ _MUSUBI_NAMES = {"wan": "wan", "hunyuan": "hv", "hunyuan-1.5": "hv15"}
 
 
 def frame_options(*, size: str | None = None, frames: int | None = None) -> Callable[[F], F]:
-    """--size ... --source-fps; frames have to be given where there is no default."""
+    """Add --size ... --source-fps; frames have to be given where there is no default."""
     lengths = None if frames is None else (frames,)
     # fmt: off
     options = (
@@ -114,12 +114,12 @@ def resolve_request(trainer: str, family: str | None, request: Request) -> Reque
 
 
 def division_of(family: str | None) -> int:
-    """What DiffSynth-Studio's training scripts round sides down to, with --max-pixels."""
+    """Return what DiffSynth-Studio's scripts round sides down to, with --max-pixels."""
     return 32 if family in ("ltx", "ltx-2") else 16
 
 
 def square_of(max_pixels: int | None, family: str | None) -> tuple[int, int]:
-    """The largest square of at most so many pixels: stands for sizes that follow the clips."""
+    """Return the largest square of at most so many pixels, for sizes that follow the clips."""
     division = division_of(family)
     side = math.isqrt(max_pixels or 0) // division * division
     if not side:

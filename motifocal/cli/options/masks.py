@@ -1,4 +1,4 @@
-"""A folder of masks given on the command line becomes the mask of each clip, and its heatmap."""
+"""Find the mask of each clip in a folder given on the command line, and its heatmap."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class GivenMasks:
     names: Mapping[Path, str]
 
     def found(self) -> dict[Path, Path]:
-        """The masks of those clips that have exactly one."""
+        """Find the masks of those clips that have exactly one."""
         from motifocal.media.video import VideoError
         from motifocal.motion.masks import find_mask
 
@@ -56,14 +56,14 @@ class GivenMasks:
         self, clip: Path, shape: tuple[int, int, int], size: tuple[int, int] | None,
         fps: float | None,
     ) -> Heatmap:  # fmt: skip
-        """The map of a clip of this shape; VideoError where its mask is missing or does not fit."""
+        """Return the map of a clip of this shape; VideoError where its mask does not fit."""
         from motifocal.motion.masks import find_mask, mask_heatmap
 
         path = find_mask(self.folder, self.names[clip])
         return mask_heatmap(path, shape, size=size, objects=self.objects, fps=fps)
 
     def described(self) -> dict[str, Any]:
-        """What decides the maps, as it is kept beside them."""
+        """Return what decides the maps, as it is kept beside them."""
         objects = list(self.objects) if isinstance(self.objects, tuple) else self.objects
         return {"masks": str(self.folder.absolute()), "objects": objects}
 
@@ -71,7 +71,7 @@ class GivenMasks:
 def given_masks(
     folder: Path | None, objects: Ids, names: Mapping[Path, str], about_flow: Mapping[str, Any]
 ) -> GivenMasks | None:
-    """The masks, if a folder is given. UsageError for options that then, or else, say nothing."""
+    """Return the masks, if a folder is given. UsageError for options that then have no effect."""
     if folder is None:
         if objects is not None:
             raise click.UsageError("--objects is about --masks, and there are none")

@@ -1,4 +1,4 @@
-"""Options under the names that they had before: they work for one more release, with a warning."""
+"""Keep the earlier names of options for one more release, with a warning."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 def old_option(
     old: str, new: str, parameter: str, values: Mapping[str, str] | None = None
 ) -> Callable[[F], F]:
-    """`old` on the command line is taken for `new`, whose parameter is called `parameter`.
+    """Take `old` on the command line for `new`, whose parameter is called `parameter`.
 
     `values` are old values and what they are called now; others are passed on as they are.
     """
@@ -49,7 +49,7 @@ class ChoiceOfNew(click.Choice[str]):
 
 
 def old_flag(old: str, new: str, parameter: str, value: Any) -> Callable[[F], F]:
-    """The flag `old` stands for `new`, which sets `parameter` to `value`."""
+    """Take the flag `old` for `new`, which sets `parameter` to `value`."""
 
     def translate(ctx: click.Context, param: click.Parameter, given: bool) -> None:
         if given and not ctx.resilient_parsing:

@@ -1,4 +1,4 @@
-"""Text like 64 or 320x512 on the command line becomes a height and a width."""
+"""Parse sizes like 64 or 320x512 (height x width) on the command line."""
 
 from __future__ import annotations
 

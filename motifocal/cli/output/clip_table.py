@@ -1,4 +1,4 @@
-"""Clips given on the command line become rows of a table: which is which, and what is known of it.
+"""Keep a table of the clips given on the command line: their maps, state and moving fraction.
 
 The table is clips.csv in the folder of the maps. It is what makes names safe: a clip keeps the map
 it was once given, and no two clips share one.
@@ -49,7 +49,7 @@ EARLIER = {"hot": "moving_fraction"}
 
 
 def find(given: Iterable[Path], output: Path) -> list[Path]:
-    """All clips once, as absolute paths; what lies under the output folder is none."""
+    """List all clips once, as absolute paths; what lies under the output folder is none."""
     paths = chain.from_iterable(clips_in(path) for path in given)
     absolute = dict.fromkeys(Path(os.path.abspath(path)) for path in paths)
     own = Path(os.path.abspath(output))
@@ -60,7 +60,7 @@ def find(given: Iterable[Path], output: Path) -> list[Path]:
 
 
 def clips_in(path: Path) -> list[Path]:
-    """The videos that a path stands for; a folder of nothing but pictures is one clip."""
+    """List the videos that a path stands for; a folder of nothing but images is one clip."""
     from motifocal.media.picture import PICTURE_SUFFIXES
     from motifocal.media.video import VideoError, list_videos
 
@@ -73,7 +73,7 @@ def clips_in(path: Path) -> list[Path]:
 
 
 def names_of(clips: Sequence[Path]) -> dict[Path, str]:
-    """What each clip is called: its path without suffix, below the folder that all clips share."""
+    """Name each clip: its path without suffix, below the folder that all clips share."""
     base = Path(os.path.commonpath([clip.parent for clip in clips]))
     stems = {clip: clip if clip.is_dir() else clip.with_suffix("") for clip in clips}
     return {clip: stem.relative_to(base).as_posix() for clip, stem in stems.items()}
@@ -83,7 +83,7 @@ def planned(
     clips: Mapping[Path, str], output: Path, suffix: str, table: Mapping[str, ClipRow],
     masks: Mapping[Path, Path],
 ) -> dict[str, ClipRow]:  # fmt: skip
-    """A row for each clip: as the table has it, or with a name that nothing else has.
+    """Make a row for each clip: as the table has it, or with a name that nothing else has.
 
     Maps are called like their clips. What was made of a clip that has changed since, or its mask
     has, is deleted, so that no map is ever taken for one of another clip.
@@ -117,7 +117,7 @@ def shortened_path(called: str) -> str:
 
 
 def described(sources: Sequence[Path], heatmap: str) -> ClipRow:
-    """The row of a clip, the first source, that nothing is known of yet.
+    """Make the row of a clip, the first source, that nothing is known of yet.
 
     Its state is that of all sources together; of a folder, all its files count. What is gone since
     it was listed counts as empty: reading it will say so.
@@ -129,7 +129,7 @@ def described(sources: Sequence[Path], heatmap: str) -> ClipRow:
 
 
 def unused(row: ClipRow, output: Path, suffix: str, names: set[str]) -> ClipRow:
-    """The row with its map's suffix, and with a number where another clip has the name."""
+    """Give the row its map's suffix, and a number where another clip has the name."""
 
     def is_free(name: str) -> bool:
         return name.casefold() not in names and not (output / name).exists()
@@ -140,7 +140,7 @@ def unused(row: ClipRow, output: Path, suffix: str, names: set[str]) -> ClipRow:
 
 
 def read_table(path: Path) -> dict[str, ClipRow]:
-    """The rows by their clips; none where there is no table. ValueError for another table."""
+    """Read the rows by their clips; none where there is no table. ValueError for another table."""
     if not path.exists():
         return {}
     with path.open(encoding="utf-8", newline="") as file:

@@ -1,4 +1,4 @@
-"""A report of `motifocal inspect` becomes tables in the terminal: sums, and the worst clips.
+"""Print a report of `motifocal inspect` as tables: sums, and the worst clips.
 
 Names and captions are other people's: they are printed as text, without control characters.
 """
@@ -71,7 +71,7 @@ def _sums(report: Mapping[str, Any]) -> Table:
 
 
 def _worst(report: Mapping[str, Any]) -> Table:
-    """The clips with the worst faults, those with the most of them first."""
+    """Make a table of the clips with the worst faults, those with the most of them first."""
     from rich.table import Table
     from rich.text import Text
 
@@ -93,7 +93,7 @@ def _short(words: str) -> str:
 
 
 def _distribution(clips: Sequence[Mapping[str, Any]]) -> Text:
-    """How many clips have which moving fraction, in tenths."""
+    """Show how many clips have which moving fraction, in tenths."""
     from rich.text import Text
 
     fractions = sorted(clip["moving_fraction"] for clip in clips
@@ -111,7 +111,7 @@ def _distribution(clips: Sequence[Mapping[str, Any]]) -> Text:
 
 
 def clean(text: str) -> str:
-    """The same text with an escape for whatever does not show, as what would steer a terminal."""
+    """Escape characters that do not show, such as those that would steer a terminal."""
     return "".join(
         letter if letter.isprintable() else letter.encode("unicode_escape").decode()
         for letter in text

@@ -1,4 +1,4 @@
-"""A command's output folder becomes its own until the command ends."""
+"""Lock a command's output folder until the command ends."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a long command says on stderr: a line as each phase begins, and how far it has come.
+"""Show on stderr what a long command does: a line as each phase begins, and its progress.
 
 A terminal shows a bar. Anywhere else, such as in a log file, a plain line is written at the start
 of a phase, at its end, and every ten seconds between them. `--quiet` leaves all of it out.
@@ -23,7 +23,7 @@ QUIET = "motifocal.quiet"
 
 
 def quiet_option(command: F) -> F:
-    """--quiet, which `announce` and `progress` obey; the command itself does not see it."""
+    """Add --quiet, which `announce` and `progress` obey; the command itself does not see it."""
 
     def remember(ctx: click.Context, param: click.Parameter, value: bool) -> None:
         ctx.meta[QUIET] = value
@@ -33,7 +33,7 @@ def quiet_option(command: F) -> F:
 
 
 def is_quiet() -> bool:
-    """Whether the command that is running was given --quiet, or is not the first of several."""
+    """Tell whether the running command was given --quiet, or is not the first of several."""
     if os.environ.get("RANK", "0") != "0":  # of the processes of one training the first speaks
         return True
     context = click.get_current_context(silent=True)
@@ -41,7 +41,7 @@ def is_quiet() -> bool:
 
 
 def announce(text: str) -> None:
-    """One line on stderr, unless --quiet was given."""
+    """Print one line on stderr, unless --quiet was given."""
     if not is_quiet():
         click.echo(text, err=True)
 
@@ -59,13 +59,13 @@ class Display(Protocol):
     """Where progress is shown."""
 
     def show(self, done: int, total: int, note: str) -> None:
-        """`done` of `total` parts are done; `note` is what else is known, perhaps empty."""
+        """Show that `done` of `total` parts are done; `note` may be empty."""
 
     def say(self, text: str) -> None:
-        """A line that stays."""
+        """Print a line that stays."""
 
     def close(self, complete: bool) -> None:
-        """The phase is over, all of it done or not."""
+        """End the phase, all of it done or not."""
 
 
 class Progress:
@@ -75,20 +75,20 @@ class Progress:
         self.done, self.total, self.display = done, total, display
 
     def reach(self, done: int, note: str = "", total: int | None = None) -> None:
-        """`done` parts are done by now; `total` where it turns out to be another."""
+        """Show that `done` parts are done by now; `total` where it turns out to be another."""
         self.done, self.total = done, self.total if total is None else total
         self.display.show(done, self.total, note)
 
     def advance(self, count: int = 1, note: str = "") -> None:
-        """`count` more parts are done."""
+        """Show that `count` more parts are done."""
         self.reach(self.done + count, note)
 
     def say(self, text: str) -> None:
-        """A line on stderr that stays, bar or no bar, --quiet or not."""
+        """Print a line on stderr that stays, bar or no bar, --quiet or not."""
         self.display.say(text)
 
     def announce(self, text: str) -> None:
-        """A line on stderr that stays, unless --quiet was given."""
+        """Print a line on stderr that stays, unless --quiet was given."""
         if not is_quiet():
             self.display.say(text)
 
@@ -120,7 +120,7 @@ def tracked(items: Iterable[T], doing: str, total: int) -> Iterator[T]:
 
 @contextmanager
 def phases() -> Iterator[Callable[[str, int, int], None]]:
-    """A function to call with (what is done, parts done, parts in all): one phase after another."""
+    """Give a function to call with (phase, parts done, parts in all): one phase after another."""
     with ExitStack() as stack:
         open_bars: dict[str, Progress] = {}
 
@@ -200,7 +200,7 @@ class Bar:
 
 
 def duration(seconds: float) -> str:
-    """A length of time in the largest unit that leaves two digits: 4.2 s, 35 s, 12 min, 3.5 h."""
+    """Format a time in the largest unit that leaves two digits: 4.2 s, 35 s, 12 min, 3.5 h."""
     if seconds < 10:
         return f"{seconds:.1f} s"
     if seconds < 120:

@@ -1,4 +1,4 @@
-"""Small frames of a clip become the bars along its edges: letterbox, pillarbox, or both.
+"""Find the bars along a clip's edges in small frames: letterbox, pillarbox, or both.
 
 N frames, H W pixels. Frames are `(N, H, W, 3)` uint8 RGB.
 
@@ -42,7 +42,7 @@ class Bars:
     right: float = 0.0
 
     def share_of(self, kept_height: float = 1.0, kept_width: float = 1.0) -> float:
-        """Share of the picture that is bars, when its middle of so much of its sides is kept."""
+        """Return the fraction that is bars, when the middle of so much of the sides is kept."""
         tall = _left_over(self.top, self.bottom, kept_height)
         wide = _left_over(self.left, self.right, kept_width)
         return 1.0 - tall * wide
@@ -52,7 +52,7 @@ class Bars:
 
 
 def find_bars(frames: Frames) -> Bars:
-    """The bars of frames (N, H, W, 3) that are spread over a clip."""
+    """Find the bars of frames (N, H, W, 3) that are spread over a clip."""
     shown = frames.astype(np.int16)
     height, width = shown.shape[1:3]
     top, bottom = _pair(shown)
@@ -61,13 +61,13 @@ def find_bars(frames: Frames) -> Bars:
 
 
 def _left_over(first: float, second: float, kept: float) -> float:
-    """What is picture of the middle `kept` of a side."""
+    """Return the fraction without bars of the middle `kept` of a side."""
     cut = (1.0 - kept) / 2
     return 1.0 - (max(0.0, first - cut) + max(0.0, second - cut)) / kept
 
 
 def _pair(frames: NDArray[np.int16]) -> tuple[int, int]:
-    """Rows of the bars at the top and the bottom of (N, H, W, 3); 0, 0 where there are not both."""
+    """Count the rows of the bars at top and bottom of (N, H, W, 3); 0, 0 without both."""
     first, second = _bar(frames), _bar(frames[:, ::-1])
     least = max(_LEAST_PIXELS, LEAST_THICK * frames.shape[1])
     apart = np.abs(_colour(frames[:, 0]) - _colour(frames[:, -1])).max()
@@ -75,7 +75,7 @@ def _pair(frames: NDArray[np.int16]) -> tuple[int, int]:
 
 
 def _bar(frames: NDArray[np.int16]) -> int:
-    """How many rows from the first on are one bar; 0 where it has no straight end."""
+    """Count the rows from the first on that are one bar; 0 where it has no straight end."""
     away = np.abs(frames - _colour(frames[:, 0])).max(axis=-1)  # (N, H, W)
     # In most frames, not over all of them together: what moves along the bar's end is no end.
     long = np.percentile(np.mean(away >= LEAST_STEP, axis=2), _LIT, axis=0) >= LEAST_LENGTH
@@ -89,6 +89,6 @@ def _bar(frames: NDArray[np.int16]) -> int:
 
 
 def _colour(rows: NDArray[np.int16]) -> NDArray[np.float64]:
-    """The colour of a row over all frames (N, W, 3): (3,)."""
+    """Return the colour of a row over all frames (N, W, 3): (3,)."""
     middle: NDArray[np.float64] = np.median(rows, axis=(0, 1))
     return middle

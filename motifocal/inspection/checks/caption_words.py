@@ -1,4 +1,4 @@
-"""A caption becomes a verdict: does it, in English, name anything that moves or changes?
+"""Tell whether a caption, in English, names anything that moves or changes.
 
 A model that is told nothing about motion cannot learn to follow what it is told. Verbs are found in
 all their forms. A noun that only looks like a verb ("the waves", "a walk") does not count, a
@@ -115,7 +115,7 @@ met van och att som med ett i z w si je jest oraz
 
 
 def names_motion(caption: str) -> bool | None:
-    """Whether a word says that something moves or changes; None where that cannot be judged."""
+    """Tell whether a word says that something moves or changes; None where it cannot be judged."""
     text = _FIXED.sub(" ", caption.casefold())
     words = re.findall(r"[^\W\d_]+(?:['\u2019-][^\W\d_]+)*|[.!?;:,]", text)
     sure, perhaps = _forms()
@@ -138,7 +138,7 @@ def names_motion(caption: str) -> bool | None:
 
 @lru_cache(maxsize=1)
 def _forms() -> tuple[frozenset[str], frozenset[str]]:
-    """All forms of all verbs: those that are verbs for sure, and those that may be nouns."""
+    """List all forms of all verbs: those that are verbs for sure, and those that may be nouns."""
     nouns = set(_NOUNS.split())
     sure, perhaps = set(_PASTS.split()) - nouns, set(_PASTS.split()) & nouns
     for verb in _VERBS.split():
@@ -174,6 +174,6 @@ def _progressive(verb: str) -> str:
 
 
 def _doubled(verb: str) -> str:
-    """stop -> stopp: one syllable that ends in one vowel and one consonant."""
+    """Double the last letter of one syllable that ends in vowel and consonant: stop -> stopp."""
     short = re.fullmatch(r"(?:qu|[^aeiou])*[aeiouy][^aeiouwxy]", verb)
     return verb + verb[-1] if short or verb in {"propel", "zigzag"} else verb

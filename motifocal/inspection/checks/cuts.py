@@ -1,4 +1,4 @@
-"""Tiny frames of a clip become the frames at which another scene begins.
+"""Find cuts: the frames of a clip at which another scene begins.
 
 F frames, H W pixels. Frames are `(F, H, W, 3)` uint8 RGB.
 
@@ -38,7 +38,7 @@ _FINE, _COARSE = 1.5, 8.0
 
 
 def find_cuts(frames: Frames) -> list[int]:
-    """The indices of the first frames of new scenes, from frames (F, H, W, 3), 96 pixels wide."""
+    """Find the first frames of new scenes in frames (F, H, W, 3), 96 pixels wide."""
     if len(frames) < 2:
         return []
     change = _changes(frames)
@@ -54,13 +54,13 @@ def find_cuts(frames: Frames) -> list[int]:
 
 
 def _changes(frames: Frames) -> NDArray[np.float64]:
-    """Mean difference of each frame and the one before, smoothed, in grey levels: (F-1,)."""
+    """Return the mean difference of consecutive smoothed frames, in grey levels: (F-1,)."""
     smooth = (cv2.GaussianBlur(frame, (0, 0), _FINE) for frame in frames)
     return np.array([cv2.absdiff(after, before).mean() for before, after in pairwise(smooth)])
 
 
 def _stands_out(change: NDArray[np.float64]) -> list[int]:
-    """Pairs of frames that differ far more than the pairs around them."""
+    """Find pairs of frames that differ far more than the pairs around them."""
     found = []
     for pair in np.flatnonzero(change >= LEAST_CHANGE).tolist():
         start = max(0, pair - _AROUND)
@@ -72,12 +72,12 @@ def _stands_out(change: NDArray[np.float64]) -> list[int]:
 
 
 def _across(pair: int, count: int) -> list[tuple[int, int]]:
-    """Frames before and after the gap behind frame `pair`, nearest first, as far as a flash is."""
+    """List frames before and after the gap behind `pair`, nearest first, as far as a flash."""
     return [(max(0, pair - k), min(count - 1, pair + 1 + k)) for k in range(_FLASH + 1)]
 
 
 def _alike(dis: cv2.DISOpticalFlow, before: Image, after: Image) -> float:
-    """Correlation of two frames' structure, the earlier one moved to where the later one shows it.
+    """Correlate two frames' structure, the earlier one moved to where the later one shows it.
 
     1 is the same picture, however much lighter; 0 also where there is no structure.
     """

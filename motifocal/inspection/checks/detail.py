@@ -1,4 +1,4 @@
-"""A frame at its stored size becomes how much of the detail that its pixels could hold is there.
+"""Measure how much of the detail that a frame's pixels could hold is there.
 
 H W pixels. Frames are `(H, W, 3)` uint8 RGB.
 
@@ -36,7 +36,7 @@ Losses = dict[float, float]
 
 
 def loss_ratios(frame: Image) -> Losses:
-    """Factor s -> loss by shrinking s times over what 2 s loses more, of a frame (H, W, 3).
+    """Map each factor s to the loss by shrinking (H, W, 3) s times over what 2 s loses more.
 
     Factors for which there are no edges to judge by are left out.
     """
@@ -53,7 +53,7 @@ def loss_ratios(frame: Image) -> Losses:
 
 
 def enlargement(moments: Iterable[Losses]) -> float | None:
-    """By how much a clip was enlarged, of ratios at its moments: 1, or a factor of LIMITS.
+    """Tell by how much a clip was enlarged from ratios at its moments: 1, or a factor of LIMITS.
 
     The sharpest moment counts: what moves fast is blurred in others. None: it cannot be told.
     """
@@ -73,7 +73,7 @@ def _middle(frame: Image) -> Image:
 
 
 def _shrunk(grey: NDArray[np.float32], factor: float) -> NDArray[np.float32]:
-    """The picture (H, W) made smaller by the factor, and as large as before again."""
+    """Shrink an image (H, W) by the factor, and enlarge it again."""
     height, width = grey.shape
     size = (max(1, round(width / factor)), max(1, round(height / factor)))
     small = cv2.resize(grey, size, interpolation=cv2.INTER_AREA)

@@ -1,4 +1,4 @@
-"""Tiny frames of clips become fingerprints, and fingerprints the pairs of clips that look the same.
+"""Find clips that look the same by fingerprints of tiny frames.
 
 N clips, K moments of a clip, B bits. Frames are `(F, H, W, 3)` uint8 RGB.
 
@@ -47,13 +47,13 @@ class Fingerprint:
     pictures: NDArray[np.uint8]
 
     def to_text(self) -> str:
-        """One word for a table; ``from_text`` undoes it."""
+        """Encode as one word; ``from_text`` undoes it."""
         whole = np.packbits(self.bits).tobytes() + self.pictures.tobytes()
         return base64.b64encode(whole).decode()
 
     @staticmethod
     def from_text(text: str) -> Fingerprint:
-        """Raises ValueError where `to_text` did not write this."""
+        """Decode; raises ValueError where `to_text` did not write this."""
         values = np.frombuffer(base64.b64decode(text, validate=True), np.uint8)
         count = MOMENTS * (BLOCK * BLOCK - 1)
         packed = -(-count // 8)
@@ -64,7 +64,7 @@ class Fingerprint:
 
 
 def fingerprint(frames: Frames) -> Fingerprint | None:
-    """Of tiny frames (F, H, W, 3); None where no moment of the clip has any structure."""
+    """Fingerprint tiny frames (F, H, W, 3); None where no moment of the clip has any structure."""
     places = np.rint((np.arange(MOMENTS) + 0.5) / MOMENTS * (len(frames) - 1)).astype(int)
     grey = [cv2.cvtColor(frames[place], cv2.COLOR_RGB2GRAY) for place in places]
     if max(float(picture.std()) for picture in grey) < LEAST_STRUCTURE:
@@ -76,7 +76,7 @@ def fingerprint(frames: Frames) -> Fingerprint | None:
 
 
 def _hash(grey: NDArray[np.uint8]) -> Bits:
-    """Which of the lowest frequencies but the mean are above their median: (63,)."""
+    """Tell which of the lowest frequencies but the mean are above their median: (63,)."""
     small = cv2.resize(grey, (32, 32), interpolation=cv2.INTER_AREA).astype(np.float32)
     if small.std() < LEAST_STRUCTURE:
         return np.zeros(BLOCK * BLOCK - 1, np.bool_)
@@ -86,7 +86,7 @@ def _hash(grey: NDArray[np.uint8]) -> Bits:
 
 
 def first_near(bits: Bits, most: int, alike: Alike) -> Indices:
-    """Of each row of (N, B) the first row that differs in at most `most` bits and is alike: (N,).
+    """Find for each row of (N, B) the first that differs in at most `most` bits and is alike.
 
     That is the row itself where none before it is. None is missed: cut into `most` + 1 bands, two
     such rows agree in one band at least, so only rows that share a band are compared.
@@ -125,7 +125,7 @@ def _settle(first: Indices, bucket: Indices, bits: Bits, most: int, alike: Alike
 
 
 def find_duplicates(prints: Sequence[Fingerprint | None]) -> dict[int, int]:
-    """Clip -> the first clip before it that looks the same, where there is one."""
+    """Map each clip to the first clip before it that looks the same, where there is one."""
     first: dict[str, int] = {}
     found: dict[int, int] = {}
     known: list[tuple[int, Fingerprint]] = []

@@ -1,4 +1,4 @@
-"""Tiny frames and a trainer's samples become the share of steps that show the same picture again.
+"""Measure how many steps of a trainer's samples show the same image again.
 
 F frames, H W pixels. Frames are `(F, H, W, 3)` uint8 RGB. Step k leads from frame k to k + 1.
 
@@ -69,7 +69,7 @@ class Repeats:
 
 
 def find_repeats(frames: Frames, cuts: Sequence[int]) -> Changes:
-    """Which steps of tiny frames (F, H, W, 3) repeat a frame; `cuts` begin new scenes."""
+    """Tell which steps of tiny frames (F, H, W, 3) repeat a frame; `cuts` begin new scenes."""
     change = _change(frames)
     to_scene = [cut - 1 for cut in cuts]
     change[to_scene] = 0  # says nothing of motion
@@ -83,7 +83,7 @@ def find_repeats(frames: Frames, cuts: Sequence[int]) -> Changes:
 
 
 def _change(frames: Frames) -> NDArray[np.float64]:
-    """How much the smoothed picture changes in each step where it changes most, grey levels."""
+    """Return the change of the smoothed image in each step where it is largest, grey levels."""
     smooth = (cv2.GaussianBlur(frame.astype(np.float32), (0, 0), _SMOOTH) for frame in frames)
     return np.array([
         np.percentile(np.abs(after - before).mean(axis=-1), _FASTEST)
@@ -94,7 +94,7 @@ def _change(frames: Frames) -> NDArray[np.float64]:
 def measure_repeats(
     changes: Changes, samples: Sequence[Sequence[int]], starts: Sequence[float]
 ) -> Repeats:
-    """What the samples' steps repeat.
+    """Measure what the samples' steps repeat.
 
     Args:
         changes: from ``find_repeats``; steps beyond its end were not looked at and do not count.
@@ -122,7 +122,7 @@ def measure_repeats(
 
 
 def _through(steps: Steps, indices: Sequence[int]) -> Steps:
-    """Of each step of a sample whether all steps between its two stored frames are such."""
+    """Tell for each step of a sample whether all steps between its two stored frames are such."""
     return np.array([
         before < after <= len(steps) and bool(steps[before:after].all())
         for before, after in pairwise(indices)
@@ -130,7 +130,7 @@ def _through(steps: Steps, indices: Sequence[int]) -> Steps:
 
 
 def _in_rhythm(repeats: Steps) -> int:
-    """How many steps of a sample repeat a frame; 0 where that may be chance."""
+    """Count the steps of a sample that repeat a frame; 0 where that may be chance."""
     if len(repeats) < QUARTERS:
         return 0
     share = float(repeats.mean())
@@ -140,7 +140,7 @@ def _in_rhythm(repeats: Steps) -> int:
 
 
 def _runs(steps: Steps) -> list[tuple[int, int]]:
-    """Stretches of such steps: places of their first and last frame in the sample."""
+    """List stretches of such steps: places of their first and last frame in the sample."""
     runs, place = [], 0
     for such, group in groupby(steps.tolist()):
         length = len(list(group))

@@ -1,4 +1,4 @@
-"""Pairs of small frames become speeds: of what moves by itself, and of the camera.
+"""Measure speeds from pairs of small frames: of what moves by itself, and of the camera.
 
 H W pixels. Speeds are percent of the picture's shorter side a second, so that they mean the same
 at every size and rate.
@@ -54,7 +54,7 @@ class Motion:
 
 
 def measure_motion(pairs: Sequence[Pair], cuts: Sequence[int]) -> Motion | None:
-    """Of pairs of frames between which there is no cut; None where there is no such pair."""
+    """Measure pairs of frames between which there is no cut; None where there is no such pair."""
     speeds = [_speeds(pair) for pair in pairs if not _across_cut(pair, cuts)]
     if not speeds:
         return None
@@ -67,19 +67,19 @@ def measure_motion(pairs: Sequence[Pair], cuts: Sequence[int]) -> Motion | None:
 
 
 def _rests(speeds: NDArray[np.float64]) -> bool:
-    """Whether what little there is comes from the codec."""
+    """Tell whether what little motion there is comes from the codec."""
     few = (speeds > LEAST_SPEED).mean() <= CODEC_SHARE and (speeds > CODEC_SPEED).mean() <= FEW
     return bool(few and np.median(speeds) <= CREEPING)
 
 
 def changes(frames: Frames, cuts: Sequence[int]) -> bool:
-    """Whether the picture of some scene becomes another, even without motion: (F, H, W, 3) tiny."""
+    """Tell whether tiny frames (F, H, W, 3) change within a scene, even without motion."""
     edges = [0, *cuts, len(frames)]
     return any(_span(frames[start:end]) >= LEAST_CHANGE for start, end in pairwise(edges))
 
 
 def _span(frames: Frames) -> float:
-    """Between the darkest and the lightest that a place is, in the fastest hundredth of places."""
+    """Return the range of a pixel's values, in the hundredth of pixels where it is largest."""
     low = high = cv2.GaussianBlur(frames[0], (0, 0), _SMOOTH)
     for frame in frames[1:]:
         smooth = cv2.GaussianBlur(frame, (0, 0), _SMOOTH)
@@ -93,7 +93,7 @@ def _across_cut(pair: Pair, cuts: Sequence[int]) -> bool:
 
 
 def _speeds(pair: Pair) -> tuple[float, float]:
-    """(own, camera) in percent of the shorter side a second."""
+    """Return the speeds (own, camera) in percent of the shorter side a second."""
     flow = estimate_flow(pair.frames, workers=1)
     left, evidence = own_motion(pair.frames, flow, NOISE)
     by_itself = np.where(evidence[0], np.hypot(*left[0]), 0)
@@ -103,5 +103,5 @@ def _speeds(pair: Pair) -> tuple[float, float]:
 
 
 def cuts_within(cuts: Sequence[int], indices: Sequence[int]) -> list[int]:
-    """Those cuts that lie between two consecutive frames of a sample."""
+    """List the cuts that lie between two consecutive frames of a sample."""
     return [cut for cut in cuts if any(a < cut <= b for a, b in pairwise(indices))]
