@@ -130,7 +130,7 @@ def motion_trainer(base: type[Any], dataset: type[Any], motif_weight: float) -> 
 
 
 def data_sources(strategy: Any, config: Any) -> dict[str, str]:
-    """Map folders to names in the batch: of the configuration, or in older versions the strategy."""
+    """Map folders to names in the batch: of the configuration, in older versions the strategy."""
     owner = config if hasattr(config, "get_data_sources") else strategy
     sources = owner.get_data_sources()
     return dict(sources) if isinstance(sources, Mapping) else {name: name for name in sources}

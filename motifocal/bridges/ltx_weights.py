@@ -101,10 +101,10 @@ def _make(
         weight = sample_weight(source, selection, grid, settings)
     target.parent.mkdir(parents=True, exist_ok=True)
     note = _digest(selection, grid, settings)
-    held = io.BytesIO()  # torch.save to a file would say RuntimeError where the disk is full
-    torch.save({"weight": weight, "note": note}, held)
+    buffer = io.BytesIO()  # torch.save to a file would say RuntimeError where the disk is full
+    torch.save({"weight": weight, "note": note}, buffer)
     with replacing(target) as temporary:
-        temporary.write_bytes(held.getvalue())
+        temporary.write_bytes(buffer.getvalue())
 
 
 def _is_done(
@@ -113,21 +113,21 @@ def _is_done(
     if not target.exists() or target.stat().st_mtime_ns < file.stat().st_mtime_ns:
         return False  # latents were made anew
     note = read_tensors(target).get("note")
-    wanted = _digest(_selection(file, grid)[0], grid, settings)
-    return isinstance(note, Tensor) and torch.equal(note, wanted)
+    expected = _digest(_selection(file, grid)[0], grid, settings)
+    return isinstance(note, Tensor) and torch.equal(note, expected)
 
 
 def _selection(file: Path, grid: LatentGeometry) -> tuple[Selection, float | None]:
     """Return the frames and size that latents are of: the clip's first, scaled and cropped."""
-    held = read_tensors(file)
+    stored = read_tensors(file)
     try:
-        sizes = [int(held[name]) for name in ("num_frames", "height", "width")]
+        sizes = [int(stored[name]) for name in ("num_frames", "height", "width")]
     except (KeyError, TypeError, ValueError) as error:
         raise ValueError(f"{file.name} should have num_frames, height and width") from error
     latents, height, width = sizes
     frames = 1 + (latents - 1) * grid.temporal_stride
     size = (height * grid.spatial_stride, width * grid.spatial_stride)
-    fps = held.get("fps")
+    fps = stored.get("fps")
     fps = None if fps is None else float(fps)
     return Selection(tuple(range(frames)), fps or 0.0, *size, "floor"), fps
 
@@ -140,13 +140,13 @@ def _shape(selection: Selection, grid: LatentGeometry) -> tuple[int, int, int]:
 
 def _clip(clips: Path, name: Path) -> Path:
     """Find the video below ``clips`` with latents ``name`` (any suffix); ValueError unless one."""
-    found = _videos(clips / name)
-    if len(found) == 1:
-        return found[0]
-    got = ", ".join(file.name for file in found) or "none"
+    videos = _videos(clips / name)
+    if len(videos) == 1:
+        return videos[0]
+    got = ", ".join(file.name for file in videos) or "none"
     # Latents of clips outside the table's folder are named by the clips' whole path.
     root = Path(clips.resolve().anchor)
-    outside = _videos(root / name) if not found and root != clips.resolve() else []
+    outside = _videos(root / name) if not videos and root != clips.resolve() else []
     hint = f"; {outside[0]} is outside of the table's folder: --clips {root}" if outside else ""
     folder = (clips / name).parent
     raise ValueError(f"{folder} should hold one video named {name.stem}, got {got}{hint}")
@@ -182,6 +182,6 @@ def _digest(selection: Selection, grid: LatentGeometry, settings: HeatmapSetting
 def missing_weights(root: str | Path, latents: str) -> list[str]:
     """List the samples without a weight, which the trainer would silently leave out."""
     root = data_root(root)
-    wanted = {file.relative_to(root / latents) for file in (root / latents).rglob("*.pt")}
-    held = {file.relative_to(root / FOLDER) for file in (root / FOLDER).rglob("*.pt")}
-    return sorted(map(str, wanted - held))
+    samples = {file.relative_to(root / latents) for file in (root / latents).rglob("*.pt")}
+    weights = {file.relative_to(root / FOLDER) for file in (root / FOLDER).rglob("*.pt")}
+    return sorted(map(str, samples - weights))

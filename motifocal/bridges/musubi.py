@@ -105,8 +105,8 @@ def batch_weights(batch: dict[str, Any], latents: Tensor) -> Tensor | None:
 
     Raises ValueError where a batch of clips has none, or those of other latents.
     """
-    held = batch.get(BATCH_KEY)
-    if held is None:
+    weights = batch.get(BATCH_KEY)
+    if weights is None:
         if latents.shape[2] == 1:
             return None
         raise ValueError(
@@ -114,9 +114,9 @@ def batch_weights(batch: dict[str, Any], latents: Tensor) -> Tensor | None:
             "`motifocal weights musubi`, and again whenever latents are cached anew"
         )
     shape = (latents.shape[0], *latents.shape[2:])
-    check_weight(held, shape, BATCH_KEY)
-    heat: Tensor = held[:, None]
-    return heat
+    check_weight(weights, shape, BATCH_KEY)
+    heatmap: Tensor = weights[:, None]
+    return heatmap
 
 
 def _folded(

@@ -64,11 +64,11 @@ def read_datasets(config: str | Path, family: str) -> list[VideoDataset]:
     Raises ValueError where it is not such a file, or a data set has no folder of caches.
     """
     config = Path(config)
-    held = _parsed(config)
-    general, datasets = held.get("general", {}), held.get("datasets")
+    parsed = _parsed(config)
+    general, datasets = parsed.get("general", {}), parsed.get("datasets")
     if not isinstance(datasets, list) or not isinstance(general, dict):
-        raise ValueError(f"{config} should have [[datasets]], got {sorted(held)}")
-    found = []
+        raise ValueError(f"{config} should have [[datasets]], got {sorted(parsed)}")
+    video_datasets = []
     for number, own in enumerate(datasets):
         values = {**general, **own} if isinstance(own, dict) else {}
         if not {"video_directory", "video_jsonl_file"} & set(values):
@@ -77,10 +77,10 @@ def read_datasets(config: str | Path, family: str) -> list[VideoDataset]:
         cache = cache or values.get("video_directory")
         if cache is None:
             raise ValueError(f"{config}: datasets[{number}] should have a cache_directory")
-        found.append(VideoDataset(clips, Path(cache), _request_of(values, family)))
-    if not found:
+        video_datasets.append(VideoDataset(clips, Path(cache), _request_of(values, family)))
+    if not video_datasets:
         raise ValueError(f"{config} should have a data set of videos, got none")
-    return found
+    return video_datasets
 
 
 def weight_jobs(
@@ -165,16 +165,16 @@ def _check_grid(path: Path, family: str, frames: int, height: int, width: int) -
     """Raise ValueError unless the cached latents are of so many frames and such a size."""
     grid = GRIDS[family]
     with _opened(path) as file:
-        names = [found for key in file.keys() if (found := _LATENTS.fullmatch(key))]  # noqa: SIM118
+        names = [match for key in file.keys() if (match := _LATENTS.fullmatch(key))]  # noqa: SIM118
     if len(names) != 1:
         raise ValueError(f"{path.name} should hold latents of one video, got {len(names)}")
     got = tuple(int(size) for size in names[0].groups())
     stride = grid.spatial_stride
-    wanted = (grid.latent_frames(frames), height // stride, width // stride)
-    if got[0] != wanted[0]:
-        raise ValueError(f"frames differ: {frames} make {wanted[0]} latents, {got[0]} are cached")
-    if got[1:] != wanted[1:]:
-        sizes = f"{wanted[1]}x{wanted[2]} latents, {got[1]}x{got[2]} are cached"
+    expected = (grid.latent_frames(frames), height // stride, width // stride)
+    if got[0] != expected[0]:
+        raise ValueError(f"frames differ: {frames} make {expected[0]} latents, {got[0]} are cached")
+    if got[1:] != expected[1:]:
+        sizes = f"{expected[1]}x{expected[2]} latents, {got[1]}x{got[2]} are cached"
         raise ValueError(f"size differs: {height}x{width} pixels make {sizes}")
 
 
@@ -260,12 +260,12 @@ def _clips_of(values: Mapping[str, Any]) -> tuple[Path, ...]:
 def _parsed(config: Path) -> dict[str, Any]:
     text = config.read_text(encoding="utf-8")
     try:
-        held = parse_json(text) if config.suffix.lower() == ".json" else parse_toml(text)
+        values = parse_json(text) if config.suffix.lower() == ".json" else parse_toml(text)
     except ValueError as error:
         raise ValueError(f"{config} should be TOML or JSON: {error}") from error
-    if not isinstance(held, dict):
-        raise ValueError(f"{config} should be a table, got a {type(held).__name__}")
-    return held
+    if not isinstance(values, dict):
+        raise ValueError(f"{config} should be a table, got a {type(values).__name__}")
+    return values
 
 
 def _opened(path: Path) -> Any:

@@ -64,17 +64,17 @@ class WeightKey:
 
     def differences(self, other: WeightKey) -> list[str]:
         """Say what differs from another key; empty where one weight serves both."""
-        found = [] if self.clip == other.clip else [f"clip {self.clip[:8]} against "
+        words = [] if self.clip == other.clip else [f"clip {self.clip[:8]} against "
                                                     f"{other.clip[:8]} (sha256)"]  # fmt: skip
-        found += self.selection.differences(other.selection)
+        words += self.selection.differences(other.selection)
         if self.grid != other.grid:
-            found.append(f"family {self.family} (latent grid {_format_grid(self.grid)}) against "
+            words.append(f"family {self.family} (latent grid {_format_grid(self.grid)}) against "
                          f"{other.family} ({_format_grid(other.grid)})")  # fmt: skip
         theirs = asdict(other.settings)
         for name, mine in asdict(self.settings).items():
             if mine != theirs[name]:
-                found.append(f"heatmap setting {name} {mine} against {theirs[name]}")
-        return found
+                words.append(f"heatmap setting {name} {mine} against {theirs[name]}")
+        return words
 
 
 def weight_key(
@@ -158,13 +158,13 @@ def stored_key(path: str | Path) -> WeightKey:
     if text is None or names != ["weight"]:
         raise ValueError(f"{path} should hold a weight and its key, got {names}")
     try:
-        held = parse_json(text)
-        chosen = held["selection"]
+        values = parse_json(text)
+        chosen = values["selection"]
         selection = Selection(**{**chosen, "indices": tuple(chosen["indices"])})
-        stride, _, temporal_stride, multiple = held["grid"]
-        settings = settings_from(held["settings"])
+        stride, _, temporal_stride, multiple = values["grid"]
+        settings = settings_from(values["settings"])
         grid = (stride, temporal_stride, multiple)
-        return WeightKey(held["clip"], selection, held["family"], grid, settings)
+        return WeightKey(values["clip"], selection, values["family"], grid, settings)
     except (KeyError, TypeError, ValueError) as error:
         raise ValueError(f"{path}: its key cannot be read ({error})") from error
 

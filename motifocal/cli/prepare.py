@@ -141,11 +141,11 @@ def _folder(
     from motifocal.data.captions import read_captions
     from motifocal.data.sources import VideoFolderClips, scan_videos, usable
 
-    found = read_captions(source)
-    scan = scan_videos(found.videos, output / "videos.jsonl", options["workers"])
-    scanned = tracked(scan, "checking clips", len(found.videos))
+    captioned = read_captions(source)
+    scan = scan_videos(captioned.videos, output / "videos.jsonl", options["workers"])
+    scanned = tracked(scan, "checking clips", len(captioned.videos))
     videos, lengths, digests, unusable = usable(scanned, options["frames"])
-    _list_rejected((*found.rejected, *unusable), output)
+    _list_rejected((*captioned.rejected, *unusable), output)
     if not videos:
         raise ValueError(f"{source} should hold usable clips, got none")
     _note_unread(videos, model)
@@ -178,8 +178,8 @@ def _list_rejected(rejected: tuple[Rejected, ...], output: Path) -> None:
     write_text(path, "".join(json.dumps(asdict(r)) + "\n" for r in rejected))
     if rejected:
         click.echo(f"left out, {len(rejected)} clips (kept in {path}):", err=True)
-    for one in rejected:
-        click.echo(f"  {one.name}: {one.reason}", err=True)
+    for clip in rejected:
+        click.echo(f"  {clip.name}: {clip.reason}", err=True)
 
 
 def _write_shards(

@@ -88,17 +88,17 @@ def listed(location: str | Path) -> Listing:
 
 def _table(folder: Path) -> Path | None:
     """Find the folder's table of captions; None where there is none."""
-    found = [folder / name for name in TABLES if (folder / name).is_file()]
-    found = found or sorted(path for path in folder.glob("*.jsonl") if path.name[0] != ".")
-    if not found and any((folder / name).is_file() for name in CAPTION_LISTS):
-        found = [folder / name for name in VIDEO_LISTS if (folder / name).is_file()]
-    if not found:
+    tables = [folder / name for name in TABLES if (folder / name).is_file()]
+    tables = tables or sorted(path for path in folder.glob("*.jsonl") if path.name[0] != ".")
+    if not tables and any((folder / name).is_file() for name in CAPTION_LISTS):
+        tables = [folder / name for name in VIDEO_LISTS if (folder / name).is_file()]
+    if not tables:
         others = [p for p in (*folder.glob("*.csv"), *folder.glob("*.json")) if p.name[0] != "."]
-        found = sorted(path for path in others if _holds_captions(path))
-    if len(found) > 1:
-        names = ", ".join(path.name for path in found)
+        tables = sorted(path for path in others if _holds_captions(path))
+    if len(tables) > 1:
+        names = ", ".join(path.name for path in tables)
         raise ValueError(f"{folder} should hold one table of captions, got {names}; name one")
-    return found[0] if found else None
+    return tables[0] if tables else None
 
 
 def _holds_captions(table: Path) -> bool:
@@ -228,9 +228,9 @@ def _csv_rows(table: Path) -> Iterator[Row]:
             extra = row.pop(None)
             yield Row(place, damage=f"{place}: too many columns, {extra} is left")
             continue
-        found = _columns(place, table, row)
-        yield found
-        if found.damage and not found.column and not _undecoded(*row.values()):
+        parsed = _columns(place, table, row)
+        yield parsed
+        if parsed.damage and not parsed.column and not _undecoded(*row.values()):
             return  # the heading is wrong, and every row would say so again
 
 
@@ -239,9 +239,9 @@ def _columns(place: str, table: Path, row: dict[Any, Any]) -> Row:
     video, caption = (next((c for c in columns if c in row), "")
                       for columns in (VIDEO_COLUMNS, CAPTION_COLUMNS))  # fmt: skip
     if not video or not caption:
-        wanted = CAPTION_COLUMNS if video else VIDEO_COLUMNS
+        expected = CAPTION_COLUMNS if video else VIDEO_COLUMNS
         got = sorted(map(str, row))
-        return Row(place, damage=f"{place} should have one of {wanted}, got {got}")
+        return Row(place, damage=f"{place} should have one of {expected}, got {got}")
     return _checked(place, table, row[video], row[caption], video)
 
 
@@ -262,21 +262,22 @@ _READERS: dict[str, Callable[[Path], Iterator[Row]]] = {
 def _named_by_toml(config: Path) -> Path:
     """Return the one folder or table of videos that a configuration of musubi-tuner names."""
     try:
-        held = parse_toml(_text(config)).get("datasets", [])
+        datasets = parse_toml(_text(config)).get("datasets", [])
     except ValueError as error:
         raise ValueError(f"{config} should be TOML: {error}") from error
     keys = ("video_directory", "video_jsonl_file")
-    sets = [one for one in held if isinstance(one, dict)] if isinstance(held, list) else []
+    rows = datasets if isinstance(datasets, list) else []
     # The same folder may be there several times, with other lengths.
-    found = sorted({one[key] for one in sets for key in keys if isinstance(one.get(key), str)})
-    if len(found) != 1:
-        wanted = f"[[datasets]] should name one {' or '.join(keys)}"
-        raise ValueError(f"{config}: {wanted}, got {found or 'none'}; name one of them")
-    if Path(found[0]).suffix.lower() == ".toml":
-        raise ValueError(f"{config}: {found[0]} should be a folder or a table")
+    locations = sorted({row[key] for row in rows if isinstance(row, dict)
+                        for key in keys if isinstance(row.get(key), str)})  # fmt: skip
+    if len(locations) != 1:
+        expected = f"[[datasets]] should name one {' or '.join(keys)}"
+        raise ValueError(f"{config}: {expected}, got {locations or 'none'}; name one of them")
+    if Path(locations[0]).suffix.lower() == ".toml":
+        raise ValueError(f"{config}: {locations[0]} should be a folder or a table")
     # musubi-tuner looks from where it is started; beside the file is the second guess.
-    return next((p for p in (Path(found[0]), config.parent / found[0]) if p.exists()),
-                Path(found[0]))  # fmt: skip
+    return next((p for p in (Path(locations[0]), config.parent / locations[0]) if p.exists()),
+                Path(locations[0]))  # fmt: skip
 
 
 def _text(path: Path) -> str:

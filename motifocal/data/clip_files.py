@@ -55,14 +55,14 @@ class ClipHashes:
         self._lock = threading.Lock()
         if self.path.exists():
             try:
-                held = parse_json(self.path.read_text(encoding="utf-8"))
+                stored = parse_json(self.path.read_text(encoding="utf-8"))
             except ValueError:
-                held = None
-            rows = held.values() if isinstance(held, dict) else [None]
+                stored = None
+            rows = stored.values() if isinstance(stored, dict) else [None]
             # 3: of an earlier version, which knew one time; such a clip is hashed again.
             if any(not isinstance(row, list) or len(row) not in (3, 4) for row in rows):
                 raise ValueError(f"{self.path} should hold the hashes of clips; delete it")
-            self._known = held
+            self._known = stored
 
     def of(self, clip: str | Path) -> str:
         """Return the clip's sha256; OSError where it cannot be read."""
@@ -74,10 +74,10 @@ class ClipHashes:
             known = self._known.get(name)
         if known is not None and known[:-1] == stamp:
             return str(known[-1])
-        found = sha256_of(Path(name))
+        digest = sha256_of(Path(name))
         with self._lock:
-            self._known[name] = [*stamp, found]
-        return found
+            self._known[name] = [*stamp, digest]
+        return digest
 
     def save(self) -> None:
         """Write what is known; the file appears whole."""

@@ -17,8 +17,8 @@ def dynamic_stride(
     if min(num_frames, max_stride) < 1:
         raise ValueError(f"num_frames, max_stride should be >= 1, got {num_frames}, {max_stride}")
     if num_source_frames < num_frames:
-        held = f"the clip holds {num_source_frames}"
-        raise ValueError(f"num_frames should be at most what {held}, got {num_frames}")
+        length = f"the clip holds {num_source_frames}"
+        raise ValueError(f"num_frames should be at most what {length}, got {num_frames}")
     longest = (num_source_frames - 1) // (num_frames - 1) if num_frames > 1 else max_stride
     stride = int(generator.integers(1, min(max_stride, longest), endpoint=True))
     last_start = num_source_frames - 1 - (num_frames - 1) * stride

@@ -72,7 +72,7 @@ class PrepareSettings:
     frames_per_chunk: int
 
 
-class _Weighted(Dataset[dict[str, Any]]):
+class _ClipsWithHeatmaps(Dataset[dict[str, Any]]):
     """A source's clips with their pooled heatmaps: the part that runs in worker processes."""
 
     def __init__(self, source: ClipSource, settings: PrepareSettings) -> None:
@@ -127,13 +127,13 @@ def prepare(
     digests = [source.source_digest(index) for index in range(len(source))]
     numbers = [number for number, clips in enumerate(rows)
                if not _is_done(shard_path(folder, number), [digests[i] for i in clips], notify)]
-    wanted = [index for number in numbers for index in rows[number]]
-    loader = DataLoader(Subset(_Weighted(source, settings), wanted), batch_size=None,
+    missing = [index for number in numbers for index in rows[number]]
+    loader = DataLoader(Subset(_ClipsWithHeatmaps(source, settings), missing), batch_size=None,
                         num_workers=workers, prefetch_factor=8 if workers else None,
                         worker_init_fn=_single_thread)
     with _opencv_in_one_thread():
         items = iter(loader)  # the workers start here
-    done = len(source) - len(wanted)
+    done = len(source) - len(missing)
     for number in numbers:
         clips = [_encoded(next(items), autoencoder, settings) for _ in rows[number]]
         write_shard(shard_path(folder, number), clips, [digests[i] for i in rows[number]])

@@ -75,17 +75,17 @@ class Selection:
 
     def differences(self, other: Selection) -> list[str]:
         """Say what differs from another selection; empty where nothing does."""
-        found = []
+        words = []
         if self.indices != other.indices:
             frames, others = format_indices(self.indices), format_indices(other.indices)
-            found.append(f"frames {frames} against {others}")
+            words.append(f"frames {frames} against {others}")
         if abs(self.fps - other.fps) > 1e-3 * self.fps:
-            found.append(f"rate {self.fps:g} against {other.fps:g} frames/s")
+            words.append(f"rate {self.fps:g} against {other.fps:g} frames/s")
         if (self.height, self.width) != (other.height, other.width):
-            found.append(f"size {self.height}x{self.width} against {other.height}x{other.width}")
+            words.append(f"size {self.height}x{self.width} against {other.height}x{other.width}")
         if self.resize != other.resize:
-            found.append(f"resize and crop {self.resize} against {other.resize}")
-        return found
+            words.append(f"resize and crop {self.resize} against {other.resize}")
+        return words
 
 
 def format_indices(indices: tuple[int, ...]) -> str:

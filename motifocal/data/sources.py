@@ -57,8 +57,8 @@ class SceneClips:
         stage_seed = int(rng.integers(2**31))
         stage = make_stage(names[index % len(names)], self.split, stage_seed, self.variant)
         action = stage.actions[rng.integers(len(stage.actions))]
-        shown = None if self.static else action
-        clip = render(stage, shown, size=self.size, frames=self.frames)
+        shown_action = None if self.static else action
+        clip = render(stage, shown_action, size=self.size, frames=self.frames)
         words = (action.sentence, str(rng.choice(action.paraphrases or (action.sentence,))))
         masks = {"none": None, "objects": clip.objects, "moving": clip.mask}
         return CaptionedClip(clip.frames, words[int(rng.integers(2))], clip.fps, masks[self.masks])
@@ -94,8 +94,8 @@ class VideoFolderClips:
                 count = len(getattr(self, name))
                 raise ValueError(f"{name} should be {len(self.videos)}, got {count}")
         if self.lengths and min(self.lengths) < self.frames:
-            held = min(self.lengths)
-            raise ValueError(f"videos should have {self.frames} frames or more, got one of {held}")
+            least = min(self.lengths)
+            raise ValueError(f"videos should have {self.frames} frames or more, got one of {least}")
 
     def __len__(self) -> int:
         return len(self.videos) * self.windows
@@ -156,11 +156,11 @@ def scan_videos(
 
     # Threads: FFmpeg lets go of the interpreter lock while it decodes.
     with ThreadPoolExecutor(max(1, workers)) as pool, notes.open("a", encoding="utf-8") as file:
-        for video, found in pool.map(scan, videos):
-            if known.get(video.name) != found:
-                file.write(json.dumps(asdict(found)) + "\n")
+        for video, finding in pool.map(scan, videos):
+            if known.get(video.name) != finding:
+                file.write(json.dumps(asdict(finding)) + "\n")
                 file.flush()
-            yield video, found
+            yield video, finding
 
 
 def _scanned(video: CaptionedVideo, before: Scanned | None) -> Scanned:
@@ -189,13 +189,13 @@ def _scanned(video: CaptionedVideo, before: Scanned | None) -> Scanned:
 def usable(scanned: Iterable[tuple[CaptionedVideo, Scanned]], frames: int) -> Usable:
     """Part the videos with at least `frames` frames from the others."""
     good, rejected = [], []
-    for video, found in scanned:
-        if found.frames is None:
-            rejected.append(Rejected(video.name, str(found.reason)))
-        elif found.frames < frames:
-            rejected.append(Rejected(video.name, f"holds {found.frames} of {frames} frames"))
+    for video, finding in scanned:
+        if finding.frames is None:
+            rejected.append(Rejected(video.name, str(finding.reason)))
+        elif finding.frames < frames:
+            rejected.append(Rejected(video.name, f"holds {finding.frames} of {frames} frames"))
         else:
-            good.append((video, found.frames, found.sha256))
+            good.append((video, finding.frames, finding.sha256))
     videos, lengths, digests = zip(*good, strict=True) if good else ((), (), ())
     return Usable(videos, lengths, digests, tuple(rejected))
 
@@ -205,9 +205,9 @@ def _read_notes(notes: Path) -> dict[str, Scanned]:
     if not notes.exists():
         return {}
     lines = notes.read_text(encoding="utf-8", errors="replace").split("\n")
-    found = [known for known in map(_read_note, lines) if known is not None]
-    write_text(notes, "".join(json.dumps(asdict(known)) + "\n" for known in found))
-    return {known.name: known for known in found}
+    findings = [finding for finding in map(_read_note, lines) if finding is not None]
+    write_text(notes, "".join(json.dumps(asdict(finding)) + "\n" for finding in findings))
+    return {finding.name: finding for finding in findings}
 
 
 def _read_note(line: str) -> Scanned | None:

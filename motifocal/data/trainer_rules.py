@@ -80,18 +80,18 @@ _MUSUBI_STEP = 16  # every bucket's side is a multiple: BucketSelector.RESOLUTIO
 
 def musubi_rules(request: Request) -> list[FrameRule]:
     """Make one rule for each of target_frames, rounded down to 4 k + 1; one alone for "full"."""
-    wanted = sorted({(frames - 1) // 4 * 4 + 1 for frames, _, _ in request.buckets})
+    lengths = sorted({(frames - 1) // 4 * 4 + 1 for frames, _, _ in request.buckets})
     # Its "uniform" of one sample is "head".
     single = request.extraction == "uniform" and request.samples == 1
     rule = "head" if single else request.extraction
     if rule == "full":
-        wanted = [max(frames for frames, _, _ in request.buckets)]  # max_frames
+        lengths = [max(frames for frames, _, _ in request.buckets)]  # max_frames
     if rule == "head" and request.fps and request.source_fps and request.source_fps < request.fps:
         # "head" stops reading where the longest would end at the wanted rate. A clip that is
         # slower has fewer frames until there, as none is repeated.
-        reached = math.ceil(wanted[-1] * request.source_fps / request.fps)
-        wanted = [frames for frames in wanted if frames <= reached]
-    return [_musubi_rule(request, rule, frames) for frames in wanted]
+        reached = math.ceil(lengths[-1] * request.source_fps / request.fps)
+        lengths = [frames for frames in lengths if frames <= reached]
+    return [_musubi_rule(request, rule, frames) for frames in lengths]
 
 
 def _musubi_rule(request: Request, rule: str, frames: int) -> FrameRule:
@@ -125,7 +125,7 @@ def _musubi(timeline: Timeline, height: int, width: int, request: Request) -> li
     if request.bucketed:
         size = musubi_bucket(height, width, size)
     rules = musubi_rules(request)
-    return [found for rule in rules for found in selected(timeline, rule, *size, "half-up")]
+    return [selection for rule in rules for selection in selected(timeline, rule, *size, "half-up")]
 
 
 # The LTX-2 trainer, Lightricks/LTX-2: packages/ltx-trainer/scripts/process_videos.py (29aff0b6):
@@ -278,6 +278,6 @@ def musubi_frames(
     """
     indices, _ = resampled(timeline, _musubi_rule(request, "head", frames))
     if start + frames > len(indices):
-        held = f"the clip has {len(indices)} at that rate"
-        raise ValueError(f"frames {start}-{start + frames - 1} are wanted, {held}")
+        length = f"the clip has {len(indices)} at that rate"
+        raise ValueError(f"frames {start}-{start + frames - 1} are wanted, {length}")
     return tuple(indices[start : start + frames])

@@ -79,8 +79,8 @@ class DecodedClip:
     def timeline(self) -> Timeline:
         """The times in order, even where the file's are not."""
         starts = np.maximum.accumulate(np.asarray(self.starts))
-        shown = 1 / 25 if self.end <= starts[0] else 0.0
-        end = max(self.end, float(starts[-1])) + shown
+        duration = 1 / 25 if self.end <= starts[0] else 0.0
+        end = max(self.end, float(starts[-1])) + duration
         return Timeline(tuple(starts.tolist()), end, self.rate, self.grain, self.file_seconds)
 
     @property

@@ -36,12 +36,12 @@ def diagnose(
         wanted: frames that a sample should have, for the words.
         camera: whether the camera's motion was taken out of the heat, for the words.
     """
-    found = list(entry.faults)
+    faults = list(entry.faults)
     if finding is not None:
-        found += [finding.problem] if finding.problem else _of_file(finding, wanted, camera)
+        faults += [finding.problem] if finding.problem else _of_file(finding, wanted, camera)
     if captioned and finding is not None:
-        found += _of_caption(entry)
-    return found
+        faults += _of_caption(entry)
+    return faults
 
 
 def _of_file(finding: Finding, wanted: int, camera: bool) -> Iterator[tuple[str, str]]:
@@ -109,15 +109,15 @@ def _of_picture(finding: Finding) -> Iterator[tuple[str, str]]:
         yield "bars", f"{finding.bars:.0%} of what is trained on is bars ({', '.join(sides)})"
     factor = finding.blur or 1.0
     if factor > 1 and (finding.enlarged or 1.0) * factor > MOST_ENLARGED:
-        held = f"{width / factor:.0f}x{height / factor:.0f}"
-        yield "blurred", f"{width}x{height} pixels show no more detail than {held} could"
+        detail = f"{width / factor:.0f}x{height / factor:.0f}"
+        yield "blurred", f"{width}x{height} pixels show no more detail than {detail} could"
 
 
 def _of_samples(finding: Finding, wanted: int) -> Iterator[tuple[str, str]]:
     if not finding.sample_count:
-        held = f"{finding.frames} frames, {finding.seconds:.2f} s at {finding.fps:g} frames/s"
+        length = f"{finding.frames} frames, {finding.seconds:.2f} s at {finding.fps:g} frames/s"
         fits = f"; --frames {finding.fitting} would fit" if finding.fitting else ""
-        yield "too-short", f"no sample of {wanted} frames: it holds {held}{fits}"
+        yield "too-short", f"no sample of {wanted} frames: it holds {length}{fits}"
     elif finding.shortest == 1 and wanted > 1:
         yield "one-frame", f"it holds {finding.frames} frames, of which one is trained on"
 

@@ -51,35 +51,35 @@ def gather(location: str | Path) -> Folder:
     Raises ValueError where nothing is there, or several tables are; OSError where it cannot be
     read. What is wrong with single rows and files is in the entries.
     """
-    found = listed(location)
+    listing = listed(location)
     entries: list[Entry] = []
     places: dict[str, Entry] = {}
-    for row in found.rows:
-        place = None if row.damage and not row.name else place_of(row, found.folder)
+    for row in listing.rows:
+        place = None if row.damage and not row.name else place_of(row, listing.folder)
         if place in places:
-            words = f"named again in {_where(row, found.folder)}"
+            words = f"named again in {_where(row, listing.folder)}"
             places[place].faults.append(("named-twice", words))
             continue
-        entry = _entry(row, place, found.folder)
+        entry = _entry(row, place, listing.folder)
         entries.append(entry)
         if place is not None:
             places[place] = entry
-    listing = found.format not in (BESIDE, PLAIN)
-    videos, closed = _videos(found.folder)
+    has_table = listing.format not in (BESIDE, PLAIN)
+    videos, closed = _videos(listing.folder)
     for path in videos:
-        name = path.relative_to(found.folder).as_posix()
+        name = path.relative_to(listing.folder).as_posix()
         if name not in places:
-            entry = _entry(Row(name, name), name, found.folder)
-            if listing and entry.path is not None:
-                entry.faults.append(("not-listed", f"no row of {_table(found.table)} names it"))
+            entry = _entry(Row(name, name), name, listing.folder)
+            if has_table and entry.path is not None:
+                entry.faults.append(("not-listed", f"no row of {_table(listing.table)} names it"))
             entries.append(entry)
     for error in closed:
-        name = Path(error.filename).relative_to(found.folder).as_posix()
+        name = Path(error.filename).relative_to(listing.folder).as_posix()
         words = f"a folder that cannot be looked into ({error.strerror})"
         entries.append(Entry(name, None, None, [("unreadable", words)]))
     if not entries:
         raise ValueError(f"{location} should hold videos, got none")
-    return Folder(found.folder, found.format, tuple(entries))
+    return Folder(listing.folder, listing.format, tuple(entries))
 
 
 def mark_unread(entries: Iterable[Entry], limit: TextLimit) -> None:
@@ -122,17 +122,17 @@ def _videos(folder: Path) -> tuple[list[Path], list[OSError]]:
 
     Linked folders are not entered, and hidden ones left out.
     """
-    found: list[Path] = []
+    videos: list[Path] = []
     closed: list[OSError] = []
     for here, folders, files in os.walk(folder, onerror=closed.append):
         folders[:] = [name for name in folders if not name.startswith(".")]
         linked = [name for name in folders if os.path.islink(os.path.join(here, name))]
-        found += [
+        videos += [
             Path(here, name)
             for name in (*files, *linked)
             if Path(name).suffix.lower() in VIDEO_SUFFIXES and not name.startswith(".")
         ]
-    return sorted(found, key=natural_key), closed
+    return sorted(videos, key=natural_key), closed
 
 
 def _where(row: Row, folder: Path) -> str:

@@ -62,8 +62,8 @@ def examine(job: Job, settings: InspectSettings) -> Finding:
         samples = trained_on(
             settings.trainer, clip.timeline, clip.height, clip.width, settings.request
         )
-        shown = samples or _longest(clip, settings)
-        heat = _measure(job.path, clip, shown, settings)
+        measured = samples or _longest(clip, settings)
+        heat = _measure(job.path, clip, measured, settings)
         content, display = sha256_of(job.path), stored_display(job.path)
     except VideoError as error:
         return Finding(problem=("unreadable", str(error).removeprefix(f"{job.path}: ")))
@@ -73,14 +73,14 @@ def examine(job: Job, settings: InspectSettings) -> Finding:
     write_image(job.thumb, picture)
     cuts = find_cuts(clip.tiny)
     look = fingerprint(clip.tiny)
-    shares = [share for one in heat for share in one.shares]
+    shares = [share for sample_heat in heat for share in sample_heat.shares]
     return Finding(
         **_of_times(clip, cuts),
         **_of_motion(clip, cuts),
         **_of_samples(samples),
-        **_of_frames(clip, cuts, shown),
-        **_of_picture(clip, shown),
-        fitting=len(shown[0].indices) if shown and not samples else None,
+        **_of_frames(clip, cuts, measured),
+        **_of_picture(clip, measured),
+        fitting=len(measured[0].indices) if measured and not samples else None,
         turned=display.turned and not TRAINERS[settings.trainer].upright,
         aspect="" if display.aspect == 1 else display.aspect_ratio,
         transfer=display.transfer,
@@ -178,12 +178,12 @@ def _measure(
     places = evenly_spaced(len(samples), MOST_MEASURED)
     chosen = [samples[place] for place in places] if samples else []
     lengths = [min(len(sample.indices), MOST_HEAT_FRAMES) for sample in chosen]
-    wanted = set(spread(sum(lengths))) if chosen else set()
+    for_thumbnail = set(spread(sum(lengths))) if chosen else set()
     samples_heat, before = [], 0
     for sample, length in zip(chosen, lengths, strict=True):
         frames = _frames(path, clip, sample, length, settings.heat_size)
         maps = clip_heatmap(frames, settings.heatmap, workers=1)
-        here = [place - before for place in sorted(wanted) if 0 <= place - before < length]
+        here = [place - before for place in sorted(for_thumbnail) if 0 <= place - before < length]
         shares = [moving_fraction(map_[None]) for map_ in maps]
         samples_heat.append(_Heat(shares, [(frames[place], maps[place]) for place in here]))
         before += length
@@ -258,11 +258,11 @@ def _sample_names(samples: Sequence[Selection]) -> tuple[str, ...]:
 
 def _thumbnail(clip: DecodedClip, heat: Sequence[_Heat]) -> Image:
     """Draw what is trained on; of a clip that is not, its frames without a heatmap."""
-    shown = [pair for one in heat for pair in one.shown]
-    if not shown:
+    pairs = [pair for sample_heat in heat for pair in sample_heat.shown]
+    if not pairs:
         frames = clip.tiny[spread(len(clip.tiny))]
         return sprite(frames, np.zeros(frames.shape[:3], np.float32))
-    chosen = [shown[place] for place in spread(len(shown))]
+    chosen = [pairs[place] for place in spread(len(pairs))]
     # Samples of several sizes: all are shown as the first one is.
     height, width = chosen[0][0].shape[:2]
     same = [(f, m) for f, m in chosen if f.shape[:2] == (height, width)]

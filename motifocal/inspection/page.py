@@ -136,8 +136,8 @@ def read_report(values: Mapping[str, Any]) -> Report:
         raise ValueError(f"report: {_first_fault(error)}") from error
     if GOOD in report.faults:
         raise ValueError(f"report: a fault should not have the code {GOOD!r}")
-    named = [(f"clips.{i}.faults", found.code)
-             for i, clip in enumerate(report.clips) for found in clip.faults]
+    named = [(f"clips.{i}.faults", fault.code)
+             for i, clip in enumerate(report.clips) for fault in clip.faults]
     for place, code in [*named, *(("summary.by_fault", code) for code in report.summary.by_fault)]:
         if code not in report.faults:
             raise ValueError(f"report: {place} should be of {sorted(report.faults)}, got {code!r}")
@@ -153,12 +153,12 @@ def read_report(values: Mapping[str, Any]) -> Report:
 
 def _first_fault(error: ValidationError) -> str:
     """Format the first of pydantic's findings."""
-    found = error.errors(include_url=False)[0]
-    place = ".".join(map(str, found["loc"])) or "the whole"
-    if found["type"] == "missing":
+    first = error.errors(include_url=False)[0]
+    place = ".".join(map(str, first["loc"])) or "the whole"
+    if first["type"] == "missing":
         return f"{place} is missing"
-    message = found["msg"].removeprefix("Input ").removeprefix("String ")
-    return f"{place} {message}, got {str(found['input'])[:80]!r}"
+    message = first["msg"].removeprefix("Input ").removeprefix("String ")
+    return f"{place} {message}, got {str(first['input'])[:80]!r}"
 
 
 def document(report: Report) -> str:
@@ -187,9 +187,9 @@ def _digest(text: str) -> str:
 
 def _data(report: Report) -> str:
     """Encode JSON that is safe inside a script element: ASCII, and no "<" that could end it."""
-    held = report.model_dump(exclude={"version": True, "title": True, "advice": True})
+    values = report.model_dump(exclude={"version": True, "title": True, "advice": True})
     try:
-        text = json.dumps(held, separators=(",", ":"), allow_nan=False)
+        text = json.dumps(values, separators=(",", ":"), allow_nan=False)
     except (TypeError, ValueError) as error:  # all but the settings was checked before
         raise ValueError("report: settings should be JSON with finite numbers, "
                          f"got others ({error})") from error
@@ -203,15 +203,15 @@ def headline(report: Report) -> str:
         return "There are no clips."
     fine = (f"All {summary.clips:,} clips are fine" if summary.good == summary.clips
             else f"{summary.good:,} of {summary.clips:,} clips are fine")
-    held = [(code, count) for code, count in summary.by_fault.items() if count]
+    counted = [(code, count) for code, count in summary.by_fault.items() if count]
     order = list(report.faults)  # where as bad and as many
-    held.sort(key=lambda one: (LEVELS.index(report.faults[one[0]].level), -one[1],
-                               order.index(one[0])))
+    counted.sort(key=lambda entry: (LEVELS.index(report.faults[entry[0]].level), -entry[1],
+                               order.index(entry[0])))
     names = [f"{count:,} “{report.faults[code].title.lower()}”"
-             for code, count in held[:MOST_NAMED]]
+             for code, count in counted[:MOST_NAMED]]
     if not names:
         return f"{fine}."
-    if len(held) > MOST_NAMED:
+    if len(counted) > MOST_NAMED:
         names.append("more")
     listed = f"{', '.join(names[:-1])} and {names[-1]}" if len(names) > 1 else names[0]
     first, rest = listed.split(" ", 1)

@@ -76,13 +76,13 @@ def _duplicates(
     looks = [findings[place].look for place in places]
     near = find_duplicates([None if look is None else Fingerprint.from_text(look)
                             for look in looks])  # fmt: skip
-    found = {places[i]: ("near-duplicate", places[j]) for i, j in near.items()}
+    duplicates = {places[i]: ("near-duplicate", places[j]) for i, j in near.items()}
     first: dict[str, int] = {}
     for place in places:
         content = findings[place].content
         if content is not None and first.setdefault(content, place) != place:
-            found[place] = ("duplicate", first[content])
-    return found
+            duplicates[place] = ("duplicate", first[content])
+    return duplicates
 
 
 def _names(entries: Sequence[Entry]) -> list[str]:

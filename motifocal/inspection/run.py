@@ -158,14 +158,14 @@ def read_findings(path: Path) -> dict[str, Finding]:
     if rest:
         with path.open("r+b") as file:
             file.truncate(len(whole) + 1 if whole else 0)
-    found = {}
+    findings = {}
     for number, line in enumerate(whole.split(b"\n") if whole else [], start=1):
         try:
-            held = parse_json(line)
-            found[held["key"]] = finding_from(held["finding"])
+            values = parse_json(line)
+            findings[values["key"]] = finding_from(values["finding"])
         except (ValueError, KeyError, TypeError) as error:
             raise ValueError(
                 f"{path}, line {number} should be a finding of this version ({error}); "
                 "use another folder or delete the file"
             ) from error
-    return found
+    return findings

@@ -28,7 +28,7 @@ def sprite(frames: Frames, heat: Heatmap) -> Image:
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
     method = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
     small = [cv2.resize(frame, size, interpolation=method) for frame in frames]
-    warm = [cv2.resize(one, size, interpolation=cv2.INTER_AREA) for one in heat]
-    shown = np.stack(small).astype(np.uint8)
-    over = heatmap_overlay(shown, np.clip(np.stack(warm), 0, 1).astype(np.float32))
-    return np.concatenate([np.concatenate(list(row), axis=1) for row in (shown, over)])
+    maps = [cv2.resize(map_, size, interpolation=cv2.INTER_AREA) for map_ in heat]
+    plain = np.stack(small).astype(np.uint8)
+    over = heatmap_overlay(plain, np.clip(np.stack(maps), 0, 1).astype(np.float32))
+    return np.concatenate([np.concatenate(list(row), axis=1) for row in (plain, over)])

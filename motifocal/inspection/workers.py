@@ -67,7 +67,7 @@ def in_processes(
             busy = sum(worker.job is not None for worker in workers)
             while len(workers) < min(count, busy + len(waiting)):
                 workers.append(_started(work))
-            for worker in _heard(workers):
+            for worker in _ready_workers(workers):
                 done: Done[J, R] | None = _answer(worker)
                 if done is not None:
                     yield done
@@ -125,7 +125,7 @@ def _serve(pipe: Connection, work: Callable[[J], R]) -> None:
             pipe.send(work(pipe.recv()))
 
 
-def _heard(workers: list[_Worker[J]]) -> list[_Worker[J]]:
+def _ready_workers(workers: list[_Worker[J]]) -> list[_Worker[J]]:
     """Wait for workers that have an answer or have ended, at most until the next deadline."""
     deadlines = [worker.deadline for worker in workers if worker.job is not None]
     left = max(0.0, min(deadlines) - time.monotonic()) + 0.01 if deadlines else None

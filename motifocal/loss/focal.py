@@ -168,8 +168,8 @@ def _valid_elements(error: Tensor, valid: Tensor | None, channels: tuple[int, ..
     if valid is None:
         per_location = math.prod(error.shape[d] for d in channels)
         return torch.full((1,) * error.ndim, per_location, device=error.device).expand(shape)
-    wanted = valid.to(torch.bool).expand_as(error)
-    return wanted.sum(channels, keepdim=True) if channels else wanted.to(torch.int64)
+    counted = valid.to(torch.bool).expand_as(error)
+    return counted.sum(channels, keepdim=True) if channels else counted.to(torch.int64)
 
 
 def _check_arguments(
@@ -207,9 +207,9 @@ def _check_heatmap_shape(got: tuple[int, ...], shape: tuple[int, ...]) -> None:
     """Allow size 1 in one dimension, the channels: more would hide a map of the wrong grid."""
     broadcast = [d for d, (a, b) in enumerate(zip(got, shape, strict=False)) if a != b]
     if not _broadcasts(got, shape) or len(broadcast) > 1 or 0 in broadcast:
-        wanted = (shape[0], shape[1], 1) if len(shape) == 3 else (shape[0], 1, *shape[2:])
+        expected = (shape[0], shape[1], 1) if len(shape) == 3 else (shape[0], 1, *shape[2:])
         raise ValueError(
-            f"heatmap should be {wanted} or {shape} with the channels' size 1, got {got}"
+            f"heatmap should be {expected} or {shape} with the channels' size 1, got {got}"
         )
 
 

@@ -109,13 +109,13 @@ def _differences(latents: Tensor, geometry: LatentGeometry, frames: int) -> Tens
     """Measure how far each latent is from the next, in standard deviations: (B, 1, F', h, w)."""
     deviation = latents.std(dim=(2, 3, 4), keepdim=True, correction=0).clamp(min=1e-12)
     steps = latents.diff(dim=2) / deviation
-    found = steps.square().mean(dim=1, keepdim=True).sqrt()
-    if not found.shape[2]:
+    differences = steps.square().mean(dim=1, keepdim=True).sqrt()
+    if not differences.shape[2]:
         return torch.zeros_like(latents[:, :1])
-    found = torch.cat([found, found[:, :, -1:]], dim=2)
+    differences = torch.cat([differences, differences[:, :, -1:]], dim=2)
     # Padding repeats the first latent; where that one is coded otherwise, so is its difference.
     first = geometry.padding(frames)
-    if geometry.temporal_stride > 1 and first + 2 < found.shape[2]:
+    if geometry.temporal_stride > 1 and first + 2 < differences.shape[2]:
         first += 1
-    found[:, :, :first] = found[:, :, first : first + 1]
-    return found
+    differences[:, :, :first] = differences[:, :, first : first + 1]
+    return differences

@@ -107,9 +107,9 @@ def motion_loss(
     heatmap = to_layout(weights, geometry)
     # The channels are the only dimension in which the two may differ.
     channels = _groups(geometry).index("c")
-    wanted, got = list(heatmap.shape), list(prediction.shape)
-    if len(got) != len(wanted) or got[:channels] + got[channels + 1 :] != (
-        wanted[:channels] + wanted[channels + 1 :]
+    expected, got = list(heatmap.shape), list(prediction.shape)
+    if len(got) != len(expected) or got[:channels] + got[channels + 1 :] != (
+        expected[:channels] + expected[channels + 1 :]
     ):
         raise ValueError(
             f"prediction should be laid out as {geometry.layout!r} and fit weights "

@@ -81,8 +81,8 @@ def _checked(path: Path, count: int, time: Fraction | None, before: Fraction | N
         cause = "as after cutting without encoding; encode it again"
         raise VideoError(f"{path}: its first frames have no time, {cause}")
     if before is not None and time < before:
-        shown = f"frame {count} is shown before frame {count - 1}"
-        raise VideoError(f"{path}: {shown}, its times are damaged")
+        order = f"frame {count} is shown before frame {count - 1}"
+        raise VideoError(f"{path}: {order}, its times are damaged")
     return time
 
 

@@ -111,8 +111,8 @@ def read_video(
     with _opened(path, fps) as source:
         frames, times = _collected(path, islice(source.shots, start, stop, stride))
     if not frames or (num_frames is not None and len(frames) < num_frames):
-        wanted = f"{num_frames or 'the'} frames from frame {start} on with stride {stride}"
-        raise VideoError(f"{path}: too short, holds {len(frames)} of {wanted}")
+        expected = f"{num_frames or 'the'} frames from frame {start} on with stride {stride}"
+        raise VideoError(f"{path}: too short, holds {len(frames)} of {expected}")
     rate = _rate(times, stride, source)
     return Clip(np.stack(frames), float(rate / stride), np.array([float(t) for t, _ in times]))
 
@@ -125,15 +125,15 @@ def read_frames(path: str | Path, indices: Sequence[int]) -> Frames:
     Raises VideoError for what `read_video` raises it for, and where the video ends too early.
     """
     path, chosen = Path(path), frozenset(indices)
-    wanted = sorted(chosen)
-    if not wanted or wanted[0] < 0:
+    in_order = sorted(chosen)
+    if not in_order or in_order[0] < 0:
         raise ValueError(f"indices should be at least one and >= 0, got {list(indices)}")
     with stored(path, DEFAULT_FPS) as source:
-        shots = enumerate(islice(source.shots, wanted[-1] + 1))
+        shots = enumerate(islice(source.shots, in_order[-1] + 1))
         frames, _ = _collected(path, (shot for index, shot in shots if index in chosen))
-    if len(frames) < len(wanted):
-        raise VideoError(f"{path}: too short, it has no frame {wanted[len(frames)]}")
-    place = {index: position for position, index in enumerate(wanted)}
+    if len(frames) < len(in_order):
+        raise VideoError(f"{path}: too short, it has no frame {in_order[len(frames)]}")
+    place = {index: position for position, index in enumerate(in_order)}
     return np.stack([frames[place[index]] for index in indices])
 
 
@@ -216,9 +216,9 @@ def _fraction(fps: float, largest_denominator: int) -> Fraction:
 @contextmanager
 def _opened(path: Path, fps: float | None) -> Iterator[Source]:
     """Open the frames of any source, resampled to `fps` if given."""
-    wanted = None if fps is None else _fraction(fps, 100_000)
-    with stored(path, wanted or DEFAULT_FPS) as source:
-        yield source if wanted is None else _resampled(source, wanted)
+    rate = None if fps is None else _fraction(fps, 100_000)
+    with stored(path, rate or DEFAULT_FPS) as source:
+        yield source if rate is None else _resampled(source, rate)
 
 
 @contextmanager
@@ -270,11 +270,11 @@ def _collected(
 
 
 def _rate(times: list[tuple[Fraction, Fraction]], stride: int, source: Source) -> Fraction:
-    """Return source frames per second: a declared or whole rate that fits the times, or measured."""
+    """Return source frames per second: a declared or whole rate that fits, or measured."""
     (first, first_end), last = times[0], times[-1][0]
     if last <= first:
-        shown = first_end - first
-        return source.rate or (1 / shown if shown > 0 else DEFAULT_FPS)
+        duration = first_end - first
+        return source.rate or (1 / duration if duration > 0 else DEFAULT_FPS)
     measured = stride * (len(times) - 1) / (last - first)
     for rate, slack in ((source.rate, source.grain), (Fraction(round(measured)), source.grain / 2)):
         if rate and all(

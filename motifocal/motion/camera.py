@@ -6,8 +6,8 @@ pixels, up to a factor.
 
 Not in the paper; all of it is our reading. The camera is the simplest that will do: a similarity
 (pan, zoom, roll), an affine map or a homography where that carries clearly more of the picture.
-The numbers that a richer map has beside a similarity's fit objects as well as cameras, so they have
-to be earned; `scripts/camera_study.py` measures both sides.
+The numbers that a richer map has beside a similarity's fit objects as well as cameras, so a richer
+model is used only if its inlier share is higher by 0.1; `scripts/camera_study.py` measures both.
 """
 
 from __future__ import annotations
@@ -36,11 +36,11 @@ Cameras = NDArray[np.float64]
 
 #: Camera motion below this is none: the mean over the picture, in pixels a frame.
 LEAST_MOTION = 0.05
-# A camera has to carry more than this share of all votes that could be cast; a plain cell casts
+# A camera has to fit more than this share of all inlier weights there could be; a plain cell has
 # none. Three balloons that rise on a plain sky, all together, reach 0.46.
 _MAJORITY = 0.5
-# So much more of all votes has to agree exactly with a richer model before it is believed.
-_EARNED = 0.1
+# A richer model is used only if the weights that agree exactly with it are higher by this.
+_MIN_GAIN = 0.1
 # How far flow may be from the camera's and still agree: pixels, and a share of its length.
 _AGREES, _AGREES_SHARE = 0.3, 0.2
 # What the flow has beside a camera's and is no more than this share of it is its error.
@@ -54,18 +54,18 @@ _LEAST_TEXTURE = 0.03
 def textured(frames: Frames) -> NDArray[np.bool_]:
     """Tell where a frame has texture to follow, for each frame but the last: (F-1, H, W) bool.
 
-    On a plain area flow is a guess, mostly that of the nearest motion, and should not vote on the
+    On a plain area flow is a guess, mostly that of the nearest motion, and should not count for the
     camera. Texture is where the smoothed grey picture slopes in two directions within 9 pixels
     (smallest eigenvalue of the structure tensor; Shi and Tomasi 1994); noise of +-2 is none.
     """
     check_frames(frames)
-    found = np.empty((len(frames) - 1, *frames.shape[1:3]), np.bool_)
-    for here, frame in zip(found, frames[:-1], strict=True):
+    masks = np.empty((len(frames) - 1, *frames.shape[1:3]), np.bool_)
+    for mask, frame in zip(masks, frames[:-1], strict=True):
         grey = cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY).astype(np.float32)
         # OpenCV's value is 4 times the mean square: a sum over 9 x 9 of (8 slope / (4 * 9)) ** 2.
         smallest = cv2.cornerMinEigenVal(cv2.GaussianBlur(grey, (0, 0), 1.5), 9, ksize=3)
-        here[:] = np.asarray(smallest) > 4 * _LEAST_TEXTURE
-    return found
+        mask[:] = np.asarray(smallest) > 4 * _LEAST_TEXTURE
+    return masks
 
 
 def fit_camera(
@@ -75,8 +75,8 @@ def fit_camera(
 ) -> Cameras:
     """Fit the camera's motion between consecutive frames: exactly the identity where it rests.
 
-    Iteratively reweighted least squares on a grid of points, every cell of the picture with an
-    equal say. The camera moves only where more than half of the picture agrees on it, plain areas
+    Iteratively reweighted least squares on a grid of points, every cell of the image with an
+    equal weight. The camera moves only where more than half of the image agrees on it, plain areas
     counted against it, and by ``LEAST_MOTION`` or more. So an object that moves before a plain
     wall moves by itself. What cannot be seen: a pan over a picture that is mostly plain, a camera
     that moves past things near and far, and one that rests while what fills most of the picture
@@ -85,7 +85,7 @@ def fit_camera(
     Args:
         flow: (F-1, 2, H, W) pixels a frame.
         valid: (F-1, H, W) bool, where flow can be believed (``textured``); None is everywhere.
-        models: from the simplest to the richest; a later one has to be earned.
+        models: from the simplest to the richest; a later one needs an inlier share higher by 0.1.
 
     Returns:
         (F-1, 3, 3) float64, the matrices that ``cv2.warpPerspective`` takes.
@@ -103,23 +103,25 @@ def fit_camera(
     grid, steps = Grid(height, width), np.empty((count, 3, 3))
     for first in range(0, count, _PAIRS):
         some = slice(first, first + _PAIRS)
-        steps[some] = _climb(grid, grid.pick(flow[some]), grid.votes(valid[some]), models)
+        steps[some] = _select_models(grid, grid.pick(flow[some]), grid.weights(valid[some]), models)
     return grid.cameras(steps)
 
 
-def _climb(grid: Grid, found: Floats, votes: Floats, models: Sequence[Model]) -> Floats:
+def _select_models(
+    grid: Grid, observed: Floats, weights: Floats, models: Sequence[Model]
+) -> Floats:
     """Fit the simplest model that will do to each pair: steps (P, 3, 3), 0 where it rests."""
-    steps, exact = np.zeros((len(found), 3, 3)), np.zeros(len(found))
-    lengths = np.hypot(found[:, 0], found[:, 1])
-    going = np.sum(votes * (lengths > LEAST_MOTION), axis=1) > _MAJORITY
+    steps, exact = np.zeros((len(observed), 3, 3)), np.zeros(len(observed))
+    lengths = np.hypot(observed[:, 0], observed[:, 1])
+    moving = np.sum(weights * (lengths > LEAST_MOTION), axis=1) > _MAJORITY
     for number, model in enumerate(models):
         # Nothing richer is tried where it could not earn its place: most rests, or most agrees.
-        tried = np.flatnonzero(going & (exact + _EARNED * (number > 0) < 1))
+        tried = np.flatnonzero(moving & (exact + _MIN_GAIN * (number > 0) < 1))
         if not tried.size:
             break
-        step = robust_fit(model, grid, found[tried], votes[tried])
-        moves, agree = _judged(found[tried], votes[tried], grid.field(step)[0])
-        better = moves & grid.unfolded(step) & (agree > exact[tried] + _EARNED * (number > 0))
+        step = robust_fit(model, grid, observed[tried], weights[tried])
+        moves, agree = _judged(observed[tried], weights[tried], grid.field(step)[0])
+        better = moves & grid.unfolded(step) & (agree > exact[tried] + _MIN_GAIN * (number > 0))
         steps[tried[better]], exact[tried[better]] = step[better], agree[better]
     return steps
 
@@ -129,8 +131,8 @@ def camera_flow(cameras: Cameras, height: int, width: int) -> Flow:
     if cameras.ndim != 3 or cameras.shape[1:] != (3, 3):
         raise ValueError(f"cameras should be (F-1, 3, 3), got {cameras.shape}")
     field = np.empty((len(cameras), 2, height, width), np.float32)
-    for flow, one in zip(field, _fields(cameras, height, width), strict=True):
-        flow[:] = one
+    for flow, by_camera in zip(field, _fields(cameras, height, width), strict=True):
+        flow[:] = by_camera
     return field
 
 
@@ -213,14 +215,14 @@ def _check_flow(flow: Flow) -> None:
         raise ValueError(f"flow should be finite, got {np.count_nonzero(~np.isfinite(flow))} not")
 
 
-def _judged(found: Floats, votes: Floats, field: Floats) -> tuple[NDArray[np.bool_], Floats]:
+def _judged(observed: Floats, weights: Floats, field: Floats) -> tuple[NDArray[np.bool_], Floats]:
     """Tell for each pair whether weights (P, N) favour the camera over rest, and how exactly.
 
     Slow motion agrees with rest too; what counts is which of the two is nearer.
     """
     length = np.hypot(field[:, 0], field[:, 1])
-    residual = np.hypot(*(found - field).transpose(1, 0, 2))
-    nearer = residual < np.hypot(found[:, 0], found[:, 1])
-    carried = np.sum(votes * (nearer & (residual < _AGREES + _AGREES_SHARE * length)), axis=1)
-    exact: Floats = np.sum(votes * (nearer & (residual < _AGREES)), axis=1)
+    residual = np.hypot(*(observed - field).transpose(1, 0, 2))
+    nearer = residual < np.hypot(observed[:, 0], observed[:, 1])
+    carried = np.sum(weights * (nearer & (residual < _AGREES + _AGREES_SHARE * length)), axis=1)
+    exact: Floats = np.sum(weights * (nearer & (residual < _AGREES)), axis=1)
     return (length.mean(axis=1) >= LEAST_MOTION) & (carried > _MAJORITY), exact

@@ -2,7 +2,7 @@
 
 P pairs of frames, N points of a grid, K numbers of a model. Flow at the points is `(P, 2, N)` in
 pixels. A step is `(P, 3, 3)`: a camera less the identity, with places measured from the picture's
-centre in half of its longer side, so that zero is rest to the last bit.
+centre in half of its longer side, so that zero is exactly no motion.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from motifocal.motion.flow import Flow
 
 Floats = NDArray[np.float64]
 
-# Points along the shorter side, and cells along each side. Every cell has one vote, however much
-# texture it holds, and a cell at the rim has two: a camera moves the rim, an object seldom does.
-_POINTS, _CELLS, _RIM = 32, 8, 2
+# Points along the shorter side, and cells along each side. Every cell has one weight, however
+# much texture it holds, and a cell at the border two: a camera moves it, an object seldom does.
+_POINTS, _CELLS, _BORDER = 32, 8, 2
 # The fit forgives less and less (graduated non-convexity) until what an estimator errs by, pixels.
 _ROUNDS, _SHRINK, _EXACT = 15, 0.6, 0.15
 # A homography that folds the picture over is none: the least that depth may shrink by.
@@ -51,19 +51,21 @@ class Grid:
         picked = flow[:, :, self.rows[:, None], self.columns].astype(np.float64)
         return picked.reshape(len(flow), 2, -1)
 
-    def votes(self, valid: NDArray[np.bool_]) -> Floats:
+    def weights(self, valid: NDArray[np.bool_]) -> Floats:
         """Return the weight of each point (P, N) for (P, H, W): a cell's weight is shared in it.
 
-        They are shares of all that could be cast: in a picture full of texture they sum to 1.
+        They are shares of all there could be: in an image full of texture they sum to 1.
         """
         cells = self.rows[:, None] * _CELLS // self.height * _CELLS
         cell = (cells + self.columns * _CELLS // self.width).ravel()
-        worth = np.full((_CELLS, _CELLS), float(_RIM))
-        worth[1:-1, 1:-1] = 1
-        cast = valid[:, self.rows[:, None], self.columns].reshape(len(valid), -1)
-        sizes = np.array([np.bincount(cell[points], minlength=_CELLS**2) for points in cast])
-        shares = worth.ravel() / worth.sum() / np.maximum(sizes.reshape(-1, _CELLS**2), 1)
-        return cast * shares[:, cell]
+        cell_weights = np.full((_CELLS, _CELLS), float(_BORDER))
+        cell_weights[1:-1, 1:-1] = 1
+        believed = valid[:, self.rows[:, None], self.columns].reshape(len(valid), -1)
+        sizes = np.array([np.bincount(cell[points], minlength=_CELLS**2)
+                          for points in believed])  # fmt: skip
+        sizes = np.maximum(sizes.reshape(-1, _CELLS**2), 1)
+        shares = cell_weights.ravel() / cell_weights.sum() / sizes
+        return believed * shares[:, cell]
 
     def field(self, step: Floats) -> tuple[Floats, Floats]:
         """Return the flow of steps (P, 3, 3) at the points, (P, 2, N), and their depth (P, N)."""
@@ -120,13 +122,13 @@ class Model:
 
 
 def _similar(x: Floats, y: Floats, to: Floats) -> Floats:
-    one, none = np.ones_like(x), np.zeros_like(x)
-    return np.array([[[one, none, x, -y], [none, one, y, x]]])
+    ones, zeros = np.ones_like(x), np.zeros_like(x)
+    return np.array([[[ones, zeros, x, -y], [zeros, ones, y, x]]])
 
 
 def _affine(x: Floats, y: Floats, to: Floats) -> Floats:
-    one, none = np.ones_like(x), np.zeros_like(x)
-    return np.array([[[one, none, x, y, none, none], [none, one, none, none, x, y]]])
+    ones, zeros = np.ones_like(x), np.zeros_like(x)
+    return np.array([[[ones, zeros, x, y, zeros, zeros], [zeros, ones, zeros, zeros, x, y]]])
 
 
 def _projective(x: Floats, y: Floats, to: Floats) -> Floats:
@@ -141,29 +143,29 @@ AFFINE = Model(_affine, ((3, 4, 1), (5, 6, 2), (0, 0, 0)))
 HOMOGRAPHY = Model(_projective, ((3, 4, 1), (5, 6, 2), (7, 8, 0)))
 
 
-def robust_fit(model: Model, grid: Grid, found: Floats, votes: Floats) -> Floats:
+def robust_fit(model: Model, grid: Grid, observed: Floats, given: Floats) -> Floats:
     """Fit the steps (P, 3, 3) nearest to flow at the points (P, 2, N), with weights (P, N).
 
     Iteratively reweighted least squares; the weights are Geman and McClure's. At first the scale is
     the largest residual, which is plain least squares; it shrinks until what disagrees with most
-    has lost its say. Equations of a homography hold times the depth of each point, which is divided
+    has no weight. Equations of a homography hold times the depth of each point, which is divided
     out by the weights of the round before.
     """
     there = np.stack([grid.x, grid.y])
-    equations = model.equations(grid.x, grid.y, there + found / grid.unit)
+    equations = model.equations(grid.x, grid.y, there + observed / grid.unit)
     rows = equations.transpose(0, 2, 1, 3).reshape(len(equations), equations.shape[2], -1)
-    sides = (found / grid.unit).reshape(len(found), -1, 1)
+    sides = (observed / grid.unit).reshape(len(observed), -1, 1)
     # The ridge decides where there are no points, or too few: rest.
     ridge = 1e-9 * np.eye(rows.shape[1])
-    weights, scale, step = votes, np.zeros(len(votes)), np.zeros((len(votes), 3, 3))
+    weights, scale, step = given, np.zeros(len(given)), np.zeros((len(given), 3, 3))
     for number in range(_ROUNDS):
         weighted = rows * np.tile(weights, 2)[:, None]
         left = weighted @ rows.transpose(0, 2, 1) + ridge
         numbers = np.linalg.solve(left, weighted @ sides)[..., 0].astype(np.float64, copy=False)
         step = model.step(numbers)
         field, depth = grid.field(step)
-        squares = np.square(found - field).sum(axis=1)
-        largest = np.sqrt(np.max(squares, axis=1, initial=0, where=votes > 0))
+        squares = np.square(observed - field).sum(axis=1)
+        largest = np.sqrt(np.max(squares, axis=1, initial=0, where=given > 0))
         scale = np.maximum(scale * _SHRINK if number else largest, _EXACT)
-        weights = votes / np.square((1 + squares / np.square(scale[:, None])) * depth)
+        weights = given / np.square((1 + squares / np.square(scale[:, None])) * depth)
     return step

@@ -39,17 +39,17 @@ def motion_evidence(frames: Frames, noise: float, *, sharp: bool = True) -> NDAr
     grey = grey_of(frames)
     changed = _changed(grey, noise, _EVIDENCE_SIGMA)
     evidence = np.empty_like(changed)
-    for found, here in zip(changed, evidence, strict=True):
-        here[:] = _filled(found)
+    for mask, filled in zip(changed, evidence, strict=True):
+        filled[:] = _filled(mask)
     if sharp:
         # Smoothing over s pixels divides the deviation of independent noise by about 3.5 s.
         fine = noise * _EVIDENCE_SIGMA / _OUTLINE_SIGMA
         outlines = changed & _changed(grey, fine, _OUTLINE_SIGMA)
-        for found, outline in zip(evidence, outlines, strict=True):
+        for mask, outline in zip(evidence, outlines, strict=True):
             up, down, left, right = _directions(outline)
             inside = outline | (up & down) | (left & right)
             # Single rows and columns reach too far or not at all: the neighbours outvote them.
-            found &= outline | cv2.medianBlur(inside.astype(np.uint8), 5).astype(np.bool_)
+            mask &= outline | cv2.medianBlur(inside.astype(np.uint8), 5).astype(np.bool_)
     return evidence
 
 
@@ -90,23 +90,23 @@ def _changed(grey: list[NDArray[np.uint8]], limit: float, sigma: float) -> NDArr
 
 def _filled(changed: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """Grow ``changed`` (H, W) by 2 pixels, and by all that it surrounds on three of four sides."""
-    found = cv2.dilate(changed.view(np.uint8), np.ones((5, 5), np.uint8)).view(np.bool_)
-    up, down, left, right = _directions(found)
+    grown = cv2.dilate(changed.view(np.uint8), np.ones((5, 5), np.uint8)).view(np.bool_)
+    up, down, left, right = _directions(grown)
     around: NDArray[np.bool_] = (up & down & (left | right)) | (left & right & (up | down))
-    return found | around
+    return grown | around
 
 
-def _directions(found: NDArray[np.bool_]) -> list[NDArray[np.bool_]]:
+def _directions(mask: NDArray[np.bool_]) -> list[NDArray[np.bool_]]:
     """Tell where there is anything at or above, below, left and right of a pixel: four (H, W).
 
     Told from the first and last find of every row and column: accumulating along them takes
     several times as long.
     """
-    height, width = found.shape
+    height, width = mask.shape
     y, x = np.arange(height)[:, None], np.arange(width)
-    columns, rows = found.any(axis=0), found.any(axis=1)
-    top = np.where(columns, found.argmax(axis=0), height)
-    bottom = np.where(columns, height - 1 - found[::-1].argmax(axis=0), -1)
-    first = np.where(rows, found.argmax(axis=1), width)[:, None]
-    last = np.where(rows, width - 1 - found[:, ::-1].argmax(axis=1), -1)[:, None]
+    columns, rows = mask.any(axis=0), mask.any(axis=1)
+    top = np.where(columns, mask.argmax(axis=0), height)
+    bottom = np.where(columns, height - 1 - mask[::-1].argmax(axis=0), -1)
+    first = np.where(rows, mask.argmax(axis=1), width)[:, None]
+    last = np.where(rows, width - 1 - mask[:, ::-1].argmax(axis=1), -1)[:, None]
     return [y >= top, y <= bottom, x >= first, x <= last]

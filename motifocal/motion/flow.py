@@ -94,9 +94,9 @@ def _enlarged(flow: Flow, height: int, width: int) -> Flow:
     scale = np.array([width / flow.shape[3], height / flow.shape[2]], np.float32)
     large = np.empty((len(flow), 2, height, width), np.float32)
     for vectors, here in zip(flow, large, strict=True):
-        for one, wide, factor in zip(vectors, here, scale, strict=True):
-            cv2.resize(one, (width, height), dst=wide, interpolation=cv2.INTER_LINEAR)
-            wide *= factor
+        for part, large_part, factor in zip(vectors, here, scale, strict=True):
+            cv2.resize(part, (width, height), dst=large_part, interpolation=cv2.INTER_LINEAR)
+            large_part *= factor
     return large
 
 

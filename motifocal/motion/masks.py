@@ -83,8 +83,8 @@ def mask_heatmap(
     if len(mask) == count:
         mask = mask if indices is None else mask[list(chosen)]
     elif len(mask) != len(chosen):
-        wanted = f"{count}" if indices is None else f"{count} or {len(chosen)}"
-        raise VideoError(f"{path}: should have {wanted} frames as the clip has, got {len(mask)}")
+        expected = f"{count}" if indices is None else f"{count} or {len(chosen)}"
+        raise VideoError(f"{path}: should have {expected} frames as the clip has, got {len(mask)}")
     fitted = _fitted(path, mask, (height, width), size or (height, width))
     return np.divide(fitted, np.float32(255), dtype=np.float32)
 
@@ -98,13 +98,13 @@ def find_mask(folder: str | Path, name: str) -> Path:
     if Path(os.path.abspath(folder)) not in Path(os.path.abspath(stem)).parents:
         raise VideoError(f"{stem}: lies outside of {folder}")
     names = [name, *(name + suffix for suffix in (".npz", *sorted(VIDEO_SUFFIXES)))]
-    paths = [Path(folder, stored_name(folder, each)) for each in names]
-    found = [path for path in paths[:1] if path.is_dir()] + [p for p in paths[1:] if p.is_file()]
-    if not found:
+    paths = [Path(folder, stored_name(folder, file_name)) for file_name in names]
+    masks = [path for path in paths[:1] if path.is_dir()] + [p for p in paths[1:] if p.is_file()]
+    if not masks:
         raise VideoError(f"{stem}: there is no mask of this name, .npz, video or folder")
-    if len(found) > 1:
-        raise VideoError(f"{stem}: there should be one mask, got {' and '.join(map(str, found))}")
-    return found[0]
+    if len(masks) > 1:
+        raise VideoError(f"{stem}: there should be one mask, got {' and '.join(map(str, masks))}")
+    return masks[0]
 
 
 def _read(path: Path, objects: Objects, fps: float | None) -> NDArray[np.uint8]:
@@ -236,9 +236,9 @@ def _of_ids(path: Path, ids: NDArray[Any], objects: Objects) -> NDArray[np.uint8
     """Return 255 where one of the objects is. VideoError where one of them is in no frame."""
     if objects == "all" or objects is None:
         return _by_frame(ids, lambda frame: np.where(frame > 0, 255, 0))
-    found = {number for frame in ids for number in np.unique(frame).tolist()} - {0}
-    if missing := sorted(set(objects) - found):
-        raise VideoError(f"{path}: has no object {missing[0]}, but {sorted(found) or 'none'}")
+    known = {number for frame in ids for number in np.unique(frame).tolist()} - {0}
+    if missing := sorted(set(objects) - known):
+        raise VideoError(f"{path}: has no object {missing[0]}, but {sorted(known) or 'none'}")
     return _by_frame(ids, lambda frame: np.where(np.isin(frame, list(objects)), 255, 0))
 
 

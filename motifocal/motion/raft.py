@@ -102,8 +102,8 @@ def raft_flow(
     pairs = max(1, min(_MOST_PRODUCTS // products, _MOST_PIXELS // area))
     for first in range(0, count - 1, pairs):
         batch = pixels[first : first + pairs + 1].to(device).float() / 127.5 - 1
-        found = _run(model, pad(batch, (left, right, top, bottom), mode="replicate"), options)
-        inside = found[:, :, top : top + height, left : left + width]
+        batch_flow = _run(model, pad(batch, (left, right, top, bottom), mode="replicate"), options)
+        inside = batch_flow[:, :, top : top + height, left : left + width]
         flow[first : first + pairs] = inside.cpu().numpy()
     return flow
 
@@ -119,7 +119,7 @@ def published_weights(network: str) -> Path:
 def fetch_weights(network: str) -> Path:
     """Fetch the published weights of this network into torch's cache, unless they are there.
 
-    The only place where this module reaches for the net. The file's name holds the start of its
+    The only place where this module downloads anything. The file's name holds the start of its
     SHA-256, which is checked. Raises OSError where the net does not answer, ValueError where what
     it sends is something else.
     """
@@ -152,8 +152,8 @@ def _run(model: torch.nn.Module, frames: Tensor, options: RaftOptions) -> Tensor
 
 def _padding(length: int) -> tuple[int, int]:
     """Return the pixels to add before and after a side for the network to take it."""
-    wanted = max(_LEAST, -(-length // _MULTIPLE) * _MULTIPLE) - length
-    return wanted // 2, wanted - wanted // 2
+    missing = max(_LEAST, -(-length // _MULTIPLE) * _MULTIPLE) - length
+    return missing // 2, missing - missing // 2
 
 
 def _device(given: str | None) -> torch.device:

@@ -108,8 +108,8 @@ def resolve_request(trainer: str, family: str | None, request: Request) -> Reque
         raise click.BadParameter("musubi-tuner resamples only with --source-fps",
                                  param_hint="--fps")  # fmt: skip
     if family is None or family not in _MUSUBI_NAMES:
-        wanted = f"--fps for {family}" if family else "--fps or --family"
-        raise click.BadParameter(f"needs {wanted}", param_hint="--source-fps")
+        needed = f"--fps for {family}" if family else "--fps or --family"
+        raise click.BadParameter(f"needs {needed}", param_hint="--source-fps")
     return replace(request, fps=MUSUBI_FPS[_MUSUBI_NAMES[family]])
 
 

@@ -16,7 +16,7 @@ class Size(click.ParamType):
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> tuple[int, int]:
-        found = re.fullmatch(r"(\d+)(?:x(\d+))?", str(value))
-        if found is None:
+        match = re.fullmatch(r"(\d+)(?:x(\d+))?", str(value))
+        if match is None:
             self.fail(f"should be like 64 or 320x512 (height x width), got {value!r}", param, ctx)
-        return int(found[1]), int(found[2] or found[1])
+        return int(match[1]), int(match[2] or match[1])

@@ -53,10 +53,10 @@ def find(given: Iterable[Path], output: Path) -> list[Path]:
     paths = chain.from_iterable(clips_in(path) for path in given)
     absolute = dict.fromkeys(Path(os.path.abspath(path)) for path in paths)
     own = Path(os.path.abspath(output))
-    found = [path for path in absolute if own not in path.parents]
-    if not found:
+    clips = [path for path in absolute if own not in path.parents]
+    if not clips:
         raise ValueError(f"there should be clips outside of {output}, got none")
-    return found
+    return clips
 
 
 def clips_in(path: Path) -> list[Path]:

@@ -61,12 +61,12 @@ def _sums(report: Mapping[str, Any]) -> Table:
     table.add_column("fault")
     table.add_column("clips", justify="right")
     table.add_column()
-    held = report["summary"]["by_fault"]
+    counts = report["summary"]["by_fault"]
     order = list(_STYLES)
-    for code in sorted(held, key=lambda code: order.index(report["faults"][code]["level"])):
+    for code in sorted(counts, key=lambda code: order.index(report["faults"][code]["level"])):
         fault = report["faults"][code]
         level = Text(fault["level"], style=_STYLES[fault["level"]])
-        table.add_row(level, fault["title"], str(held[code]), fault["help"])
+        table.add_row(level, fault["title"], str(counts[code]), fault["help"])
     return table
 
 
@@ -82,8 +82,8 @@ def _worst(report: Mapping[str, Any]) -> Table:
     table = Table("clip", "what", title=title, title_justify="left")
     for clip in bad[:MOST_NAMED]:
         faults = sorted(clip["faults"],
-                        key=lambda found: order.index(report["faults"][found["code"]]["level"]))
-        words = "\n".join(_short(clean(found["words"])) for found in faults)
+                        key=lambda fault: order.index(report["faults"][fault["code"]]["level"]))
+        words = "\n".join(_short(clean(fault["words"])) for fault in faults)
         table.add_row(Text(clean(clip["name"]), style=_STYLES[clip["level"]]), Text(words))
     return table
 

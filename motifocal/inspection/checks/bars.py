@@ -53,10 +53,10 @@ class Bars:
 
 def find_bars(frames: Frames) -> Bars:
     """Find the bars of frames (N, H, W, 3) that are spread over a clip."""
-    shown = frames.astype(np.int16)
-    height, width = shown.shape[1:3]
-    top, bottom = _pair(shown)
-    left, right = _pair(shown[:, top : height - bottom].swapaxes(1, 2))
+    signed = frames.astype(np.int16)
+    height, width = signed.shape[1:3]
+    top, bottom = _pair(signed)
+    left, right = _pair(signed[:, top : height - bottom].swapaxes(1, 2))
     return Bars(top / height, bottom / height, left / width, right / width)
 
 

@@ -61,14 +61,14 @@ def _changes(frames: Frames) -> NDArray[np.float64]:
 
 def _stands_out(change: NDArray[np.float64]) -> list[int]:
     """Find pairs of frames that differ far more than the pairs around them."""
-    found = []
+    pairs = []
     for pair in np.flatnonzero(change >= LEAST_CHANGE).tolist():
         start = max(0, pair - _AROUND)
         around = np.delete(change[start : pair + _AROUND + 1], pair - start)
         usual = float(np.median(around)) if len(around) else 0.0
         if change[pair] >= LEAST_RATIO * (usual + 1):
-            found.append(pair)
-    return found
+            pairs.append(pair)
+    return pairs
 
 
 def _across(pair: int, count: int) -> list[tuple[int, int]]:

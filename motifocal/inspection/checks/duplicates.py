@@ -114,8 +114,8 @@ def _settle(first: Indices, bucket: Indices, bits: Bits, most: int, alike: Alike
         here = bucket[start : start + rows]
         open_ = start + np.flatnonzero(first[bucket[start:]] > here[0])
         apart = (bits.shape[1] - signs[start : start + rows] @ signs[open_].T) / 2
-        one, other = np.nonzero(apart <= most)
-        early, late = here[one], bucket[open_[other]]
+        rows_of_pair, columns_of_pair = np.nonzero(apart <= most)
+        early, late = here[rows_of_pair], bucket[open_[columns_of_pair]]
         sooner = early < first[late]
         early, late = early[sooner], late[sooner]
         for piece in range(0, len(early), _PICTURES_AT_ONCE):
@@ -127,18 +127,18 @@ def _settle(first: Indices, bucket: Indices, bits: Bits, most: int, alike: Alike
 def find_duplicates(prints: Sequence[Fingerprint | None]) -> dict[int, int]:
     """Map each clip to the first clip before it that looks the same, where there is one."""
     first: dict[str, int] = {}
-    found: dict[int, int] = {}
+    duplicates: dict[int, int] = {}
     known: list[tuple[int, Fingerprint]] = []
-    for place, one in enumerate(prints):
-        if one is None:
+    for place, clip_print in enumerate(prints):
+        if clip_print is None:
             continue
-        before = first.setdefault(one.to_text(), place)
+        before = first.setdefault(clip_print.to_text(), place)
         if before == place:
-            known.append((place, one))
+            known.append((place, clip_print))
         else:
-            found[place] = before
+            duplicates[place] = before
     if known:
-        pictures = np.stack([one.pictures.reshape(-1) for _, one in known])
+        pictures = np.stack([clip_print.pictures.reshape(-1) for _, clip_print in known])
 
         def alike(i: Indices, j: Indices) -> NDArray[np.bool_]:
             same: NDArray[np.bool_] = (
@@ -146,8 +146,8 @@ def find_duplicates(prints: Sequence[Fingerprint | None]) -> dict[int, int]:
             )
             return same
 
-        bits = np.stack([one.bits for _, one in known])
+        bits = np.stack([clip_print.bits for _, clip_print in known])
         for late, early in enumerate(first_near(bits, MOST_BITS, alike).tolist()):
             if early < late:
-                found[known[late][0]] = known[early][0]
-    return found
+                duplicates[known[late][0]] = known[early][0]
+    return duplicates

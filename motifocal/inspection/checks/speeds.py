@@ -31,13 +31,13 @@ CODEC_SPEED, CODEC_SHARE = 5.0, 0.35
 CAMERA_ERROR = 0.3
 #: The moment in the middle is slower where nothing moves: 0 in those stills, while what creeps,
 #: such as a tail that swings once in two seconds, has 0.6 in every moment.
-CREEPING = 0.25
+SLOW_MOTION = 0.25
 #: What lights up or blooms moves nothing that flow could follow, and is no still. Grey levels that
 #: a hundredth of a tiny picture spans within a scene: lamps, flowers and candles drawn at 64 pixels
 #: 65 or more; stills of that size, with that noise, at CRF 38 up to 19, of 320 pixels up to 10.
 LEAST_CHANGE = 40
 #: Shares of the moments looked at: up to the first a speed is chance, from the second on it rules.
-FEW, MOST = 0.05, 0.5
+MIN_SHARE, MAJORITY = 0.05, 0.5
 #: The fastest so much of the picture says how fast: a thing on one percent of it is seen.
 _FASTEST = 99.0
 _SMOOTH = 1.5  # standard deviation in tiny pixels: finer is noise
@@ -61,15 +61,16 @@ def measure_motion(pairs: Sequence[Pair], cuts: Sequence[int]) -> Motion | None:
     own, camera = np.array(speeds).T
     moves = own > np.maximum(LEAST_SPEED, CAMERA_ERROR * camera)
     by_camera = camera > LEAST_SPEED
-    still = _rests(own) and _rests(camera)
-    camera_only = by_camera.mean() >= MOST and moves.mean() < MOST and not still
+    still = _is_static(own) and _is_static(camera)
+    camera_only = by_camera.mean() >= MAJORITY and moves.mean() < MAJORITY and not still
     return Motion(float(own.mean()), float(camera.mean()), still, bool(camera_only))
 
 
-def _rests(speeds: NDArray[np.float64]) -> bool:
+def _is_static(speeds: NDArray[np.float64]) -> bool:
     """Tell whether what little motion there is comes from the codec."""
-    few = (speeds > LEAST_SPEED).mean() <= CODEC_SHARE and (speeds > CODEC_SPEED).mean() <= FEW
-    return bool(few and np.median(speeds) <= CREEPING)
+    slow = (speeds > LEAST_SPEED).mean() <= CODEC_SHARE
+    few = (speeds > CODEC_SPEED).mean() <= MIN_SHARE
+    return bool(slow and few and np.median(speeds) <= SLOW_MOTION)
 
 
 def changes(frames: Frames, cuts: Sequence[int]) -> bool:
