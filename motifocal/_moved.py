@@ -61,11 +61,11 @@ _MODULES = {
         "study_reopen=reopen study_report=report study_serve=serve study_simulate=simulate "
         "study_validate=validate",
     ("commands", "generate"): "animate_files=plan",
-    ("data", "data"): "trainers=trainer_rules",
+    ("data", "data"): "trainers=trainer_rules frame_stride=sources",
     ("data", "media"): "labelled=sheet",
     ("doctor", "inspection"):
-        "watch=decode_pass entries examine faults diagnose finding run report workers page advice "
-        "thumbs",
+        "watch=decode_pass entries examine faults diagnose finding run report workers page "
+        "advice=diagnose thumbs",
     ("doctor", "inspection.checks"):
         "motion=speeds bars caption_words collisions cuts detail duplicates repeats",
     ("models", "models"): "weights=videocrafter2 released_names=videocrafter2_names",

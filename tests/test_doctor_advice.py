@@ -11,8 +11,7 @@ from click.testing import CliRunner
 from doctor_clips import moving, pan, save
 
 from motifocal.cli.inspect import inspect
-from motifocal.inspection.advice import advice_on_frames
-from motifocal.inspection.diagnose import diagnose
+from motifocal.inspection.diagnose import advice_on_frames, diagnose
 from motifocal.inspection.entries import Entry
 from motifocal.inspection.finding import Finding
 

@@ -11,7 +11,6 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from motifocal.data.frame_stride import dynamic_stride
 from motifocal.data.resizing import RESIZES, Placement, resized
 from motifocal.data.selection import (
     RESAMPLING,
@@ -23,6 +22,7 @@ from motifocal.data.selection import (
     frames_of,
     selected,
 )
+from motifocal.data.sources import dynamic_stride
 from motifocal.data.trainer_rules import (
     TRAINERS,
     Request,

@@ -17,13 +17,14 @@ from torch import Tensor
 
 from motifocal.data.selection import Selection, frames_of
 from motifocal.data.trainer_rules import TRAINERS, misread
+from motifocal.files.disk import NO_ROOM
 from motifocal.loss.latent_grid import LatentGeometry, valid_mask
 from motifocal.loss.motion_loss import motion_weights
 from motifocal.media.codec import stored_display
 from motifocal.motion.heatmap import HeatmapSettings
 
 # With these every sample would fail, after its motion has been measured.
-_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
+_NO_ROOM = (*NO_ROOM, errno.EROFS)
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,6 @@ from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save
 
 from motifocal.bridges.cached_latents import Job, sample_weight, weight_note
@@ -25,6 +24,7 @@ from motifocal.data.selection import Selection, Timeline, format_indices
 from motifocal.data.trainer_rules import MUSUBI_FPS, Request, musubi_frames, trained_on
 from motifocal.files.atomic import replacing
 from motifocal.files.json_text import parse_json
+from motifocal.files.tensor_file import open_safetensors
 from motifocal.files.toml_text import parse_toml
 from motifocal.loss.latent_grid import FAMILIES, LatentGeometry
 from motifocal.media.picture import PICTURE_SUFFIXES, natural_key
@@ -118,7 +118,7 @@ def _cached_clips(dataset: VideoDataset, family: str) -> Iterator[Path]:
 
 
 def _has_weight(path: Path) -> bool:
-    with _opened(path) as file:
+    with open_safetensors(path, "pt") as file:
         return _STORED_KEY in file.keys()  # noqa: SIM118
 
 
@@ -164,7 +164,7 @@ def _sample(
 def _check_grid(path: Path, family: str, frames: int, height: int, width: int) -> None:
     """Raise ValueError unless the cached latents are of so many frames and such a size."""
     grid = GRIDS[family]
-    with _opened(path) as file:
+    with open_safetensors(path, "pt") as file:
         names = [match for key in file.keys() if (match := _LATENTS.fullmatch(key))]  # noqa: SIM118
     if len(names) != 1:
         raise ValueError(f"{path.name} should hold latents of one video, got {len(names)}")
@@ -181,7 +181,7 @@ def _check_grid(path: Path, family: str, frames: int, height: int, width: int) -
 def _is_done(path: Path, find: Any, family: str, settings: HeatmapSettings) -> bool:
     if not _has_weight(path):
         return False
-    with _opened(path) as file:
+    with open_safetensors(path, "pt") as file:
         note = (file.metadata() or {}).get(_NOTE)
     return bool(note == weight_note(find()[1], GRIDS[family], settings))
 
@@ -189,7 +189,7 @@ def _is_done(path: Path, find: Any, family: str, settings: HeatmapSettings) -> b
 def _make(path: Path, find: Any, family: str, settings: HeatmapSettings) -> None:
     clip, selection = find()
     weight = sample_weight(clip, selection, GRIDS[family], settings)
-    with _opened(path) as file:
+    with open_safetensors(path, "pt") as file:
         metadata = dict(file.metadata() or {})
     tensors = load_file(path)
     tensors[_STORED_KEY] = weight
@@ -266,10 +266,3 @@ def _parsed(config: Path) -> dict[str, Any]:
     if not isinstance(values, dict):
         raise ValueError(f"{config} should be a table, got a {type(values).__name__}")
     return values
-
-
-def _opened(path: Path) -> Any:
-    try:
-        return safe_open(path, framework="pt")
-    except SafetensorError as error:
-        raise ValueError(f"{path.name} is damaged: {error}") from error

@@ -17,12 +17,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from motifocal.data.selection import Selection
 from motifocal.files.atomic import replacing
 from motifocal.files.json_text import parse_json
+from motifocal.files.tensor_file import open_safetensors
 from motifocal.loss.latent_grid import FAMILIES, as_array
 from motifocal.motion.settings import HeatmapSettings, settings_from
 
@@ -143,7 +143,7 @@ def read_weight(folder: str | Path, key: WeightKey) -> NDArray[np.float32]:
     path = find_weight(folder, key)
     if path is None:
         raise ValueError(_refusal(Path(folder), key))
-    with _opened(path) as file:
+    with open_safetensors(path) as file:
         weight = file.get_tensor("weight")
     if tuple(weight.shape) != key.shape:
         raise ValueError(f"{path}: weight should be {key.shape}, got {tuple(weight.shape)}")
@@ -152,7 +152,7 @@ def read_weight(folder: str | Path, key: WeightKey) -> NDArray[np.float32]:
 
 def stored_key(path: str | Path) -> WeightKey:
     """Read what the file of a weight says that it is of; ValueError where it is none."""
-    with _opened(Path(path)) as file:
+    with open_safetensors(Path(path)) as file:
         text = (file.metadata() or {}).get("key")
         names = list(file.keys())
     if text is None or names != ["weight"]:
@@ -188,13 +188,6 @@ def _refusal(folder: Path, key: WeightKey) -> str:
         f"{folder} holds no weight that fits these latents; the nearest of this clip differs "
         f"(wanted against stored): {'; '.join(nearest)}"
     )
-
-
-def _opened(path: Path) -> Any:
-    try:
-        return safe_open(path, framework="np")
-    except SafetensorError as error:
-        raise ValueError(f"{path} is damaged: {error}") from error
 
 
 def _plain(key: WeightKey) -> dict[str, Any]:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -26,6 +25,7 @@ from motifocal.files.json_text import parse_json
 from motifocal.files.settings import lock_settings
 from motifocal.loss.latent_grid import LatentGeometry, pool
 from motifocal.models.autoencoder import encode
+from motifocal.motion.flow import one_opencv_thread
 from motifocal.motion.heatmap import HeatmapSettings, clip_heatmap, settings_from
 from motifocal.motion.raft import NETWORKS
 
@@ -131,7 +131,8 @@ def prepare(
     loader = DataLoader(Subset(_ClipsWithHeatmaps(source, settings), missing), batch_size=None,
                         num_workers=workers, prefetch_factor=8 if workers else None,
                         worker_init_fn=_single_thread)
-    with _opencv_in_one_thread():
+    # A forked process that gives up its parent's threads would wait for them forever.
+    with one_opencv_thread():
         items = iter(loader)  # the workers start here
     done = len(source) - len(missing)
     for number in numbers:
@@ -164,17 +165,6 @@ def _is_done(path: Path, digests: list[str], notify: Callable[[str], None]) -> b
 def _single_thread(worker: int) -> None:
     """Keep OpenCV to one thread in a worker: it would start one for each core."""
     cv2.setNumThreads(1)
-
-
-@contextmanager
-def _opencv_in_one_thread() -> Iterator[None]:
-    """Keep OpenCV to one thread while processes are forked, which would wait for its threads."""
-    before = cv2.getNumThreads()
-    cv2.setNumThreads(1)
-    try:
-        yield
-    finally:
-        cv2.setNumThreads(before)
 
 
 def _lock(

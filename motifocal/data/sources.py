@@ -16,7 +16,6 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from motifocal.data.captions import CaptionedVideo, Rejected
-from motifocal.data.frame_stride import dynamic_stride
 from motifocal.data.prepare import CaptionedClip
 from motifocal.files.atomic import sha256_of, write_text
 from motifocal.files.json_text import parse_json
@@ -66,6 +65,26 @@ class SceneClips:
     def source_digest(self, index: int) -> str:
         """Hash the settings and the index (sha256), of which the clip is a function."""
         return hashlib.sha256(f"{self} {index}".encode()).hexdigest()
+
+
+def dynamic_stride(
+    num_source_frames: int, num_frames: int, max_stride: int, generator: np.random.Generator
+) -> tuple[int, int]:
+    """Draw (start, stride) for a training clip: the paper's dynamic frame stride.
+
+    Our reading, as the paper gives no more than the name: the stride is uniform over 1 to
+    `max_stride` as far as the source is long enough, then the start uniform over what is left.
+    Raises ValueError when the source is shorter than `num_frames`.
+    """
+    if min(num_frames, max_stride) < 1:
+        raise ValueError(f"num_frames, max_stride should be >= 1, got {num_frames}, {max_stride}")
+    if num_source_frames < num_frames:
+        length = f"the clip holds {num_source_frames}"
+        raise ValueError(f"num_frames should be at most what {length}, got {num_frames}")
+    longest = (num_source_frames - 1) // (num_frames - 1) if num_frames > 1 else max_stride
+    stride = int(generator.integers(1, min(max_stride, longest), endpoint=True))
+    last_start = num_source_frames - 1 - (num_frames - 1) * stride
+    return int(generator.integers(0, last_start, endpoint=True)), stride
 
 
 @dataclass(frozen=True)

@@ -56,6 +56,16 @@ def read_tensors(file: Path, mmap: bool = False) -> dict[str, Any]:
     return dict(read)
 
 
+def open_safetensors(path: Path, framework: str = "np") -> Any:
+    """Open a `.safetensors` file, with arrays ("np") or tensors ("pt"); ValueError if damaged."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        return safe_open(path, framework=framework)
+    except SafetensorError as error:
+        raise ValueError(f"{path} is damaged: {error}") from error
+
+
 def check_pickles(file: Path) -> None:
     """Look through what `torch.save` has written, before `torch.load` does, and load nothing.
 

@@ -8,9 +8,8 @@ from dataclasses import asdict
 from datetime import date
 from typing import Any
 
-from motifocal.inspection.advice import advice_on_frames
 from motifocal.inspection.checks.duplicates import Fingerprint, find_duplicates
-from motifocal.inspection.diagnose import MOST_DRIFT, diagnose
+from motifocal.inspection.diagnose import MOST_DRIFT, advice_on_frames, diagnose
 from motifocal.inspection.entries import Entry, Folder
 from motifocal.inspection.faults import FAULTS, GOOD, worst
 from motifocal.inspection.finding import Finding, InspectSettings

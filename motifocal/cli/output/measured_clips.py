@@ -34,20 +34,17 @@ def in_threads(
     """
     from concurrent.futures import ThreadPoolExecutor, as_completed
 
-    import cv2
+    from motifocal.motion.flow import one_opencv_thread
 
     threads = max(1, workers // max(1, len(clips)))
-    before = cv2.getNumThreads()
-    cv2.setNumThreads(1)  # a thread a clip is enough; OpenCV would start more in each
     # Threads, not processes: decoder, flow and encoder let go of the interpreter lock.
-    with ThreadPoolExecutor(workers) as pool:
+    with one_opencv_thread(), ThreadPoolExecutor(workers) as pool:
         try:
             futures = [pool.submit(work, clip, threads) for clip in clips]
             for future in tracked(as_completed(futures), "measuring clips", len(clips)):
                 yield future.result()
         finally:
             pool.shutdown(cancel_futures=True)
-            cv2.setNumThreads(before)
 
 
 def why_left_out(error: ValueError | OSError, clip: str | Path) -> str:
