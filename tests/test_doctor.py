@@ -443,7 +443,7 @@ def test_thousands_of_samples_are_not_all_spoken(tmp_path: Path) -> None:
     finding = examine(job(tmp_path, moving(3, 40)), plain(5, 80, 112, extraction="slide"))
     assert finding.sample_count == 36
     assert finding.samples[-1] == "and 12 more"
-    assert len(finding.samples) == examining.MOST_SPOKEN + 1
+    assert len(finding.samples) == examining.MOST_NAMED + 1
 
 
 def test_a_finding_survives_being_written(tmp_path: Path) -> None:
@@ -453,6 +453,9 @@ def test_a_finding_survives_being_written(tmp_path: Path) -> None:
         assert finding_from(json.loads(json.dumps(asdict(finding)))) == finding
     with pytest.raises(ValueError, match="should have the keys of this version"):
         finding_from({"width": 1})
+    values = asdict(found)
+    values["hot"], values["hottest"] = values.pop("moving_fraction"), values.pop("most_moving")
+    assert finding_from(values) == found  # as version 0.1 wrote it
 
 
 def test_settings_that_differ_have_digests_that_differ() -> None:

@@ -45,6 +45,7 @@ Heatmap = NDArray[np.float32]
 
 MOVING = 0.5  # above it a place moves: where sigma crosses its threshold
 
+
 def motion_heatmap(
     flow: Flow,
     settings: HeatmapSettings = DEFAULT_SETTINGS,
