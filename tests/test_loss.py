@@ -148,8 +148,8 @@ def test_normalised_weighs_no_location_more_than_the_limit() -> None:
 
 def test_normalised_is_zero_for_a_cold_map_and_so_is_its_gradient() -> None:
     prediction, target = latents()
-    cold = torch.zeros(HEATMAP_SHAPE)
-    loss = motion_focal_loss(prediction, target, cold, variant="normalised")
+    empty = torch.zeros(HEATMAP_SHAPE)
+    loss = motion_focal_loss(prediction, target, empty, variant="normalised")
     assert not loss.motion.any()
     (gradient,) = torch.autograd.grad(loss.motion.sum(), prediction)
     assert not gradient.any()

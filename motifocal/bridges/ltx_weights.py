@@ -20,7 +20,7 @@ from torch import Tensor
 
 from motifocal.bridges.cached_latents import Job, sample_weight, weight_note
 from motifocal.data.selection import Selection
-from motifocal.files.atomic import replacing
+from motifocal.files.atomic import write_bytes
 from motifocal.files.tensor_file import read_tensors
 from motifocal.loss.latent_grid import FAMILIES, LatentGeometry
 from motifocal.media.codec import stream_format
@@ -103,8 +103,7 @@ def _make(
     note = _digest(selection, grid, settings)
     buffer = io.BytesIO()  # torch.save to a file would say RuntimeError where the disk is full
     torch.save({"weight": weight, "note": note}, buffer)
-    with replacing(target) as temporary:
-        temporary.write_bytes(buffer.getvalue())
+    write_bytes(target, buffer.getvalue())
 
 
 def _is_done(

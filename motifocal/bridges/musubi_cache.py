@@ -22,7 +22,7 @@ from motifocal.bridges.cached_latents import Job, sample_weight, weight_note
 from motifocal.data.clip_files import timeline_of
 from motifocal.data.selection import Selection, Timeline, format_indices
 from motifocal.data.trainer_rules import MUSUBI_FPS, Request, musubi_frames, trained_on
-from motifocal.files.atomic import replacing
+from motifocal.files.atomic import write_bytes
 from motifocal.files.json_text import parse_json
 from motifocal.files.tensor_file import open_safetensors
 from motifocal.files.toml_text import parse_toml
@@ -194,9 +194,7 @@ def _make(path: Path, find: Any, family: str, settings: HeatmapSettings) -> None
     tensors = load_file(path)
     tensors[_STORED_KEY] = weight
     metadata[_NOTE] = weight_note(selection, GRIDS[family], settings)
-    with replacing(path) as temporary:
-        # Not save_file, whose files nobody but their owner may read.
-        temporary.write_bytes(save(tensors, metadata))
+    write_bytes(path, save(tensors, metadata))
 
 
 @lru_cache(maxsize=16)  # the samples of a clip follow one another

@@ -3,7 +3,7 @@
 Letters: F' latent frames, h w latents. A file holds ``weight`` (F', h, w) float16 in [0, 1] and,
 as metadata, all that decided it: the clip's sha256, frames, rate, size, latent grid and heatmap
 settings. A trainer's latents were made by the same choices or the weight is of another place or
-moment, so whoever loads has to say what the latents are of; what differs is said and refused.
+moment, so the caller says what the latents are of, and what differs is named and refused.
 Nothing is ever resized.
 """
 
@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from safetensors.numpy import save
 
 from motifocal.data.selection import Selection
-from motifocal.files.atomic import replacing
+from motifocal.files.atomic import write_bytes
 from motifocal.files.json_text import parse_json
 from motifocal.files.tensor_file import open_safetensors
 from motifocal.loss.latent_grid import FAMILIES, as_array
@@ -111,9 +111,7 @@ def write_weight(
                          f"to {float(weight.max()):.4g}")  # fmt: skip
     path = Path(folder) / key.file
     stored = np.ascontiguousarray(as_array(weight)[0, 0].astype(np.float16))
-    with replacing(path) as temporary:
-        # Not save_file, whose files nobody but their owner may read.
-        temporary.write_bytes(save({"weight": stored}, {"key": json.dumps(_plain(key))}))
+    write_bytes(path, save({"weight": stored}, {"key": json.dumps(_plain(key))}))
     return path
 
 

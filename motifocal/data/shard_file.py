@@ -26,7 +26,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from motifocal.files.atomic import replacing
+from motifocal.files.atomic import write_bytes
 from motifocal.files.json_text import parse_json
 
 DIMENSIONS = {"latents": ("F16", 5), "heatmap": ("U8", 4), "fps": ("F32", 1)}
@@ -66,9 +66,7 @@ def write_shard(path: Path, clips: Sequence[ShardClip], sources: Sequence[str]) 
                                                                   strict=True)]
     tensors["checksum"] = _rows(checksums)
     captions = json.dumps([clip.caption for clip in clips])
-    with replacing(path) as temporary:
-        # Not save_file, whose files nobody but their owner may read.
-        temporary.write_bytes(save(tensors, {"captions": captions}))
+    write_bytes(path, save(tensors, {"captions": captions}))
 
 
 class ShardFile:

@@ -30,7 +30,7 @@ SceneMasks = Literal["none", "objects", "moving"]
 
 @dataclass(frozen=True)
 class SceneClips:
-    """Clip k of the drawn world: scenarios in turn, a stage of its own each, any sentence of it.
+    """Clip k of synthetic scenes: scenarios in turn, a stage of its own each, any of its prompts.
 
     Half of the captions are the benchmark's wording, the others a paraphrase. `masks` gives clips
     an exact mask in place of a heatmap from optical flow: of all "objects", as a segmenter would

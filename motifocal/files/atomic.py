@@ -76,6 +76,15 @@ def write_text(path: Path, text: str, *, durable: bool = False) -> None:
         temporary.write_text(text, encoding="utf-8", newline="")
 
 
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write bytes; the file appears whole or not at all.
+
+    Its mode is that of the umask, unlike those of safetensors' `save_file`: their owner's alone.
+    """
+    with replacing(path) as temporary:
+        temporary.write_bytes(content)
+
+
 def write_new_text(path: Path, text: str, mode: int) -> bool:
     """Write UTF-8 to a file that does not exist yet, with the permissions `mode`.
 

@@ -170,7 +170,7 @@ def scaled(pixels: Image, side: int, of: Callable[[tuple[int, int]], int]) -> Im
 
 
 class _Pairs:
-    """Pairs of frames spread over a clip whose length nobody knows before its end."""
+    """Pairs of frames spread over a clip whose length is unknown before its end."""
 
     def __init__(self) -> None:
         self.made: list[Pair] = []

@@ -149,7 +149,7 @@ def advice_on_frames(
     Args:
         findings: of all clips that could be read.
         frames: the shortest sample that was asked for.
-        is_default: whether nobody chose that.
+        is_default: whether that is the default.
     """
     read = [finding for finding in findings if finding.problem is None]
     short = [finding for finding in read if not finding.sample_count]

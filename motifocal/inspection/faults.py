@@ -1,7 +1,7 @@
 """What can be wrong with a clip, how bad that is, and the sentence that explains it.
 
 An error means that the clip cannot be trained on as it is; a warning that it will hurt; a note
-that somebody should know. No code is ever given another meaning: scripts read them.
+is for information. No code is ever given another meaning: scripts read them.
 """
 
 from __future__ import annotations

@@ -29,8 +29,8 @@ def make_report(
 ) -> dict[str, Any]:
     """Make the report as plain values; `looks` are by the place of their entry.
 
-    Keys: version, title, made, settings, faults, summary, advice, clips; `doctor.page` names the
-    rest and what each has to be. `default_frames`: whether nobody chose how many frames.
+    Keys: version, title, made, settings, faults, summary, advice, clips; `inspection.page` names
+    the rest and what each has to be. `default_frames`: whether the frames are the default.
     """
     findings = {place: look.finding for place, look in looks.items() if look.finding}
     doubles = _duplicates(folder.entries, findings)

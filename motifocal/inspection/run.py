@@ -150,7 +150,7 @@ def _looks(entries: Sequence[Entry], settings: InspectSettings) -> Iterator[Look
 def read_findings(path: Path) -> dict[str, Finding]:
     """Read earlier findings by key. Half a last line, left by a kill, is taken out of the file.
 
-    Raises ValueError where another line is none of ours: the file is then somebody else's.
+    Raises ValueError where another line is none of ours: the file is of another program.
     """
     if not path.exists():
         return {}

@@ -117,9 +117,9 @@ def _without_interrupts() -> Iterator[None]:
 
 def _serve(pipe: Connection, work: Callable[[J], R]) -> None:
     """Answer each job until the pipe closes, in the worker's process."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for whoever gave the jobs
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent
     cv2.setNumThreads(1)  # there is a process for each core
-    with suppress(EOFError, ConnectionError):  # nobody is there any more
+    with suppress(EOFError, ConnectionError):  # the parent has ended
         pipe.send(_READY)
         while True:
             pipe.send(work(pipe.recv()))

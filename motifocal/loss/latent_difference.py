@@ -6,8 +6,8 @@ Letters: B batch, C channels, F frames, F' latent frames, h w latents.
 
 s is the channel's standard deviation over the clip, sigma the paper's. Our reading throughout; the
 paper measures optical flow. It needs no frames, so it works on latents that were cached by anyone,
-and it is coarser: a latent differs where something comes as well as where it goes, and as much for
-a lamp that lights up as for a thing that moves.
+and it is coarser: a latent differs where something comes as well as where it goes, and an
+appearance change without motion counts as much as motion.
 """
 
 from __future__ import annotations

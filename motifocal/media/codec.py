@@ -194,7 +194,7 @@ def write_mp4(path: Path, frames: Iterator[Image], rate: Fraction, crf: int) -> 
 
     The BT.601 matrix is used and named in the file, because readers that ignore the name assume
     it. One thread and no encoder name in the container make the bytes repeat, and so does doing
-    without x264's macroblock tree: at widths such as 32 and 96 it reads memory that nobody wrote.
+    without x264's macroblock tree: at widths such as 32 and 96 it reads uninitialised memory.
     """
     first = next(frames)
     height, width = (size + size % 2 for size in first.shape[:2])

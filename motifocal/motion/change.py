@@ -56,10 +56,10 @@ def motion_evidence(frames: Frames, noise: float, *, sharp: bool = True) -> NDAr
 def colour_change(frames: Frames, flow: Flow) -> NDArray[np.float32]:
     """Measure colour change that the flow does not explain: (F-1, H, W) float32, grey levels.
 
-    Flow says where a point of frame l is in frame l + 1. A lamp that lights up stays where it is
-    and is still not the same: the colour there differs, by this much in the channel that differs
-    most, smoothed over a few pixels. What the next frame hides differs as well: a strip in front
-    of a moving thing. Where the flow leaves the picture nothing is known, which counts as 0.
+    Flow says where a point of frame l is in frame l + 1. What changes its appearance without motion
+    stays where it is: the colour there differs, by this much in the channel that differs most,
+    smoothed over a few pixels. What the next frame hides differs as well: a strip in front of a
+    moving thing. Where the flow leaves the picture nothing is known, which counts as 0.
     """
     check_frames(frames)
     if flow.shape != (expected := (len(frames) - 1, 2, *frames.shape[1:3])):

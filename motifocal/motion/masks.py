@@ -249,7 +249,7 @@ def _fitted(
     height, width = mask.shape[1:]
     if (height, width) == size:
         return mask
-    # Somebody who halves 45 rows gets 22 or 23 of them.
+    # Half of 45 rows is 22 or 23.
     if abs(width - height * clip[1] / clip[0]) > 1 and abs(height - width * clip[0] / clip[1]) > 1:
         is_, of = f"{width}x{height}", f"{clip[1]}x{clip[0]}"
         raise VideoError(f"{path}: {is_} does not scale to the clip's {of}")

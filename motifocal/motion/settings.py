@@ -38,8 +38,9 @@ class HeatmapSettings:
     noise: grey levels; where frames differ by less, nothing moves (``evidence.motion_evidence``;
         only ``clip_heatmap`` sees the frames). 0 switches it off.
     sharp: keep to the outline of what moves; without it some 4 pixels around it count as moving.
-    change: grey levels; where colours change by more that the flow does not explain, such as a lamp
-        that lights up, counts as moving too (``evidence.colour_change``). Not in the paper; 0: off.
+    change: grey levels; where colours change by more that the flow does not explain (appearance
+        change without motion) counts as moving too (``change.colour_change``). Not in the paper;
+        0: off.
     source: a key of ``flow.ESTIMATORS``. The paper's is RAFT.
     preset: of DIS, a key of ``flow.DIS_PRESETS``.
     flow_size: pixels; flow is estimated on frames whose shorter side is at most this long. All else

@@ -1,4 +1,4 @@
-"""Options that say how heatmaps are made, and the settings they come to."""
+"""Options that say how heatmaps are made, and the settings that they give."""
 
 from __future__ import annotations
 
@@ -61,8 +61,8 @@ def heatmap_options(command: F) -> F:
         click.option("--sharp/--wide", default=True, show_default=True,
                      help="Keep to the outline of what moves, or leave some 4 pixels around it."),
         click.option("--change", type=float, default=0.0, show_default=True,
-                     help="Grey levels; colours that change by more count as moving too, as "
-                     "of a lamp that lights up. 0: motion alone, as in the paper."),
+                     help="Grey levels; colours that change by more without motion count as "
+                     "moving too. 0: motion alone, as in the paper."),
     )
     # fmt: on
 

@@ -45,7 +45,7 @@ _SMOOTH = 1.5  # standard deviation in tiny pixels: finer is noise
 
 @dataclass(frozen=True)
 class Motion:
-    """Mean speeds (%/s) of what moves itself and of the camera, and what they come to."""
+    """Mean speeds (%/s) of what moves itself and of the camera, and what follows from them."""
 
     own: float
     camera: float
