@@ -101,6 +101,9 @@ OLD = {
     "scenes preview --camera left": "scenes preview --camera-motion left",
     "bench ingest d --bench d -o o --model Ours": "bench ingest d --bench d -o o --name Ours",
     f"{TRAIN} --cpu": f"{TRAIN} --device cpu",
+    "weights ltx d --stride 16": "weights ltx d --spatial-stride 16",
+    "weights ltx d --later 4": "weights ltx d --temporal-stride 4",
+    "weights ltx d --anew": "weights ltx d --force",
 }  # fmt: skip
 
 

@@ -15,9 +15,9 @@ from motifocal.cli.options.masks import GivenMasks, Ids, ObjectIds, given_masks
 from motifocal.cli.options.size import Size
 from motifocal.cli.output.clip_table import (
     ClipRow,
-    find,
-    names_of,
-    planned,
+    list_clips,
+    name_clips,
+    plan_rows,
     read_table,
     write_table,
 )
@@ -102,14 +102,15 @@ def heatmap(clips: tuple[Path, ...], output: Path, overlay: bool, suffix: str,
         raise click.BadParameter(f"should be even for .mp4, got {size[0]}x{size[1]}",
                                  param_hint="--size")  # fmt: skip
     settings = None if masks else settings_of(dict(given))
-    names = names_of(find(clips, output))
-    given_ones = given_masks(masks, objects, names, given)
-    place = chosen_device(device) if settings and settings.source in NETWORKS else None
-    config = MapConfig(output, f".{suffix}", settings, given_ones, size, fps, overlay, place)
+    names = name_clips(list_clips(clips, output))
+    mask_folder = given_masks(masks, objects, names, given)
+    raft_device = chosen_device(device) if settings and settings.source in NETWORKS else None
+    config = MapConfig(output, f".{suffix}", settings, mask_folder, size, fps, overlay, raft_device)
     lock_output(output)
     lock_folder(config)
     table = read_table(output / TABLE)
-    rows = planned(names, output, config.suffix, table, given_ones.found() if given_ones else {})
+    mask_files = mask_folder.find_all() if mask_folder else {}
+    rows = plan_rows(names, output, config.suffix, table, mask_files)
     write_table(output / TABLE, {**table, **rows}.values())
     todo = [row for row in rows.values() if not is_done(row, config)]
     measured = in_threads(lambda row, threads: measure(row, config, threads), todo,
@@ -135,7 +136,7 @@ def lock_folder(config: MapConfig) -> None:
     now = {"heatmap": asdict(config.settings) if config.settings else None,
            "format": config.suffix[1:], "fps": config.fps,
            "size": list(config.size) if config.size else None,
-           **(config.masks.described() if config.masks else {})}  # fmt: skip
+           **(config.masks.to_json() if config.masks else {})}  # fmt: skip
     lock_settings(config.output / SETTINGS, now, upgrade=upgrade)
 
 
@@ -154,12 +155,12 @@ def measure(row: ClipRow, config: MapConfig, threads: int) -> ClipRow:
     from motifocal.media.video import VideoError
 
     try:
-        return measured_row(row, config, threads)
+        return make_map(row, config, threads)
     except (VideoError, OSError) as error:
         return replace(row, moving_fraction=None, reason=why_left_out(error, row.clip))
 
 
-def measured_row(row: ClipRow, config: MapConfig, threads: int) -> ClipRow:
+def make_map(row: ClipRow, config: MapConfig, threads: int) -> ClipRow:
     """Do so; VideoError or OSError where the clip cannot be read or its map not be written."""
     from motifocal.media.video import write_video
     from motifocal.motion.heatmap import clip_heatmap, moving_fraction
@@ -168,9 +169,9 @@ def measured_row(row: ClipRow, config: MapConfig, threads: int) -> ClipRow:
 
     path, overlay = config.output / row.heatmap, config.output / row.overlay
     with_overlay = config.overlay and not overlay.exists()
-    heatmap = stored_map(path)
+    heatmap = read_stored_map(path)
     if heatmap is None or with_overlay:
-        frames, fps, stored = read(Path(row.clip), config)
+        frames, fps, stored = read_clip(Path(row.clip), config)
         if heatmap is None:
             if config.masks:
                 shape = (len(frames), *stored)
@@ -188,7 +189,7 @@ def measured_row(row: ClipRow, config: MapConfig, threads: int) -> ClipRow:
                    moving_fraction=moving_fraction(heatmap), reason="")  # fmt: skip
 
 
-def stored_map(path: Path) -> Heatmap | None:
+def read_stored_map(path: Path) -> Heatmap | None:
     """Read the map of an earlier run; None where there is none, or it is damaged."""
     from motifocal.motion.heatmap_files import load_heatmap
 
@@ -198,7 +199,7 @@ def stored_map(path: Path) -> Heatmap | None:
         return None
 
 
-def read(clip: Path, config: MapConfig) -> tuple[Frames, float, tuple[int, int]]:
+def read_clip(clip: Path, config: MapConfig) -> tuple[Frames, float, tuple[int, int]]:
     """Read frames as measured, their rate, and (H, W) before any crop; VideoError if none."""
     from motifocal.media.video import VideoError, read_video, resize_crop
 
@@ -234,7 +235,7 @@ def frames_and_map(row: ClipRow, config: MapConfig) -> tuple[str, Frames, Heatma
     """Read a row's map and the frames that it is of."""
     from motifocal.motion.heatmap_files import load_heatmap
 
-    frames, _, _ = read(Path(row.clip), config)
+    frames, _, _ = read_clip(Path(row.clip), config)
     return row.heatmap, frames, load_heatmap(config.output / row.heatmap)[0]
 
 

@@ -39,7 +39,7 @@ class GivenMasks:
     objects: Ids
     names: Mapping[Path, str]
 
-    def found(self) -> dict[Path, Path]:
+    def find_all(self) -> dict[Path, Path]:
         """Find the masks of those clips that have exactly one."""
         from motifocal.media.video import VideoError
         from motifocal.motion.masks import find_mask
@@ -62,7 +62,7 @@ class GivenMasks:
         path = find_mask(self.folder, self.names[clip])
         return mask_heatmap(path, shape, size=size, objects=self.objects, fps=fps)
 
-    def described(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, Any]:
         """Return what decides the maps, as it is kept beside them."""
         objects = list(self.objects) if isinstance(self.objects, tuple) else self.objects
         return {"masks": str(self.folder.absolute()), "objects": objects}

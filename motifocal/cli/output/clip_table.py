@@ -48,7 +48,7 @@ COLUMNS = [field.name for field in fields(ClipRow)]
 EARLIER = {"hot": "moving_fraction"}
 
 
-def find(given: Iterable[Path], output: Path) -> list[Path]:
+def list_clips(given: Iterable[Path], output: Path) -> list[Path]:
     """List all clips once, as absolute paths; what lies under the output folder is none."""
     paths = chain.from_iterable(clips_in(path) for path in given)
     absolute = dict.fromkeys(Path(os.path.abspath(path)) for path in paths)
@@ -72,14 +72,14 @@ def clips_in(path: Path) -> list[Path]:
         raise
 
 
-def names_of(clips: Sequence[Path]) -> dict[Path, str]:
+def name_clips(clips: Sequence[Path]) -> dict[Path, str]:
     """Name each clip: its path without suffix, below the folder that all clips share."""
     base = Path(os.path.commonpath([clip.parent for clip in clips]))
     stems = {clip: clip if clip.is_dir() else clip.with_suffix("") for clip in clips}
     return {clip: stem.relative_to(base).as_posix() for clip, stem in stems.items()}
 
 
-def planned(
+def plan_rows(
     clips: Mapping[Path, str], output: Path, suffix: str, table: Mapping[str, ClipRow],
     masks: Mapping[Path, Path],
 ) -> dict[str, ClipRow]:  # fmt: skip
@@ -94,10 +94,10 @@ def planned(
         before = table.get(str(clip))
         sources = [clip, *([masks[clip]] if clip in masks else [])]
         if before is None:
-            row = unused(described(sources, shortened_path(called)), output, suffix, names)
+            row = with_unused_name(make_row(sources, shorten_path(called)), output, suffix, names)
             names |= {row.heatmap.casefold(), row.overlay.casefold()}
         else:
-            row = described(sources, before.heatmap)
+            row = make_row(sources, before.heatmap)
             if before.same_clip(row):
                 row = before
             else:
@@ -107,7 +107,7 @@ def planned(
     return rows
 
 
-def shortened_path(called: str) -> str:
+def shorten_path(called: str) -> str:
     """A path whose last part leaves room for a suffix; its folders exist, so they are not longer.
     """
     from motifocal.files.names import shortened
@@ -116,7 +116,7 @@ def shortened_path(called: str) -> str:
     return f"{folder}/{shortened(name, LONGEST)}" if folder else shortened(name, LONGEST)
 
 
-def described(sources: Sequence[Path], heatmap: str) -> ClipRow:
+def make_row(sources: Sequence[Path], heatmap: str) -> ClipRow:
     """Make the row of a clip, the first source, that nothing is known of yet.
 
     Its state is that of all sources together; of a folder, all its files count. What is gone since
@@ -128,7 +128,7 @@ def described(sources: Sequence[Path], heatmap: str) -> ClipRow:
     return ClipRow(heatmap, str(sources[0]), sum(state.st_size for state in states), modified)
 
 
-def unused(row: ClipRow, output: Path, suffix: str, names: set[str]) -> ClipRow:
+def with_unused_name(row: ClipRow, output: Path, suffix: str, names: set[str]) -> ClipRow:
     """Give the row its map's suffix, and a number where another clip has the name."""
 
     def is_free(name: str) -> bool:
@@ -149,10 +149,10 @@ def read_table(path: Path) -> dict[str, ClipRow]:
     if set(header) != set(COLUMNS) or any(len(line) != len(header) for line in lines):
         raise ValueError(f"{path} should be a table with the columns {', '.join(COLUMNS)}")
     rows = (dict(zip(header, line, strict=True)) for line in lines[1:])
-    return {row["clip"]: parsed(row) for row in rows}
+    return {row["clip"]: parse_row(row) for row in rows}
 
 
-def parsed(row: Mapping[str, str]) -> ClipRow:
+def parse_row(row: Mapping[str, str]) -> ClipRow:
     numbers = {name: int(row[name]) for name in ("bytes", "modified", "frames", "height", "width")}
     moving = float(row["moving_fraction"]) if row["moving_fraction"] else None
     return ClipRow(row["heatmap"], row["clip"], **numbers, moving_fraction=moving,
