@@ -68,7 +68,8 @@ _MODULES = {
         "advice=diagnose thumbs",
     ("doctor", "inspection.checks"):
         "motion=speeds bars caption_words collisions cuts detail duplicates repeats",
-    ("models", "models"): "weights=videocrafter2 released_names=videocrafter2_names",
+    ("models", "models"): "weights=videocrafter2",
+    ("models", "models.released"): "released_names=videocrafter2_names",
     ("scenes", ""): "similarity=metrics",
     ("scenes", "media"): "sheet",
     ("scenes", "scenes.drawing"):
@@ -94,7 +95,7 @@ _MODULES = {
     ("study", "study.web"):
         "app security session entry=recruitment rendering visit=pages judging=api dashboard "
         "rate=security keys=secrets connections server_log",
-    ("training", "training"): "base=run_folder",
+    ("training", "training"): "base=run_folder reporting=signals",
     ("training", "training.encoders"): "autoencoder text_tower=text_encoder",
     ("training", "training.measurement"): "figure6 probe probe_curve",
 }

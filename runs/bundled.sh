@@ -15,3 +15,6 @@ $MOTIFOCAL train "$OUT/shards" --preset scenes --held-out "$OUT/held-out" --mode
 $MOTIFOCAL base --decoder-of "$OUT/base" -o "$OUT/refined"
 $MOTIFOCAL bundle "$OUT/run" "$OUT/refined" -o "$OUT/bundled" --steps 20 --guidance 2.5 --drawn-world
 $MOTIFOCAL scenes eval "$OUT/bundled" --pairs 320 --noise file-name -o "$OUT/eval"
+# The same weights once more, with their scores on the model card.
+$MOTIFOCAL bundle "$OUT/run" "$OUT/refined" -o "$OUT/published" --steps 20 --guidance 2.5 --drawn-world \
+    --license apache-2.0 --scores "$OUT/eval"

@@ -19,7 +19,7 @@ from rich.progress import Progress
 from motifocal.files.names import slug
 from motifocal.media.picture import Pixels
 from motifocal.media.sheet import contact_sheet, moving_grid
-from motifocal.media.video import resize_crop, to_frames, write_image, write_video
+from motifocal.media.video import resize_crop, write_image, write_video
 from motifocal.scenes.render import first_picture
 from motifocal.scenes.stage import SCENARIOS, make_stage
 from motifocal.scenes.world import Stage
@@ -104,9 +104,9 @@ def animate(
     sentences = [action.sentence for action in stage.actions]
     made = pipeline(
         picture, sentences, num_inference_steps=steps, callback_on_step_end=advance,
-        generator=[noise_generator(seed) for _ in sentences],
+        generator=[noise_generator(seed) for _ in sentences], output_type="uint8",
     ).frames  # fmt: skip
-    return Animated(name, picture, dict(zip(sentences, map(to_frames, made), strict=True)))
+    return Animated(name, picture, dict(zip(sentences, made, strict=True)))
 
 
 def write(made: list[Animated], output: Path, seed: int, fps: float) -> Iterator[Path]:

@@ -23,7 +23,7 @@ from motifocal.bench.pairs import Benchmark, Pair
 from motifocal.bench.results import Results, claim_results
 from motifocal.media.codec import FINE_CRF
 from motifocal.media.picture import Pixels, read_image
-from motifocal.media.video import to_frames, write_image, write_video
+from motifocal.media.video import write_image, write_video
 from motifocal.models.noise import noise_generator
 from motifocal.models.pipeline import TI2VPipeline
 from motifocal.scenes.evaluation.evaluate import EvalPair, eval_pairs, truth_of
@@ -56,8 +56,9 @@ def bundled() -> Make:
     pipe.set_progress_bar_config(disable=True)
 
     def made(pair: EvalPair) -> Pixels:
-        made = pipe(pair.picture(), pair.prompt, generator=noise_generator(0))
-        return to_frames(made.frames[0])
+        frames: Pixels = pipe(pair.picture(), pair.prompt, generator=noise_generator(0),
+                              output_type="uint8").frames[0]
+        return frames
 
     return made
 

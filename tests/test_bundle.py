@@ -10,11 +10,13 @@ import pytest
 import tiny
 import torch
 from click.testing import CliRunner, Result
+from huggingface_hub import ModelCard
 from safetensors.torch import load_file
 
 from motifocal.cli import cli
 from motifocal.cli.bundle import thinned
 from motifocal.models import videocrafter2 as weights
+from motifocal.models.folder_files import weights_digest
 from motifocal.models.pipeline import TI2VPipeline
 from motifocal.training.log import TrainingLog
 from motifocal.training.loop import Run, save, train
@@ -88,7 +90,7 @@ def test_a_bundle_animates_a_picture_and_says_how_it_was_made(
     pipeline = TI2VPipeline.from_pretrained(tmp_path / "model")
     pipeline.set_progress_bar_config(disable=True)
     made = pipeline(torch.zeros(3, 16, 16), "the duck swims", num_inference_steps=2,
-                    generator=torch.Generator().manual_seed(0)).frames  # fmt: skip
+                    generator=torch.Generator().manual_seed(0), output_type="pt").frames
     assert made.shape == (1, 3, 3, 16, 16)
     assert made.isfinite().all()
     assert pipeline.scheduler.config.rescale_betas_zero_snr
@@ -171,6 +173,62 @@ def test_a_run_without_a_checkpoint_is_refused(run: Run, base: Path, tmp_path: P
         load_averaged(tmp_path)
     with pytest.raises(ValueError, match=r"should hold training\.json: it is no run"):
         load_averaged(base)
+
+
+def scores_of(model: Path, folder: Path) -> Path:
+    """What `scenes eval` writes for a model, with scores that are easy to recognise."""
+    groups = [
+        {"name": name, "pairs": pairs, "pictures": 3, "chance": 0.2, "ends_section": ends,
+         "measures": {"made": {"follows": {"mean": mean, "low": mean - 0.1, "high": mean + 0.05}}}}
+        for name, pairs, mean, ends in (
+            ("all", 12, 0.9, True), ("seen combinations", 7, 0.8, False),
+            ("held-out combinations", 5, 0.7, True), ("one object", 12, 0.6, True),
+            ("duck", 6, 0.5, True),
+        )
+    ]  # fmt: skip
+    (folder / "videos").mkdir(parents=True)
+    (folder / "report.json").write_text(json.dumps({"complete": True, "groups": groups}))
+    made = json.dumps({"weights": weights_digest(model)})
+    (folder / "videos/made.json").write_text(made)
+    return folder
+
+
+def test_the_card_of_a_bundle_has_its_scores_with_intervals_and_its_licence(
+    run: Run, base: Path, tmp_path: Path
+) -> None:
+    assert bundle(run, base, tmp_path / "first", *SIZE).exit_code == 0
+    first = ModelCard.load(tmp_path / "first/README.md")
+    assert first.data.license == "unknown"
+    assert "None were measured." in first.text
+    scores = scores_of(tmp_path / "first", tmp_path / "scores")
+    options = ("--scores", str(scores), "--license", "apache-2.0")
+    result = bundle(run, base, tmp_path / "model", *options, *SIZE)
+    assert result.exit_code == 0, result.output
+    card = ModelCard.load(tmp_path / "model/README.md")
+    known = card.data.to_dict()
+    assert {key: known[key] for key in ("license", "library_name", "pipeline_tag")} == {
+        "license": "apache-2.0", "library_name": "diffusers", "pipeline_tag": "image-to-video",
+    }  # fmt: skip
+    results = known["model-index"][0]["results"]
+    assert [row["metrics"][0]["value"] for row in results] == [90.0, 80.0, 70.0, 60.0]
+    assert results[0]["metrics"][0]["args"] == {"interval_95": [80.0, 95.0], "pairs": 12}
+    assert "| all | 12 | 90 % | 80 – 95 % | 20 % |" in card.text
+    assert "duck |" not in card.text
+
+
+def test_scores_of_other_weights_or_of_something_else_are_refused(
+    run: Run, base: Path, tmp_path: Path
+) -> None:
+    assert bundle(run, base, tmp_path / "wide", "--precision", "float32", *SIZE).exit_code == 0
+    scores = scores_of(tmp_path / "wide", tmp_path / "scores")
+    result = bundle(run, base, tmp_path / "model", "--scores", str(scores), *SIZE)
+    assert "should hold the scores of these weights" in str(result.exception)
+    for text, message in (('{"complete": true}', "should be a report of `scenes eval`"),
+                          ('{"complete": false}', "should be complete")):
+        (scores / "report.json").write_text(text)
+        result = bundle(run, base, tmp_path / "model", "--scores", str(scores), *SIZE)
+        assert message in str(result.exception)
+    assert not (tmp_path / "model").exists()
 
 
 @pytest.mark.parametrize(("count", "kept"), [(0, 0), (3, 3), (10, 10), (11, 10), (999, 10)])

@@ -44,6 +44,13 @@ def test_all_names_can_be_imported_by_a_star() -> None:
     assert set(names) >= PUBLIC
 
 
+def test_the_loss_and_its_weights_load_no_codec_no_opencv_and_no_library_of_models() -> None:
+    code = "import sys; from motifocal import motion_loss, motion_weights; print(*sys.modules)"
+    loaded = {name.partition(".")[0] for name in in_a_fresh_interpreter(code).split()}
+    assert "torch" in loaded
+    assert loaded & {"av", "cv2", "diffusers", "transformers", "accelerate", "PIL"} == set()
+
+
 def test_a_name_that_does_not_exist_is_an_attribute_error() -> None:
     with pytest.raises(AttributeError, match="module 'motifocal' has no attribute 'motion_los'"):
         motifocal.motion_los  # type: ignore[attr-defined]  # noqa: B018

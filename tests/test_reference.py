@@ -16,17 +16,17 @@ from torch import Tensor
 from transformers import CLIPTextModel
 
 from motifocal.models.autoencoder import decode, encode
-from motifocal.models.schedule import ddim_scheduler, noise_schedule
-from motifocal.models.text import encode_tokens, text_config
-from motifocal.models.unet import VIDEOCRAFTER2, ImageCondition, TI2VUNet, UNetConfig
-from motifocal.models.videocrafter2 import VIDEOCRAFTER2_BASE, check_names_and_shapes, plan_import
-from motifocal.models.videocrafter2_names import (
+from motifocal.models.released.videocrafter2_names import (
     UNET_PREFIX,
     Source,
     autoencoder_sources,
     text_sources,
     unet_sources,
 )
+from motifocal.models.schedule import ddim_scheduler, noise_schedule
+from motifocal.models.text import encode_tokens, text_config
+from motifocal.models.unet import VIDEOCRAFTER2, ImageCondition, TI2VUNet, UNetConfig
+from motifocal.models.videocrafter2 import VIDEOCRAFTER2_BASE, check_names_and_shapes, plan_import
 
 UNETS = ["vc2_t2v", "vc2_i2v_concat"]
 

@@ -31,7 +31,7 @@ from motifocal.models.released.checkpoint import (
     plan_import,
 )
 from motifocal.models.released.dynamicrafter import DYNAMICRAFTER_BASE, VIDEOCRAFTER1_I2V_BASE
-from motifocal.models.videocrafter2_names import UNET_PREFIX
+from motifocal.models.released.videocrafter2_names import UNET_PREFIX
 
 BASES = {"dynamicrafter": DYNAMICRAFTER_BASE, "videocrafter1-i2v": VIDEOCRAFTER1_I2V_BASE}
 

@@ -318,7 +318,8 @@ def test_a_dry_run_prints_and_writes_the_settings_and_nothing_else(
 ) -> None:
     result = invoke(*arguments(shards_folder, tmp_path / "run", base, rate=0.25), "--dry-run")
     assert result.exit_code == 0, result.output
-    assert [path.name for path in (tmp_path / "run").iterdir()] == ["training.json"]
+    names = sorted(path.name for path in (tmp_path / "run").iterdir())
+    assert names == ["run.toml", "training.json"]
     stored = json.loads((tmp_path / "run/training.json").read_text())
     printed, _, place = result.stdout.strip().rpartition("\n")
     assert json.loads(printed) == stored
@@ -461,16 +462,6 @@ def test_a_run_of_an_earlier_version_goes_on(
     (tmp_path / "inputs.json").write_text(json.dumps(earlier))
     claim_inputs(tmp_path, Shards(shards_folder), base)
     assert json.loads((tmp_path / "inputs.json").read_text()) == kept
-
-
-def test_without_tensorboard_a_line_says_so(
-    shards_folder: Path, base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(training_report, "tensorboard", lambda folder, step: None)
-    given = arguments(shards_folder, tmp_path, base, steps=1, warmup=1)
-    result = invoke(*given, "--samples", "0")
-    assert result.exit_code == 0
-    assert "no curves: TensorBoard is not installed; install the extra train" in result.stderr
 
 
 def test_a_loss_that_is_not_finite_ends_the_command_with_its_line(

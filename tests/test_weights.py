@@ -21,6 +21,7 @@ from motifocal.models.folder import (
     load_scheduler,
     load_text_encoder,
 )
+from motifocal.models.released.videocrafter2_names import TEXT_PREFIX, UNET_PREFIX
 from motifocal.models.schedule import noise_schedule
 from motifocal.models.text import encode_text, encode_tokens, text_config, tokenize
 from motifocal.models.unet import VIDEOCRAFTER2, TI2VUNet
@@ -30,7 +31,6 @@ from motifocal.models.videocrafter2 import (
     import_videocrafter2,
     plan_import,
 )
-from motifocal.models.videocrafter2_names import TEXT_PREFIX, UNET_PREFIX
 
 CHARACTERS = "!abcdefghijklmnopqrstuvwxyz"
 VOCABULARY = 2 * len(CHARACTERS) + 2

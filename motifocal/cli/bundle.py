@@ -13,11 +13,13 @@ from motifocal.cli.options.device import precision_option
 from motifocal.cli.options.renamed import old_option
 from motifocal.cli.options.size import Size
 from motifocal.cli.output.progress import announce, phase, quiet_option
-from motifocal.files.json_text import parse_json
+from motifocal.files.json_text import parse_json, read_json_object
+from motifocal.models.folder_files import weights_digest
 
 if TYPE_CHECKING:
     import torch
 
+    from motifocal.models.card import FollowsText
     from motifocal.models.pipeline import TI2VPipeline
     from motifocal.models.unet import TI2VUNet
     from motifocal.training.presets import TrainingSettings
@@ -25,25 +27,18 @@ if TYPE_CHECKING:
 FOLDER = click.Path(path_type=Path, exists=True, file_okay=False)
 LOG_LINES = 500  # at most, spread evenly over the training
 
-CARD = """---
-library_name: motifocal
-pipeline_tag: image-to-video
----
+#: Sections of the report of `scenes eval` that the card repeats: all but the single scenarios.
+SECTIONS = 3
 
-# A Motifocal model
-
-Animates a picture as a sentence says: {frames} frames of {width} x {height} pixels at {fps:g}
-frames a second. Trained for {step} steps of {batch} clips with the motion focal loss
-(lambda {weight:g}, variant "{variant}"); the weights are the average over the training, stored as
-{dtype}. `training.json` holds every setting, `log.jsonl` the losses.
-
-    motifocal animate picture.png "the sentence" --model {name} -o video.mp4
-"""
+TRAINING = """Trained for {step} steps of {batch} clips with the motion focal loss (lambda
+{weight:g}, variant "{variant}"). The weights are the average over the training, stored as {dtype}.
+`training.json` holds every setting, `log.jsonl` the losses."""
 
 
 @click.command(epilog="""\b
 Example:
   motifocal bundle run/ base/ -o model/
+  motifocal bundle run/ base/ -o published/ --license apache-2.0 --scores scores/
 """)
 @click.argument("run", type=FOLDER)
 @click.argument("base", type=FOLDER)
@@ -66,21 +61,29 @@ Example:
               help="Denoising steps that a call takes by default.")
 @click.option("--guidance", type=click.FloatRange(0, 100), default=7.5, show_default=True,
               help="Guidance scale of a call by default.")
+@click.option("--license", "license_id", default="unknown", show_default=True,
+              help="Licence of the weights, as the Hugging Face hub names it, e.g. apache-2.0.")
+@click.option("--scores", type=FOLDER,
+              help="What `scenes eval` wrote for a bundle of the same weights: its scores are "
+              "shown in README.md.")
 @quiet_option
 def bundle(run: Path, base: Path, output: Path, step: int | None, precision: str,
            size: tuple[int, int] | None, frames: int | None, fps: float, steps: int,
-           guidance: float, drawn_world: bool) -> None:
+           guidance: float, drawn_world: bool, license_id: str, scores: Path | None) -> None:
     """Put the averaged weights of RUN and the other parts of BASE together as one model folder.
 
     The folder has the diffusers layout (safetensors), with training.json, a thinned log.jsonl and
-    a short README.md. Prints the folder.
+    a model card, README.md, so that it can be put on the Hugging Face hub as it is. Prints the
+    folder.
     """
+    from motifocal.models.card import model_card
     from motifocal.training.folders import check_parts, check_run
 
     if output.exists():
         raise click.BadParameter(f"{output} should not exist", param_hint="--output")
     check_run(run)
     check_parts(base, "vae", "text_encoder", "tokenizer")
+    rows = [] if scores is None else _read_scores(scores)
     announce("loading")
     import torch
 
@@ -97,14 +100,15 @@ def bundle(run: Path, base: Path, output: Path, step: int | None, precision: str
     if step < settings.steps:
         click.echo(f"note: {run} is not finished: its weights are those of step {step} of "
                    f"{settings.steps}", err=True)
-    card = CARD.format(
-        frames=frames, width=size[1], height=size[0], fps=fps, dtype=precision,
+    training = TRAINING.format(
         step=step if step == settings.steps else f"{step} of {settings.steps}",
         batch=settings.global_batch, weight=settings.motif_weight,
-        variant=settings.motif_variant, name=output.name,
+        variant=settings.motif_variant, dtype=precision,
     )
+    card = model_card(output.resolve().name, pipeline.config, pipeline.text_limit.tokens,
+                      license_id=license_id, training=training, scores=rows)
     with phase(f"writing {output}"):
-        write_folder(output, pipeline, run, card)
+        write_folder(output, pipeline, run, card, scores)
     if drawn_world:
         _write_familiar(output)
     stored = sum(p.stat().st_size for p in output.rglob("*") if p.is_file())
@@ -149,13 +153,46 @@ def _cast(pipeline: TI2VPipeline, dtype: torch.dtype) -> None:
                 raise ValueError(f"{part}'s {name} should be finite as {dtype}, but overflows")
 
 
-def write_folder(output: Path, pipeline: TI2VPipeline, run: Path, card: str) -> None:
+def _read_scores(folder: Path) -> list[FollowsText]:
+    """The rows of a report of `scenes eval` that a model card shows."""
+    from motifocal.models.card import FollowsText
+
+    path = folder / "report.json"
+    report, rows, sections = read_json_object(path), [], 0
+    try:
+        if not report["complete"]:
+            raise ValueError(f"{path} should be complete, but videos are missing")
+        for group in report["groups"]:
+            follows = group["measures"]["made"]["follows"]
+            rows.append(FollowsText(group["name"], group["pairs"], follows["mean"], follows["low"],
+                                    follows["high"], group["chance"]))
+            sections += group["ends_section"]
+            if sections == SECTIONS:
+                break
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"{path} should be a report of `scenes eval`: {error!r}") from error
+    return rows
+
+
+def check_scored(scores: Path, model: Path) -> None:
+    """Raise ValueError where the scores are of other weights than those of a model folder."""
+    scored = read_json_object(scores / "videos" / "made.json").get("weights")
+    if scored != weights_digest(model):
+        raise ValueError(f"{scores} should hold the scores of these weights, but they are of "
+                         "others, or of another --precision")
+
+
+def write_folder(
+    output: Path, pipeline: TI2VPipeline, run: Path, card: str, scores: Path | None = None
+) -> None:
     """Save the pipeline with what tells how it was made; the folder appears whole or not at all."""
     from motifocal.files.atomic import replacing_folder
     from motifocal.training.log import read_log
 
     with replacing_folder(output) as temporary:
         pipeline.save_pretrained(temporary, safe_serialization=True)
+        if scores is not None:
+            check_scored(scores, temporary)
         shutil.copyfile(run / "training.json", temporary / "training.json")
         lines = thinned(read_log(run / "log.jsonl"), LOG_LINES)
         (temporary / "log.jsonl").write_text("".join(json.dumps(x) + "\n" for x in lines))

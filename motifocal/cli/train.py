@@ -10,6 +10,8 @@ import click
 
 from motifocal.cli.options.device import chosen_device
 from motifocal.cli.options.renamed import old_flag
+from motifocal.cli.options.run_file import config_option, write_run_file
+from motifocal.cli.options.trackers import log_with_option
 from motifocal.cli.output.locking import lock_output
 from motifocal.cli.output.progress import announce, progress, quiet_option
 from motifocal.files.json_text import parse_json
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from motifocal.training.presets import TrainingSettings
 
 FOLDER = click.Path(path_type=Path, exists=True, file_okay=False)
+RUN_FILE = "run.toml"
 
 
 def require_preset(ctx: click.Context, param: click.Parameter, value: str | None) -> str:
@@ -41,6 +44,7 @@ Examples:
   motifocal train shards/ -o run/ --model base/ --preset scenes --held-out held-out/
   motifocal train shards/ -o run/ --model videocrafter2/ --preset paper --set micro_batch=4
   motifocal train shards/ -o plain/ --model base/ --preset scenes --set motif_weight=0
+  motifocal train --config run/run.toml -o again/ --set seed=1
   torchrun --nproc_per_node 8 -m motifocal train shards/ -o run/ --model base/ --preset paper
 """)
 @click.argument("shards", type=FOLDER)
@@ -52,6 +56,7 @@ Examples:
               help="Settings to begin with: paper, the paper's for eight large GPUs, with its "
               "network of 1.4 billion parameters where the model folder has none; scenes, those "
               "of the bundled model, 7.3 million.  [required]")
+@config_option
 @click.option("--set", "assignments", metavar="KEY=VALUE", multiple=True,
               help="Change a setting, e.g. steps=500 or unet.temporal_dropout=0; repeatable.")
 @click.option("--fresh", is_flag=True, help="Begin with new weights even where there is a unet/.")
@@ -67,24 +72,28 @@ Examples:
 @click.option("--keep-every", type=click.IntRange(0), default=0, show_default=True,
               help="Steps between two sets of averaged weights that are kept for good, in kept/; "
               "0 for none.")
+@log_with_option
 @click.option("--device", type=click.Choice(["auto", "cpu", "cuda", "mps"]), default="auto",
               show_default=True, help="Where to compute; auto takes an accelerator if there is "
               "one. Of several GPUs each process gets its own.")
 @old_flag("--cpu", "--device cpu", "device", "cpu")
 @click.option("--dry-run", is_flag=True, help="Print and save the settings, then stop.")
 @quiet_option
-def train(shards: Path, output: Path, model: Path, assignments: tuple[str, ...],
-          **options: Any) -> None:
+@click.pass_context
+def train(ctx: click.Context, shards: Path, output: Path, model: Path,
+          assignments: tuple[str, ...], **options: Any) -> None:
     """Train a denoiser on SHARDS with the motion focal loss.
 
     Run the same command again to go on after any kind of end. The folder of the run holds
-    training.json (the settings), log.jsonl (one line a step), checkpoints/, samples/ and, where
-    TensorBoard is installed, tensorboard/. Ctrl-C saves a checkpoint first.
+    training.json (the settings), run.toml (options and settings, for --config), log.jsonl (one
+    line a step), checkpoints/, samples/ and the curves of TensorBoard, tensorboard/. Ctrl-C saves a
+    checkpoint first.
     """
     from motifocal.data.manifest import read_manifest
     from motifocal.training.folders import check_parts, text_width_of
 
-    settings = _settings(model, options["preset"], assignments, options["fresh"])
+    settings = _settings(model, options["preset"], options["config"], assignments,
+                         options["fresh"])
     check_parts(model, "vae", "tokenizer", "text_encoder")
     for folder in (shards, *filter(None, [options["held_out"]])):
         read_manifest(folder)
@@ -102,8 +111,10 @@ def train(shards: Path, output: Path, model: Path, assignments: tuple[str, ...],
     with first_process_decides(accelerator) as first:
         if first:  # it holds the folder for all
             _claim(output, prepared, model, settings, options["dry_run"])
+    if accelerator.is_main_process and options["dry_run"]:
+        write_run_file(ctx, output / RUN_FILE, settings)
     if not options["dry_run"]:
-        code = _train(settings, prepared, output, model, accelerator, options)
+        code = _train(ctx, settings, prepared, output, model, accelerator, options)
         accelerator.end_training()
         sys.exit(code)
 
@@ -134,16 +145,23 @@ def _claim(
 
 
 def _settings(
-    model: Path, preset: str, assignments: tuple[str, ...], fresh: bool
+    model: Path, preset: str, from_file: dict[str, Any], assignments: tuple[str, ...], fresh: bool
 ) -> TrainingSettings:
-    """The preset for the network that is in the folder, or the preset's own, with the changes."""
+    """The preset for the network that is in the folder, or the preset's own, with the changes.
+
+    Those of a file come first, then those of `--set`.
+    """
     from dataclasses import asdict
 
     from motifocal.training.folders import unet_config_of
     from motifocal.training.presets import resolve
 
     found = None if fresh else unet_config_of(model)
-    overrides: dict[str, Any] = {} if found is None else {"unet": asdict(found)}
+    network: dict[str, Any] = {} if found is None else asdict(found)
+    given = from_file.get("unet", {})
+    if not isinstance(given, dict):
+        raise ValueError(f"unet should be a table of settings of the network, got {given!r}")
+    overrides: dict[str, Any] = {**from_file, "unet": {**network, **given}}
     for assignment in assignments:
         key, equals, text = assignment.partition("=")
         if not equals:
@@ -153,14 +171,14 @@ def _settings(
         except ValueError:
             value = text  # a word, e.g. optimizer=adamw
         if key.startswith("unet."):
-            overrides.setdefault("unet", {})[key.removeprefix("unet.")] = value
+            overrides["unet"][key.removeprefix("unet.")] = value
         else:
             overrides[key] = value
     return resolve(preset, overrides)
 
 
-def _train(settings: TrainingSettings, shards: Shards, output: Path, model: Path,
-           accelerator: Accelerator, options: dict[str, Any]) -> int:
+def _train(ctx: click.Context, settings: TrainingSettings, shards: Shards, output: Path,
+           model: Path, accelerator: Accelerator, options: dict[str, Any]) -> int:
     """Train to the end or to a signal; returns the exit code."""
     from contextlib import ExitStack
     from functools import partial
@@ -171,8 +189,9 @@ def _train(settings: TrainingSettings, shards: Shards, output: Path, model: Path
     from motifocal.training.loop import save, start, train
     from motifocal.training.measurement.probe_curve import keep_weights
     from motifocal.training.processes import in_words
-    from motifocal.training.reporting import stop_on_signals
     from motifocal.training.run_folder import check_autoencoder, load_text, load_unet, load_vae
+    from motifocal.training.signals import stop_on_signals
+    from motifocal.training.trackers import tracking
 
     announce("loading the autoencoder, the text tower and the network")
     vae = load_vae(model)
@@ -186,6 +205,9 @@ def _train(settings: TrainingSettings, shards: Shards, output: Path, model: Path
     announce(f"network: {millions:.1f} million parameters")
     if run.step:
         announce(f"resuming at step {run.step}")
+    if main:
+        write_run_file(ctx, output / RUN_FILE, settings)
+    curves = _trackers(options["log_with"]) if main else ()
     held_out = Shards(options["held_out"]) if options["held_out"] else None
     with ExitStack() as stack:
         bar = stack.enter_context(progress("training: steps", settings.steps, run.step))
@@ -195,7 +217,8 @@ def _train(settings: TrainingSettings, shards: Shards, output: Path, model: Path
         reporter = (Reporter(run, vae, held_out, options["samples"],
                              _prober(vae, shards, options), bar.announce) if main else None)
         if reporter is not None:
-            stack.enter_context(reporter).catch_up()
+            stack.enter_context(tracking(accelerator, curves, output, run.step, settings))
+            reporter.catch_up()
         for line in train(run, log):
             shown.show(line)
             if reporter is not None:
@@ -212,6 +235,19 @@ def _train(settings: TrainingSettings, shards: Shards, output: Path, model: Path
     if main:
         click.echo(output)
     return 0
+
+
+def _trackers(chosen: tuple[str, ...] | None) -> tuple[str, ...]:
+    """Where the curves go: to what was chosen, or to TensorBoard where it is installed."""
+    from motifocal.extras import install_extra
+    from motifocal.training.trackers import is_installed
+
+    if chosen is not None:
+        return chosen
+    if is_installed("tensorboard"):
+        return ("tensorboard",)
+    announce(f"no curves: TensorBoard is not installed; {install_extra('train')}")
+    return ()
 
 
 def _prober(vae: AutoencoderKL, shards: Shards, options: dict[str, Any]) -> Prober | None:

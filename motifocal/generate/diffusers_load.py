@@ -25,12 +25,10 @@ from motifocal.generate.diffusers_families import IN_FLOAT32, PACKAGES, class_of
 from motifocal.generate.model import OFFLOADS, Sampling
 from motifocal.generate.model_index import MOTIFOCAL, check_folder_or_id
 from motifocal.media.picture import one_line
-from motifocal.models.folder import loading_errors
+from motifocal.models.folder import MODEL_FILES, loading_errors
 from motifocal.models.folder_files import INDEX, read_index, refuse_code
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
-#: All that a Motifocal folder is made of.
-MOTIFOCAL_FILES = ["*.json", "*.safetensors", "*.txt"]
 
 
 def hub_folder(name: str) -> Path:
@@ -44,7 +42,7 @@ def hub_folder(name: str) -> Path:
     try:
         index = read_index(Path(hf_hub_download(name, INDEX)).parent)
         if index.get("_class_name") == MOTIFOCAL:
-            return Path(snapshot_download(name, allow_patterns=MOTIFOCAL_FILES))
+            return Path(snapshot_download(name, allow_patterns=MODEL_FILES))
         pipeline = getattr(diffusers, class_of(index, name))
         return Path(pipeline.download(name, use_safetensors=True, trust_remote_code=False))
     except LocalEntryNotFoundError as error:

@@ -13,7 +13,7 @@ from motifocal.generate.diffusers_load import DTYPES, check_device, place
 from motifocal.generate.model import Format, Job, Sampling
 from motifocal.media.codec import FINE_CRF
 from motifocal.media.picture import Pixels, one_line, read_image, resize_crop
-from motifocal.media.video import to_frames, write_video
+from motifocal.media.video import write_video
 from motifocal.models.noise import noise_generator
 from motifocal.models.pipeline import TI2VPipeline
 from motifocal.models.pipeline_parts import check_clip
@@ -37,7 +37,7 @@ class MotifocalModel:
         frames = sampling.frames or own.sample_frames
         # What the network is told is the rate asked for, not the fraction that the file holds.
         fps = own.sample_fps if sampling.fps is None else sampling.fps
-        check_clip((height, width), pipeline.divisor, frames, fps, 1, "pt")
+        check_clip((height, width), pipeline.divisor, frames, fps, 1, "uint8")
         place(pipeline, sampling)
         self.name = Path(name).resolve().name
         self.format: Format | None = Format(frames, height, width, played_rate(fps))
@@ -77,7 +77,7 @@ class MotifocalModel:
             return [reason or one_line(error) for reason in reasons]
         for index, video in zip(pictures, videos, strict=True):
             try:
-                write_video(jobs[index].output, to_frames(video), self._rate, FINE_CRF)
+                write_video(jobs[index].output, video, self._rate, FINE_CRF)
             except JOB_FAILURES as error:
                 reasons[index] = one_line(error)
         return reasons
@@ -91,12 +91,13 @@ class MotifocalModel:
         assert self.format is not None
         return resize_crop(read_image(path), self.format.height, self.format.width)
 
-    def _sample(self, pictures: list[Pixels], jobs: Sequence[Job]) -> torch.Tensor:
-        """`(B, 3, F, H, W)` in [-1, 1], one video a job, each with noise of its own."""
+    def _sample(self, pictures: list[Pixels], jobs: Sequence[Job]) -> Pixels:
+        """`(B, F, H, W, 3)` uint8, one video a job, each with noise of its own."""
         negative = self.settings["negative_prompt"]
         made = self._pipeline(
             pictures, [job.prompt for job in jobs], negative_prompt=negative,
-            generator=[noise_generator(job.seed) for job in jobs], **self._call,
+            generator=[noise_generator(job.seed) for job in jobs], output_type="uint8",
+            **self._call,
         )  # fmt: skip
-        frames: torch.Tensor = made.frames
+        frames: Pixels = made.frames
         return frames

@@ -6,6 +6,7 @@ The folder has the diffusers layout: `model_index.json`, `unet/`, `vae/`, `text_
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import Any
 import torch
 from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
 from diffusers.models.modeling_utils import ModelMixin
+from huggingface_hub import snapshot_download
 from transformers import (
     AutoTokenizer,
     CLIPTextModel,
@@ -29,6 +31,21 @@ from motifocal.models.text_limit import TextLimit
 from motifocal.models.unet import TI2VUNet
 
 _LOCAL: dict[str, Any] = {"local_files_only": True, "use_safetensors": True}
+_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
+#: All that a model folder is loaded from; nothing else is fetched.
+MODEL_FILES = ["*.json", "*.safetensors", "*.txt"]
+
+
+def model_folder(name: str | Path, **hub: Any) -> Path:
+    """The folder `name`, or the local copy of the model "owner/name" on the Hugging Face hub.
+
+    A Path and the name of a folder that exists are never looked up on the hub. `hub` are options
+    of `huggingface_hub.snapshot_download`: revision, token, cache_dir, local_files_only.
+    """
+    folder = Path(name)
+    if isinstance(name, Path) or folder.exists() or not _HUB_ID.fullmatch(name):
+        return folder
+    return Path(snapshot_download(name, allow_patterns=MODEL_FILES, **hub))
 
 
 def load_autoencoder(folder: Path, dtype: torch.dtype) -> AutoencoderKL:

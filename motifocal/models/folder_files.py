@@ -6,6 +6,7 @@ The folder has the diffusers layout: `model_index.json`, `unet/`, `vae/`, `text_
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,9 @@ from typing import Any
 from motifocal.files.json_text import read_json_object
 
 INDEX = "model_index.json"
+#: The class that the index of our own folders names, and the parts that it is made of.
+PIPELINE = "TI2VPipeline"
+PARTS = ("unet", "vae", "text_encoder", "tokenizer", "scheduler")
 #: What a part's configuration says of its class: the file, its key, and the value that is read.
 CLASSES: Mapping[str, tuple[str, str, str]] = {
     "unet": ("config.json", "_class_name", "TI2VUNet"),
@@ -37,11 +41,34 @@ def read_index(folder: Path) -> dict[str, Any]:
     return read_json_object(path)
 
 
+def read_pipeline_index(folder: Path) -> dict[str, Any]:
+    """The same; ValueError unless the folder is a whole model of `TI2VPipeline`."""
+    index = read_index(folder)
+    if index.get("_class_name") != PIPELINE:
+        raise ValueError(
+            f"{folder / INDEX} should say {PIPELINE}, got {index.get('_class_name')!r}"
+        )
+    missing = [part for part in PARTS if not (folder / part).is_dir()]
+    if missing:
+        raise ValueError(f"{folder} should hold {', '.join(PARTS)}, got no {', '.join(missing)}")
+    return index
+
+
 def part_folder(folder: Path, name: str) -> Path:
     """The folder of one part, e.g. "vae"; ValueError where there is none."""
     if not (folder / name).is_dir():
         raise ValueError(f"{folder} should hold a folder {name}/, which it does not")
     return folder / name
+
+
+def weights_digest(folder: Path) -> str:
+    """SHA-256 of all safetensors of a folder: tells apart models that were saved over another."""
+    digest = hashlib.sha256()
+    for path in sorted(folder.rglob("*.safetensors")):
+        with path.open("rb") as file:
+            while chunk := file.read(2**20):
+                digest.update(chunk)
+    return digest.hexdigest()
 
 
 def refuse_code(part: Path) -> None:

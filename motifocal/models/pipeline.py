@@ -1,4 +1,4 @@
-"""A picture and a sentence become a short video: the sampler around the trained parts of a folder.
+"""Sample short videos from an image and a prompt with the trained parts of a model folder.
 
 Shape letters: B batch, F frames, C latent channels, H W pixels, h w latents, L tokens, D text
 width, G guidance branches (2, or 1 where the guidance scale is 1).
@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import diffusers
 import torch
 from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
 from diffusers.pipelines.pipeline_utils import DiffusionPipeline
@@ -19,6 +20,7 @@ from torch import Tensor
 from transformers import CLIPTextModel, CLIPVisionModelWithProjection, PreTrainedTokenizerBase
 
 from motifocal.models.autoencoder import decode
+from motifocal.models.card import model_card
 from motifocal.models.folder import (
     load_autoencoder,
     load_image_encoder,
@@ -26,9 +28,10 @@ from motifocal.models.folder import (
     load_scheduler,
     load_text_encoder,
     load_tokenizer,
+    model_folder,
     without_progress_bars,
 )
-from motifocal.models.folder_files import INDEX, read_index
+from motifocal.models.folder_files import read_pipeline_index
 from motifocal.models.image.encoder import guidance_tokens
 from motifocal.models.pipeline_parts import (
     OUTPUTS,
@@ -52,7 +55,6 @@ from motifocal.models.unet import TI2VUNet
 
 #: The small model of the drawn world that comes with the package.
 BUNDLED = Path(__file__).parents[1] / "bundled"
-PARTS = ("unet", "vae", "text_encoder", "tokenizer", "scheduler")
 SAMPLE = ("height", "width", "frames", "fps", "steps", "guidance", "guidance_rescale")
 
 
@@ -97,30 +99,30 @@ class TI2VPipeline(DiffusionPipeline):
             scheduler=scheduler, image_encoder=image_encoder,
         )  # fmt: skip
         self.register_to_config(
-            sample_height=sample_height,
-            sample_width=sample_width,
-            sample_frames=sample_frames,
-            sample_fps=sample_fps,
-            sample_steps=sample_steps,
-            sample_guidance=sample_guidance,
+            sample_height=sample_height, sample_width=sample_width, sample_frames=sample_frames,
+            sample_fps=sample_fps, sample_steps=sample_steps, sample_guidance=sample_guidance,
             sample_guidance_rescale=sample_guidance_rescale,
-        )
+        )  # fmt: skip
 
     @classmethod
     def from_pretrained(  # type: ignore[override]
-        cls, folder: str | Path | None = None, torch_dtype: torch.dtype | None = None
-    ) -> TI2VPipeline:
+        cls, folder: str | Path | None = None, torch_dtype: torch.dtype | None = None,
+        *, trust_remote_code: bool = False, **hub: Any,
+    ) -> TI2VPipeline:  # fmt: skip
         """Load a folder that `save_pretrained` or an import wrote; without one, the bundled model.
 
-        Only local safetensors are read, by the classes above: `model_index.json` cannot make
-        this import other code. `torch_dtype` defaults to float32 however the file stores it.
+        `folder` may be the id of a model on the Hugging Face hub, "owner/name", and `hub` the
+        options of its download (revision, token, cache_dir, local_files_only). Only safetensors are
+        read, and no code of a folder is imported. `torch_dtype` defaults to float32.
 
         Raises:
             ValueError: the folder is no model of this pipeline, lacks a part, brings code of its
-                own, or has a part that is damaged or of another class.
+                own, or has a part that is damaged or of another class; `trust_remote_code` is set.
         """
-        folder = BUNDLED if folder is None else Path(folder)
-        index = _read_index(folder)
+        if trust_remote_code:
+            raise ValueError("trust_remote_code should be False: no code of a model is ever run")
+        folder = BUNDLED if folder is None else model_folder(folder, **hub)
+        index = read_pipeline_index(folder)
         dtype = torch_dtype or torch.float32
         return cls(
             unet=load_network(folder, dtype),
@@ -133,9 +135,16 @@ class TI2VPipeline(DiffusionPipeline):
         )
 
     def save_pretrained(self, folder: str | Path, **options: Any) -> None:  # type: ignore[override]
-        """Write the folder that `from_pretrained` reads; `options` are those of diffusers."""
+        """Write the folder that `from_pretrained` reads; `options` are those of diffusers.
+
+        A model card, README.md, is written beside the parts unless the folder has one.
+        """
         with without_progress_bars():
-            super().save_pretrained(folder, **options)
+            super().save_pretrained(str(folder), **options)
+        card = Path(folder).resolve() / "README.md"
+        if not card.exists():
+            text = model_card(card.parent.name, self.config, self.text_limit.tokens)
+            card.write_text(text, encoding="utf-8")
 
     @torch.no_grad()
     def __call__(
@@ -154,7 +163,8 @@ class TI2VPipeline(DiffusionPipeline):
         eta: float = 0.0,
         generator: Generators | None = None,
         latents: Tensor | None = None,
-        output_type: str = "pt",
+        output_type: str = "pil",
+        return_dict: bool = True,
         callback_on_step_end: StepCallback | None = None,
         decode_chunk_size: int = 16,
     ) -> TI2VOutput:
@@ -178,9 +188,10 @@ class TI2VPipeline(DiffusionPipeline):
             generator: one for the batch, or one for each video: then a video does not depend on
                 what else is in the batch, up to rounding.
             latents: start noise `(B, C, F, h, w)`, instead of drawing it.
-            output_type: "pt": `(B, 3, F, H, W)` float in [-1, 1], for `motifocal.media.video`;
-                "np": `(B, F, H, W, 3)` float in [0, 1] and "pil": lists of pictures, for
-                diffusers' exporters; "latent": `(B, C, F, h, w)`, undecoded.
+            output_type: as in diffusers "pil": B lists of F pictures; "np": `(B, F, H, W, 3)` and
+                "pt": `(B, F, 3, H, W)`, float in [0, 1]; "latent": `(B, C, F, h, w)`, undecoded.
+                "uint8": `(B, F, H, W, 3)` uint8, for `motifocal.media.video.write_video`.
+            return_dict: False returns the tuple `(frames,)` in place of a `TI2VOutput`.
             callback_on_step_end: called after each step; latents that it returns replace ours.
             decode_chunk_size: frames that the autoencoder decodes at once.
 
@@ -218,7 +229,8 @@ class TI2VPipeline(DiffusionPipeline):
 
         made = x if output_type == "latent" else decode(self.vae, x, decode_chunk_size)
         self.maybe_free_model_hooks()
-        return TI2VOutput(frames=OUTPUTS[output_type](made))
+        output = TI2VOutput(frames=OUTPUTS[output_type](made))
+        return output if return_dict else output.to_tuple()  # type: ignore[return-value]
 
     @property
     def sample_size(self) -> tuple[int, int]:
@@ -283,14 +295,6 @@ class TI2VPipeline(DiffusionPipeline):
         return int(2 ** (len(self.vae.config.block_out_channels) - 1))
 
 
-def _read_index(folder: Path) -> dict[str, Any]:
-    """The folder's `model_index.json`; ValueError unless it is a whole model of this pipeline."""
-    index = read_index(folder)
-    if index.get("_class_name") != TI2VPipeline.__name__:
-        raise ValueError(
-            f"{folder / INDEX} should say {TI2VPipeline.__name__}, got {index.get('_class_name')!r}"
-        )
-    missing = [part for part in PARTS if not (folder / part).is_dir()]
-    if missing:
-        raise ValueError(f"{folder} should hold {', '.join(PARTS)}, got no {', '.join(missing)}")
-    return index
+# `DiffusionPipeline.from_pretrained` looks up the class of model_index.json among diffusers' own
+# names and has no registry. With this line it loads our folders, trust_remote_code=False.
+setattr(diffusers, TI2VPipeline.__name__, TI2VPipeline)

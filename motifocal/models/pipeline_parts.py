@@ -94,10 +94,18 @@ def picture_tensor(image: Picture, height: int, width: int) -> Tensor:
     return to_tensor(resize_crop(image, height, width)[None])[:, 0]
 
 
+def unit_range(videos: Tensor) -> Tensor:
+    """Videos (B, 3, F, H, W) in [-1, 1] -> (B, F, 3, H, W) float32 in [0, 1]."""
+    return (videos.float() / 2 + 0.5).clamp(0, 1).transpose(1, 2)
+
+
+#: Kind of output -> what makes it of decoded videos (B, 3, F, H, W) in [-1, 1]. The first three are
+#: those of diffusers' video pipelines.
 OUTPUTS: dict[str, Callable[[Tensor], Any]] = {
-    "pt": lambda video: video.float().clamp(-1, 1),
-    "np": lambda video: np.stack([to_frames(one) for one in video]).astype(np.float32) / 255,
-    "pil": lambda video: [[Image.fromarray(f) for f in to_frames(one)] for one in video],
+    "pil": lambda videos: [[Image.fromarray(f) for f in to_frames(video)] for video in videos],
+    "np": lambda videos: unit_range(videos).permute(0, 1, 3, 4, 2).cpu().numpy(),
+    "pt": unit_range,
+    "uint8": lambda videos: np.stack([to_frames(video) for video in videos]),
     "latent": lambda latents: latents,
 }
 

@@ -17,6 +17,9 @@ from typing import Any, Literal
 import torch
 from diffusers.configuration_utils import register_to_config
 from diffusers.schedulers.scheduling_ddim import DDIMScheduler, DDIMSchedulerOutput
+from diffusers.schedulers.scheduling_utils import (
+    SchedulerMixin as SchedulerMixin,  # `DiffusionPipeline` looks here for the scheduler's base
+)
 from diffusers.utils.torch_utils import randn_tensor
 from torch import Tensor
 

@@ -17,6 +17,7 @@ from typing import Any
 import torch
 from diffusers.configuration_utils import register_to_config
 from diffusers.models.embeddings import TimestepEmbedding, Timesteps
+from diffusers.models.modeling_utils import ModelMixin
 from diffusers.models.transformers.transformer_temporal import TransformerTemporalModel
 from diffusers.models.unets.unet_3d_condition import UNet3DConditionModel
 from einops import rearrange, repeat
@@ -46,7 +47,8 @@ from motifocal.models.unet_parts import (
     zero_residual_ends,
 )
 
-__all__ = ["VIDEOCRAFTER2", "ImageCondition", "TI2VUNet", "UNetConfig"]
+# ModelMixin: `DiffusionPipeline.from_pretrained` looks here for the base class of TI2VUNet.
+__all__ = ["VIDEOCRAFTER2", "ImageCondition", "ModelMixin", "TI2VUNet", "UNetConfig"]
 
 
 class TI2VUNet(UNet3DConditionModel):

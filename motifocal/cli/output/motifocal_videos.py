@@ -59,7 +59,6 @@ def sample(
 ) -> list[Pixels]:  # fmt: skip
     """The videos, each (F, H, W, 3) uint8, with progress over the steps."""
 
-    from motifocal.media.video import to_frames
     from motifocal.models.noise import noise_generator
 
     videos: list[Pixels] = []
@@ -85,6 +84,7 @@ def sample(
                 guidance_rescale=options["guidance_rescale"],
                 generator=[noise_generator(one.seed) for one in group],
                 callback_on_step_end=advance,
+                output_type="uint8",
             ).frames
-            videos += [to_frames(video) for video in made]
+            videos += list(made)
     return videos

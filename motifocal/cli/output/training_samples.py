@@ -10,7 +10,6 @@ from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
 
 from motifocal.cli.output.progress import Progress
 from motifocal.data.shards import Shards
-from motifocal.extras import install_extra
 from motifocal.media.sheet import labelled, side_by_side
 from motifocal.media.video import to_frames, write_image
 from motifocal.models.autoencoder import decode
@@ -22,9 +21,9 @@ from motifocal.training.log import TrainingLog
 from motifocal.training.loop import Run, averaged_unet
 from motifocal.training.measurement.figure6 import evaluate_loss_ratio, middles
 from motifocal.training.measurement.probe_curve import Prober
-from motifocal.training.reporting import tensorboard
 
 HELD_OUT_CLIPS, HELD_OUT_TIMES = 64, 5
+CURVES = ("loss", "diffusion", "motion", "norm", "rate")
 SMOOTH = 0.95  # of the loss and the speed that are shown
 
 
@@ -60,22 +59,10 @@ class Reporter:
         self.run, self.vae, self.held_out, self.samples = run, vae, held_out, samples
         self.prober, self.say = prober, say
         self.shards = held_out or run.shards
-        self.writer = tensorboard(run.folder / "tensorboard", run.step)
-        if self.writer is None:
-            say(f"no curves: TensorBoard is not installed; {install_extra('train')}")
-
-    def __enter__(self) -> Reporter:
-        return self
-
-    def __exit__(self, *raised: object) -> None:
-        if self.writer is not None:
-            self.writer.close()
 
     def after(self, line: dict[str, float]) -> None:
         """Take the log line of a step."""
-        if self.writer is not None:
-            for key in ("loss", "diffusion", "motion", "norm", "rate"):
-                self.writer.add_scalar(key, line[key], int(line["step"]))
+        self._log({key: line[key] for key in CURVES})
         settings = self.run.settings
         if self.run.step % settings.sample_every == 0 or self.run.step == settings.steps:
             self._report()
@@ -93,9 +80,12 @@ class Reporter:
     def _probe(self, prober: Prober) -> None:
         """Add a point to the learning curve of the averaged weights."""
         self.say(f"step {self.run.step}: learning curve")
-        for key, value in prober.take(self.run).items():
-            if self.writer is not None:
-                self.writer.add_scalar(f"probe/{key}", value, self.run.step)
+        self._log({f"probe/{key}": value for key, value in prober.take(self.run).items()})
+
+    def _log(self, values: dict[str, float]) -> None:
+        """Add a point to the curves, wherever these go."""
+        plain = {key: float(value) for key, value in values.items()}
+        self.run.accelerator.log(plain, step=self.run.step)
 
     def _sheet(self) -> Path:
         return self.run.folder / "samples" / f"step-{self.run.step:08d}.png"
@@ -121,9 +111,7 @@ class Reporter:
         scores = {"held_out": float(found.mean.mean()), "hot_over_mean": ratio}
         with TrainingLog(self.run.folder / "held_out.jsonl", self.run.step - 1) as log:
             log.write({"step": self.run.step, **scores})
-        if self.writer is not None:
-            for key, value in scores.items():
-                self.writer.add_scalar(key, value, self.run.step)
+        self._log(scores)
 
     def _sample(self, unet: TI2VUNet) -> None:
         """True clips over what the network makes of their first picture and sentence."""
@@ -136,9 +124,9 @@ class Reporter:
         for video, caption, fps in zip(truth, batch.captions, batch.fps.tolist(), strict=True):
             made = pipeline(video[:, 0], caption, height=video.shape[-2], width=video.shape[-1],
                             num_frames=video.shape[1], fps=fps,
-                            generator=noise_generator(0)).frames[0].cpu()
+                            generator=noise_generator(0), output_type="uint8").frames[0]
             rows += [(f"true: {caption}", side_by_side(to_frames(video), 8)),
-                     ("made", side_by_side(to_frames(made), 8))]
+                     ("made", side_by_side(made, 8))]
         self._sheet().parent.mkdir(exist_ok=True)
         write_image(self._sheet(), labelled(rows))
 

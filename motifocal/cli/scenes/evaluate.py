@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -134,12 +133,13 @@ def _animate_missing(
     """Make the videos that are not there yet; the noise of each does not depend on the batch."""
     from motifocal.files.settings import lock_settings
     from motifocal.media.codec import FINE_CRF
-    from motifocal.media.video import to_frames, write_video
+    from motifocal.media.video import write_video
+    from motifocal.models.folder_files import weights_digest
     from motifocal.models.noise import noise_generator
     from motifocal.scenes.render import FPS, FRAMES
     from motifocal.scenes.variant import STANDARD
 
-    settings = {"weights": _fingerprint(folder), "size": pairs[0].size, "steps": how.steps,
+    settings = {"weights": weights_digest(folder), "size": pairs[0].size, "steps": how.steps,
                 "guidance": how.guidance, "seed": how.seed}
     # Folders of version 0.1 say nothing of what was not a choice then.
     if how.noise != FILE_NAME:
@@ -154,23 +154,14 @@ def _animate_missing(
         noise = [noise_generator(_noise_seed(name, how)) for name in names]
         made = pipe([pair.picture() for pair in chunk], [pair.prompt for pair in chunk],
                     height=chunk[0].size, width=chunk[0].size, num_frames=FRAMES, fps=FPS,
-                    num_inference_steps=how.steps, guidance_scale=how.guidance, generator=noise)
+                    num_inference_steps=how.steps, guidance_scale=how.guidance, generator=noise,
+                    output_type="uint8")
         for name, video in zip(names, made.frames, strict=True):
-            write_video(videos / name, to_frames(video), FPS, crf=FINE_CRF)
+            write_video(videos / name, video, FPS, crf=FINE_CRF)
 
 
 def _noise_seed(file: str, how: Sampling) -> int:
     return zlib.crc32(file.encode()) if how.noise == FILE_NAME else how.seed
-
-
-def _fingerprint(folder: Path) -> str:
-    """What tells two models apart, also where one was saved over the other."""
-    digest = hashlib.sha256()
-    for path in sorted(folder.rglob("*.safetensors")):
-        with path.open("rb") as file:
-            while chunk := file.read(2**20):
-                digest.update(chunk)
-    return digest.hexdigest()
 
 
 def _through_autoencoder(pipe: TI2VPipeline) -> Reference:

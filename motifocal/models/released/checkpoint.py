@@ -31,16 +31,16 @@ from motifocal.models.released.image_names import (
     projection_sources,
     unused_image_tensors,
 )
-from motifocal.models.schedule import PredictionType, ScaledDDIMScheduler, ddim_scheduler
-from motifocal.models.text import load_tokenizer
-from motifocal.models.unet import TI2VUNet, UNetConfig
-from motifocal.models.videocrafter2_names import (
+from motifocal.models.released.videocrafter2_names import (
     Source,
     autoencoder_sources,
     text_sources,
     unet_sources,
     unused_tensors,
 )
+from motifocal.models.schedule import PredictionType, ScaledDDIMScheduler, ddim_scheduler
+from motifocal.models.text import load_tokenizer
+from motifocal.models.unet import TI2VUNet, UNetConfig
 
 NO_TOKENIZER = (
     "the checkpoint holds no tokenizer: put CLIP's vocab.json and merges.txt in a folder and "

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from motifocal.models.videocrafter2_names import Source
+from motifocal.models.released.videocrafter2_names import Source
 
 IMAGE_PREFIX = "embedder.model."
 PROJECTION_PREFIX = "image_proj_model."

@@ -1,4 +1,4 @@
-"""A running training becomes TensorBoard curves, and a signal becomes a clean stop."""
+"""Stop a training cleanly on SIGINT and SIGTERM."""
 
 from __future__ import annotations
 
@@ -6,9 +6,7 @@ import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from types import FrameType
-from typing import Any
 
 
 @dataclass
@@ -40,12 +38,3 @@ def stop_on_signals(say: Callable[[str], None]) -> Iterator[Stop]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-def tensorboard(folder: Path, step: int) -> Any | None:
-    """A writer of TensorBoard events that goes on after `step`; None where it is not installed."""
-    try:
-        from torch.utils.tensorboard import SummaryWriter
-    except ImportError:
-        return None
-    return SummaryWriter(str(folder), purge_step=step + 1)
