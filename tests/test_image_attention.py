@@ -19,7 +19,8 @@ from motifocal.models.attention import (
     TemporalProcessor,
     attend_together,
 )
-from motifocal.models.image.projection import Resampler, ResamplerConfig
+from motifocal.models.image.projection import Resampler
+from motifocal.models.image.resampler_config import ResamplerConfig
 from motifocal.models.unet import TI2VUNet, UNetConfig
 
 SMALL = UNetConfig(

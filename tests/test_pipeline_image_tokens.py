@@ -15,7 +15,7 @@ from torch import Tensor
 from transformers import CLIPVisionModelWithProjection
 
 from motifocal.models.image.encoder import encode_images, image_encoder_config
-from motifocal.models.image.projection import ResamplerConfig
+from motifocal.models.image.resampler_config import ResamplerConfig
 from motifocal.models.pipeline import TI2VPipeline
 from motifocal.models.pipeline_parts import guide
 from motifocal.models.released.checkpoint import import_checkpoint

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from transformers import CLIPTextModel, CLIPVisionModelWithProjection
 
 from motifocal.models.image.encoder import image_encoder_config
-from motifocal.models.image.projection import ResamplerConfig
+from motifocal.models.image.resampler_config import ResamplerConfig
 from motifocal.models.released.checkpoint import BaseModel, plan_import
 from motifocal.models.text import text_config
 from motifocal.models.unet import TI2VUNet

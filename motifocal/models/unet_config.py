@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, fields
 from typing import Any, Literal, get_args
 
-from motifocal.models.image.projection import ResamplerConfig
+from motifocal.models.image.resampler_config import ResamplerConfig
 
 ImageCondition = Literal["none", "concat", "attention", "both"]
 # How cross-attention sees image tokens: after the text tokens, or by keys and values of their own.

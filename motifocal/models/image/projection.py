@@ -6,28 +6,12 @@ a frame, D width of the text features, W width of the resampler.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import torch
 from einops import rearrange, repeat
 from torch import Tensor, nn
 from torch.nn import functional
 
-
-@dataclass(frozen=True)
-class ResamplerConfig:
-    """The sizes of a `Resampler`."""
-
-    width: int
-    depth: int
-    heads: int
-    head_width: int
-    queries: int  # tokens that come out: for the clip, or for each frame
-    frames: int | None = None  # frames with queries of their own; None: one set for the clip
-
-
-#: VideoCrafter1's, with one set of tokens for the clip.
-VIDEOCRAFTER1_RESAMPLER = ResamplerConfig(width=1024, depth=4, heads=12, head_width=64, queries=16)
+from motifocal.models.image.resampler_config import ResamplerConfig
 
 
 class LinearProjection(nn.Sequential):

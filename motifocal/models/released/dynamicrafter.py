@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from motifocal.models.image.encoder import image_encoder_config
-from motifocal.models.image.projection import VIDEOCRAFTER1_RESAMPLER
+from motifocal.models.image.resampler_config import VIDEOCRAFTER1_RESAMPLER
 from motifocal.models.released.checkpoint import BaseModel, ImportReport, import_checkpoint
 from motifocal.models.unet import VIDEOCRAFTER2
 from motifocal.models.videocrafter2 import VIDEOCRAFTER2_BASE
