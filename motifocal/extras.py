@@ -10,8 +10,9 @@ EXTRA_OF = {
     "accelerate": "models", "diffusers": "models", "huggingface_hub": "models", "peft": "models",
     "tokenizers": "models", "transformers": "models",
     "tensorboard": "train",
-    "itsdangerous": "study", "jinja2": "study", "markdown_it": "study", "matplotlib": "study",
-    "scipy": "study", "sqlalchemy": "study", "starlette": "study", "uvicorn": "study",
+    "itsdangerous": "study", "jinja2": "study", "markdown_it": "study", "sqlalchemy": "study",
+    "starlette": "study", "uvicorn": "study",
+    "matplotlib": "report", "scipy": "report",
     "psycopg": "postgresql",
     "torchvision": "raft",
 }  # fmt: skip

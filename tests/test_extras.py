@@ -117,7 +117,7 @@ def test_the_core_alone_reads_clips(
         (("torch",), ("weights", "ltx", "{folder}"), "torch"),
         (("torch", "diffusers"), ("animate", "{picture}", "it falls", "-o", "{out}"), "models"),
         (("accelerate", "torch"), ("base", "-o", "{out}"), "train"),
-        (("scipy",), ("study", "plan"), "study"),
+        (("scipy",), ("study", "plan"), "report"),
         (("sqlalchemy",), ("study", "export", "{out}.db", "-o", "{out}"), "study"),
         (("psycopg",), ("study", "export", "postgresql:///none", "-o", "{out}"), "postgresql"),
         (("matplotlib",), ("bench", "score", "{folder}", "-o", "{out}"), "bench"),

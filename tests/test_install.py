@@ -57,7 +57,7 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("install")
     clone = folder / "clone"
     clone.mkdir()
-    for name in ("pyproject.toml", "README.md", "LICENSE"):
+    for name in ("pyproject.toml", "setup.py", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, clone / name)
     shutil.copytree(ROOT / "motifocal", clone / "motifocal",
                     ignore=shutil.ignore_patterns("__pycache__"))  # fmt: skip
@@ -86,3 +86,16 @@ def test_the_installed_command_runs_and_finds_its_model(environment: Path, tmp_p
               if path.is_file() and path.suffix != ".pyc"}  # fmt: skip
     missing = sorted(str(path) for path in wanted if not (package / path).exists())
     assert missing == []
+
+
+def test_links_of_the_readme_are_absolute_in_the_metadata() -> None:
+    code = ("from unittest.mock import patch\nwith patch('setuptools.setup') as setup:\n"
+            "    exec(open('setup.py').read(), {'__file__': 'setup.py'})\n"
+            "print(setup.call_args.kwargs['long_description'])")  # fmt: skip
+    text = subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, capture_output=True,
+                          text=True).stdout  # fmt: skip
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    links = re.findall(r"\]\(([^)\s]+)\)", text)
+    assert len(links) == len(re.findall(r"\]\(([^)\s]+)\)", readme)) > 0
+    assert [link for link in links if not link.startswith(("https://", "#"))] == []
+    assert re.search(r"!\[[^\]]*\]\(https://raw\.githubusercontent\.com/", text)

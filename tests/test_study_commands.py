@@ -121,7 +121,7 @@ def test_a_report_without_matplotlib_says_what_to_install(
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     result = CliRunner().invoke(study, ["report", str(votes), "-o", str(tmp_path / "report")])
     assert isinstance(result.exception, ValueError)
-    assert "pip install '.[study]'" in str(result.exception)
+    assert "pip install '.[report]'" in str(result.exception)
     assert not (tmp_path / "report").exists()
     run("report", votes, "-o", tmp_path / "report", "--no-figures", "--resamples", 200)
 

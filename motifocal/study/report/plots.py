@@ -42,7 +42,7 @@ def check_matplotlib() -> None:
     try:
         import matplotlib.figure  # noqa: F401
     except ImportError as error:
-        raise ValueError(f"the figures need matplotlib; {install_extra('study')}, or leave them "
+        raise ValueError(f"the figures need matplotlib; {install_extra('report')}, or leave them "
                          "out with --no-figures") from error
 
 
