@@ -25,6 +25,7 @@ from motifocal.cli import cli
 NOT_RUN = {
     "make *": "sets up a virtual environment; CI runs it",
     "pip install *": "tests/test_install.py runs it",
+    "pip check": "reports on the environment of the reader",
     "pipx install *": "tests/test_install.py runs what it installs",
     "* --device cuda*": "needs a GPU and published weights",
     "*--model Wan-AI/*": "needs published weights",
