@@ -54,7 +54,7 @@ _MODULES = {
         "heatmap_masks=masks",
     ("commands", "cli.output"):
         "training_report=training_samples locking progress unread heatmap_files=clip_table "
-        "inspect_tables animate_motifocal=motifocal_videos animate_with=model_videos",
+        "inspect_tables animate_with=model_videos",
     ("commands", "cli.scenes"): "scenes_eval=evaluate scenes_compare=compare scenes_probe=probe",
     ("commands", "cli.study"):
         "study_create=create study_export=export study_import=import_ study_plan=plan "
@@ -95,7 +95,7 @@ _MODULES = {
     ("study", "study.web"):
         "app security session entry=recruitment rendering visit=pages judging=api dashboard "
         "rate=security keys=secrets connections server_log",
-    ("training", "training"): "base=run_folder reporting=signals",
+    ("training", "training"): "base=run_folder rates=optimizer reporting=signals",
     ("training", "training.encoders"): "autoencoder text_tower=text_encoder",
     ("training", "training.measurement"): "figure6 probe probe_curve",
 }

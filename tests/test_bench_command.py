@@ -170,7 +170,7 @@ def test_what_goes_wrong_with_one_video_is_its_own_reason_and_the_others_go_on(
     tmp_path: Path, stock: Path, script: Callable[[str], str]
 ) -> None:
     jobs = jobs_of(tmp_path, stock, *BAD, "good")
-    jobs = [Job(job.picture, job.prompt, 0, job.output) for job in jobs]
+    jobs = [Job(job.image, job.prompt, 0, job.output) for job in jobs]
     reasons = CommandModel(script(BEHAVES) + OPTIONS, "m", logs=tmp_path / "l").animate(jobs)
     assert reasons.pop() is None
     for number, ((kind, pattern), reason) in enumerate(zip(BAD.items(), reasons, strict=True)):
@@ -579,7 +579,7 @@ def test_a_wrapper_on_the_page_brings_every_video_to_its_job(
     jobs = [Job(tmp_path / f"{number}.png", job.prompt, number // 2, job.output)
             for number, job in enumerate(jobs)]
     for number, job in enumerate(jobs):
-        write_image(job.picture, np.full((16, 16, 3), 50 * number, np.uint8))
+        write_image(job.image, np.full((16, 16, 3), 50 * number, np.uint8))
     model = CommandModel(template_on_the_page(name, tmp_path, repo), name, logs=tmp_path / "logs")
     assert model.animate(jobs) == [None] * len(jobs)
     for job in jobs:

@@ -111,11 +111,11 @@ def test_the_picture_the_sentence_and_the_guidance_reach_the_network(
     kind: str, opened: Open
 ) -> None:
     model = opened(kind)
-    made = model.sample(noise(0), SENTENCES[0], 0)
-    assert not np.array_equal(made, model.sample(noise(1), SENTENCES[0], 0))
-    other = model.sample(noise(0), SENTENCES[2], 0)
+    made = model.sample_video(noise(0), SENTENCES[0], 0)
+    assert not np.array_equal(made, model.sample_video(noise(1), SENTENCES[0], 0))
+    other = model.sample_video(noise(0), SENTENCES[2], 0)
     assert np.array_equal(made, other) == (kind == "svd")
-    guided = opened(kind, guidance=30.0).sample(noise(0), SENTENCES[0], 0)
+    guided = opened(kind, guidance=30.0).sample_video(noise(0), SENTENCES[0], 0)
     assert not np.array_equal(made, guided)
 
 
@@ -189,14 +189,14 @@ LENGTHS: dict[str, tuple[tuple[int, ...], int, tuple[int, int]]] = {
 def test_a_length_is_made_exactly_or_refused_with_the_nearest_two(kind: str, opened: Open) -> None:
     able, unable, (below, above) = LENGTHS[kind]
     for frames in able:
-        assert len(opened(kind, frames=frames).sample(noise(0), SENTENCES[0], 0)) == frames
+        assert len(opened(kind, frames=frames).sample_video(noise(0), SENTENCES[0], 0)) == frames
     with pytest.raises(ValueError, match=rf"nearest are {below} and {above}, got {unable}$"):
         opened(kind, frames=unable)
 
 
 def test_a_family_without_a_rule_takes_any_length_that_is_a_video(opened: Open) -> None:
     for kind, frames in (("svd", 2), ("svd", 6), ("i2vgen-xl", 1), ("i2vgen-xl", 4)):
-        assert len(opened(kind, frames=frames).sample(noise(0), SENTENCES[0], 0)) == frames
+        assert len(opened(kind, frames=frames).sample_video(noise(0), SENTENCES[0], 0)) == frames
     with pytest.raises(ValueError, match="frames should be at least 2, got 1"):
         opened("svd", frames=1)
 
@@ -219,7 +219,7 @@ SIZES: dict[str, tuple[tuple[int, int], tuple[int, int], tuple[int, int]]] = {
 @pytest.mark.parametrize("kind", SIZES)
 def test_a_size_is_made_exactly_or_refused_with_the_nearest(kind: str, opened: Open) -> None:
     able, unable, nearest = SIZES[kind]
-    assert opened(kind, size=able).sample(noise(0), SENTENCES[0], 0).shape[1:3] == able
+    assert opened(kind, size=able).sample_video(noise(0), SENTENCES[0], 0).shape[1:3] == able
     words = rf"nearest is {nearest[0]}x{nearest[1]}, got {unable[0]}x{unable[1]}$"
     with pytest.raises(ValueError, match=words):
         opened(kind, size=unable)
@@ -240,7 +240,7 @@ def test_what_is_published_under_a_text_to_video_class_is_opened_as_its_sibling(
     model = open_model(str(tmp_path / "wan"), Sampling(steps=2, size=(32, 32), frames=5))
     assert model.settings["class"] == "WanImageToVideoPipeline"
     assert isinstance(model, DiffusersModel)
-    assert model.sample(noise(0), SENTENCES[0], 0).shape == (5, 32, 32, 3)
+    assert model.sample_video(noise(0), SENTENCES[0], 0).shape == (5, 32, 32, 3)
     save_tiny("ltx", tmp_path / "ltx")
     rename_class(tmp_path / "ltx", "LTXPipeline")
     model = open_model(str(tmp_path / "ltx"), Sampling(steps=2, size=(32, 32), frames=9))
@@ -274,9 +274,9 @@ def test_a_folder_cannot_make_this_import_other_code(
 
 
 def test_an_extra_argument_goes_into_the_call(opened: Open) -> None:
-    plain = opened("svd").sample(noise(0), "", 0)
+    plain = opened("svd").sample_video(noise(0), "", 0)
     moved = opened("svd", extra={"motion_bucket_id": 250})
-    assert not np.array_equal(plain, moved.sample(noise(0), "", 0))
+    assert not np.array_equal(plain, moved.sample_video(noise(0), "", 0))
     assert moved.settings["extra"] == {"motion_bucket_id": 250}
 
 
@@ -303,9 +303,9 @@ def test_tiling_is_switched_on_by_request_only_and_slicing_changes_nothing(fresh
     assert tiled._pipeline.vae.use_tiling
     assert tiled.settings["extra"] == {"vae_tiling": True}
     assert plain._pipeline.vae.use_slicing
-    sliced = plain.sample(noise(0), SENTENCES[0], 0)
+    sliced = plain.sample_video(noise(0), SENTENCES[0], 0)
     plain._pipeline.vae.disable_slicing()
-    assert np.array_equal(sliced, plain.sample(noise(0), SENTENCES[0], 0))
+    assert np.array_equal(sliced, plain.sample_video(noise(0), SENTENCES[0], 0))
 
 
 @pytest.mark.parametrize(
@@ -314,9 +314,9 @@ def test_tiling_is_switched_on_by_request_only_and_slicing_changes_nothing(fresh
 def test_a_negative_prompt_counts_or_is_refused(kind: str, opened: Open) -> None:
     extra = {"true_cfg_scale": 30.0} if kind == "hunyuan" else {}
     how: dict[str, Any] = {"guidance": 30.0, "extra": extra}
-    plain = opened(kind, **how).sample(noise(0), SENTENCES[0], 0)
+    plain = opened(kind, **how).sample_video(noise(0), SENTENCES[0], 0)
     negative = opened(kind, **how, negative_prompt="nothing nothing nothing")
-    assert not np.array_equal(plain, negative.sample(noise(0), SENTENCES[0], 0))
+    assert not np.array_equal(plain, negative.sample_video(noise(0), SENTENCES[0], 0))
     with pytest.raises(ValueError, match="should be above 1 for a negative_prompt to count"):
         opened(kind, guidance=1.0, negative_prompt="blurred")
 
@@ -338,8 +338,8 @@ def test_the_network_is_told_the_rate_where_it_listens(
     kind: str, told: bool, opened: Open, picture: Path, tmp_path: Path
 ) -> None:
     slow, fast = opened(kind), opened(kind, fps=23.976)
-    played = slow.sample(noise(0), SENTENCES[0], 0)
-    assert np.array_equal(played, fast.sample(noise(0), SENTENCES[0], 0)) != told
+    played = slow.sample_video(noise(0), SENTENCES[0], 0)
+    assert np.array_equal(played, fast.sample_video(noise(0), SENTENCES[0], 0)) != told
     assert fast.animate([Job(picture, "it moves", 0, tmp_path / "fast.mp4")]) == [None]
     assert found(tmp_path / "fast.mp4") == fast.format
 
@@ -430,12 +430,12 @@ def test_wan_keeps_its_autoencoder_in_float32(opened: Open) -> None:
              for name in ("vae", "image_encoder", "transformer", "text_encoder")}
     assert parts["vae"] == parts["image_encoder"] == {torch.float32}
     assert torch.bfloat16 in parts["transformer"] & parts["text_encoder"]
-    assert model.sample(noise(0), SENTENCES[0], 0).shape == (5, 32, 48, 3)
+    assert model.sample_video(noise(0), SENTENCES[0], 0).shape == (5, 32, 48, 3)
 
 
 @pytest.mark.parametrize("kind", ["cogvideox", "ltx-condition", "hunyuan", "svd", "i2vgen-xl"])
 def test_other_families_sample_in_bfloat16(kind: str, opened: Open) -> None:
-    made = opened(kind, dtype="bfloat16").sample(noise(0), SENTENCES[0], 0)
+    made = opened(kind, dtype="bfloat16").sample_video(noise(0), SENTENCES[0], 0)
     assert made.std() > 1
 
 

@@ -15,11 +15,9 @@ from safetensors.torch import load_file, save_file
 from tiny_diffusers import save_tiny
 from tiny_model import SENTENCES, tiny_folder
 
-from motifocal.cli.output.motifocal_videos import load, sample
 from motifocal.generate.model import Job, Sampling
 from motifocal.generate.motifocal_model import MotifocalModel
 from motifocal.generate.open import fingerprint, is_motifocal, open_model
-from motifocal.generate.plan import Wanted
 from motifocal.media.codec import FINE_CRF
 from motifocal.media.video import (
     read_image,
@@ -79,20 +77,35 @@ def test_the_same_jobs_give_the_same_bytes_and_another_seed_another_video(
     assert len(set(videos)) == 4
 
 
-def test_the_benchmark_and_the_command_make_the_same_video(
+def test_the_files_hold_the_frames_that_are_sampled(
     folder: Path, picture: Path, tmp_path: Path
 ) -> None:
     model = opened(folder, steps=3, guidance=4.0)
     job = jobs_of(picture, (7,))[0]
-    shown = resize_crop(read_image(picture), 32, 32)
-    (video,) = model._sample([shown], [job])
-    options = {"steps": 3, "guidance": 4.0, "frames": None, "fps": None, "guidance_rescale": 0.0}
-    wanted = [Wanted(job.prompt, job.seed, job.output)]
-    (commanded,) = sample(load(folder, "float32", "cpu"), shown, wanted, 4, options)
-    assert np.array_equal(video, commanded)
+    (frames,) = model.sample([job])
+    assert not isinstance(frames, str)
+    pipeline = TI2VPipeline.from_pretrained(folder)
+    made = pipeline(
+        resize_crop(read_image(picture), 32, 32), job.prompt, output_type="uint8",
+        num_inference_steps=3, guidance_scale=4.0, generator=torch.Generator().manual_seed(7),
+    ).frames[0]
+    assert np.array_equal(frames, made)
     model.animate([job])
-    write_video(tmp_path / "commanded.mp4", commanded, 8.0, FINE_CRF)
-    assert job.output.read_bytes() == (tmp_path / "commanded.mp4").read_bytes()
+    write_video(tmp_path / "sampled.mp4", frames, 8.0, FINE_CRF)
+    assert job.output.read_bytes() == (tmp_path / "sampled.mp4").read_bytes()
+
+
+def test_jobs_of_one_image_are_sampled_as_the_pipeline_samples_prompts_of_an_image(
+    folder: Path, picture: Path
+) -> None:
+    jobs = jobs_of(picture, (3, 4))
+    frames = list(opened(folder).sample(jobs, one_image=True))
+    made = TI2VPipeline.from_pretrained(folder)(
+        resize_crop(read_image(picture), 32, 32), [job.prompt for job in jobs], output_type="uint8",
+        num_inference_steps=2,
+        generator=[torch.Generator().manual_seed(job.seed) for job in jobs],
+    ).frames
+    assert all(np.array_equal(a, b) for a, b in zip(frames, made, strict=True))
 
 
 def test_what_is_asked_for_reaches_the_pipeline(folder: Path, picture: Path) -> None:
@@ -102,11 +115,10 @@ def test_what_is_asked_for_reaches_the_pipeline(folder: Path, picture: Path) -> 
     assert model.animate([job]) == [None]
     clip = read_video(job.output)
     assert (clip.frames.shape, clip.fps) == ((3, 16, 24, 3), 10)
-    shown = resize_crop(read_image(picture), 16, 24)
     plain = opened(folder, frames=3, size=(16, 24), fps=10.0, guidance=2.0)
-    assert not np.array_equal(model._sample([shown], [job]), plain._sample([shown], [job]))
-    rates = [opened(folder, fps=fps)._sample([shown[:16, :16]], [job]) for fps in (8.0, 24.0)]
-    assert not np.array_equal(*rates)
+    assert not np.array_equal(*(next(m.sample([job])) for m in (model, plain)))
+    rates = [opened(folder, fps=fps, size=(16, 16)) for fps in (8.0, 24.0)]
+    assert not np.array_equal(*(next(m.sample([job])) for m in rates))
 
 
 @pytest.mark.parametrize(("how", "words"), [
@@ -158,7 +170,7 @@ def test_what_goes_wrong_in_a_batch_is_the_reason_of_every_job(
 def test_a_video_of_nan_is_a_failure(folder: Path, picture: Path) -> None:
     model = opened(folder)
     with torch.no_grad():
-        next(model._pipeline.unet.parameters()).fill_(float("nan"))
+        next(model.pipeline.unet.parameters()).fill_(float("nan"))
     job = jobs_of(picture)[0]
     (reason,) = model.animate([job])
     assert "got NaN" in str(reason)

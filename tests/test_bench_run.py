@@ -155,7 +155,7 @@ def garbage(job: Job) -> None:
 
 
 def short(job: Job) -> None:
-    write_video(job.output, moving(read_image(job.picture), "", 0, frames=2), FPS)
+    write_video(job.output, moving(read_image(job.image), "", 0, frames=2), FPS)
 
 
 class Careless(DrawingModel):
@@ -221,7 +221,7 @@ def test_videos_of_one_picture_in_two_sizes_are_told(bench: Path, tmp_path: Path
         def animate(self, jobs: Any) -> list[str | None]:
             for job in jobs:
                 side = SIDE + 16 * len(self.calls)
-                frames = moving(read_image(job.picture), "", 0)
+                frames = moving(read_image(job.image), "", 0)
                 write_video(job.output, frames[:, :16] if side == SIDE else frames, FPS)
             self.calls.append(())
             return [None] * len(jobs)

@@ -120,7 +120,7 @@ class StampingModel(DrawingModel):
 
     def animate(self, jobs: Sequence[Job]) -> list[str | None]:
         for job in jobs:
-            clip = moving(read_image(job.picture), job.prompt, job.seed)
+            clip = moving(read_image(job.image), job.prompt, job.seed)
             colour = np.random.default_rng([*job.output.name.encode(), *self.name.encode()])
             clip[1:, 8:20, 8:20] = colour.integers(0, 256, 3)
             write_video(job.output, clip, FPS)

@@ -17,7 +17,7 @@ from motifocal.cli.study import create
 from motifocal.data.captions import read_captions
 from motifocal.files import toml_text
 from motifocal.files.json_text import parse_json, read_json_object
-from motifocal.generate.domain import read_familiar
+from motifocal.generate.domain import read_domain
 from motifocal.inspection.run import read_findings
 from motifocal.training.log import read_log
 
@@ -45,7 +45,7 @@ READERS: dict[str, tuple[str, Callable[[Path], object]]] = {
     "a table of weights": ("weights.jsonl", read_table),
     "a log": ("log.jsonl", read_log),
     "results": ("run.json", lambda path: open_results(path.parent)),
-    "what is familiar": ("familiar.json", lambda path: read_familiar(path.parent)),
+    "what is familiar": ("familiar.json", lambda path: read_domain(path.parent)),
     "a data set": ("dataset.json", lambda path: read_datasets(path, "wan")),
     "a data set in TOML": ("dataset.toml", lambda path: read_datasets(path, "wan")),
     "a comprehension check": ("check.json", create._check),

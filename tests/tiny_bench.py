@@ -66,6 +66,6 @@ class DrawingModel:
         for job in jobs:
             reason = self.trouble(job)
             if reason is None:
-                write_video(job.output, moving(read_image(job.picture), job.prompt, job.seed), FPS)
+                write_video(job.output, moving(read_image(job.image), job.prompt, job.seed), FPS)
             reasons.append(reason)
         return reasons

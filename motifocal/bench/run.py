@@ -104,7 +104,7 @@ def _make_videos(
             line["unread"] = end  # of the sentence
         try:
             if reason is None:
-                line |= register_video(results, video, job.output, read_image(job.picture))
+                line |= register_video(results, video, job.output, read_image(job.image))
         except VideoError as error:
             reason = str(error).replace(str(staging), "").lstrip("/\\")
         line |= {"status": "made"} if reason is None else {"status": "failed", "reason": reason}

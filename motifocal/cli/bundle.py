@@ -110,19 +110,19 @@ def bundle(run: Path, base: Path, output: Path, step: int | None, precision: str
     with phase(f"writing {output}"):
         write_folder(output, pipeline, run, card, scores)
     if drawn_world:
-        _write_familiar(output)
+        _write_domain(output)
     stored = sum(p.stat().st_size for p in output.rglob("*") if p.is_file())
     click.echo(f"{stored / 1e6:.1f} MB, step {step}", err=True)
     click.echo(output)
 
 
-def _write_familiar(folder: Path) -> None:
+def _write_domain(folder: Path) -> None:
     """Measured on the weights as they are stored."""
-    from motifocal.generate.domain import measure_drawn_world, write_familiar
+    from motifocal.generate.domain import measure_synthetic_scenes, write_domain
     from motifocal.training.run_folder import load_vae
 
     size = parse_json((folder / "model_index.json").read_text())["sample_height"]
-    write_familiar(folder, measure_drawn_world(load_vae(folder), size))
+    write_domain(folder, measure_synthetic_scenes(load_vae(folder), size))
 
 
 def _pipeline(
@@ -137,7 +137,7 @@ def _pipeline(
     scheduler = ddim_scheduler(settings.prediction_type, settings.zero_terminal_snr,
                                settings.use_scale)
     text = load_text(base)
-    return TI2VPipeline(unet, load_vae(base), text.tower, text.tokenizer, scheduler,
+    return TI2VPipeline(unet, load_vae(base), text.text_encoder, text.tokenizer, scheduler,
                         *defaults)
 
 

@@ -124,13 +124,16 @@ def remove_temporaries(folder: Path) -> None:
                 path.unlink()
 
 
-def sha256_of(path: Path) -> str:
-    """Return the sha256 of a file's bytes, 64 hexadecimal digits. Raise OSError where it cannot be
-    read."""
+def sha256_of(*paths: Path) -> str:
+    """Return the sha256 of the bytes of files, one after the other: 64 hexadecimal digits.
+
+    Raise OSError where one cannot be read.
+    """
     digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while chunk := file.read(CHUNK):
-            digest.update(chunk)
+    for path in paths:
+        with path.open("rb") as file:
+            while chunk := file.read(CHUNK):
+                digest.update(chunk)
     return digest.hexdigest()
 
 

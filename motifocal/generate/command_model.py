@@ -1,4 +1,4 @@
-"""Any program that animates pictures becomes a model: a process for each video, or for many.
+"""Sample with any program that animates pictures: a process for each video, or for many.
 
 The template is split into words once, as a shell would, and placeholders are filled in inside the
 words afterwards. No shell sees the result, so a sentence may hold quotes, $ and line breaks.
@@ -104,28 +104,28 @@ class CommandModel:
             logs.mkdir(parents=True, exist_ok=True)
             log = logs / f"{jobs[0].output.stem}.log"
             ending = run_process(words, log, self._timeout, self._grace)
-            if not ending.well and "batch" not in self._named:
-                return [ending.said]
+            if not ending.succeeded and "batch" not in self._named:
+                return [ending.summary]
             return _take(jobs, places, ending)
 
     def _values(
         self, stack: ExitStack, jobs: Sequence[Job], places: Sequence[Path]
     ) -> dict[str, str]:
-        """What each placeholder stands for."""
+        """Return what each placeholder stands for."""
         if "batch" in self._named:
             file = _scratch(stack, jobs[0]) / "jobs.jsonl"
-            lines = [json.dumps({"image": str(job.picture.absolute()), "prompt": job.prompt,
+            lines = [json.dumps({"image": str(job.image.absolute()), "prompt": job.prompt,
                                  "seed": job.seed, "output": str(place)})
                      for job, place in zip(jobs, places, strict=True)]
             file.write_text("\n".join(lines) + "\n", encoding="utf-8")
             return {"batch": str(file)}
         job, place = jobs[0], places[0]
-        return {"image": str(job.picture.absolute()), "prompt": job.prompt, "seed": str(job.seed),
+        return {"image": str(job.image.absolute()), "prompt": job.prompt, "seed": str(job.seed),
                 "output": str(place), "output_dir": str(place.parent), "name": place.stem}
 
 
 def _parsed(template: str) -> list[Word]:
-    """The template's words, each as literal text and placeholders."""
+    """Return the template's words, each as literal text and placeholders."""
     lexer = shlex.shlex(template, posix=True, punctuation_chars=False)
     lexer.whitespace_split = True
     lexer.commenters = ""
@@ -146,13 +146,13 @@ def _parsed_word(word: str) -> Word:
     except ValueError as error:
         raise ValueError(f"command should have its braces in pairs ({{{{ and }}}} stand for one "
                          f"brace), got {word!r}") from error
-    found: Word = []
+    parsed: Word = []
     for text, field, form, conversion in pieces:
         if field is not None and (field not in PLACEHOLDERS or form or conversion):
             known = ", ".join(f"{{{name}}}" for name in PLACEHOLDERS)
             raise ValueError(f"command should name only {known}, got {word!r}")
-        found.append((text, field))
-    return found
+        parsed.append((text, field))
+    return parsed
 
 
 def _check(words: Sequence[Word], named: set[str], template: str) -> None:
@@ -173,21 +173,21 @@ def _check(words: Sequence[Word], named: set[str], template: str) -> None:
 
 
 def _scratch(stack: ExitStack, job: Job) -> Path:
-    """An empty folder beside the output, gone when the stack is."""
+    """Return an empty folder beside the output, gone when the stack is."""
     return Path(stack.enter_context(TemporaryDirectory(
         prefix=".", suffix=".tmp", dir=job.output.parent.absolute(), ignore_cleanup_errors=True)))
 
 
 def _take(jobs: Sequence[Job], places: Sequence[Path], ending: Ending) -> list[str | None]:
     """Move what is a whole video to its place; for each job None or why there is none."""
-    looks = [_frames(place) for place in places]
-    most = max((look for look in looks if isinstance(look, int)), default=0)
+    counts = [_frames(place) for place in places]
+    most = max((count for count in counts if isinstance(count, int)), default=0)
     reasons: list[str | None] = []
-    for job, place, look in zip(jobs, places, looks, strict=True):
-        if isinstance(look, str):
-            reasons.append(f"{look} ({ending.said})")
-        elif not ending.well and look < most:
-            reasons.append(f"is cut short, {look} frames of {most} ({ending.said})")
+    for job, place, count in zip(jobs, places, counts, strict=True):
+        if isinstance(count, str):
+            reasons.append(f"{count} ({ending.summary})")
+        elif not ending.succeeded and count < most:
+            reasons.append(f"is cut short, {count} frames of {most} ({ending.summary})")
         else:
             place.replace(job.output)
             reasons.append(None)
@@ -195,7 +195,7 @@ def _take(jobs: Sequence[Job], places: Sequence[Path], ending: Ending) -> list[s
 
 
 def _frames(place: Path) -> int | str:
-    """How many frames a finished video has, or what is wrong with it."""
+    """Return how many frames a finished video has, or what is wrong with it."""
     if place.is_symlink():
         return "wrote a link, should be a file"
     if not place.exists():

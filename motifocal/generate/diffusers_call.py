@@ -1,4 +1,4 @@
-"""The arguments of a pipeline's call, checked before anything runs, and what may fail in one."""
+"""The arguments of a pipeline's call, checked before anything runs."""
 
 from __future__ import annotations
 
@@ -11,9 +11,6 @@ from typing import Any
 
 import torch
 
-#: What spoils one video and not the next: a picture that cannot be read, values that are no
-#: numbers, and memory that does not suffice (torch's OutOfMemoryError is a RuntimeError).
-JOB_FAILURES = (ValueError, RuntimeError)
 #: Extra argument that belongs to the autoencoder, not to the call.
 TILING = "vae_tiling"
 #: What the jobs and the other options say, and what only a program can give.
@@ -28,15 +25,15 @@ _ONLY_TENSORS = ("latents", "embeds", "mask", "callback")
 def extra_arguments(
     pipeline: Any, extra: Mapping[str, Any], taken: Iterable[str | None]
 ) -> dict[str, Any]:
-    """What of `extra` goes into the pipeline's call; tiling is switched on here.
+    """Return what of `extra` goes into the pipeline's call; tiling is switched on here.
 
     `taken` are arguments that other options give. ValueError for names that the call does not
     know, with those it does, and for values that JSON cannot hold.
     """
-    given = {*_SPOKEN_FOR, *taken}
+    excluded = {*_SPOKEN_FOR, *taken}
     known = sorted(
         name for name in inspect.signature(type(pipeline).__call__).parameters
-        if name not in given and not any(word in name for word in _ONLY_TENSORS)
+        if name not in excluded and not any(word in name for word in _ONLY_TENSORS)
     )
     if hasattr(getattr(pipeline, "vae", None), "use_tiling"):
         known.append(TILING)

@@ -62,12 +62,12 @@ class Family:
 
 
 def family_of(pipeline: Any) -> Family:
-    """The family of a loaded pipeline of a class in FAMILIES."""
+    """Return the family of a loaded pipeline of a class in FAMILIES."""
     return FAMILIES[type(pipeline).__name__](pipeline)
 
 
 def multiples(divisor: int, most: Size | None = None) -> Callable[[Size], Size]:
-    """The nearest size whose sides are multiples of `divisor`, and no larger than `most`."""
+    """Return the nearest size whose sides are multiples of `divisor`, and no larger than `most`."""
     height, width = most or (10**6, 10**6)
 
     def nearest(size: Size) -> Size:
@@ -197,7 +197,7 @@ PACKAGES: Mapping[str, tuple[str, ...]] = {
 
 
 def class_of(index: Mapping[str, Any], place: str) -> str:
-    """The class in FAMILIES for a folder's model_index.json.
+    """Return the class in FAMILIES for a folder's model_index.json.
 
     Two families are published under the name of their text-to-video class. ValueError for a class
     that is in none and for a Wan checkpoint that takes no picture.

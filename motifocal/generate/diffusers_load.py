@@ -1,4 +1,4 @@
-"""A folder or a hub id becomes a loaded pipeline, placed on its device.
+"""Load a diffusers pipeline from a folder or a hub id, and place it on its device.
 
 Only safetensors are read, and only classes of diffusers and transformers are made: a folder cannot
 make this import other code.
@@ -32,7 +32,7 @@ DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch
 
 
 def hub_folder(name: str) -> Path:
-    """The hub's model in the local cache, fetched if it is not there yet.
+    """Return the folder of a hub's model in the local cache; fetch it if it is not there yet.
 
     Only what loading needs is fetched, and nothing before the class is known to be one that
     animates pictures. Raises ValueError for what is no hub id and for a model that is neither
@@ -51,12 +51,12 @@ def hub_folder(name: str) -> Path:
             "reach or switched off: fetch it once while online, or give a folder"
         ) from error
     except (OSError, EntryNotFoundError) as error:
-        said = one_line(error)
-        raise ValueError(f"{name} is no folder here, and the hub says: {said}") from error
+        reason = one_line(error)
+        raise ValueError(f"{name} is no folder here, and the hub says: {reason}") from error
 
 
 def load(name: str, folder: Path, sampling: Sampling) -> Any:
-    """The pipeline in a folder, on its device, without bars of its own.
+    """Load the pipeline in a folder, on its device, without progress bars.
 
     Raises ValueError for a class that cannot animate a picture, parts of other libraries, a
     package that is missing, damaged weights, and a device or offload that cannot be.
@@ -92,9 +92,9 @@ def check_device(sampling: Sampling) -> None:
     if sampling.offload not in OFFLOADS:
         raise ValueError(f"offload should be one of {', '.join(OFFLOADS)}, got {sampling.offload}")
     kind, _, number = sampling.device.partition(":")
-    there = {"cpu": 1, "mps": int(torch.backends.mps.is_available()),
+    count = {"cpu": 1, "mps": int(torch.backends.mps.is_available()),
              "cuda": torch.cuda.device_count()}.get(kind, 0)
-    if (number and not number.isdecimal()) or int(number or 0) >= there:
+    if (number and not number.isdecimal()) or int(number or 0) >= count:
         raise ValueError(f"device should be one of this machine's, got {sampling.device}")
     if kind == "cpu" and sampling.offload != "none":
         raise ValueError(f"offload should be none on the CPU, got {sampling.offload}")
@@ -153,12 +153,12 @@ def _bars_on_a_terminal() -> Iterator[None]:
         yield
         return
     switches = (logging, transformers_logging)
-    shown = [switch.is_progress_bar_enabled() for switch in switches]
+    enabled = [switch.is_progress_bar_enabled() for switch in switches]
     for switch in switches:
         switch.disable_progress_bar()
     try:
         yield
     finally:
-        for switch, was in zip(switches, shown, strict=True):
-            if was:
+        for switch, before in zip(switches, enabled, strict=True):
+            if before:
                 switch.enable_progress_bar()

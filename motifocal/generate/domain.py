@@ -1,10 +1,11 @@
-"""What a model was trained on is kept beside it, so that a request outside of it gets a kind note.
+"""Check whether a request is in the domain that a model was trained on.
 
-`familiar.json` in the model's folder holds the words of its sentences and how well its autoencoder
-brings back a picture of its world. Photographs come back worse: the limit measured on 240 drawn
-pictures, 26.3 dB, tells 41 of 42 pictures of TI2V-Bench from them.
+`familiar.json` in the model's folder holds the words of the training prompts and the least
+reconstruction PSNR of the autoencoder on in-domain images. Photographs are reconstructed worse: the
+limit measured on 240 images of the synthetic scenes, 26.3 dB, tells 41 of 42 images of TI2V-Bench
+from them.
 
-Shape letters: B batch, H W pixels.
+H W pixels.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from pathlib import Path
 
 from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
 
-from motifocal.files.atomic import replacing
+from motifocal.files.atomic import write_text
 from motifocal.files.json_text import parse_json
 from motifocal.media.picture import Pixels
 from motifocal.media.video import to_tensor
@@ -27,84 +28,83 @@ from motifocal.scenes.render import first_picture
 from motifocal.scenes.stage import SCENARIOS, make_stage
 
 FILE = "familiar.json"
-MARGIN = 0.5  # dB under the worst of the measured pictures
+MARGIN = 0.5  # dB under the worst of the measured images
 WORD = re.compile(r"[^\W_]+(?:['\u2019][^\W_]+)*")  # \u2019: the typographic apostrophe
 
 
 @dataclass(frozen=True)
-class Familiar:
-    """The words a model has read, lower case, and the least PSNR, in dB, of a familiar picture."""
+class Domain:
+    """Words of the training prompts, lower case, and least PSNR, in dB, of an in-domain image."""
 
     words: frozenset[str]
     least_psnr: float
 
 
-def read_familiar(folder: Path) -> Familiar | None:
-    """What is kept in a model's folder; None where nothing is.
+def read_domain(folder: Path) -> Domain | None:
+    """Return the domain stored in a model's folder, or None.
 
     Raises ValueError for a file that does not hold the two entries.
     """
     path = folder / FILE
     if not path.is_file():
         return None
-    kept = parse_json(path.read_text(encoding="utf-8"))
-    words, least = kept.get("words"), kept.get("least_psnr")
+    entries = parse_json(path.read_text(encoding="utf-8"))
+    words, least = entries.get("words"), entries.get("least_psnr")
     if not isinstance(words, list) or not isinstance(least, int | float):
-        raise ValueError(f"{path} should hold words and least_psnr, got {sorted(kept)}")
-    return Familiar(frozenset(words), float(least))
+        raise ValueError(f"{path} should hold words and least_psnr, got {sorted(entries)}")
+    return Domain(frozenset(words), float(least))
 
 
-def write_familiar(folder: Path, familiar: Familiar) -> None:
-    """Keep it in a model's folder."""
-    kept = {"least_psnr": familiar.least_psnr, "words": sorted(familiar.words)}
-    with replacing(folder / FILE) as temporary:
-        temporary.write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
+def write_domain(folder: Path, domain: Domain) -> None:
+    """Store the domain in a model's folder."""
+    entries = {"least_psnr": domain.least_psnr, "words": sorted(domain.words)}
+    write_text(folder / FILE, json.dumps(entries, indent=1) + "\n")
 
 
 def words_of(sentence: str) -> list[str]:
-    """The distinct words of a sentence, lower case, in order."""
+    """Return the distinct words of a sentence, lower case, in order."""
     return list(dict.fromkeys(WORD.findall(sentence.lower())))
 
 
-def reconstruction_psnr(autoencoder: AutoencoderKL, picture: Pixels) -> float:
-    """PSNR in dB of `(H, W, 3)` uint8 after encoding and decoding; infinite where nothing is lost.
+def reconstruction_psnr(autoencoder: AutoencoderKL, image: Pixels) -> float:
+    """Return the PSNR in dB of an (H, W, 3) uint8 image that is encoded and decoded, perhaps inf.
 
     H and W divide by the autoencoder's downsampling factor.
     """
-    video = to_tensor(picture[None])[None].to(autoencoder.device)
-    made = decode(autoencoder, encode(autoencoder, video, 1), 1).clamp(-1, 1)
-    error = float(((made.float() - video) / 2).square().mean())
+    video = to_tensor(image[None])[None].to(autoencoder.device)
+    decoded = decode(autoencoder, encode(autoencoder, video, 1), 1).clamp(-1, 1)
+    error = float(((decoded.float() - video) / 2).square().mean())
     return -10 * math.log10(error) if error > 0 else math.inf
 
 
-def notes(
-    familiar: Familiar, autoencoder: AutoencoderKL, picture: Pixels, sentences: Sequence[str]
+def domain_notes(
+    domain: Domain, autoencoder: AutoencoderKL, image: Pixels, prompts: Sequence[str]
 ) -> list[str]:
-    """One line for words that the model never read and one for a picture unlike those it saw."""
-    found = []
-    unknown = [w for w in words_of(" ".join(sentences)) if w not in familiar.words]
+    """Return one line for words outside of the domain and one for an (H, W, 3) image outside."""
+    lines = []
+    unknown = [word for word in words_of(" ".join(prompts)) if word not in domain.words]
     if unknown:
         listed = ", ".join(unknown[:8]) + (", ..." if len(unknown) > 8 else "")
-        found.append(f"this model knows {len(familiar.words)} words; it has never read: {listed}")
-    if reconstruction_psnr(autoencoder, picture) < familiar.least_psnr:
-        found.append(
+        lines.append(f"this model knows {len(domain.words)} words; it has never read: {listed}")
+    if reconstruction_psnr(autoencoder, image) < domain.least_psnr:
+        lines.append(
             "this picture is not of the synthetic scenes that the model was trained on; the result "
             "may be nonsense"
         )
-    return found
+    return lines
 
 
-def measure_drawn_world(
-    autoencoder: AutoencoderKL, size: int, stages: int = 120, pictures: int = 16
-) -> Familiar:
-    """What a model of the drawn world knows.
+def measure_synthetic_scenes(
+    autoencoder: AutoencoderKL, size: int, stages: int = 120, images: int = 16
+) -> Domain:
+    """Measure the domain of a model that was trained on the synthetic scenes.
 
     Args:
         autoencoder: the model's.
-        size: side of its pictures in pixels.
-        stages: training stages of each scenario whose sentences are read.
-        pictures: evaluation pictures of each scenario that are brought back; the least PSNR is
-            that of the worst, less a margin of 0.5 dB.
+        size: side of its images in pixels.
+        stages: training stages of each scenario whose prompts are read.
+        images: evaluation images of each scenario that are reconstructed; the least PSNR is that
+            of the worst, less a margin of 0.5 dB.
     """
     actions = [
         action
@@ -112,10 +112,10 @@ def measure_drawn_world(
         for seed in range(stages)
         for action in make_stage(scenario, "train", seed).actions
     ]
-    read = " ".join(text for action in actions for text in (action.sentence, *action.paraphrases))
-    seen = [
+    prompts = [text for action in actions for text in (action.sentence, *action.paraphrases)]
+    psnrs = [
         reconstruction_psnr(autoencoder, first_picture(make_stage(scenario, "eval", seed), size))
         for scenario in SCENARIOS
-        for seed in range(pictures)
+        for seed in range(images)
     ]
-    return Familiar(frozenset(words_of(read)), round(min(seen) - MARGIN, 1))
+    return Domain(frozenset(words_of(" ".join(prompts))), round(min(psnrs) - MARGIN, 1))

@@ -1,7 +1,7 @@
-"""What every model looks like to the benchmark: jobs in, video files out.
+"""The protocol of image-to-video models: jobs in, video files out.
 
-An adapter is a class with these members; `open_model` (models.py) picks one. Failures belong to
-single jobs, so that one bad picture does not end a run of hundreds.
+An adapter is a class with these members; `open_model` (open.py) picks one. Failures belong to
+single jobs, so that one bad image does not end a run of hundreds.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Job:
-    """One video to make: the picture's file, its sentence, a seed, and the .mp4 to write."""
+    """One video to make: the file of the image, the prompt, a seed, and the .mp4 to write."""
 
-    picture: Path
+    image: Path
     prompt: str
     seed: int
     output: Path
@@ -27,7 +27,7 @@ class Job:
 
 @dataclass(frozen=True)
 class Format:
-    """What a video measures: frames, pixels, frames per second."""
+    """The format of a video: frames, pixels, frames per second."""
 
     frames: int
     height: int
@@ -40,7 +40,7 @@ class Format:
 
 @dataclass(frozen=True)
 class Sampling:
-    """How a model is asked to sample; None leaves a choice to what the model is made for.
+    """How a model should sample; None leaves a choice to what the model is made for.
 
     `size` is (height, width) in pixels, `offload` one of OFFLOADS, `extra` what else goes into the
     call of a diffusers pipeline.
@@ -62,18 +62,20 @@ OFFLOADS = ("none", "model", "sequential")
 
 
 class Model(Protocol):
-    """Something that animates pictures.
+    """Something that animates images.
 
     `name` stands in tables and file names. `settings` are JSON values that, with the job, decide
-    the video: they are compared when a run is resumed. `format` is what its videos will measure,
-    where that is known beforehand. `text_limit` is how much of a sentence it reads, None where
-    that is not known or all of it is.
+    the video: they are compared when a run is resumed. `format` is that of its videos, where
+    that is known beforehand. `text_limit` is how much of a prompt it reads, None where that is not
+    known or all of it is.
     """
 
     name: str
     settings: Mapping[str, Any]
-    format: Format | None
     text_limit: TextLimit | None
+
+    @property
+    def format(self) -> Format | None: ...
 
     def animate(self, jobs: Sequence[Job]) -> list[str | None]:
         """Write the video of every job to its `output` (its folder exists, the file does not).

@@ -14,7 +14,7 @@ HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 
 
 def is_motifocal(folder: Path) -> bool:
-    """Whether a model folder is Motifocal's own; ValueError where it is no model folder."""
+    """Return whether a model folder is Motifocal's own; ValueError where it is no model folder."""
     return read_index(folder).get("_class_name") == MOTIFOCAL
 
 

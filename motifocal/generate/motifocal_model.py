@@ -1,31 +1,34 @@
-"""A Motifocal folder becomes a model of the benchmark: batches of jobs in, video files out."""
+"""Sample with a Motifocal model folder: batches of jobs in, frames or video files out."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from itertools import repeat
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from motifocal.generate.diffusers_call import JOB_FAILURES, extra_arguments, played_rate
+from motifocal.generate.diffusers_call import extra_arguments, played_rate
 from motifocal.generate.diffusers_load import DTYPES, check_device, place
+from motifocal.generate.domain import domain_notes, read_domain
+from motifocal.generate.frame_model import JOB_FAILURES, FrameModel
 from motifocal.generate.model import Format, Job, Sampling
 from motifocal.media.codec import FINE_CRF
 from motifocal.media.picture import Pixels, one_line, read_image, resize_crop
-from motifocal.media.video import write_video
 from motifocal.models.noise import noise_generator
 from motifocal.models.pipeline import TI2VPipeline
 from motifocal.models.pipeline_parts import check_clip
-from motifocal.models.text_limit import TextLimit
 
 
-class MotifocalModel:
+class MotifocalModel(FrameModel):
     """`TI2VPipeline` behind `motifocal.generate.model.Model`; all jobs of a call are one batch.
 
     Video `seed` is the one of `motifocal animate --seed`, up to the rounding of a batch. Raises
     ValueError for a folder that is none, and for what the pipeline cannot make.
     """
+
+    crf, samples_batches = FINE_CRF, True
 
     def __init__(self, name: str, folder: Path, sampling: Sampling, weights: str) -> None:
         check_device(sampling)
@@ -40,64 +43,72 @@ class MotifocalModel:
         check_clip((height, width), pipeline.divisor, frames, fps, 1, "uint8")
         place(pipeline, sampling)
         self.name = Path(name).resolve().name
-        self.format: Format | None = Format(frames, height, width, played_rate(fps))
+        self.format = Format(frames, height, width, played_rate(fps))
         steps = sampling.steps or own.sample_steps
         guidance = own.sample_guidance if sampling.guidance is None else sampling.guidance
         if sampling.negative_prompt and guidance == 1:
             raise ValueError("guidance should not be 1 for a negative_prompt to count")
-        self.settings: Mapping[str, Any] = {
+        self.settings = {
             "model": name, "class": type(pipeline).__name__, "weights": weights,
             "steps": steps, "guidance": guidance, "frames": frames, "size": [height, width],
             "fps": fps, "negative_prompt": sampling.negative_prompt or "",
             "extra": dict(sampling.extra), "dtype": sampling.dtype,
         }  # fmt: skip
-        self.text_limit: TextLimit | None = pipeline.text_limit
-        self._pipeline = pipeline
+        self.text_limit = pipeline.text_limit
+        self.pipeline, self._folder = pipeline, folder
         self._call = {
             "height": height, "width": width, "num_frames": frames, "fps": fps,
             "num_inference_steps": steps, "guidance_scale": guidance, **extra,
         }  # fmt: skip
 
-    def animate(self, jobs: Sequence[Job]) -> list[str | None]:
-        """Write the videos of all jobs; see `Model`."""
-        reasons: list[str | None] = [None] * len(jobs)
-        pictures: dict[int, Pixels] = {}
-        for index, job in enumerate(jobs):
+    def sample(
+        self, jobs: Sequence[Job], after_step: Callable[[], None] | None = None,
+        *, one_image: bool = False,
+    ) -> Iterator[Pixels | str]:  # fmt: skip
+        """Sample all jobs in one batch; see `FrameModel`."""
+        pictures = [self._fitted(job.image) for job in jobs]
+        able = {index: picture for index, picture in enumerate(pictures)
+                if not isinstance(picture, str)}
+        videos: Iterator[Pixels | str] = iter(())
+        if able:
+            able_jobs = [jobs[index] for index in able]
+            images = list(able.values())[: 1 if one_image else None]
             try:
-                pictures[index] = self._fitted(job.picture)
+                videos = iter(self._sample_batch(images, able_jobs, after_step))
             except JOB_FAILURES as error:
-                reasons[index] = one_line(error)
-        if not pictures:
-            return reasons
-        able = [jobs[index] for index in pictures]
+                torch.cuda.empty_cache()
+                videos = repeat(one_line(error))
+        for picture in pictures:
+            yield picture if isinstance(picture, str) else next(videos)
+
+    def domain_notes(self, image: Pixels, prompts: Sequence[str]) -> list[str]:
+        """Compare a request with what the model folder says that it was trained on."""
+        domain = read_domain(self._folder)
+        if domain is None:
+            return []
+        size = self._call["height"], self._call["width"]
+        return domain_notes(domain, self.pipeline.vae, resize_crop(image, *size), prompts)
+
+    def _fitted(self, path: Path) -> Pixels | str:
+        """Read an image as the network sees it, (H, W, 3), or say why it cannot be read."""
         try:
-            videos = self._sample(list(pictures.values()), able)
+            return resize_crop(read_image(path), self._call["height"], self._call["width"])
         except JOB_FAILURES as error:
-            torch.cuda.empty_cache()
-            return [reason or one_line(error) for reason in reasons]
-        for index, video in zip(pictures, videos, strict=True):
-            try:
-                write_video(jobs[index].output, video, self._rate, FINE_CRF)
-            except JOB_FAILURES as error:
-                reasons[index] = one_line(error)
-        return reasons
+            return one_line(error)
 
-    @property
-    def _rate(self) -> float:
-        assert self.format is not None
-        return self.format.fps
+    def _sample_batch(
+        self, images: list[Pixels], jobs: Sequence[Job], after_step: Callable[[], None] | None
+    ) -> Pixels:
+        """Sample `(B, F, H, W, 3)` uint8, one video a job, each with noise of its own."""
 
-    def _fitted(self, path: Path) -> Pixels:
-        assert self.format is not None
-        return resize_crop(read_image(path), self.format.height, self.format.width)
+        def notify(*step: Any) -> None:
+            if after_step is not None:
+                after_step()
 
-    def _sample(self, pictures: list[Pixels], jobs: Sequence[Job]) -> Pixels:
-        """`(B, F, H, W, 3)` uint8, one video a job, each with noise of its own."""
-        negative = self.settings["negative_prompt"]
-        made = self._pipeline(
-            pictures, [job.prompt for job in jobs], negative_prompt=negative,
-            generator=[noise_generator(job.seed) for job in jobs], output_type="uint8",
-            **self._call,
-        )  # fmt: skip
-        frames: Pixels = made.frames
+        frames: Pixels = self.pipeline(
+            images, [job.prompt for job in jobs], output_type="uint8",
+            negative_prompt=self.settings["negative_prompt"],
+            generator=[noise_generator(job.seed) for job in jobs],
+            callback_on_step_end=notify, **self._call,
+        ).frames  # fmt: skip
         return frames

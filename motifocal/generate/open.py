@@ -1,4 +1,4 @@
-"""The name of a model becomes a model: bundled, a Motifocal folder, or a diffusers pipeline."""
+"""Open a model by its name: the bundled one, a Motifocal folder, or a diffusers pipeline."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from pathlib import Path
 
 from motifocal.generate.diffusers_load import hub_folder
 from motifocal.generate.diffusers_model import DiffusersModel
-from motifocal.generate.model import Model, Sampling
+from motifocal.generate.frame_model import FrameModel
+from motifocal.generate.model import Sampling
 from motifocal.generate.model_index import BUNDLED, is_motifocal
 from motifocal.generate.motifocal_model import MotifocalModel
 from motifocal.models.pipeline import BUNDLED as BUNDLED_FOLDER
@@ -17,16 +18,20 @@ from motifocal.models.pipeline import BUNDLED as BUNDLED_FOLDER
 DECIDING = frozenset({".safetensors", ".json", ".txt", ".model"})
 
 
-def open_model(name: str, sampling: Sampling) -> Model:
-    """The model `name`: "bundled", a folder, or an id on the Hugging Face hub.
+def open_model(name: str, sampling: Sampling, *, hash_weights: bool = True) -> FrameModel:
+    """Load the model `name`: "bundled", a folder, or an id on the Hugging Face hub.
 
     A folder or a hub's model is either Motifocal's own or any image-to-video pipeline in
-    `diffusers_families.FAMILIES`. Raises ValueError, in one line, for what is none of these or
-    cannot sample as asked.
+    `diffusers_families.FAMILIES`. Its settings tell a folder's weights by their sha256, which takes
+    seconds for large ones, unless `hash_weights` is False. Raises ValueError, in one line, for what
+    is none of these or cannot sample as asked.
     """
-    given = BUNDLED_FOLDER if name == BUNDLED else Path(name)
-    folder = given if given.is_dir() else hub_folder(name)
-    weights = f"sha256 {fingerprint(folder)}" if given.is_dir() else f"commit {folder.name}"
+    local = BUNDLED_FOLDER if name == BUNDLED else Path(name)
+    folder = local if local.is_dir() else hub_folder(name)
+    if not local.is_dir():
+        weights = f"commit {folder.name}"
+    else:
+        weights = f"sha256 {fingerprint(folder)}" if hash_weights else "not hashed"
     if is_motifocal(folder):
         return MotifocalModel(name, folder, sampling, weights)
     model = DiffusersModel(name, folder, sampling, weights)
@@ -37,7 +42,7 @@ def open_model(name: str, sampling: Sampling) -> Model:
 
 
 def fingerprint(folder: Path) -> str:
-    """SHA-256 of the files that decide a video: tells models apart where one replaced another."""
+    """Return the SHA-256 of the files that decide a video: names, sizes and bytes."""
     digest = hashlib.sha256()
     for path in sorted(folder.rglob("*")):
         name = path.relative_to(folder)

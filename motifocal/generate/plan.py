@@ -1,45 +1,38 @@
-"""Which files `motifocal animate` writes, under which names, and how frames become them."""
+"""Plan the files that `motifocal animate` writes, and write them: videos and a contact sheet."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from motifocal.generate.model import Job
+
 if TYPE_CHECKING:
     from motifocal.media.picture import Pixels
 
 VIDEO_SUFFIXES = (".mp4", ".gif")
-LEAST_CROP = 0.05  # share of a picture whose loss is worth a word
+LEAST_CROP = 0.05  # share of a picture whose loss is worth a note
 LEAST_SIDE = 256  # pixels: what --scale enlarges to unless it is given
 SHEET_COLUMNS, SHEET_SIDE = 7, 160
 LONGEST_SLUG, LONGEST_PICTURE = 120, 100  # bytes; file systems allow names of 255
 
 
-@dataclass(frozen=True)
-class Wanted:
-    """One video to make."""
-
-    sentence: str
-    seed: int
-    path: Path
-
-
 def plan(
     picture: Path, sentences: tuple[str, ...], output: Path, seed: int, number: int
-) -> tuple[list[Wanted], Path | None]:
-    """Which videos to make under which names, and the contact sheet where there are several.
+) -> tuple[list[Job], Path | None]:
+    """Return the videos to make, and the path of the contact sheet where there are several.
 
     Names follow TI2V-Bench: the picture's, the sentence in lower case without punctuation and
     with _ for spaces, the seed. Where that is too long, a hash stands for its end.
     """
     from motifocal.files.names import shortened, slug
 
-    spoken = [" ".join(sentence.split()) for sentence in sentences]
-    slugs = [slug(sentence) for sentence in spoken]
-    for sentence, name in zip(spoken, slugs, strict=True):
+    prompts = [" ".join(sentence.split()) for sentence in sentences]
+    slugs = [slug(prompt) for prompt in prompts]
+    for sentence, name in zip(prompts, slugs, strict=True):
         if not name:
             raise click.BadParameter(f"should hold words, got {sentence!r}", param_hint="SENTENCE")
         if slugs.count(name) > 1:
@@ -52,27 +45,27 @@ def plan(
             raise click.BadParameter(
                 f"should be a folder for several videos, got {output}", param_hint="--output"
             )
-        return [Wanted(spoken[0], seed, output)], None
+        return [Job(picture, prompts[0], seed, output)], None
     if output.suffix and not output.is_dir():
         raise click.BadParameter(
             f"should be a folder or end in .mp4 or .gif, got {output}", param_hint="--output"
         )
     stem = shortened(picture.stem, LONGEST_PICTURE)
-    wanted = [
-        Wanted(sentence, s, output / f"{stem}_{shortened(name, LONGEST_SLUG)}_{s}.mp4")
-        for sentence, name in zip(spoken, slugs, strict=True)
+    jobs = [
+        Job(picture, prompt, s, output / f"{stem}_{shortened(name, LONGEST_SLUG)}_{s}.mp4")
+        for prompt, name in zip(prompts, slugs, strict=True)
         for s in range(seed, seed + number)
     ]
-    return wanted, output / f"{stem}_sheet_{seed}.png" if several else None
+    return jobs, output / f"{stem}_sheet_{seed}.png" if several else None
 
 
 def refuse_existing(paths: list[Path]) -> None:
     """Raise ValueError where one of the files to write is there already."""
-    there = [path for path in paths if path.exists()]
-    if there:
-        more = f" and {len(there) - 1} more" if len(there) > 1 else ""
+    existing = [path for path in paths if path.exists()]
+    if existing:
+        more = f" and {len(existing) - 1} more" if len(existing) > 1 else ""
         raise click.BadParameter(
-            f"{there[0]}{more} should not exist, or add --overwrite", param_hint="--output"
+            f"{existing[0]}{more} should not exist, or add --overwrite", param_hint="--output"
         )
 
 
@@ -92,17 +85,17 @@ def note_cropped(pixels: Pixels, size: tuple[int, int] | None) -> None:
     """
     if size is None:
         return
-    shape, wanted = pixels.shape[1] / pixels.shape[0], size[1] / size[0]
-    lost = 1 - min(shape / wanted, wanted / shape)
+    before, after = pixels.shape[1] / pixels.shape[0], size[1] / size[0]  # width over height
+    lost = 1 - min(before / after, after / before)
     if lost < LEAST_CROP:
         return
-    where = "top and bottom" if shape < wanted else "left and right"
+    where = "top and bottom" if before < after else "left and right"
     click.echo(f"note: the picture is cropped to the shape of the video: {lost:.0%} of it, at its "
                f"{where}, is left out; crop it yourself to choose what stays", err=True)
 
 
 def small(pixels: Pixels) -> Pixels:
-    """A picture or frames as the contact sheet shows them: the shorter side is SHEET_SIDE."""
+    """Scale an image or frames for the contact sheet: the shorter side becomes SHEET_SIDE."""
     from motifocal.media.video import resize_crop
 
     height, width = pixels.shape[-3:-1]
@@ -110,15 +103,15 @@ def small(pixels: Pixels) -> Pixels:
     return resize_crop(pixels, round(height * factor), round(width * factor))
 
 
-def write_sheet(path: Path, shown: Pixels, wanted: list[Wanted], videos: list[Pixels]) -> None:
-    """A row a video, under its sentence: the picture, then frames spread over the video."""
+def write_sheet(path: Path, image: Pixels, jobs: Sequence[Job], videos: Sequence[Pixels]) -> None:
+    """Write a row for each video, under its prompt: the image, then frames spread over it."""
     import numpy as np
 
     from motifocal.media.sheet import labelled, side_by_side
     from motifocal.media.video import write_image
 
     rows = []
-    for one, frames in zip(wanted, videos, strict=True):
-        pictures = np.concatenate([small(shown)[None], small(frames)])
-        rows.append((f"{one.sentence} (seed {one.seed})", side_by_side(pictures, SHEET_COLUMNS)))
+    for job, frames in zip(jobs, videos, strict=True):
+        images = np.concatenate([small(image)[None], small(frames)])
+        rows.append((f"{job.prompt} (seed {job.seed})", side_by_side(images, SHEET_COLUMNS)))
     write_image(path, labelled(rows))

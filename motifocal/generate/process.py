@@ -23,10 +23,10 @@ _ESCAPES = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|\x1b[@-_]")  # colours and cur
 
 @dataclass(frozen=True)
 class Ending:
-    """How a process ended, in one line with the last of what it said."""
+    """How a process ended; `summary` is one line with the last lines of its output."""
 
-    well: bool
-    said: str
+    succeeded: bool
+    summary: str
 
 
 def run_process(words: Sequence[str], log: Path, timeout: float | None, grace: float) -> Ending:
@@ -62,13 +62,13 @@ def run_process(words: Sequence[str], log: Path, timeout: float | None, grace: f
             late = True
         finally:  # also after Ctrl-C, which a group of its own does not get
             _end(process, grace)
-    how = f"took longer than {timeout:g} s" if late else _described(process.returncode)
-    said = ": ".join(filter(None, (how, _last_words(log, start))))
-    return Ending(not late and process.returncode == 0, said)
+    outcome = f"took longer than {timeout:g} s" if late else _described(process.returncode)
+    reason = ": ".join(filter(None, (outcome, _last_words(log, start))))
+    return Ending(not late and process.returncode == 0, reason)
 
 
 def _unfit(words: Sequence[str]) -> str | None:
-    """Why these words cannot be handed to a program, if so."""
+    """Return why these words cannot be handed to a program, if so."""
     for word in words:
         try:
             data = os.fsencode(word)
@@ -89,7 +89,7 @@ def _described(code: int) -> str:
 
 
 def _last_words(log: Path, start: int) -> str:
-    """The last lines of a log in one line, without colours and control characters."""
+    """Return the last lines of a log in one line, without colours and control characters."""
     with log.open("rb") as file:
         size = file.seek(0, os.SEEK_END)
         file.seek(max(start, size - TAIL_BYTES))

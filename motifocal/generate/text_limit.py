@@ -1,4 +1,4 @@
-"""A model folder becomes the limit of the sentences that its pipeline reads."""
+"""Find how much of a prompt the pipeline of a model folder reads."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from motifocal.models.text_limit import TextLimit
 
 
 def limit_of_folder(folder: Path) -> TextLimit | None:
-    """The limit of a Motifocal or diffusers model folder, or of one for `motifocal train`.
+    """Return the limit of a Motifocal or diffusers model folder, or of one for `motifocal train`.
 
     Only the tokenizer is loaded. None for a model that reads no sentence.
 
@@ -40,9 +40,9 @@ def limit_of_class(
     if tokenizer is None:
         return None
     parameters = inspect.signature(kind.__call__).parameters
-    given = {name: parameter.default for name, parameter in parameters.items()} | dict(call)
-    tokens = given.get("max_sequence_length", tokenizer.model_max_length)
-    template = given.get("prompt_template")
+    arguments = {name: parameter.default for name, parameter in parameters.items()} | dict(call)
+    tokens = arguments.get("max_sequence_length", tokenizer.model_max_length)
+    template = arguments.get("prompt_template")
     if template is None:
         return TextLimit(tokenizer, tokens)
     # HunyuanVideo: instructions stand before the sentence and are cut off after encoding.

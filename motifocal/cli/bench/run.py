@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from motifocal.cli.options.benchmark import NEW_FOLDER, bench_options, chosen, parse_shard
-from motifocal.cli.options.sampling import given, sampling_of, sampling_options
+from motifocal.cli.options.sampling import refuse_sampling, sampling_of, sampling_options
 from motifocal.cli.output.locking import lock_output
 from motifocal.cli.output.progress import phase, progress, quiet_option
 from motifocal.cli.output.unread import note_unread
@@ -101,9 +101,7 @@ def _check_choice(
         return
     if name is None:
         raise click.UsageError("--command needs a --name")
-    if given(sampling):
-        words = ", ".join(f"--{key.replace('_', '-')}" for key in given(sampling))
-        raise click.UsageError(f"--command ignores the sampling options {words}")
+    refuse_sampling(sampling)
 
 
 def _open(

@@ -1,4 +1,4 @@
-"""Options that say how a model samples, and what they come to."""
+"""The options of how a model samples, and the `Sampling` that they give."""
 
 from __future__ import annotations
 
@@ -24,26 +24,29 @@ def parse_extra(
     ctx: click.Context, param: click.Parameter, value: tuple[str, ...]
 ) -> dict[str, Any]:
     """("a=1", "b=text") -> {"a": 1, "b": "text"}: JSON where it is JSON, else text."""
-    found: dict[str, Any] = {}
+    extra: dict[str, Any] = {}
     for text in value:
         key, equals, written = text.partition("=")
         if not (equals and key.isidentifier()):
             raise click.BadParameter(f"should be KEY=VALUE, got {text}")
         try:
-            found[key] = parse_json(written)
+            extra[key] = parse_json(written)
         except ValueError:  # plain words need no quotes
-            found[key] = written
-    return found
+            extra[key] = written
+    return extra
 
 
 def sampling_options(command: F) -> F:
     """--steps ... --extra, as `sampling_of` takes them; all None or empty where not given."""
     for option in reversed((
-        click.option("--steps", type=click.IntRange(1, 1000), help=f"Denoising steps.  {MODELS}"),
+        click.option("--steps", type=click.IntRange(1, 1000),
+                     help=f"Denoising steps; the paper takes 50.  {MODELS}"),
         click.option("--guidance", type=click.FloatRange(0, 100),
-                     help=f"How much the sentence counts; 1 is no guidance.  {MODELS}"),
+                     help="How much the prompt counts; 1 is no guidance, and twice as fast; the "
+                     f"paper takes 7.5.  {MODELS}"),
         click.option("--frames", type=click.IntRange(1, 1000), help=MODELS),
-        click.option("--size", type=Size(), metavar="HEIGHTxWIDTH", help=MODELS),
+        click.option("--size", type=Size(), metavar="HEIGHTxWIDTH",
+                     help=f"Of the image that is animated.  {MODELS}"),
         click.option("--fps", type=click.FloatRange(1, 120), help=MODELS),
         click.option("--negative-prompt", metavar="TEXT", help="What should not be seen.  "
                      "[default: the model's own]"),
@@ -65,16 +68,22 @@ def sampling_options(command: F) -> F:
 
 
 def given(options: Mapping[str, Any]) -> dict[str, Any]:
-    """The options that were given."""
+    """Return the options that were given."""
     return {key: value for key, value in options.items() if value is not None and value != {}}
 
 
+def refuse_sampling(options: Mapping[str, Any]) -> None:
+    """Raise UsageError where sampling options are given for a program, which would not see them."""
+    if words := ", ".join(f"--{key.replace('_', '-')}" for key in given(options)):
+        raise click.UsageError(f"--command ignores the sampling options {words}")
+
+
 def sampling_of(options: Mapping[str, Any]) -> Sampling:
-    """The options as a model takes them; says on stderr which device they come to."""
+    """Return the options as a model takes them; says on stderr which device `auto` has chosen."""
     from motifocal.generate.model import Sampling
 
-    said = given(options)
-    if "precision" in said:
-        said["dtype"] = said.pop("precision")
-    said["device"] = chosen_device(said.get("device", AUTO))
-    return Sampling(**said)
+    arguments = given(options)
+    if "precision" in arguments:
+        arguments["dtype"] = arguments.pop("precision")
+    arguments["device"] = chosen_device(arguments.get("device", AUTO))
+    return Sampling(**arguments)

@@ -1,11 +1,12 @@
-"""`motifocal scenes eval`: a model or a folder of videos becomes a report: do they follow?"""
+"""`motifocal scenes eval`: score a model, or a folder of videos, on the synthetic scenes."""
 
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -18,25 +19,16 @@ from motifocal.cli.output.progress import phase, quiet_option, tracked
 from motifocal.cli.output.unread import note_unread
 
 if TYPE_CHECKING:
-    from motifocal.models.pipeline import TI2VPipeline
+    from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
+
+    from motifocal.generate.model import Job
+    from motifocal.generate.motifocal_model import MotifocalModel
     from motifocal.scenes.evaluation.evaluate import EvalPair, Frames, Reference, Scored, Truth
     from motifocal.scenes.evaluation.report import Report
 
 SHEET_PAIRS = 12  # how many of the scored pairs the contact sheet shows
 FILE_NAME = "file-name"
 NOISES = ("seed", FILE_NAME)
-
-
-@dataclass(frozen=True)
-class Sampling:
-    """How a model makes the videos that are scored."""
-
-    steps: int
-    guidance: float
-    seed: int
-    batch: int
-    device: str
-    noise: str
 
 
 @click.command("eval", epilog="""
@@ -74,10 +66,8 @@ Examples:
 @variant_options
 @quiet_option
 def evaluate(
-    source: str, output: Path, pairs: int, size: int | None, steps: int | None,
-    guidance: float | None,
-    seed: int, noise: str, batch: int, device: str, autoencoder: bool, allow_missing: bool,
-    **options: Any,
+    source: str, output: Path, pairs: int, seed: int, noise: str, batch: int, autoencoder: bool,
+    allow_missing: bool, **options: Any,
 ) -> None:
     """Score VIDEOS: how often does a video follow its sentence?
 
@@ -94,24 +84,20 @@ def evaluate(
     lock_output(output)
     if source == BUNDLED or (folder / "model_index.json").exists():
         with phase("loading the model"):
-            pipe = _model(folder, device)
-        config: Any = pipe.config
-        wanted = eval_pairs(pairs, size or int(config.sample_height), variant)
-        note_unread(pipe.text_limit, (pair.prompt for pair in wanted))
+            model = _open(folder, options)
+        chosen = eval_pairs(pairs, model.format.height, variant)
+        note_unread(model.text_limit, (pair.prompt for pair in chosen))
         videos = output / "videos"
-        steps = int(config.sample_steps) if steps is None else steps
-        guidance = float(config.sample_guidance) if guidance is None else guidance
-        _animate_missing(pipe, folder, wanted, videos,
-                         Sampling(steps, guidance, seed, batch, device, noise))
+        _animate_missing(model, folder, chosen, videos, seed, noise, batch)
         if autoencoder:
-            references["truth through the autoencoder"] = _through_autoencoder(pipe)
+            references["truth through the autoencoder"] = _through_autoencoder(model.pipeline.vae)
     elif autoencoder:
         raise click.UsageError("--autoencoder needs a model, VIDEOS is a folder of videos")
     else:
-        wanted, videos = eval_pairs(pairs, size or 64, variant), folder
+        chosen, videos = eval_pairs(pairs, options["size"] or 64, variant), folder
     bad: list[str] = []
-    given = tracked(_videos(wanted, videos, seed, bad), "scoring", len(wanted))
-    scored = score(given, wanted, references=references, allow_missing=allow_missing)
+    scorable = tracked(_videos(chosen, videos, seed, bad), "scoring", len(chosen))
+    scored = score(scorable, chosen, references=references, allow_missing=allow_missing)
     report = summarise(scored, folder.name)
     with phase("writing the report"):
         _write_report(report, videos, seed, output)
@@ -119,64 +105,71 @@ def evaluate(
         raise click.ClickException(f"{len(bad)} videos could not be read")
 
 
-def _model(folder: Path, device: str) -> TI2VPipeline:
-    from motifocal.models.pipeline import TI2VPipeline
+def _open(folder: Path, options: Mapping[str, Any]) -> MotifocalModel:
+    """Load a model folder, to sample squares of the length and rate of the scenes."""
+    from motifocal.generate.model import Sampling
+    from motifocal.generate.motifocal_model import MotifocalModel
+    from motifocal.models.folder_files import read_index
+    from motifocal.scenes.render import FPS, FRAMES
 
-    pipe = TI2VPipeline.from_pretrained(folder)
-    pipe.set_progress_bar_config(disable=True)
-    return pipe.to(chosen_device(device))
+    side = options["size"] or int(read_index(folder).get("sample_height", 320))  # TI2VPipeline's
+    sampling = Sampling(options["steps"], options["guidance"], FRAMES, (side, side), FPS,
+                        device=chosen_device(options["device"]))
+    return MotifocalModel(str(folder), folder, sampling, weights="")
 
 
 def _animate_missing(
-    pipe: TI2VPipeline, folder: Path, pairs: Sequence[EvalPair], videos: Path, how: Sampling
-) -> None:
+    model: MotifocalModel, folder: Path, pairs: Sequence[EvalPair], videos: Path, seed: int,
+    noise: str, batch: int,
+) -> None:  # fmt: skip
     """Make the videos that are not there yet; the noise of each does not depend on the batch."""
     from motifocal.files.settings import lock_settings
-    from motifocal.media.codec import FINE_CRF
-    from motifocal.media.video import write_video
     from motifocal.models.folder_files import weights_digest
-    from motifocal.models.noise import noise_generator
-    from motifocal.scenes.render import FPS, FRAMES
     from motifocal.scenes.variant import STANDARD
 
-    settings = {"weights": weights_digest(folder), "size": pairs[0].size, "steps": how.steps,
-                "guidance": how.guidance, "seed": how.seed}
+    settings = {"weights": weights_digest(folder),
+                "size": pairs[0].size, "steps": model.settings["steps"],
+                "guidance": model.settings["guidance"], "seed": seed}
     # Folders of version 0.1 say nothing of what was not a choice then.
-    if how.noise != FILE_NAME:
-        settings["noise"] = how.noise
+    if noise != FILE_NAME:
+        settings["noise"] = noise
     if pairs[0].variant != STANDARD:
         settings |= asdict(pairs[0].variant)
     lock_settings(videos / "made.json", settings)
-    missing = [pair for pair in pairs if not (videos / pair.file(how.seed)).exists()]
-    chunks = [missing[at : at + how.batch] for at in range(0, len(missing), how.batch)]
-    for chunk in tracked(chunks, "animating", len(chunks)):
-        names = [pair.file(how.seed) for pair in chunk]
-        noise = [noise_generator(_noise_seed(name, how)) for name in names]
-        made = pipe([pair.picture() for pair in chunk], [pair.prompt for pair in chunk],
-                    height=chunk[0].size, width=chunk[0].size, num_frames=FRAMES, fps=FPS,
-                    num_inference_steps=how.steps, guidance_scale=how.guidance, generator=noise,
-                    output_type="uint8")
-        for name, video in zip(names, made.frames, strict=True):
-            write_video(videos / name, video, FPS, crf=FINE_CRF)
+    missing = [pair for pair in pairs if not (videos / pair.file(seed)).exists()]
+    batches = [missing[at : at + batch] for at in range(0, len(missing), batch)]
+    with TemporaryDirectory() as images:
+        for chunk in tracked(batches, "animating", len(batches)):
+            jobs = [_job(pair, seed, noise, Path(images), videos) for pair in chunk]
+            if reasons := [reason for reason in model.animate(jobs) if reason is not None]:
+                raise ValueError(reasons[0])
 
 
-def _noise_seed(file: str, how: Sampling) -> int:
-    return zlib.crc32(file.encode()) if how.noise == FILE_NAME else how.seed
+def _job(pair: EvalPair, seed: int, noise: str, images: Path, videos: Path) -> Job:
+    """Return the video of a pair; its image is written to the folder `images`."""
+    from motifocal.generate.model import Job
+    from motifocal.media.picture import write_image
+
+    image, name = images / f"{pair.image_id}.png", pair.file(seed)
+    if not image.exists():
+        write_image(image, pair.picture())
+    start = zlib.crc32(name.encode()) if noise == FILE_NAME else seed
+    return Job(image, pair.prompt, start, videos / name)
 
 
-def _through_autoencoder(pipe: TI2VPipeline) -> Reference:
+def _through_autoencoder(vae: AutoencoderKL) -> Reference:
+    """The true clips encoded and decoded: the best that a model with this autoencoder can do."""
     import torch
 
     from motifocal.media.video import to_frames, to_tensor
     from motifocal.models.autoencoder import decode, encode
 
     @torch.no_grad()
-    def passed(truth: Truth, action: int) -> Frames:
-        video = to_tensor(truth.clips[action])[None].to(pipe.device)
-        latents = encode(pipe.vae, video, frames_per_chunk=8)
-        return to_frames(decode(pipe.vae, latents, frames_per_chunk=8)[0].clamp(-1, 1))
+    def reconstruct(truth: Truth, action: int) -> Frames:
+        latents = encode(vae, to_tensor(truth.clips[action])[None].to(vae.device), 8)
+        return to_frames(decode(vae, latents, frames_per_chunk=8)[0].clamp(-1, 1))
 
-    return passed
+    return reconstruct
 
 
 def _videos(
@@ -216,7 +209,7 @@ def _write_report(report: Report, videos: Path, seed: int, output: Path) -> None
 
 
 def _sheet(scored: Scored, videos: Path, seed: int) -> Frames:
-    """Some of the pairs, spread over all: the true clip, and below it the video."""
+    """Return some of the pairs, spread over all: the true clip, and below it the video."""
     from motifocal.media.sheet import contact_sheet
     from motifocal.media.video import read_video
     from motifocal.scenes.evaluation.evaluate import fit, truth_of

@@ -13,13 +13,13 @@ from tiny_model import tiny_autoencoder
 from motifocal.generate.domain import (
     FILE,
     MARGIN,
-    Familiar,
-    measure_drawn_world,
-    notes,
-    read_familiar,
+    Domain,
+    domain_notes,
+    measure_synthetic_scenes,
+    read_domain,
     reconstruction_psnr,
     words_of,
-    write_familiar,
+    write_domain,
 )
 from motifocal.media.video import to_tensor
 from motifocal.models.autoencoder import decode, encode
@@ -53,16 +53,18 @@ def test_the_psnr_is_that_of_eight_bit_pictures(
     assert reconstruction_psnr(autoencoder, picture) == pytest.approx(float(expected), abs=1e-3)
 
 
-def test_a_familiar_request_gets_no_note(autoencoder: AutoencoderKL, picture: np.ndarray) -> None:
-    known = Familiar(frozenset({"the", "car", "stops"}), least_psnr=-99.0)
-    assert notes(known, autoencoder, picture, ["The car stops.", "the car"]) == []
+def test_a_request_in_the_domain_gets_no_note(
+    autoencoder: AutoencoderKL, picture: np.ndarray
+) -> None:
+    known = Domain(frozenset({"the", "car", "stops"}), least_psnr=-99.0)
+    assert domain_notes(known, autoencoder, picture, ["The car stops.", "the car"]) == []
 
 
 def test_unknown_words_are_named_once(autoencoder: AutoencoderKL, picture: np.ndarray) -> None:
-    known = Familiar(frozenset({"the", "car"}), least_psnr=-99.0)
-    found = notes(known, autoencoder, picture, ["the car flies", "the dragon flies"])
+    known = Domain(frozenset({"the", "car"}), least_psnr=-99.0)
+    found = domain_notes(known, autoencoder, picture, ["the car flies", "the dragon flies"])
     assert found == ["this model knows 2 words; it has never read: flies, dragon"]
-    (many,) = notes(known, autoencoder, picture, ["a b c d e f g h i j"])
+    (many,) = domain_notes(known, autoencoder, picture, ["a b c d e f g h i j"])
     assert many.endswith("a, b, c, d, e, f, g, h, ...")
 
 
@@ -70,8 +72,8 @@ def test_a_picture_that_comes_back_badly_is_told_in_words_for_everybody(
     autoencoder: AutoencoderKL, picture: np.ndarray
 ) -> None:
     psnr = reconstruction_psnr(autoencoder, picture)
-    known = Familiar(frozenset({"car"}), least_psnr=psnr + 3)
-    (found,) = notes(known, autoencoder, picture, ["car"])
+    known = Domain(frozenset({"car"}), least_psnr=psnr + 3)
+    (found,) = domain_notes(known, autoencoder, picture, ["car"])
     assert found == (
         "this picture is not of the synthetic scenes that the model was trained on; the result may "
         "be nonsense"
@@ -79,20 +81,22 @@ def test_a_picture_that_comes_back_badly_is_told_in_words_for_everybody(
 
 
 def test_what_is_written_is_read_again(tmp_path: Path) -> None:
-    assert read_familiar(tmp_path) is None
-    known = Familiar(frozenset({"the", "car"}), 25.5)
-    write_familiar(tmp_path, known)
-    assert read_familiar(tmp_path) == known
+    assert read_domain(tmp_path) is None
+    known = Domain(frozenset({"the", "car"}), 25.5)
+    write_domain(tmp_path, known)
+    assert read_domain(tmp_path) == known
 
 
 def test_a_file_without_its_entries_is_refused(tmp_path: Path) -> None:
     (tmp_path / FILE).write_text('{"words": ["car"]}')
     with pytest.raises(ValueError, match=r"should hold words and least_psnr, got \['words'\]"):
-        read_familiar(tmp_path)
+        read_domain(tmp_path)
 
 
-def test_the_drawn_world_is_familiar_to_its_own_measure(autoencoder: AutoencoderKL) -> None:
-    known = measure_drawn_world(autoencoder, size=16, stages=1, pictures=1)
+def test_the_synthetic_scenes_are_in_the_domain_that_is_measured_on_them(
+    autoencoder: AutoencoderKL,
+) -> None:
+    known = measure_synthetic_scenes(autoencoder, size=16, stages=1, images=1)
     stages = [make_stage(scenario, "train", 0) for scenario in SCENARIOS]
     sentences = [action.sentence for stage in stages for action in stage.actions]
     assert {"balloon", "fish", "the"} <= known.words
@@ -100,6 +104,6 @@ def test_the_drawn_world_is_familiar_to_its_own_measure(autoencoder: Autoencoder
     worst = np.inf
     for scenario in SCENARIOS:
         drawn = first_picture(make_stage(scenario, "eval", 0), 16)
-        assert notes(known, autoencoder, drawn, sentences) == []
+        assert domain_notes(known, autoencoder, drawn, sentences) == []
         worst = min(worst, reconstruction_psnr(autoencoder, drawn))
     assert known.least_psnr == pytest.approx(worst - MARGIN, abs=0.051)
