@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from motifocal.models.unet import TI2VUNet, UNetConfig
-from motifocal.training.encoders.text_encoder import BUNDLED_TEXT_TOWER
+from motifocal.training.encoders.text_encoder import BUNDLED_TEXT_ENCODER
 from motifocal.training.presets import SCENES
 
 FRAMES, SIDE, FPS = 16, 8, 8.0  # 64 x 64 pixels through an autoencoder of stride 8
@@ -59,7 +59,7 @@ def inputs(unet: UNetConfig, batch: int, quick: bool, seed: int = 0) -> Inputs:
     generator = torch.Generator().manual_seed(seed)
     frames = 3 if quick else FRAMES
     shape = (batch, unet.latent_channels, frames, SIDE, SIDE)
-    tokens = (batch, BUNDLED_TEXT_TOWER.tokens, unet.cross_attention_dim)
+    tokens = (batch, BUNDLED_TEXT_ENCODER.tokens, unet.cross_attention_dim)
     return Inputs(
         latents=torch.randn(shape, generator=generator),
         timesteps=torch.randint(0, 1000, (batch,), generator=generator),

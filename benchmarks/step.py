@@ -24,7 +24,7 @@ from motifocal.loss.focal import motion_focal_loss
 from motifocal.models.schedule import noise_schedule
 from motifocal.training.optimizer import build_optimizer
 from motifocal.training.presets import SCENES, TrainingSettings
-from motifocal.training.step import draw, training_step
+from motifocal.training.step import draw_noise, training_step
 
 MOTIF = SCENES
 PLAIN = SCENES.model_copy(update={"motif_weight": 0.0, "motif_variant": "none"})
@@ -60,7 +60,7 @@ def steps(batch: int, quick: bool) -> dict[str, Callable[[], object]]:
     unet = denoiser(config(quick)).train()
     given = inputs(unet.unet_config, batch, quick)
     data = LatentBatch(given.latents, heatmap_like(given.latents), [""] * batch, given.fps)
-    draws = draw(tuple(given.latents.shape), SCENES, torch.Generator().manual_seed(1))
+    draws = draw_noise(tuple(given.latents.shape), SCENES, torch.Generator().manual_seed(1))
     schedule = noise_schedule(SCENES.prediction_type, SCENES.zero_terminal_snr, SCENES.use_scale)
     # A rate so small that a hundred steps on noise change nothing that could change the time.
     optimizer = build_optimizer(

@@ -14,7 +14,7 @@ from huggingface_hub import constants
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tiny_bench import DrawingModel, textured, write_benchmark
-from tiny_model import SENTENCES, tiny_text_tower
+from tiny_model import SENTENCES, tiny_text_encoder
 from transformers import (
     BitImageProcessorPil,
     CLIPConfig,
@@ -56,7 +56,7 @@ SIZES = {"size": {"shortest_edge": SIDE}, "crop_size": {"height": SIDE, "width":
 def clip_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A random CLIP with the tokenizer of `SENTENCES`."""
     folder = tmp_path_factory.mktemp("clip")
-    tokenizer, tower = tiny_text_tower()
+    tokenizer, tower = tiny_text_encoder()
     torch.manual_seed(0)
     config = CLIPConfig(text_config=tower.config.to_dict(), vision_config=SMALL, projection_dim=12)
     CLIPModel(config).save_pretrained(folder)

@@ -69,7 +69,7 @@ MISTAKES: dict[str, tuple[tuple[str, ...], str]] = {
         ("heatmap", "clips", "-o", "out", "--noise", "-1"), "noise should be at least 0"),
     "figure6: a run that is none": (
         ("figure6", "clips", "shards", "-o", "out", "--text", "base"), "should be a run or"),
-    "figure6: no text tower": (
+    "figure6: no text encoder": (
         ("figure6", "run0", "shards", "-o", "out"), "a run has none: name its base folder"),
     "bundle: a run that is none": (
         ("bundle", "clips", "base", "-o", "out"), "should hold training.json"),

@@ -84,7 +84,7 @@ def test_the_ratio_is_the_error_where_it_moves_over_the_mean_error() -> None:
     share = 2 / 6  # two of three frames, half of the picture
     mean = share * 9 + (1 - share)
     assert found.mean == pytest.approx(np.full((2, 7), mean), rel=1e-4)
-    assert found.hot[:, :6] == pytest.approx(np.full((2, 6), 9.0), rel=1e-4)
+    assert found.moving[:, :6] == pytest.approx(np.full((2, 6), 9.0), rel=1e-4)
     assert found.ratio() == pytest.approx([9 / mean] * 2, rel=1e-4)
     assert evaluate(Clips(), wrong=1.0)[0].ratio() == pytest.approx([1, 1], rel=1e-4)
     assert evaluate(Clips(), wrong=0.0)[0].ratio() == pytest.approx([0, 0], abs=1e-6)
@@ -93,7 +93,7 @@ def test_the_ratio_is_the_error_where_it_moves_over_the_mean_error() -> None:
 def test_a_clip_in_which_nothing_moves_counts_for_neither_part() -> None:
     found, _ = evaluate(Clips(), wrong=3.0)
     assert found.clips == 6
-    assert np.isnan(found.hot[:, 6]).all()
+    assert np.isnan(found.moving[:, 6]).all()
     found.mean[:, 6] = 1e9
     assert found.ratio() == pytest.approx(evaluate(Clips(), wrong=3.0)[0].ratio())
 

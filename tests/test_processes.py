@@ -210,7 +210,7 @@ def network_and_update(name: Any, swap: bool) -> nn.Module:
     """A small network after one update; `swap` gives its weights other memory before that."""
     torch.manual_seed(3)
     network = nn.Sequential(nn.Linear(5, 4), nn.Linear(4, 4), nn.Linear(4, 3))
-    optimizer = build_optimizer(name, network, 1e-2, 0.1, edges=("0.",))
+    optimizer = build_optimizer(name, network, 1e-2, 0.1, adamw_names=("0.",))
     if swap:
         for parameter in network.parameters():
             parameter.data = parameter.data.clone()

@@ -252,7 +252,7 @@ def test_the_autoencoder_matches(reference: Path) -> None:
 
 
 @pytest.mark.parametrize(("dropped", "key"), [(1, "out"), (0, "out_last_layer")])
-def test_the_text_tower_without_its_last_block_matches(
+def test_the_text_encoder_without_its_last_block_matches(
     reference: Path, dropped: int, key: str
 ) -> None:
     sizes, stored = options(reference, "text_penultimate"), arrays(reference, "text_penultimate")

@@ -32,7 +32,7 @@ from motifocal.training.checkpoint import (
     read_checkpoint,
     save_checkpoint,
 )
-from motifocal.training.inputs import claim_inputs
+from motifocal.training.inputs import lock_inputs
 from motifocal.training.log import TrainingLog, read_log
 from motifocal.training.loop import train
 from motifocal.training.run_folder import load_clip_size, load_settings
@@ -108,13 +108,14 @@ def test_a_longer_run_goes_on_from_a_shorter_one_with_a_constant_rate(
 @pytest.mark.parametrize(
     ("changed", "named"),
     [({"rate": 1e-3}, "rate"), ({"seed": 9}, "seed"), ({"micro_batch": 1}, "micro_batch"),
-     ({"unet": {**tiny.UNET, "temporal_dropout": 0.0}}, "unet"), ({"cooldown": 4}, "cooldown")],
+     ({"unet": {**tiny.UNET, "temporal_dropout": 0.0}}, "temporal_dropout"),
+     ({"cooldown": 4}, "cooldown")],
 )  # fmt: skip
 def test_a_run_does_not_go_on_with_other_settings(
     changed: dict[str, Any], named: str, base: Path, shards: Shards, tmp_path: Path
 ) -> None:
     fast_forward(tmp_path, base, shards)
-    with pytest.raises(ValueError, match=rf"begun with other settings \({named}\)"):
+    with pytest.raises(ValueError, match=rf"training.json says {named} \S+ \(not \S+\); use"):
         tiny.tiny_run(tmp_path, base, shards, **changed)
 
 
@@ -131,7 +132,7 @@ def test_a_run_that_cools_down_cannot_be_made_longer(
     base: Path, shards: Shards, tmp_path: Path
 ) -> None:
     fast_forward(tmp_path, base, shards, steps=5, cooldown=4)
-    with pytest.raises(ValueError, match=r"other settings \(steps\)"):
+    with pytest.raises(ValueError, match=r"says steps 5 \(not 8\)"):
         tiny.tiny_run(tmp_path, base, shards, steps=8, cooldown=4)
 
 
@@ -333,7 +334,7 @@ def test_a_dry_run_prints_and_writes_the_settings_and_nothing_else(
      (["--set", "unet.width=4"], "there is no setting 'unet.width'"),
      (["--set", "rate=fast"], "rate should be a valid number"),
      (["--set", "global_batch=6"], "multiple of micro_batch"),
-     (["--set", "unet.cross_attention_dim=12"], "text tower should be 12 wide, got 8")],
+     (["--set", "unet.cross_attention_dim=12"], "text encoder should be 12 wide, got 8")],
 )  # fmt: skip
 def test_a_wrong_setting_is_named_before_anything_is_written(
     extra: list[str], message: str, shards_folder: Path, base: Path, tmp_path: Path
@@ -398,20 +399,20 @@ def same_as(run: Path, expected: dict[str, torch.Tensor]) -> bool:
     return tiny.equal(averages | {name: state["unet"][name] for name in named}, expected)
 
 
-def test_other_shards_or_another_text_tower_are_refused(
+def test_other_shards_or_another_text_encoder_are_refused(
     shards_folder: Path, base: Path, tmp_path: Path
 ) -> None:
     given = arguments(shards_folder, tmp_path / "run", base, steps=2)
     assert invoke(*given, "--samples", "0").exit_code == 0
     tiny.tiny_shards(tmp_path / "other", seed=4)
     result = invoke(*arguments(tmp_path / "other", tmp_path / "run", base, steps=2))
-    assert str(result.exception) == f"{tmp_path / 'run'} was begun with other shards and clips"
+    assert "inputs.json says other shards, other clips; use the same" in str(result.exception)
 
 
 @pytest.mark.parametrize(
     ("named", "file"),
     [("clips", "shards/shard-00001.safetensors"), ("tokenizer", "base/tokenizer/tokenizer.json"),
-     ("text encoder config", "base/text_encoder/config.json")],
+     ("text_encoder_config", "base/text_encoder/config.json")],
 )  # fmt: skip
 def test_inputs_that_changed_in_their_place_are_refused(
     named: str, file: str, shards_folder: Path, base: Path, tmp_path: Path
@@ -419,16 +420,16 @@ def test_inputs_that_changed_in_their_place_are_refused(
     shutil.copytree(shards_folder, tmp_path / "shards")
     shutil.copytree(base, tmp_path / "base")
     run, changed = tmp_path / "run", tmp_path / file
-    claim_inputs(run, Shards(tmp_path / "shards"), tmp_path / "base")
+    lock_inputs(run, Shards(tmp_path / "shards"), tmp_path / "base")
     save_checkpoint(run / "checkpoints", 1, {})
-    claim_inputs(run, Shards(tmp_path / "shards"), tmp_path / "base")
+    lock_inputs(run, Shards(tmp_path / "shards"), tmp_path / "base")
     if changed.suffix == ".json":
         changed.write_text(changed.read_text() + "\n")
     else:
         other = tiny.tiny_shards(tmp_path / "other", seed=4)
         shutil.copy(other.folder / changed.name, changed)
-    with pytest.raises(ValueError, match=f"begun with other {named}$"):
-        claim_inputs(run, Shards(tmp_path / "shards"), tmp_path / "base")
+    with pytest.raises(ValueError, match=f"inputs.json says other {named}; use"):
+        lock_inputs(run, Shards(tmp_path / "shards"), tmp_path / "base")
 
 
 @pytest.mark.parametrize("name", ["training.json", "inputs.json"])
@@ -437,7 +438,7 @@ def test_a_damaged_note_of_a_run_is_named(
     name: str, text: str, shards_folder: Path, base: Path, tmp_path: Path
 ) -> None:
     fast_forward(tmp_path, base, Shards(shards_folder))
-    claim_inputs(tmp_path, Shards(shards_folder), base)
+    lock_inputs(tmp_path, Shards(shards_folder), base)
     (tmp_path / name).write_bytes(text.encode("latin-1"))
     readers: dict[str, list[Any]] = {
         "training.json": [lambda: tiny.tiny_run(tmp_path, base, Shards(shards_folder)),
@@ -445,7 +446,7 @@ def test_a_damaged_note_of_a_run_is_named(
         "inputs.json": [lambda: load_clip_size(tmp_path)],
     }  # fmt: skip
     if (name, text) != ("inputs.json", "{}"):  # that is a run of an earlier version
-        readers["inputs.json"].append(lambda: claim_inputs(tmp_path, Shards(shards_folder), base))
+        readers["inputs.json"].append(lambda: lock_inputs(tmp_path, Shards(shards_folder), base))
     for read in readers[name]:
         note = re.escape(str(tmp_path / name))
         with pytest.raises(ValueError, match=rf"^{note} should (hold|be JSON)"):
@@ -455,12 +456,12 @@ def test_a_damaged_note_of_a_run_is_named(
 def test_a_run_of_an_earlier_version_goes_on(
     shards_folder: Path, base: Path, tmp_path: Path
 ) -> None:
-    claim_inputs(tmp_path, Shards(shards_folder), base)
+    lock_inputs(tmp_path, Shards(shards_folder), base)
     save_checkpoint(tmp_path / "checkpoints", 1, {})
     kept = json.loads((tmp_path / "inputs.json").read_text())
     earlier = {key: kept[key] for key in ("shards", "text_encoder", "clip")}
     (tmp_path / "inputs.json").write_text(json.dumps(earlier))
-    claim_inputs(tmp_path, Shards(shards_folder), base)
+    lock_inputs(tmp_path, Shards(shards_folder), base)
     assert json.loads((tmp_path / "inputs.json").read_text()) == kept
 
 

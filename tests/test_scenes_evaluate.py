@@ -551,6 +551,7 @@ def tiny_model(folder: Path) -> Path:
         for parameter in unet.parameters():
             parameter.add_(0.05 * torch.randn(parameter.shape, generator=generator))
     text = load_text(base)
-    TI2VPipeline(unet, load_vae(base), text.tower, text.tokenizer, ddim_scheduler("v_prediction"),
+    scheduler = ddim_scheduler("v_prediction")
+    TI2VPipeline(unet, load_vae(base), text.text_encoder, text.tokenizer, scheduler,
                  SMALL, SMALL, 16, 8.0).save_pretrained(folder)
     return folder

@@ -34,11 +34,10 @@ def draw(seed: int = 0) -> tuple[Tensor, Tensor, Tensor]:
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
-def test_the_target_gives_back_the_clean_latent_and_the_noise(variant: str) -> None:
+def test_the_target_gives_back_the_clean_latent(variant: str) -> None:
     schedule, (x0, noise, t) = noise_schedule(*VARIANTS[variant]), draw()
     x_t, target = schedule.add_noise(x0, noise, t), schedule.target(x0, noise, t)
     torch.testing.assert_close(schedule.x0_from(target, x_t, t), x0, atol=1e-4, rtol=0)
-    torch.testing.assert_close(schedule.noise_from(target, x_t, t), noise, atol=1e-4, rtol=0)
 
 
 @pytest.mark.parametrize("steps", [7, 10, 30])

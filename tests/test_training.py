@@ -22,12 +22,11 @@ from motifocal.training import loop
 from motifocal.training.checkpoint import mixed_seed
 from motifocal.training.loop import NonFiniteLoss, train
 from motifocal.training.measurement.figure6 import evaluate_loss_ratio
-from motifocal.training.optimizer import MuonWithAdamW, build_optimizer
+from motifocal.training.optimizer import MuonWithAdamW, build_optimizer, learning_rate
 from motifocal.training.presets import PAPER, SCENES, TrainingSettings, resolve
 from motifocal.training.processes import open_accelerator
-from motifocal.training.rates import learning_rate
 from motifocal.training.run_folder import check_autoencoder, fingerprint, load_text, load_vae
-from motifocal.training.step import Draws, draw, training_step
+from motifocal.training.step import StepNoise, draw_noise, training_step
 
 
 @pytest.fixture(scope="module")
@@ -123,8 +122,8 @@ def step_with_recorder(dropped: Tensor) -> tuple[dict[str, Tensor], LatentBatch]
     latents = torch.randn(len(dropped), 4, 3, 2, 2, generator=generator)
     batch = LatentBatch(latents, torch.rand(len(dropped), 1, 3, 2, 2), ["x"] * len(dropped),
                         torch.full((len(dropped),), 8.0))
-    drawn = draw(tuple(latents.shape), settings, generator)
-    draws = Draws(drawn.noise, drawn.timesteps, dropped)
+    drawn = draw_noise(tuple(latents.shape), settings, generator)
+    draws = StepNoise(drawn.noise, drawn.timesteps, dropped)
     text, empty = torch.ones(len(dropped), 5, 8), torch.full((1, 5, 8), -1.0)
     recorder: Any = Recorder()
     schedule = noise_schedule("v_prediction", True)
@@ -145,11 +144,11 @@ def test_the_picture_is_the_clean_latent_of_the_first_frame() -> None:
 
 
 def test_texts_are_dropped_and_times_drawn_as_often_as_the_settings_say() -> None:
-    draws = draw((40_000, 1, 1, 1, 1), PAPER, torch.Generator().manual_seed(0))
+    draws = draw_noise((40_000, 1, 1, 1, 1), PAPER, torch.Generator().manual_seed(0))
     assert float(draws.dropped.float().mean()) == pytest.approx(0.1, abs=0.005)
     assert (int(draws.timesteps.min()), int(draws.timesteps.max())) == (0, 999)
     assert float(draws.timesteps.float().mean()) == pytest.approx(499.5, abs=5)
-    noisier = draw((40_000, 1, 1, 1, 1), SCENES, torch.Generator().manual_seed(0))
+    noisier = draw_noise((40_000, 1, 1, 1, 1), SCENES, torch.Generator().manual_seed(0))
     assert float(noisier.timesteps.float().mean()) == pytest.approx(666, abs=5)
 
 
@@ -211,7 +210,7 @@ def plain_training(
     for step in range(steps):
         batch = shards.batch(indices_of_step(step, len(shards), 4, settings.seed))
         generator = torch.Generator().manual_seed(mixed_seed(settings.seed, step))
-        draws = draw(tuple(batch.latents.shape), settings, generator)
+        draws = draw_noise(tuple(batch.latents.shape), settings, generator)
         features = text(batch.captions)
         features[draws.dropped] = text([""])
         torch.manual_seed(mixed_seed(settings.seed, step, 1))
@@ -283,7 +282,7 @@ def test_the_average_follows_the_weights(base: Path, shards: Shards, tmp_path: P
     ("unet", "message"),
     [
         ({"latent_channels": 5}, "latents should have 5 channels, got 4"),
-        ({"cross_attention_dim": 12}, "text tower should be 12 wide, got 8"),
+        ({"cross_attention_dim": 12}, "text encoder should be 12 wide, got 8"),
         ({"block_out_channels": [8] * 3, "attention": [False] * 3},
          "latents should divide by 4, got 2x2"),
         ({"image_condition": "none"}, "image_condition should be 'concat' to be trained"),
@@ -344,7 +343,7 @@ def test_a_caption_has_the_same_features_in_any_company(base: Path) -> None:
 def test_a_short_caption_is_padded_with_the_towers_own_token(base: Path) -> None:
     text = load_text(base)
     seen = []
-    text.tower.register_forward_pre_hook(
+    text.text_encoder.register_forward_pre_hook(
         lambda module, args, kwargs: seen.append(kwargs["input_ids"]), with_kwargs=True
     )
     text([""])
@@ -379,12 +378,12 @@ def one_update(network: nn.Module, optimizer: torch.optim.Optimizer, seed: int) 
 @pytest.mark.parametrize("name", ["adamw", "muon"])
 def test_an_optimiser_goes_on_from_its_state_as_if_it_had_never_stopped(name: Any) -> None:
     network = small_network()
-    optimizer = build_optimizer(name, network, 1e-2, 0.1, edges=("0.",))
+    optimizer = build_optimizer(name, network, 1e-2, 0.1, adamw_names=("0.",))
     for seed in range(3):
         one_update(network, optimizer, seed)
     other = small_network()
     other.load_state_dict(network.state_dict())
-    resumed = build_optimizer(name, other, 1e-2, 0.1, edges=("0.",))
+    resumed = build_optimizer(name, other, 1e-2, 0.1, adamw_names=("0.",))
     resumed.load_state_dict(copy.deepcopy(optimizer.state_dict()))  # as through a file
     for seed in range(3, 6):
         one_update(network, optimizer, seed)
@@ -396,7 +395,7 @@ def test_an_optimiser_goes_on_from_its_state_as_if_it_had_never_stopped(name: An
 def test_muon_updates_hidden_weights_orthogonally_and_leaves_the_edges_to_adamw() -> None:
     network = small_network()
     before = {name: p.detach().clone() for name, p in network.named_parameters()}
-    optimizer = build_optimizer("muon", network, 1e-2, 0.0, edges=("0.",))
+    optimizer = build_optimizer("muon", network, 1e-2, 0.0, adamw_names=("0.",))
     assert isinstance(optimizer, MuonWithAdamW)
     one_update(network, optimizer, 0)
     change = {name: p.detach() - before[name] for name, p in network.named_parameters()}

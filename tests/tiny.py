@@ -15,8 +15,8 @@ from motifocal.data.sources import SceneClips
 from motifocal.loss.latent_grid import LatentGeometry
 from motifocal.motion.heatmap import HeatmapSettings
 from motifocal.training.encoders.text_encoder import (
-    TextTowerSettings,
-    build_text_tower,
+    TextEncoderSettings,
+    build_text_encoder,
     train_tokenizer,
 )
 from motifocal.training.loop import Run, start
@@ -33,7 +33,7 @@ SETTINGS: dict[str, Any] = {
     "steps": 5, "global_batch": 4, "micro_batch": 4, "warmup": 2, "cooldown": 0, "save_every": 2,
     "sample_every": 100, "precision": "no", "gradient_checkpointing": False, "unet": UNET,
 }  # fmt: skip
-TEXT = TextTowerSettings(width=8, layers=1, heads=1, tokens=8, vocabulary=270, steps=1, rate=1e-3,
+TEXT = TextEncoderSettings(width=8, layers=1, heads=1, tokens=8, vocabulary=270, steps=1, rate=1e-3,
                          seed=0, stages=1)
 SENTENCES = ["the duck swims to the left", "the blue balloon dips down", "the candle goes out"]
 
@@ -55,7 +55,7 @@ def tiny_base(folder: Path) -> Path:
     torch.manual_seed(1)
     tokenizer = train_tokenizer(SENTENCES, TEXT)
     tokenizer.save_pretrained(folder / "tokenizer")
-    build_text_tower(tokenizer, TEXT).save_pretrained(folder / "text_encoder")
+    build_text_encoder(tokenizer, TEXT).save_pretrained(folder / "text_encoder")
     return folder
 
 

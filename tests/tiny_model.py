@@ -14,13 +14,13 @@ from motifocal.models.pipeline import TI2VPipeline
 from motifocal.models.schedule import ddim_scheduler
 from motifocal.models.unet import TI2VUNet, UNetConfig
 from motifocal.training.encoders.text_encoder import (
-    TextTowerSettings,
-    build_text_tower,
+    TextEncoderSettings,
+    build_text_encoder,
     train_tokenizer,
 )
 
 SENTENCES = ["the blue balloon dips down", "the red balloon rises", "nothing moves"]
-TOWER = TextTowerSettings(
+TEXT_ENCODER = TextEncoderSettings(
     width=16, layers=1, heads=2, tokens=16, vocabulary=320, steps=0, rate=0.0, seed=0, stages=0
 )
 UNET = UNetConfig(
@@ -60,16 +60,16 @@ def tiny_autoencoder() -> AutoencoderKL:
     ).eval()
 
 
-def tiny_text_tower() -> tuple[PreTrainedTokenizerFast, CLIPTextModel]:
+def tiny_text_encoder() -> tuple[PreTrainedTokenizerFast, CLIPTextModel]:
     """A tokenizer of SENTENCES and a tower for it."""
     torch.manual_seed(0)
-    tokenizer = train_tokenizer(SENTENCES, TOWER)
-    return tokenizer, build_text_tower(tokenizer, TOWER).eval()
+    tokenizer = train_tokenizer(SENTENCES, TEXT_ENCODER)
+    return tokenizer, build_text_encoder(tokenizer, TEXT_ENCODER).eval()
 
 
 def tiny_pipeline(unet: UNetConfig = UNET, **parts: Any) -> TI2VPipeline:
     """v-prediction, zero terminal SNR; 4 frames of 32x32 pixels (8x8 latents) in 3 steps."""
-    tokenizer, tower = tiny_text_tower()
+    tokenizer, tower = tiny_text_encoder()
     pipeline = TI2VPipeline(
         unet=tiny_unet(unet),
         vae=tiny_autoencoder(),

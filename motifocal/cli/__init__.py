@@ -20,10 +20,10 @@ COMMANDS: Table = {
     "inspect": ("inspect", "inspect", "A doctor for video data: what is in it, what is wrong."),
     "export": ("export", "export", "Motion weights as files, for trainers that read such."),
     "weights": ("weights", "weights", "Motion weights beside a trainer's cached latents."),
-    "scenes": ("scenes", "scenes", "The drawn world: look at it, export it, score on it."),
+    "scenes": ("scenes", "scenes", "Synthetic scenes: preview, export, score models on them."),
     "bench": ("bench", "bench", "TI2V-Bench: run any model on it, check, score, look at it."),
     "study": ("study", "study", "Ask people which of two videos is better, and why."),
-    "base": ("base", "base", "Train the drawn world's autoencoder and text tower."),
+    "base": ("base", "base", "Train autoencoder and text encoder of the synthetic scenes."),
     "prepare": ("prepare", "prepare", "Turn captioned clips into shards of latents and heatmaps."),
     "train": ("train", "train", "Train a denoiser with the motion focal loss."),
     "figure6": ("figure6", "figure6", "Loss in the moving region over mean loss, per timestep."),
@@ -42,8 +42,8 @@ COMMANDS: Table = {
 def cli() -> None:
     """Motifocal: image animation that listens to the sentence.
 
-    The motion focal loss of MotiF (CVPR 2025), its heatmaps, a small bundled model, and a drawn
-    world with exact ground truth to measure on.
+    The motion focal loss of MotiF (CVPR 2025), its heatmaps, a small bundled model, and
+    synthetic scenes with exact ground truth to measure on.
     """
 
 

@@ -1,4 +1,4 @@
-"""`motifocal base`: the drawn world becomes the parts that a denoiser needs, small and real."""
+"""`motifocal base`: train autoencoder, tokenizer and text encoder on the synthetic scenes."""
 
 from __future__ import annotations
 
@@ -16,36 +16,21 @@ if TYPE_CHECKING:
     from motifocal.training.encoders.autoencoder import AutoencoderSettings
 
 
-@click.command(
-    epilog="""\b
+@click.command(epilog="""\b
 Examples:
-  motifocal base -o base/                              autoencoder, tokenizer and text tower
+  motifocal base -o base/                              autoencoder, tokenizer and text encoder
   motifocal base --decoder-of base/ -o refined/        the same latents, a sharper decoder
   motifocal base -o hard/ --size 128 --difficulty hard --background living
-"""
-)
-@click.option(
-    "-o",
-    "--output",
-    type=click.Path(path_type=Path, file_okay=False),
-    required=True,
-    help="Folder for vae/, tokenizer/ and text_encoder/; run again to go on.",
-)
-@click.option(
-    "--decoder-of",
-    type=click.Path(path_type=Path, exists=True, file_okay=False),
-    help="Train only the decoder of this base folder further; its latents stay as they are.",
-)
-@click.option(
-    "--steps", type=click.IntRange(min=1), help="Autoencoder steps, instead of the bundled model's."
-)
-@click.option(
-    "--workers",
-    type=click.IntRange(0),
-    default=1,
-    show_default=True,
-    help="Processes that draw frames.",
-)
+""")
+@click.option("-o", "--output", type=click.Path(path_type=Path, file_okay=False), required=True,
+              help="Folder for vae/, tokenizer/ and text_encoder/; run again to go on.")
+@click.option("--decoder-of", type=click.Path(path_type=Path, exists=True, file_okay=False),
+              help="Train only the decoder of this base folder further; its latents stay as they "
+              "are.")
+@click.option("--steps", type=click.IntRange(min=1),
+              help="Autoencoder steps, instead of the bundled model's.")
+@click.option("--workers", type=click.IntRange(0), default=1, show_default=True,
+              help="Processes that draw frames.")
 @click.option("--size", type=click.IntRange(min=16), help="Side of the autoencoder's training "
               "frames in pixels, instead of the bundled model's.")
 @variant_options
@@ -54,11 +39,11 @@ def base(
     output: Path, decoder_of: Path | None, steps: int | None, workers: int, size: int | None,
     **options: Any,
 ) -> None:
-    """Train the drawn world's autoencoder and text tower.
+    """Train autoencoder and text encoder of the synthetic scenes.
 
     They are what `motifocal prepare` and `motifocal train` need as --model. On two CPU cores the
-    autoencoder takes about a quarter of an hour and the text tower a minute. With other scenes than
-    the default's, half of the autoencoder's clips are of those and half are the default's.
+    autoencoder takes about a quarter of an hour and the text encoder a minute. With other scenes
+    than the default's, half of the autoencoder's clips are of those and half are the default's.
     """
     import shutil
     from dataclasses import replace
@@ -82,7 +67,7 @@ def base(
         BUNDLED_DECODER,
         train_autoencoder,
     )
-    from motifocal.training.encoders.text_encoder import BUNDLED_TEXT_TOWER, train_text_tower
+    from motifocal.training.encoders.text_encoder import BUNDLED_TEXT_ENCODER, train_text_encoder
 
     lock_output(output)
     for folder in (output, output / "checkpoints"):
@@ -96,9 +81,9 @@ def base(
             with replacing_folder(output / part) as temporary:
                 shutil.copytree(decoder_of / part, temporary, dirs_exist_ok=True)
     elif not (output / "text_encoder").exists():
-        with phase("training the text tower"):
-            came_to = train_text_tower(output, BUNDLED_TEXT_TOWER)
-        announce("text tower: " + ", ".join(f"{k} {v:g}" for k, v in came_to.items()))
+        with phase("training the text encoder"):
+            measures = train_text_encoder(output, BUNDLED_TEXT_ENCODER)
+        announce("text encoder: " + ", ".join(f"{k} {v:g}" for k, v in measures.items()))
     settings = replace(settings, steps=steps or settings.steps, size=size or settings.size,
                        variant=variant)
     _show(train_autoencoder(output, settings, workers, finished), settings)

@@ -1,4 +1,4 @@
-"""`motifocal figure6`: runs and held-out shards become the loss quotient per timestep."""
+"""`motifocal figure6`: loss where clips move over mean loss, per timestep."""
 
 from __future__ import annotations
 
@@ -47,8 +47,9 @@ def figure6(models: tuple[Path, ...], shards: Path, output: Path, text: Path | N
     names = [str(model) for model in models]
     _check_inputs(models, shards, text or models[0])
     lock_output(output)
-    announce("loading the clips and the text tower")
+    announce("loading the clips and the text encoder")
     import torch
+    from torch import nn
 
     from motifocal.data.shards import Shards
     from motifocal.training.measurement.figure6 import (
@@ -57,29 +58,29 @@ def figure6(models: tuple[Path, ...], shards: Path, output: Path, text: Path | N
         middles,
         write_csv,
     )
-    from motifocal.training.run_folder import load_denoiser, load_text, move
+    from motifocal.training.run_folder import load_denoiser, load_text
 
     held_out, features = Shards(shards), load_text(text or models[0])
     place = torch.device(chosen_device(device))
-    move(features.tower, place)
-    found = {}
+    nn.Module.to(features.text_encoder, place)
+    results = {}
     count = min(clips or len(held_out), len(held_out))
     for name, model in zip(names, models, strict=True):
         announce(f"loading {name}")
         unet, schedule = load_denoiser(model)
-        move(unet, place)
+        nn.Module.to(unet, place)
         with progress(f"measuring {name}", count * bins) as bar:
-            found[name] = evaluate_loss_ratio(
+            results[name] = evaluate_loss_ratio(
                 unet, held_out, features, schedule, middles(bins), clips=clips,
                 batch=batch, seed=seed, progress=bar.advance,
             )
     output.mkdir(parents=True, exist_ok=True)
-    write_csv(output / "figure6.csv", found)
-    for name, losses in found.items():
+    write_csv(output / "figure6.csv", results)
+    for name, losses in results.items():
         click.echo(f"{name}: {losses.ratio().mean():.3f} on average over {bins} timesteps, "
                    f"{losses.clips} clips that move", err=True)
     click.echo(output / "figure6.csv")
-    draw_plot(output / "figure6.png", found)
+    draw_plot(output / "figure6.png", results)
     click.echo(output / "figure6.png")
 
 

@@ -1,4 +1,4 @@
-"""`motifocal import`: released weights become a model folder."""
+"""`motifocal import`: turn released weights into a model folder."""
 
 from __future__ import annotations
 

@@ -192,7 +192,7 @@ def _write_shards(
 
     from motifocal.data.prepare import PrepareSettings
     from motifocal.data.prepare import prepare as write_shards
-    from motifocal.training.run_folder import fingerprint, geometry_of, load_vae, move
+    from motifocal.training.run_folder import fingerprint, geometry_of, load_vae
 
     vae = load_vae(model)
     geometry = geometry_of(vae)
@@ -203,7 +203,7 @@ def _write_shards(
     described = {**described, "autoencoder": fingerprint(vae),
                  "precision": IN_MANIFEST[options["precision"]]}
     device = torch.device(options["device"])
-    move(vae, device)
+    torch.nn.Module.to(vae, device)
     settings = PrepareSettings(heatmap, geometry, options["clips_per_shard"],
                                frames_per_chunk=16)
     bf16 = options["precision"] == "bfloat16"

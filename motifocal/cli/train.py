@@ -1,4 +1,4 @@
-"""`motifocal train`: shards become a denoiser, with a bar, a log, samples and clean stops."""
+"""`motifocal train`: train a denoiser on shards, with a bar, a log, samples and clean stops."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ def train(ctx: click.Context, shards: Path, output: Path, model: Path,
     accelerator = open_accelerator(settings.precision, options["device"] == "cpu")
     with first_process_decides(accelerator) as first:
         if first:  # it holds the folder for all
-            _claim(output, prepared, model, settings, options["dry_run"])
+            _lock(output, prepared, model, settings, options["dry_run"])
     if accelerator.is_main_process and options["dry_run"]:
         write_run_file(ctx, output / RUN_FILE, settings)
     if not options["dry_run"]:
@@ -119,7 +119,7 @@ def train(ctx: click.Context, shards: Path, output: Path, model: Path,
         sys.exit(code)
 
 
-def _claim(
+def _lock(
     output: Path, prepared: Shards, model: Path, settings: TrainingSettings, dry_run: bool
 ) -> None:
     """Take the folder of the run, show the settings, and keep what the run is begun with."""
@@ -130,18 +130,18 @@ def _claim(
     from motifocal.models.folder import load_text_limit
     from motifocal.training.checkpoint import latest_step
     from motifocal.training.folders import settings_path
-    from motifocal.training.inputs import claim_inputs
-    from motifocal.training.loop import claim
+    from motifocal.training.inputs import lock_inputs
+    from motifocal.training.loop import lock_run
 
     lock_output(output)
     remove_temporaries(output / "checkpoints")
     click.echo(settings.model_dump_json(indent=1))
     note_unread(load_text_limit(model), chain.from_iterable(f.captions for f in prepared.files))
     if dry_run:
-        claim(output, settings, latest_step(output / "checkpoints"))
+        lock_run(output, settings, latest_step(output / "checkpoints"))
         click.echo(settings_path(output))
     else:
-        claim_inputs(output, prepared, model)
+        lock_inputs(output, prepared, model)
 
 
 def _settings(
@@ -193,7 +193,7 @@ def _train(ctx: click.Context, settings: TrainingSettings, shards: Shards, outpu
     from motifocal.training.signals import stop_on_signals
     from motifocal.training.trackers import tracking
 
-    announce("loading the autoencoder, the text tower and the network")
+    announce("loading the autoencoder, the text encoder and the network")
     vae = load_vae(model)
     check_autoencoder(shards, vae)
     unet = None if options["fresh"] else load_unet(model)
@@ -251,7 +251,7 @@ def _trackers(chosen: tuple[str, ...] | None) -> tuple[str, ...]:
 
 
 def _prober(vae: AutoencoderKL, shards: Shards, options: dict[str, Any]) -> Prober | None:
-    """What takes the points of the learning curve, if one is asked for."""
+    """Return what takes the points of the learning curve, if one is asked for."""
     from motifocal.scenes.evaluation.evaluate import eval_pairs
     from motifocal.scenes.variant import SceneVariant
     from motifocal.training.measurement.probe_curve import Prober
@@ -267,11 +267,11 @@ def _leave_to_the_first_process(text: str) -> None:
     """What all processes of a training find out, one of them says."""
 
 
-def _stopping(run: Run, here: bool) -> bool:
-    """Whether any process was asked to stop: they have to do so after the same step."""
+def _stopping(run: Run, stopped: bool) -> bool:
+    """Return whether any process was asked to stop: they have to do so after the same step."""
     import torch
 
     if run.accelerator.num_processes == 1:
-        return here
-    asked = torch.tensor(float(here), device=run.accelerator.device)
-    return bool(run.accelerator.reduce(asked) > 0)
+        return stopped
+    stopping = torch.tensor(float(stopped), device=run.accelerator.device)
+    return bool(run.accelerator.reduce(stopping) > 0)

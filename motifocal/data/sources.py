@@ -21,8 +21,9 @@ from motifocal.files.atomic import sha256_of, write_text
 from motifocal.files.json_text import parse_json
 from motifocal.media.picture import one_line
 from motifocal.media.video import VideoError, count_frames, read_video, resize_crop
+from motifocal.scenes.export import recipe
 from motifocal.scenes.render import render
-from motifocal.scenes.stage import SCENARIOS, Split, make_stage
+from motifocal.scenes.stage import Split
 from motifocal.scenes.variant import STANDARD, SceneVariant
 
 SceneMasks = Literal["none", "objects", "moving"]
@@ -30,12 +31,12 @@ SceneMasks = Literal["none", "objects", "moving"]
 
 @dataclass(frozen=True)
 class SceneClips:
-    """Clip k of synthetic scenes: scenarios in turn, a stage of its own each, any of its prompts.
+    """Clip k of the synthetic scenes, camera at rest (see `scenes.export.recipe`).
 
-    Half of the captions are the benchmark's wording, the others a paraphrase. `masks` gives clips
-    an exact mask in place of a heatmap from optical flow: of all "objects", as a segmenter would
-    find them (the paper's ablation), or of what is "moving". `static` clips do not do what their
-    caption says: the image stays as it is, and a network that learns from them learns to copy it.
+    `masks` gives clips an exact mask in place of a heatmap from optical flow: of all "objects", as
+    a segmenter would find them (the paper's ablation), or of what is "moving". `static` clips do
+    not do what their caption says: the image stays as it is, and a network that learns from them
+    learns to copy it.
     """
 
     count: int
@@ -51,16 +52,11 @@ class SceneClips:
         return self.count
 
     def __getitem__(self, index: int) -> CaptionedClip:
-        names = sorted(SCENARIOS)
-        rng = np.random.default_rng([self.seed, index])
-        stage_seed = int(rng.integers(2**31))
-        stage = make_stage(names[index % len(names)], self.split, stage_seed, self.variant)
-        action = stage.actions[rng.integers(len(stage.actions))]
-        shown_action = None if self.static else action
-        clip = render(stage, shown_action, size=self.size, frames=self.frames)
-        words = (action.sentence, str(rng.choice(action.paraphrases or (action.sentence,))))
+        made = recipe(index, self.split, self.seed, variant=self.variant)
+        clip = render(made.stage, None if self.static else made.action, size=self.size,
+                      frames=self.frames)
         masks = {"none": None, "objects": clip.objects, "moving": clip.mask}
-        return CaptionedClip(clip.frames, words[int(rng.integers(2))], clip.fps, masks[self.masks])
+        return CaptionedClip(clip.frames, made.text, clip.fps, masks[self.masks])
 
     def source_digest(self, index: int) -> str:
         """Hash the settings and the index (sha256), of which the clip is a function."""

@@ -1,4 +1,4 @@
-"""A video becomes latents, frame by frame, and latents become a video.
+"""Encode videos as latents, frame by frame, and decode them.
 
 Shape letters: B batch, F frames, C latent channels, H W pixels, h w latents.
 """
@@ -14,6 +14,12 @@ from einops import rearrange
 from torch import Tensor
 
 
+def downsampling_factor(autoencoder: AutoencoderKL) -> int:
+    """Return how many pixels one latent covers, in each direction."""
+    config: Any = autoencoder.config
+    return int(2 ** (len(config.block_out_channels) - 1))
+
+
 @torch.no_grad()
 def encode(
     autoencoder: AutoencoderKL,
@@ -21,7 +27,7 @@ def encode(
     frames_per_chunk: int,
     generator: torch.Generator | None = None,
 ) -> Tensor:
-    """Video `(B, 3, F, H, W)` in [-1, 1] becomes scaled latents `(B, C, F, h, w)`.
+    """Encode a video `(B, 3, F, H, W)` in [-1, 1] as scaled latents `(B, C, F, h, w)`.
 
     Args:
         autoencoder: the KL autoencoder; latents are multiplied by its `scaling_factor`.
@@ -33,7 +39,7 @@ def encode(
         ValueError: the shape or `frames_per_chunk` is wrong.
     """
     config: Any = autoencoder.config
-    factor = 2 ** (len(config.block_out_channels) - 1)
+    factor = downsampling_factor(autoencoder)
     if video.ndim != 5 or video.shape[1] != 3:
         raise ValueError(f"video should be (B, 3, F, H, W), got {tuple(video.shape)}")
     if video.shape[-2] % factor or video.shape[-1] % factor:
@@ -54,7 +60,7 @@ def encode(
 
 @torch.no_grad()
 def decode(autoencoder: AutoencoderKL, latents: Tensor, frames_per_chunk: int) -> Tensor:
-    """Scaled latents `(B, C, F, h, w)` become a video `(B, 3, F, H, W)`, about [-1, 1], unclipped.
+    """Decode scaled latents `(B, C, F, h, w)`: a video `(B, 3, F, H, W)`, about [-1, 1], unclipped.
 
     Raises:
         ValueError: the shape or `frames_per_chunk` is wrong.

@@ -1,4 +1,4 @@
-"""A model folder becomes its parts; what is damaged, foreign or carries code is refused in a line.
+"""Load the parts of a model folder; refuse in one line what is damaged, foreign or carries code.
 
 The folder has the diffusers layout: `model_index.json`, `unet/`, `vae/`, `text_encoder/`,
 `tokenizer/`, `scheduler/`. Only local safetensors and JSON are read, by the classes named here.
@@ -130,13 +130,13 @@ def load_scheduler(folder: Path) -> ScaledDDIMScheduler:
 @contextmanager
 def without_progress_bars() -> Iterator[None]:
     """transformers' bars over reading and writing a single file, which takes no time."""
-    shown = logging.is_progress_bar_enabled()
-    if shown:
+    enabled = logging.is_progress_bar_enabled()
+    if enabled:
         logging.disable_progress_bar()
     try:
         yield
     finally:
-        if shown:
+        if enabled:
             logging.enable_progress_bar()
 
 

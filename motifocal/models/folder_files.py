@@ -6,11 +6,11 @@ The folder has the diffusers layout: `model_index.json`, `unet/`, `vae/`, `text_
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from motifocal.files.atomic import sha256_of
 from motifocal.files.json_text import read_json_object
 
 INDEX = "model_index.json"
@@ -63,12 +63,7 @@ def part_folder(folder: Path, name: str) -> Path:
 
 def weights_digest(folder: Path) -> str:
     """SHA-256 of all safetensors of a folder: tells apart models that were saved over another."""
-    digest = hashlib.sha256()
-    for path in sorted(folder.rglob("*.safetensors")):
-        with path.open("rb") as file:
-            while chunk := file.read(2**20):
-                digest.update(chunk)
-    return digest.hexdigest()
+    return sha256_of(*sorted(folder.rglob("*.safetensors")))
 
 
 def refuse_code(part: Path) -> None:
@@ -95,9 +90,9 @@ def _code_key(config: dict[str, Any]) -> str | None:
     for key, value in config.items():
         if key == CLASS_KEY or (f"_{key}".endswith(FUNCTION_KEY) and "/" in str(value)):
             return key
-        found = _code_key(value) if isinstance(value, dict) else None
-        if found is not None:
-            return found
+        nested = _code_key(value) if isinstance(value, dict) else None
+        if nested is not None:
+            return nested
     return None
 
 

@@ -1,4 +1,4 @@
-"""The seed of a video becomes the noise that its sampling starts from: one rule for every command.
+"""Start noise of a video from its seed: one rule for every command.
 
 The seed alone decides: the videos of all pictures and sentences with one seed start from the same
 noise (of the same shape), so that between two sentences of a picture only the sentence differs.

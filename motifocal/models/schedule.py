@@ -1,4 +1,4 @@
-"""A clean latent and noise become a noised latent and its target, and one DDIM step undoes it.
+"""The noise schedule: noised latents, training targets, and DDIM steps.
 
 With s the x0 factor of the base model (1 where it is off) and a the cumulative alpha:
     x_t = sqrt(a) s x0 + sqrt(1 - a) noise        v = sqrt(a) noise - sqrt(1 - a) s x0
@@ -73,20 +73,10 @@ class NoiseSchedule:
         scaled, _ = self._split(prediction, x_t, t)
         return (scaled / self._coefficients(t, x_t)[2]).to(x_t.dtype)
 
-    def noise_from(self, prediction: Tensor, x_t: Tensor, t: Tensor | int) -> Tensor:
-        """The noise that a prediction at x_t implies."""
-        return self._split(prediction, x_t, t)[1].to(x_t.dtype)
-
     def step(
-        self,
-        prediction: Tensor,
-        x_t: Tensor,
-        t: int,
-        t_prev: int,
-        eta: float = 0.0,
-        noise: Tensor | None = None,
-        t_scale: int | None = None,
-    ) -> tuple[Tensor, Tensor]:
+        self, prediction: Tensor, x_t: Tensor, t: int, t_prev: int, eta: float = 0.0,
+        noise: Tensor | None = None, t_scale: int | None = None,
+    ) -> tuple[Tensor, Tensor]:  # fmt: skip
         """One DDIM step from t to t_prev (Song et al. 2021, arXiv 2010.02502, equation 12).
 
         Returns x at t_prev and the predicted x0. With `eta` > 0, `noise` is required. The signal

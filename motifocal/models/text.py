@@ -1,9 +1,9 @@
-"""Sentences become the text features that the U-Net attends to.
+"""Encode prompts as the text features that the U-Net attends to.
 
 The base model takes OpenCLIP's features before the last block, through the final norm, at all 77
 places. In transformers that is a `CLIPTextModel` with one block fewer and the exact GELU.
 
-Shape letters: B batch, L text tokens (77 there, fewer in small towers), D text width.
+Shape letters: B batch, L text tokens (77 there, fewer in small encoders), D text width.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from transformers import (
     PreTrainedTokenizerBase,
 )
 
-#: Places of the text tower, and token 0, "!", which fills those after the end token.
+#: Places of the text encoder, and token 0, "!", which fills those after the end token.
 TEXT_LENGTH = 77
 PAD_TOKEN_ID = 0
 
 
 def text_config(width: int, heads: int, layers: int, vocabulary: int) -> CLIPTextConfig:
-    """The configuration of a tower that keeps `layers` blocks; the end token is the last id."""
+    """The configuration of an encoder that keeps `layers` blocks; the end token is the last id."""
     return CLIPTextConfig(
         vocab_size=vocabulary,
         hidden_size=width,
@@ -44,10 +44,10 @@ def text_config(width: int, heads: int, layers: int, vocabulary: int) -> CLIPTex
 
 
 def load_tokenizer(location: str | Path, config: CLIPTextConfig) -> CLIPTokenizer:
-    """CLIP's tokenizer from a local folder or a hub id, for the text tower of `config`.
+    """CLIP's tokenizer from a local folder or a hub id, for the text encoder of `config`.
 
     Raises:
-        ValueError: its vocabulary or its start and end tokens are not those of the tower.
+        ValueError: its vocabulary or its start and end tokens are not those of the encoder.
     """
     tokenizer = CLIPTokenizer.from_pretrained(str(location), trust_remote_code=False)
     found = (len(tokenizer), tokenizer.bos_token_id, tokenizer.eos_token_id)
@@ -62,18 +62,18 @@ def load_tokenizer(location: str | Path, config: CLIPTextConfig) -> CLIPTokenize
 def tokenize(
     tokenizer: PreTrainedTokenizerBase, text_encoder: CLIPTextModel, sentences: Sequence[str]
 ) -> Tensor:
-    """`(B, L)` int64: start, sentence, end, padding to the tower's length; longer ones are cut.
+    """`(B, L)` int64: start, sentence, end, padding to the encoder's length; longer ones are cut.
 
-    Padded here, with the tower's padding id: OpenCLIP's is token 0, and a tokenizer told to pad
+    Padded here, with the encoder's padding id: OpenCLIP's is token 0, and a tokenizer told to pad
     with "!" would also read every "!" of a sentence as token 0.
 
     Raises:
-        ValueError: the tower's config names no padding id.
+        ValueError: the encoder's config names no padding id.
     """
     length = text_encoder.config.max_position_embeddings
     padding = text_encoder.config.pad_token_id
     if padding is None:
-        raise ValueError("the text tower's config should name its pad_token_id, got None")
+        raise ValueError("the text encoder's config should name its pad_token_id, got None")
     tokens = torch.full((len(sentences), length), padding, dtype=torch.int64)
     for row, sentence in zip(tokens, sentences, strict=True):
         ids = tokenizer(sentence, truncation=True, max_length=length)["input_ids"]

@@ -1,4 +1,4 @@
-"""A sentence becomes the part of it that a text encoder does not read, for want of places.
+"""Find the part of a prompt that a text encoder does not read, for want of places.
 
 Text encoders take a fixed number of tokens, and tokenizers cut what is longer without a word.
 """
@@ -28,7 +28,7 @@ class TextLimit:
     prefix: str = ""
 
     def unread(self, sentence: str) -> str:
-        """The end of a sentence that is not read: "" where all of it is.
+        """Return the end of a sentence that is not read: "" where all of it is.
 
         It begins with the first word that is not read whole, or, where the text has no spaces, with
         the first character.

@@ -1,4 +1,4 @@
-"""A noisy latent video, a time, a sentence, a frame rate and a picture become a prediction.
+"""The U-Net: predicts from a noisy latent video, a time, a prompt, a frame rate and an image.
 
 The network is diffusers' `UNet3DConditionModel`, which computes what the published VideoCrafter2
 U-Net computes, with what it lacks: the frame rate, the picture, and gradient checkpointing.
@@ -286,5 +286,5 @@ def _check_shape(name: str, value: Tensor | None, expected: tuple[int | None, ..
         or len(shape) != len(expected)
         or any(want not in (None, got) for want, got in zip(expected, shape, strict=True))
     ):
-        wanted = ", ".join("any" if want is None else str(want) for want in expected)
-        raise ValueError(f"{name} should be ({wanted}), got {shape}")
+        axes = ", ".join("any" if want is None else str(want) for want in expected)
+        raise ValueError(f"{name} should be ({axes}), got {shape}")

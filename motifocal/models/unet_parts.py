@@ -71,7 +71,7 @@ def attend(
     attention: Transformer2DModel | None,
     temporal_attention: TransformerTemporalModel,
 ) -> Tensor:
-    """Across each picture and to the context, then across time, which the context never reaches."""
+    """Attend within each image and to the context, then across time without the context."""
     if attention is not None:
         image = None if context.image is None else {"image_tokens": context.image}
         (x,) = attention(

@@ -1,4 +1,4 @@
-"""The released VideoCrafter2 checkpoint becomes a folder in the diffusers layout."""
+"""Import the released VideoCrafter2 checkpoint as a folder in the diffusers layout."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""The drawn world: a seed becomes a clip whose motion, mask and sentence are known exactly."""
+"""Synthetic scenes: clips drawn from a seed whose motion, mask and prompt are known exactly."""

@@ -1,4 +1,4 @@
-"""The drawn world becomes folders that other tools read: captioned videos, or a benchmark.
+"""Export synthetic scenes as folders that other tools read: captioned videos, or a benchmark.
 
 Letters: F frames, H W pixels. A data set is a Hugging Face videofolder (`metadata.jsonl` with
 `file_name` and `text`), a benchmark has TI2V-Bench's layout (`images/` and `pairs.csv`). Every
@@ -8,8 +8,6 @@ export again writes just what is missing.
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -19,6 +17,7 @@ from typing import Literal, cast
 import numpy as np
 
 from motifocal.files.atomic import remove_temporaries, replacing, replacing_folder, write_text
+from motifocal.files.csv_text import csv_text
 from motifocal.files.settings import lock_settings
 from motifocal.media.codec import FINE_CRF
 from motifocal.media.picture import write_image
@@ -79,7 +78,7 @@ def recipe(
     index: int, split: Split, seed: int, camera: CameraMix = "static",
     variant: SceneVariant = STANDARD,
 ) -> Recipe:
-    """Clip `index` of the drawn world: scenarios in turn, a stage of its own, one of its sentences.
+    """Return what clip `index` shows: scenarios in turn, a stage of its own, one of its sentences.
 
     Half of the captions are the benchmark's wording, the others a paraphrase. "mixed" moves the
     camera in half of the clips; the caption then says how.
@@ -110,24 +109,24 @@ def export_dataset(folder: Path, settings: DatasetSettings) -> Iterator[int]:
         remove_temporaries(folder / part)
     lines = []
     for index in range(settings.clips):
-        made = recipe(index, settings.split, settings.seed, settings.camera, settings.variant)
-        lines.append(json.dumps(_described(index, made, settings)) + "\n")
-        _write_clip(folder, index, made, settings)
+        clip = recipe(index, settings.split, settings.seed, settings.camera, settings.variant)
+        lines.append(json.dumps(_described(index, clip, settings)) + "\n")
+        _write_clip(folder, index, clip, settings)
         yield index + 1
     write_text(folder / "metadata.jsonl", "".join(lines))
 
 
-def _described(index: int, made: Recipe, settings: DatasetSettings) -> dict[str, object]:
+def _described(index: int, clip: Recipe, settings: DatasetSettings) -> dict[str, object]:
     row: dict[str, object] = {
         "file_name": _video(index, settings),
-        "text": made.text,
-        "sentence": made.action.sentence,
-        "facts": list(made.action.facts),
-        "scenario": made.stage.scenario,
-        "colour": made.stage.colour,
-        "background": made.stage.background,
-        "camera": made.camera,
-        "stage_seed": made.stage_seed,
+        "text": clip.text,
+        "sentence": clip.action.sentence,
+        "facts": list(clip.action.facts),
+        "scenario": clip.stage.scenario,
+        "colour": clip.stage.colour,
+        "background": clip.stage.background,
+        "camera": clip.camera,
+        "stage_seed": clip.stage_seed,
         "fps": FPS,
     }
     return row | ({"truth": _truth_file(index)} if settings.truth else {})
@@ -204,9 +203,6 @@ def _write_picture_and_truth(
 
 
 def pairs_csv(pairs: list[EvalPair]) -> str:
-    """TI2V-Bench's table: scenario, image id, prompt, and the name of the video to make."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["scenario", "image_id", "prompt", "file"])
-    writer.writerows([pair.scenario, pair.image_id, pair.prompt, pair.file()] for pair in pairs)
-    return text.getvalue()
+    """Return TI2V-Bench's table: scenario, image id, prompt, and the name of the video to make."""
+    return csv_text(("scenario", "image_id", "prompt", "file"),
+                    ((pair.scenario, pair.image_id, pair.prompt, pair.file()) for pair in pairs))

@@ -1,4 +1,4 @@
-"""A stage and one of its sentences become frames with exact masks and exact optical flow.
+"""Render a stage and one of its sentences: frames with exact masks and exact optical flow.
 
 Letters: F frames, H W pixels, S supersampling. The picture is square and 1 world unit wide.
 """
@@ -118,12 +118,12 @@ def render(
 
 
 def first_picture(stage: Stage, size: int = 64) -> npt.NDArray[np.uint8]:
-    """The picture that every sentence of this stage starts from, (size, size, 3) uint8."""
+    """Return the picture that every sentence of this stage starts from, (size, size, 3) uint8."""
     return render(stage, None, size=size, frames=2).frames[0]
 
 
 def _view(camera: Camera, u: float) -> Matrix:
-    """(3, 3) from world units to picture units at time u; the identity at u = 0."""
+    """Return (3, 3) from world units to picture units at time u; the identity at u = 0."""
     step = TRAVEL * u
     moves = {"left": (step, 0.0), "right": (-step, 0.0), "up": (0.0, step), "down": (0.0, -step)}
     if camera in moves:
@@ -135,7 +135,7 @@ def _view(camera: Camera, u: float) -> Matrix:
 
 
 def _views(stage: Stage, camera: Camera, frames: int, level: Level) -> list[Matrix]:
-    """The view of each frame, held in a hand where the level shakes it."""
+    """Return the view of each frame, held in a hand where the level shakes it."""
     views = [_view(camera, f / (frames - 1)) for f in range(frames)]
     for view, (dx, dy) in zip(views, shake(stage.background_seed, frames, level.shake),
                               strict=True):
@@ -232,7 +232,7 @@ def _residue(
 
 
 def _half_covered(part: npt.NDArray[np.float32], size: int) -> npt.NDArray[np.bool_]:
-    """The pixels of a picture `size` wide of which at least half is in the part."""
+    """Return the pixels of a picture `size` wide of which at least half is in the part."""
     return np.asarray(cv2.resize(part, (size, size), interpolation=cv2.INTER_AREA) >= 0.5)
 
 

@@ -1,4 +1,4 @@
-"""A scenario, a split and a seed become a stage: a picture with its three to five sentences.
+"""Draw a stage from a scenario, a split and a seed: an image with its three to five prompts.
 
 Training and evaluation never share a seed, and one in six combinations of scenario, main colour
 and background belongs to evaluation alone.
@@ -83,7 +83,7 @@ def is_held_out(scenario: str, colour: str, background: str) -> bool:
 def make_stage(
     scenario: str, split: Split, seed: int, variant: SceneVariant = STANDARD
 ) -> Stage:
-    """The stage of this scenario, split and seed; the same arguments give the same stage.
+    """Return the stage of this scenario, split and seed; the same arguments give the same stage.
 
     The variant's background changes how the stage is rendered and nothing of the stage itself. Its
     difficulty changes the size of the objects, log-uniform from the scenario's smallest to the
@@ -100,10 +100,10 @@ def make_stage(
     rule = SCENARIOS[scenario]
     number = sorted(SCENARIOS).index(scenario)
     rng = np.random.default_rng([SPLIT_NUMBERS[split], number, seed])
-    wanted = False if split == "train" else seed % 2 == 1
+    held_out = False if split == "train" else seed % 2 == 1
     colours, background = _draw(rng, rule)
     for _ in range(64):
-        if is_held_out(scenario, colours[0], background) == wanted:
+        if is_held_out(scenario, colours[0], background) == held_out:
             break
         colours, background = _draw(rng, rule)
     else:

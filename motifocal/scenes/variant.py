@@ -11,7 +11,7 @@ Difficulty = Literal["standard", "hard"]
 
 @dataclass(frozen=True)
 class SceneVariant:
-    """The kind of scenes; the default is what all published scores of the drawn world are of.
+    """The kind of scenes; the default is what all published scores are of.
 
     `background`: "still" changes nothing but what the sentence moves; "calm" and "lively" add the
     temporal residue of real clips in two strengths (see `residue.py`). `difficulty`: "hard" draws

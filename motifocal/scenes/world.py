@@ -28,7 +28,7 @@ class State:
     look: float = 0.0
 
     def matrix(self) -> npt.NDArray[np.float64]:
-        """(3, 3) from the object's own coordinates to world units."""
+        """Return (3, 3) from the object's own coordinates to world units."""
         c, s = np.cos(self.angle), np.sin(self.angle)
         return np.array(
             [[c * self.sx, -s * self.sy, self.x], [s * self.sx, c * self.sy, self.y], [0, 0, 1]]
@@ -51,7 +51,7 @@ class Action:
     """One sentence about a picture and what it moves.
 
     `sentence` is the one used in benchmarks; `paraphrases` say the same for training. `facts` is
-    what the sentence means in plain labels: the text tower is trained to recover them.
+    what the sentence means in plain labels: the text encoder is trained to recover them.
     """
 
     sentence: str

@@ -1,1 +1,1 @@
-"""Shards of latents become weights: the step, checkpoints, presets and the loss ratio figure."""
+"""Training: the step, the loop, presets, checkpoints, and the measurement of checkpoints."""

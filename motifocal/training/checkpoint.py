@@ -1,4 +1,4 @@
-"""A training's state becomes a file that a kill at any moment cannot spoil, and is found again.
+"""Save and load the state of a training; a kill at any moment spoils nothing.
 
 All randomness of a run is a function of (seed, step), so a checkpoint holds no random state: the
 weights, the average, the optimiser and the step number are the whole of it.
@@ -49,26 +49,26 @@ def save_checkpoint(folder: Path, step: int, state: dict[str, Any]) -> Path:
 
 
 def kept_weights(run: Path, step: int) -> Path:
-    """The folder of the averaged weights that `train --keep-every` keeps at a step."""
+    """Return the folder of the averaged weights that `train --keep-every` keeps at a step."""
     return run / "kept" / f"step-{step:08d}"
 
 
 def list_checkpoints(folder: Path) -> list[Path]:
-    """The finished checkpoints in `folder`, oldest first."""
+    """Return the finished checkpoints in `folder`, oldest first."""
     if not folder.is_dir():
         return []
     return sorted(p for p in folder.iterdir() if NAME.fullmatch(p.name))
 
 
 def latest_step(folder: Path) -> int:
-    """The step of the newest checkpoint; 0 where there is none."""
+    """Return the step of the newest checkpoint; 0 where there is none."""
     return max(map(_step_of, list_checkpoints(folder)), default=0)
 
 
 def load_checkpoint(
     folder: Path, notify: Callable[[str], None] = warnings.warn
 ) -> dict[str, Any] | None:
-    """The newest intact checkpoint's state with its `step`, or None where there is none yet.
+    """Return the newest intact checkpoint's state with its `step`, or None where there is none yet.
 
     `notify` is told of each newer one that is damaged. Raises DamagedCheckpoint where all are.
     """
@@ -88,7 +88,7 @@ def load_checkpoint(
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
-    """One checkpoint's state, after its checksums were verified. DamagedCheckpoint otherwise."""
+    """Read one checkpoint and verify its checksums; DamagedCheckpoint where they fail."""
     try:
         with zipfile.ZipFile(path) as archive:
             if (part := archive.testzip()) is not None:

@@ -23,7 +23,7 @@ def check_parts(folder: Path, *names: str) -> None:
 
 
 def is_run(folder: Path) -> bool:
-    """Whether a folder holds a training with a checkpoint."""
+    """Return whether a folder holds a training with a checkpoint."""
     return settings_path(folder).exists() and (folder / "checkpoints").is_dir()
 
 
@@ -41,7 +41,7 @@ def check_denoiser(folder: Path) -> None:
 
 
 def unet_config_of(folder: Path) -> UNetConfig | None:
-    """The configuration of a model folder's denoiser, without its weights; None without one."""
+    """Read the configuration of a model folder's denoiser; None where the folder has none."""
     if not (folder / "unet").is_dir():
         return None
     config = read_config(folder, "unet")
@@ -53,7 +53,7 @@ def unet_config_of(folder: Path) -> UNetConfig | None:
 
 
 def text_width_of(folder: Path) -> int:
-    """The width of a model folder's text features, without loading the text tower."""
+    """Return the width of a model folder's text features, without loading the text encoder."""
     width = read_config(folder, "text_encoder").get("hidden_size")
     if not isinstance(width, int):
         raise ValueError(f"{folder / 'text_encoder'} should say its hidden_size, got {width!r}")

@@ -1,4 +1,4 @@
-"""Log lines of training steps become a JSONL file with each step once, however often it was killed.
+"""Log training steps as JSON lines, each step once, however often the run was killed.
 
 A line is a flat dictionary with a "step". Lines stay in memory for some seconds, since writing
 each one at once would cost more than it tells.
@@ -60,7 +60,7 @@ class TrainingLog:
 
 
 def read_log(path: Path) -> list[dict[str, float]]:
-    """The lines of a log, oldest first; none where there is no file, half a last line left out.
+    """Read a log, oldest line first; none where there is no file, half a last line left out.
 
     Raises ValueError for a line in the middle that is no JSON.
     """
@@ -68,10 +68,10 @@ def read_log(path: Path) -> list[dict[str, float]]:
         return []
     lines = path.read_text().split("\n")
     lines.pop()  # empty, or what a kill left of a line
-    found = []
+    entries = []
     for number, text in enumerate(lines, start=1):
         try:
-            found.append(parse_json(text))
+            entries.append(parse_json(text))
         except ValueError as error:
             raise ValueError(f"{path}, line {number} is no JSON: {text[:60]!r}") from error
-    return found
+    return entries

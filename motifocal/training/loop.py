@@ -1,4 +1,4 @@
-"""Prepared shards and a base model become a trained denoiser, resumable at any moment.
+"""Train a denoiser on prepared shards; a run can be resumed at any moment.
 
 Letters: B batch, C channels, F frames, h w latents, L tokens, D text width.
 
@@ -30,21 +30,26 @@ from transformers import CLIPTextModel, PreTrainedTokenizerBase
 from motifocal.data.shards import LatentBatch, Shards, indices_of_step
 from motifocal.files.atomic import write_text
 from motifocal.files.json_text import parse_json
+from motifocal.files.settings import lock_settings
 from motifocal.models.schedule import NoiseSchedule, noise_schedule
 from motifocal.models.text import encode_text
 from motifocal.models.unet import TI2VUNet
 from motifocal.training.checkpoint import load_checkpoint, mixed_seed, save_checkpoint
 from motifocal.training.folders import settings_path
 from motifocal.training.log import TrainingLog
-from motifocal.training.optimizer import build_optimizer, check_parameters
+from motifocal.training.optimizer import (
+    build_optimizer,
+    check_parameters,
+    learning_rate,
+    set_rate,
+)
 from motifocal.training.presets import TrainingSettings, read_settings
 from motifocal.training.processes import check_same_step, first_process_decides, gather_places
-from motifocal.training.rates import learning_rate, set_rate
-from motifocal.training.step import draw, training_step
+from motifocal.training.step import draw_noise, training_step
 
 CACHE_BYTES = 2**28  # of text features; a ViT-H caption has 315 kB of them
 # What may change between two starts of one run: it decides nothing that was computed so far.
-# (The number of steps does from the cool-down on; see _claim.)
+# (The number of steps does from the cool-down on.)
 FREE_TO_CHANGE = frozenset({"save_every", "sample_every", "steps"})
 
 
@@ -54,14 +59,14 @@ class NonFiniteLoss(FloatingPointError):  # noqa: N818
 
 @dataclass
 class TextFeatures:
-    """Captions become features (B, L, D) of the frozen text tower, each caption computed once.
+    """Features (B, L, D) of captions by the frozen text encoder, each caption computed once.
 
     One caption at a time: in a batch the last bits of its features would depend on the others,
     and so on which of them an interrupted run had met before.
     """
 
     tokenizer: PreTrainedTokenizerBase
-    tower: CLIPTextModel
+    text_encoder: CLIPTextModel
     cache: dict[str, Tensor] = field(default_factory=dict)
 
     @torch.no_grad()
@@ -69,10 +74,10 @@ class TextFeatures:
         features = []
         for caption in captions:
             if caption not in self.cache:
-                made = encode_text(self.tokenizer, self.tower, [caption])[0]
-                if (len(self.cache) + 1) * made.nbytes > CACHE_BYTES:
+                encoded = encode_text(self.tokenizer, self.text_encoder, [caption])[0]
+                if (len(self.cache) + 1) * encoded.nbytes > CACHE_BYTES:
                     self.cache.clear()
-                self.cache[caption] = made
+                self.cache[caption] = encoded
             features.append(self.cache[caption])
         return torch.stack(features)
 
@@ -110,12 +115,12 @@ def start(
     unet = unet or TI2VUNet.build(settings.unet)
     if unet.unet_config != settings.unet:
         raise ValueError(f"unet should be {settings.unet}, got {unet.unet_config}")
-    check_fit(settings, shards, text.tower.config.hidden_size)
+    check_fit(settings, shards, text.text_encoder.config.hidden_size)
     state = load_checkpoint(folder / "checkpoints", notify)
     step = state["step"] if state else 0
     with first_process_decides(accelerator) as first:
         if first:
-            claim(folder, settings, step)
+            lock_run(folder, settings, step)
     check_same_step(accelerator, step)
     if settings.gradient_checkpointing:
         unet.enable_gradient_checkpointing()
@@ -127,13 +132,13 @@ def start(
     average = EMAModel(trained.parameters(), decay=settings.average, use_ema_warmup=True,
                        power=0.75, foreach=True)
     optimizer = build_optimizer(settings.optimizer, trained, settings.rate, settings.weight_decay,
-                                edges=("conv_in", "conv_out"))
+                                adamw_names=("conv_in", "conv_out"))
     check_parameters(optimizer, trained)
     if state is not None:
         average.load_state_dict(state["average"])
         average.to(accelerator.device)
         optimizer.load_state_dict(state["optimizer"])
-    text.tower.requires_grad_(False).to(accelerator.device).eval()
+    text.text_encoder.requires_grad_(False).to(accelerator.device).eval()
     schedule = noise_schedule(settings.prediction_type, settings.zero_terminal_snr,
                               settings.use_scale)
     return Run(settings, accelerator, wrapped, average, optimizer, text, schedule, shards, folder,
@@ -152,27 +157,29 @@ def check_fit(settings: TrainingSettings, shards: Shards, text_width: int) -> No
     divisor = settings.unet.spatial_divisor
     if height % divisor or width % divisor:
         raise ValueError(f"latents should divide by {divisor}, got {height}x{width}")
-    wanted = settings.unet.cross_attention_dim
-    if text_width != wanted:
-        raise ValueError(f"text tower should be {wanted} wide, got {text_width}")
+    width = settings.unet.cross_attention_dim
+    if text_width != width:
+        raise ValueError(f"text encoder should be {width} wide, got {text_width}")
 
 
-def claim(folder: Path, settings: TrainingSettings, done: int) -> None:
+def lock_run(folder: Path, settings: TrainingSettings, done: int) -> None:
     """Keep the settings beside the run; refuse to go on with others that would compute others.
 
     `done` steps are taken already; before the first checkpoint other settings lose nothing. A run
     may be made longer or shorter until it cools down.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     path = settings_path(folder)
     now = parse_json(settings.model_dump_json())
-    if path.exists() and done:
+
+    def upgrade(stored: object) -> dict[str, Any]:
         before = parse_json(read_settings(path).model_dump_json())
-        changed = sorted(k for k in before | now if before.get(k) != now.get(k))
         cooling = done > min(s["steps"] - s["cooldown"] for s in (before, now))
         free = FREE_TO_CHANGE - {"steps"} if cooling else FREE_TO_CHANGE
-        if refused := [key for key in changed if key not in free]:
-            raise ValueError(f"{folder} was begun with other settings ({', '.join(refused)})")
+        return {**before, **{key: now[key] for key in free}}
+
+    if done:
+        lock_settings(path, now, upgrade=upgrade)
+    folder.mkdir(parents=True, exist_ok=True)
     write_text(path, json.dumps(now, indent=1) + "\n")
 
 
@@ -198,7 +205,7 @@ def train(run: Run, log: TrainingLog | None = None) -> Iterator[dict[str, float]
 
 
 def _optimiser_step(run: Run) -> dict[str, float]:
-    """One global batch: its micro-batches, then clip, step, average."""
+    """Take one global batch: its micro-batches, then clip, step, average."""
     settings, accelerator = run.settings, run.accelerator
     parts = settings.accumulation(accelerator.num_processes)
     rate = learning_rate(run.step, peak=settings.rate, warmup=settings.warmup,
@@ -206,14 +213,14 @@ def _optimiser_step(run: Run) -> dict[str, float]:
     set_rate(run.optimizer, rate)
     run.optimizer.zero_grad(set_to_none=True)
 
-    # The draws of the whole global batch: how it is split does not change them.
+    # Drawn for the whole global batch: how it is split does not change it.
     generator = torch.Generator().manual_seed(mixed_seed(settings.seed, run.step))
-    draws = draw((settings.global_batch, *run.shards.latent_shape), settings, generator)
+    random = draw_noise((settings.global_batch, *run.shards.latent_shape), settings, generator)
     losses, blame = [], []
     for part in range(parts):
         place = part * accelerator.num_processes + accelerator.process_index
         rows = slice(place * settings.micro_batch, (place + 1) * settings.micro_batch)
-        batch, own = _micro_batch(run, rows), draws.rows(rows, accelerator.device)
+        batch, own = _micro_batch(run, rows), random.rows(rows, accelerator.device)
         text, empty = run.text(batch.captions), run.text([""])
         torch.manual_seed(mixed_seed(settings.seed, run.step, 1 + place))  # of dropout
         with accelerator.no_sync(run.unet) if part + 1 < parts else nullcontext():
@@ -235,7 +242,7 @@ def _optimiser_step(run: Run) -> dict[str, float]:
 
 
 def _micro_batch(run: Run, rows: slice) -> LatentBatch:
-    """These rows of the global batch, on the accelerator."""
+    """Return these rows of the global batch, on the accelerator."""
     s = run.settings
     chosen = indices_of_step(run.step, len(run.shards), s.global_batch, s.seed)
     batch = run.shards.batch(chosen[rows])
@@ -245,7 +252,7 @@ def _micro_batch(run: Run, rows: slice) -> LatentBatch:
 
 
 def _not_finite(total: Tensor, batch: LatentBatch, timesteps: Tensor) -> list[str]:
-    """The clips and timesteps (B,) whose loss (B,) is nan or infinite, in words."""
+    """Return the clips and timesteps (B,) whose loss (B,) is nan or infinite, in words."""
     bad = (~torch.isfinite(total.detach())).nonzero().flatten().tolist()
     return [f"t={int(timesteps[i])} {batch.captions[i]!r}" for i in bad]
 
@@ -262,7 +269,7 @@ def save(run: Run) -> None:
 
 
 def averaged_unet(run: Run) -> TI2VUNet:
-    """A copy of the network that holds the averaged weights, in eval mode on the CPU."""
+    """Return a copy of the network that holds the averaged weights, in eval mode on the CPU."""
     unet = TI2VUNet.build(run.accelerator.unwrap_model(run.unet).unet_config)
     run.average.copy_to(unet.parameters())
     return unet.eval()

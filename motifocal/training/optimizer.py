@@ -1,4 +1,4 @@
-"""A network's parameters become an optimiser: AdamW, or Muon for weight matrices beside AdamW.
+"""Build optimisers (AdamW, or Muon for weight matrices beside AdamW) and set their learning rate.
 
 Muon (torch.optim.Muon) orthogonalises the update of a matrix. Convolutions are matrices too once
 their input channels and taps are one axis. For the small models bundled here it needs several
@@ -7,6 +7,7 @@ times fewer samples than AdamW; the paper's preset keeps AdamW.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable
 from typing import Any, Literal
 
@@ -17,10 +18,11 @@ OptimizerName = Literal["adamw", "muon"]
 
 
 class MuonWithAdamW(torch.optim.Optimizer):
-    """Muon for every weight with two or more axes, AdamW for what is left and for `edges`.
+    """Muon for every weight with two or more axes, AdamW for the others.
 
-    `edges` names parameters next to data (first and last convolutions), which are not hidden
-    layers. Both take the same rate: Muon's updates are scaled to AdamW's root mean square.
+    `adamw_names` are how names of further parameters for AdamW begin: those next to data (first and
+    last convolutions) are not hidden layers. Both take the same rate: Muon's updates are scaled to
+    AdamW's root mean square.
     """
 
     def __init__(
@@ -28,12 +30,12 @@ class MuonWithAdamW(torch.optim.Optimizer):
         named: Iterable[tuple[str, nn.Parameter]],
         rate: float,
         weight_decay: float,
-        edges: tuple[str, ...],
+        adamw_names: tuple[str, ...],
     ) -> None:
         named = list(named)
-        hidden = [p for name, p in named if p.ndim >= 2 and not name.startswith(edges)]
-        chosen = {id(p) for p in hidden}
-        rest = [p for _, p in named if id(p) not in chosen]
+        hidden = [p for name, p in named if p.ndim >= 2 and not name.startswith(adamw_names)]
+        muon = {id(p) for p in hidden}
+        rest = [p for _, p in named if id(p) not in muon]
         # Each weight with a view of it as a matrix.
         self._pairs = [(p, nn.Parameter(p.data.view(len(p), -1))) for p in hidden]
         self._adam = torch.optim.AdamW(rest, lr=rate, betas=(0.9, 0.98), weight_decay=weight_decay)
@@ -83,12 +85,12 @@ def build_optimizer(
     network: nn.Module,
     rate: float,
     weight_decay: float,
-    edges: tuple[str, ...] = (),
+    adamw_names: tuple[str, ...] = (),
 ) -> torch.optim.Optimizer:
-    """The optimiser called `name` for every parameter of `network` that takes gradients."""
+    """Build the optimiser called `name` for every parameter of `network` that takes gradients."""
     named = [(key, p) for key, p in network.named_parameters() if p.requires_grad]
     if name == "muon":
-        return MuonWithAdamW(named, rate, weight_decay, edges)
+        return MuonWithAdamW(named, rate, weight_decay, adamw_names)
     return torch.optim.AdamW([p for _, p in named], lr=rate, weight_decay=weight_decay)
 
 
@@ -108,3 +110,23 @@ def check_parameters(optimizer: torch.optim.Optimizer, network: nn.Module) -> No
             f"the optimiser should hold the {len(trained)} parameters that are trained, got "
             f"{foreign} others and lacks {len(left_out)}{named}"
         )
+
+
+def learning_rate(step: int, *, peak: float, warmup: int, total: int, cooldown: int) -> float:
+    """Return the rate of optimiser step `step`, from 0: warm-up, constant, cosine cool-down.
+
+    The last `cooldown` of `total` steps fall along a cosine to a hundredth of the peak: 0 keeps
+    the rate constant, `total - warmup` or more is the common cosine schedule. In between, a run can
+    be made longer as long as it has not begun to cool down.
+    """
+    if step < warmup:
+        return peak * (step + 1) / warmup
+    cooldown = min(cooldown, total - warmup)
+    done = (step - (total - cooldown)) / max(1, cooldown)
+    return peak * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * min(1.0, max(0.0, done)))))
+
+
+def set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
+    """Use `rate` for every parameter group from now on."""
+    for group in optimizer.param_groups:
+        group["lr"] = rate

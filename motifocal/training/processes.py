@@ -1,4 +1,4 @@
-"""The processes of one training become an Accelerator: a single one, or several from torchrun.
+"""Join the processes of one training in an Accelerator: a single one, or several from torchrun.
 
 Training is data parallel: each process holds the whole network and takes its share of every global
 batch, and gradients are averaged over the processes.
@@ -49,7 +49,7 @@ def open_accelerator(precision: str, cpu: bool) -> Accelerator:
 
 
 def in_words(accelerator: Accelerator) -> str:
-    """How many processes train, and on what device this one does."""
+    """Return how many processes train, and on what device this one does."""
     count = accelerator.num_processes
     return f"{count} process{'' if count == 1 else 'es'}, {accelerator.device}"
 
@@ -65,8 +65,8 @@ def first_process_decides(accelerator: Accelerator) -> Iterator[bool]:
         yield accelerator.is_main_process
         failed = 0
     finally:
-        told = accelerator.gather(torch.tensor([failed], device=accelerator.device))
-        if int(told[0]) and not accelerator.is_main_process:
+        outcomes = accelerator.gather(torch.tensor([failed], device=accelerator.device))
+        if int(outcomes[0]) and not accelerator.is_main_process:
             raise SystemExit(1)
 
 

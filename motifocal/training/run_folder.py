@@ -1,4 +1,4 @@
-"""A model folder becomes the parts that a training needs: autoencoder, text tower, first weights.
+"""Load what a training needs from a model folder, and what others need from a run.
 
 The folder has the diffusers layout: `vae/`, `text_encoder/`, `tokenizer/` and perhaps `unet/`.
 Nothing is fetched: everything has to lie there.
@@ -13,11 +13,11 @@ from typing import Any
 
 import torch
 from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
-from torch import nn
 
 from motifocal.data.shards import Shards
 from motifocal.files.json_text import read_json_object
 from motifocal.loss.latent_grid import LatentGeometry
+from motifocal.models.autoencoder import downsampling_factor
 from motifocal.models.folder import (
     load_autoencoder,
     load_network,
@@ -35,31 +35,31 @@ from motifocal.training.presets import TrainingSettings, read_settings
 
 
 def load_vae(folder: Path) -> AutoencoderKL:
-    """The autoencoder of a model folder, float32, in eval mode. ValueError where there is none."""
+    """Load the autoencoder of a model folder, float32, in eval mode. ValueError without one."""
     return load_autoencoder(folder, torch.float32).requires_grad_(False)
 
 
 def load_text(folder: Path) -> TextFeatures:
-    """Tokenizer and text tower of a model folder, float32. ValueError where one is missing."""
-    tower = load_text_encoder(folder, torch.float32)
-    return TextFeatures(load_tokenizer(folder), tower.requires_grad_(False))
+    """Load tokenizer and text encoder of a model folder, float32. ValueError without them."""
+    text_encoder = load_text_encoder(folder, torch.float32)
+    return TextFeatures(load_tokenizer(folder), text_encoder.requires_grad_(False))
 
 
 def load_unet(folder: Path) -> TI2VUNet | None:
-    """The denoiser of a model folder, float32; None where the folder has none."""
+    """Load the denoiser of a model folder, float32; None where the folder has none."""
     if not (folder / "unet").is_dir():
         return None
     return load_network(folder, torch.float32)
 
 
 def load_settings(run: Path) -> TrainingSettings:
-    """The settings of a run's folder. ValueError where there are none."""
+    """Read the settings of a run's folder. ValueError where there are none."""
     check_run(run)
     return read_settings(settings_path(run))
 
 
 def load_averaged(run: Path, step: int | None = None) -> tuple[TI2VUNet, TrainingSettings, int]:
-    """The averaged weights of a run's newest checkpoint, in eval mode, its settings and its step.
+    """Load the averaged weights of a run's newest checkpoint, in eval mode; settings and step.
 
     With a `step` they are those that `train --keep-every` kept there. Raises ValueError where the
     run has no checkpoint yet, or kept nothing at that step.
@@ -81,7 +81,7 @@ def load_averaged(run: Path, step: int | None = None) -> tuple[TI2VUNet, Trainin
 
 
 def load_clip_size(run: Path) -> tuple[int, int, int] | None:
-    """(F, H, W) of the clips that a run of the command was trained on; None if not noted."""
+    """Return (F, H, W) of the clips that a run of the command was trained on; None if not noted."""
     path = inputs_path(run)
     if not path.exists():
         return None
@@ -92,38 +92,30 @@ def load_clip_size(run: Path) -> tuple[int, int, int] | None:
 
 
 def load_denoiser(folder: Path) -> tuple[TI2VUNet, NoiseSchedule]:
-    """The averaged network of a run, or that of a model folder, with the schedule it goes by."""
+    """Load the averaged network of a run, or that of a model folder, with its noise schedule."""
     check_denoiser(folder)
     if is_run(folder):
         unet, s, _ = load_averaged(folder)
         return unet, noise_schedule(s.prediction_type, s.zero_terminal_snr, s.use_scale)
-    found = load_unet(folder)
-    assert found is not None
-    return found.eval(), load_scheduler(folder).noise_schedule
-
-
-def move(model: nn.Module, device: torch.device) -> None:
-    """Bring a model to a device, in place."""
-    model.to(device)
+    return load_network(folder, torch.float32), load_scheduler(folder).noise_schedule
 
 
 def geometry_of(vae: AutoencoderKL) -> LatentGeometry:
-    """Where a frame's latents lie: one latent a frame, at the autoencoder's stride."""
-    config: Any = vae.config
-    return LatentGeometry(2 ** (len(config.block_out_channels) - 1), temporal_stride=1)
+    """Return where a frame's latents lie: one latent a frame, at the autoencoder's stride."""
+    return LatentGeometry(downsampling_factor(vae), temporal_stride=1)
 
 
 def fingerprint(vae: AutoencoderKL) -> str:
-    """What tells two autoencoders apart: a hash of weights and scaling factor.
+    """Return the SHA-256 of an autoencoder's scaling factor and weights.
 
     Of the weights in half precision, so that a model saved as float32 and as float16 is one.
     """
     config: Any = vae.config
-    found = hashlib.sha256(json.dumps(config.scaling_factor).encode())
+    digest = hashlib.sha256(json.dumps(config.scaling_factor).encode())
     for name, tensor in sorted(vae.state_dict().items()):
-        found.update(name.encode())
-        found.update(tensor.cpu().half().contiguous().numpy().tobytes())
-    return found.hexdigest()
+        digest.update(name.encode())
+        digest.update(tensor.cpu().half().contiguous().numpy().tobytes())
+    return digest.hexdigest()
 
 
 def check_autoencoder(shards: Shards, vae: AutoencoderKL) -> None:

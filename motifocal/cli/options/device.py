@@ -57,14 +57,14 @@ def chosen_device(name: str) -> str:
     import torch
 
     count = torch.cuda.device_count()
-    there = ["cpu", *(["mps"] if torch.backends.mps.is_available() else []),
+    available = ["cpu", *(["mps"] if torch.backends.mps.is_available() else []),
              *(["cuda"] if count else []), *(f"cuda:{number}" for number in range(count))]
     if name == AUTO:
-        best = next(kind for kind in ("cuda", "mps", "cpu") if kind in there)
+        best = next(kind for kind in ("cuda", "mps", "cpu") if kind in available)
         model = f" ({torch.cuda.get_device_name()})" if best == "cuda" else ""
         announce(f"device: {best}{model}")
         return best
-    if name not in there:
-        words = f"should be one of this machine's ({', '.join(there)}), got {name}"
+    if name not in available:
+        words = f"should be one of this machine's ({', '.join(available)}), got {name}"
         raise click.BadParameter(words, param_hint="--device")
     return name

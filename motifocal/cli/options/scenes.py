@@ -20,12 +20,12 @@ def variant_options(command: F) -> F:
     """--background, --level and --difficulty, as `variant_of` takes them."""
     options = (
         click.option("--background", type=click.Choice(["still", "living"]), default="still",
-                     show_default=True, help="Drawn world: living adds what real clips have, "
+                     show_default=True, help="Scenes: living adds what real clips have, "
                      "grain, flicker, wind, shake, compression."),
         click.option("--level", type=click.Choice(["calm", "lively"]), default=None,
                      help="How strong a living background is.  [default: calm]"),
         click.option("--difficulty", type=click.Choice(["standard", "hard"]), default="standard",
-                     show_default=True, help="Drawn world: hard has small movers on photographic "
+                     show_default=True, help="Scenes: hard has small movers on photographic "
                      "backgrounds."),
     )
     for option in reversed(options):

@@ -17,7 +17,7 @@ COMMANDS: Table = {
 
 @click.group(cls=LazyGroup, table=COMMANDS)
 def scenes() -> None:
-    """The drawn world: pictures drawn by code, each with several sentences that animate it.
+    """Synthetic scenes: images drawn by code, each with several sentences that animate it.
 
     Because picture and sentence fix the video, what moves, where and how is known exactly.
     """

@@ -50,7 +50,7 @@ def export(
     frames: int | None, seed: int | None, camera: str | None, lossless: bool | None,
     pairs: int | None, **options: Any,
 ) -> None:
-    """Write the drawn world as folders that other tools read."""
+    """Write synthetic scenes as folders that other tools read."""
     from motifocal.scenes.export import (
         BenchmarkSettings,
         DatasetSettings,

@@ -42,7 +42,7 @@ def preview(
     scenario: tuple[str, ...], output: Path, seed: int, size: int, camera: str, masks: bool,
     **options: Any,
 ) -> None:
-    """Draw pictures of the world, each with all its sentences.
+    """Draw synthetic scenes, each with all its sentences.
 
     SCENARIO names what to draw, as in `balloons fish`; all of them by default.
     """
@@ -52,12 +52,12 @@ def preview(
 
     unknown = sorted(set(scenario) - set(SCENARIOS))
     if unknown:
-        names = ", ".join(sorted(SCENARIOS))
-        raise click.BadParameter(f"{unknown[0]} is none of {names}", param_hint="SCENARIO")
-    chosen = scenario or tuple(sorted(SCENARIOS))
+        listed = ", ".join(sorted(SCENARIOS))
+        raise click.BadParameter(f"{unknown[0]} is none of {listed}", param_hint="SCENARIO")
+    names = scenario or tuple(sorted(SCENARIOS))
     variant = variant_of(options)
     drawn = [(name, _preview_rows(name, seed, size, camera, masks, variant))
-             for name in tracked(chosen, "drawing", len(chosen))]
+             for name in tracked(names, "drawing", len(names))]
     if output.suffix.lower() in (".gif", ".mp4"):
         rows = [[(text, clip) for text, clips in rows for clip in clips] for _, rows in drawn]
         write_video(output, moving_grid(rows, side=size), 8)
@@ -69,7 +69,7 @@ def preview(
 def _preview_rows(
     name: str, seed: int, size: int, camera: str, masks: bool, variant: SceneVariant
 ) -> list[tuple[str, list[Frames]]]:
-    """Every sentence of one picture, with its clip and, if wanted, where it moves."""
+    """Return every sentence of one picture, with its clip and, if wanted, where it moves."""
     import numpy as np
 
     from motifocal.motion.overlay import heatmap_overlay
@@ -80,8 +80,8 @@ def _preview_rows(
     rows = []
     for action in stage.actions:
         clip = render(stage, action, size=size, camera=camera)  # type: ignore[arg-type]
-        shown = [clip.frames]
+        clips = [clip.frames]
         if masks:
-            shown.append(heatmap_overlay(clip.frames, clip.mask.astype(np.float32)))
-        rows.append((clip.caption, shown))
+            clips.append(heatmap_overlay(clip.frames, clip.mask.astype(np.float32)))
+        rows.append((clip.caption, clips))
     return rows

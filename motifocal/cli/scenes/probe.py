@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
@@ -11,9 +11,6 @@ from motifocal.cli.options.device import chosen_device, device_option
 from motifocal.cli.options.scenes import source_folder, variant_of, variant_options
 from motifocal.cli.output.locking import lock_output
 from motifocal.cli.output.progress import announce, progress, quiet_option
-
-if TYPE_CHECKING:
-    from motifocal.scenes.evaluation.probe_table import ProbeRow
 
 FOLDER = click.Path(path_type=Path, exists=True, file_okay=False)
 
@@ -60,38 +57,34 @@ def probe(source: str, output: Path, text: Path | None, pairs: int, size: int, b
     lock_output(output)
     announce("loading")
     import torch
+    from torch import nn
 
+    from motifocal.files.atomic import write_text
     from motifocal.scenes.evaluation.evaluate import eval_pairs
     from motifocal.scenes.evaluation.probe_report import to_markdown
     from motifocal.scenes.evaluation.probe_table import PROBE_TABLE, add_to_table
     from motifocal.training.measurement.probe import encode_probe_set
     from motifocal.training.measurement.probe import probe as measure
     from motifocal.training.measurement.probe_curve import table_rows
-    from motifocal.training.run_folder import load_denoiser, load_text, load_vae, move
+    from motifocal.training.run_folder import load_denoiser, load_text, load_vae
 
     unet, schedule = load_denoiser(folder)
     features, vae = load_text(base), load_vae(base)
     place = torch.device(chosen_device(device))
-    for model in (unet, features.tower, vae):
-        move(model, place)
-    wanted = eval_pairs(pairs, size, variant_of(options))
-    with progress("encoding true clips", len({pair.image_id for pair in wanted})) as bar:
-        probe_set = encode_probe_set(wanted, vae, bar.advance)
-    with progress("probing", len(wanted)) as bar:
+    for model in (unet, features.text_encoder, vae):
+        nn.Module.to(model, place)
+    chosen = eval_pairs(pairs, size, variant_of(options))
+    with progress("encoding true clips", len({pair.image_id for pair in chosen})) as bar:
+        probe_set = encode_probe_set(chosen, vae, bar.advance)
+    with progress("probing", len(chosen)) as bar:
         scores = measure(unet, schedule, features, probe_set, batch=batch, seed=seed,
                          progress=bar.advance)
     output.mkdir(parents=True, exist_ok=True)
     rows = table_rows(0, probe_set, scores)
     (output / PROBE_TABLE).unlink(missing_ok=True)
     add_to_table(output / PROBE_TABLE, rows)
-    _write_report(output / "report.md", folder.name, rows)
-    click.echo(to_markdown(folder.name, rows))
+    report = to_markdown(folder.name, rows)
+    write_text(output / "report.md", report)
+    click.echo(report)
     for file in (PROBE_TABLE, "report.md"):
         click.echo(output / file)
-
-
-def _write_report(path: Path, title: str, rows: list[ProbeRow]) -> None:
-    from motifocal.files.atomic import write_text
-    from motifocal.scenes.evaluation.probe_report import to_markdown
-
-    write_text(path, to_markdown(title, rows))

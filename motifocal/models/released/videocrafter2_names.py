@@ -1,4 +1,4 @@
-"""A parameter name of ours becomes the name, and the place, it has in the released checkpoint.
+"""Map our parameter names to names and places in the released VideoCrafter2 checkpoint.
 
 The released U-Net numbers its blocks in the order in which they run; ours are grouped by level.
 The tables go from our names to theirs, so that a parameter of ours without a source and a tensor
@@ -30,7 +30,7 @@ class Source:
     transposed: bool = False
 
     def shape(self, ours: tuple[int, ...]) -> tuple[int, ...]:
-        """The shape theirs should have when ours is `ours`."""
+        """Return the shape theirs should have when ours is `ours`."""
         rows = ours if self.third is None else (3 * ours[0], *ours[1:])
         if self.transposed:
             rows = rows[::-1]
@@ -165,7 +165,7 @@ TEXT_RULES = (
 
 
 def text_sources(names: Iterable[str]) -> dict[str, Source]:
-    """For every text tower parameter name of ours (`text_model.` or not), where it lies."""
+    """For every text encoder parameter name of ours (`text_model.` or not), where it lies."""
     sources = {}
     for name in names:
         theirs = name.removeprefix("text_model.")

@@ -1,4 +1,4 @@
-"""A stage's background becomes what a camera sees of it in each frame, at rest or in the wind.
+"""Paint what the camera sees of a background in each frame, at rest or in the wind.
 
 Letters: S supersampled pixels along each side of the picture, h w cells of a coarse grid.
 """

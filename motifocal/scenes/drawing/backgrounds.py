@@ -1,4 +1,4 @@
-"""A name and a seeded generator become a textured or photographic-looking background.
+"""Paint textured or photographic-looking backgrounds, by name, from a seeded generator.
 
 Letters: h w pixels of the canvas. Every background is (h, w, 3) uint8 RGB and static: what moves
 is drawn on top of it. Patterns scale with the canvas, so a larger picture shows the same place.
@@ -51,13 +51,13 @@ def _tint(rng: Generator, amount: float = 12) -> Image:
 
 
 def sky(rng: Generator, h: int, w: int) -> Image:
-    """A clear sky, blue above and pale at the horizon."""
+    """Return a clear sky, blue above and pale at the horizon."""
     top = (70, 130, 205) if rng.random() < 0.6 else (96, 150, 200)
     return ramp(vertical(h, w), top, (150, 195, 232), (222, 234, 240)) + _tint(rng)
 
 
 def clouds(rng: Generator, h: int, w: int) -> Image:
-    """A blue sky with soft clouds."""
+    """Return a blue sky with soft clouds."""
     cover = np.clip(octaves(rng, h, w, 3, 4, stretch=2) * 1.1 + 0.35, 0, 1)
     blue = ramp(vertical(h, w), (84, 140, 208), (168, 204, 232))
     white = np.array([246, 247, 250], np.float32)
@@ -65,7 +65,7 @@ def clouds(rng: Generator, h: int, w: int) -> Image:
 
 
 def dusk(rng: Generator, h: int, w: int) -> Image:
-    """An evening sky, violet above and orange at the horizon."""
+    """Return an evening sky, violet above and orange at the horizon."""
     haze = octaves(rng, h, w, 2, 3, stretch=2) * 0.08
     return ramp(vertical(h, w) + haze, (52, 48, 104), (168, 92, 128), (244, 160, 96)) + _tint(
         rng, 8
@@ -73,7 +73,7 @@ def dusk(rng: Generator, h: int, w: int) -> Image:
 
 
 def night(rng: Generator, h: int, w: int) -> Image:
-    """A dark blue sky with a few stars."""
+    """Return a dark blue sky with a few stars."""
     picture = ramp(vertical(h, w), (14, 18, 42), (40, 48, 88)) + _tint(rng, 5)
     places = (rng.uniform(0, w, 14), rng.uniform(0, h, 14), rng.uniform(0.4, 1, 14))
     for x, y, size in zip(*places, strict=True):
@@ -112,7 +112,7 @@ def wood(rng: Generator, h: int, w: int) -> Image:
 
 
 def brick(rng: Generator, h: int, w: int) -> Image:
-    """A brick wall."""
+    """Return a brick wall."""
     rows, columns = 9, 5
     picture = np.empty((h, w, 3), np.float32)
     picture[:] = (176, 164, 152)
@@ -129,7 +129,7 @@ def brick(rng: Generator, h: int, w: int) -> Image:
 
 
 def stone(rng: Generator, h: int, w: int) -> Image:
-    """A smooth grey wall or table of stone."""
+    """Return a smooth grey wall or table of stone."""
     vein = np.abs(octaves(rng, h, w, 3, 5))
     return ramp(
         np.clip(1 - vein * 1.4, 0, 1), (120, 122, 128), (168, 168, 170), (204, 202, 198)
@@ -144,7 +144,7 @@ def fabric(rng: Generator, h: int, w: int) -> Image:
 
 
 def bokeh(rng: Generator, h: int, w: int) -> Image:
-    """An out-of-focus room with soft lights."""
+    """Return an out-of-focus room with soft lights."""
     dark = rng.uniform(24, 84, 3)
     picture = ramp(
         np.clip(octaves(rng, h, w, 2, 2) * 0.5 + 0.5, 0, 1), tuple(dark), tuple(dark * 1.7)
@@ -186,7 +186,7 @@ BACKGROUNDS: dict[str, Callable[[Generator, int, int], Image]] = {
 
 
 def background(name: str, seed: int, size: int) -> npt.NDArray[np.uint8]:
-    """The background `name` of this seed, (size, size, 3) uint8."""
+    """Return the background `name` of this seed, (size, size, 3) uint8."""
     if name not in BACKGROUNDS:
         raise ValueError(f"background should be one of {sorted(BACKGROUNDS)}, got {name!r}")
     picture = BACKGROUNDS[name](np.random.default_rng(seed), size, size)

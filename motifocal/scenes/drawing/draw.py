@@ -1,4 +1,4 @@
-"""Filled shapes in a unit square become antialiased pixels and a map of which object owns each.
+"""Draw filled shapes as antialiased pixels, with a map of which object owns each.
 
 Letters: N corners of a polygon, S supersampling, H W pixels of the finished picture.
 World units: the picture is 1 wide, x to the right, y down. Colours are RGB, 0 to 255.
@@ -45,7 +45,7 @@ class Fill:
     solid: bool = True
 
     def at(self, look: float) -> tuple[Colour, float]:
-        """The colour and opacity at `look` in [0, 1]."""
+        """Return the colour and opacity at `look` in [0, 1]."""
         colour = self.colour if self.lit is None else mix(self.colour, self.lit, look)
         if self.lit_alpha is None:
             return colour, self.alpha
@@ -53,7 +53,7 @@ class Fill:
 
 
 def mix(a: Colour, b: Colour, share: float) -> Colour:
-    """The colour `share` of the way from `a` to `b`."""
+    """Return the colour `share` of the way from `a` to `b`."""
     return (
         a[0] + (b[0] - a[0]) * share,
         a[1] + (b[1] - a[1]) * share,
@@ -69,13 +69,13 @@ def shade(colour: Colour, factor: float) -> Colour:
 
 
 def ellipse(x: float, y: float, rx: float, ry: float, corners: int = 28) -> Points:
-    """An ellipse with centre (x, y) and half axes (rx, ry)."""
+    """Return an ellipse with centre (x, y) and half axes (rx, ry)."""
     angle = np.linspace(0, 2 * np.pi, corners, endpoint=False)
     return np.stack([x + rx * np.cos(angle), y + ry * np.sin(angle)], axis=1)
 
 
 def box(x: float, y: float, width: float, height: float, radius: float = 0.0) -> Points:
-    """A box centred on (x, y); `radius` rounds its corners."""
+    """Return a box centred on (x, y); `radius` rounds its corners."""
     w, h = width / 2, height / 2
     if radius <= 0:
         return np.array([[x - w, y - h], [x + w, y - h], [x + w, y + h], [x - w, y + h]])
@@ -93,12 +93,12 @@ def box(x: float, y: float, width: float, height: float, radius: float = 0.0) ->
 
 
 def polygon(*corners: tuple[float, float]) -> Points:
-    """The polygon with these corners."""
+    """Return the polygon with these corners."""
     return np.array(corners, dtype=np.float64)
 
 
 def ball(x: float, y: float, rx: float, ry: float, colour: Colour) -> tuple[Fill, ...]:
-    """A shaded ball: dark rim, light towards the upper left, one highlight."""
+    """Return a shaded ball: dark rim, light towards the upper left, one highlight."""
     steps = ((1.0, 0.72), (0.9, 0.86), (0.76, 1.0), (0.56, 1.1), (0.34, 1.22))
     rings = tuple(
         Fill(
@@ -114,7 +114,7 @@ def ball(x: float, y: float, rx: float, ry: float, colour: Colour) -> tuple[Fill
 
 
 def glow(x: float, y: float, radius: float, colour: Colour, strength: float) -> tuple[Fill, ...]:
-    """A soft halo that is dark at look 0 and bright at look 1; it owns no pixels."""
+    """Return a soft halo that is dark at look 0 and bright at look 1; it owns no pixels."""
     return tuple(
         Fill(
             ellipse(x, y, radius * r, radius * r),
@@ -128,7 +128,7 @@ def glow(x: float, y: float, radius: float, colour: Colour, strength: float) -> 
 
 
 def shadow(x: float, y: float, rx: float, ry: float, strength: float = 0.16) -> tuple[Fill, ...]:
-    """A soft shadow on the ground; it owns no pixels."""
+    """Return a soft shadow on the ground; it owns no pixels."""
     return tuple(
         Fill(ellipse(x, y, rx * r, ry * r), (10, 12, 20), alpha=strength, solid=False)
         for r in (1.0, 0.75, 0.5)

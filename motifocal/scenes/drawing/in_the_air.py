@@ -56,7 +56,7 @@ def _balloon(colour: str, way: str) -> Action:
 
 
 def sun(rng: Generator, colours: list[str], scale: float = 1.0) -> Build:
-    """A sun above hills, with a cloud."""
+    """Return a sun above hills, with a cloud."""
     warm = {"yellow": (255, 214, 84), "orange": (252, 150, 58), "red": (236, 84, 60)}[colours[0]]
     radius = rng.uniform(0.1, 0.13)
     x = rng.uniform(0.3, 0.7)
@@ -119,7 +119,7 @@ def _bird(colour: str, size: float, x: float, y: float, facing: float) -> dict[s
 
 
 def bird(rng: Generator, colours: list[str], scale: float = 1.0) -> Build:
-    """A bird in flight; a second one may fly in."""
+    """Return a bird in flight; a second one may fly in."""
     facing = 1.0 if rng.random() < 0.5 else -1.0
     size = rng.uniform(0.085, 0.105) * scale
     first = _bird(colours[0], size, 0.5 - 0.2 * facing, rng.uniform(0.42, 0.58), facing)
@@ -164,7 +164,7 @@ def _butterfly(colour: str, size: float, x: float, y: float) -> dict[str, Actor]
 
 
 def butterfly(rng: Generator, colours: list[str], scale: float = 1.0) -> Build:
-    """A butterfly on a flower; a second one may fly in."""
+    """Return a butterfly on a flower; a second one may fly in."""
     x, y = rng.uniform(0.4, 0.6), rng.uniform(0.46, 0.54)
     size = rng.uniform(0.125, 0.15) * scale
     petal = PALETTE[colours[1]]
@@ -223,7 +223,7 @@ def swing_about(cx: float, cy: float, amplitude: float) -> Motion:
 
 
 def volcano(rng: Generator, colours: list[str], scale: float = 1.0) -> Build:
-    """A volcano; it erupts, a plane passes, or lightning strikes its peak."""
+    """Return a volcano; it erupts, a plane passes, or lightning strikes its peak."""
     peak_x, peak_y = rng.uniform(0.42, 0.58), rng.uniform(0.5, 0.56)
     rock = (104, 84, 82)
     cone = (

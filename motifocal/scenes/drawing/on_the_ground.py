@@ -25,7 +25,7 @@ Build = tuple[dict[str, Actor], tuple[Action, ...]]
 
 
 def golf(rng: Generator, colours: list[str], scale: float = 1.0) -> Build:
-    """A ball and a hole with a flag."""
+    """Return a ball and a hole with a flag."""
     side = 1.0 if rng.random() < 0.5 else -1.0
     y = rng.uniform(0.66, 0.74)
     hole_x, ball_x = 0.5 + 0.3 * side, 0.5 - 0.06 * side
@@ -84,7 +84,7 @@ def golf(rng: Generator, colours: list[str], scale: float = 1.0) -> Build:
 
 
 def _car(colour: str, length: float) -> tuple[Fill, ...]:
-    """A car from above, driving up the picture."""
+    """Return a car from above, driving up the picture."""
     base, width = PALETTE[colour], length * 0.52
     wheels = tuple(
         Fill(
@@ -135,7 +135,7 @@ def _drive(colour: str, way: str) -> Action:
 
 
 def tide(rng: Generator, colours: list[str], scale: float = 1.0) -> Build:
-    """A beach seen from above: waves come and go, a boat sails."""
+    """Return a beach seen from above: waves come and go, a boat sails."""
     level = rng.uniform(0.42, 0.5)
     x = np.linspace(-0.5, 1.5, 61)
     phase = rng.uniform(0, 6, 2)
@@ -180,7 +180,7 @@ def tide(rng: Generator, colours: list[str], scale: float = 1.0) -> Build:
 
 
 def duck(rng: Generator, colours: list[str], scale: float = 1.0) -> Build:
-    """A rubber duck on water; a band of water hides its lower edge."""
+    """Return a rubber duck on water; a band of water hides its lower edge."""
     base = PALETTE[colours[0]]
     size = rng.uniform(0.17, 0.2) * scale
     facing = 1.0 if rng.random() < 0.5 else -1.0

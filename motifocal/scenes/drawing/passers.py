@@ -1,4 +1,4 @@
-"""A living stage's seed becomes movers that no sentence names: leaves, a passer-by, a shadow.
+"""Draw movers that no sentence names: leaves, a passer-by, a shadow.
 
 They are drawn as objects are, so their pixels and their motion are known exactly. Their place is a
 function of the frame's number. Lengths are in picture widths.
@@ -32,7 +32,7 @@ class Passer:
     in_front: bool
 
     def at(self, frame: int) -> Actor:
-        """The mover as an object in this frame."""
+        """Return the mover as an object in this frame."""
         return Actor(self.fills, self.path(frame))
 
 
@@ -46,7 +46,7 @@ def passers(seed: int, background: str, most: int) -> Mapping[str, Passer]:
 
 
 def _leaf(rng: Generator) -> Passer:
-    """A leaf that falls, drifts and tumbles in front of everything."""
+    """Return a leaf that falls, drifts and tumbles in front of everything."""
     size = rng.uniform(0.014, 0.028)
     colour = shade(LEAVES[int(rng.integers(len(LEAVES)))], rng.uniform(0.8, 1.15))
     outline = polygon((-1.3, 0.0), (-0.5, -0.55), (0.5, -0.5), (1.3, 0.0), (0.5, 0.5), (-0.5, 0.55))
@@ -63,7 +63,7 @@ def _leaf(rng: Generator) -> Passer:
 
 
 def _walker(rng: Generator) -> Passer:
-    """Somebody who walks past behind all objects, seen down to the knees."""
+    """Return somebody who walks past behind all objects, seen down to the knees."""
     height = rng.uniform(0.3, 0.45)
     coat = COATS[int(rng.integers(len(COATS)))]
     way = 1.0 if rng.random() < 0.5 else -1.0
@@ -85,7 +85,7 @@ def _walker(rng: Generator) -> Passer:
 
 
 def _shade(rng: Generator) -> Passer:
-    """The soft shadow of somebody who is not seen, on the background behind all objects."""
+    """Return the soft shadow of somebody who is not seen, on the background behind all objects."""
     width, height = rng.uniform(0.12, 0.22), rng.uniform(0.4, 0.6)
     y, start = rng.uniform(0.4, 0.7), rng.uniform(-0.2, 0.9)
     speed = rng.choice([-1.0, 1.0]) * rng.uniform(0.01, 0.02)

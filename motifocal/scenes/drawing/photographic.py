@@ -1,4 +1,4 @@
-"""A drawn background becomes one that looks like a photograph: relief, light, shadows, distance.
+"""Make a drawn background look like a photograph: relief, light, shadows, distance.
 
 Letters: h w pixels of the canvas. Values are float32 in [0, 255] until `photographic_background`
 rounds them. As with the plain backgrounds, a larger canvas shows the same place.
@@ -59,7 +59,7 @@ SURFACES: Mapping[str, Surface] = MappingProxyType({
 
 
 def photographic_background(name: str, seed: int, size: int) -> npt.NDArray[np.uint8]:
-    """The photographic background `name` of this seed, (size, size, 3) uint8."""
+    """Return the photographic background `name` of this seed, (size, size, 3) uint8."""
     if name not in BACKGROUNDS:
         raise ValueError(f"background should be one of {sorted(BACKGROUNDS)}, got {name!r}")
     picture = BACKGROUNDS[name](np.random.default_rng(seed), size, size)
@@ -110,7 +110,7 @@ def light(rng: Generator, h: int, w: int, shadows: int) -> Image:
 
 
 def _shadow(rng: Generator, h: int, w: int) -> Image:
-    """The shadow of a branch, a pole or a crown of leaves: a ragged band with soft edges."""
+    """Return the shadow of a branch, a pole or a crown of leaves: a ragged band with soft edges."""
     ragged = octaves(rng, h, w, 5, 4)
     angle, place = rng.uniform(0, np.pi), rng.uniform(-0.4, 0.4)
     across = np.linspace(-1, 1, w, dtype=np.float32)[None]

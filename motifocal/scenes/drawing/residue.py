@@ -1,4 +1,4 @@
-"""A living stage's seed becomes its temporal residue: what changes though no sentence says so.
+"""Temporal residue of a living background: what changes though no sentence says so.
 
 Real clips are never exactly still. The residue has six components: sensor grain, exposure and
 white-balance flicker, background that sways or ripples, hand-held shake, compression, and movers
@@ -89,7 +89,7 @@ def stream(seed: int, component: int) -> np.random.Generator:
 
 
 def shake(seed: int, frames: int, deviation: float) -> Vectors:
-    """The hand-held shift of each frame, (F, 2) in picture widths, the first one 0."""
+    """Return the hand-held shift of each frame, (F, 2) in picture widths, the first one 0."""
     rng = stream(seed, SHAKE)
     speed = np.array([0.04, 0.11, 0.23])[:, None] * rng.uniform(0.8, 1.2, (3, 2))
     weight = np.array([0.8, 0.5, 0.33])[:, None]  # slow sway, breath, tremor: about 1 in all
@@ -100,7 +100,7 @@ def shake(seed: int, frames: int, deviation: float) -> Vectors:
 
 
 def exposure(seed: int, frames: int, level: Level) -> Field:
-    """The gain of each frame and colour channel, (F, 3), about 1.
+    """Return the gain of each frame and colour channel, (F, 3), about 1.
 
     Half of the variance drifts over some five frames, half is new in each frame.
     """
@@ -119,7 +119,7 @@ def exposure(seed: int, frames: int, level: Level) -> Field:
 
 @lru_cache(maxsize=8)
 def _waves(seed: int, background: str) -> tuple[Wave, ...]:
-    """The three waves that move this background."""
+    """Return the three waves that move this background."""
     along, (fewest, most), speed = MOTIONS[background]
     rng = stream(seed, SWAY)
     waves = []

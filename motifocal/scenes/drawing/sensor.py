@@ -1,4 +1,4 @@
-"""Clean frames become frames as a camera and its codec keep them: exposure, grain, compression.
+"""Degrade clean frames as a camera and its codec do: exposure, grain, compression.
 
 Letters: F frames, H W pixels, 8 x 8 the coefficients of a block.
 """
@@ -85,7 +85,7 @@ def compress(frames: Floats, step: float) -> Floats:
 
 
 def _mixed(pictures: Floats, matrix: Floats) -> Floats:
-    """The three channels of every pixel, times a matrix (3, 3)."""
+    """Return the three channels of every pixel, times a matrix (3, 3)."""
     return np.asarray((pictures.reshape(-1, 3) @ matrix.T).reshape(pictures.shape), np.float32)
 
 
@@ -100,7 +100,7 @@ def _steps(step: float) -> Floats:
 
 @lru_cache(maxsize=1)
 def _basis() -> Floats:
-    """The orthonormal cosine transform of 8 values, (8, 8)."""
+    """Return the orthonormal cosine transform of 8 values, (8, 8)."""
     k, n = np.arange(BLOCK)[:, None], np.arange(BLOCK)[None]
     basis = np.cos(np.pi * (n + 0.5) * k / BLOCK) * np.sqrt(2 / BLOCK)
     basis[0] /= np.sqrt(2)
@@ -108,7 +108,7 @@ def _basis() -> Floats:
 
 
 def _cosines(planes: Floats, *, inverse: bool) -> Floats:
-    """The cosine transform of each 8 x 8 block of planes (3, H, W), or its inverse."""
+    """Return the cosine transform of each 8 x 8 block of planes (3, H, W), or its inverse."""
     basis = _basis().T if inverse else _basis()
     _, height, width = planes.shape
     rows = np.matmul(basis, planes.reshape(-1, BLOCK, width))

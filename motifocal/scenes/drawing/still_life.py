@@ -37,7 +37,7 @@ LAMPS: dict[str, Colour] = {"red": (255, 62, 48), "yellow": (255, 212, 52), "gre
 
 
 def traffic_light(rng: Generator, colours: list[str], scale: float = 1.0) -> Build:
-    """A traffic light with one lamp on; change without displacement."""
+    """Return a traffic light with one lamp on; change without displacement."""
     on = colours[0]
     x, y = rng.uniform(0.36, 0.64), rng.uniform(0.44, 0.52)
     scale *= rng.uniform(0.92, 1.08)
@@ -69,7 +69,7 @@ def traffic_light(rng: Generator, colours: list[str], scale: float = 1.0) -> Bui
 
 
 def candle(rng: Generator, colours: list[str], scale: float = 1.0) -> Build:
-    """A candle with a flame that grows, shrinks, sways or goes out."""
+    """Return a candle with a flame that grows, shrinks, sways or goes out."""
     wax = PALETTE[colours[0]]
     x, top = rng.uniform(0.36, 0.64), rng.uniform(0.6, 0.66)
     width, height = rng.uniform(0.17, 0.22), 0.5
@@ -140,7 +140,7 @@ def bulbs(rng: Generator, colours: list[str], scale: float = 1.0) -> Build:
 
 
 def balance(rng: Generator, colours: list[str], scale: float = 1.0) -> Build:
-    """A pair of scales that tilts or swings."""
+    """Return a pair of scales that tilts or swings."""
     metal = (206, 168, 84)
     x, y, arm = rng.uniform(0.46, 0.54), rng.uniform(0.28, 0.36), rng.uniform(0.3, 0.34)
     y += 0.61 * (1 - scale)  # a smaller one stands on the same ground
@@ -191,7 +191,7 @@ def balance(rng: Generator, colours: list[str], scale: float = 1.0) -> Build:
 
 
 def flower(rng: Generator, colours: list[str], scale: float = 1.0) -> Build:
-    """A flower in a pot that opens, wilts or sways."""
+    """Return a flower in a pot that opens, wilts or sways."""
     petal = PALETTE[colours[0]]
     x, foot = rng.uniform(0.4, 0.6), rng.uniform(0.76, 0.8)
     tall = rng.uniform(0.36, 0.42)

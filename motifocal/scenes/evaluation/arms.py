@@ -49,12 +49,12 @@ class Aligned:
     sums: Mapping[str, Mapping[str, Values]]
 
     def cells(self, arm: str, measure: str, step: int) -> Cells:
-        """The cells of one arm at the step with this index."""
+        """Return the cells of one arm at the step with this index."""
         return Cells(self.sums[arm][measure][:, step], self.counts)
 
 
 def read_arm(name: str, places: Sequence[Path]) -> Arm:
-    """An arm from its runs' folders, probe tables, or reports of `scenes eval`, one a seed."""
+    """Read an arm from its runs' folders, probe tables, or reports of `scenes eval`, one a seed."""
     return Arm(name, tuple(tuple(read_run(place)) for place in places))
 
 
@@ -79,7 +79,7 @@ def read_run(place: Path) -> list[ProbeRow]:
 
 
 def _report_rows(path: Path) -> list[ProbeRow]:
-    """The sampled videos of a report, as rows of step 0 without a margin."""
+    """Return the sampled videos of a report, as rows of step 0 without a margin."""
     try:
         pairs = parse_json(path.read_text(encoding="utf-8"))["pairs"]
         return [ProbeRow(0, p["image_id"], p["action"], p["scenario"], p["kind"], p["held_out"],

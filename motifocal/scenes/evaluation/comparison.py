@@ -5,8 +5,6 @@ Letters: S seeds, T steps, P images. Intervals are those of `paired`: 95 %, over
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from motifocal.extras import install_extra
+from motifocal.files.csv_text import csv_text
 from motifocal.scenes.evaluation.arms import MEASURES, Aligned
 from motifocal.scenes.evaluation.paired import (
     Interval,
@@ -62,7 +61,7 @@ class Comparison:
         return self.aligned.arms[0]
 
     def at(self, arm: str, step: int, measure: str) -> Point:
-        """The point of an arm at a step."""
+        """Return the point of an arm at a step."""
         return next(p for p in self.points if (p.arm, p.step, p.measure) == (arm, step, measure))
 
 
@@ -91,18 +90,17 @@ def _reached(aligned: Aligned, arm: str, level: float) -> Reached:
 
 
 def to_csv(comparison: Comparison) -> str:
-    """One row per arm, step and measure, with the difference from the baseline."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["arm", "step", "measure", "value", "low", "high",
-                     "difference", "difference_low", "difference_high"])
+    """Return a row per arm, step and measure, with the difference from the baseline."""
+    head = ("arm", "step", "measure", "value", "low", "high", "difference", "difference_low",
+            "difference_high")
+    rows = []
     for p in comparison.points:
         difference = p.difference or Interval(float("nan"), float("nan"), float("nan"))
         numbers = (p.value.value, p.value.low, p.value.high,
                    difference.value, difference.low, difference.high)
-        writer.writerow([p.arm, p.step, p.measure,
-                         *("" if np.isnan(x) else f"{x:.6g}" for x in numbers)])
-    return text.getvalue()
+        rows.append([p.arm, p.step, p.measure,
+                     *("" if np.isnan(x) else f"{x:.6g}" for x in numbers)])
+    return csv_text(head, rows)
 
 
 def to_markdown(comparison: Comparison) -> str:
@@ -151,7 +149,7 @@ def _reached_table(comparison: Comparison) -> list[str]:
 
 
 def shown_steps(steps: Sequence[int]) -> list[int]:
-    """At most SHOWN_STEPS of the steps, spread evenly, the last one among them."""
+    """Return at most SHOWN_STEPS of the steps, spread evenly, the last one among them."""
     if len(steps) <= SHOWN_STEPS:
         return list(steps)
     return [steps[round(len(steps) * k / SHOWN_STEPS) - 1] for k in range(1, SHOWN_STEPS + 1)]
@@ -167,7 +165,6 @@ def _words(interval: Interval | None, scale: float, digits: int, *, signed: bool
     low, high = (f"{scale * x:{sign}.{digits}f}" for x in (interval.low, interval.high))
     text = f"{value} [{low}, {high}]"
     return f"**{text}**" if signed and interval.excludes(0) else text
-
 
 
 def draw_curves(path: Path, comparison: Comparison) -> None:

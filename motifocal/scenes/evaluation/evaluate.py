@@ -1,8 +1,8 @@
-"""Videos made from drawn pictures and their sentences become scores: does each follow its text?
+"""Score videos of the synthetic scenes: does each follow its prompt?
 
 Letters: F frames, H W pixels, N sentences of a picture. Frames are (F, H, W, 3) uint8 RGB, a
-region is (H, W) bool. A picture of the drawn world and a sentence fix the video, so a made video
-can be held against the true clips of all sentences, without people and without learned weights.
+region is (H, W) bool. An image and a sentence fix the video, so a made video can be compared with
+the true clips of all sentences, without people and without learned weights.
 """
 
 from __future__ import annotations
@@ -50,15 +50,15 @@ class EvalPair:
         return f"{self.scenario}{self.seed}"
 
     def file(self, sample: int = 0) -> str:
-        """The name of this pair's video for sampling seed `sample`, as in TI2V-Bench."""
+        """Return the name of this pair's video for sampling seed `sample`, as in TI2V-Bench."""
         return f"{self.image_id}_{slug(self.prompt)}_{sample}.mp4"
 
     def stage(self) -> Stage:
-        """What is drawn."""
+        """Return the stage that is drawn."""
         return make_stage(self.scenario, "eval", self.seed, self.variant)
 
     def picture(self) -> npt.NDArray[np.uint8]:
-        """The picture to animate, (size, size, 3) uint8."""
+        """Return the picture to animate, (size, size, 3) uint8."""
         return first_picture(self.stage(), self.size)
 
 
@@ -74,7 +74,7 @@ class Truth:
     region: Region
 
     def stands_still(self) -> Frames:
-        """The picture repeated, as long as the clips."""
+        """Return the picture repeated, as long as the clips."""
         return np.repeat(self.still[None], len(self.clips[0]), axis=0)
 
 
@@ -122,7 +122,7 @@ def kind_of(action: Action) -> str:
 def eval_pairs(
     count: int = 320, size: int = 64, variant: SceneVariant = STANDARD
 ) -> list[EvalPair]:
-    """The first `count` pairs of the evaluation: every sentence of as many pictures as fit.
+    """Return the first `count` pairs of the evaluation: every sentence of as many pictures as fit.
 
     Rounds of one picture per scenario, evaluation seeds 0, 1, ...; odd seeds show combinations
     that training never draws. The last round takes the pictures whose sentences fill it best, and
@@ -186,7 +186,7 @@ def _truth(
 
 
 def fit(frames: Frames, count: int, size: int) -> Frames:
-    """Another tool's video as `count` frames of `size` pixels: (count, size, size, 3).
+    """Return another tool's video as `count` frames of `size` pixels: (count, size, size, 3).
 
     Frames are picked evenly from the first to the last one (nearest, repeated where there are
     fewer); the picture is scaled until it covers the square and its centre is kept.
@@ -204,7 +204,7 @@ def follows_text(
     asked: int,
     region: Region,
 ) -> tuple[bool, int]:
-    """Whether the sentence `asked` is the one whose true clip is nearest, and which one is.
+    """Return whether the sentence `asked` is the one whose true clip is nearest, and which one is.
 
     The distance is the mean squared error inside `region` over all frames. The candidates are the
     N true clips, numbered as given, and the still picture (H, W, 3), number N. A tie with another
@@ -257,15 +257,15 @@ def score(
     """
     rows: dict[EvalPair, dict[str, Score]] = {}
     chance: dict[EvalPair, float] = {}
-    known = set(pairs)
+    expected = set(pairs)
     for pair, video in videos:
-        if pair not in known or pair in rows:
-            what = "came twice" if pair in rows else "is none of the pairs to score"
-            raise ValueError(f"the video for {pair.file()} {what}")
+        if pair not in expected or pair in rows:
+            fault = "came twice" if pair in rows else "is none of the pairs to score"
+            raise ValueError(f"the video for {pair.file()} {fault}")
         truth = truth_of_pair(pair, frames)
-        made = {"made": fit(video, frames, pair.size)}
-        made |= {name: reference(truth, pair.action) for name, reference in references.items()}
-        rows[pair] = {name: judge(clip, truth, pair.action) for name, clip in made.items()}
+        clips = {"made": fit(video, frames, pair.size)}
+        clips |= {name: reference(truth, pair.action) for name, reference in references.items()}
+        rows[pair] = {name: judge(clip, truth, pair.action) for name, clip in clips.items()}
         chance[pair] = 1 / (len(truth.clips) + 1)
     missing = tuple(pair.file() for pair in pairs if pair not in rows)
     if (missing and not allow_missing) or not rows:

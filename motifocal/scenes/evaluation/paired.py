@@ -40,7 +40,7 @@ class Cells:
             raise ValueError("counts should be above 0")
 
     def mean(self) -> float:
-        """The mean over all prompts and seeds."""
+        """Return the mean over all prompts and seeds."""
         return float(self.sums.sum() / (len(self.sums) * self.counts.sum()))
 
     def minus(self, other: Cells) -> Cells:
@@ -61,12 +61,12 @@ class Interval:
     high: float
 
     def excludes(self, value: float) -> bool:
-        """Whether the interval does not hold `value`."""
+        """Return whether the interval does not hold `value`."""
         return bool(value < self.low or value > self.high)
 
 
 def two_way_interval(cells: Cells) -> Interval:
-    """The mean over cells with its 95 % interval over seeds and images.
+    """Return the mean over cells with its 95 % interval over seeds and images.
 
     With one seed the interval is over images alone: it says nothing of other seeds. With one image
     the bounds are nan.
@@ -146,6 +146,6 @@ def crossing_ratio(
 
 
 def _jackknife(values: Values) -> float:
-    """The variance of an estimate from its values with one unit left out."""
+    """Return the variance of an estimate from its values with one unit left out."""
     n = len(values)
     return float((n - 1) / n * np.square(values - values.mean()).sum())

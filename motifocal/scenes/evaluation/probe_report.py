@@ -15,7 +15,7 @@ HEAD = ("", "images", "pairs", "follows", "95 %", "chance", "stands still", "mar
 
 
 def to_markdown(title: str, rows: Sequence[ProbeRow]) -> str:
-    """The table of all groups: all pairs, seen and held-out combinations, kinds, scenarios."""
+    """Return the table of all groups: all pairs, seen and held-out ones, kinds, scenarios."""
     names = ("all", SEEN, HELD_OUT, *KINDS, *sorted({row.scenario for row in rows}))
     groups = [(name, [row for row in rows if name in _groups(row)]) for name in names]
     table = markdown_table(HEAD, [_cells(name, inside) for name, inside in groups if inside])

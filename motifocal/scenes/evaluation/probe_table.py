@@ -14,6 +14,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 
 from motifocal.files.atomic import write_text
+from motifocal.files.csv_text import csv_text
 
 PROBE_TABLE = "probe.csv"
 
@@ -41,19 +42,15 @@ COLUMNS = tuple(field.name for field in fields(ProbeRow))
 
 
 def to_csv(rows: Iterable[ProbeRow]) -> str:
-    """The rows as CSV; booleans as 0 and 1, margins with four decimals."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(COLUMNS)
-    for row in rows:
-        writer.writerow([row.step, row.image_id, row.action, row.scenario, row.kind,
-                         int(row.held_out), row.candidates, int(row.follows), int(row.static),
-                         f"{row.margin:.4f}"])
-    return text.getvalue()
+    """Return the rows as CSV; booleans as 0 and 1, margins with four decimals."""
+    return csv_text(COLUMNS, (
+        (row.step, row.image_id, row.action, row.scenario, row.kind, int(row.held_out),
+         row.candidates, int(row.follows), int(row.static), f"{row.margin:.4f}") for row in rows
+    ))
 
 
 def read_probe_table(path: Path) -> list[ProbeRow]:
-    """The rows of a table, `.csv` or `.csv.gz`; none where there is no file.
+    """Return the rows of a table, `.csv` or `.csv.gz`; none where there is no file.
 
     Raises:
         ValueError: the file is no table of probe scores.
@@ -89,5 +86,5 @@ def add_to_table(path: Path, rows: Sequence[ProbeRow]) -> None:
 
 
 def compressed(rows: Iterable[ProbeRow]) -> bytes:
-    """The table as gzip, the same bytes for the same rows: what results are kept as."""
+    """Return the table as gzip, the same bytes for the same rows: what results are kept as."""
     return gzip.compress(to_csv(rows).encode("utf-8"), mtime=0)

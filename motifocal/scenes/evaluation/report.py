@@ -1,4 +1,4 @@
-"""Scores of videos become summaries with intervals, and those become JSON, CSV and Markdown.
+"""Summarise scores of videos, with intervals, and write them as JSON, CSV and Markdown.
 
 Letters: P pictures, R resamples. A picture's sentences share its difficulty, so intervals resample
 whole pictures, never single pairs.
@@ -6,14 +6,13 @@ whole pictures, never single pairs.
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 import numpy as np
 
+from motifocal.files.csv_text import csv_text
 from motifocal.metrics import MeanInterval, over_pictures
 from motifocal.scenes.evaluation.evaluate import KINDS, EvalPair, Score, Scored
 
@@ -61,8 +60,8 @@ def summarise(scored: Scored, title: str = "made", *, seed: int = 0) -> Report:
             members[name].append(index)
     groups = []
     for section in sections:
-        held = [name for name in section if members[name]]
-        groups += [_group(scored, name, members[name], name == held[-1], seed) for name in held]
+        filled = [name for name in section if members[name]]
+        groups += [_group(scored, name, members[name], name == filled[-1], seed) for name in filled]
     return Report(title, scored, tuple(groups))
 
 
@@ -103,7 +102,7 @@ def _finite(content: object) -> object:
 
 
 def _rows(scored: Scored) -> list[dict[str, object]]:
-    """One row for every pair: what it is, the scores of the made video, chance."""
+    """Return one row for every pair: what it is, the scores of the made video, chance."""
     return [
         {"image_id": pair.image_id, **_described(pair), "chance": chance, **asdict(made)}
         for pair, chance, made in zip(scored.pairs, scored.chance, scored.scores["made"],
@@ -112,24 +111,20 @@ def _rows(scored: Scored) -> list[dict[str, object]]:
 
 
 def _described(pair: EvalPair) -> dict[str, object]:
-    """The pair, its variant's entries beside the others."""
+    """Return the pair, its variant's entries beside the others."""
     fields = asdict(pair)
     variant = fields.pop("variant")
     return fields | variant
 
 
 def to_csv(report: Report) -> str:
-    """One line per pair. An incomplete report is told by its JSON and Markdown, not here."""
+    """Return one line per pair. An incomplete report is told by its JSON and Markdown, not here."""
     rows = _rows(report.scored)
-    text = io.StringIO()
-    writer = csv.DictWriter(text, fieldnames=list(rows[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue()
+    return csv_text(list(rows[0]), (row.values() for row in rows))
 
 
 def to_markdown(report: Report) -> str:
-    """The table of groups with chance and reference rows, and what the columns mean."""
+    """Return the table of groups with chance and reference rows, and what the columns mean."""
     lines = [f"# {report.title}", ""]
     if not report.complete:
         lines += [incomplete_line(report), "", *(f"- `{f}`" for f in report.scored.missing), ""]
@@ -149,20 +144,20 @@ NOTES = (
 
 
 def incomplete_line(report: Report) -> str:
-    """What an incomplete report has to say first."""
+    """Return what an incomplete report has to say first."""
     missing, given = len(report.scored.missing), len(report.scored.pairs)
     return f"INCOMPLETE: {missing} of {missing + given} videos are missing and in no number below."
 
 
 def headings(report: Report) -> list[str]:
-    """What the columns of `cells` hold."""
+    """Return what the columns of `cells` hold."""
     references = [row for row in report.scored.scores if row != "made"]
     return ["", "pictures", "pairs", "follows", "95 %", "chance", *references, "stands still",
             "motion", "PSNR", "SSIM", "background"]
 
 
 def cells(group: Group) -> list[str]:
-    """One group as the cells of a table row."""
+    """Return one group as the cells of a table row."""
     made = group.measures["made"]
     others = [row for row in group.measures if row != "made"]
     follows = made["follows"]
@@ -176,6 +171,6 @@ def cells(group: Group) -> list[str]:
 
 
 def markdown_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
-    """The lines of a table: the first column to the left, the others to the right."""
+    """Return the lines of a table: the first column to the left, the others to the right."""
     rule = ["---", *["---:"] * (len(head) - 1)]
     return ["| " + " | ".join(row) + " |" for row in (head, rule, *rows)]

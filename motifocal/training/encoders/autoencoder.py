@@ -1,4 +1,4 @@
-"""Frames of the drawn world become a small AutoencoderKL, the bundled model's first stage.
+"""Train a small AutoencoderKL on frames of the synthetic scenes, the bundled model's first stage.
 
 Letters: B frames in a batch, H W pixels, C h w latents. Losses are our choice (no perceptual
 network can be assumed): squared and absolute error and a light Kullback-Leibler term.
@@ -18,15 +18,14 @@ from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.data import DataLoader, Dataset
 
-from motifocal.files.atomic import replacing_folder, write_text
+from motifocal.files.atomic import replacing_folder
 from motifocal.files.json_text import parse_json
 from motifocal.files.settings import lock_settings
 from motifocal.scenes.render import render
 from motifocal.scenes.stage import SCENARIOS, make_stage
 from motifocal.scenes.variant import STANDARD, SceneVariant
 from motifocal.training.checkpoint import load_checkpoint, save_checkpoint, seed_everything
-from motifocal.training.optimizer import build_optimizer
-from motifocal.training.rates import learning_rate, set_rate
+from motifocal.training.optimizer import build_optimizer, learning_rate, set_rate
 from motifocal.training.run_folder import fingerprint
 
 FRAMES_PER_CLIP = 2
@@ -34,7 +33,7 @@ FRAMES_PER_CLIP = 2
 
 @dataclass(frozen=True)
 class AutoencoderSettings:
-    """Everything that decides what an autoencoder training computes.
+    """Everything that decides what a training of the autoencoder computes.
 
     `variant` is the kind of scenes of half of the clips; the others are standard ones.
     """
@@ -83,7 +82,7 @@ class SceneFrames(Dataset[torch.Tensor]):
         return frames.float() / 127.5 - 1
 
     def _clip(self, rng: np.random.Generator, variant: SceneVariant) -> np.ndarray:
-        """A few frames at random times of a random training clip."""
+        """Draw a few frames at random times of a random training clip."""
         scenario = str(rng.choice(self.scenarios))
         stage = make_stage(scenario, "train", int(rng.integers(2**31)), variant)
         action = stage.actions[rng.integers(len(stage.actions))]
@@ -93,19 +92,14 @@ class SceneFrames(Dataset[torch.Tensor]):
 
 
 def build_autoencoder(settings: AutoencoderSettings) -> AutoencoderKL:
-    """A fresh autoencoder with one residual block a level and a stride of 2^(levels - 1)."""
+    """Build an autoencoder with random weights; its stride is 2^(levels - 1)."""
     levels = len(settings.channels)
     model = AutoencoderKL(
-        in_channels=3,
-        out_channels=3,
+        in_channels=3, out_channels=3, block_out_channels=settings.channels, layers_per_block=1,
         down_block_types=("DownEncoderBlock2D",) * levels,
         up_block_types=("UpDecoderBlock2D",) * levels,
-        block_out_channels=settings.channels,
-        layers_per_block=1,
-        latent_channels=settings.latent_channels,
-        norm_num_groups=8,
-        sample_size=settings.size,
-    )
+        latent_channels=settings.latent_channels, norm_num_groups=8, sample_size=settings.size,
+    )  # fmt: skip
     # Begin with almost no posterior noise (log variance -6): at the default of 0 it drowns the
     # latents, and thousands of steps go into outgrowing it.
     torch.nn.init.constant_(model.quant_conv.bias[settings.latent_channels :], -6.0)
@@ -113,17 +107,15 @@ def build_autoencoder(settings: AutoencoderSettings) -> AutoencoderKL:
 
 
 def reconstruction_loss(made: torch.Tensor, frames: torch.Tensor, absolute: float) -> torch.Tensor:
-    """Twice the mean squared error plus `absolute` times the mean absolute error."""
+    """Return twice the mean squared error plus `absolute` times the mean absolute error."""
     error = made - frames
     return 2 * error.square().mean() + absolute * error.abs().mean()
 
 
 def train_autoencoder(
-    folder: Path,
-    settings: AutoencoderSettings,
-    workers: int = 1,
+    folder: Path, settings: AutoencoderSettings, workers: int = 1,
     finished: AutoencoderKL | None = None,
-) -> Iterator[dict[str, float]]:
+) -> Iterator[dict[str, float]]:  # fmt: skip
     """Train into `folder`, going on from its newest checkpoint; yields one log line a step.
 
     After the last step `folder/vae` holds the averaged weights, with the scaling factor that
@@ -138,11 +130,14 @@ def train_autoencoder(
         assert model.quant_conv is not None
         model.quant_conv.requires_grad_(False)
     average = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(settings.average))
-    edges = ("encoder.conv_in", "decoder.conv_out")
-    optimizer = build_optimizer("muon", model, settings.rate, 0.0, edges)
+    adamw_names = ("encoder.conv_in", "decoder.conv_out")
+    optimizer = build_optimizer("muon", model, settings.rate, 0.0, adamw_names)
     state = load_checkpoint(folder / "checkpoints")
     done = state["step"] if state else 0
-    _claim(folder / "autoencoder.json", settings, decoder_of, done)
+    if not done:  # nothing was computed with other settings yet
+        (folder / "autoencoder.json").unlink(missing_ok=True)
+    lock_settings(folder / "autoencoder.json",
+                  parse_json(json.dumps({**asdict(settings), **decoder_of})))  # lists, not tuples
     if state is not None:
         model.load_state_dict(state["model"])
         average.load_state_dict(state["average"])
@@ -153,28 +148,18 @@ def train_autoencoder(
     )
     for step, frames in zip(range(done, settings.steps), batches, strict=True):
         began = time.perf_counter()
-        set_rate(
-            optimizer,
-            learning_rate(
-                step,
-                peak=settings.rate,
-                warmup=settings.warmup,
-                total=settings.steps,
-                cooldown=settings.steps - settings.warmup,
-            ),
-        )
+        set_rate(optimizer, learning_rate(
+            step, peak=settings.rate, warmup=settings.warmup, total=settings.steps,
+            cooldown=settings.steps - settings.warmup,
+        ))  # fmt: skip
         loss = _step(model, optimizer, frames, settings, seed_everything(settings.seed, step))
         average.update_parameters(model)
         if (step + 1) % settings.save_every == 0 or step + 1 == settings.steps:
-            save_checkpoint(
-                folder / "checkpoints",
-                step + 1,
-                {
-                    "model": model.state_dict(),
-                    "average": average.state_dict(),
-                    "optimizer": optimizer.state_dict(),
-                },
-            )
+            save_checkpoint(folder / "checkpoints", step + 1, {
+                "model": model.state_dict(),
+                "average": average.state_dict(),
+                "optimizer": optimizer.state_dict(),
+            })
         yield {"step": step + 1, "loss": loss, "seconds": time.perf_counter() - began}
     made = average.module.eval()
     assert isinstance(made, AutoencoderKL)
@@ -184,24 +169,10 @@ def train_autoencoder(
         made.save_pretrained(temporary)
 
 
-def _claim(
-    path: Path, settings: AutoencoderSettings, decoder_of: dict[str, str], done: int
-) -> None:
-    """Keep what decides the autoencoder; ValueError where `done` steps were taken with other."""
-    kept = parse_json(json.dumps({**asdict(settings), **decoder_of}))  # tuples become lists
-    if done:
-        lock_settings(path, kept)
-    else:
-        write_text(path, json.dumps(kept, indent=1) + "\n")
-
-
 def _step(
-    model: AutoencoderKL,
-    optimizer: torch.optim.Optimizer,
-    frames: torch.Tensor,
-    settings: AutoencoderSettings,
-    generator: torch.Generator,
-) -> float:
+    model: AutoencoderKL, optimizer: torch.optim.Optimizer, frames: torch.Tensor,
+    settings: AutoencoderSettings, generator: torch.Generator,
+) -> float:  # fmt: skip
     frames = frames.to(memory_format=torch.channels_last)
     with torch.autocast("cpu", torch.bfloat16):
         posterior = model.encode(frames).latent_dist

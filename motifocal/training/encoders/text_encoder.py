@@ -1,6 +1,6 @@
-"""The drawn world's sentences become a tokenizer and a small CLIP text tower that tells them apart.
+"""Train a tokenizer and a small CLIP text encoder on the prompts of the synthetic scenes.
 
-Letters: N sentences, L tokens, D width. The tower learns to recover what a sentence means (its
+Letters: N prompts, L tokens, D width. The encoder learns to recover what a prompt means (its
 `facts`: scenario, who, what happens), is then frozen, and its token features feed the denoiser.
 """
 
@@ -30,8 +30,8 @@ START, END, PAD = "<|startoftext|>", "<|endoftext|>", "<|pad|>"
 
 
 @dataclass(frozen=True)
-class TextTowerSettings:
-    """Everything that decides what a text tower training computes."""
+class TextEncoderSettings:
+    """Everything that decides what a training of the text encoder computes."""
 
     width: int
     layers: int
@@ -44,21 +44,14 @@ class TextTowerSettings:
     stages: int  # how many training stages of each scenario are read for sentences
 
 
-BUNDLED_TEXT_TOWER = TextTowerSettings(
-    width=128,
-    layers=3,
-    heads=4,
-    tokens=24,
-    vocabulary=640,
-    steps=400,
-    rate=1e-3,
-    seed=0,
+BUNDLED_TEXT_ENCODER = TextEncoderSettings(
+    width=128, layers=3, heads=4, tokens=24, vocabulary=640, steps=400, rate=1e-3, seed=0,
     stages=120,
-)
+)  # fmt: skip
 
 
 def corpus(stages: int) -> dict[str, tuple[str, ...]]:
-    """Every sentence of the training stages (paraphrases and camera words too) with its facts."""
+    """Return all prompts of the training stages, paraphrases and camera words, with their facts."""
     sentences: dict[str, tuple[str, ...]] = {}
     for scenario in sorted(SCENARIOS):
         for seed in range(stages):
@@ -69,8 +62,8 @@ def corpus(stages: int) -> dict[str, tuple[str, ...]]:
     return dict(sorted(sentences.items()))
 
 
-def train_tokenizer(sentences: list[str], settings: TextTowerSettings) -> PreTrainedTokenizerFast:
-    """A lower-casing byte-level BPE tokenizer; any text encodes, known words are one token."""
+def train_tokenizer(sentences: list[str], settings: TextEncoderSettings) -> PreTrainedTokenizerFast:
+    """Train a lower-casing byte-level BPE: any text encodes, known words are one token."""
     tokenizer = Tokenizer(models.BPE())
     tokenizer.normalizer = normalizers.Sequence([normalizers.NFC(), normalizers.Lowercase()])
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=True)
@@ -90,10 +83,10 @@ def train_tokenizer(sentences: list[str], settings: TextTowerSettings) -> PreTra
     )  # fmt: skip
 
 
-def build_text_tower(
-    tokenizer: PreTrainedTokenizerFast, settings: TextTowerSettings
+def build_text_encoder(
+    tokenizer: PreTrainedTokenizerFast, settings: TextEncoderSettings
 ) -> CLIPTextModel:
-    """A fresh tower for this tokenizer."""
+    """Build an encoder for this tokenizer, with random weights."""
     return CLIPTextModel(
         CLIPTextConfig(
             vocab_size=len(tokenizer), hidden_size=settings.width,
@@ -114,7 +107,7 @@ class FactHeads(nn.Module):
         self.heads = nn.ModuleList(nn.Linear(2 * width, len(names)) for names in self.labels)
 
     def targets(self, facts: list[tuple[str, ...]]) -> torch.Tensor:
-        """(N, slots) label numbers."""
+        """Return (N, slots) label numbers."""
         return torch.tensor([[self.labels[k].index(v) for k, v in enumerate(f)] for f in facts])
 
     def forward(
@@ -126,46 +119,41 @@ class FactHeads(nn.Module):
         return [head(torch.cat([mean, last], dim=-1)) for head in self.heads]
 
 
-def train_text_tower(folder: Path, settings: TextTowerSettings) -> dict[str, float]:
-    """Write `folder/tokenizer` and `folder/text_encoder`; returns what it came to."""
+def train_text_encoder(folder: Path, settings: TextEncoderSettings) -> dict[str, float]:
+    """Write `folder/tokenizer` and `folder/text_encoder`; returns how well facts are recovered."""
     torch.manual_seed(settings.seed)
     known = corpus(settings.stages)
     tokenizer = train_tokenizer(list(known), settings)
-    tower = build_text_tower(tokenizer, settings)
+    encoder = build_text_encoder(tokenizer, settings)
     facts = list(known.values())
     heads = FactHeads(facts, settings.width)
-    batch = tokenizer(
-        list(known),
-        padding="max_length",
-        truncation=True,
-        return_tensors="pt",
-        max_length=settings.tokens,
-    )
+    batch = tokenizer(list(known), padding="max_length", truncation=True, return_tensors="pt",
+                      max_length=settings.tokens)
     ids, keep = batch["input_ids"], batch["attention_mask"].float()
     end = (ids == tokenizer.eos_token_id).int().argmax(1)
     if not (ids == tokenizer.eos_token_id).any(1).all():
         raise ValueError(f"a sentence is longer than {settings.tokens} tokens")
     targets = heads.targets(facts)
-    optimizer = torch.optim.AdamW([*tower.parameters(), *heads.parameters()], lr=settings.rate)
+    optimizer = torch.optim.AdamW([*encoder.parameters(), *heads.parameters()], lr=settings.rate)
     generator = torch.Generator().manual_seed(settings.seed)
     for step in range(settings.steps):
         chosen = torch.randint(len(ids), (256,), generator=generator)
-        logits = heads(tower(ids[chosen]).last_hidden_state, end[chosen], keep[chosen])
+        logits = heads(encoder(ids[chosen]).last_hidden_state, end[chosen], keep[chosen])
         losses = [nn.functional.cross_entropy(x, targets[chosen, k]) for k, x in enumerate(logits)]
         loss = torch.stack(losses).sum()
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         optimizer.step()
         if not torch.isfinite(loss):
-            raise FloatingPointError(f"text tower loss is {loss.item()} at step {step}")
-    tower.eval()
+            raise FloatingPointError(f"text encoder loss is {loss.item()} at step {step}")
+    encoder.eval()
     with torch.no_grad():
-        made = torch.stack([x.argmax(1) for x in heads(tower(ids).last_hidden_state, end, keep)], 1)
+        logits = heads(encoder(ids).last_hidden_state, end, keep)
+        right = torch.stack([x.argmax(1) for x in logits], 1) == targets
     with replacing_folder(folder / "tokenizer") as temporary:
         tokenizer.save_pretrained(temporary)
     with replacing_folder(folder / "text_encoder") as temporary:
-        tower.save_pretrained(temporary)
-    right = made == targets
+        encoder.save_pretrained(temporary)
     return {
         "sentences": len(known),
         "tokens": float(keep.sum(1).max()),

@@ -1,4 +1,4 @@
-"""A network and held-out clips become its loss where things move, over its loss everywhere.
+"""Measure the loss of a network on held-out clips where things move, over that everywhere.
 
 That is Figure 6 of the paper (arXiv 2412.16153): a network that copies the picture has a low loss
 on average and a high one in the moving region, and the motion focal loss brings the two closer.
@@ -13,6 +13,7 @@ import csv
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -27,7 +28,7 @@ from motifocal.models.unet import TI2VUNet
 from motifocal.training.checkpoint import mixed_seed
 from motifocal.training.loop import TextFeatures
 
-HOT = 0.5  # of the pooled heatmap: where more than half of a latent moves
+MOVING = 0.5  # of the pooled heatmap: where more than half of a latent moves
 Values = npt.NDArray[np.float64]
 
 
@@ -35,52 +36,50 @@ Values = npt.NDArray[np.float64]
 class RegionLosses:
     """Mean squared errors of each clip at each time.
 
-    timesteps (T,); mean (T, N), over all locations; hot (T, N), over the moving ones, nan for a
+    timesteps (T,); mean (T, N), over all locations; moving (T, N), over the moving ones, nan for a
     clip in which nothing moves.
     """
 
     timesteps: npt.NDArray[np.int64]
     mean: Values
-    hot: Values
+    moving: Values
 
     @property
     def clips(self) -> int:
-        """The clips in which something moves: those that count for the quotient."""
-        return int(np.isfinite(self.hot[0]).sum())
+        """The number of clips in which something moves: those that count for the quotient."""
+        return int(self._has_motion.sum())
+
+    @property
+    def _has_motion(self) -> npt.NDArray[np.bool_]:
+        return np.isfinite(self.moving[0])
 
     def ratio(self) -> Values:
-        """(T,): the hot loss over the mean loss, each averaged over the clips that move."""
-        return _ratio(self.hot, self.mean)
+        """Return (T,): moving loss over mean loss, each averaged over the clips that move."""
+        moving, mean = self.means()
+        return np.asarray(moving / mean)
+
+    def means(self, clips: npt.NDArray[Any] | None = None) -> tuple[Values, Values]:
+        """Return both losses (T,), averaged over `clips`, by default all in which things move."""
+        chosen = self._has_motion if clips is None else clips
+        return self.moving[:, chosen].mean(1), self.mean[:, chosen].mean(1)
 
     def interval(self, seed: int = 0, draws: int = 1000) -> tuple[Values, Values]:
-        """The middle 95 % (T,), (T,) of the quotient over clips drawn again with replacement."""
+        """Return the middle 95 % (T,), (T,) of the quotient over clips drawn with replacement."""
         rng = np.random.default_rng(seed)
-        moving = np.flatnonzero(np.isfinite(self.hot[0]))
-        chosen = (rng.choice(moving, len(moving)) for _ in range(draws))
-        ratios = np.stack([_ratio(self.hot[:, c], self.mean[:, c]) for c in chosen])
+        clips = np.flatnonzero(self._has_motion)
+        means = (self.means(rng.choice(clips, len(clips))) for _ in range(draws))
+        ratios = np.stack([moving / mean for moving, mean in means])
         low, high = np.quantile(ratios, (0.025, 0.975), axis=0)
         return low, high
 
 
-def _ratio(hot: Values, mean: Values) -> Values:
-    moving = np.isfinite(hot[0])
-    return np.asarray(hot[:, moving].mean(1) / mean[:, moving].mean(1))
-
-
 @torch.no_grad()
 def evaluate_loss_ratio(
-    unet: TI2VUNet,
-    shards: Shards,
-    text: TextFeatures,
-    schedule: NoiseSchedule,
-    timesteps: Sequence[int],
-    *,
-    clips: int | None = None,
-    batch: int = 16,
-    seed: int = 0,
+    unet: TI2VUNet, shards: Shards, text: TextFeatures, schedule: NoiseSchedule,
+    timesteps: Sequence[int], *, clips: int | None = None, batch: int = 16, seed: int = 0,
     progress: Callable[[int], None] | None = None,
-) -> RegionLosses:
-    """The losses of the first `clips` clips (all by default), on the device of `unet`.
+) -> RegionLosses:  # fmt: skip
+    """Measure the losses of the first `clips` clips (all by default), on the device of `unet`.
 
     The noise is a function of (seed, clip, time), so every network sees the same. `progress` is
     called with the number of clips that each forward pass has done.
@@ -90,13 +89,13 @@ def evaluate_loss_ratio(
     """
     unet.eval()
     count = len(shards) if clips is None else min(clips, len(shards))
-    mean, hot = np.empty((len(timesteps), count)), np.empty((len(timesteps), count))
+    mean, inside = np.empty((len(timesteps), count)), np.empty((len(timesteps), count))
     for begin in range(0, count, batch):
         chosen = list(range(begin, min(begin + batch, count)))
         data = shards.batch(chosen)
         latents, fps = data.latents.to(unet.device), data.fps.to(unet.device)
         features = text(data.captions).to(unet.device)
-        moving = (data.heatmap > HOT).float()
+        moving = (data.heatmap > MOVING).float()
         for row, t in enumerate(timesteps):
             noise = torch.stack([_noise(latents.shape[1:], seed, k, t) for k in chosen])
             noise, times = noise.to(latents), torch.full((len(chosen),), t, device=unet.device)
@@ -104,12 +103,12 @@ def evaluate_loss_ratio(
                               image_latent=latents[:, :, 0])
             error = (prediction - schedule.target(latents, noise, times)).square().cpu()
             mean[row, chosen] = error.flatten(1).mean(1)
-            hot[row, chosen] = _inside(error, moving)
+            inside[row, chosen] = _inside(error, moving)
             if progress is not None:
                 progress(len(chosen))
-    if not np.isfinite(hot).any():
+    if not np.isfinite(inside).any():
         raise ValueError(f"something should move in the {count} clips, but nothing does")
-    return RegionLosses(np.asarray(timesteps, np.int64), mean, hot)
+    return RegionLosses(np.asarray(timesteps, np.int64), mean, inside)
 
 
 def _noise(shape: torch.Size, seed: int, clip: int, t: int) -> Tensor:
@@ -118,39 +117,42 @@ def _noise(shape: torch.Size, seed: int, clip: int, t: int) -> Tensor:
 
 
 def _inside(error: Tensor, moving: Tensor) -> Values:
-    """(B,): mean of `error` (B, C, F', h, w) where `moving` (B, 1, F', h, w) is 1, nan if nowhere.
-    """
+    """Return (B,): mean of `error` (B, C, F', h, w) where `moving` (B, 1, F', h, w) is 1, nan if
+    nowhere."""
     energy = (error.mean(1, keepdim=True) * moving).flatten(1).sum(1).double()
     places = moving.flatten(1).sum(1).double()
     return torch.where(places > 0, energy / places.clamp(min=1), torch.nan).numpy()
 
 
 def middles(bins: int) -> list[int]:
-    """The middle timestep of each of `bins` equal parts of 0 to 999."""
+    """Return the middle timestep of each of `bins` equal parts of 0 to 999."""
     if not 1 <= bins <= 1000:
         raise ValueError(f"bins should be from 1 to 1000, got {bins}")
     return [int((k + 0.5) * 1000 / bins) for k in range(bins)]
 
 
-def write_csv(path: Path, found: Mapping[str, RegionLosses]) -> None:
-    """One row a model and time: the quotient with its interval, and the two losses."""
+def write_csv(path: Path, results: Mapping[str, RegionLosses]) -> None:
+    """Write a row for each model and time: the quotient with its interval, and the two losses.
+
+    The column "hot" is the earlier name of "moving", for one more release.
+    """
     with (
         replacing(path) as temporary,
         temporary.open("w", newline="", encoding="utf-8") as file,
     ):
         writer = csv.writer(file)
-        writer.writerow(["model", "timestep", "ratio", "low", "high", "hot", "mean", "clips"])
-        for name, losses in found.items():
-            low, high = losses.interval()
-            moving = np.isfinite(losses.hot[0])
-            means = losses.hot[:, moving].mean(1), losses.mean[:, moving].mean(1)
-            columns = zip(losses.timesteps, losses.ratio(), low, high, *means, strict=True)
-            for t, *numbers in columns:
-                writer.writerow([name, int(t), *(f"{x:.6g}" for x in numbers), losses.clips])
+        writer.writerow(["model", "timestep", "ratio", "low", "high", "hot", "mean", "clips",
+                         "moving"])
+        for name, losses in results.items():
+            columns = zip(losses.timesteps, losses.ratio(), *losses.interval(), *losses.means(),
+                          strict=True)
+            for t, *values in columns:
+                numbers = [f"{value:.6g}" for value in values]
+                writer.writerow([name, int(t), *numbers, losses.clips, numbers[3]])
 
 
-def draw_plot(path: Path, found: Mapping[str, RegionLosses]) -> None:
-    """The quotient over time, one line a model, with its interval; a PNG.
+def draw_plot(path: Path, results: Mapping[str, RegionLosses]) -> None:
+    """Plot the quotient over time, one line a model, with its interval; a PNG.
 
     Raises:
         ValueError: matplotlib is not installed.
@@ -163,7 +165,7 @@ def draw_plot(path: Path, found: Mapping[str, RegionLosses]) -> None:
     figure = Figure(figsize=(6.4, 4.0), dpi=150, layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
-    for name, losses in found.items():
+    for name, losses in results.items():
         low, high = losses.interval()
         (line,) = axes.plot(losses.timesteps, losses.ratio(), marker="o", markersize=3, label=name)
         axes.fill_between(losses.timesteps, low, high, alpha=0.15, color=line.get_color())

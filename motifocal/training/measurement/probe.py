@@ -23,7 +23,7 @@ from einops import reduce
 from torch import Tensor
 
 from motifocal.media.video import to_tensor
-from motifocal.models.autoencoder import encode
+from motifocal.models.autoencoder import downsampling_factor, encode
 from motifocal.models.schedule import NoiseSchedule
 from motifocal.models.unet import TI2VUNet
 from motifocal.scenes.evaluation.evaluate import EvalPair, Truth, truth_of_pair
@@ -74,7 +74,7 @@ def encode_probe_set(
     pairs: Sequence[EvalPair], vae: AutoencoderKL, progress: Callable[[], None] | None = None
 ) -> ProbeSet:
     """Encode the true clips of every image among `pairs`; `progress` is called once an image."""
-    stride = 2 ** (len(vae.config["block_out_channels"]) - 1)
+    stride = downsampling_factor(vae)
     images: dict[str, ProbeImage] = {}
     for pair in pairs:
         if pair.image_id not in images:
@@ -162,6 +162,6 @@ def judge_latents(predicted: Tensor, image: ProbeImage, asked: int) -> ProbeScor
 
 
 def _distances(latents: Tensor, image: ProbeImage) -> npt.NDArray[np.float64]:
-    """(N + 1,): mean squared distance to each candidate inside the region."""
+    """Return (N + 1,): mean squared distance to each candidate inside the region."""
     error = (image.candidates - latents).double().square().mean(1)
     return np.asarray(error[:, image.region].mean(1).numpy())

@@ -41,7 +41,7 @@ class Prober:
         return bool(run.step) and (run.step % self.every == 0 or run.step == run.settings.steps)
 
     def missed(self, run: Run) -> bool:
-        """Whether a kill between a checkpoint and its probe lost the point of this step."""
+        """Return whether a kill between a checkpoint and its probe lost the point of this step."""
         steps = {row.step for row in read_probe_table(run.folder / PROBE_TABLE)}
         return self.due(run) and run.step not in steps
 
@@ -58,7 +58,7 @@ class Prober:
 
 
 def table_rows(step: int, probe_set: ProbeSet, scores: Sequence[ProbeScore]) -> list[ProbeRow]:
-    """The scores of a probe set's pairs, at a step, as rows of a table."""
+    """Return the scores of a probe set's pairs, at a step, as rows of a table."""
     return [
         ProbeRow(step, pair.image_id, pair.action, pair.scenario, pair.kind, pair.held_out,
                  len(probe_set.images[pair.image_id].candidates), score.follows, score.static,
