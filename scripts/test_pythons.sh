@@ -8,9 +8,8 @@
 set -eu
 
 cd "$(CDPATH='' cd -- "$(dirname "$0")/.." && pwd)"
-tests="test_camera test_captions test_flow test_heatmap test_heatmap_camera test_json_text
-  test_masks test_overlay test_picture test_scenes test_short_names test_study_plan
-  test_study_statistics test_study_votes test_video"
+tests="test_camera test_flow test_heatmap test_heatmap_camera test_masks test_overlay test_picture
+  test_scenes test_short_names test_study_plan test_study_statistics test_study_votes"
 files="$(for name in $tests; do echo "tests/$name.py"; done)"
 failed=""
 for name in "$@"; do
@@ -21,7 +20,7 @@ for name in "$@"; do
   folder=".pythons/$("$name" -c 'import sys; print("%d.%d" % sys.version_info[:2])')"
   [ -x "$folder/bin/python" ] || "$name" -m venv "$folder"
   "$folder/bin/python" -m pip install --quiet --disable-pip-version-check -c constraints.txt \
-    -e '.[report]' hypothesis pytest pytest-xdist statsmodels
+    -e '.[report]' evalica hypothesis pytest pytest-xdist statsmodels
   echo "$name: $("$folder/bin/python" --version)"
   # shellcheck disable=SC2086
   "$folder/bin/python" -m pytest -q -n0 -p no:cacheprovider -m "not slow" $files || failed=yes
