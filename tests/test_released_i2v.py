@@ -167,11 +167,11 @@ def test_images_are_squeezed_to_the_square_and_normalised() -> None:
 def sparse_safetensors(
     path: Path, shapes: Mapping[str, tuple[int, ...]], filled: Mapping[str, Tensor]
 ) -> None:
-    """A file of bfloat16 zeros that takes no room on the disk, but for the `filled` tensors."""
+    """A file of float32 zeros that takes no room on the disk, but for the `filled` tensors."""
     header, offset = {}, 0
     for name, shape in shapes.items():
-        size = 2 * int(torch.Size(shape).numel())
-        header[name] = {"dtype": "BF16", "shape": shape, "data_offsets": (offset, offset + size)}
+        size = 4 * int(torch.Size(shape).numel())
+        header[name] = {"dtype": "F32", "shape": shape, "data_offsets": (offset, offset + size)}
         offset += size
     for name, tensor in filled.items():
         size = 4 * tensor.numel()

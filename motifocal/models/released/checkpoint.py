@@ -7,7 +7,7 @@ a source. A name or a shape that does not fit stops the import before anything i
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,8 @@ from typing import Any
 import diffusers
 import torch
 from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
-from huggingface_hub import save_torch_state_dict
+from huggingface_hub import split_torch_state_dict_into_shards
+from safetensors.torch import save_file
 from torch import Tensor, nn
 from transformers import (
     CLIPTextConfig,
@@ -24,7 +25,7 @@ from transformers import (
     CLIPVisionModelWithProjection,
 )
 
-from motifocal.files.atomic import replacing_folder
+from motifocal.files.atomic import replacing_folder, write_text
 from motifocal.files.tensor_file import read_tensors
 from motifocal.models.released.image_names import (
     image_encoder_sources,
@@ -154,21 +155,24 @@ def check_names_and_shapes(plan: Plan, found: Mapping[str, tuple[int, ...]]) -> 
 
 
 def component_state(
-    plan: Plan, component: str, released: Mapping[str, Tensor]
+    plan: Plan, component: str, released: Mapping[str, Tensor], names: Iterable[str] | None = None
 ) -> dict[str, Tensor]:
-    """The released tensors under our names, for one of the plan's models.
+    """The released tensors under our names, for one of the plan's models; all, or those named.
 
     Where the U-Net's first convolution is wider than theirs (x-cat), the new channels are zero:
     it starts as the text-to-video model exactly. Projections of image tokens start at zero too.
     """
     ours = plan.models[component].state_dict()
-    state = {n: s.read(released[s.name]) for n, s in plan.sources[component].items()}
+    chosen = set(ours if names is None else names)
+    sources = plan.sources[component]
+    state = {n: s.read(released[s.name]) for n, s in sources.items() if n in chosen}
     if component == "unet" and plan.widened:
-        narrow = state["conv_in.weight"]
-        wide = narrow.new_zeros(tuple(ours["conv_in.weight"].shape))
-        wide[:, : narrow.shape[1]] = narrow
-        state["conv_in.weight"] = wide
-        state |= {n: narrow.new_zeros(shape) for n, shape in plan.fresh.items()}
+        narrow = released[sources["conv_in.weight"].name]
+        if "conv_in.weight" in chosen:
+            wide = narrow.new_zeros(tuple(ours["conv_in.weight"].shape))
+            wide[:, : narrow.shape[1]] = narrow
+            state["conv_in.weight"] = wide
+        state |= {n: narrow.new_zeros(shape) for n, shape in plan.fresh.items() if n in chosen}
     return state
 
 
@@ -262,22 +266,28 @@ def _write_rest(
 def _write_weights(
     folder: Path, plan: Plan, component: str, released: Mapping[str, Tensor], shard_size: str
 ) -> None:
+    """Save a model's configuration and weights, a file's tensors in memory at a time."""
     model: Any = plan.models[component]
-    state = component_state(plan, component, released)
     folder.mkdir()
     stem = "diffusion_pytorch_model"
-    prefix = {"text_encoder": "text_model.", "image_encoder": "vision_model."}.get(component)
-    if prefix is not None:
+    prefix = {"text_encoder": "text_model.", "image_encoder": "vision_model."}.get(component, "")
+    if prefix:
         model.config.save_pretrained(folder)
         stem = "model"
-        # The name under which every version of transformers finds these weights.
-        state = {n if n.startswith("visual_projection") else prefix + n.removeprefix(prefix): v
-                 for n, v in state.items()}
     else:
         model.save_config(folder)
-    save_torch_state_dict(
-        {n: v.contiguous() for n, v in state.items()},
-        folder,
-        filename_pattern=f"{stem}{{suffix}}.safetensors",
-        max_shard_size=shard_size,
+    # The names under which every version of transformers finds its weights.
+    names = {n if n.startswith("visual_projection") else prefix + n.removeprefix(prefix): n
+             for n in model.state_dict()}
+    dtype = next(iter(released[s.name].dtype for s in plan.sources[component].values()))
+    like = {n: model.state_dict()[o].to(dtype) for n, o in names.items()}  # without memory
+    split = split_torch_state_dict_into_shards(
+        like, filename_pattern=f"{stem}{{suffix}}.safetensors", max_shard_size=shard_size
     )
+    for file, stored in split.filename_to_tensors.items():
+        state = component_state(plan, component, released, [names[n] for n in stored])
+        tensors = {n: state[names[n]].contiguous() for n in stored}
+        save_file(tensors, folder / file, metadata={"format": "pt"})
+    if split.is_sharded:
+        index = {"metadata": split.metadata, "weight_map": split.tensor_to_filename}
+        write_text(folder / f"{stem}.safetensors.index.json", json.dumps(index, indent=2) + "\n")
