@@ -165,6 +165,16 @@ def test_the_tables_hold_the_numbers_of_the_comparison() -> None:
     assert "over images alone" in to_markdown(compare(align(arms(1))))
 
 
+def test_a_share_has_no_interval_beyond_0_and_100_percent() -> None:
+    rows = [[ProbeRow(0, f"bird{k}", 0, "bird", "one object", False, 4, k > 0, False, 0.1)
+             for k in range(4)] for _ in range(2)]
+    text = to_markdown(compare(align([Arm("a", tuple(map(tuple, rows)))])))
+    row = next(line for line in text.splitlines() if line.startswith("| a |"))
+    assert "| arm | finished |" in text
+    low, high = map(float, row.split("[")[1].split("]")[0].split(", "))
+    assert 0 <= low < 75 < high <= 100
+
+
 def test_the_shown_steps_are_spread_and_end_with_the_last() -> None:
     assert shown_steps([1, 2]) == [1, 2]
     assert shown_steps(list(range(100, 900, 100))) == [200, 400, 600, 800]

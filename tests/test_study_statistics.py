@@ -487,6 +487,7 @@ def script(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     spec = importlib.util.spec_from_file_location("study_coverage", SCRIPT)
     assert spec is not None
     assert spec.loader is not None
+    monkeypatch.syspath_prepend(SCRIPT.parent)  # it imports another script
     module = importlib.util.module_from_spec(spec)
     monkeypatch.setitem(sys.modules, spec.name, module)  # where its dataclasses look for names
     spec.loader.exec_module(module)

@@ -6,7 +6,7 @@ Letters: S seeds, T steps, P images. Intervals are those of `paired`: 95 %, over
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -123,16 +123,25 @@ def to_markdown(comparison: Comparison) -> str:
 
 def _table(comparison: Comparison, measure: str, scale: float, digits: int) -> list[str]:
     steps = shown_steps([int(step) for step in comparison.aligned.steps])
-    head = ["arm", *(name for step in steps for name in (f"step {step}", "difference"))]
+    # Finished models and sampled videos have no step.
+    head = ["arm", *(name for step in steps
+                     for name in (f"step {step}" if step else "finished", "difference"))]
     rows = []
     for arm in comparison.aligned.arms:
         cells = [arm]
         for step in steps:
             point = comparison.at(arm, step, measure)
-            cells += [_words(point.value, scale, digits, signed=False),
+            value = _within_0_and_1(point.value) if measure == "follows" else point.value
+            cells += [_words(value, scale, digits, signed=False),
                       _words(point.difference, scale, digits, signed=True)]
         rows.append(cells)
     return markdown_table(head, rows)
+
+
+def _within_0_and_1(interval: Interval) -> Interval:
+    """Cut the interval of a share where no share can be; Student's t knows no bounds."""
+    low, high = (float(np.clip(x, 0, 1)) for x in (interval.low, interval.high))
+    return replace(interval, low=low, high=high)
 
 
 def _reached_table(comparison: Comparison) -> list[str]:
