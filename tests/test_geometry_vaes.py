@@ -104,14 +104,14 @@ def wrong_tables() -> list[tuple[str, dict[str, Any], int]]:
     """A family, what is wrong in its table, and a clip that the wrong table takes."""
     tables: list[tuple[str, dict[str, Any], int]] = []
     for family in ("sd", "svd"):
-        tables += [(family, {"later": 2}, 5), (family, {"first": 2}, 5)]
+        tables += [(family, {"temporal_stride": 2}, 5)]
     for family in ("wan", "wan-5b", "cogvideox", "cogvideox-1.5", "hunyuan", "hunyuan-1.5"):
-        tables += [(family, {"later": 3}, 13), (family, {"later": 5}, 21)]
-        tables += [(family, {"later": 2}, 13), (family, {"first": 5}, 13)]
+        tables += [(family, {"temporal_stride": stride}, frames)
+                   for stride, frames in ((2, 13), (3, 13), (5, 21))]
     for family in ("ltx", "ltx-2"):
-        tables += [(family, {"later": 4}, 17), (family, {"first": 9}, 17)]
-        tables += [(family, {"later": 16}, 17), (family, {"first": 3, "later": 7}, 17)]
-    return [*tables, ("cogvideox-1.5", {"padded_to": 1}, 9), ("wan", {"padded_to": 2}, 9)]
+        tables += [(family, {"temporal_stride": stride}, 17) for stride in (4, 7, 16)]
+    return [*tables, ("cogvideox-1.5", {"temporal_multiple": 1}, 9),
+            ("wan", {"temporal_multiple": 2}, 9)]
 
 
 @pytest.mark.parametrize(("family", "wrong", "frames"), wrong_tables())

@@ -16,7 +16,7 @@ from av.video.stream import VideoStream
 from test_video import encode, numbered, numbers, scene
 
 from motifocal.data.clip_files import timeline_of
-from motifocal.inspection.decode_pass import watch
+from motifocal.inspection.decode_pass import decode_clip
 from motifocal.media.codec import stored_display
 from motifocal.media.video import VideoError, count_frames, read_video
 
@@ -28,7 +28,7 @@ def refusals(path: Path) -> list[str]:
         lambda: read_video(path, fps=25),
         lambda: count_frames(path),
         lambda: timeline_of(path),
-        lambda: watch(path, lambda pixels: pixels),
+        lambda: decode_clip(path, lambda pixels: pixels),
     ]
     said = []
     for reader in readers:
@@ -46,7 +46,7 @@ def assert_times(path: Path, milliseconds: list[int], fps: float) -> None:
     clip, timeline = read_video(path), timeline_of(path)
     np.testing.assert_allclose(clip.timestamps * 1000, milliseconds, atol=0.5)
     np.testing.assert_allclose(np.array(timeline.starts) * 1000, milliseconds, atol=0.5)
-    assert watch(path, lambda pixels: pixels).timeline == timeline
+    assert decode_clip(path, lambda pixels: pixels).timeline == timeline
     assert clip.fps == timeline.fps == fps
 
 

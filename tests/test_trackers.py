@@ -64,7 +64,8 @@ def test_tensorboard_shows_each_step_once_however_the_run_was_broken_off(
     result = train(inputs, tmp_path, *options, **changed)
     assert result.exit_code == 0, result.output
     seen, lines = curves(tmp_path), read_log(tmp_path / "log.jsonl")
-    assert set(seen) == {"loss", "diffusion", "motion", "norm", "rate", "held_out", "hot_over_mean"}
+    assert set(seen) == {"loss", "diffusion", "motion", "norm", "rate", "held_out",
+                         "hot_over_mean", "moving_over_mean"}
     for key in ("loss", "diffusion", "motion", "norm", "rate"):
         assert seen[key] == [(line["step"], pytest.approx(line[key])) for line in lines]
     assert [step for step, _ in seen["held_out"]] == [2, 4, 5]

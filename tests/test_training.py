@@ -168,7 +168,7 @@ def test_a_training_lowers_the_loss(base: Path, shards: Shards, tmp_path: Path) 
     take(run, 40)
     after = evaluate_loss_ratio(run.unet, shards, run.text, run.schedule, [700])
     assert after.mean.mean() < 0.6 * before.mean.mean()
-    assert np.nanmean(after.hot) < 0.8 * np.nanmean(before.hot)
+    assert np.nanmean(after.moving) < 0.8 * np.nanmean(before.moving)
 
 
 def test_accumulation_gives_the_gradients_of_the_whole_batch(
