@@ -172,7 +172,7 @@ def test_an_example_of_the_help_has_right_names_and_values(
     """Whether its files are there is not asked, but for the one that --config reads at once."""
     monkeypatch.chdir(tmp_path)
     Path("run").mkdir()
-    Path("run", "run.toml").touch()
+    Path("run", "run.toml").write_text('shards = "shards"\nmodel = "base"\npreset = "scenes"\n')
     monkeypatch.setattr(click.Path, "convert", lambda self, value, param, ctx: Path(value))
     words = shlex.split(example)
     if words[0] == "sh":  # a script that the example before has written
