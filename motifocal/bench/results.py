@@ -9,8 +9,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import os
 import warnings
@@ -23,6 +21,7 @@ from motifocal._moved import renamed_names
 from motifocal.bench.pair_tables import read_rows
 from motifocal.bench.pairs import Benchmark, Pair, check_id
 from motifocal.files.atomic import write_text
+from motifocal.files.csv_text import csv_text
 from motifocal.files.json_text import parse_json
 from motifocal.files.settings import lock_settings
 from motifocal.generate.model import Format
@@ -169,11 +168,8 @@ def _read_pairs(folder: Path) -> tuple[Pair, ...]:
 
 
 def _pairs_csv(pairs: Sequence[Pair]) -> str:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["scenario", "image_id", "prompt"])
-    writer.writerows([pair.scenario, pair.image_id, pair.prompt] for pair in pairs)
-    return text.getvalue()
+    return csv_text(["scenario", "image_id", "prompt"],
+                    ([pair.scenario, pair.image_id, pair.prompt] for pair in pairs))
 
 
 __getattr__ = renamed_names(__name__, "Wanted=ExpectedVideo")

@@ -5,11 +5,9 @@ A file is a function of the scores alone: no times, no places of the machine but
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 
@@ -20,6 +18,7 @@ from motifocal import __version__
 from motifocal.bench.score.run import Row, ScoredVideo, Scores
 from motifocal.bench.score.tables import Cell, Summary, to_latex, to_markdown
 from motifocal.files.atomic import write_text
+from motifocal.files.csv_text import csv_text
 from motifocal.metrics import RESAMPLES
 
 EVAL_RESULTS = "_eval_results.json"
@@ -98,7 +97,7 @@ def to_csv(scores: Scores) -> str:
     header = ["row", "kind", "scenario", "image_id", "prompt", "seed", "video", "frames",
               *scores.measures, "marks"]
     rows = [_video(row, video, scores) for row in scores.rows for video in row.videos]
-    return _csv(header, rows)
+    return csv_text(header, rows)
 
 
 def _video(row: Row, video: ScoredVideo, scores: Scores) -> list[object]:
@@ -121,15 +120,7 @@ def to_table_csv(summary: Summary) -> str:
             lines.append([row.name, row.kind, name, cell.pairs, cell.pictures,
                           *("" if number is None else repr(number) for number in numbers),
                           other.pairs, "; ".join(summary.scores.marks)])
-    return _csv(header, lines)
-
-
-def _csv(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(header)
-    writer.writerows(rows)
-    return text.getvalue()
+    return csv_text(header, lines)
 
 
 def _json(content: object) -> str:

@@ -7,7 +7,6 @@ it was once given, and no two clips share one.
 from __future__ import annotations
 
 import csv
-import io
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
@@ -162,11 +161,8 @@ def parse_row(row: Mapping[str, str]) -> ClipRow:
 def write_table(path: Path, rows: Iterable[ClipRow]) -> None:
     """Write the table whole or not at all."""
     from motifocal.files.atomic import write_text
+    from motifocal.files.csv_text import csv_text
 
-    text = io.StringIO()
-    writer = csv.DictWriter(text, [*COLUMNS, *EARLIER], lineterminator="\n")
-    writer.writeheader()
-    for row in rows:
-        cells = asdict(row)
-        writer.writerow({**cells, **{old: cells[name] for old, name in EARLIER.items()}})
-    write_text(path, text.getvalue())
+    names = [*COLUMNS, *EARLIER.values()]
+    cells = map(asdict, rows)
+    write_text(path, csv_text([*COLUMNS, *EARLIER], ([row[n] for n in names] for row in cells)))

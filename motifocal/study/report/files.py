@@ -5,8 +5,6 @@ A file is a function of the report alone: no times, no places of the machine.
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import math
 from collections.abc import Mapping, Sequence
@@ -19,6 +17,7 @@ import scipy
 
 from motifocal import __version__
 from motifocal.files.atomic import write_text
+from motifocal.files.csv_text import csv_text
 from motifocal.study.report.report import Report
 from motifocal.study.report.tables import to_latex, to_markdown
 from motifocal.study.report.words import sentence
@@ -185,11 +184,8 @@ def to_metrics_csv(report: Report) -> str:
 
 
 def _csv(rows: Sequence[Mapping[str, object]], report: Report) -> str:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow([*rows[0], "marks"])
-    writer.writerows([*map(_cell, row.values()), _cell("; ".join(report.marks))] for row in rows)
-    return text.getvalue()
+    marks = _cell("; ".join(report.marks))
+    return csv_text([*rows[0], "marks"], ([*map(_cell, row.values()), marks] for row in rows))
 
 
 def _cell(value: object) -> str:
