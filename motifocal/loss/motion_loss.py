@@ -89,8 +89,8 @@ def motion_loss(
         target: same shape.
         weights: (B, 1, F', h, w) in [0, 1] from ``motion_weights`` or a cache, on any device.
             Values are checked on the CPU only: elsewhere that would wait for the device.
-        family: a key of ``loss.latent_grid.FAMILIES``. In a step that gives the model no first frame use
-            ``dataclasses.replace(FAMILIES[...], conditioned_first=False)``.
+        family: a key of ``loss.latent_grid.FAMILIES``. In a step that gives the model no first
+            frame use ``dataclasses.replace(FAMILIES[...], conditioned_first=False)``.
         motif_weight: lambda, the paper's is 1.
         timestep_weight: (B,) or (B, 1, ...), multiplies both parts: sigma weights, min-SNR.
         variant: a key of ``loss.focal.VARIANTS``.
