@@ -195,12 +195,18 @@ def renamed_names(module: str, names: str) -> Callable[[str], Any]:
 
 
 def renamed_arguments(**names: str) -> Callable[[Callable[P, T]], Callable[P, T]]:
-    """Let a function take arguments by the names that they had before, `before="now"`."""
+    """Let a function take arguments by the names that they had before, `before="now"`.
+
+    A call with both names raises TypeError.
+    """
 
     def decorate(function: Callable[P, T]) -> Callable[P, T]:
         @functools.wraps(function)
         def call(*args: P.args, **kwargs: P.kwargs) -> T:
             for before in names.keys() & kwargs.keys():
+                if names[before] in kwargs:
+                    raise TypeError(f"{function.__name__}() got {before} and {names[before]}, "
+                                    "which are the same argument")
                 _warn(f"{function.__name__}({before}=...)", f"{names[before]}=...")
                 kwargs[names[before]] = kwargs.pop(before)
             return function(*args, **kwargs)

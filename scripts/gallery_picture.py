@@ -66,7 +66,7 @@ def bundled() -> Make:
 def results(folder: Path, model: str, pairs: list[EvalPair], make: Make) -> Results:
     """One model's videos of all pairs."""
     named = tuple(Pair(pair.scenario, pair.image_id, pair.prompt) for pair in pairs)
-    benchmark = Benchmark("The drawn world", named, len(named))
+    benchmark = Benchmark("Synthetic scenes", named, len(named))
     held = Results(folder, model, {}, benchmark, (0,), None)
     claim_results(held)
     for pair, wanted in zip(pairs, held.expected(), strict=True):

@@ -60,7 +60,7 @@ MISTAKES: dict[str, tuple[tuple[str, ...], str]] = {
         ("prepare", "nosuchclips", "-o", "out", "--model", "base"), "nosuchclips is not there"),
     "prepare: a model folder in parts": (
         ("prepare", "clips", "-o", "out", "--model", "clips"), "should hold a folder vae/"),
-    "prepare: a drawn world that is not square": (
+    "prepare: synthetic scenes that are not square": (
         ("prepare", "scenes", "-o", "out", "--model", "base", "--size", "32x64"), "are square"),
     "prepare: a setting that cannot be": (
         ("prepare", "clips", "-o", "out", "--model", "base", "--slope", "0"),

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 from diffusers.models.attention_processor import Attention
+from tiny_model import UNET
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -23,14 +24,9 @@ from motifocal.models.image.projection import Resampler
 from motifocal.models.image.resampler_config import ResamplerConfig
 from motifocal.models.unet import TI2VUNet, UNetConfig
 
-SMALL = UNetConfig(
-    latent_channels=4,
-    block_out_channels=(16, 32),
+SMALL = replace(
+    UNET,
     attention=(False, True),
-    layers_per_block=1,
-    norm_num_groups=4,
-    head_width=8,
-    input_attention_heads=2,
     cross_attention_dim=12,
     temporal_dropout=0.0,
     image_condition="both",

@@ -75,6 +75,8 @@ def test_a_function_takes_an_argument_by_its_old_name() -> None:
     with pytest.warns(DeprecationWarning, match="cluster_by") as warned:
         assert count(1, over="scenario") == (1, "scenario")  # type: ignore[call-arg]
     assert warned[0].filename == __file__
+    with pytest.raises(TypeError, match="over and cluster_by"):
+        count(1, over="scenario", cluster_by="image_id")  # type: ignore[call-arg]
 
 
 def test_results_answer_to_wanted_still() -> None:

@@ -1,4 +1,4 @@
-"""The drawn world: stages, sentences, splits, and what is true of a rendered clip."""
+"""Synthetic scenes: stages, sentences, splits, and what is true of a rendered clip."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Scoring on the drawn world: who follows, what chance is, how wide the intervals are."""
+"""Scoring on synthetic scenes: who follows, what chance is, how wide the intervals are."""
 
 from __future__ import annotations
 

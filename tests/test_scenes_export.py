@@ -1,4 +1,4 @@
-"""Exports of the drawn world: layouts, captions, resuming, and the commands around them."""
+"""Exports of synthetic scenes: layouts, captions, resuming, and the commands around them."""
 
 from __future__ import annotations
 

@@ -9,21 +9,12 @@ from pathlib import Path
 import pytest
 import torch
 from diffusers import UNet3DConditionModel
+from tiny_model import UNET
 from torch import Tensor, nn
 
 from motifocal.models.unet import VIDEOCRAFTER2, TI2VUNet, UNetConfig
 
-SMALL = UNetConfig(
-    latent_channels=4,
-    block_out_channels=(16, 32),
-    attention=(False, True),
-    layers_per_block=1,
-    norm_num_groups=4,
-    head_width=8,
-    input_attention_heads=2,
-    cross_attention_dim=12,
-    temporal_dropout=0.1,
-)
+SMALL = replace(UNET, attention=(False, True), cross_attention_dim=12)
 CONDITIONS = {
     "none": replace(SMALL, image_condition="none"),
     "concat": SMALL,

@@ -83,7 +83,7 @@ def fresh_accelerator() -> None:
 
 
 def tiny_settings(**changed: Any) -> TrainingSettings:
-    """SETTINGS on top of the preset of the drawn world."""
+    """SETTINGS on top of the preset of the synthetic scenes."""
     return resolve("scenes", {**SETTINGS, **changed})
 
 

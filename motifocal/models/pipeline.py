@@ -53,7 +53,7 @@ from motifocal.models.text import encode_tokens, tokenize
 from motifocal.models.text_limit import TextLimit
 from motifocal.models.unet import TI2VUNet
 
-#: The small model of the drawn world that comes with the package.
+#: The small model of the synthetic scenes that comes with the package.
 BUNDLED = Path(__file__).parents[1] / "bundled"
 SAMPLE = ("height", "width", "frames", "fps", "steps", "guidance", "guidance_rescale")
 

@@ -89,7 +89,7 @@ PAPER = TrainingSettings(
     seed=0,
 )
 
-# The bundled model: the same step on the drawn world, sized for two CPU cores.
+# The bundled model: the same step on synthetic scenes, sized for two CPU cores.
 SCENES = PAPER.model_copy(
     update={
         "unet": UNetConfig(
