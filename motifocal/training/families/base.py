@@ -1,0 +1,151 @@
+"""What fine-tuning has to know of a family of image-to-video models, and nothing of any loop.
+
+Letters: B batch, C channels, F frames, H W pixels, F' latent frames, h w latents.
+
+A family is made from the JSON files of a model folder. It says what is cached once a clip and once
+a caption, how noise is drawn, and how the transformer is called. The loss and the loop are outside:
+
+    batch = {**clips, **texts}                            # what was cached, stacked to (B, ...)
+    draw = family.draw(batch["latents"], generators)
+    prediction = family.forward(transformer, draw, batch)
+    motion_loss(prediction, draw.target, weights, family.geometry, motif_weight,
+                timestep_weight=family.plain_loss_weight(draw))
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, ClassVar
+
+import torch
+from einops import rearrange
+from torch import Tensor
+
+from motifocal.loss.latent_grid import FAMILIES, LatentGeometry, valid_mask
+
+Batch = Mapping[str, Tensor]
+Config = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Draw:
+    """The random part of a step. Latents are in the model's own layout, `geometry.layout`.
+
+    noisy: latents as the transformer gets them, float32; those that are given are clean.
+    time: (B,), sigma in [0, 1] of flow matching, whole timesteps of a discrete schedule.
+    target: what the prediction is compared with, of `noisy`'s shape.
+    noise: of the same shape.
+    """
+
+    noisy: Tensor
+    time: Tensor
+    target: Tensor
+    noise: Tensor
+
+
+class Family(ABC):
+    """One family; see the file's head. `index` is model_index.json, `configs` the parts' JSON.
+
+    `configs` has config.json of every part that has one and scheduler_config.json, by part.
+    """
+
+    #: For messages and model cards, e.g. "wan-ti2v".
+    name: ClassVar[str]
+    #: A key of `loss.latent_grid.FAMILIES`.
+    grid: ClassVar[str]
+    #: Class of diffusers whose parts are loaded, and whose `load_lora_weights` takes the result.
+    pipeline: ClassVar[str]
+    #: What height and width have to be multiples of, in pixels.
+    size_multiple: ClassVar[int]
+    #: Rate that the model was trained at; clips are resampled to it.
+    fps: ClassVar[float]
+    #: Parts that are loaded for `encode_text` and for `encode_clip`, besides the scheduler.
+    text_parts: ClassVar[tuple[str, ...]] = ("tokenizer", "text_encoder")
+    clip_parts: ClassVar[tuple[str, ...]] = ("vae",)
+    #: Parts that compute in float32 whatever the rest does.
+    float32_parts: ClassVar[tuple[str, ...]] = ("vae",)
+    #: Parts that can be trained, one after the other, each with a LoRA of its own.
+    trained: ClassVar[tuple[str, ...]] = ("transformer",)
+    #: How the names of modules end that get a LoRA.
+    lora_targets: ClassVar[tuple[str, ...]] = ("to_q", "to_k", "to_v", "to_out.0")
+    #: diffusers' names of modules -> the original ones, replaced in this order, for a second LoRA
+    #: file; empty where it takes more than other names.
+    original_names: ClassVar[tuple[tuple[str, str], ...]] = ()
+
+    def __init__(self, index: Config, configs: Mapping[str, Config]) -> None:
+        self.index, self.configs = index, configs
+
+    @classmethod
+    @abstractmethod
+    def matches(cls, index: Config, configs: Mapping[str, Config]) -> bool:
+        """Tell whether a model folder is of this family."""
+
+    @cached_property
+    def geometry(self) -> LatentGeometry:
+        """The latent grid, whose `layout` is that of the draws and of the prediction."""
+        return FAMILIES[self.grid]
+
+    @abstractmethod
+    def encode_text(self, pipe: Any, prompts: Sequence[str]) -> list[dict[str, Tensor]]:
+        """Return what is cached of each prompt, without a batch dimension.
+
+        `pipe` holds `text_parts` alone. Sizes do not depend on the prompt, so that samples can be
+        stacked, and a prompt's tensors not on the other prompts.
+        """
+
+    @abstractmethod
+    def encode_clip(
+        self, pipe: Any, video: Tensor, fps: float, generator: torch.Generator
+    ) -> dict[str, Tensor]:
+        """Return what is cached of a clip (1, 3, F, H, W) in [-1, 1], without a batch dimension.
+
+        `pipe` holds `clip_parts` alone. "latents" (C, F', h, w) are float32, normalised as the
+        transformer sees them, padding in front included; further tensors are the picture's
+        condition. `generator` (on the CPU) depends on the clip alone. "fps" is added by the caller.
+        """
+
+    @abstractmethod
+    def draw(
+        self, latents: Tensor, generators: Sequence[torch.Generator], part: str = "transformer"
+    ) -> Draw:
+        """Draw noise and times as the model's own trainer does, for latents (B, C, F', h, w).
+
+        Sample i depends on `latents[i]` and `generators[i]` (on the CPU) alone. `part` is the one
+        of `trained` that is trained; experts differ in the times that they see.
+        """
+
+    @abstractmethod
+    def forward(self, model: Any, draw: Draw, batch: Batch) -> Tensor:
+        """Return the prediction, float32, compared with `draw.target`; of the same layout.
+
+        `batch` is what was cached, stacked: with "fps" (B,). `model` is called with exactly the
+        tensors that diffusers' pipeline would hand it, in its own dtype.
+        """
+
+    def plain_loss_weight(self, draw: Draw) -> Tensor | None:
+        """Return the published trainer's weight of each sample's loss, (B,); None for 1."""
+        return None
+
+    def given(self, latents: Tensor) -> Tensor:
+        """Return bool (1, 1, F', 1, 1), True at latents that enter clean and are no part of the
+        loss, for latents (B, C, F', h, w)."""
+        frames = 1 + (latents.shape[2] - 1) * self.geometry.temporal_stride
+        return ~valid_mask(self.geometry, frames, latents.device)
+
+    def in_layout(self, latents: Tensor) -> Tensor:
+        """(B, C, F', h, w) in the model's own layout."""
+        return rearrange(latents, f"b c f h w -> {self.geometry.layout}")
+
+
+def noise_like(values: Tensor, generators: Sequence[torch.Generator]) -> Tensor:
+    """Standard normal noise of the shape (B, ...), a generator a sample, drawn on the CPU."""
+    noise = [torch.randn(values.shape[1:], generator=generator) for generator in generators]
+    return torch.stack(noise).to(values.device)
+
+
+def per_sample(values: Tensor, like: Tensor) -> Tensor:
+    """(B,) -> (B, 1, ..., 1) with as many dimensions as `like`."""
+    return values.view(-1, *(1,) * (like.ndim - 1)).to(like.device)

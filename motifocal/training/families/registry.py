@@ -1,0 +1,36 @@
+"""Find the family of a model folder of diffusers, from its JSON files alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from motifocal.files.json_text import read_json_object
+from motifocal.models.folder_files import read_index
+from motifocal.training.families.base import Family
+
+#: The first that matches counts.
+FAMILIES: tuple[type[Family], ...] = ()
+
+
+def family_of(folder: Path) -> Family:
+    """Return the family of a model folder; ValueError where none can train it."""
+    index = read_index(folder)
+    configs = read_configs(folder, index)
+    for family in FAMILIES:
+        if family.matches(index, configs):
+            return family(index, configs)
+    known = ", ".join(family.name for family in FAMILIES)
+    raise ValueError(f"{folder} should be a model of a family that can be fine-tuned ({known}), "
+                     f"got {index.get('_class_name')}")
+
+
+def read_configs(folder: Path, index: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Read the JSON configuration of every part that has one."""
+    configs = {}
+    for part in index:
+        for name in ("config.json", "scheduler_config.json"):
+            if (folder / part / name).is_file():
+                configs[part] = read_json_object(folder / part / name)
+    return configs
