@@ -79,7 +79,7 @@ def steps(batch: int, quick: bool) -> dict[str, Callable[[], object]]:
                 predict, data, given.text, given.text[:1], draws, schedule, settings
             )
         loss.total.mean().backward()
-        torch.nn.utils.clip_grad_norm_(unet.parameters(), settings.clip)
+        torch.nn.utils.clip_grad_norm_(unet.parameters(), settings.max_grad_norm)
         optimizer.step()
 
     return {STEPS[0]: lambda: step(PLAIN), STEPS[1]: lambda: step(MOTIF)}

@@ -124,7 +124,7 @@ class Runner:
         network = () if start else (f"unet.block_out_channels={self.scale.channels}",
                                     f"unet.head_width={self.scale.head_width}")
         changed = (*network, f"steps={steps}", f"warmup={self.scale.warmup}", "cooldown=0",
-                   "average=0.98", f"save_every={self.scale.probe_every}", "sample_every=1000000",
+                   "ema_decay=0.98", f"save_every={self.scale.probe_every}", "sample_every=1000000",
                    f"seed={seed}", *settings)
         call("train", shards, "-o", folder, "--model", start or MODEL, "--preset", "scenes",
              *(() if start else ("--fresh",)), "--samples", 0,

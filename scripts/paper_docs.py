@@ -163,7 +163,7 @@ TABLES: dict[str, list[tuple[str, str, str, str]]] = {
             "training",
             "text_dropout=0.1",
         ),
-        ("learning rate 5e-5", "", "training", "rate=5e-5"),
+        ("learning rate 5e-5", "", "training", "learning_rate=5e-5"),
         ("batch 64", "any micro-batch, by accumulation", "training", "global_batch=64"),
         ("32 000 steps", "", "training", "steps=32_000"),
         (

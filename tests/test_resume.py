@@ -35,6 +35,7 @@ from motifocal.training.checkpoint import (
 from motifocal.training.inputs import lock_inputs
 from motifocal.training.log import TrainingLog, read_log
 from motifocal.training.loop import train
+from motifocal.training.presets import RENAMED
 from motifocal.training.run_folder import load_clip_size, load_settings
 
 PLAIN: dict[str, Any] = {"optimizer": "muon"}
@@ -107,7 +108,8 @@ def test_a_longer_run_goes_on_from_a_shorter_one_with_a_constant_rate(
 
 @pytest.mark.parametrize(
     ("changed", "named"),
-    [({"rate": 1e-3}, "rate"), ({"seed": 9}, "seed"), ({"micro_batch": 1}, "micro_batch"),
+    [({"learning_rate": 1e-3}, "learning_rate"), ({"seed": 9}, "seed"),
+     ({"micro_batch": 1}, "micro_batch"),
      ({"unet": {**tiny.UNET, "temporal_dropout": 0.0}}, "temporal_dropout"),
      ({"cooldown": 4}, "cooldown")],
 )  # fmt: skip
@@ -146,7 +148,7 @@ def test_before_the_first_checkpoint_settings_may_change(
     base: Path, shards: Shards, tmp_path: Path
 ) -> None:
     tiny.tiny_run(tmp_path, base, shards)
-    assert tiny.tiny_run(tmp_path, base, shards, rate=1e-3).settings.rate == 1e-3
+    assert tiny.tiny_run(tmp_path, base, shards, learning_rate=1e-3).settings.learning_rate == 1e-3
 
 
 # Checkpoint files.
@@ -317,7 +319,8 @@ def invoke(*given: str) -> Result:
 def test_a_dry_run_prints_and_writes_the_settings_and_nothing_else(
     shards_folder: Path, base: Path, tmp_path: Path
 ) -> None:
-    result = invoke(*arguments(shards_folder, tmp_path / "run", base, rate=0.25), "--dry-run")
+    given = arguments(shards_folder, tmp_path / "run", base, learning_rate=0.25)
+    result = invoke(*given, "--dry-run")
     assert result.exit_code == 0, result.output
     names = sorted(path.name for path in (tmp_path / "run").iterdir())
     assert names == ["run.toml", "training.json"]
@@ -325,14 +328,14 @@ def test_a_dry_run_prints_and_writes_the_settings_and_nothing_else(
     printed, _, place = result.stdout.strip().rpartition("\n")
     assert json.loads(printed) == stored
     assert place == str(tmp_path / "run/training.json")
-    assert (stored["rate"], stored["unet"]["head_width"]) == (0.25, 4)
+    assert (stored["learning_rate"], stored["unet"]["head_width"]) == (0.25, 4)
 
 
 @pytest.mark.parametrize(
     ("extra", "message"),
     [(["--set", "stepz=4"], "there is no setting 'stepz'"),
      (["--set", "unet.width=4"], "there is no setting 'unet.width'"),
-     (["--set", "rate=fast"], "rate should be a valid number"),
+     (["--set", "learning_rate=fast"], "learning_rate should be a valid number"),
      (["--set", "global_batch=6"], "multiple of micro_batch"),
      (["--set", "unet.cross_attention_dim=12"], "text encoder should be 12 wide, got 8")],
 )  # fmt: skip
@@ -451,6 +454,28 @@ def test_a_damaged_note_of_a_run_is_named(
         note = re.escape(str(tmp_path / name))
         with pytest.raises(ValueError, match=rf"^{note} should (hold|be JSON)"):
             read()
+
+
+def test_a_run_that_stored_old_names_of_settings_goes_on_and_stores_the_new_ones(
+    base: Path, shards: Shards, tmp_path: Path, unbroken
+) -> None:
+    run = tiny.tiny_run(tmp_path, base, shards, **PLAIN)
+    for line in train(run):
+        if line["step"] == 3:
+            break
+    path = tmp_path / "training.json"
+    now = path.read_text()
+    before = now
+    for old, name in RENAMED.items():
+        before = before.replace(f'"{name}"', f'"{old}"')
+    path.write_text(before)
+    with pytest.warns(DeprecationWarning, match="the old name will go") as warned:
+        run = tiny.tiny_run(tmp_path, base, shards, **PLAIN)
+    assert {str(w.message) for w in warned} == {
+        f"the setting {old} is now {name}; the old name will go" for old, name in RENAMED.items()}
+    assert (run.step, path.read_text()) == (2, now)
+    list(train(run))
+    assert tiny.equal(tiny.weights(run), unbroken(PLAIN))
 
 
 def test_a_run_of_an_earlier_version_goes_on(

@@ -18,7 +18,7 @@ from motifocal.cli.train import train
 from motifocal.files.toml_text import format_toml, parse_toml
 from motifocal.training.checkpoint import load_checkpoint
 from motifocal.training.log import read_log
-from motifocal.training.presets import TrainingSettings
+from motifocal.training.presets import RENAMED, TrainingSettings
 
 
 @pytest.fixture(scope="module")
@@ -111,6 +111,25 @@ def test_the_command_line_counts_more_than_the_file_and_set_most(
     assert stored["optimizer"] == "muon"  # the preset's, as nothing else says it
     assert sorted(path.name for path in (tmp_path / "line").iterdir()) == [
         "run.toml", "training.json"]  # fmt: skip
+
+
+def test_a_file_and_set_may_have_old_names_of_settings_which_are_told(
+    run: Path, tmp_path: Path
+) -> None:
+    text = (run / "run.toml").read_text()
+    for old, now in RENAMED.items():
+        text = text.replace(f"\n{now} = ", f"\n{old} = ")
+    old_file = run / "old.toml"  # beside the other, for its relative paths
+    old_file.write_text(text)
+    result = invoke("train", "--config", old_file, "-o", tmp_path, "--set", "rate=0.125",
+                    "--dry-run")  # fmt: skip
+    assert result.exit_code == 0, result.output
+    warnings = [f"warning: the setting {old} is now {now}; the old name will go"
+                for old, now in RENAMED.items()]  # fmt: skip
+    assert result.stderr.splitlines()[:4] == [*warnings, warnings[0]]
+    now, before = (parse_toml((f / "run.toml").read_text()) for f in (tmp_path, run))
+    given = {"learning_rate": 0.125, "shards": now["shards"], "model": now["model"]}
+    assert now == {**before, **given}
 
 
 BAD_FILES = {

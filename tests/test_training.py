@@ -23,7 +23,7 @@ from motifocal.training.checkpoint import mixed_seed
 from motifocal.training.loop import NonFiniteLoss, train
 from motifocal.training.measurement.figure6 import evaluate_loss_ratio
 from motifocal.training.optimizer import MuonWithAdamW, build_optimizer, learning_rate
-from motifocal.training.presets import PAPER, SCENES, TrainingSettings, resolve
+from motifocal.training.presets import PAPER, RENAMED, SCENES, TrainingSettings, resolve
 from motifocal.training.processes import open_accelerator
 from motifocal.training.run_folder import check_autoencoder, fingerprint, load_text, load_vae
 from motifocal.training.step import StepNoise, draw_noise, training_step
@@ -43,7 +43,7 @@ def shards(tmp_path_factory: pytest.TempPathFactory) -> Shards:
 
 
 def test_the_paper_preset_holds_the_numbers_of_the_paper() -> None:
-    assert (PAPER.global_batch, PAPER.rate, PAPER.steps) == (64, 5e-5, 32_000)
+    assert (PAPER.global_batch, PAPER.learning_rate, PAPER.steps) == (64, 5e-5, 32_000)
     assert (PAPER.prediction_type, PAPER.text_dropout) == ("v_prediction", 0.1)
     assert (PAPER.motif_weight, PAPER.motif_variant) == (1.0, "motif")
     assert (PAPER.unet.latent_channels, PAPER.unet.image_condition) == (4, "concat")
@@ -57,13 +57,26 @@ def test_a_preset_survives_json_and_passes_its_own_checks(preset: TrainingSettin
 
 
 def test_every_unknown_key_and_every_bad_value_is_named() -> None:
-    with pytest.raises(ValueError, match="rate should be greater than 0, got -1") as caught:
-        resolve("scenes", {"rate": -1, "stepz": 5, "unet": {"widths": 3}, "optimizer": "sgd"})
-    message = str(caught.value)
+    with pytest.raises(ValueError, match="learning_rate should be greater than 0, got -1") as no:
+        resolve("scenes", {"learning_rate": -1, "stepz": 5, "unet": {"widths": 3},
+                           "optimizer": "sgd"})
+    message = str(no.value)
     assert "there is no setting 'stepz'" in message
     assert "there is no setting 'unet.widths'" in message
     assert "optimizer should be 'adamw' or 'muon', got 'sgd'" in message
     assert "http" not in message
+
+
+def test_a_setting_is_taken_by_its_old_name_with_a_warning_but_not_by_both() -> None:
+    for old, now in RENAMED.items():
+        with pytest.warns(DeprecationWarning, match=f"the setting {old} is now {now}; the old"):
+            settings = resolve("scenes", {old: 0.5})
+        assert settings == resolve("scenes", {now: 0.5})
+        stored = {**SCENES.model_dump(exclude={now}), old: 0.5}
+        with pytest.warns(DeprecationWarning, match=f"the setting {old} is now {now}; the old"):
+            assert TrainingSettings.model_validate(stored) == settings
+        with pytest.raises(ValueError, match=f"given once, got {old} and {now}, which"):
+            resolve("scenes", {old: 0.5, now: 0.5})
 
 
 def test_a_network_whose_numbers_disagree_is_refused() -> None:
@@ -79,9 +92,10 @@ def test_a_schedule_that_never_reaches_its_rate_is_refused_with_numbers_that_wou
         resolve("scenes", {"steps": steps, "warmup": warmup})
     numbers = dict(re.findall(r"(warmup|cooldown)=(\d+)", str(no.value)))
     settings = resolve("scenes", {"steps": steps, **{k: int(v) for k, v in numbers.items()}})
-    rates = [learning_rate(step, peak=settings.rate, warmup=settings.warmup, total=settings.steps,
-                           cooldown=settings.cooldown) for step in range(steps)]  # fmt: skip
-    assert max(rates) == pytest.approx(settings.rate)
+    rates = [learning_rate(step, peak=settings.learning_rate, warmup=settings.warmup,
+                           total=settings.steps, cooldown=settings.cooldown)
+             for step in range(steps)]  # fmt: skip
+    assert max(rates) == pytest.approx(settings.learning_rate)
 
 
 def test_precision_is_said_in_words_and_stored_as_before() -> None:
@@ -162,7 +176,7 @@ def take(run: loop.Run, count: int) -> list[dict[str, float]]:
 
 
 def test_a_training_lowers_the_loss(base: Path, shards: Shards, tmp_path: Path) -> None:
-    run = tiny.tiny_run(tmp_path, base, shards, steps=40, save_every=100, rate=5e-3)
+    run = tiny.tiny_run(tmp_path, base, shards, steps=40, save_every=100, learning_rate=5e-3)
     before = evaluate_loss_ratio(run.unet, shards, run.text, run.schedule, [700])
     run.unet.train()
     take(run, 40)
@@ -220,8 +234,9 @@ def plain_training(
         loss = mse_loss(prediction, target, reduction="none").mean((1, 2, 3, 4)).mean()
         optimizer.zero_grad()
         loss.backward()
-        nn.utils.clip_grad_norm_(unet.parameters(), settings.clip)
-        optimizer.param_groups[0]["lr"] = settings.rate * min(1.0, (step + 1) / settings.warmup)
+        nn.utils.clip_grad_norm_(unet.parameters(), settings.max_grad_norm)
+        part = min(1.0, (step + 1) / settings.warmup)
+        optimizer.param_groups[0]["lr"] = settings.learning_rate * part
         optimizer.step()
     return dict(unet.named_parameters())
 
@@ -267,7 +282,7 @@ def test_gradients_that_are_not_finite_stop_before_they_touch_the_weights(
 
 
 def test_the_average_follows_the_weights(base: Path, shards: Shards, tmp_path: Path) -> None:
-    run = tiny.tiny_run(tmp_path, base, shards, average=0.0)
+    run = tiny.tiny_run(tmp_path, base, shards, ema_decay=0.0)
     list(train(run))
     averaged = loop.averaged_unet(run)
     assert not averaged.training

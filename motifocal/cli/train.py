@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from motifocal.cli.options.device import chosen_device
-from motifocal.cli.options.renamed import old_flag
+from motifocal.cli.options.renamed import old_flag, warn_of_old_name
 from motifocal.cli.options.run_file import config_option, write_run_file
 from motifocal.cli.options.trackers import log_with_option
 from motifocal.cli.output.locking import lock_output
@@ -154,7 +154,7 @@ def _settings(
     from dataclasses import asdict
 
     from motifocal.training.folders import unet_config_of
-    from motifocal.training.presets import resolve
+    from motifocal.training.presets import current_names, resolve
 
     found = None if fresh else unet_config_of(model)
     network: dict[str, Any] = {} if found is None else asdict(found)
@@ -173,7 +173,7 @@ def _settings(
         if key.startswith("unet."):
             overrides["unet"][key.removeprefix("unet.")] = value
         else:
-            overrides[key] = value
+            overrides.update(current_names({key: value}, warn_of_old_name))
     return resolve(preset, overrides)
 
 

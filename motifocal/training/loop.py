@@ -129,10 +129,10 @@ def start(
     wrapped = accelerator.prepare(unet.train())
     # From here on, of what is really trained: `prepare` may have moved the weights.
     trained = accelerator.unwrap_model(wrapped)
-    average = EMAModel(trained.parameters(), decay=settings.average, use_ema_warmup=True,
+    average = EMAModel(trained.parameters(), decay=settings.ema_decay, use_ema_warmup=True,
                        power=0.75, foreach=True)
-    optimizer = build_optimizer(settings.optimizer, trained, settings.rate, settings.weight_decay,
-                                adamw_names=("conv_in", "conv_out"))
+    optimizer = build_optimizer(settings.optimizer, trained, settings.learning_rate,
+                                settings.weight_decay, adamw_names=("conv_in", "conv_out"))
     check_parameters(optimizer, trained)
     if state is not None:
         average.load_state_dict(state["average"])
@@ -208,7 +208,7 @@ def _optimiser_step(run: Run) -> dict[str, float]:
     """Take one global batch: its micro-batches, then clip, step, average."""
     settings, accelerator = run.settings, run.accelerator
     parts = settings.accumulation(accelerator.num_processes)
-    rate = learning_rate(run.step, peak=settings.rate, warmup=settings.warmup,
+    rate = learning_rate(run.step, peak=settings.learning_rate, warmup=settings.warmup,
                          total=settings.steps, cooldown=settings.cooldown)
     set_rate(run.optimizer, rate)
     run.optimizer.zero_grad(set_to_none=True)
@@ -232,7 +232,7 @@ def _optimiser_step(run: Run) -> dict[str, float]:
     if not torch.isfinite(means).all():  # known to every process, so that none waits for another
         where = "; ".join(gather_object(blame)[:3])
         raise NonFiniteLoss(f"loss is not finite at step {run.step} ({where}); weights untouched")
-    norm = accelerator.clip_grad_norm_(run.unet.parameters(), settings.clip)
+    norm = accelerator.clip_grad_norm_(run.unet.parameters(), settings.max_grad_norm)
     if not math.isfinite(float(norm)):
         raise NonFiniteLoss(f"gradient norm is {float(norm)} at step {run.step}; weights untouched")
     run.optimizer.step()

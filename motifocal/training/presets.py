@@ -2,14 +2,40 @@
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 from pydantic_core import ErrorDetails
 
 from motifocal.models.unet_config import VIDEOCRAFTER2, UNetConfig
+
+#: Settings by the names that they had before, which go with the next release.
+RENAMED = {"rate": "learning_rate", "clip": "max_grad_norm", "average": "ema_decay"}
+
+
+def _deprecated(text: str) -> None:
+    warnings.warn(text, DeprecationWarning, stacklevel=3)
+
+
+def current_names(
+    values: Mapping[str, Any], warn: Callable[[str], None] = _deprecated
+) -> dict[str, Any]:
+    """Return settings under the names of today; `warn` is told of each old one.
+
+    Raises ValueError for a setting that is given by both its names.
+    """
+    both = [f"{old} and {now}" for old, now in RENAMED.items() if {old, now} <= values.keys()]
+    if both:
+        raise ValueError(f"a setting should be given once, got {', '.join(both)}, which are the "
+                         "same")
+    for old, now in RENAMED.items():
+        if old in values:
+            warn(f"the setting {old} is now {now}; the old name will go")
+    return {RENAMED.get(key, key): value for key, value in values.items()}
 
 
 class TrainingSettings(BaseModel):
@@ -32,18 +58,24 @@ class TrainingSettings(BaseModel):
     steps: int = Field(gt=0)
     global_batch: int = Field(gt=0)
     micro_batch: int = Field(gt=0)
-    rate: float = Field(gt=0)
+    learning_rate: float = Field(gt=0)
     warmup: int = Field(gt=0)
     cooldown: int = Field(ge=0)
     optimizer: Literal["adamw", "muon"]
     weight_decay: float = Field(ge=0)
-    clip: float = Field(gt=0)
-    average: float = Field(ge=0, lt=1)
+    max_grad_norm: float = Field(gt=0)
+    ema_decay: float = Field(ge=0, lt=1)
     precision: Literal["no", "bf16"]
     gradient_checkpointing: bool
     save_every: int = Field(gt=0)
     sample_every: int = Field(gt=0)
     seed: int = Field(ge=0)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _under_current_names(cls, values: object) -> object:
+        """Runs of earlier versions stored old names."""
+        return current_names(values) if isinstance(values, dict) else values
 
     @field_validator("precision", mode="before")
     @classmethod
@@ -62,7 +94,7 @@ class TrainingSettings(BaseModel):
         return self.global_batch // together
 
 
-# Section 4 of the paper; micro_batch is ours (8 a GPU on eight GPUs), as are warmup and average.
+# Section 4 of the paper; micro_batch is ours (8 a GPU on eight GPUs), as are warmup and ema_decay.
 PAPER = TrainingSettings(
     unet=VIDEOCRAFTER2,
     prediction_type="v_prediction",
@@ -75,13 +107,13 @@ PAPER = TrainingSettings(
     steps=32_000,
     global_batch=64,
     micro_batch=8,
-    rate=5e-5,
+    learning_rate=5e-5,
     warmup=500,
     cooldown=0,
     optimizer="adamw",
     weight_decay=0.01,
-    clip=1.0,
-    average=0.9999,
+    max_grad_norm=1.0,
+    ema_decay=0.9999,
     precision="bf16",
     gradient_checkpointing=True,
     save_every=1000,
@@ -111,10 +143,10 @@ SCENES = PAPER.model_copy(
         "global_batch": 16,
         "micro_batch": 16,
         "optimizer": "muon",
-        "rate": 2e-3,
+        "learning_rate": 2e-3,
         "warmup": 100,
         "cooldown": 800,
-        "average": 0.995,
+        "ema_decay": 0.995,
         "gradient_checkpointing": False,
         "save_every": 100,
         "sample_every": 500,
@@ -131,7 +163,7 @@ def resolve(preset: str, overrides: dict[str, Any]) -> TrainingSettings:
     """
     if preset not in PRESETS:
         raise ValueError(f"preset should be one of {sorted(PRESETS)}, got {preset!r}")
-    values = dict(PRESETS[preset])
+    values, overrides = dict(PRESETS[preset]), current_names(overrides)
     unet = overrides.get("unet", {})
     if isinstance(unet, dict):
         overrides = {**overrides, "unet": {**asdict(values["unet"]), **unet}}
@@ -152,7 +184,7 @@ def _check_schedule(settings: TrainingSettings, preset: TrainingSettings) -> Non
     warmup, cooldown = max(1, round(preset.warmup * part)), round(preset.cooldown * part)
     raise ValueError(
         f"steps {settings.steps} end within the warm-up of {settings.warmup}, so the rate would "
-        f"never reach {settings.rate:g}; in the preset's proportions: warmup={warmup} and "
+        f"never reach {settings.learning_rate:g}; in the preset's proportions: warmup={warmup} and "
         f"cooldown={cooldown}"
     )
 
@@ -174,6 +206,6 @@ def _fault(found: ErrorDetails) -> str:
     if found["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
         return f"there is no setting {key!r}"
     if found["type"] == "value_error":
-        return f"{key}: {found['ctx']['error']}"
+        return ": ".join(filter(None, (key, str(found["ctx"]["error"]))))
     message = found["msg"].removeprefix("Input ")
     return f"{key} {message}, got {found['input']!r}"

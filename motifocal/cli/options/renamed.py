@@ -30,6 +30,11 @@ def old_option(
                         expose_value=False, callback=translate, help=f"The old name of {new}.")
 
 
+def warn_of_old_name(text: str) -> None:
+    """Print that a name is an old one; DeprecationWarning is not shown on the command line."""
+    click.echo(f"warning: {text}", err=True)
+
+
 class ChoiceOfNew(click.Choice[str]):
     """A choice of which some values were once called otherwise; those are taken with a warning."""
 

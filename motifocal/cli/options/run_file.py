@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from motifocal.cli.options.renamed import warn_of_old_name
 from motifocal.files.toml_text import format_toml, parse_toml
 
 if TYPE_CHECKING:
@@ -50,12 +51,13 @@ def _read(ctx: click.Context, param: click.Parameter, path: Path | None) -> dict
     """Make the options of the file the defaults of the command, and return its settings."""
     if path is None:
         return {}
-    from motifocal.training.presets import TrainingSettings
+    from motifocal.training.presets import TrainingSettings, current_names
 
     try:
         values = parse_toml(path.read_text(encoding="utf-8"))
     except ValueError as error:
         raise ValueError(f"{path} should be TOML, got: {error}") from error
+    values = current_names(values, warn_of_old_name)
     options, settings = _options_of(ctx), set(TrainingSettings.model_fields)
     for key in values:
         if key not in options and key not in settings:
