@@ -8,11 +8,13 @@ from typing import Any
 
 import torch
 from diffusers import AutoencoderKL
+from transformers import CLIPVisionModelWithProjection
 
 from motifocal.data.prepare import PrepareSettings, prepare
 from motifocal.data.shards import Shards
 from motifocal.data.sources import SceneClips
 from motifocal.loss.latent_grid import LatentGeometry
+from motifocal.models.image.encoder import image_encoder_config
 from motifocal.motion.heatmap import HeatmapSettings
 from motifocal.training.encoders.text_encoder import (
     TextEncoderSettings,
@@ -47,6 +49,13 @@ def tiny_vae(stride: int = 8) -> AutoencoderKL:
         up_block_types=("UpDecoderBlock2D",) * levels, block_out_channels=(4,) * levels,
         layers_per_block=1, latent_channels=4, norm_num_groups=2, scaling_factor=1.0,
     ).eval()  # fmt: skip
+
+
+def tiny_image_encoder() -> CLIPVisionModelWithProjection:
+    """An untrained image encoder: 5 tokens, 6 wide."""
+    torch.manual_seed(2)
+    config = image_encoder_config(6, 2, 1, patch=14, side=28, projection=4)
+    return CLIPVisionModelWithProjection(config).eval()
 
 
 def tiny_base(folder: Path) -> Path:

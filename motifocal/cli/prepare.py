@@ -10,6 +10,7 @@ import click
 
 from motifocal.cli.options.clips import heatmap_options, settings_of
 from motifocal.cli.options.device import chosen_device, device_option, precision_option
+from motifocal.cli.options.priors import prior_option
 from motifocal.cli.options.scenes import variant_of, variant_options
 from motifocal.cli.options.size import Size
 from motifocal.cli.output.locking import lock_output
@@ -61,6 +62,10 @@ Examples:
 @click.option("--static", is_flag=True, help="Clips in which nothing moves, captioned as if it "
               "did: a network learns to copy the image from them (scenes).")
 @heatmap_options
+@click.option("--image-tokens", is_flag=True, help="Store each first frame's tokens by the model "
+              "folder's image_encoder/ too, for `train --image-condition cross-attention`.")
+@prior_option("Store what `train --prior` tells of the motion: score, how much a clip moves. For "
+              "mask, where it moves, heatmaps suffice.")
 @click.option("--workers", type=click.IntRange(0), default=2, show_default=True,
               help="Processes that read clips and estimate motion.")
 @click.option("--clips-per-shard", type=click.IntRange(1), default=64, show_default=True,
@@ -83,7 +88,7 @@ def prepare(clips_at: str, output: Path, model: Path, **options: Any) -> None:
     if clips_at != SCENES and for_scenes:
         raise click.UsageError("--background, --difficulty, --masks and --static go with the "
                                "synthetic scenes")
-    _check_inputs(clips_at, model, options["size"])
+    _check_inputs(clips_at, model, options)
     announce("loading")
     from motifocal.data.shards import Shards
     from motifocal.files.atomic import remove_temporaries
@@ -103,11 +108,12 @@ def prepare(clips_at: str, output: Path, model: Path, **options: Any) -> None:
     click.echo(look)
 
 
-def _check_inputs(clips_at: str, model: Path, size: tuple[int, int]) -> None:
+def _check_inputs(clips_at: str, model: Path, options: dict[str, Any]) -> None:
     """Raise BadParameter or ValueError for inputs of which it is plain that they will not do."""
     from motifocal.training.folders import check_parts
 
-    check_parts(model, "vae")
+    size = options["size"]
+    check_parts(model, "vae", *(["image_encoder"] if options["image_tokens"] else []))
     if clips_at != SCENES:
         if not Path(clips_at).exists():
             raise click.BadParameter(f"{clips_at} is not there", param_hint="CLIPS")
@@ -192,9 +198,16 @@ def _write_shards(
 
     from motifocal.data.prepare import PrepareSettings
     from motifocal.data.prepare import prepare as write_shards
-    from motifocal.training.run_folder import fingerprint, geometry_of, load_vae
+    from motifocal.models.folder import load_image_encoder
+    from motifocal.training.run_folder import (
+        fingerprint,
+        geometry_of,
+        load_vae,
+        weights_fingerprint,
+    )
 
     vae = load_vae(model)
+    tower = load_image_encoder(model, torch.float32) if options["image_tokens"] else None
     geometry = geometry_of(vae)
     stride, (height, width) = geometry.spatial_stride, options["size"]
     if height % stride or width % stride:
@@ -204,13 +217,17 @@ def _write_shards(
                  "precision": IN_MANIFEST[options["precision"]]}
     device = torch.device(options["device"])
     torch.nn.Module.to(vae, device)
-    settings = PrepareSettings(heatmap, geometry, options["clips_per_shard"],
-                               frames_per_chunk=16)
+    if tower is not None:
+        described["image_encoder"] = weights_fingerprint(torch.nn.Module.to(tower, device))
+    if "score" in options["prior"]:
+        described["motion_score"] = True
+    settings = PrepareSettings(heatmap, geometry, options["clips_per_shard"], frames_per_chunk=16,
+                               motion_score="score" in options["prior"])
     bf16 = options["precision"] == "bfloat16"
     with (progress("encoding clips", len(clips)) as bar,
           torch.autocast(device.type, torch.bfloat16) if bf16 else nullcontext()):
         made = write_shards(clips, output, vae, settings, described=described,
-                            workers=options["workers"], notify=bar.say)
+                            workers=options["workers"], notify=bar.say, image_encoder=tower)
         for done in made:
             bar.reach(done)
 

@@ -17,6 +17,7 @@ import numpy.typing as npt
 import torch
 from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
 from torch.utils.data import DataLoader, Dataset, Subset
+from transformers import CLIPVisionModelWithProjection
 
 from motifocal.data.manifest import MANIFEST, read_manifest
 from motifocal.data.shard_file import DamagedShard, ShardClip, ShardFile, write_shard
@@ -25,9 +26,11 @@ from motifocal.files.json_text import parse_json
 from motifocal.files.settings import lock_settings
 from motifocal.loss.latent_grid import LatentGeometry, pool
 from motifocal.models.autoencoder import encode
+from motifocal.models.image.encoder import encode_images
 from motifocal.motion.flow import one_opencv_thread
-from motifocal.motion.heatmap import HeatmapSettings, clip_heatmap, settings_from
+from motifocal.motion.heatmap import HeatmapSettings, clip_flow, flow_heatmap, settings_from
 from motifocal.motion.raft import NETWORKS
+from motifocal.motion.score import motion_score
 
 
 @dataclass(frozen=True)
@@ -46,9 +49,18 @@ class CaptionedClip:
         self, settings: HeatmapSettings, device: str | None = None
     ) -> npt.NDArray[np.float32]:
         """Return the map (F, H, W) that weights the loss: the source's mask, or one from flow."""
-        if self.mask is not None:
-            return self.mask.astype(np.float32)
-        return clip_heatmap(self.frames, settings, workers=1, device=device)
+        return self.motion(settings, False, device)[0]
+
+    def motion(
+        self, settings: HeatmapSettings, score: bool, device: str | None = None
+    ) -> tuple[npt.NDArray[np.float32], float | None]:
+        """Return the heatmap and, where asked for, the motion score, of the same flow."""
+        if self.mask is not None and not score:
+            return self.mask.astype(np.float32), None
+        flow = clip_flow(self.frames, settings, workers=1, device=device)
+        heatmap = (flow_heatmap(self.frames, flow, settings) if self.mask is None
+                   else self.mask.astype(np.float32))
+        return heatmap, motion_score(flow) if score else None
 
 
 class ClipSource(Protocol):
@@ -70,6 +82,7 @@ class PrepareSettings:
     geometry: LatentGeometry
     clips_per_shard: int
     frames_per_chunk: int
+    motion_score: bool = False
 
 
 class _ClipsWithHeatmaps(Dataset[dict[str, Any]]):
@@ -85,21 +98,24 @@ class _ClipsWithHeatmaps(Dataset[dict[str, Any]]):
         clip = self.source[index]
         # A worker process was forked and cannot use an accelerator that its parent uses: RAFT
         # waits for `_write`.
-        here = clip.mask is not None or self.settings.heatmap.source not in NETWORKS
+        exact = clip.mask is not None and not self.settings.motion_score
+        here = exact or self.settings.heatmap.source not in NETWORKS
         return {
             "frames": torch.from_numpy(np.ascontiguousarray(clip.frames)),
-            "heatmap": _weights(clip, self.settings) if here else None,
+            "mask": clip.mask,
+            "motion": _motion(clip, self.settings) if here else None,
             "caption": clip.caption,
             "fps": clip.fps,
         }
 
 
-def _weights(
+def _motion(
     clip: CaptionedClip, settings: PrepareSettings, device: str | None = None
-) -> torch.Tensor:
-    """Pool the heatmap of a clip to latents: (F', h, w) uint8, 255 is 1."""
-    heatmap = torch.from_numpy(clip.heatmap(settings.heatmap, device))
-    return (pool(heatmap, settings.geometry)[0, 0] * 255).round().to(torch.uint8)
+) -> tuple[torch.Tensor, torch.Tensor | None]:
+    """Pool the heatmap of a clip to latents, (F', h, w) uint8, 255 is 1; and its motion score."""
+    heatmap, score = clip.motion(settings.heatmap, settings.motion_score, device)
+    pooled = pool(torch.from_numpy(heatmap), settings.geometry)[0, 0]
+    return (pooled * 255).round().to(torch.uint8), None if score is None else torch.tensor(score)
 
 
 def prepare(
@@ -111,11 +127,13 @@ def prepare(
     described: dict[str, Any],
     workers: int = 1,
     notify: Callable[[str], None] = lambda sentence: None,
+    image_encoder: CLIPVisionModelWithProjection | None = None,
 ) -> Iterator[int]:
     """Write the shards that are missing or not as they should be; yields the clips done so far.
 
     A shard is made anew where it is damaged, or where one of its clips has changed since, and
-    `notify` is told so in a sentence. `described` says what the clips are; it is kept in the
+    `notify` is told so in a sentence. With an `image_encoder` its tokens of first frames are stored
+    too. `described` says what the clips are; it is kept in the
     manifest, and a folder whose manifest says something else is refused rather than mixed. Raises
     ValueError for that, and for an empty source.
     """
@@ -136,7 +154,8 @@ def prepare(
         items = iter(loader)  # the workers start here
     done = len(source) - len(missing)
     for number in numbers:
-        clips = [_encoded(next(items), autoencoder, settings) for _ in rows[number]]
+        clips = [_encoded(next(items), autoencoder, settings, image_encoder)
+                 for _ in rows[number]]
         write_shard(shard_path(folder, number), clips, [digests[i] for i in rows[number]])
         done += len(clips)
         yield done
@@ -193,13 +212,17 @@ def _upgraded(manifest: dict[str, Any]) -> dict[str, Any]:
 
 
 def _encoded(
-    item: dict[str, Any], autoencoder: AutoencoderKL, settings: PrepareSettings
-) -> ShardClip:
+    item: dict[str, Any], autoencoder: AutoencoderKL, settings: PrepareSettings,
+    image_encoder: CLIPVisionModelWithProjection | None,
+) -> ShardClip:  # fmt: skip
     """Encode what a shard holds of one clip."""
     video = item["frames"].permute(3, 0, 1, 2)[None].float() / 127.5 - 1
     latents = encode(autoencoder, video.to(autoencoder.device), settings.frames_per_chunk)
-    heatmap = item["heatmap"]
-    if heatmap is None:
-        clip = CaptionedClip(item["frames"].numpy(), item["caption"], item["fps"])
-        heatmap = _weights(clip, settings, str(autoencoder.device))
-    return ShardClip(latents[0].float().cpu(), heatmap, torch.tensor(item["fps"]), item["caption"])
+    motion = item["motion"]
+    if motion is None:
+        mask = None if item["mask"] is None else item["mask"].numpy()
+        clip = CaptionedClip(item["frames"].numpy(), item["caption"], item["fps"], mask)
+        motion = _motion(clip, settings, str(autoencoder.device))
+    tokens = None if image_encoder is None else encode_images(image_encoder, video[:, :, 0])[0]
+    return ShardClip(latents[0].float().cpu(), motion[0], torch.tensor(item["fps"]),
+                     item["caption"], None if tokens is None else tokens.float().cpu(), motion[1])

@@ -1,12 +1,15 @@
 """Store latents, heatmaps and captions of some clips in one file, checked when it is read.
 
-Letters: N clips, C channels, F' latent frames, h w latents. A shard is a safetensors file:
+Letters: N clips, C channels, F' latent frames, h w latents, T image tokens, E their width. A shard
+is a safetensors file:
 
     latents   (N, C, F', h, w) float16
     heatmap   (N, F', h, w) uint8, 255 is 1
     fps       (N,) float32
+    image_tokens  (N, T, E) float16, of each clip's first frame; optional
+    motion_score  (N,) float32 in [0, 1]; optional
     source    (N, 32) uint8: sha256 of what each clip was made from
-    checksum  (N, 32) uint8: sha256 of each clip's latents, heatmap, fps, source and caption
+    checksum  (N, 32) uint8: sha256 of all of these of a clip, and its caption
 
 and its header holds the captions. Shards of earlier versions have no `source` and no `checksum`.
 """
@@ -30,6 +33,7 @@ from motifocal.files.atomic import write_bytes
 from motifocal.files.json_text import parse_json
 
 DIMENSIONS = {"latents": ("F16", 5), "heatmap": ("U8", 4), "fps": ("F32", 1)}
+OPTIONAL = {"image_tokens": ("F16", 3), "motion_score": ("F32", 1)}
 DIGESTS = ("source", "checksum")
 
 
@@ -43,28 +47,36 @@ class DamagedShard(ValueError):  # noqa: N818
 
 @dataclass(frozen=True)
 class ShardClip:
-    """One clip of a shard: latents (C, F', h, w), heatmap (F', h, w) uint8, fps (), caption."""
+    """One clip of a shard: latents (C, F', h, w), heatmap (F', h, w) uint8, fps (), caption.
+
+    Where the shard has them, image_tokens (T, E) and motion_score ().
+    """
 
     latents: Tensor
     heatmap: Tensor
     fps: Tensor
     caption: str
+    image_tokens: Tensor | None = None
+    motion_score: Tensor | None = None
+
+    def tensors(self) -> dict[str, Tensor]:
+        """All that is no text, in the order of the file, as it is stored."""
+        stored = {"latents": self.latents.half(), "heatmap": self.heatmap, "fps": self.fps.float()}
+        if self.image_tokens is not None:
+            stored["image_tokens"] = self.image_tokens.half()
+        if self.motion_score is not None:
+            stored["motion_score"] = self.motion_score.float()
+        return stored
 
 
 def write_shard(path: Path, clips: Sequence[ShardClip], sources: Sequence[str]) -> None:
     """Write clips, and the sha256 (64 digits) of what each was made from; whole or not at all."""
     digests = [bytes.fromhex(source) for source in sources]
-    tensors = {
-        "latents": torch.stack([clip.latents for clip in clips]).half(),
-        "heatmap": torch.stack([clip.heatmap for clip in clips]),
-        "fps": torch.stack([clip.fps for clip in clips]).float(),
-        "source": _rows(digests),
-    }
-    rounded = zip(*(tensors[key] for key in DIMENSIONS), strict=True)
-    checksums = [_checksum(ShardClip(latents, heatmap, fps, clip.caption), source)
-                 for (latents, heatmap, fps), clip, source in zip(rounded, clips, digests,
-                                                                  strict=True)]
-    tensors["checksum"] = _rows(checksums)
+    stored = [clip.tensors() for clip in clips]
+    tensors = {key: torch.stack([each[key] for each in stored]) for key in stored[0]}
+    tensors["source"] = _rows(digests)
+    tensors["checksum"] = _rows([_checksum(clip, source)
+                                 for clip, source in zip(clips, digests, strict=True)])
     captions = json.dumps([clip.caption for clip in clips])
     write_bytes(path, save(tensors, {"captions": captions}))
 
@@ -81,7 +93,10 @@ class ShardFile:
         try:
             self._file = safe_open(path, "pt")
             self.captions = _captions(self._file.metadata())
-            self.shapes = {key: _shape(self._file, key, *DIMENSIONS[key]) for key in DIMENSIONS}
+            there = set(self._file.keys())
+            optional = {key: kind for key, kind in OPTIONAL.items() if key in there}
+            self.shapes = {key: _shape(self._file, key, *kind)
+                           for key, kind in (DIMENSIONS | optional).items()}
             digests = {key: self._digests(key) for key in DIGESTS}
         except (SafetensorError, OSError, ValueError, RecursionError) as error:
             raise self._damage(" ".join(str(error).split())) from error
@@ -107,10 +122,10 @@ class ShardFile:
     def clip(self, row: int) -> ShardClip:
         """Read one clip; DamagedShard where it is not what was written."""
         try:
-            latents, heatmap, fps = (self._file.get_slice(key)[row] for key in DIMENSIONS)
+            tensors = {key: self._file.get_slice(key)[row] for key in self.shapes}
         except SafetensorError as error:
             raise self._damage(str(error)) from error
-        clip = ShardClip(latents, heatmap, fps, self.captions[row])
+        clip = ShardClip(caption=self.captions[row], **tensors)
         if self._checksums is not None and self.sources is not None:
             if _checksum(clip, self.sources[row]) != self._checksums[row]:
                 raise self._damage(f"clip {row} has another checksum than when it was written")
@@ -157,7 +172,7 @@ def _shape(file: Any, key: str, kind: str, axes: int) -> tuple[int, ...]:
 def _checksum(clip: ShardClip, source: bytes) -> bytes:
     """Hash all that a shard holds of one clip (sha256)."""
     digest = hashlib.sha256(source)
-    for tensor in (clip.latents, clip.heatmap, clip.fps):
+    for tensor in clip.tensors().values():
         digest.update(tensor.contiguous().numpy().tobytes())
     digest.update(clip.caption.encode(errors="surrogatepass"))
     return digest.digest()

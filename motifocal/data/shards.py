@@ -1,6 +1,7 @@
 """Read batches of latents, pooled heatmaps, captions and frame rates from prepared shards.
 
-Letters: B batch, F frames, F' latent frames, C channels, H W pixels, h w latents.
+Letters: B batch, F frames, F' latent frames, C channels, H W pixels, h w latents, T image tokens, E
+their width.
 A training reads any clip from a shard (`shard_file.py`) without decoding or encoding it again.
 """
 
@@ -8,15 +9,17 @@ from __future__ import annotations
 
 import bisect
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import product
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
 from motifocal.data.manifest import read_manifest
-from motifocal.data.shard_file import ShardFile
+from motifocal.data.shard_file import DIMENSIONS, OPTIONAL, ShardClip, ShardFile
 from motifocal.files.atomic import sha256_of
 
 
@@ -32,12 +35,28 @@ def rows_of_shards(clips: int, per_shard: int) -> list[range]:
 
 @dataclass(frozen=True)
 class LatentBatch:
-    """latents (B, C, F', h, w) float32, heatmap (B, 1, F', h, w) in [0, 1], captions, fps (B,)."""
+    """latents (B, C, F', h, w) float32, heatmap (B, 1, F', h, w) in [0, 1], captions, fps (B,).
+
+    Where the shards have them, image_tokens (B, T, E) float32 and motion_score (B,) in [0, 1].
+    """
 
     latents: torch.Tensor
     heatmap: torch.Tensor
     captions: list[str]
     fps: torch.Tensor
+    image_tokens: torch.Tensor | None = None
+    motion_score: torch.Tensor | None = None
+
+    @property
+    def motion_mask(self) -> torch.Tensor:
+        """Where anything moves at any time: (B, 1, h, w) in [0, 1], the heatmaps' union."""
+        return self.heatmap.amax(2)
+
+    def to(self, device: torch.device) -> LatentBatch:
+        """Return the batch on `device`."""
+        tensors: dict[str, Any] = {name: value.to(device) for name, value in vars(self).items()
+                                   if isinstance(value, torch.Tensor)}
+        return replace(self, **tensors)
 
 
 class Shards:
@@ -55,10 +74,12 @@ class Shards:
             raise ValueError(f"{folder} lacks {len(missing)} of {len(rows)} shards; prepare it "
                              "again")
         self.files = [ShardFile(shard_path(folder, n), len(clips)) for n, clips in enumerate(rows)]
-        for file in self.files:
-            if file.latent_shape != self.latent_shape:
-                raise ValueError(f"{file.path} should hold latents {self.latent_shape} like the "
-                                 f"first shard, got {file.latent_shape}")
+        for file, key in product(self.files, DIMENSIONS | OPTIONAL):
+            first, here = (f.shapes[key][1:] if key in f.shapes else None
+                           for f in (self.files[0], file))
+            if here != first:
+                raise ValueError(f"{file.path} should hold {key} {first} like the first shard, "
+                                 f"got {here}")
         self.captions = [file.captions for file in self.files]
         self.ends = [clips.stop for clips in rows]
 
@@ -100,7 +121,15 @@ class Shards:
             heatmap=torch.stack([clip.heatmap for clip in clips]).float()[:, None] / 255,
             captions=[clip.caption for clip in clips],
             fps=torch.stack([clip.fps for clip in clips]),
+            image_tokens=_stacked(clips, "image_tokens"),
+            motion_score=_stacked(clips, "motion_score"),
         )
+
+
+def _stacked(clips: list[ShardClip], name: str) -> torch.Tensor | None:
+    """Return what the clips hold under an optional name, (B, ...) float32."""
+    values = [getattr(clip, name) for clip in clips]
+    return None if values[0] is None else torch.stack(values).float()
 
 
 def indices_of_step(step: int, clips: int, batch: int, seed: int) -> list[int]:

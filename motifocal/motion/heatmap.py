@@ -104,10 +104,22 @@ def clip_heatmap(
         ValueError: frames of another kind, or what keeps RAFT from running: no torchvision, or
             no weights.
     """
-    flow = estimate_flow(
+    flow = clip_flow(frames, settings, workers=workers, device=device)
+    return flow_heatmap(frames, flow, settings)
+
+
+def clip_flow(
+    frames: Frames, settings: HeatmapSettings, *, workers: int | None, device: str | None
+) -> Flow:
+    """Estimate flow (F-1, 2, H, W) as a heatmap's settings say; see ``clip_heatmap``."""
+    return estimate_flow(
         frames, settings.source, preset=settings.preset, size=settings.flow_size,
         raft=settings.raft(device), workers=workers,
     )  # fmt: skip
+
+
+def flow_heatmap(frames: Frames, flow: Flow, settings: HeatmapSettings) -> Heatmap:
+    """Map frames and their flow to the heatmap of ``clip_heatmap``."""
     # Before the camera is taken out: what moves with it is where the whole flow says.
     change = colour_change(frames, flow) if settings.change else None
     evidence = None

@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
+from torch import nn
 
 from motifocal.data.shards import Shards
 from motifocal.files.json_text import read_json_object
@@ -111,8 +112,13 @@ def fingerprint(vae: AutoencoderKL) -> str:
     Of the weights in half precision, so that a model saved as float32 and as float16 is one.
     """
     config: Any = vae.config
-    digest = hashlib.sha256(json.dumps(config.scaling_factor).encode())
-    for name, tensor in sorted(vae.state_dict().items()):
+    return weights_fingerprint(vae, json.dumps(config.scaling_factor))
+
+
+def weights_fingerprint(model: nn.Module, more: str = "") -> str:
+    """Return the SHA-256 of a network's weights in half precision, and of a few words."""
+    digest = hashlib.sha256(more.encode())
+    for name, tensor in sorted(model.state_dict().items()):
         digest.update(name.encode())
         digest.update(tensor.cpu().half().contiguous().numpy().tobytes())
     return digest.hexdigest()
