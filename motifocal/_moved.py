@@ -50,7 +50,7 @@ _MODULES = {
         "bench_gallery=gallery bench_vbench=vbench",
     ("commands", "cli.options"):
         "bench_options=benchmark device_option=device frame_options=frames heatmap_options=clips "
-        "sampling_options=sampling size old_options=renamed variant_options=scenes "
+        "sampling_options=sampling size=declare old_options=renamed variant_options=scenes "
         "heatmap_masks=masks",
     ("commands", "cli.output"):
         "training_report=training_samples locking progress unread heatmap_files=clip_table "

@@ -208,7 +208,7 @@ def test_a_breach_of_the_table_is_found_wherever_it_hides() -> None:
         "motifocal.scenes.draw": "from motifocal.media.picture import Pixels\n",
         "motifocal.study.votes": "from motifocal.study.store.leases import Lease\n",
         "motifocal.study.store.leases": "from motifocal.study.votes import Vote\n",
-        "motifocal.cli.train": "from motifocal.cli.options.size import Size\n"
+        "motifocal.cli.train": "from motifocal.cli.options.declare import Size\n"
                                "from motifocal.cli.prepare import prepare\n",
         "motifocal.cli.prepare": "import motifocal.cli.lazy\n",
     }

@@ -67,8 +67,8 @@ def test_a_line_is_written_every_ten_seconds_with_the_time_that_is_left(
     lines = Lines("encoding clips", 100, clock=lambda: now)
     for done in range(1, 11):
         now += 4
-        lines.show(done, 100, "loss 0.1")
-    lines.close(complete=False)
+        lines.reach(done, "loss 0.1")
+    lines.close()
     assert PERIOD == 10
     assert capsys.readouterr().err.splitlines() == [
         "encoding clips: 0 of 100",
@@ -84,7 +84,7 @@ def test_the_time_left_counts_only_what_this_run_has_done(
     now = 0.0
     lines = Lines("training: steps", 100, done=90, clock=lambda: now)
     now = 20.0
-    lines.show(92, 100, "")
+    lines.reach(92)
     assert capsys.readouterr().err.splitlines()[-1].endswith("92 of 100, 20 s, about 80 s left")
 
 

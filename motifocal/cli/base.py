@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from motifocal.cli.options.declare import FOLDER, output_option
 from motifocal.cli.options.scenes import variant_of, variant_options
 from motifocal.cli.output.locking import lock_output
 from motifocal.cli.output.progress import announce, phase, progress, quiet_option
@@ -22,9 +23,8 @@ Examples:
   motifocal base --decoder-of base/ -o refined/        the same latents, a sharper decoder
   motifocal base -o hard/ --size 128 --difficulty hard --background living
 """)
-@click.option("-o", "--output", type=click.Path(path_type=Path, file_okay=False), required=True,
-              help="Folder for vae/, tokenizer/ and text_encoder/; run again to go on.")
-@click.option("--decoder-of", type=click.Path(path_type=Path, exists=True, file_okay=False),
+@output_option("Folder for vae/, tokenizer/ and text_encoder/; run again to go on.")
+@click.option("--decoder-of", type=FOLDER,
               help="Train only the decoder of this base folder further; its latents stay as they "
               "are.")
 @click.option("--steps", type=click.IntRange(min=1),

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from motifocal.cli.options.declare import FOLDER, Size, output_option
 from motifocal.cli.options.device import precision_option
 from motifocal.cli.options.renamed import old_option
-from motifocal.cli.options.size import Size
 from motifocal.cli.output.progress import announce, phase, quiet_option
 from motifocal.files.json_text import parse_json, read_json_object
 from motifocal.models.folder_files import weights_digest
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from motifocal.models.unet import TI2VUNet
     from motifocal.training.presets import TrainingSettings
 
-FOLDER = click.Path(path_type=Path, exists=True, file_okay=False)
 LOG_LINES = 500  # at most, spread evenly over the training
 
 #: Sections of the report of `scenes eval` that the card repeats: all but the single scenarios.
@@ -42,8 +41,7 @@ Example:
 """)
 @click.argument("run", type=FOLDER)
 @click.argument("base", type=FOLDER)
-@click.option("-o", "--output", type=click.Path(path_type=Path), required=True,
-              help="Model folder to write; must not exist.")
+@output_option("Model folder to write; must not exist.", type=click.Path(path_type=Path))
 @click.option("--step", type=click.IntRange(1), help="Take the weights that `train --keep-every` "
               "kept at this step.  [default: the newest]")
 @precision_option("What the weights are stored in.", default="float16")

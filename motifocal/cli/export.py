@@ -12,15 +12,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from motifocal.cli.options.clips import heatmap_options, settings_of
-from motifocal.cli.options.frames import (
-    FAMILIES,
-    check_grid,
-    division_of,
-    frame_options,
-    later_of,
-    resolve_request,
-    square_of,
-)
+from motifocal.cli.options.declare import ANY_PATH, output_option
+from motifocal.cli.options.frames import FAMILIES, frame_options, request_of
 from motifocal.cli.output.locking import lock_output
 from motifocal.cli.output.measured_clips import (
     end_with_left_out,
@@ -48,9 +41,8 @@ Examples:
   motifocal export clips/ -o masks/ --as masks --family ltx --size 512x768 --frames 49 --with-clips
   motifocal export c.jsonl -o w --as latents --family ltx-2 --size 512x768 --frames 25 --trainer ltx
 """)
-@click.argument("clips", type=click.Path(exists=True, path_type=Path))
-@click.option("-o", "--output", type=click.Path(path_type=Path, file_okay=False), required=True,
-              metavar="DIR", help="Folder for the files; run again to go on.")
+@click.argument("clips", type=ANY_PATH)
+@output_option("Folder for the files; run again to go on.", metavar="DIR")
 @click.option("--as", "kind", type=click.Choice(["latents", "masks"]), required=True,
               help="latents: a weight per latent, for a loop that loads it. masks: grey videos, "
               "for a trainer that multiplies its loss by a mask.")
@@ -68,10 +60,8 @@ Examples:
               help="Clips measured at a time.  [default: the cores of this machine]")
 @heatmap_options
 @quiet_option
-def export(clips: Path, output: Path, kind: str, family: str, size: tuple[int, int] | None,
-           max_pixels: int | None, frames: tuple[int, ...], fps: float | None, rule: str,
-           step: int, samples: int, trainer: str, source_fps: float | None, values: str,
-           motif_weight: float, with_clips: bool, workers: int | None, **given: Any) -> None:
+def export(clips: Path, output: Path, kind: str, family: str, values: str, motif_weight: float,
+           with_clips: bool, workers: int | None, **options: Any) -> None:
     # fmt: on
     """Make weights of CLIPS for a trainer: of the frames, rate, crop and latents that it has.
 
@@ -83,22 +73,16 @@ def export(clips: Path, output: Path, kind: str, family: str, size: tuple[int, i
     from motifocal.bridges.export_samples import ExportConfig
     from motifocal.bridges.export_table import check_names
     from motifocal.data.captions import read_clips
-    from motifocal.data.trainer_rules import Request
     from motifocal.files.settings import lock_settings
     from motifocal.motion.flow import usable_cores
 
-    if (size is None) == (max_pixels is None):
+    if (options["size"] is None) == (options["max_pixels"] is None):
         raise click.UsageError("give either --size or --max-pixels")
-    size = size or square_of(max_pixels, family)
-    check_grid(family, size, frames)
     if with_clips and kind != "masks":
         raise click.BadParameter("is for --as masks", param_hint="--with-clips")
-    request = Request(tuple((count, *size) for count in frames), rule, step, samples, fps,
-                      source_fps, later=later_of(family), max_pixels=max_pixels,
-                      division=division_of(family))  # fmt: skip
-    request = resolve_request(trainer, family, request)
-    config = ExportConfig(output, kind, family, trainer, request, settings_of(given), values,
-                          motif_weight, with_clips)  # fmt: skip
+    trainer, request = request_of(options, family)
+    config = ExportConfig(output, kind, family, trainer, request, settings_of(options), values,
+                          motif_weight, with_clips)
     folder = read_clips(clips, output)
     check_names(folder.videos if kind == "masks" else ())
     lock_output(output)

@@ -8,12 +8,11 @@ from pathlib import Path
 
 import click
 
+from motifocal.cli.options.declare import FOLDER, output_option
 from motifocal.cli.options.device import chosen_device, device_option
 from motifocal.cli.output.locking import lock_output
 from motifocal.cli.output.progress import announce, progress, quiet_option
 from motifocal.extras import install_extra
-
-FOLDER = click.Path(path_type=Path, exists=True, file_okay=False)
 
 
 @click.command(epilog="""\b
@@ -23,8 +22,7 @@ Examples:
 """)
 @click.argument("models", type=FOLDER, nargs=-1, required=True)
 @click.argument("shards", type=FOLDER)
-@click.option("-o", "--output", type=click.Path(path_type=Path, file_okay=False), required=True,
-              help="Folder of figure6.csv and figure6.png.")
+@output_option("Folder of figure6.csv and figure6.png.")
 @click.option("--text", type=FOLDER,
               help="Model folder with text_encoder/ and tokenizer/. [default: the first of MODELS]")
 @click.option("--bins", type=click.IntRange(1, 1000), default=10, show_default=True,

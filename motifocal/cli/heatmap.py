@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from motifocal.cli.options.clips import heatmap_options, settings_of
+from motifocal.cli.options.declare import ANY_PATH, FOLDER, RATE, Size, output_option
 from motifocal.cli.options.device import chosen_device, device_option
-from motifocal.cli.options.masks import GivenMasks, Ids, ObjectIds, given_masks
-from motifocal.cli.options.size import Size
+from motifocal.cli.options.masks import GivenMasks, Ids, given_masks, object_ids
 from motifocal.cli.output.clip_table import (
     ClipRow,
     list_clips,
@@ -64,22 +64,20 @@ Examples:
   motifocal heatmap clips/ -o maps/ --masks segmented/ --objects 1,3
 """)
 @click.argument("clips", nargs=-1, required=True, metavar="CLIP...",
-                type=click.Path(exists=True, path_type=Path))
-@click.option("-o", "--output", type=click.Path(path_type=Path, file_okay=False), required=True,
-              metavar="DIR", help="Folder for the maps; run again to go on.")
+                type=ANY_PATH)
+@output_option("Folder for the maps; run again to go on.", metavar="DIR")
 @click.option("--overlay", is_flag=True, help="Also write an .mp4 of each clip with its map on it.")
-@click.option("--masks", type=click.Path(exists=True, file_okay=False, path_type=Path),
-              metavar="FOLDER",
+@click.option("--masks", type=FOLDER, metavar="FOLDER",
               help="No flow: take the clips' masks from FOLDER, each a grey video, an .npz or a "
               "folder of PNGs called like its clip.")
-@click.option("--objects", type=ObjectIds(), metavar="IDS",
+@click.option("--objects", type=object_ids, metavar="IDS",
               help="Masks hold ids of objects: which of them count, as 1,3, or all.")
 @heatmap_options
 @click.option("--format", "suffix", type=click.Choice(["npz", "mp4"]), default="npz",
               show_default=True, help="npz holds 8 bits a pixel and the settings; mp4 is for eyes.")
 @click.option("--size", type=Size(), metavar="HEIGHTxWIDTH",
               help="Scale and crop the clips to this first.  [default: as they are]")
-@click.option("--fps", type=click.FloatRange(min=0, min_open=True),
+@click.option("--fps", type=RATE,
               help="Resample the clips to this rate first.  [default: as they are]")
 @click.option("--workers", type=click.IntRange(1),
               help="Clips measured at a time.  [default: the cores of this machine]")

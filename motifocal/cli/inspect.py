@@ -10,15 +10,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from motifocal.cli.options.clips import heatmap_options, settings_of
-from motifocal.cli.options.frames import (
-    FAMILIES,
-    check_grid,
-    division_of,
-    frame_options,
-    later_of,
-    resolve_request,
-    square_of,
-)
+from motifocal.cli.options.declare import ANY_PATH, FOLDER, output_option
+from motifocal.cli.options.frames import FAMILIES, frame_options, request_of
 from motifocal.cli.output.locking import lock_output
 from motifocal.cli.output.progress import announce, phase, quiet_option, tracked
 
@@ -39,16 +32,15 @@ Examples:
   motifocal inspect clips.jsonl -o report/ --trainer musubi --frames 25 --frames 49 --rule chunk
   motifocal inspect clips/ --fail-on warning && run-the-training
 """)
-@click.argument("clips", type=click.Path(exists=True, path_type=Path), metavar="CLIPS")
-@click.option("-o", "--output", type=click.Path(path_type=Path, file_okay=False), metavar="DIR",
-              help="Folder for the report; run again to go on.  [default: inspect-NAME, not in "
-              "CLIPS]")
+@click.argument("clips", type=ANY_PATH, metavar="CLIPS")
+@output_option("Folder for the report; run again to go on.  [default: inspect-NAME, not in CLIPS]",
+               metavar="DIR", required=False)
 @frame_options(size="480x832", frames=81)
 @click.option("--family", type=click.Choice(FAMILIES),
               help="The model's autoencoder: refuse frames and sizes that it cannot take.")
-@click.option("--model", type=click.Path(exists=True, file_okay=False, path_type=Path),
-              metavar="FOLDER", help="The diffusers or Motifocal folder that will be trained: name "
-              "captions that its text encoder does not read to their end.")
+@click.option("--model", type=FOLDER, metavar="FOLDER",
+              help="The diffusers or Motifocal folder that will be trained: name captions that its "
+              "text encoder does not read to their end.")
 @click.option("--heat-size", type=click.IntRange(0), metavar="PIXELS", default=256,
               show_default=True,
               help="Measure heat on frames whose shorter side is reduced to at most this. 0: as "
@@ -62,10 +54,8 @@ Examples:
               help="Exit code 1 where a fault of this level, or a worse one, is found.")
 @heatmap_options
 @quiet_option
-def inspect(clips: Path, output: Path | None, frames: tuple[int, ...], fps: float | None,
-            size: tuple[int, int], max_pixels: int | None, rule: str, step: int, samples: int,
-            trainer: str, source_fps: float | None, family: str | None, model: Path | None,
-            heat_size: int, workers: int | None, time_limit: float, fail_on: str, **given: Any
+def inspect(clips: Path, output: Path | None, family: str | None, model: Path | None,
+            heat_size: int, workers: int | None, time_limit: float, fail_on: str, **options: Any
             ) -> None:
     # fmt: on
     """Look at every clip of CLIPS before a model is trained on it.
@@ -76,23 +66,13 @@ def inspect(clips: Path, output: Path | None, frames: tuple[int, ...], fps: floa
     hold inspect.html to look at and inspect.json for scripts. CLIPS itself is only read. A second
     run looks at new and changed files alone.
     """
-    from motifocal.data.trainer_rules import Request
     from motifocal.inspection.checks.collisions import mark_collisions
     from motifocal.inspection.entries import gather
     from motifocal.inspection.finding import InspectSettings
     from motifocal.motion.flow import usable_cores
 
-    if max_pixels is not None:
-        size = square_of(max_pixels, family)
-    if family is not None:
-        check_grid(family, size, frames)
-    of_trainer = 8 if trainer == "ltx" else 4
-    later = of_trainer if family is None else later_of(family)
-    request = Request(tuple((count, *size) for count in frames), rule, step, samples, fps,
-                      source_fps, later=later, max_pixels=max_pixels,
-                      division=division_of(family))  # fmt: skip
-    request = resolve_request(trainer, family, request)
-    settings = InspectSettings(trainer, request, settings_of(given), heat_size)
+    trainer, request = request_of(options, family)
+    settings = InspectSettings(trainer, request, settings_of(options), heat_size)
     announce(f"listing {clips}")
     folder = gather(clips)
     _mark_unread(folder, model)

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from motifocal.cli.options.clips import heatmap_options, settings_of
+from motifocal.cli.options.declare import Size
 from motifocal.cli.options.device import chosen_device, device_option, precision_option
 from motifocal.cli.options.priors import prior_option
 from motifocal.cli.options.scenes import variant_of, variant_options
-from motifocal.cli.options.size import Size
 from motifocal.cli.output.locking import lock_output
 from motifocal.cli.output.progress import announce, phase, progress, quiet_option, tracked
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from motifocal.cli.options.device import chosen_device
-from motifocal.cli.options.renamed import old_flag, warn_of_old_name
+from motifocal.cli.options.renamed import old_option, warn_of_old_name
 from motifocal.cli.options.run_file import config_option, write_run_file
 from motifocal.cli.options.trackers import log_with_option
 from motifocal.cli.output.locking import lock_output
@@ -76,7 +76,7 @@ Examples:
 @click.option("--device", type=click.Choice(["auto", "cpu", "cuda", "mps"]), default="auto",
               show_default=True, help="Where to compute; auto takes an accelerator if there is "
               "one. Of several GPUs each process gets its own.")
-@old_flag("--cpu", "--device cpu", "device", "cpu")
+@old_option("--cpu", "--device cpu", "device", "cpu")
 @click.option("--dry-run", is_flag=True, help="Print and save the settings, then stop.")
 @quiet_option
 @click.pass_context

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from motifocal.cli.options.clips import heatmap_options, settings_of
-from motifocal.cli.options.renamed import old_flag, old_option
+from motifocal.cli.options.declare import FILE, FOLDER
+from motifocal.cli.options.renamed import old_option
 from motifocal.cli.output.progress import progress, quiet_option
 
 if TYPE_CHECKING:
@@ -32,14 +33,13 @@ Examples:
   motifocal weights musubi --dataset-config dataset.toml --family wan
   motifocal weights musubi --dataset-config dataset.toml --family hv --camera
 """)
-@click.option("--dataset-config", "--dataset_config", required=True,
-              type=click.Path(path_type=Path, exists=True, dir_okay=False),
+@click.option("--dataset-config", "--dataset_config", required=True, type=FILE,
               help="musubi-tuner's --dataset_config, as it was when it cached.")
 @click.option("--family", type=click.Choice(["wan", "hv", "hv15"]), required=True,
               help="Model of the latents, as their files are named: Wan, HunyuanVideo, "
               "HunyuanVideo 1.5.")
 @click.option("--force", is_flag=True, help="Measure those that are there already as well.")
-@old_flag("--anew", "--force", "force", True)
+@old_option("--anew", "--force", "force", True)
 @heatmap_options
 @quiet_option
 def musubi(dataset_config: Path, family: str, force: bool, **options: Any) -> None:
@@ -59,8 +59,8 @@ Examples:
   motifocal weights ltx dataset/.precomputed
   motifocal weights ltx /fast/precomputed --clips dataset/
 """)
-@click.argument("root", type=click.Path(path_type=Path, exists=True, file_okay=False))
-@click.option("--clips", type=click.Path(path_type=Path, exists=True, file_okay=False),
+@click.argument("root", type=FOLDER)
+@click.option("--clips", type=FOLDER,
               help="The folder of the table that was processed; / for clips outside of it, whose "
               "latents are named by their whole path.  [default: the one ROOT is in]")
 @click.option("--latents", default="latents", show_default=True,
@@ -72,7 +72,7 @@ Examples:
               help="Frames in a latent after the first: of the autoencoder.")
 @old_option("--later", "--temporal-stride", "temporal_stride")
 @click.option("--force", is_flag=True, help="Measure those that are there already as well.")
-@old_flag("--anew", "--force", "force", True)
+@old_option("--anew", "--force", "force", True)
 @heatmap_options
 @quiet_option
 def ltx(

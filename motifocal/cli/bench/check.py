@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from motifocal.cli.options.benchmark import FOLDER
-from motifocal.cli.options.size import Size
+from motifocal.cli.options.declare import FOLDER, Size
 from motifocal.cli.output.console import table_console
 from motifocal.cli.output.progress import progress, quiet_option
 

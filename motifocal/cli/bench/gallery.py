@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from motifocal.cli.options.benchmark import FOLDER, NEW_FOLDER
+from motifocal.cli.options.declare import FOLDER, NEW_FOLDER
 
 
 @click.command(epilog="""\b

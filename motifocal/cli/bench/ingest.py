@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from motifocal.cli.options.benchmark import FOLDER, NEW_FOLDER, bench_options, chosen
+from motifocal.cli.options.benchmark import bench_options, chosen
+from motifocal.cli.options.declare import FOLDER, NEW_FOLDER
 from motifocal.cli.options.renamed import old_option
 from motifocal.cli.output.locking import lock_output
 from motifocal.cli.output.progress import quiet_option, tracked

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from motifocal.cli.options.benchmark import NEW_FOLDER, bench_options, chosen, parse_shard
+from motifocal.cli.options.benchmark import bench_options, chosen, parse_shard
+from motifocal.cli.options.declare import NEW_FOLDER
 from motifocal.cli.options.sampling import refuse_sampling, sampling_of, sampling_options
 from motifocal.cli.output.locking import lock_output
 from motifocal.cli.output.progress import phase, progress, quiet_option

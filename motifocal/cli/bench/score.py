@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from motifocal.cli.options.benchmark import FOLDER, NEW_FOLDER
+from motifocal.cli.options.declare import FOLDER, NEW_FOLDER
 from motifocal.cli.options.device import chosen_device, device_option
 from motifocal.cli.output.console import table_console
 from motifocal.cli.output.locking import lock_output

@@ -2,38 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING
 
 import click
+
+from motifocal.cli.options.declare import FILE, FOLDER, together
 
 if TYPE_CHECKING:
     from motifocal.bench.pairs import Benchmark
 
-F = TypeVar("F", bound=Callable[..., Any])
-
-FOLDER = click.Path(path_type=Path, exists=True, file_okay=False)
-NEW_FOLDER = click.Path(path_type=Path, file_okay=False)
-
-
-def bench_options(command: F) -> F:
-    """--bench, --pairs, --own-pairs, --subset, --limit, as `chosen` takes them."""
-    for option in reversed((
-        click.option("--bench", type=FOLDER, required=True,
-                     help="The benchmark: pairs.csv (or .json, .jsonl) and images/."),
-        click.option("--pairs", "table", metavar="FILE",
-                     type=click.Path(path_type=Path, exists=True, dir_okay=False),
-                     help="Another table of pairs than the folder's own."),
-        click.option("--own-pairs", is_flag=True,
-                     help="Take pairs that are not TI2V-Bench's 320."),
-        click.option("--subset", metavar="PART", help="Only a part, marked as such everywhere: "
-                     "pictures (pairs whose picture is there), scenarios:a,b or images:a,b."),
-        click.option("--limit", type=click.IntRange(min=1), metavar="N",
-                     help="Only the first N pairs, marked as such everywhere."),
-    )):
-        command = option(command)
-    return command
+#: --bench, --pairs, --own-pairs, --subset, --limit, as `chosen` takes them.
+bench_options = together(
+    click.option("--bench", type=FOLDER, required=True,
+                 help="The benchmark: pairs.csv (or .json, .jsonl) and images/."),
+    click.option("--pairs", "table", metavar="FILE", type=FILE,
+                 help="Another table of pairs than the folder's own."),
+    click.option("--own-pairs", is_flag=True, help="Take pairs that are not TI2V-Bench's 320."),
+    click.option("--subset", metavar="PART", help="Only a part, marked as such everywhere: "
+                 "pictures (pairs whose picture is there), scenarios:a,b or images:a,b."),
+    click.option("--limit", type=click.IntRange(min=1), metavar="N",
+                 help="Only the first N pairs, marked as such everywhere."),
+)
 
 
 def chosen(

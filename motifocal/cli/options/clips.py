@@ -2,73 +2,63 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from motifocal.cli.options.declare import together
 from motifocal.cli.options.renamed import old_option
 
 if TYPE_CHECKING:
     from motifocal.motion.heatmap import HeatmapSettings
 
-F = TypeVar("F", bound=Callable[..., Any])
-
-
-def heatmap_options(command: F) -> F:
-    """Add --source ... --change to a command, as `settings_of` takes them."""
-    # fmt: off
-    options = (
-        click.option("--source",
-                     type=click.Choice(["dis", "farneback", "raft-small", "raft-large"]),
-                     default="dis", show_default=True,
-                     help="What estimates optical flow. dis and farneback run anywhere; the "
-                     "paper's is RAFT, which needs the extra raft and its weights."),
-        click.option("--dis-preset", "preset", type=click.Choice(["ultrafast", "fast", "medium"]),
-                     default="medium", show_default=True, help="Of dis: quality against time."),
-        old_option("--preset", "--dis-preset", "preset"),
-        click.option("--flow-size", type=click.IntRange(0), metavar="PIXELS", default=240,
-                     show_default=True,
-                     help="Estimate flow on frames whose shorter side is reduced to at most this; "
-                     "maps stay at full size. 0: full size."),
-        click.option("--raft-iterations", type=click.IntRange(1), default=12, show_default=True,
-                     help="Updates of RAFT's flow."),
-        click.option("--raft-precision", type=click.Choice(["float32", "bfloat16", "float16"]),
-                     default="float32", show_default=True, help="What RAFT computes in."),
-        click.option("--raft-weights", metavar="FILE", default=None,
-                     help="RAFT's weights by torchvision's names, .pth or .safetensors.  "
-                     "[default: torchvision's published ones, from torch's cache]"),
-        click.option("--fetch-raft", is_flag=True,
-                     help="Fetch the published weights into torch's cache if they are not there; "
-                     "nothing is fetched otherwise."),
-        click.option("--camera/--no-camera", default=False, show_default=True,
-                     help="Take the camera's own motion out of the flow. Ours, not in the paper."),
-        click.option("--unit", type=click.Choice(["maximum", "percentile", "pixels", "fraction"]),
-                     default="maximum", show_default=True,
-                     help="Speed that counts as 1: the clip's maximum or percentile, a pixel a "
-                     "frame, or the longer side of the frame a frame."),
-        click.option("--threshold", type=float, default=0.05, show_default=True,
-                     help="Speed, in the unit, at which the heatmap is 0.5."),
-        click.option("--slope", type=float, default=100.0, show_default=True,
-                     help="How steeply the heatmap rises there."),
-        click.option("--floor", type=float, default=0.15, show_default=True,
-                     help="Pixels a frame; slower motion counts as none."),
-        click.option("--percentile", type=float, default=99.0, show_default=True,
-                     help="Of the clip's speeds, for --unit percentile."),
-        click.option("--noise", type=float, default=2.5, show_default=True,
-                     help="Grey levels; where frames differ less, nothing moves. Raise it for "
-                     "grainy clips; 0 believes the flow everywhere."),
-        click.option("--sharp/--wide", default=True, show_default=True,
-                     help="Keep to the outline of what moves, or leave some 4 pixels around it."),
-        click.option("--change", type=float, default=0.0, show_default=True,
-                     help="Grey levels; colours that change by more without motion count as "
-                     "moving too. 0: motion alone, as in the paper."),
-    )
-    # fmt: on
-
-    for option in reversed(options):
-        command = option(command)
-    return command
+#: --source ... --change, as `settings_of` takes them.
+heatmap_options = together(
+    click.option("--source",
+                 type=click.Choice(["dis", "farneback", "raft-small", "raft-large"]),
+                 default="dis", show_default=True,
+                 help="What estimates optical flow. dis and farneback run anywhere; the "
+                 "paper's is RAFT, which needs the extra raft and its weights."),
+    click.option("--dis-preset", "preset", type=click.Choice(["ultrafast", "fast", "medium"]),
+                 default="medium", show_default=True, help="Of dis: quality against time."),
+    old_option("--preset", "--dis-preset", "preset"),
+    click.option("--flow-size", type=click.IntRange(0), metavar="PIXELS", default=240,
+                 show_default=True,
+                 help="Estimate flow on frames whose shorter side is reduced to at most this; "
+                 "maps stay at full size. 0: full size."),
+    click.option("--raft-iterations", type=click.IntRange(1), default=12, show_default=True,
+                 help="Updates of RAFT's flow."),
+    click.option("--raft-precision", type=click.Choice(["float32", "bfloat16", "float16"]),
+                 default="float32", show_default=True, help="What RAFT computes in."),
+    click.option("--raft-weights", metavar="FILE", default=None,
+                 help="RAFT's weights by torchvision's names, .pth or .safetensors.  "
+                 "[default: torchvision's published ones, from torch's cache]"),
+    click.option("--fetch-raft", is_flag=True,
+                 help="Fetch the published weights into torch's cache if they are not there; "
+                 "nothing is fetched otherwise."),
+    click.option("--camera/--no-camera", default=False, show_default=True,
+                 help="Take the camera's own motion out of the flow. Ours, not in the paper."),
+    click.option("--unit", type=click.Choice(["maximum", "percentile", "pixels", "fraction"]),
+                 default="maximum", show_default=True,
+                 help="Speed that counts as 1: the clip's maximum or percentile, a pixel a "
+                 "frame, or the longer side of the frame a frame."),
+    click.option("--threshold", type=float, default=0.05, show_default=True,
+                 help="Speed, in the unit, at which the heatmap is 0.5."),
+    click.option("--slope", type=float, default=100.0, show_default=True,
+                 help="How steeply the heatmap rises there."),
+    click.option("--floor", type=float, default=0.15, show_default=True,
+                 help="Pixels a frame; slower motion counts as none."),
+    click.option("--percentile", type=float, default=99.0, show_default=True,
+                 help="Of the clip's speeds, for --unit percentile."),
+    click.option("--noise", type=float, default=2.5, show_default=True,
+                 help="Grey levels; where frames differ less, nothing moves. Raise it for "
+                 "grainy clips; 0 believes the flow everywhere."),
+    click.option("--sharp/--wide", default=True, show_default=True,
+                 help="Keep to the outline of what moves, or leave some 4 pixels around it."),
+    click.option("--change", type=float, default=0.0, show_default=True,
+                 help="Grey levels; colours that change by more without motion count as "
+                 "moving too. 0: motion alone, as in the paper."),
+)
 
 
 def settings_of(options: dict[str, Any]) -> HeatmapSettings:

@@ -5,14 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
-from typing import Any, TypeVar
+from typing import Any
 
 import click
 
+from motifocal.cli.options.declare import F
 from motifocal.cli.options.renamed import ChoiceOfNew
 from motifocal.cli.output.progress import announce
-
-F = TypeVar("F", bound=Callable[..., Any])
 
 AUTO = "auto"
 DEVICE = re.compile(r"auto|cpu|mps|cuda(:\d+)?")

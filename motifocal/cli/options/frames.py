@@ -5,16 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from motifocal.cli.options.size import Size
+from motifocal.cli.options.declare import RATE, F, Size, together
 
 if TYPE_CHECKING:
     from motifocal.data.trainer_rules import Request
 
-F = TypeVar("F", bound=Callable[..., Any])
 MOST_PIXELS = 2**27  # of a sample, all frames together: some 5 GB while its motion is measured
 
 # The names in data/trainer_rules.py, data/selection.py and loss/latent_grid.py, which are too slow
@@ -34,19 +33,18 @@ _MUSUBI_NAMES = {"wan": "wan", "hunyuan": "hv", "hunyuan-1.5": "hv15"}
 
 def frame_options(*, size: str | None = None, frames: int | None = None) -> Callable[[F], F]:
     """Add --size ... --source-fps; frames have to be given where there is no default."""
-    lengths = None if frames is None else (frames,)
-    # fmt: off
-    options = (
+    return together(
         click.option("--size", type=Size(), default=size, show_default=True, metavar="HEIGHTxWIDTH",
                      help="Size that is trained on; clips are scaled to cover it and cropped."),
         click.option("--max-pixels", type=click.IntRange(1), metavar="PIXELS",
                      help="DiffSynth-Studio's --max_pixels, instead of --size: each clip keeps its "
                      "own size, reduced to at most so many pixels."),
         click.option("--frames", type=click.IntRange(1), multiple=True, required=frames is None,
-                     default=lengths, show_default=None if frames is None else str(frames),
+                     default=None if frames is None else (frames,),
+                     show_default=None if frames is None else str(frames),
                      help="Frames of a sample; with --rule full the most. Repeat it for musubi's "
                      "target_frames."),
-        click.option("--fps", type=click.FloatRange(min=0, min_open=True),
+        click.option("--fps", type=RATE,
                      help="Rate that is trained at.  [default: every frame as stored]"),
         click.option("--rule", type=click.Choice(EXTRACTIONS), default="head", show_default=True,
                      help="Which frames: the first, one stretch after the other, overlapping "
@@ -57,22 +55,44 @@ def frame_options(*, size: str | None = None, frames: int | None = None) -> Call
                      help="How many stretches, for --rule uniform."),
         click.option("--trainer", type=click.Choice(TRAINERS), default="plain", show_default=True,
                      help="Take, resample and crop frames exactly as this trainer does."),
-        click.option("--source-fps", type=click.FloatRange(min=0, min_open=True),
+        click.option("--source-fps", type=RATE,
                      help="The rate that musubi's configuration says the clips have; it resamples "
                      "only with this."),
     )
-    # fmt: on
-
-    def decorated(command: F) -> F:
-        for option in reversed(options):
-            command = option(command)
-        return command
-
-    return decorated
 
 
-def check_grid(family: str, size: tuple[int, int], frames: Sequence[int]) -> None:
-    """Refuse what the family cannot take before a clip is touched, naming the option."""
+def request_of(options: dict[str, Any], family: str | None) -> tuple[str, Request]:
+    """Take the options of `frame_options` out of a command's: the trainer, and what it would take.
+
+    --max-pixels takes the place of --size. Raises BadParameter, before a clip is touched, for what
+    the family cannot hold or the trainer ignores.
+    """
+    from motifocal.data.trainer_rules import Request
+    from motifocal.loss.latent_grid import FAMILIES as GEOMETRIES
+
+    trainer, size, frames, rule, step, samples, fps, source_fps, max_pixels = (
+        options.pop(name) for name in ("trainer", "size", "frames", "rule", "step", "samples",
+                                       "fps", "source_fps", "max_pixels"))
+    # What DiffSynth-Studio's scripts round sides down to, with --max-pixels.
+    division = 32 if family in ("ltx", "ltx-2") else 16
+    if max_pixels is not None:
+        side = math.isqrt(max_pixels) // division * division
+        if not side:
+            raise click.BadParameter(f"should be at least {division**2}, got {max_pixels}",
+                                     param_hint="--max-pixels")
+        size = side, side
+    later = 8 if trainer == "ltx" else 4
+    if family is not None:
+        _check_grid(family, size, frames)
+        later = GEOMETRIES[family].temporal_stride
+    buckets = tuple((count, *size) for count in frames)
+    request = Request(buckets, rule, step, samples, fps, source_fps, later=later,
+                      max_pixels=max_pixels, division=division)
+    return trainer, _resolved(trainer, family, request)
+
+
+def _check_grid(family: str, size: tuple[int, int], frames: Sequence[int]) -> None:
+    """Refuse what the family cannot take, naming the option."""
     from motifocal.loss.latent_grid import FAMILIES as GEOMETRIES
 
     geometry = GEOMETRIES[family]
@@ -89,7 +109,7 @@ def check_grid(family: str, size: tuple[int, int], frames: Sequence[int]) -> Non
                                      param_hint="--frames")  # fmt: skip
 
 
-def resolve_request(trainer: str, family: str | None, request: Request) -> Request:
+def _resolved(trainer: str, family: str | None, request: Request) -> Request:
     """Fill in musubi-tuner's rate; BadParameter for settings that the trainer ignores."""
     from motifocal.data.trainer_rules import MUSUBI_FPS, TRAINERS, ignored_settings, musubi_bucket
 
@@ -111,24 +131,3 @@ def resolve_request(trainer: str, family: str | None, request: Request) -> Reque
         needed = f"--fps for {family}" if family else "--fps or --family"
         raise click.BadParameter(f"needs {needed}", param_hint="--source-fps")
     return replace(request, fps=MUSUBI_FPS[_MUSUBI_NAMES[family]])
-
-
-def division_of(family: str | None) -> int:
-    """Return what DiffSynth-Studio's scripts round sides down to, with --max-pixels."""
-    return 32 if family in ("ltx", "ltx-2") else 16
-
-
-def square_of(max_pixels: int | None, family: str | None) -> tuple[int, int]:
-    """Return the largest square of at most so many pixels, for sizes that follow the clips."""
-    division = division_of(family)
-    side = math.isqrt(max_pixels or 0) // division * division
-    if not side:
-        raise click.BadParameter(f"should be at least {division**2}, got {max_pixels}",
-                                 param_hint="--max-pixels")  # fmt: skip
-    return side, side
-
-
-def later_of(family: str) -> int:
-    from motifocal.loss.latent_grid import FAMILIES as GEOMETRIES
-
-    return GEOMETRIES[family].temporal_stride

@@ -15,20 +15,14 @@ if TYPE_CHECKING:
 Ids = tuple[int, ...] | Literal["all"] | None
 
 
-class ObjectIds(click.ParamType):
-    """`1,3` as (1, 3), and `all` as it is."""
-
-    name = "objects"
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> tuple[int, ...] | str:
-        words = str(value).split(",")
-        if words == ["all"]:
-            return "all"
-        if not all(word.strip().isdecimal() and int(word) for word in words):
-            self.fail(f"should be 'all' or ids from 1 up like 1,3, got {value!r}", param, ctx)
-        return tuple(sorted({int(word) for word in words}))
+def object_ids(value: Any) -> Ids:
+    """Parse `1,3` as (1, 3), and `all` as it is."""
+    words = str(value).split(",")
+    if words == ["all"]:
+        return "all"
+    if not all(word.strip().isdecimal() and int(word) for word in words):
+        raise click.BadParameter(f"should be 'all' or ids from 1 up like 1,3, got {value!r}")
+    return tuple(sorted({int(word) for word in words}))
 
 
 @dataclass(frozen=True)

@@ -3,31 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeVar
+from typing import Any
 
 import click
 
-F = TypeVar("F", bound=Callable[..., Any])
+from motifocal.cli.options.declare import F
 
 
 def old_option(
-    old: str, new: str, parameter: str, values: Mapping[str, str] | None = None
+    old: str, new: str, parameter: str, flag_value: str | bool | None = None
 ) -> Callable[[F], F]:
     """Take `old` on the command line for `new`, whose parameter is called `parameter`.
 
-    `values` are old values and what they are called now; others are passed on as they are.
+    With `flag_value` the old one is a flag, and stands for this value of the new one.
     """
+    is_flag = flag_value is not None
 
-    def translate(ctx: click.Context, param: click.Parameter, value: str | None) -> None:
-        if value is None or ctx.resilient_parsing:
+    def translate(ctx: click.Context, param: click.Parameter, value: Any) -> None:
+        if value is None or value is False or ctx.resilient_parsing:
             return
-        now = (values or {}).get(value, value)
-        click.echo(f"warning: {old} {value} is now {new} {now}; the old name will go", err=True)
+        words = f"{old} is now {new}" if is_flag else f"{old} {value} is now {new} {value}"
+        click.echo(f"warning: {words}; the old name will go", err=True)
+        now = flag_value if is_flag else value
         ctx.default_map = {**(ctx.default_map or {}), parameter: now}
 
     # Eager, so that the value lies in the default map before the new option looks there.
-    return click.option(old, f"old_{old.strip('-').replace('-', '_')}", hidden=True, is_eager=True,
-                        expose_value=False, callback=translate, help=f"The old name of {new}.")
+    return click.option(old, f"old_{old.strip('-').replace('-', '_')}", is_flag=is_flag,
+                        hidden=True, is_eager=True, expose_value=False, callback=translate,
+                        help=f"The old name of {new}.")
 
 
 def warn_of_old_name(text: str) -> None:
@@ -51,16 +54,3 @@ class ChoiceOfNew(click.Choice[str]):
                        "go", err=True)
             value = self.before[value]
         return super().convert(value, param, ctx)
-
-
-def old_flag(old: str, new: str, parameter: str, value: Any) -> Callable[[F], F]:
-    """Take the flag `old` for `new`, which sets `parameter` to `value`."""
-
-    def translate(ctx: click.Context, param: click.Parameter, given: bool) -> None:
-        if given and not ctx.resilient_parsing:
-            click.echo(f"warning: {old} is now {new}; the old name will go", err=True)
-            ctx.default_map = {**(ctx.default_map or {}), parameter: value}
-
-    return click.option(old, f"old_{old.strip('-').replace('-', '_')}", is_flag=True, hidden=True,
-                        is_eager=True, expose_value=False, callback=translate,
-                        help=f"The old name of {new}.")

@@ -9,19 +9,18 @@ from __future__ import annotations
 
 import difflib
 import os
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from motifocal.cli.options.declare import FILE, F
 from motifocal.cli.options.renamed import warn_of_old_name
 from motifocal.files.toml_text import format_toml, parse_toml
 
 if TYPE_CHECKING:
     from motifocal.training.presets import TrainingSettings
 
-F = TypeVar("F", bound=Callable[..., Any])
 #: Options that say how this call is made, not what is computed.
 OF_THE_CALL = frozenset({"config", "assignments", "dry_run", "quiet"})
 
@@ -29,7 +28,7 @@ OF_THE_CALL = frozenset({"config", "assignments", "dry_run", "quiet"})
 def config_option(command: F) -> F:
     """Add `--config`; the command gets the settings of the file, {} without one, as `config`."""
     return click.option(
-        "--config", type=click.Path(path_type=Path, exists=True, dir_okay=False), is_eager=True,
+        "--config", type=FILE, is_eager=True,
         callback=_read, help="TOML file of options and settings, such as the run.toml of a run; "
         "relative paths in it are relative to its folder. Options given here count more, and "
         "--set most.",

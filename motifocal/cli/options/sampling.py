@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, TypeVar
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from motifocal.cli.options.declare import Size, together
 from motifocal.cli.options.device import AUTO, PRECISIONS, Device, chosen_device
 from motifocal.cli.options.renamed import old_option
-from motifocal.cli.options.size import Size
 from motifocal.files.json_text import parse_json
 
 if TYPE_CHECKING:
     from motifocal.generate.model import Sampling
-
-F = TypeVar("F", bound=Callable[..., Any])
 
 MODELS = "[default: what the model is made for]"
 
@@ -36,35 +34,32 @@ def parse_extra(
     return extra
 
 
-def sampling_options(command: F) -> F:
-    """--steps ... --extra, as `sampling_of` takes them; all None or empty where not given."""
-    for option in reversed((
-        click.option("--steps", type=click.IntRange(1, 1000),
-                     help=f"Denoising steps; the paper takes 50.  {MODELS}"),
-        click.option("--guidance", type=click.FloatRange(0, 100),
-                     help="How much the prompt counts; 1 is no guidance, and twice as fast; the "
-                     f"paper takes 7.5.  {MODELS}"),
-        click.option("--frames", type=click.IntRange(1, 1000), help=MODELS),
-        click.option("--size", type=Size(), metavar="HEIGHTxWIDTH",
-                     help=f"Of the image that is animated.  {MODELS}"),
-        click.option("--fps", type=click.FloatRange(1, 120), help=MODELS),
-        click.option("--negative-prompt", metavar="TEXT", help="What should not be seen.  "
-                     "[default: the model's own]"),
-        click.option("--device", type=Device(), metavar="DEVICE",
-                     help="Where to compute: cpu, cuda, cuda:1, mps; auto takes an accelerator if "
-                     "there is one.  [default: auto]"),
-        click.option("--precision", type=click.Choice(PRECISIONS),
-                     help="What to compute in.  [default: float32]"),
-        old_option("--dtype", "--precision", "precision"),
-        click.option("--offload", type=click.Choice(["none", "model", "sequential"]),
-                     help="Keep parts of the model off the accelerator while they are not needed: "
-                     "less memory, slower.  [default: none]"),
-        click.option("--extra", multiple=True, metavar="KEY=VALUE", callback=parse_extra,
-                     help="What else goes into the pipeline's call, e.g. motion_bucket_id=180; "
-                     "repeatable."),
-    )):
-        command = option(command)
-    return command
+#: --steps ... --extra, as `sampling_of` takes them; all None or empty where not given.
+sampling_options = together(
+    click.option("--steps", type=click.IntRange(1, 1000),
+                 help=f"Denoising steps; the paper takes 50.  {MODELS}"),
+    click.option("--guidance", type=click.FloatRange(0, 100),
+                 help="How much the prompt counts; 1 is no guidance, and twice as fast; the "
+                 f"paper takes 7.5.  {MODELS}"),
+    click.option("--frames", type=click.IntRange(1, 1000), help=MODELS),
+    click.option("--size", type=Size(), metavar="HEIGHTxWIDTH",
+                 help=f"Of the image that is animated.  {MODELS}"),
+    click.option("--fps", type=click.FloatRange(1, 120), help=MODELS),
+    click.option("--negative-prompt", metavar="TEXT", help="What should not be seen.  "
+                 "[default: the model's own]"),
+    click.option("--device", type=Device(), metavar="DEVICE",
+                 help="Where to compute: cpu, cuda, cuda:1, mps; auto takes an accelerator if "
+                 "there is one.  [default: auto]"),
+    click.option("--precision", type=click.Choice(PRECISIONS),
+                 help="What to compute in.  [default: float32]"),
+    old_option("--dtype", "--precision", "precision"),
+    click.option("--offload", type=click.Choice(["none", "model", "sequential"]),
+                 help="Keep parts of the model off the accelerator while they are not needed: "
+                 "less memory, slower.  [default: none]"),
+    click.option("--extra", multiple=True, metavar="KEY=VALUE", callback=parse_extra,
+                 help="What else goes into the pipeline's call, e.g. motion_bucket_id=180; "
+                 "repeatable."),
+)
 
 
 def given(options: Mapping[str, Any]) -> dict[str, Any]:

@@ -2,35 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import click
+
+from motifocal.cli.options.declare import together
 
 if TYPE_CHECKING:
     from motifocal.scenes.variant import SceneVariant
 
-F = TypeVar("F", bound=Callable[..., Any])
 BUNDLED = "bundled"
 SIZE = click.IntRange(min=16)  # side of a frame, pixels
 
 
-def variant_options(command: F) -> F:
-    """--background, --level and --difficulty, as `variant_of` takes them."""
-    options = (
-        click.option("--background", type=click.Choice(["still", "living"]), default="still",
-                     show_default=True, help="Scenes: living adds what real clips have, "
-                     "grain, flicker, wind, shake, compression."),
-        click.option("--level", type=click.Choice(["calm", "lively"]), default=None,
-                     help="How strong a living background is.  [default: calm]"),
-        click.option("--difficulty", type=click.Choice(["standard", "hard"]), default="standard",
-                     show_default=True, help="Scenes: hard has small movers on photographic "
-                     "backgrounds."),
-    )
-    for option in reversed(options):
-        command = option(command)
-    return command
+#: --background, --level and --difficulty, as `variant_of` takes them.
+variant_options = together(
+    click.option("--background", type=click.Choice(["still", "living"]), default="still",
+                 show_default=True, help="Scenes: living adds what real clips have, "
+                 "grain, flicker, wind, shake, compression."),
+    click.option("--level", type=click.Choice(["calm", "lively"]), default=None,
+                 help="How strong a living background is.  [default: calm]"),
+    click.option("--difficulty", type=click.Choice(["standard", "hard"]), default="standard",
+                 show_default=True, help="Scenes: hard has small movers on photographic "
+                 "backgrounds."),
+)
 
 
 def variant_of(options: dict[str, Any]) -> SceneVariant:

@@ -11,7 +11,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 import click
 
@@ -55,59 +55,48 @@ def phase(doing: str) -> Iterator[None]:
     announce(f"{doing}: {duration(time.monotonic() - began)}")
 
 
-class Display(Protocol):
-    """Where progress is shown."""
-
-    def show(self, done: int, total: int, note: str) -> None:
-        """Show that `done` of `total` parts are done; `note` may be empty."""
-
-    def say(self, text: str) -> None:
-        """Print a line that stays."""
-
-    def close(self, complete: bool) -> None:
-        """End the phase, all of it done or not."""
-
-
 class Progress:
-    """How many parts of a phase are done."""
+    """How many parts of a phase are done. Shows no progress itself, only the lines that stay."""
 
-    def __init__(self, total: int, display: Display, done: int = 0) -> None:
-        self.done, self.total, self.display = done, total, display
+    def __init__(self, total: int, done: int = 0) -> None:
+        self.done, self.total = done, total
 
     def reach(self, done: int, note: str = "", total: int | None = None) -> None:
         """Show that `done` parts are done by now; `total` where it turns out to be another."""
         self.done, self.total = done, self.total if total is None else total
-        self.display.show(done, self.total, note)
+        self.show(note)
 
     def advance(self, count: int = 1, note: str = "") -> None:
         """Show that `count` more parts are done."""
         self.reach(self.done + count, note)
 
-    def say(self, text: str) -> None:
-        """Print a line on stderr that stays, bar or no bar, --quiet or not."""
-        self.display.say(text)
-
     def announce(self, text: str) -> None:
         """Print a line on stderr that stays, unless --quiet was given."""
         if not is_quiet():
-            self.display.say(text)
+            self.say(text)
+
+    def say(self, text: str) -> None:
+        """Print a line on stderr that stays, bar or no bar, --quiet or not."""
+        click.echo(text, err=True)
+
+    def show(self, note: str) -> None:
+        """Show how far the phase is; `note` may be empty."""
+
+    def close(self) -> None:
+        """End the phase, all of it done or not."""
 
 
 @contextmanager
 def progress(doing: str, total: int, done: int = 0) -> Iterator[Progress]:
     """Show on stderr, inside, how many of `total` parts are done; `done` were before."""
-    display: Display
     if is_quiet() or total == 0:
-        display = Nothing()
-    elif sys.stderr.isatty():
-        display = Bar(doing, total, done)
+        bar = Progress(total, done)
     else:
-        display = Lines(doing, total, done)
-    shown = Progress(total, display, done)
+        bar = (Bar if sys.stderr.isatty() else Lines)(doing, total, done)
     try:
-        yield shown
+        yield bar
     finally:
-        display.close(shown.done >= shown.total)
+        bar.close()
 
 
 def tracked(items: Iterable[T], doing: str, total: int) -> Iterator[T]:
@@ -133,48 +122,37 @@ def phases() -> Iterator[Callable[[str, int, int], None]]:
         yield tell
 
 
-class Nothing:
-    """Shows no progress, only the lines that stay."""
-
-    def show(self, done: int, total: int, note: str) -> None:
-        pass
-
-    def say(self, text: str) -> None:
-        click.echo(text, err=True)
-
-    def close(self, complete: bool) -> None:
-        pass
-
-
-class Lines(Nothing):
+class Lines(Progress):
     """A plain line at the start, every PERIOD seconds, and at the end."""
 
     def __init__(
         self, doing: str, total: int, done: int = 0, clock: Callable[[], float] = time.monotonic
     ) -> None:
+        super().__init__(total, done)
         self.doing, self.clock, self.before = doing, clock, done
         self.began = self.written = clock()
         self.last = f"{doing}: {done} of {total}"
-        click.echo(self.last, err=True)
+        self.say(self.last)
 
-    def show(self, done: int, total: int, note: str) -> None:
+    def show(self, note: str) -> None:
         now = self.clock()
-        made, spent = done - self.before, now - self.began
-        parts = [f"{self.doing}: {done} of {total}", *([note] if note else []), duration(spent)]
-        if made > 0 and done < total:
-            parts.append(f"about {duration(spent / made * (total - done))} left")
+        made, spent = self.done - self.before, now - self.began
+        parts = [f"{self.doing}: {self.done} of {self.total}", *([note] if note else []),
+                 duration(spent)]
+        if made > 0 and self.done < self.total:
+            parts.append(f"about {duration(spent / made * (self.total - self.done))} left")
         self.last = ", ".join(parts)
         if now - self.written >= PERIOD:
             self.written = now
-            click.echo(self.last, err=True)
+            self.say(self.last)
 
-    def close(self, complete: bool) -> None:
+    def close(self) -> None:
         # The last line once more would be noise where the phase was broken off.
-        if complete:
-            click.echo(self.last, err=True)
+        if self.done >= self.total:
+            self.say(self.last)
 
 
-class Bar:
+class Bar(Progress):
     """rich's bar, with the parts done, a note and the time left."""
 
     def __init__(self, doing: str, total: int, done: int = 0) -> None:
@@ -183,19 +161,20 @@ class Bar:
         from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
         from rich.progress import Progress as Bars
 
+        super().__init__(total, done)
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(),
                    TextColumn("{task.fields[note]}"), TimeRemainingColumn())
         self.bars = Bars(*columns, console=Console(stderr=True))
         self.task = self.bars.add_task(escape(doing), total=total, completed=done, note="")
         self.bars.start()
 
-    def show(self, done: int, total: int, note: str) -> None:
-        self.bars.update(self.task, completed=done, total=total, note=note)
+    def show(self, note: str) -> None:
+        self.bars.update(self.task, completed=self.done, total=self.total, note=note)
 
     def say(self, text: str) -> None:
         self.bars.console.print(text, markup=False, highlight=False)
 
-    def close(self, complete: bool) -> None:
+    def close(self) -> None:
         self.bars.stop()
 
 

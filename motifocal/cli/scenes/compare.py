@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from motifocal.cli.options.declare import output_option
+
 
 @click.command("compare", epilog="""
 \b
@@ -15,8 +17,7 @@ Examples:
   motifocal scenes compare "lambda 0=eval-a/" "lambda 1=eval-b/" -o compare --scenario bulbs
 """)
 @click.argument("arms", nargs=-1, required=True, metavar="NAME=PLACE,PLACE...")
-@click.option("-o", "--output", type=click.Path(path_type=Path, file_okay=False), required=True,
-              help="Folder of compare.md, compare.csv, curves.png.")
+@output_option("Folder of compare.md, compare.csv, curves.png.")
 @click.option("--scenario", "scenarios", multiple=True, help="Only pairs of this scenario; "
               "repeatable.")
 @click.option("--kind", "kinds", multiple=True, help="Only prompts of this kind; repeatable.")

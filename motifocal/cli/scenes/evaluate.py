@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from motifocal.cli.options.declare import output_option
 from motifocal.cli.options.device import chosen_device, device_option
 from motifocal.cli.options.scenes import BUNDLED, SIZE, source_folder, variant_of, variant_options
 from motifocal.cli.output.console import table_console
@@ -40,9 +41,8 @@ Examples:
   motifocal scenes eval bundled --background living --level lively -o living
 """)
 @click.argument("source", type=str, metavar="VIDEOS")
-@click.option("-o", "--output", type=click.Path(path_type=Path, file_okay=False),
-              default=Path("report"), show_default=True,
-              help="The folder for the report, and for a model's videos: run again to continue.")
+@output_option("The folder for the report, and for a model's videos: run again to continue.",
+               required=False, default=Path("report"), show_default=True)
 @click.option("--pairs", type=click.IntRange(min=1), default=320, show_default=True,
               help="How many pictures with a sentence.")
 @click.option("--size", type=SIZE, help="Side of the pictures, pixels; videos of other sizes are "

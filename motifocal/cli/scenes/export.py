@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from motifocal.cli.options.declare import output_option
 from motifocal.cli.options.renamed import old_option
 from motifocal.cli.options.scenes import SIZE, variant_of, variant_options
 from motifocal.cli.output.locking import lock_output
@@ -22,8 +23,7 @@ Examples:
   motifocal scenes export -o bench --kind benchmark --size 256 --truth
   motifocal scenes export -o hard --clips 500 --size 128 --background living --difficulty hard
 """)
-@click.option("-o", "--output", type=click.Path(path_type=Path, file_okay=False), required=True,
-              help="The folder to write. Run again to continue after an interruption.")
+@output_option("The folder to write. Run again to continue after an interruption.")
 @click.option("--kind", type=click.Choice(["dataset", "benchmark"]), default="dataset",
               show_default=True,
               help="Captioned clips to train on (a Hugging Face videofolder), or pictures and "

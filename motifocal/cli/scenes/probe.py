@@ -7,12 +7,11 @@ from typing import Any
 
 import click
 
+from motifocal.cli.options.declare import FOLDER, output_option
 from motifocal.cli.options.device import chosen_device, device_option
 from motifocal.cli.options.scenes import source_folder, variant_of, variant_options
 from motifocal.cli.output.locking import lock_output
 from motifocal.cli.output.progress import announce, progress, quiet_option
-
-FOLDER = click.Path(path_type=Path, exists=True, file_okay=False)
 
 
 @click.command("probe", epilog="""
@@ -23,8 +22,7 @@ Examples:
   motifocal scenes probe run/kept/step-00000400 --text base/ -o probe-400
 """)
 @click.argument("source")
-@click.option("-o", "--output", type=click.Path(path_type=Path, file_okay=False), required=True,
-              help="Folder of probe.csv, report.md.")
+@output_option("Folder of probe.csv, report.md.")
 @click.option("--text", type=FOLDER, help="Model folder with vae/, text_encoder/ and tokenizer/.  "
               "[default: SOURCE, where it is a whole model]")
 @click.option("--pairs", type=click.IntRange(min=1), default=320, show_default=True,

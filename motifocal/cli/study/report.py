@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from motifocal.cli.options.benchmark import FOLDER, NEW_FOLDER
+from motifocal.cli.options.declare import FOLDER, NEW_FOLDER
 from motifocal.cli.output.console import table_console
 
 if TYPE_CHECKING:
