@@ -36,6 +36,7 @@ class State:
 
 
 Motion = Callable[[State, float], State]
+Ease = Callable[[float], float]
 
 
 @dataclass(frozen=True)
@@ -73,6 +74,15 @@ class Stage:
     variant: SceneVariant = STANDARD
 
 
+#: What a builder of scenarios returns: the objects from back to front, and what can happen to them.
+Build = tuple[dict[str, Actor], tuple[Action, ...]]
+
+
+def heading(rng: np.random.Generator) -> tuple[float, str]:
+    """Draw a direction: 1 and "right", or -1 and "left"."""
+    return (1.0, "right") if rng.random() < 0.5 else (-1.0, "left")
+
+
 def linear(u: float) -> float:
     """Constant speed."""
     return u
@@ -88,17 +98,23 @@ def slow_down(u: float) -> float:
     return u * (1.6 - 0.6 * u)
 
 
-def shift(dx: float, dy: float, ease: Callable[[float], float] = linear) -> Motion:
+def once_around(u: float) -> float:
+    """To one side, to the other, and back: a sine."""
+    return float(np.sin(2 * np.pi * u))
+
+
+def shift(dx: float, dy: float, ease: Ease = linear) -> Motion:
     """Move by (dx, dy) over the clip."""
     return lambda s, u: replace(s, x=s.x + dx * ease(u), y=s.y + dy * ease(u))
 
 
-def grow(fx: float, fy: float) -> Motion:
+def grow(fx: float, fy: float, ease: Ease = linear) -> Motion:
     """Scale by (fx, fy) about the object's origin over the clip."""
-    return lambda s, u: replace(s, sx=s.sx * (1 + (fx - 1) * u), sy=s.sy * (1 + (fy - 1) * u))
+    return lambda s, u: replace(s, sx=s.sx * (1 + (fx - 1) * ease(u)),
+                                sy=s.sy * (1 + (fy - 1) * ease(u)))
 
 
-def turn(angle: float, ease: Callable[[float], float] = linear) -> Motion:
+def turn(angle: float, ease: Ease = linear) -> Motion:
     """Rotate by `angle` about the object's origin over the clip."""
     return lambda s, u: replace(s, angle=s.angle + angle * ease(u))
 
@@ -140,7 +156,7 @@ def blink(cycles: float) -> Motion:
     )
 
 
-def orbit(cx: float, cy: float, angle: float, ease: Callable[[float], float] = linear) -> Motion:
+def orbit(cx: float, cy: float, angle: float, ease: Ease = linear) -> Motion:
     """Move on a circle around (cx, cy) without turning, as a pan that hangs from a beam does."""
 
     def move(s: State, u: float) -> State:

@@ -8,6 +8,7 @@ from motifocal.scenes.drawing.draw import PALETTE, Fill, ball, box, ellipse, glo
 from motifocal.scenes.world import (
     Action,
     Actor,
+    Build,
     Motion,
     State,
     accelerate,
@@ -15,36 +16,35 @@ from motifocal.scenes.world import (
     flap,
     fold,
     grow,
+    heading,
     light,
+    once_around,
+    orbit,
     shift,
     slow_down,
+    turn,
 )
 
 Generator = np.random.Generator
-Build = tuple[dict[str, Actor], tuple[Action, ...]]
 
 
 def balloons(rng: Generator, colours: list[str], scale: float = 1.0) -> Build:
     """Three balloons; the sentence names one of them or all."""
     actors: dict[str, Actor] = {}
-    places = (0.2, 0.5, 0.8)
     size = rng.uniform(0.105, 0.13)
-    for colour, x in zip(colours[:3], rng.permutation(places), strict=True):
+    for colour, x in zip(colours[:3], rng.permutation((0.2, 0.5, 0.8)), strict=True):
         string = Fill(box(0, size * 1.15 + 0.11, 0.008, 0.22), (92, 92, 96))
         knot = Fill(polygon((0, size * 1.1), (-0.025, size * 1.32), (0.025, size * 1.32)),
                     shade(PALETTE[colour], 0.7))
         fills = (string, knot, *ball(0, 0, size, size * 1.18, PALETTE[colour]))
         place = (x + rng.uniform(-0.03, 0.03), rng.uniform(0.34, 0.46))
-        state = State(*place, sx=scale, sy=scale)
-        actors[colour] = Actor(fills, state)
+        actors[colour] = Actor(fills, State(*place, sx=scale, sy=scale))
     one, two, three = rng.permutation(list(actors))
-    actions = [_balloon(one, "down"), _balloon(two, "down"), _balloon(three, "up"),
-               _balloon(one, "up")]
-    actions.append(
-        Action("all the balloons drift higher into the sky", {c: shift(0, -0.62) for c in actors},
-               ("balloon", "all", "up"), ("the balloons float up together",))
-    )
-    return actors, tuple(actions)
+    every = Action("all the balloons drift higher into the sky",
+                   {c: shift(0, -0.62) for c in actors},
+                   ("balloon", "all", "up"), ("the balloons float up together",))
+    return actors, (_balloon(one, "down"), _balloon(two, "down"), _balloon(three, "up"),
+                    _balloon(one, "up"), every)
 
 
 def _balloon(colour: str, way: str) -> Action:
@@ -60,31 +60,27 @@ def sun(rng: Generator, colours: list[str], scale: float = 1.0) -> Build:
     warm = {"yellow": (255, 214, 84), "orange": (252, 150, 58), "red": (236, 84, 60)}[colours[0]]
     radius = rng.uniform(0.1, 0.13)
     x = rng.uniform(0.3, 0.7)
-    halo = tuple(
-        Fill(ellipse(0, 0, radius * r, radius * r), warm, alpha=0.14, solid=False)
-        for r in (1.7, 1.45, 1.2)
-    )
+    halo = tuple(Fill(ellipse(0, 0, radius * r, radius * r), warm, alpha=0.14, solid=False)
+                 for r in (1.7, 1.45, 1.2))
     disk = tuple(Fill(ellipse(0, 0, radius * r, radius * r), shade(warm, f))
                  for r, f in ((1.0, 0.96), (0.85, 1.1), (0.6, 1.3)))
     puff = tuple(Fill(ellipse(dx, dy, r, r * 0.72), (250, 250, 252))
                  for dx, dy, r in ((-0.09, 0.01, 0.07), (0.0, -0.025, 0.09), (0.09, 0.01, 0.075)))
-    left = bool(rng.random() < 0.5)
-    cloud = State(0.16 if left else 0.84, rng.uniform(0.14, 0.2), sx=scale, sy=scale)
+    side, way = heading(rng)
+    cloud = State(0.16 if side > 0 else 0.84, rng.uniform(0.14, 0.2), sx=scale, sy=scale)
     actors = {
         "sun": Actor((*halo, *disk), State(x, rng.uniform(0.44, 0.52), sx=scale, sy=scale)),
         "cloud": Actor(puff, cloud),
         "far hills": Actor((Fill(_ridge(rng, 0.7, 0.07), (92, 116, 132)),), State(0, 0)),
         "near hills": Actor((Fill(_ridge(rng, 0.8, 0.06), (58, 96, 72)),), State(0, 0)),
     }
-    drift = 0.62 if left else -0.62
-    way = "right" if left else "left"
     actions = (
         Action("the sun rises higher", {"sun": shift(0, -0.3)}, ("sun", "sun", "up"),
                ("the sun climbs into the sky", "the sun is getting higher")),
         Action("the sun sets behind the hills", {"sun": shift(0, 0.4)}, ("sun", "sun", "down"),
                ("the sun goes down", "the sun is getting lower")),
-        Action(f"the cloud drifts to the {way}", {"cloud": shift(drift, 0)}, ("sun", "cloud", way),
-               (f"a cloud moves {way}",)),
+        Action(f"the cloud drifts to the {way}", {"cloud": shift(0.62 * side, 0)},
+               ("sun", "cloud", way), (f"a cloud moves {way}",)),
     )
     return actors, actions
 
@@ -114,19 +110,18 @@ def _bird(colour: str, size: float, x: float, y: float, facing: float) -> dict[s
         Fill(polygon((0.35, 0.0), (0.05, -0.8), (-0.4, -1.3), (-0.4, -0.5), (-0.4, 0.0)) * size,
              shade(base, 1.08)),
     )
-    state = State(x, y, sx=facing)
-    return {"body": Actor(body, state), "wing": Actor(wing, State(x, y - 0.1 * size, sx=facing))}
+    return {"body": Actor(body, State(x, y, sx=facing)),
+            "wing": Actor(wing, State(x, y - 0.1 * size, sx=facing))}
 
 
 def bird(rng: Generator, colours: list[str], scale: float = 1.0) -> Build:
     """Return a bird in flight; a second one may fly in."""
-    facing = 1.0 if rng.random() < 0.5 else -1.0
+    facing, way = heading(rng)
     size = rng.uniform(0.085, 0.105) * scale
     first = _bird(colours[0], size, 0.5 - 0.2 * facing, rng.uniform(0.42, 0.58), facing)
     second = _bird(colours[1], size, 0.5 + 0.85 * facing, rng.uniform(0.22, 0.3), -facing)
     actors = {**{f"first {k}": a for k, a in first.items()},
               **{f"second {k}": a for k, a in second.items()}}
-    way = "right" if facing > 0 else "left"
 
     def fly(which: str, dx: float, dy: float) -> dict[str, Motion]:
         wing = both(flap(0.8, 4), shift(dx, dy))
@@ -150,15 +145,11 @@ def _butterfly(colour: str, size: float, x: float, y: float) -> dict[str, Actor]
     wings = {}
     for side, sign in (("left wing", -1.0), ("right wing", 1.0)):
         flip = np.array([sign * size, size])
-        wings[side] = Actor(
-            (
-                Fill(ellipse(0.62, -0.45, 0.62, 0.6) * flip, shade(base, 0.7)),
+        wing = (Fill(ellipse(0.62, -0.45, 0.62, 0.6) * flip, shade(base, 0.7)),
                 Fill(ellipse(0.5, 0.5, 0.46, 0.46) * flip, shade(base, 0.78)),
                 Fill(ellipse(0.6, -0.45, 0.44, 0.42) * flip, shade(base, 1.08)),
-                Fill(ellipse(0.48, 0.48, 0.3, 0.3) * flip, shade(base, 1.25)),
-            ),
-            State(x, y),
-        )
+                Fill(ellipse(0.48, 0.48, 0.3, 0.3) * flip, shade(base, 1.25)))
+        wings[side] = Actor(wing, State(x, y))
     body = (Fill(ellipse(0, 0, size * 0.14, size * 0.75, 16), (48, 36, 34)),)
     return {**wings, "body": Actor(body, State(x, y))}
 
@@ -173,21 +164,19 @@ def butterfly(rng: Generator, colours: list[str], scale: float = 1.0) -> Build:
     leaf = Fill(blade + np.array([0, 0.42]), (74, 146, 66))
     petals = tuple(
         Fill(ellipse(0.15 * np.cos(a), 0.08 * np.sin(a), 0.085, 0.05) * scale, shade(petal, f))
-        for a, f in zip(
-            np.linspace(0, 2 * np.pi, 7)[:-1], (0.8, 0.9, 1, 0.85, 0.95, 1.05), strict=True
-        )
+        for a, f in zip(np.linspace(0, 2 * np.pi, 7), (0.8, 0.9, 1, 0.85, 0.95, 1.05), strict=False)
     )
     centre = Fill(ellipse(0, 0, 0.07, 0.045) * scale, (236, 188, 66))
     # The stem's foot is the flower's origin, so that it sways about the ground.
     lift = 0.74 + 0.08 * (1 - scale)
     lifted = tuple(Fill(f.points - [0, lift], f.colour) for f in (stem, leaf, *petals, centre))
-    side = 1.0 if rng.random() < 0.5 else -1.0
+    side, way = heading(rng)
+    away = "left" if side > 0 else "right"
     actors = {"flower": Actor(lifted, State(x, y + 0.82))}
     actors |= {f"first {k}": a for k, a in _butterfly(colours[0], size, x, y).items()}
     second = _butterfly(colours[2], size * 0.95, 0.5 + 0.74 * side, rng.uniform(0.2, 0.28))
     actors |= {f"second {k}": a for k, a in second.items()}
-    way = "right" if side > 0 else "left"
-    away = "left" if side > 0 else "right"
+    sway = both(orbit(x, y + 0.82, 0.2, once_around), turn(0.2, once_around))
 
     def wings(which: str, cycles: float, *motion: Motion) -> dict[str, Motion]:
         beat = both(fold(0.75, cycles), *motion)
@@ -203,23 +192,11 @@ def butterfly(rng: Generator, colours: list[str], scale: float = 1.0) -> Build:
         Action(f"a second, {colours[2]} butterfly flies in from the {way}", wings("second", 4,
                shift(-0.5 * side, 0, slow_down)), ("butterfly", colours[2], "enter"),
                (f"a new {colours[2]} butterfly comes in from the {way}",)),
-        Action("the flower sways in the wind", {k: swing_about(x, y + 0.82, 0.2)
-               for k in actors if not k.startswith("second")}, ("butterfly", "flower", "sway"),
+        Action("the flower sways in the wind", {k: sway for k in actors
+               if not k.startswith("second")}, ("butterfly", "flower", "sway"),
                ("the flower swings to and fro",)),
     )
     return actors, actions
-
-
-def swing_about(cx: float, cy: float, amplitude: float) -> Motion:
-    """Swing as if fixed to a stem whose foot is at (cx, cy): once to each side."""
-
-    def move(s: State, u: float) -> State:
-        a = amplitude * np.sin(2 * np.pi * u)
-        dx, dy = s.x - cx, s.y - cy
-        c, n = np.cos(a), np.sin(a)
-        return State(cx + dx * c - dy * n, cy + dx * n + dy * c, s.angle + a, s.sx, s.sy, s.look)
-
-    return move
 
 
 def volcano(rng: Generator, colours: list[str], scale: float = 1.0) -> Build:
@@ -239,20 +216,11 @@ def volcano(rng: Generator, colours: list[str], scale: float = 1.0) -> Build:
                  (244, 110, 36)),
             Fill(polygon((-0.025, 0), (0.025, 0), (0.04, -0.14), (0, -0.24), (-0.04, -0.14)),
                  (255, 206, 88)))
-    side = 1.0 if rng.random() < 0.5 else -1.0
-    plane = tuple(
-        Fill(f.points * [-side, 1], f.colour)
-        for f in (
-            Fill(
-                polygon((-0.13, -0.08), (-0.16, -0.02), (-0.1, 0.01)),
-                shade(PALETTE[colours[0]], 0.8),
-            ),
-            Fill(ellipse(0, 0, 0.15, 0.042), PALETTE[colours[0]]),
-            Fill(
-                polygon((0.03, 0.0), (-0.08, 0.1), (-0.04, 0.0)), shade(PALETTE[colours[0]], 0.62)
-            ),
-        )
-    )
+    side, _ = heading(rng)
+    paint, flip = PALETTE[colours[0]], np.array([-side, 1])
+    plane = (Fill(polygon((-0.13, -0.08), (-0.16, -0.02), (-0.1, 0.01)) * flip, shade(paint, 0.8)),
+             Fill(ellipse(0, 0, 0.15, 0.042) * flip, paint),
+             Fill(polygon((0.03, 0.0), (-0.08, 0.1), (-0.04, 0.0)) * flip, shade(paint, 0.62)))
     bolt = (Fill(polygon((0.05, -0.56), (-0.06, -0.26), (0.01, -0.27), (-0.02, 0.0), (0.1, -0.32),
                          (0.03, -0.31), (0.12, -0.56)), (255, 246, 170)),
             *glow(0, 0, 0.16, (255, 250, 200), 0.25))
@@ -262,9 +230,7 @@ def volcano(rng: Generator, colours: list[str], scale: float = 1.0) -> Build:
         "lava": Actor(lava, off),
         "bolt": Actor(bolt, State(peak_x, -0.03, sx=scale, sy=scale)),
         "cone": Actor(cone, State(peak_x, peak_y)),
-        "plane": Actor(
-            plane, State(0.5 + 0.68 * side, rng.uniform(0.2, 0.28), sx=scale, sy=scale)
-        ),
+        "plane": Actor(plane, State(0.5 + 0.68 * side, rng.uniform(0.2, 0.28), sx=scale, sy=scale)),
     }
     strike = both(shift(0, peak_y + 0.03, lambda u: min(1.0, 2.5 * u)), light(1, 0.8))
     way = "left" if side > 0 else "right"

@@ -8,11 +8,13 @@ from motifocal.scenes.drawing.draw import PALETTE, Fill, ball, box, ellipse, pol
 from motifocal.scenes.world import (
     Action,
     Actor,
+    Build,
     Motion,
     State,
     accelerate,
     both,
     face,
+    heading,
     hop,
     shift,
     slow_down,
@@ -21,12 +23,11 @@ from motifocal.scenes.world import (
 )
 
 Generator = np.random.Generator
-Build = tuple[dict[str, Actor], tuple[Action, ...]]
 
 
 def golf(rng: Generator, colours: list[str], scale: float = 1.0) -> Build:
     """Return a ball and a hole with a flag."""
-    side = 1.0 if rng.random() < 0.5 else -1.0
+    side, _ = heading(rng)
     y = rng.uniform(0.66, 0.74)
     hole_x, ball_x = 0.5 + 0.3 * side, 0.5 - 0.06 * side
     radius = rng.uniform(0.068, 0.08) * scale
@@ -39,9 +40,7 @@ def golf(rng: Generator, colours: list[str], scale: float = 1.0) -> Build:
             Fill(polygon((0.008, -0.56), (-0.2 * side, -0.49), (0.008, -0.42)), flag),
             Fill(polygon((0.008, -0.5), (-0.14 * side, -0.48), (0.008, -0.42)), shade(flag, 0.8)))
     # The lip hides the ball once it has dropped in.
-    lip = (
-        Fill(polygon((-0.13, 0.035), (0.13, 0.035), (0.1, 0.185), (-0.1, 0.185)), (88, 150, 66)),
-    )
+    lip = Fill(polygon((-0.13, 0.035), (0.13, 0.035), (0.1, 0.185), (-0.1, 0.185)), (88, 150, 66))
     dots = tuple(Fill(ellipse(dx * radius, dy * radius, radius * 0.09, radius * 0.09, 8),
                       (196, 198, 200)) for dx, dy in ((0.3, 0.2), (-0.1, 0.45), (0.1, -0.15)))
     actors = {
@@ -51,7 +50,7 @@ def golf(rng: Generator, colours: list[str], scale: float = 1.0) -> Build:
         "shadow": Actor(shadow(0, 0, radius * 1.1, radius * 0.35), State(ball_x, y)),
         "ball": Actor((*ball(0, 0, radius, radius, PALETTE["white"]), *dots),
                       State(ball_x, y - radius * 0.9)),
-        "lip": Actor(lip, State(hole_x, y)),
+        "lip": Actor((lip,), State(hole_x, y)),
     }
 
     def roll(dx: float) -> Motion:
@@ -86,14 +85,8 @@ def golf(rng: Generator, colours: list[str], scale: float = 1.0) -> Build:
 def _car(colour: str, length: float) -> tuple[Fill, ...]:
     """Return a car from above, driving up the picture."""
     base, width = PALETTE[colour], length * 0.52
-    wheels = tuple(
-        Fill(
-            box(sx * width * 0.48, sy * length * 0.3, width * 0.16, length * 0.18, 0.004),
-            (24, 24, 28),
-        )
-        for sx in (-1, 1)
-        for sy in (-1, 1)
-    )
+    wheels = tuple(Fill(box(sx * width * 0.48, sy * length * 0.3, width * 0.16, length * 0.18,
+                            0.004), (24, 24, 28)) for sx in (-1, 1) for sy in (-1, 1))
     return (
         *shadow(0.015, 0.02, width * 0.66, length * 0.58, 0.12),
         *wheels,
@@ -110,21 +103,17 @@ def _car(colour: str, length: float) -> tuple[Fill, ...]:
 def car(rng: Generator, colours: list[str], scale: float = 1.0) -> Build:
     """Two cars on a road seen from above; the sentence names one."""
     length = rng.uniform(0.3, 0.34) * scale
-    lanes = (0.3, 0.7)
-    dashes = tuple(
-        Fill(box(0.5, y, 0.022, 0.11), (232, 230, 220)) for y in np.arange(-0.6, 1.7, 0.24)
-    )
+    dashes = tuple(Fill(box(0.5, y, 0.022, 0.11), (232, 230, 220))
+                   for y in np.arange(-0.6, 1.7, 0.24))
     kerbs = tuple(Fill(box(x, 0.5, 0.02, 2.2), (222, 220, 212)) for x in (0.09, 0.91))
     asphalt = shade((98, 100, 106), rng.uniform(0.8, 1.05))
-    actors = {
-        "road": Actor((Fill(box(0.5, 0.5, 0.86, 2.2), asphalt), *dashes, *kerbs), State(0, 0))
-    }
-    for colour, x in zip(colours[:2], rng.permutation(lanes), strict=True):
+    road = (Fill(box(0.5, 0.5, 0.86, 2.2), asphalt), *dashes, *kerbs)
+    actors = {"road": Actor(road, State(0, 0))}
+    for colour, x in zip(colours[:2], rng.permutation((0.3, 0.7)), strict=True):
         actors[colour] = Actor(_car(colour, length), State(x, rng.uniform(0.46, 0.56)))
     a, b = rng.permutation(colours[:2])
-    actions = (_drive(a, "forward"), _drive(b, "forward"), _drive(a, "backward"),
-               _drive(b, "backward"))
-    return actors, actions
+    return actors, (_drive(a, "forward"), _drive(b, "forward"), _drive(a, "backward"),
+                    _drive(b, "backward"))
 
 
 def _drive(colour: str, way: str) -> Action:
@@ -146,7 +135,7 @@ def tide(rng: Generator, colours: list[str], scale: float = 1.0) -> Build:
 
     sea = (Fill(band(0.035), (240, 244, 242)), Fill(band(0.0), (128, 198, 208)),
            Fill(band(-0.07), (72, 160, 188)), Fill(band(-0.16), (42, 126, 166)))
-    hull, side = PALETTE[colours[0]], 1.0 if rng.random() < 0.5 else -1.0
+    hull, (side, way) = PALETTE[colours[0]], heading(rng)
     flip = np.array([side, 1.0])
     boat = (Fill(polygon((0.0, -0.2), (0.0, -0.02), (0.12, -0.02)) * flip, (246, 244, 238)),
             Fill(polygon((-0.015, -0.17), (-0.015, -0.02), (-0.09, -0.02)) * flip, (222, 220, 214)),
@@ -155,26 +144,13 @@ def tide(rng: Generator, colours: list[str], scale: float = 1.0) -> Build:
                  shade(hull, 0.76)))
     actors = {"sea": Actor(sea, State(0, level)),
               "boat": Actor(boat, State(0.5 - 0.24 * side, level - 0.18, sx=scale, sy=scale))}
-    way = "right" if side > 0 else "left"
     actions = (
-        Action(
-            "waves advance towards the shore",
-            {"sea": shift(0, 0.36)},
-            ("tide", "sea", "advance"),
-            ("the tide comes in", "the water moves up the beach"),
-        ),
-        Action(
-            "waves recede back into the ocean",
-            {"sea": shift(0, -0.24)},
-            ("tide", "sea", "recede"),
-            ("the tide goes out",),
-        ),
-        Action(
-            f"the boat sails to the {way}",
-            {"boat": shift(0.48 * side, 0)},
-            ("tide", "boat", way),
-            (f"the boat moves {way}",),
-        ),
+        Action("waves advance towards the shore", {"sea": shift(0, 0.36)},
+               ("tide", "sea", "advance"), ("the tide comes in", "the water moves up the beach")),
+        Action("waves recede back into the ocean", {"sea": shift(0, -0.24)},
+               ("tide", "sea", "recede"), ("the tide goes out",)),
+        Action(f"the boat sails to the {way}", {"boat": shift(0.48 * side, 0)},
+               ("tide", "boat", way), (f"the boat moves {way}",)),
     )
     return actors, actions
 
@@ -183,7 +159,7 @@ def duck(rng: Generator, colours: list[str], scale: float = 1.0) -> Build:
     """Return a rubber duck on water; a band of water hides its lower edge."""
     base = PALETTE[colours[0]]
     size = rng.uniform(0.17, 0.2) * scale
-    facing = 1.0 if rng.random() < 0.5 else -1.0
+    facing, _ = heading(rng)
     y = rng.uniform(0.52, 0.58)
     body = (
         Fill(polygon((-0.8, -0.15), (-1.15, -0.55), (-0.5, -0.3)) * size, shade(base, 0.8)),
@@ -200,15 +176,9 @@ def duck(rng: Generator, colours: list[str], scale: float = 1.0) -> Build:
                     for dx, dy, w in ((0.2, 0.1, 0.2), (0.62, 0.16, 0.26), (0.34, 0.26, 0.3),
                                       (0.8, 0.3, 0.18)))
     water = (Fill(polygon((-0.6, 0), (1.6, 0), (1.6, 1.2), (-0.6, 1.2)), blue), *ripples)
+    far = Fill(polygon((-0.6, -0.12), (1.6, -0.12), (1.6, 1.2), (-0.6, 1.2)), shade(blue, 1.18))
     actors = {
-        "far water": Actor(
-            (
-                Fill(
-                    polygon((-0.6, -0.12), (1.6, -0.12), (1.6, 1.2), (-0.6, 1.2)), shade(blue, 1.18)
-                ),
-            ),
-            State(0, y + 0.1),
-        ),
+        "far water": Actor((far,), State(0, y + 0.1)),
         "duck": Actor(body, State(0.5, y, sx=facing)),
         "water": Actor(water, State(0, y + size * 0.42)),
     }
@@ -242,16 +212,14 @@ def _fish(colour: str, size: float) -> tuple[Fill, ...]:
 def fish(rng: Generator, colours: list[str], scale: float = 1.0) -> Build:
     """Two fish; the sentence names one, or a third swims in."""
     size = rng.uniform(0.115, 0.135) * scale
-    side = 1.0 if rng.random() < 0.5 else -1.0
+    side, way = heading(rng)
     rows = rng.permutation([0.34, 0.7])
     actors = {}
     for colour, y in zip(colours[:2], rows, strict=True):
-        actors[colour] = Actor(
-            _fish(colour, size), State(0.5 - 0.2 * side + rng.uniform(-0.05, 0.05), y, sx=side)
-        )
+        x = 0.5 - 0.2 * side + rng.uniform(-0.05, 0.05)
+        actors[colour] = Actor(_fish(colour, size), State(x, y, sx=side))
     actors["third"] = Actor(_fish(colours[2], size), State(0.5 + 0.7 * side, 0.52, sx=-side))
     a, b = rng.permutation(colours[:2])
-    way = "right" if side > 0 else "left"
     wiggle = swing(0.12, 3)
     swim = both(wiggle, shift(0.5 * side, 0))
     actions = (

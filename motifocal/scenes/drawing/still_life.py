@@ -19,19 +19,21 @@ from motifocal.scenes.drawing.draw import (
 from motifocal.scenes.world import (
     Action,
     Actor,
+    Build,
     Motion,
     State,
     blink,
     both,
     grow,
+    heading,
     light,
+    once_around,
     orbit,
     swing,
     turn,
 )
 
 Generator = np.random.Generator
-Build = tuple[dict[str, Actor], tuple[Action, ...]]
 
 LAMPS: dict[str, Colour] = {"red": (255, 62, 48), "yellow": (255, 212, 52), "green": (64, 235, 104)}
 
@@ -94,11 +96,7 @@ def candle(rng: Generator, colours: list[str], scale: float = 1.0) -> Build:
              tongue(0.5, (255, 244, 190)))
     actors = {"body": Actor(body, State(x, top, sx=scale)),
               "flame": Actor(flame, State(x, top - 0.03, sx=scale, sy=scale))}
-
-    def out(s: State, u: float) -> State:
-        left = 1 - 0.98 * min(1.0, u / 0.5)
-        return State(s.x, s.y, s.angle, s.sx * left, s.sy * left, s.look)
-
+    out = grow(0.02, 0.02, lambda u: min(1.0, u / 0.5))
     actions = (
         Action("the candle flame becomes bigger", {"flame": grow(1.75, 1.95)},
                ("candle", "flame", "bigger"), ("the flame grows", "the flame gets larger")),
@@ -123,9 +121,8 @@ def bulbs(rng: Generator, colours: list[str], scale: float = 1.0) -> Build:
         cap = Fill(box(0, -0.13, 0.1, 0.09, 0.012), (92, 92, 96))
         glass = tuple(Fill(ellipse(0, 0.01, 0.115 * r, 0.125 * r), shade(dark, d), shade(lit, b))
                       for r, d, b in ((1.0, 0.8, 0.9), (0.8, 1.0, 1.15), (0.45, 1.15, 1.7)))
-        spot = Fill(
-            ellipse(-0.04, -0.04, 0.022, 0.022, 10), (255, 255, 255), alpha=0.6, solid=False
-        )
+        spot = Fill(ellipse(-0.04, -0.04, 0.022, 0.022, 10), (255, 255, 255), alpha=0.6,
+                    solid=False)
         actors[colour] = Actor((cord, cap, *glow(0, 0.01, 0.19, lit, 0.18), *glass, spot),
                                State(x, y + rng.uniform(-0.03, 0.03), sx=scale, sy=scale))
     actions = [
@@ -133,10 +130,9 @@ def bulbs(rng: Generator, colours: list[str], scale: float = 1.0) -> Build:
                (f"the {c} bulb starts to glow", f"the {c} lamp turns on"))
         for c in rng.permutation(colours[:3])
     ]
-    every: dict[str, Motion] = {c: light(1) for c in colours[:3]}
-    actions.append(Action("all the light bulbs light up", every, ("bulbs", "all", "on"),
-                          ("all the bulbs start to glow",)))
-    return actors, tuple(actions)
+    every = Action("all the light bulbs light up", {c: light(1) for c in colours[:3]},
+                   ("bulbs", "all", "on"), ("all the bulbs start to glow",))
+    return actors, (*actions, every)
 
 
 def balance(rng: Generator, colours: list[str], scale: float = 1.0) -> Build:
@@ -169,15 +165,10 @@ def balance(rng: Generator, colours: list[str], scale: float = 1.0) -> Build:
               "right pan": placed(pan(colours[1]), arm), "beam": placed(beam, 0)}
 
     def tilt(angle: float) -> dict[str, Motion]:
-        return {
-            "beam": turn(angle),
-            "left pan": orbit(x, y, angle),
-            "right pan": orbit(x, y, angle),
-        }
+        return {"beam": turn(angle), "left pan": orbit(x, y, angle),
+                "right pan": orbit(x, y, angle)}
 
-    def rock(s: State, u: float) -> State:
-        return orbit(x, y, 0.42 * float(np.sin(2 * np.pi * u)))(s, 1.0)
-
+    rock = orbit(x, y, 0.42, once_around)
     actions = (
         Action("the balance tilts to the left", tilt(-0.5), ("balance", "left", "tilt"),
                ("the left side of the scale goes down",)),
@@ -209,13 +200,11 @@ def flower(rng: Generator, colours: list[str], scale: float = 1.0) -> Build:
     )
     petals = tuple(
         Fill(ellipse(0.105 * np.cos(a), 0.105 * np.sin(a), 0.085, 0.085, 18), shade(petal, f))
-        for a, f in zip(np.linspace(0, 2 * np.pi, 8)[:-1], (0.8, 0.92, 1.0, 0.84, 0.96, 1.08, 0.9),
-                        strict=True)
+        for a, f in zip(np.linspace(0, 2 * np.pi, 8), (0.8, 0.92, 1.0, 0.84, 0.96, 1.08, 0.9),
+                        strict=False)
     )
-    head = (
-        *petals,
-        *ball(0, 0, 0.062, 0.062, PALETTE["yellow" if colours[0] != "yellow" else "orange"]),
-    )
+    middle = PALETTE["yellow" if colours[0] != "yellow" else "orange"]
+    head = (*petals, *ball(0, 0, 0.062, 0.062, middle))
     actors = {
         "stem": Actor(stem, State(x, foot, sx=scale, sy=scale)),
         "head": Actor(head, State(x, foot - tall * scale, sx=0.8 * scale, sy=0.8 * scale)),
@@ -225,10 +214,8 @@ def flower(rng: Generator, colours: list[str], scale: float = 1.0) -> Build:
     def lean(angle: float) -> dict[str, Motion]:
         return {"stem": turn(angle), "head": both(orbit(x, foot, angle), turn(angle))}
 
-    def sway(s: State, u: float) -> State:
-        return both(orbit(x, foot, 0.36 * float(np.sin(2 * np.pi * u))))(s, 1.0)
-
-    side = 1.0 if rng.random() < 0.5 else -1.0
+    side, _ = heading(rng)
+    sway = orbit(x, foot, 0.36, once_around)
     actions = (
         Action("the flower opens", {"head": grow(1.6, 1.6)}, ("flower", "flower", "open"),
                ("the flower blooms",)),
