@@ -65,6 +65,9 @@ class Family(ABC):
     #: Parts that are loaded for `encode_text` and for `encode_clip`, besides the scheduler.
     text_parts: ClassVar[tuple[str, ...]] = ("tokenizer", "text_encoder")
     clip_parts: ClassVar[tuple[str, ...]] = ("vae",)
+    #: Whether `encode_text` also takes `images`, the clips' first frames (PIL, one a prompt): what
+    #: is cached of a prompt is then cached once a clip.
+    text_sees_image: ClassVar[bool] = False
     #: Parts that compute in float32 whatever the rest does.
     float32_parts: ClassVar[tuple[str, ...]] = ("vae",)
     #: Parts that can be trained, one after the other, each with a LoRA of its own.

@@ -9,9 +9,20 @@ from typing import Any
 from motifocal.files.json_text import read_json_object
 from motifocal.models.folder_files import read_index
 from motifocal.training.families.base import Family
+from motifocal.training.families.cogvideox import CogVideoX, CogVideoX15
+from motifocal.training.families.hunyuan import HunyuanVideo, HunyuanVideoConcat
+from motifocal.training.families.hunyuan15 import HunyuanVideo15
+from motifocal.training.families.ltx import LTX
 
 #: The first that matches counts.
-FAMILIES: tuple[type[Family], ...] = ()
+FAMILIES: tuple[type[Family], ...] = (
+    LTX,
+    CogVideoX,
+    CogVideoX15,
+    HunyuanVideo,
+    HunyuanVideoConcat,
+    HunyuanVideo15,
+)
 
 
 def family_of(folder: Path) -> Family:

@@ -1,0 +1,84 @@
+"""HunyuanVideo 1.5, image to video: the picture as further channels and as SigLIP's features.
+
+Letters: B batch, C channels, F frames, H W pixels, F' latent frames, h w latents.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from motifocal.media.video import to_frames
+from motifocal.training.families.base import Batch, Config, Draw
+from motifocal.training.families.flow import FlowMatching, shifted
+from motifocal.training.families.hunyuan import ATTENTION, with_picture_channels
+from motifocal.training.families.noise_levels import logit_normal
+
+SHIFT = 3.0
+
+
+class HunyuanVideo15(FlowMatching):
+    """HunyuanVideo 1.5, image to video.
+
+    As Tencent's train.py: logit-normal noise levels with a shift of 3, one mean over all latents.
+    (That script trains text to video in 7 of 10 steps; here the picture is always given.)
+    """
+
+    name = "hunyuanvideo-1.5-i2v"
+    grid = "hunyuan-1.5"
+    pipeline = "HunyuanVideo15ImageToVideoPipeline"
+    size_multiple = 16
+    fps = 24.0
+    text_parts = ("tokenizer", "text_encoder", "tokenizer_2", "text_encoder_2")
+    clip_parts = ("vae", "image_encoder", "feature_extractor")
+    lora_targets = ATTENTION
+
+    @classmethod
+    def matches(cls, index: Config, configs: Mapping[str, Config]) -> bool:
+        # Models distilled to few steps ("meanflow") are told a second time in every call.
+        return (index.get("_class_name") == cls.pipeline
+                and not configs["transformer"].get("use_meanflow"))
+
+    def encode_text(self, pipe: Any, prompts: Sequence[str]) -> list[dict[str, Tensor]]:
+        names = ("text", "text_mask", "glyphs", "glyph_mask")
+        found = [pipe.encode_prompt(prompt) for prompt in prompts]
+        return [{name: value[0] for name, value in zip(names, one, strict=True)} for one in found]
+
+    def encode_clip(
+        self, pipe: Any, video: Tensor, fps: float, generator: torch.Generator
+    ) -> dict[str, Tensor]:
+        from PIL import Image
+
+        vae = pipe.vae
+        first = video[:, :, :1]
+        latents = vae.encode(video.to(vae.device, vae.dtype)).latent_dist.sample(generator)
+        picture = vae.encode(first.to(vae.device, vae.dtype)).latent_dist.mode()
+        features = pipe._get_image_embeds(
+            image_encoder=pipe.image_encoder, feature_extractor=pipe.feature_extractor,
+            image=Image.fromarray(to_frames(first[0])[0]), device=vae.device,
+        )  # fmt: skip
+        scale = vae.config.scaling_factor
+        return {"latents": latents[0].float() * scale, "picture": picture[0].float() * scale,
+                "features": features[0]}  # fmt: skip
+
+    def draw_sigma(self, generator: torch.Generator, latents: Tensor, part: str) -> Tensor:
+        return shifted(logit_normal(1, generator), SHIFT)[0]
+
+    def forward(self, model: Any, draw: Draw, batch: Batch) -> Tensor:
+        text, mask, glyphs, glyph_mask, features = (
+            batch[name].to(model.dtype)
+            for name in ("text", "text_mask", "glyphs", "glyph_mask", "features")
+        )
+        prediction = model(
+            hidden_states=with_picture_channels(draw.noisy, batch["picture"]).to(model.dtype),
+            image_embeds=features,
+            timestep=(1000 * draw.time).to(model.dtype),
+            timestep_r=None,
+            encoder_hidden_states=text, encoder_attention_mask=mask,
+            encoder_hidden_states_2=glyphs, encoder_attention_mask_2=glyph_mask,
+            return_dict=False,
+        )[0]  # fmt: skip
+        return prediction.float()

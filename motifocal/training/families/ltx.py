@@ -1,0 +1,85 @@
+"""LTX-Video: latents as tokens; those of the first frame are given clean, at time 0.
+
+Letters: B batch, C channels, F frames, H W pixels, F' latent frames, h w latents, N tokens.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from motifocal.training.families.base import Batch, Config, Draw
+from motifocal.training.families.flow import FlowMatching
+from motifocal.training.families.noise_levels import stretched_logit_normal
+
+
+class LTX(FlowMatching):
+    """LTX-Video, image to video.
+
+    Noise as `shifted_logit_normal` of Lightricks' trainer draws it today (ltx-trainer, in the
+    repository of LTX-2; the trainer that was published with LTX-Video had no uniform part). As
+    there, the tokens of the first frame are clean and masked out of the loss.
+    """
+
+    name = "ltx-video"
+    grid = "ltx"
+    pipeline = "LTXImageToVideoPipeline"
+    size_multiple = 32
+    fps = 25.0
+
+    @classmethod
+    def matches(cls, index: Config, configs: Mapping[str, Config]) -> bool:
+        return index.get("_class_name") in ("LTXPipeline", "LTXImageToVideoPipeline")
+
+    def encode_text(self, pipe: Any, prompts: Sequence[str]) -> list[dict[str, Tensor]]:
+        texts = []
+        for prompt in prompts:
+            text, mask, _, _ = pipe.encode_prompt(prompt, do_classifier_free_guidance=False)
+            texts.append({"text": text[0], "text_mask": mask[0]})
+        return texts
+
+    def encode_clip(
+        self, pipe: Any, video: Tensor, fps: float, generator: torch.Generator
+    ) -> dict[str, Tensor]:
+        vae = pipe.vae
+        found = vae.encode(video.to(vae.device, vae.dtype)).latent_dist.sample(generator)
+        latents = pipe._normalize_latents(found, vae.latents_mean, vae.latents_std)
+        return {"latents": latents[0].float()}
+
+    def draw_sigma(self, generator: torch.Generator, latents: Tensor, part: str) -> Tensor:
+        return stretched_logit_normal(1, latents[0].numel(), generator)[0]
+
+    def forward(self, model: Any, draw: Draw, batch: Batch) -> Tensor:
+        latents = batch["latents"]
+        count, height, width = latents.shape[2:]
+        stride = self.geometry.spatial_stride
+        prediction = model(
+            hidden_states=draw.noisy.to(model.dtype),
+            encoder_hidden_states=batch["text"].to(model.dtype),
+            timestep=1000 * self.token_times(draw, latents),
+            encoder_attention_mask=batch["text_mask"],
+            num_frames=count, height=height, width=width,
+            rope_interpolation_scale=(
+                self.geometry.temporal_stride / one_rate(batch), stride, stride
+            ),
+            return_dict=False,
+        )[0]  # fmt: skip
+        return prediction.float()
+
+    def token_times(self, draw: Draw, latents: Tensor) -> Tensor:
+        """Return sigma of every token, (B, N)."""
+        return self.in_layout(self.times(draw, latents))[..., 0]
+
+
+def one_rate(batch: Batch) -> float:
+    """Return the rate of a batch's clips; ValueError where they differ.
+
+    The network is told one rate a call.
+    """
+    rates = sorted({float(rate) for rate in batch["fps"]})
+    if len(rates) > 1:
+        raise ValueError(f"the clips of a batch should have one rate, got {rates} frames a second")
+    return rates[0]
