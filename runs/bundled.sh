@@ -13,8 +13,8 @@ $MOTIFOCAL prepare scenes --size 64 --clips 7200 --split train --floor 0.15 --mo
 $MOTIFOCAL prepare scenes --size 64 --clips 480 --split eval --seed 1 --floor 0.15 --model "$OUT/base" -o "$OUT/held-out"
 $MOTIFOCAL train "$OUT/shards" --preset scenes --held-out "$OUT/held-out" --model "$OUT/base" -o "$OUT/run"
 $MOTIFOCAL base --decoder-of "$OUT/base" -o "$OUT/refined"
-$MOTIFOCAL bundle "$OUT/run" "$OUT/refined" -o "$OUT/bundled" --steps 20 --guidance 2.5 --drawn-world
+$MOTIFOCAL bundle "$OUT/run" "$OUT/refined" -o "$OUT/bundled" --steps 20 --guidance 2.5 --domain-check
 $MOTIFOCAL scenes eval "$OUT/bundled" --pairs 320 --noise file-name -o "$OUT/eval"
 # The same weights once more, with their scores on the model card.
-$MOTIFOCAL bundle "$OUT/run" "$OUT/refined" -o "$OUT/published" --steps 20 --guidance 2.5 --drawn-world \
+$MOTIFOCAL bundle "$OUT/run" "$OUT/refined" -o "$OUT/published" --steps 20 --guidance 2.5 --domain-check \
     --license apache-2.0 --scores "$OUT/eval"

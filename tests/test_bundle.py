@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from safetensors.torch import load_file
 
 from motifocal.cli import cli
 from motifocal.cli.bundle import thinned
+from motifocal.generate import domain
 from motifocal.models import videocrafter2 as weights
 from motifocal.models.folder_files import weights_digest
 from motifocal.models.pipeline import TI2VPipeline
@@ -62,6 +64,21 @@ def test_a_bundle_of_an_unfinished_run_says_so_and_that_of_a_finished_one_does_n
     whole = bundle(run, base, tmp_path / "whole", *SIZE)
     assert "not finished" not in whole.stderr
     assert "Trained for 2 steps" in (tmp_path / "whole/README.md").read_text()
+
+
+@pytest.mark.parametrize("flag", ["--domain-check", "--drawn-world"])
+def test_a_bundle_keeps_what_tells_a_request_of_another_domain(
+    flag: str, run: Run, base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    few = partial(domain.measure_synthetic_scenes, stages=1, images=1)
+    monkeypatch.setattr(domain, "measure_synthetic_scenes", few)
+    result = bundle(run, base, tmp_path / "model", *SIZE, flag)
+    assert result.exit_code == 0, result.output
+    stored = domain.read_domain(tmp_path / "model")
+    assert stored is not None
+    assert "balloon" in stored.words
+    renamed = "warning: --drawn-world is now --domain-check; the old name will go"
+    assert (renamed in result.stderr) == (flag == "--drawn-world")
 
 
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32"])

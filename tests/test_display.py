@@ -107,9 +107,9 @@ def test_inspect_names_pixels_that_are_not_square(tmp_path: Path) -> None:
     path = wide(tmp_path / "a.mp4", Fraction(1, 2))
     for trainer in ("musubi", "plain"):
         finding, faults = faults_of(path, trainer)
-        assert faults["stretched"] == "pixels of 1:2, shown as 64x64"
+        assert faults["non-square-pixels"] == "pixels of 1:2, shown as 64x64"
         assert (finding.width, finding.height) == (64, 64)
-    assert "stretched" not in faults_of(wide(tmp_path / "b.mp4", Fraction(1)))[1]
+    assert "non-square-pixels" not in faults_of(wide(tmp_path / "b.mp4", Fraction(1)))[1]
 
 
 def test_export_refuses_what_a_trainer_would_stretch(

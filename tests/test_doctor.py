@@ -248,7 +248,7 @@ def test_a_clip_stored_turned_is_named_where_the_trainer_sees_it_lying(tmp_path:
             settings = InspectSettings(trainer, Request(((9, 64, 64),)), HeatmapSettings())
             finding = examine(Job(path, tmp_path / "t.webp"), settings)
             faults = dict(diagnose(Entry("a", path, None), finding, captioned=False, wanted=9))
-            assert ("turned" in faults) == (turned and not upright)
+            assert ("rotated" in faults) == (turned and not upright)
             assert (finding.height, finding.width) == ((112, 80) if turned else (80, 112))
 
 
@@ -524,17 +524,17 @@ def test_a_good_clip_has_no_faults() -> None:
     ({"sample_count": 0, "shortest": 0}, "too-short"),
     ({"shortest": 1}, "one-frame"),
     ({"drift": 1.5}, "variable-rate"),
-    ({"still": True}, "still"),
+    ({"still": True}, "static"),
     ({"camera_only": True}, "camera-only"),
-    ({"most_moving": 0.0, "moving_fraction": 0.0}, "cold"),
+    ({"most_moving": 0.0, "moving_fraction": 0.0}, "too-little-motion"),
     ({"cuts": (5,), "trained_cuts": (5,)}, "cut"),
     ({"cuts": (15,)}, "cut-elsewhere"),
     ({"enlarged": 1.3}, "small"),
     ({"kept": 0.5}, "cropped"),
     ({"width": 111}, "odd-size"),
-    ({"watched": 10}, "not-watched"),
-    ({"turned": True}, "turned"),
-    ({"aspect": "4:3"}, "stretched"),
+    ({"watched": 10}, "partly-checked"),
+    ({"turned": True}, "rotated"),
+    ({"aspect": "4:3"}, "non-square-pixels"),
     ({"transfer": "PQ"}, "hdr"),
     ({"interlaced": True}, "interlaced"),
     ({"problem": ("unreadable", "the file is empty")}, "unreadable"),

@@ -329,7 +329,7 @@ def test_a_clip_that_kills_its_process_is_named_and_tried_again(
     first = looked(entries, out, work=crashing)
     assert len(first) == 5
     assert first[2] is not None
-    assert first[2].problem == ("no-answer", "its process ended (signal 9, Killed)")
+    assert first[2].problem == ("decoder-failed", "its process ended (signal 9, Killed)")
     seen(out)
     assert looked(entries, out)[2] == Finding(frames=5)
     assert seen(out) == ["2.mp4"]
@@ -373,13 +373,16 @@ def test_the_report_is_one_that_the_page_takes(tmp_path: Path) -> None:
     faults = {clip["name"]: [f["code"] for f in clip["faults"]] for clip in report["clips"]}
     assert faults == {
         "again.mp4": [], "empty.mp4": ["unreadable"], "one.mp4": ["near-duplicate"],
-        "same.mp4": ["duplicate"], "still.mp4": ["still"],
+        "same.mp4": ["duplicate"], "still.mp4": ["static"],
     }  # fmt: skip
     by_name = {clip["name"]: clip for clip in report["clips"]}
+    assert by_name["still.mp4"]["faults"][0].keys() == {"code", "old_code", "words"}
+    assert by_name["still.mp4"]["faults"][0]["old_code"] == "still"
+    assert by_name["empty.mp4"]["faults"][0].keys() == {"code", "words"}
     assert by_name["one.mp4"]["duplicate_of"] == "again.mp4"
     assert by_name["same.mp4"]["duplicate_of"] == "one.mp4"
     assert report["summary"]["by_fault"] == {
-        "unreadable": 1, "still": 1, "duplicate": 1, "near-duplicate": 1,
+        "unreadable": 1, "static": 1, "duplicate": 1, "near-duplicate": 1,
     }  # fmt: skip
     assert report["summary"]["trained_samples"] == 4
     assert report["summary"]["trained_frames"] == 20

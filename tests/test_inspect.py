@@ -95,10 +95,10 @@ def odd(folder: Path) -> dict[str, set[str]]:
     wanted: dict[str, set[str]] = {
         "vfr.mkv": {"variable-rate"}, "one.mp4": {"too-short"}, "short.mp4": {"too-short"},
         "odd.mkv": {"odd-size"}, "tall.mp4": {"cropped"}, "tiny.mp4": {"small"},
-        "late-cut.mp4": {"cut-elsewhere"}, "pixel.mkv": {"odd-size", "small", "still"},
+        "late-cut.mp4": {"cut-elsewhere"}, "pixel.mkv": {"odd-size", "small", "static"},
     }  # fmt: skip
     # Both are drawn of noise that was enlarged, and nothing sharp moves over it.
-    wanted |= {f"still-{seed}.mp4": {"still", "blurred"} for seed in range(8)}
+    wanted |= {f"still-{seed}.mp4": {"static", "blurred"} for seed in range(8)}
     wanted |= {f"pan-{seed}.mp4": {"camera-only", "blurred", "mostly-moving"} for seed in range(8)}
     cut = {f"scenes-{seed}.mp4": {"cut" if 2 + seed < 9 else "cut-elsewhere"} for seed in range(8)}
     return wanted | cut
@@ -217,8 +217,9 @@ def test_each_of_two_hundred_faulty_files_is_named_with_its_fault(bad, inspected
     assert {name: wrong[name] for name in wrong.keys() - uncertain} == {}
     assert len(uncertain) <= 2
     assert {code for codes in found.values() for code in codes} >= FAULTS.keys() - {
-        "no-answer", "outside", "cold", "one-frame", "named-twice", "not-listed", "not-watched",
-        "turned", "stretched", "hdr", "interlaced", "caption-cut", "same-name",
+        "decoder-failed", "outside", "too-little-motion", "one-frame", "named-twice",
+        "not-listed", "partly-checked", "rotated", "non-square-pixels", "hdr", "interlaced",
+        "caption-cut", "same-name",
         "repeated-frames", "freeze", "bars",
     }  # fmt: skip
 
@@ -394,6 +395,6 @@ def test_real_clips_have_no_cuts_and_little_else(shared: Path, tmp_path: Path) -
     report = report_of(tmp_path / "out")
     counted = report["summary"]["by_fault"]
     assert report["summary"]["clips"] == 32
-    assert counted.keys() <= {"link", "still", "camera-only", "near-duplicate", "mostly-moving"}
+    assert counted.keys() <= {"link", "static", "camera-only", "near-duplicate", "mostly-moving"}
     assert counted["link"] == 32
-    assert counted.get("still", 0) <= 6
+    assert counted.get("static", 0) <= 6

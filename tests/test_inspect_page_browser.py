@@ -115,7 +115,7 @@ def test_chips_filter_alone_and_together_and_say_what_they_mean(page: Page) -> N
     chip(page, "Nothing moves").click()
     assert names(page) == ["still.gif"]
     assert page.locator("#helps div:visible").inner_text().split("\n") == [
-        "!", "Nothing moves", FAULTS["still"]["help"]]
+        "!", "Nothing moves", FAULTS["static"]["help"]]
     chip(page, "No motion word").click()
     assert sorted(names(page)) == sorted([report()["clips"][9]["name"], "still.gif"])
     page.get_by_label("all of these").check()
@@ -135,7 +135,7 @@ def test_chips_filter_alone_and_together_and_say_what_they_mean(page: Page) -> N
 def test_what_no_clip_has_is_said_in_one_line(browser: Browser, tmp_path: Path) -> None:
     values = report()
     values["clips"] = [clip("a.mp4"), clip("b.mp4", ("cut", "at 3"))]
-    values["summary"] |= {"clips": 2, "good": 1, "by_fault": {"cut": 1, "still": 0}}
+    values["summary"] |= {"clips": 2, "good": 1, "by_fault": {"cut": 1, "static": 0}}
     with opened(browser, write_page(values, tmp_path).as_uri()) as page:
         assert page.locator("#faults li").all_inner_texts() == ["!\nCut inside\n1", "✓\nGood\n1"]
         others = [one["title"] for code, one in FAULTS.items() if code != "cut"]

@@ -69,6 +69,14 @@ def test_simulated_votes_are_valid_and_told_by_their_seed() -> None:
     assert {vote.winner for vote in votes} == {"model_a", "model_b", "tie"}
 
 
+def test_nobody_gets_a_gold_item_twice_though_a_pair_was_judged_in_several_comparisons() -> None:
+    design = replace(TWO, pairs=paper_pairs()[:4], annotators=5, gold=8)  # all judge all of them
+    votes = simulate(design, MESSY, seed=0)
+    assert validate(votes) == []
+    assert Counter(vote.worker for vote in votes if vote.gold) == Counter(
+        {vote.worker: 4 for vote in votes})
+
+
 @pytest.mark.parametrize("cluster_by", ["image_id", "scenario"])
 def test_counting_the_votes_gives_what_was_drawn(cluster_by: Any) -> None:
     votes = simulate(TWO, MESSY, seed=3)

@@ -11,7 +11,7 @@ import click
 
 from motifocal.cli.options.declare import FOLDER, Size, output_option
 from motifocal.cli.options.device import precision_option
-from motifocal.cli.options.renamed import old_option
+from motifocal.cli.options.renamed import old_flag, old_option
 from motifocal.cli.output.progress import announce, phase, quiet_option
 from motifocal.files.json_text import parse_json, read_json_object
 from motifocal.models.folder_files import weights_digest
@@ -52,9 +52,10 @@ Example:
               help="Frames that a call makes by default. [default: that of the shards]")
 @click.option("--fps", type=click.FloatRange(0, min_open=True), default=8.0, show_default=True,
               help="Frames per second that a call asks for by default.")
-@click.option("--drawn-world", is_flag=True,
-              help="Keep what the model knows of the drawn world beside it, so that `animate` can "
-              "say when it is asked for something else.")
+@click.option("--domain-check", is_flag=True,
+              help="Store the words and image quality of the synthetic scenes, by which `animate` "
+              "tells that a prompt or an image is unlike what the model was trained on.")
+@old_flag("--drawn-world", "--domain-check", "domain_check", True)
 @click.option("--steps", type=click.IntRange(1, 1000), default=50, show_default=True,
               help="Denoising steps that a call takes by default.")
 @click.option("--guidance", type=click.FloatRange(0, 100), default=7.5, show_default=True,
@@ -67,7 +68,7 @@ Example:
 @quiet_option
 def bundle(run: Path, base: Path, output: Path, step: int | None, precision: str,
            size: tuple[int, int] | None, frames: int | None, fps: float, steps: int,
-           guidance: float, drawn_world: bool, license_id: str, scores: Path | None) -> None:
+           guidance: float, domain_check: bool, license_id: str, scores: Path | None) -> None:
     """Put the averaged weights of RUN and the other parts of BASE together as one model folder.
 
     The folder has the diffusers layout (safetensors), with training.json, a thinned log.jsonl and
@@ -107,7 +108,7 @@ def bundle(run: Path, base: Path, output: Path, step: int | None, precision: str
                       license_id=license_id, training=training, scores=rows)
     with phase(f"writing {output}"):
         write_folder(output, pipeline, run, card, scores)
-    if drawn_world:
+    if domain_check:
         _write_domain(output)
     stored = sum(p.stat().st_size for p in output.rglob("*") if p.is_file())
     click.echo(f"{stored / 1e6:.1f} MB, step {step}", err=True)

@@ -54,7 +54,7 @@ def _of_file(finding: Finding, wanted: int, camera: bool) -> Iterator[tuple[str,
     if elsewhere:
         yield "cut-elsewhere", _scenes(elsewhere, finding)
     if finding.frames is not None and finding.watched < finding.frames:
-        yield "not-watched", f"cuts were looked for in the first {finding.watched} frames"
+        yield "partly-checked", f"cuts were looked for in the first {finding.watched} frames"
     yield from _of_picture(finding)
 
 
@@ -62,11 +62,11 @@ def _of_motion(finding: Finding, camera: bool) -> Iterator[tuple[str, str]]:
     if finding.drift > MOST_DRIFT:
         yield "variable-rate", f"counting frames is off by {finding.drift:.1f} frames at worst"
     if finding.still:
-        yield "still", f"nothing moves, or hardly: {finding.motion:.1f} % of the shorter side/s"
+        yield "static", f"nothing moves, or hardly: {finding.motion:.1f} % of the shorter side/s"
     elif finding.camera_only:
         yield "camera-only", f"only the camera moves, {finding.camera:.0f} % of the shorter side/s"
     if finding.most_moving == 0 and not finding.still and finding.fitting != 1:
-        yield "cold", "nothing moves enough in the frames that are trained on"
+        yield "too-little-motion", "nothing moves enough in the frames that are trained on"
     if finding.moving_fraction is not None and finding.moving_fraction > MOST_MOVING:
         way = "even without the camera's motion" if camera else "try --camera"
         yield "mostly-moving", f"{finding.moving_fraction:.0%} of the picture moves; {way}"
@@ -95,9 +95,9 @@ def _of_picture(finding: Finding) -> Iterator[tuple[str, str]]:
     if finding.kept is not None and finding.kept < LEAST_KEPT:
         yield "cropped", f"of {width}x{height}, {finding.kept:.0%} of the picture is left"
     if finding.turned:
-        yield "turned", f"shown as {width}x{height} by a display matrix that the trainer ignores"
+        yield "rotated", f"shown as {width}x{height} by a display matrix that the trainer ignores"
     if finding.aspect:
-        yield "stretched", f"pixels of {finding.aspect}, shown as {width}x{height}"
+        yield "non-square-pixels", f"pixels of {finding.aspect}, shown as {width}x{height}"
     if finding.transfer:
         yield "hdr", f"brightness is stored as {finding.transfer}"
     if finding.interlaced:

@@ -25,8 +25,8 @@ class Fault:
 FAULTS: dict[str, Fault] = {
     "unreadable": Fault(ERROR, "Unreadable", "The file is damaged, cut off, or no video; a trainer "
                         "stops there or leaves it out."),
-    "no-answer": Fault(ERROR, "Decoder gave up", "The decoder crashed, or did not come to an end "
-                       "within the time given to one clip."),
+    "decoder-failed": Fault(ERROR, "Decoder gave up", "The decoder crashed, or did not come to "
+                            "an end within the time given to one clip."),
     "missing": Fault(ERROR, "No such file", "The captions, or a link, name a video that is not "
                      "there."),
     "outside": Fault(ERROR, "Outside the folder", "The captions name a place that is not in this "
@@ -39,10 +39,11 @@ FAULTS: dict[str, Fault] = {
     "no-caption": Fault(ERROR, "No caption", "Nothing says what the clip shows."),
     "cut": Fault(WARNING, "Cut inside", "The scene changes within the frames that are trained on; "
                  "the model learns to jump."),
-    "still": Fault(WARNING, "Nothing moves", "A clip without motion teaches the model to repeat "
-                   "the picture."),
-    "cold": Fault(WARNING, "Too little moves", "Nothing moves enough in the frames that are "
-                  "trained on, so the motion-weighted loss has nothing to weight."),
+    "static": Fault(WARNING, "Nothing moves", "A clip without motion teaches the model to repeat "
+                    "the picture."),
+    "too-little-motion": Fault(WARNING, "Too little moves", "Nothing moves enough in the frames "
+                               "that are trained on, so the motion-weighted loss has nothing to "
+                               "weight."),
     "mostly-moving": Fault(WARNING, "Most of it moves", "More than half of the picture moves, so "
                            "the motion-weighted loss is nearly the plain one; where that is the "
                            "camera, --camera takes its motion out."),
@@ -69,10 +70,12 @@ FAULTS: dict[str, Fault] = {
                      "trained on; what moves may be cut off."),
     "variable-rate": Fault(WARNING, "Variable rate", "Trainers count frames as if they came at an "
                            "even rate; here they do not, so speeds are wrong."),
-    "turned": Fault(WARNING, "Stored turned", "The file says how to turn the picture, which this "
-                    "trainer does not read; it learns from a picture that lies on its side."),
-    "stretched": Fault(WARNING, "Pixels not square", "Trainers take pixels for square, and learn a "
-                       "stretched picture; scale the clip to the size at which it is shown."),
+    "rotated": Fault(WARNING, "Stored turned", "The file says how to turn the picture, which "
+                     "this trainer does not read; it learns from a picture that lies on its "
+                     "side."),
+    "non-square-pixels": Fault(WARNING, "Pixels not square", "Trainers take pixels for square, "
+                               "and learn a stretched picture; scale the clip to the size at "
+                               "which it is shown."),
     "hdr": Fault(WARNING, "HDR", "Trainers read high dynamic range as if it were not, and white "
                  "turns grey; convert the clip to SDR."),
     "interlaced": Fault(WARNING, "Interlaced", "Every other line was taken later, so that edges of "
@@ -92,8 +95,14 @@ FAULTS: dict[str, Fault] = {
                       "and trainers crop or refuse."),
     "link": Fault(NOTE, "Link out of the folder", "The file is a link to somewhere else; it is "
                   "lost when the folder is copied."),
-    "not-watched": Fault(NOTE, "Not watched to its end", "The clip is so long that cuts were only "
-                         "looked for in its beginning."),
+    "partly-checked": Fault(NOTE, "Not watched to its end", "The clip is so long that cuts were "
+                            "only looked for in its beginning."),
+}  # fmt: skip
+
+#: Codes of today -> those of the version before, which reports have beside them for one release.
+OLD_CODES = {
+    "decoder-failed": "no-answer", "static": "still", "too-little-motion": "cold",
+    "rotated": "turned", "non-square-pixels": "stretched", "partly-checked": "not-watched",
 }  # fmt: skip
 
 

@@ -11,7 +11,7 @@ from typing import Any
 from motifocal.inspection.checks.duplicates import Fingerprint, find_duplicates
 from motifocal.inspection.diagnose import MOST_DRIFT, advice_on_frames, diagnose
 from motifocal.inspection.entries import Entry, Folder
-from motifocal.inspection.faults import FAULTS, GOOD, worst
+from motifocal.inspection.faults import FAULTS, GOOD, OLD_CODES, worst
 from motifocal.inspection.finding import Finding, InspectSettings
 from motifocal.inspection.run import Look
 from motifocal.motion.heatmap import mean_moving_fraction
@@ -108,7 +108,7 @@ def _clip(
     seen = finding or Finding()
     return {
         "name": name,
-        "faults": [{"code": code, "words": printable(words)} for code, words in faults],
+        "faults": [_fault(code, words) for code, words in faults],
         "level": worst(code for code, _ in faults),
         "width": seen.width,
         "height": seen.height,
@@ -134,6 +134,11 @@ def _clip(
         "thumb_width": seen.thumb_width,
         "thumb_height": seen.thumb_height,
     }
+
+
+def _fault(code: str, words: str) -> dict[str, str]:
+    old = {"old_code": OLD_CODES[code]} if code in OLD_CODES else {}
+    return {"code": code, **old, "words": printable(words)}
 
 
 def _summary(clips: Sequence[Mapping[str, Any]], findings: Sequence[Finding]) -> dict[str, Any]:

@@ -107,7 +107,7 @@ def _call(work: Work, settings: InspectSettings, job: Job) -> Finding | Unwritab
 def _kept(file: TextIO, look: Look, done: Done[Job, Finding | Unwritable]) -> Finding:
     """Return the finding, written down unless the clip has to be looked at again."""
     if done.result is None:
-        return Finding(problem=("no-answer", str(done.reason)))
+        return Finding(problem=("decoder-failed", str(done.reason)))
     if isinstance(done.result, Unwritable):
         error = OSError(done.result.words)
         error.errno = done.result.errno

@@ -187,8 +187,15 @@ def _milliseconds(careless: Bools, rng: np.random.Generator) -> list[int]:
 
 
 def _gold(own: list[Vote], number: int, careless: bool, rng: np.random.Generator) -> Iterator[Vote]:
-    """Yield gold items made of pairs that the annotator has judged, the four kinds in turn."""
-    chosen = rng.permutation(len(own))[:number]
+    """Yield gold items made of pairs that the annotator has judged, the four kinds in turn.
+
+    Each pair is used once, however many comparisons it was judged in: its damaged video is the
+    same in all of them, and nobody judges one item twice.
+    """
+    places: dict[str, int] = {}
+    for v in rng.permutation(len(own)):
+        places.setdefault(own[v].pair, v)
+    chosen = list(places.values())[:number]
     milliseconds = _milliseconds(np.full(len(chosen), careless), rng)
     for g, v in enumerate(chosen):
         base, kind = own[v], GOLD[g % len(GOLD)]
