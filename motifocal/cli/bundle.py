@@ -11,7 +11,7 @@ import click
 
 from motifocal.cli.options.declare import FOLDER, Size, output_option
 from motifocal.cli.options.device import precision_option
-from motifocal.cli.options.renamed import old_flag, old_option
+from motifocal.cli.options.renamed import old_option
 from motifocal.cli.output.progress import announce, phase, quiet_option
 from motifocal.files.json_text import parse_json, read_json_object
 from motifocal.models.folder_files import weights_digest
@@ -55,7 +55,7 @@ Example:
 @click.option("--domain-check", is_flag=True,
               help="Store the words and image quality of the synthetic scenes, by which `animate` "
               "tells that a prompt or an image is unlike what the model was trained on.")
-@old_flag("--drawn-world", "--domain-check", "domain_check", True)
+@old_option("--drawn-world", "--domain-check", "domain_check", True)
 @click.option("--steps", type=click.IntRange(1, 1000), default=50, show_default=True,
               help="Denoising steps that a call takes by default.")
 @click.option("--guidance", type=click.FloatRange(0, 100), default=7.5, show_default=True,

@@ -10,6 +10,11 @@ import click
 from motifocal.cli.options.declare import F
 
 
+def warn_of_old_name(text: str) -> None:
+    """Print that a name is an old one; DeprecationWarning is not shown on the command line."""
+    click.echo(f"warning: {text}", err=True)
+
+
 def old_option(
     old: str, new: str, parameter: str, flag_value: str | bool | None = None
 ) -> Callable[[F], F]:
@@ -23,7 +28,7 @@ def old_option(
         if value is None or value is False or ctx.resilient_parsing:
             return
         words = f"{old} is now {new}" if is_flag else f"{old} {value} is now {new} {value}"
-        click.echo(f"warning: {words}; the old name will go", err=True)
+        warn_of_old_name(f"{words}; the old name will go")
         now = flag_value if is_flag else value
         ctx.default_map = {**(ctx.default_map or {}), parameter: now}
 
@@ -31,11 +36,6 @@ def old_option(
     return click.option(old, f"old_{old.strip('-').replace('-', '_')}", is_flag=is_flag,
                         hidden=True, is_eager=True, expose_value=False, callback=translate,
                         help=f"The old name of {new}.")
-
-
-def warn_of_old_name(text: str) -> None:
-    """Print that a name is an old one; DeprecationWarning is not shown on the command line."""
-    click.echo(f"warning: {text}", err=True)
 
 
 class ChoiceOfNew(click.Choice[str]):
@@ -50,7 +50,6 @@ class ChoiceOfNew(click.Choice[str]):
     ) -> str:
         if value in self.before:
             option = param.opts[0] if param is not None else "the value"
-            click.echo(f"warning: {option} {value} is now {self.before[value]}; the old name will "
-                       "go", err=True)
+            warn_of_old_name(f"{option} {value} is now {self.before[value]}; the old name will go")
             value = self.before[value]
         return super().convert(value, param, ctx)
