@@ -290,6 +290,28 @@ def test_the_average_follows_the_weights(base: Path, shards: Shards, tmp_path: P
         torch.testing.assert_close(ours, average)
 
 
+def test_the_averaged_network_takes_no_memory_of_its_own_and_changes_nothing(
+    base: Path, shards: Shards, tmp_path: Path
+) -> None:
+    run, other = (tiny.tiny_run(tmp_path / name, base, shards) for name in ("a", "b"))
+    steps, plain = train(run), train(other)
+    for _ in range(2):
+        next(steps), next(plain)
+    averaged = loop.averaged_unet(run)
+    owned = {average.data_ptr() for average in run.average.shadow_params}
+    assert {weight.data_ptr() for weight in averaged.parameters()} == owned
+    assert not any(weight.requires_grad for weight in averaged.parameters())
+    trained = {buffer.data_ptr() for buffer in run.unet.buffers()}
+    assert {buffer.data_ptr() for buffer in averaged.buffers()} == trained
+    sample = torch.randn(1, 4, 3, 2, 2)
+    with torch.no_grad():
+        made = averaged(sample, 999, torch.zeros(1, 8, 8), 8.0, image_latent=sample[:, :, 0])
+    assert made.isfinite().all()
+    assert run.unet.training
+    list(steps), list(plain)
+    assert tiny.equal(tiny.weights(run), tiny.weights(other))
+
+
 # Parts that do not fit.
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,19 +10,25 @@ import click
 from motifocal.cli.options.clips import heatmap_options, settings_of
 from motifocal.cli.options.declare import Size
 from motifocal.cli.options.device import chosen_device, device_option, precision_option
+from motifocal.cli.options.masks import object_ids
 from motifocal.cli.options.priors import prior_option
 from motifocal.cli.options.scenes import variant_of, variant_options
+from motifocal.cli.output.clip_source import (
+    SCENES,
+    check_masks,
+    check_windows,
+    folder_clips,
+    scene_clips,
+    windows,
+)
 from motifocal.cli.output.locking import lock_output
-from motifocal.cli.output.progress import announce, phase, progress, quiet_option, tracked
+from motifocal.cli.output.progress import announce, phase, progress, quiet_option
 
 if TYPE_CHECKING:
-    from motifocal.data.captions import CaptionedVideo, Rejected
     from motifocal.data.prepare import ClipSource
     from motifocal.data.shards import Shards
     from motifocal.motion.heatmap import HeatmapSettings
-    from motifocal.scenes.variant import SceneVariant
 
-SCENES = "scenes"
 #: Precisions, and what they are called in the manifest of shards.
 IN_MANIFEST = {"float32": "no", "bfloat16": "bf16"}
 
@@ -31,7 +36,9 @@ IN_MANIFEST = {"float32": "no", "bfloat16": "bf16"}
 @click.command(epilog="""\b
 Examples:
   motifocal prepare clips/ -o shards/ --model base/ --size 320x512 --max-stride 4
+  motifocal prepare clips/ -o shards/ --model base/ --strides all --windows all
   motifocal prepare clips/ -o shards/ --model base/ --source raft-large --raft-weights raft.pth
+  motifocal prepare clips/ -o shards/ --model base/ --masks segmented/ --objects 1,3
   motifocal prepare scenes -o shards/ --model base/ --size 64 --clips 7200
   motifocal prepare scenes -o held-out/ --model base/ --size 64 --clips 480 --split eval --seed 1
   motifocal prepare scenes -o living/ --model base/ --size 64 --background living --level lively
@@ -47,8 +54,12 @@ Examples:
               help="Frames of a clip.")
 @click.option("--max-stride", type=click.IntRange(1), default=4, show_default=True,
               help="Frame strides are drawn from 1 to this (folders).")
-@click.option("--windows", type=click.IntRange(1), default=1, show_default=True,
-              help="Clips cut from each video (folders).")
+@click.option("--strides", type=click.Choice(["once", "all"]), default="once", show_default=True,
+              help="all: keep what every stride and window needs, so that training draws both anew "
+              "in every epoch (folders).")
+@click.option("--windows", type=windows, metavar="N|all", default="1", show_default=True,
+              help="Clips cut from each video, or stretches to draw from with --strides all; all "
+              "of the video: one clip, drawn from all its frames (folders).")
 @click.option("--clips", type=click.IntRange(1), default=2400, show_default=True,
               help="How many clips to draw (scenes).")
 @click.option("--split", type=click.Choice(["train", "eval"]), default="train", show_default=True,
@@ -56,9 +67,11 @@ Examples:
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True,
               help="Of windows and strides, or of the drawn clips.")
 @variant_options
-@click.option("--masks", type=click.Choice(["none", "objects", "moving"]), default="none",
-              show_default=True, help="Exact masks in place of heatmaps from flow: of all objects, "
-              "or of what moves (scenes).")
+@click.option("--masks", metavar="FOLDER|objects|moving", default="none", show_default=True,
+              help="No flow: take the clips' masks from FOLDER, as `heatmap --masks` does; of "
+              "scenes the exact masks of all objects, or of what moves.")
+@click.option("--objects", type=object_ids, metavar="IDS",
+              help="Masks hold ids of objects: which of them count, as 1,3, or all (folders).")
 @click.option("--static", is_flag=True, help="Clips in which nothing moves, captioned as if it "
               "did: a network learns to copy the image from them (scenes).")
 @heatmap_options
@@ -83,12 +96,14 @@ def prepare(clips_at: str, output: Path, model: Path, **options: Any) -> None:
     """
     from motifocal.scenes.variant import SceneVariant
 
+    given = dict(options)
     heatmap, variant = settings_of(options), variant_of(options)
-    for_scenes = variant != SceneVariant() or options["masks"] != "none" or options["static"]
-    if clips_at != SCENES and for_scenes:
-        raise click.UsageError("--background, --difficulty, --masks and --static go with the "
-                               "synthetic scenes")
+    if clips_at != SCENES and (variant != SceneVariant() or options["static"]):
+        raise click.UsageError("--background, --difficulty and --static go with the synthetic "
+                               "scenes")
     _check_inputs(clips_at, model, options)
+    check_windows(clips_at, options)
+    check_masks(clips_at, options, given.keys() - options.keys())
     announce("loading")
     from motifocal.data.shards import Shards
     from motifocal.files.atomic import remove_temporaries
@@ -97,14 +112,14 @@ def prepare(clips_at: str, output: Path, model: Path, **options: Any) -> None:
     lock_output(output)
     remove_temporaries(output)
     clips, described = (
-        _scenes(options, variant) if clips_at == SCENES
-        else _folder(clips_at, output, model, options)
+        scene_clips(options, variant) if clips_at == SCENES
+        else folder_clips(clips_at, output, model, options)
     )
     _write_shards(clips, described, output, model, heatmap, options)
     _show_moving_fractions(Shards(output))
     click.echo(output)
     with phase("drawing a picture of a few clips"):
-        look = _picture(clips, heatmap, output / "look.png", options["device"])
+        look = _picture(clips, heatmap, output / "look.png", options)
     click.echo(look)
 
 
@@ -120,72 +135,6 @@ def _check_inputs(clips_at: str, model: Path, options: dict[str, Any]) -> None:
     elif size[0] != size[1]:
         raise click.BadParameter(f"synthetic scenes are square, got {size[0]}x{size[1]}",
                                  param_hint="--size")
-
-
-def _scenes(
-    options: dict[str, Any], variant: SceneVariant
-) -> tuple[ClipSource, dict[str, Any]]:
-    from dataclasses import asdict, fields
-
-    from motifocal.data.sources import SceneClips
-
-    side, _ = options["size"]
-    clips = SceneClips(options["clips"], options["split"], side, options["frames"],
-                       options["seed"], variant, options["masks"], options["static"])
-    # Settings at their defaults are left out: folders of earlier versions say nothing of them.
-    defaults = {entry.name: entry.default for entry in fields(clips)}
-    named = {key: value for key, value in asdict(clips).items()
-             if getattr(clips, key) != defaults[key]}
-    return clips, {"scenes": named}
-
-
-def _folder(
-    source: str, output: Path, model: Path, options: dict[str, Any]
-) -> tuple[ClipSource, dict[str, Any]]:
-    import hashlib
-
-    from motifocal.data.captions import read_captions
-    from motifocal.data.sources import VideoFolderClips, scan_videos, usable
-
-    captioned = read_captions(source)
-    scan = scan_videos(captioned.videos, output / "videos.jsonl", options["workers"])
-    scanned = tracked(scan, "checking clips", len(captioned.videos))
-    videos, lengths, digests, unusable = usable(scanned, options["frames"])
-    _list_rejected((*captioned.rejected, *unusable), output)
-    if not videos:
-        raise ValueError(f"{source} should hold usable clips, got none")
-    _note_unread(videos, model)
-    height, width = options["size"]
-    settings = {"frames": options["frames"], "height": height, "width": width,
-                "max_stride": options["max_stride"], "windows": options["windows"],
-                "seed": options["seed"]}
-    words = "\n".join(f"{v.name}\t{n}\t{v.caption}" for v, n in zip(videos, lengths, strict=True))
-    described = {**settings, "videos": hashlib.sha256(words.encode()).hexdigest()}
-    return VideoFolderClips(videos, lengths, digests, **settings), {"folder": described}
-
-
-def _note_unread(videos: Sequence[CaptionedVideo], model: Path) -> None:
-    """Say which captions the text encoder of the model folder, if it has one, will not read."""
-    from motifocal.cli.output.unread import note_unread
-    from motifocal.models.folder import load_text_limit
-
-    if (model / "tokenizer").is_dir() and (model / "text_encoder").is_dir():
-        note_unread(load_text_limit(model), (video.caption for video in videos))
-
-
-def _list_rejected(rejected: tuple[Rejected, ...], output: Path) -> None:
-    """Print what is left out, and keep the list beside the shards."""
-    import json
-    from dataclasses import asdict
-
-    from motifocal.files.atomic import write_text
-
-    path = output / "rejected.jsonl"
-    write_text(path, "".join(json.dumps(asdict(r)) + "\n" for r in rejected))
-    if rejected:
-        click.echo(f"left out, {len(rejected)} clips (kept in {path}):", err=True)
-    for clip in rejected:
-        click.echo(f"  {clip.name}: {clip.reason}", err=True)
 
 
 def _write_shards(
@@ -222,7 +171,8 @@ def _write_shards(
     if "score" in options["prior"]:
         described["motion_score"] = True
     settings = PrepareSettings(heatmap, geometry, options["clips_per_shard"], frames_per_chunk=16,
-                               motion_score="score" in options["prior"])
+                               motion_score="score" in options["prior"],
+                               draw=getattr(clips, "draw", None))
     bf16 = options["precision"] == "bfloat16"
     with (progress("encoding clips", len(clips)) as bar,
           torch.autocast(device.type, torch.bfloat16) if bf16 else nullcontext()):
@@ -243,9 +193,11 @@ def _show_moving_fractions(shards: Shards) -> None:
 
 
 def _picture(
-    clips: ClipSource, heatmap: HeatmapSettings, path: Path, device: str | None
+    clips: ClipSource, heatmap: HeatmapSettings, path: Path, options: dict[str, Any]
 ) -> Path:
     """Write a picture of a few clips spread over the source, frames over heatmaps."""
+    from dataclasses import replace
+
     import numpy as np
 
     from motifocal.media.sheet import labelled
@@ -255,7 +207,8 @@ def _picture(
     rows = []
     for index in np.unique(np.linspace(0, len(clips) - 1, 6).astype(int)):
         clip = clips[int(index)]
-        maps = clip.heatmap(heatmap, device)
-        rows.append((clip.caption, filmstrip(clip.frames, maps, columns=8)))
+        frames = clip.frames[: options["frames"]]  # of a stretch, its begin
+        maps = replace(clip, frames=frames).heatmap(heatmap, options["device"])[: len(frames)]
+        rows.append((clip.caption, filmstrip(frames, maps, columns=8)))
     write_image(path, labelled(rows))
     return path

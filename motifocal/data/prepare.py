@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -20,15 +20,23 @@ from torch.utils.data import DataLoader, Dataset, Subset
 from transformers import CLIPVisionModelWithProjection
 
 from motifocal.data.manifest import MANIFEST, read_manifest
-from motifocal.data.shard_file import DamagedShard, ShardClip, ShardFile, write_shard
-from motifocal.data.shards import rows_of_shards, shard_path
+from motifocal.data.shard_file import DamagedShard, ShardClip, write_shard
+from motifocal.data.shards import open_shard, rows_of_shards, shard_path
+from motifocal.data.stretches import Draw, write_stretches
 from motifocal.files.json_text import parse_json
 from motifocal.files.settings import lock_settings
 from motifocal.loss.latent_grid import LatentGeometry, pool
+from motifocal.media.arrays import Frames
 from motifocal.models.autoencoder import encode
 from motifocal.models.image.encoder import encode_images
 from motifocal.motion.flow import one_opencv_thread
-from motifocal.motion.heatmap import HeatmapSettings, clip_flow, flow_heatmap, settings_from
+from motifocal.motion.heatmap import (
+    Heatmap,
+    HeatmapSettings,
+    clip_flow,
+    flow_heatmap,
+    settings_from,
+)
 from motifocal.motion.raft import NETWORKS
 from motifocal.motion.score import motion_score
 
@@ -37,23 +45,23 @@ from motifocal.motion.score import motion_score
 class CaptionedClip:
     """What a source gives for one index: frames (F, H, W, 3) uint8, a caption, frames a second.
 
-    `mask` (F, H, W) bool takes the place of the motion heatmap where the source knows better.
+    `mask` (F, H, W), bool or a weight in [0, 1], takes the place of the motion heatmap.
     """
 
     frames: npt.NDArray[np.uint8]
     caption: str
     fps: float
-    mask: npt.NDArray[np.bool_] | None = None
+    mask: npt.NDArray[np.bool_] | Heatmap | None = None
 
     def heatmap(
         self, settings: HeatmapSettings, device: str | None = None
-    ) -> npt.NDArray[np.float32]:
+    ) -> Heatmap:
         """Return the map (F, H, W) that weights the loss: the source's mask, or one from flow."""
         return self.motion(settings, False, device)[0]
 
     def motion(
         self, settings: HeatmapSettings, score: bool, device: str | None = None
-    ) -> tuple[npt.NDArray[np.float32], float | None]:
+    ) -> tuple[Heatmap, float | None]:
         """Return the heatmap and, where asked for, the motion score, of the same flow."""
         if self.mask is not None and not score:
             return self.mask.astype(np.float32), None
@@ -76,13 +84,17 @@ class ClipSource(Protocol):
 
 @dataclass(frozen=True)
 class PrepareSettings:
-    """What decides the contents of shards besides the clips: written to the manifest."""
+    """What decides the contents of shards besides the clips: written to the manifest.
+
+    With `draw`, the clips are stretches that clips are drawn from.
+    """
 
     heatmap: HeatmapSettings
     geometry: LatentGeometry
     clips_per_shard: int
     frames_per_chunk: int
     motion_score: bool = False
+    draw: Draw | None = None
 
 
 class _ClipsWithHeatmaps(Dataset[dict[str, Any]]):
@@ -112,10 +124,23 @@ class _ClipsWithHeatmaps(Dataset[dict[str, Any]]):
 def _motion(
     clip: CaptionedClip, settings: PrepareSettings, device: str | None = None
 ) -> tuple[torch.Tensor, torch.Tensor | None]:
-    """Pool the heatmap of a clip to latents, (F', h, w) uint8, 255 is 1; and its motion score."""
-    heatmap, score = clip.motion(settings.heatmap, settings.motion_score, device)
-    pooled = pool(torch.from_numpy(heatmap), settings.geometry)[0, 0]
-    return (pooled * 255).round().to(torch.uint8), None if score is None else torch.tensor(score)
+    """Pool the heatmap of a clip to latents, (F', h, w) uint8, 255 is 1; and its motion score.
+
+    Of a stretch, its heatmaps (R, S, h, w) without a score.
+    """
+    if settings.draw is not None:
+        def heatmap(frames: Frames) -> Heatmap:
+            return replace(clip, frames=frames).heatmap(settings.heatmap, device)
+
+        maps = settings.draw.heatmaps(clip.frames, heatmap)
+        return torch.stack([_pooled(of_stride, settings.geometry) for of_stride in maps], 1), None
+    map_, score = clip.motion(settings.heatmap, settings.motion_score, device)
+    return _pooled(map_, settings.geometry), None if score is None else torch.tensor(score)
+
+
+def _pooled(heatmap: Heatmap, geometry: LatentGeometry) -> torch.Tensor:
+    pooled = pool(torch.from_numpy(heatmap), geometry)[0, 0]
+    return (pooled * 255).round().to(torch.uint8)
 
 
 def prepare(
@@ -139,15 +164,24 @@ def prepare(
     """
     if len(source) == 0:
         raise ValueError("there should be at least one clip to prepare, got none")
+    if settings.draw and settings.geometry.temporal_stride != 1:
+        raise ValueError("stretches should have one latent a frame, got a temporal stride of "
+                         f"{settings.geometry.temporal_stride}")
+    if settings.draw and (settings.motion_score or image_encoder):
+        raise ValueError("stretches should be without motion score and image tokens, which are of "
+                         "one window")
     folder.mkdir(parents=True, exist_ok=True)
     _lock(folder, settings, described, len(source))
+    draw = settings.draw
     rows = rows_of_shards(len(source), settings.clips_per_shard)
     digests = [source.source_digest(index) for index in range(len(source))]
     numbers = [number for number, clips in enumerate(rows)
-               if not _is_done(shard_path(folder, number), [digests[i] for i in clips], notify)]
+               if not _is_done(shard_path(folder, number), [digests[i] for i in clips], draw,
+                               notify)]
     missing = [index for number in numbers for index in rows[number]]
+    ahead = 1 if draw else 8  # stretches are long
     loader = DataLoader(Subset(_ClipsWithHeatmaps(source, settings), missing), batch_size=None,
-                        num_workers=workers, prefetch_factor=8 if workers else None,
+                        num_workers=workers, prefetch_factor=ahead if workers else None,
                         worker_init_fn=_single_thread)
     # A forked process that gives up its parent's threads would wait for them forever.
     with one_opencv_thread():
@@ -156,17 +190,20 @@ def prepare(
     for number in numbers:
         clips = [_encoded(next(items), autoencoder, settings, image_encoder)
                  for _ in rows[number]]
-        write_shard(shard_path(folder, number), clips, [digests[i] for i in rows[number]])
+        write = write_shard if draw is None else write_stretches
+        write(shard_path(folder, number), clips, [digests[i] for i in rows[number]])
         done += len(clips)
         yield done
 
 
-def _is_done(path: Path, digests: list[str], notify: Callable[[str], None]) -> bool:
+def _is_done(
+    path: Path, digests: list[str], draw: Draw | None, notify: Callable[[str], None]
+) -> bool:
     """Tell whether the shard is there, whole, and made from what the clips are now."""
     if not path.exists():
         return False
     try:
-        shard = ShardFile(path, len(digests))
+        shard = open_shard(path, len(digests), draw)
         shard.verify()
     except DamagedShard as error:
         notify(f"{error.reason}: made anew")
@@ -199,6 +236,7 @@ def _lock(
         "heatmap": vars(settings.heatmap),
         "geometry": settings.geometry.to_json(),
         "source": described,
+        **({"drawn": vars(settings.draw)} if settings.draw else {}),
     }
     path = folder / MANIFEST
     if path.exists():

@@ -71,9 +71,16 @@ class ShardClip:
 
 def write_shard(path: Path, clips: Sequence[ShardClip], sources: Sequence[str]) -> None:
     """Write clips, and the sha256 (64 digits) of what each was made from; whole or not at all."""
-    digests = [bytes.fromhex(source) for source in sources]
     stored = [clip.tensors() for clip in clips]
     tensors = {key: torch.stack([each[key] for each in stored]) for key in stored[0]}
+    write_checked(path, tensors, clips, sources)
+
+
+def write_checked(
+    path: Path, tensors: dict[str, Tensor], clips: Sequence[ShardClip], sources: Sequence[str]
+) -> None:
+    """Write tensors with what tells damage of the clips in them; whole or not at all."""
+    digests = [bytes.fromhex(source) for source in sources]
     tensors["source"] = _rows(digests)
     tensors["checksum"] = _rows([_checksum(clip, source)
                                  for clip, source in zip(clips, digests, strict=True)])
@@ -88,26 +95,25 @@ class ShardFile:
     between the header and the end is checked clip by clip, as it is read.
     """
 
+    dimensions, optional = DIMENSIONS, OPTIONAL
+
     def __init__(self, path: Path, clips: int) -> None:
         self.path = path
         try:
             self._file = safe_open(path, "pt")
             self.captions = _captions(self._file.metadata())
             there = set(self._file.keys())
-            optional = {key: kind for key, kind in OPTIONAL.items() if key in there}
+            optional = {key: kind for key, kind in self.optional.items() if key in there}
             self.shapes = {key: _shape(self._file, key, *kind)
-                           for key, kind in (DIMENSIONS | optional).items()}
-            digests = {key: self._digests(key) for key in DIGESTS}
+                           for key, kind in (self.dimensions | optional).items()}
+            self.sources, self._checksums = (self._digests(key) for key in DIGESTS)
+            self._check_shapes(clips)
         except (SafetensorError, OSError, ValueError, RecursionError) as error:
             raise self._damage(" ".join(str(error).split())) from error
-        self.sources, self._checksums = digests["source"], digests["checksum"]
-        counts = {len(self.captions), *(shape[0] for shape in self.shapes.values())}
-        counts |= {len(rows) for rows in digests.values() if rows is not None}
+        lists = (self.captions, self.sources, self._checksums)
+        counts = {len(rows) for rows in lists if rows is not None}
         if counts != {clips}:
             raise self._damage(f"it should hold {clips} clips, got {sorted(counts)}")
-        if self.shapes["latents"][2:] != self.shapes["heatmap"][1:]:
-            raise self._damage("latents and heatmap should have one size, got {latents} and "
-                               "{heatmap}".format(**self.shapes))
 
     @property
     def latent_shape(self) -> tuple[int, ...]:
@@ -125,7 +131,10 @@ class ShardFile:
             tensors = {key: self._file.get_slice(key)[row] for key in self.shapes}
         except SafetensorError as error:
             raise self._damage(str(error)) from error
-        clip = ShardClip(caption=self.captions[row], **tensors)
+        return self._checked(row, ShardClip(caption=self.captions[row], **tensors))
+
+    def _checked(self, row: int, clip: ShardClip) -> ShardClip:
+        """Pass a clip on; DamagedShard where it is not what was written."""
         if self._checksums is not None and self.sources is not None:
             if _checksum(clip, self.sources[row]) != self._checksums[row]:
                 raise self._damage(f"clip {row} has another checksum than when it was written")
@@ -133,14 +142,23 @@ class ShardFile:
             raise self._damage(f"clip {row} should have finite latents and a frame rate")
         return clip
 
-    def heatmaps(self) -> Tensor:
-        """Read the heatmaps (N, F', h, w) uint8, unchecked."""
-        return self._file.get_tensor("heatmap")
+    def moving_fractions(self) -> Tensor:
+        """Return the fraction of each clip's latents whose weight is above 0.5: (N,), unchecked."""
+        return (self._file.get_tensor("heatmap") > 127).double().flatten(1).mean(1)
 
     def verify(self) -> None:
         """Read every clip; DamagedShard at the first one that is not what was written."""
         for row in range(len(self.captions)):
             self.clip(row)
+
+    def _check_shapes(self, clips: int) -> None:
+        """Raise ValueError where the shapes of the tensors are not those of `clips` clips."""
+        counts = {shape[0] for shape in self.shapes.values()}
+        if counts != {clips}:
+            raise ValueError(f"it should hold {clips} clips, got {sorted(counts)}")
+        if self.shapes["latents"][2:] != self.shapes["heatmap"][1:]:
+            raise ValueError("latents and heatmap should have one size, got {latents} and "
+                             "{heatmap}".format(**self.shapes))
 
     def _digests(self, key: str) -> list[bytes] | None:
         if key not in self._file.keys():  # noqa: SIM118, no mapping

@@ -20,6 +20,7 @@ import torch
 
 from motifocal.data.manifest import read_manifest
 from motifocal.data.shard_file import DIMENSIONS, OPTIONAL, ShardClip, ShardFile
+from motifocal.data.stretches import Draw, StretchFile
 from motifocal.files.atomic import sha256_of
 
 
@@ -73,7 +74,8 @@ class Shards:
         if missing:
             raise ValueError(f"{folder} lacks {len(missing)} of {len(rows)} shards; prepare it "
                              "again")
-        self.files = [ShardFile(shard_path(folder, n), len(clips)) for n, clips in enumerate(rows)]
+        self.files = [open_shard(shard_path(folder, n), len(clips), self.draw)
+                      for n, clips in enumerate(rows)]
         for file, key in product(self.files, DIMENSIONS | OPTIONAL):
             first, here = (f.shapes[key][1:] if key in f.shapes else None
                            for f in (self.files[0], file))
@@ -85,6 +87,12 @@ class Shards:
 
     def __len__(self) -> int:
         return self.ends[-1]
+
+    @property
+    def draw(self) -> Draw | None:
+        """What is drawn anew in every epoch, where stretches were prepared for that."""
+        drawn = self.manifest.get("drawn")
+        return None if drawn is None else Draw.from_json(drawn)
 
     @property
     def latent_shape(self) -> tuple[int, ...]:
@@ -107,15 +115,19 @@ class Shards:
 
     def moving_fractions(self) -> npt.NDArray[np.float64]:
         """Return the fraction of each clip's latents whose weight is above 0.5: (clips,)."""
-        shares = [(f.heatmaps() > 127).double().flatten(1).mean(1) for f in self.files]
+        shares = [file.moving_fractions() for file in self.files]
         return np.asarray(torch.cat(shares).numpy())
 
-    def batch(self, indices: list[int]) -> LatentBatch:
-        """Read the clips with these indices; DamagedShard where one is not what was written."""
-        clips = []
-        for index in indices:
-            shard = bisect.bisect_right(self.ends, index)
-            clips.append(self.files[shard].clip(index - (self.ends[shard - 1] if shard else 0)))
+    def batch(
+        self, indices: list[int], epochs: list[int] | None = None, seed: int = 0
+    ) -> LatentBatch:
+        """Read the clips with these indices; DamagedShard where one is not what was written.
+
+        Of stretches, stride and window are drawn, as a function of (seed, epoch, index); without
+        `epochs` those of epoch 0.
+        """
+        clips = [self._clip(index, epoch, seed)
+                 for index, epoch in zip(indices, epochs or [0] * len(indices), strict=True)]
         return LatentBatch(
             latents=torch.stack([clip.latents for clip in clips]).float(),
             heatmap=torch.stack([clip.heatmap for clip in clips]).float()[:, None] / 255,
@@ -126,10 +138,25 @@ class Shards:
         )
 
 
+    def _clip(self, index: int, epoch: int, seed: int) -> ShardClip:
+        shard = bisect.bisect_right(self.ends, index)
+        file, row = self.files[shard], index - (self.ends[shard - 1] if shard else 0)
+        if not isinstance(file, StretchFile):
+            return file.clip(row)
+        # Three numbers, the last not 0: not the generator that an epoch's order is drawn from.
+        return file.window(row, np.random.default_rng([seed, epoch, 1 + index]))
+
+
 def _stacked(clips: list[ShardClip], name: str) -> torch.Tensor | None:
     """Return what the clips hold under an optional name, (B, ...) float32."""
     values = [getattr(clip, name) for clip in clips]
     return None if values[0] is None else torch.stack(values).float()
+
+
+def open_shard(path: Path, clips: int, draw: Draw | None) -> ShardFile:
+    """Open a shard of clips, or of stretches that clips are drawn from; DamagedShard if it is none.
+    """
+    return ShardFile(path, clips) if draw is None else StretchFile(path, clips, draw)
 
 
 def indices_of_step(step: int, clips: int, batch: int, seed: int) -> list[int]:
@@ -139,6 +166,11 @@ def indices_of_step(step: int, clips: int, batch: int, seed: int) -> list[int]:
         epoch, place = divmod(position, clips)
         chosen.append(int(_permutation(clips, seed, epoch)[place]))
     return chosen
+
+
+def epochs_of_step(step: int, clips: int, batch: int) -> list[int]:
+    """Return the epoch that each clip of global batch `step` belongs to."""
+    return [position // clips for position in range(step * batch, (step + 1) * batch)]
 
 
 _PERMUTATIONS: dict[tuple[int, int, int], npt.NDArray[np.int64]] = {}

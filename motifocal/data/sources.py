@@ -10,17 +10,28 @@ import json
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Literal, NamedTuple
 
 import numpy as np
 
 from motifocal.data.captions import CaptionedVideo, Rejected
+from motifocal.data.clip_masks import ClipMask
 from motifocal.data.prepare import CaptionedClip
+from motifocal.data.stretches import Draw, dynamic_stride
 from motifocal.files.atomic import sha256_of, write_text
 from motifocal.files.json_text import parse_json
+from motifocal.media.arrays import Frames, Image
 from motifocal.media.picture import one_line
-from motifocal.media.video import VideoError, count_frames, read_video, resize_crop
+from motifocal.media.video import (
+    DEFAULT_FPS,
+    VideoError,
+    count_frames,
+    read_video,
+    resize_crop,
+    stored,
+)
 from motifocal.scenes.export import recipe
 from motifocal.scenes.render import render
 from motifocal.scenes.stage import Split
@@ -63,34 +74,16 @@ class SceneClips:
         return hashlib.sha256(f"{self} {index}".encode()).hexdigest()
 
 
-def dynamic_stride(
-    num_source_frames: int, num_frames: int, max_stride: int, generator: np.random.Generator
-) -> tuple[int, int]:
-    """Draw (start, stride) for a training clip: the paper's dynamic frame stride.
-
-    Our reading, as the paper gives no more than the name: the stride is uniform over 1 to
-    `max_stride` as far as the source is long enough, then the start uniform over what is left.
-    Raises ValueError when the source is shorter than `num_frames`.
-    """
-    if min(num_frames, max_stride) < 1:
-        raise ValueError(f"num_frames, max_stride should be >= 1, got {num_frames}, {max_stride}")
-    if num_source_frames < num_frames:
-        length = f"the clip holds {num_source_frames}"
-        raise ValueError(f"num_frames should be at most what {length}, got {num_frames}")
-    longest = (num_source_frames - 1) // (num_frames - 1) if num_frames > 1 else max_stride
-    stride = int(generator.integers(1, min(max_stride, longest), endpoint=True))
-    last_start = num_source_frames - 1 - (num_frames - 1) * stride
-    return int(generator.integers(0, last_start, endpoint=True)), stride
-
-
 @dataclass(frozen=True)
 class VideoFolderClips:
-    """Clip k is a window of video k modulo the number of videos: the paper's dynamic frame stride.
+    """Clip k is of video k modulo the number of videos: the paper's dynamic frame stride.
 
     Start and stride are functions of (seed, k), so `windows` above 1 gives each video several
-    windows. `lengths` and `digests` are the videos' frame counts and sha256, from `scan_videos`.
-    Frames are scaled to cover H x W and cropped; the frame rate is the video's divided by the
-    stride.
+    windows. With `draw` clips are stretches to draw from: of the frames that its longest stride
+    takes, or with `windows` "all" the whole video. `lengths` and `digests` are the videos' frame
+    counts and sha256, from `scan_videos`. Frames are scaled to cover H x W and cropped; the frame
+    rate is the video's divided by the stride. `masks`, one a video where there are any, take the
+    place of heatmaps from flow.
     """
 
     videos: tuple[CaptionedVideo, ...]
@@ -100,11 +93,13 @@ class VideoFolderClips:
     height: int
     width: int
     max_stride: int
-    windows: int
+    windows: int | Literal["all"]
     seed: int
+    masks: tuple[ClipMask, ...] = ()
+    draw: Draw | None = None
 
     def __post_init__(self) -> None:
-        for name in ("lengths", "digests"):
+        for name in ("lengths", "digests", *(["masks"] if self.masks else [])):
             if len(getattr(self, name)) != len(self.videos):
                 count = len(getattr(self, name))
                 raise ValueError(f"{name} should be {len(self.videos)}, got {count}")
@@ -113,20 +108,51 @@ class VideoFolderClips:
             raise ValueError(f"videos should have {self.frames} frames or more, got one of {least}")
 
     def __len__(self) -> int:
-        return len(self.videos) * self.windows
+        return len(self.videos) * (1 if self.windows == "all" else self.windows)
 
     def __getitem__(self, index: int) -> CaptionedClip:
         place = index % len(self.videos)
-        video, length = self.videos[place], self.lengths[place]
-        rng = np.random.default_rng([self.seed, index])
-        start, stride = dynamic_stride(length, self.frames, self.max_stride, rng)
-        clip = read_video(video.path, num_frames=self.frames, start=start, stride=stride)
-        frames = resize_crop(clip.frames, self.height, self.width)
-        return CaptionedClip(frames, video.caption, clip.fps)
+        video, length, size = self.videos[place], self.lengths[place], (self.height, self.width)
+        taken = self._frames_of(index, length)
+        if self.draw is None:
+            clip = read_video(video.path, num_frames=self.frames, start=taken.start,
+                              stride=taken.step)
+            frames, fps = resize_crop(clip.frames, *size), clip.fps
+        else:
+            frames = _scaled(video.path, taken, *size)
+            fps = read_video(video.path, num_frames=self.frames, start=taken.start).fps
+        mask = self.masks[place].heatmap(length, size, taken) if self.masks else None
+        return CaptionedClip(frames, video.caption, fps, mask)
+
+    def _frames_of(self, index: int, length: int) -> range:
+        """Draw which frames of its video, of this length, make up a clip or a stretch."""
+        generator = np.random.default_rng([self.seed, index])
+        if self.draw is None:
+            start, stride = dynamic_stride(length, self.frames, self.max_stride, generator)
+            return range(start, start + self.frames * stride, stride)
+        count = length if self.windows == "all" else min(length, self.draw.longest)
+        start = int(generator.integers(0, length - count, endpoint=True))
+        return range(start, start + count)
 
     def source_digest(self, index: int) -> str:
-        """Return the sha256 of the video's file: window and size follow from the settings."""
-        return self.digests[index % len(self.videos)]
+        """Return the sha256 of the video's file, and of its mask: the rest follows from settings.
+        """
+        place = index % len(self.videos)
+        if not self.masks:
+            return self.digests[place]
+        both = self.digests[place] + self.masks[place].sha256
+        return hashlib.sha256(both.encode()).hexdigest()
+
+
+def _scaled(path: Path, frames: range, height: int, width: int) -> Frames:
+    """Read consecutive frames, scaled one by one: a long video at its own size may not fit."""
+    scaled: list[Image] = []
+    with stored(path, DEFAULT_FPS) as source:
+        for shot in islice(source.shots, frames.start, frames.stop):
+            scaled.append(resize_crop(shot.pixels(), height, width))
+    if len(scaled) < len(frames):
+        raise VideoError(f"{path}: too short, it has no frame {frames.start + len(scaled)}")
+    return np.stack(scaled)
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,7 @@ from diffusers.training_utils import EMAModel
 from torch import Tensor
 from transformers import CLIPTextModel, PreTrainedTokenizerBase
 
-from motifocal.data.shards import LatentBatch, Shards, indices_of_step
+from motifocal.data.shards import LatentBatch, Shards, epochs_of_step, indices_of_step
 from motifocal.files.atomic import write_text
 from motifocal.files.json_text import parse_json
 from motifocal.files.settings import lock_settings
@@ -245,7 +245,8 @@ def _micro_batch(run: Run, rows: slice) -> LatentBatch:
     """Return these rows of the global batch, on the accelerator."""
     s = run.settings
     chosen = indices_of_step(run.step, len(run.shards), s.global_batch, s.seed)
-    batch = run.shards.batch(chosen[rows])
+    epochs = epochs_of_step(run.step, len(run.shards), s.global_batch)
+    batch = run.shards.batch(chosen[rows], epochs[rows], s.seed)
     device = run.accelerator.device
     return LatentBatch(batch.latents.to(device), batch.heatmap.to(device), batch.captions,
                        batch.fps.to(device))
@@ -269,7 +270,14 @@ def save(run: Run) -> None:
 
 
 def averaged_unet(run: Run) -> TI2VUNet:
-    """Return a copy of the network that holds the averaged weights, in eval mode on the CPU."""
-    unet = TI2VUNet.build(run.accelerator.unwrap_model(run.unet).unet_config)
-    run.average.copy_to(unet.parameters())
-    return unet.eval()
+    """Return a network of the averaged weights, in eval mode: it shares the average's memory.
+
+    Nothing is copied, so it changes with the next step, and its weights are not to be changed.
+    """
+    trained = run.accelerator.unwrap_model(run.unet)
+    with torch.device("meta"):
+        unet = TI2VUNet.build(trained.unet_config)
+    names = (name for name, _ in trained.named_parameters())
+    averages = dict(zip(names, run.average.shadow_params, strict=True))
+    unet.load_state_dict({**trained.state_dict(), **averages}, assign=True)
+    return unet.requires_grad_(False).eval()

@@ -1,0 +1,156 @@
+"""What CLIPS of `prepare` stands for: synthetic scenes, or a folder with captions and masks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from motifocal.cli.options.masks import given_masks
+from motifocal.cli.output.progress import tracked
+
+if TYPE_CHECKING:
+    from motifocal.data.captions import CaptionedVideo, Rejected
+    from motifocal.data.clip_masks import ClipMask
+    from motifocal.data.prepare import ClipSource
+    from motifocal.data.sources import Usable
+    from motifocal.data.stretches import Draw
+    from motifocal.scenes.variant import SceneVariant
+
+SCENES = "scenes"
+SCENE_MASKS = ("none", "objects", "moving")
+
+
+def windows(value: Any) -> int | str:
+    """Parse a whole number from 1 up, or `all`."""
+    if value == "all":
+        return "all"
+    return int(click.IntRange(1).convert(value, None, None))
+
+
+def check_windows(clips_at: str, options: dict[str, Any]) -> None:
+    """Raise UsageError for windows and strides that these clips cannot have."""
+    if options["windows"] == "all" and options["strides"] == "once":
+        raise click.UsageError("--windows all goes with --strides all: what is drawn in every "
+                               "epoch is the window and its stride, up to --max-stride")
+    if clips_at == SCENES and options["strides"] == "all":
+        raise click.UsageError("--strides all goes with folders: scenes are drawn with one window")
+
+
+def check_masks(clips_at: str, options: dict[str, Any], about_flow: Iterable[str]) -> None:
+    """Raise BadParameter or UsageError for masks that these clips cannot have."""
+    masks, objects = options["masks"], options["objects"]
+    if clips_at == SCENES:
+        if masks not in SCENE_MASKS:
+            fault = f"of scenes should be one of {', '.join(SCENE_MASKS)}, got {masks!r}"
+            raise click.BadParameter(fault, param_hint="--masks")
+        if objects is not None:
+            raise click.UsageError("--objects is about --masks FOLDER, not about scenes")
+        return
+    folder = None if masks == "none" else Path(masks)
+    if folder is not None and not folder.is_dir():
+        raise click.BadParameter(f"{masks} is no folder", param_hint="--masks")
+    given_masks(folder, objects, {}, dict.fromkeys(about_flow))
+
+
+def scene_clips(
+    options: dict[str, Any], variant: SceneVariant
+) -> tuple[ClipSource, dict[str, Any]]:
+    from dataclasses import asdict, fields
+
+    from motifocal.data.sources import SceneClips
+
+    side, _ = options["size"]
+    clips = SceneClips(options["clips"], options["split"], side, options["frames"],
+                       options["seed"], variant, options["masks"], options["static"])
+    # Settings at their defaults are left out: folders of earlier versions say nothing of them.
+    defaults = {entry.name: entry.default for entry in fields(clips)}
+    named = {key: value for key, value in asdict(clips).items()
+             if getattr(clips, key) != defaults[key]}
+    return clips, {"scenes": named}
+
+
+def folder_clips(
+    source: str, output: Path, model: Path, options: dict[str, Any]
+) -> tuple[ClipSource, dict[str, Any]]:
+    import hashlib
+
+    from motifocal.cli.output.clip_table import name_clips
+    from motifocal.data.captions import read_captions
+    from motifocal.data.sources import VideoFolderClips, scan_videos, usable
+
+    captioned = read_captions(source)
+    scan = scan_videos(captioned.videos, output / "videos.jsonl", options["workers"])
+    scanned = tracked(scan, "checking clips", len(captioned.videos))
+    names = name_clips([video.path for video in captioned.videos]) if captioned.videos else {}
+    found, masks = _with_masks(usable(scanned, options["frames"]), names, options)
+    videos, lengths, digests, unusable = found
+    _list_rejected((*captioned.rejected, *unusable), output)
+    if not videos:
+        raise ValueError(f"{source} should hold usable clips, got none")
+    _note_unread(videos, model)
+    height, width = options["size"]
+    settings = {"frames": options["frames"], "height": height, "width": width,
+                "max_stride": options["max_stride"], "windows": options["windows"],
+                "seed": options["seed"]}
+    words = "\n".join(f"{v.name}\t{n}\t{v.caption}" for v, n in zip(videos, lengths, strict=True))
+    described = {**settings, "videos": hashlib.sha256(words.encode()).hexdigest()}
+    if masks:  # their contents are part of each clip's digest
+        described["masks"] = {"objects": options["objects"]}
+    clips = VideoFolderClips(videos, lengths, digests, **settings, masks=masks,
+                             draw=_draw_of(options, bool(masks)))
+    return clips, {"folder": described}
+
+
+def _draw_of(options: dict[str, Any], masks: bool) -> Draw | None:
+    """Return what is drawn in every epoch, if that was asked for."""
+    from motifocal.data.stretches import Draw
+
+    if options["strides"] == "once":
+        return None
+    return Draw(options["frames"], options["max_stride"], masks)
+
+
+def _with_masks(
+    found: Usable, names: Mapping[Path, str], options: dict[str, Any]
+) -> tuple[Usable, tuple[ClipMask, ...]]:
+    """Find the masks of the videos, if a folder of masks is given; those without are left out."""
+    from motifocal.data.clip_masks import ClipMask, find_masks
+    from motifocal.data.sources import Usable
+
+    if options["masks"] == "none" or not found.videos:
+        return found, ()
+    checked = find_masks(found.videos, found.lengths, Path(options["masks"]), names,
+                         options["objects"], options["size"], options["workers"])
+    masks = list(tracked(checked, "checking masks", len(found.videos)))
+    kept = [place for place, mask in enumerate(masks) if isinstance(mask, ClipMask)]
+    rejected = (mask for mask in masks if not isinstance(mask, ClipMask))
+    videos, lengths, digests = (tuple(part[place] for place in kept) for part in found[:3])
+    return (Usable(videos, lengths, digests, (*found.rejected, *rejected)),
+            tuple(mask for mask in masks if isinstance(mask, ClipMask)))
+
+
+def _note_unread(videos: Sequence[CaptionedVideo], model: Path) -> None:
+    """Say which captions the text encoder of the model folder, if it has one, will not read."""
+    from motifocal.cli.output.unread import note_unread
+    from motifocal.models.folder import load_text_limit
+
+    if (model / "tokenizer").is_dir() and (model / "text_encoder").is_dir():
+        note_unread(load_text_limit(model), (video.caption for video in videos))
+
+
+def _list_rejected(rejected: tuple[Rejected, ...], output: Path) -> None:
+    """Print what is left out, and keep the list beside the shards."""
+    import json
+    from dataclasses import asdict
+
+    from motifocal.files.atomic import write_text
+
+    path = output / "rejected.jsonl"
+    write_text(path, "".join(json.dumps(asdict(r)) + "\n" for r in rejected))
+    if rejected:
+        click.echo(f"left out, {len(rejected)} clips (kept in {path}):", err=True)
+    for clip in rejected:
+        click.echo(f"  {clip.name}: {clip.reason}", err=True)
