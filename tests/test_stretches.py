@@ -29,7 +29,7 @@ from motifocal.training.loop import train
 FRAMES, MOST, SIZE, LENGTHS = 3, 3, 16, (14, 4, 9)
 # A unit of its own: that of the whole clip is that of what a clip is cut from.
 SETTINGS = PrepareSettings(HeatmapSettings(unit="pixels"), LatentGeometry(8, 1), 2, 16,
-                           Draw(FRAMES, MOST))  # fmt: skip
+                           draw=Draw(FRAMES, MOST))  # fmt: skip
 
 
 @pytest.fixture(scope="module")

@@ -251,7 +251,7 @@ def test_a_loss_that_is_not_finite_stops_before_it_touches_the_weights(
     before = {name: weight.clone() for name, weight in tiny.weights(run).items()}
     good = run.shards.batch
 
-    def spoilt(indices: list[int]) -> LatentBatch:
+    def spoilt(indices: list[int], *draw: object) -> LatentBatch:
         batch = good(indices)
         if spoilt.calls:  # the second micro-batch: the first has left its gradients already
             batch.latents[1, 0, 0, 0, 0] = torch.nan

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from motifocal.cli.options.cost import SparedArgument, SparedOption, cost_options, print_cost
 from motifocal.cli.options.device import chosen_device
 from motifocal.cli.options.renamed import old_option, warn_of_old_name
 from motifocal.cli.options.run_file import config_option, write_run_file
@@ -45,12 +46,13 @@ Examples:
   motifocal train shards/ -o run/ --model videocrafter2/ --preset paper --set micro_batch=4
   motifocal train shards/ -o plain/ --model base/ --preset scenes --set motif_weight=0
   motifocal train --config run/run.toml -o again/ --set seed=1
+  motifocal train --preset paper --dry-run --cost --tflops 989
   torchrun --nproc_per_node 8 -m motifocal train shards/ -o run/ --model base/ --preset paper
 """)
-@click.argument("shards", type=FOLDER)
+@click.argument("shards", type=FOLDER, cls=SparedArgument)
 @click.option("-o", "--output", type=click.Path(path_type=Path, file_okay=False), required=True,
-              help="Folder of the run; run again to go on.")
-@click.option("--model", type=FOLDER, required=True,
+              cls=SparedOption, help="Folder of the run; run again to go on.")
+@click.option("--model", type=FOLDER, required=True, cls=SparedOption,
               help="Model folder with vae/, text_encoder/, tokenizer/ and perhaps unet/.")
 @click.option("--preset", type=click.Choice(["paper", "scenes"]), callback=require_preset,
               help="Settings to begin with: paper, the paper's for eight large GPUs, with its "
@@ -78,6 +80,7 @@ Examples:
               "one. Of several GPUs each process gets its own.")
 @old_option("--cpu", "--device cpu", "device", "cpu")
 @click.option("--dry-run", is_flag=True, help="Print and save the settings, then stop.")
+@cost_options
 @quiet_option
 @click.pass_context
 def train(ctx: click.Context, shards: Path, output: Path, model: Path,
@@ -93,7 +96,9 @@ def train(ctx: click.Context, shards: Path, output: Path, model: Path,
     from motifocal.training.folders import check_parts, text_width_of
 
     settings = _settings(model, options["preset"], options["config"], assignments,
-                         options["fresh"])
+                         options["fresh"] or model is None)
+    if options["cost"]:
+        return print_cost(settings, shards, options)
     check_parts(model, "vae", "tokenizer", "text_encoder")
     for folder in (shards, *filter(None, [options["held_out"]])):
         read_manifest(folder)
