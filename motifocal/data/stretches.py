@@ -70,7 +70,7 @@ class Draw:
         numbers: dict[str, Any] = values if isinstance(values, dict) else {}
         given = [numbers.get(name) for name in ("frames", "max_stride", "masks")]
         if [type(value) for value in given] == [int, int, bool]:
-            draw = cls(**numbers)
+            draw = cls(numbers["frames"], numbers["max_stride"], numbers["masks"])
             if draw.frames >= 2 and draw.max_stride >= 1:
                 return draw
         raise ValueError(f"drawn should hold frames, max_stride and masks, got {values!r}")

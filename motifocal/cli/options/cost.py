@@ -2,39 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import click
+
+from motifocal.cli.options.declare import together
 
 if TYPE_CHECKING:
     from motifocal.training.presets import TrainingSettings
 
-F = TypeVar("F", bound=Callable[..., Any])
 #: Latents (F, h, w) of each preset, where there are no shards: those that it was made for.
 LATENTS = {"paper": (16, 40, 64), "scenes": (16, 16, 16)}
 
 
-def cost_options(command: F) -> F:
-    """Add --cost, --tflops, --utilisation and --devices to a command."""
-    # fmt: off
-    options = (
-        click.option("--cost", is_flag=True, is_eager=True,
-                     help="With --dry-run: print the network's parameters, memory by part, FLOPs "
-                     "and hours. Needs no shards, output or model; nothing is saved."),
-        click.option("--tflops", type=click.FloatRange(min=0, min_open=True), default=312.0,
-                     show_default=True, help="Of --cost: a device's peak; 312 is an A100 in "
-                     "bfloat16."),
-        click.option("--utilisation", type=click.FloatRange(0, 1, min_open=True), default=0.4,
-                     show_default=True, help="Of --cost: the part of the peak that is reached."),
-        click.option("--devices", type=click.IntRange(1), help="Of --cost: how many there are.  "
-                     "[default: as many as take one micro-batch each]"),
-    )
-    # fmt: on
-    for option in reversed(options):
-        command = option(command)
-    return command
+#: --cost, --tflops, --utilisation and --devices, as `print_cost` takes them.
+cost_options = together(
+    click.option("--cost", is_flag=True, is_eager=True,
+                 help="With --dry-run: print the network's parameters, memory by part, FLOPs and "
+                 "hours. Needs no shards, output or model; nothing is saved."),
+    click.option("--tflops", type=click.FloatRange(min=0, min_open=True), default=312.0,
+                 show_default=True, help="Of --cost: a device's peak; 312 is an A100 in bfloat16."),
+    click.option("--utilisation", type=click.FloatRange(0, 1, min_open=True), default=0.4,
+                 show_default=True, help="Of --cost: the part of the peak that is reached."),
+    click.option("--devices", type=click.IntRange(1), help="Of --cost: how many there are.  "
+                 "[default: as many as take one micro-batch each]"),
+)
 
 
 class _Spared(click.Parameter):

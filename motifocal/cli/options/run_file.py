@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from motifocal.training.presets import TrainingSettings
 
 #: Options that say how this call is made, not what is computed.
-OF_THE_CALL = frozenset({"config", "assignments", "dry_run", "quiet"})
+OF_THE_CALL = frozenset({"config", "assignments", "dry_run", "quiet", "cost", "tflops",
+                         "utilisation", "devices"})
 
 
 def config_option(command: F) -> F:

@@ -127,9 +127,10 @@ def _with_masks(
     masks = list(tracked(checked, "checking masks", len(found.videos)))
     kept = [place for place, mask in enumerate(masks) if isinstance(mask, ClipMask)]
     rejected = (mask for mask in masks if not isinstance(mask, ClipMask))
-    videos, lengths, digests = (tuple(part[place] for place in kept) for part in found[:3])
-    return (Usable(videos, lengths, digests, (*found.rejected, *rejected)),
-            tuple(mask for mask in masks if isinstance(mask, ClipMask)))
+    usable = Usable(tuple(found.videos[place] for place in kept),
+                    tuple(found.lengths[place] for place in kept),
+                    tuple(found.digests[place] for place in kept), (*found.rejected, *rejected))
+    return usable, tuple(mask for mask in masks if isinstance(mask, ClipMask))
 
 
 def _note_unread(videos: Sequence[CaptionedVideo], model: Path) -> None:
