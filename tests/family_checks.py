@@ -123,8 +123,7 @@ class Case:
     def forward(self, draw: Draw, batch: dict[str, Tensor]) -> tuple[Tensor, Call]:
         with caught(self.pipe.transformer) as calls:
             prediction = self.family.forward(self.pipe.transformer, draw, batch)
-        (call,) = calls
-        return prediction, call
+        return prediction, calls[0]
 
     def drawn(self, latents: Tensor) -> Draw:
         return self.family.draw(latents, generators(len(latents)))

@@ -1,6 +1,6 @@
 """The examples add as much noise as the models' published trainers do, and save their memory.
 
-The densities are written down here from the trainers' published rules, in closed form.
+The densities are written down from the trainers' published rules, in closed form.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import diffusers
 import numpy as np
 import pytest
 import torch
-from numpy.typing import NDArray
+from noise_densities import Numbers, ltx_cdf
 from scipy import stats
 
 from motifocal.loss.latent_grid import FAMILIES
@@ -23,8 +23,6 @@ EXAMPLES = Path(__file__).parents[1] / "examples"
 DRAWS = 40_000
 # diffusers' schedulers hand tensors to numpy 2 in the manner of numpy 1.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
-
-Numbers = NDArray[np.float64]
 
 
 @pytest.fixture(autouse=True)
@@ -37,26 +35,6 @@ def drawn(name: str, *arguments: Any) -> Numbers:
     torch.manual_seed(0)
     draw = getattr(importlib.import_module("noise_levels"), name)
     return np.asarray(draw(DRAWS, *arguments).double().numpy())
-
-
-def ltx_cdf(tokens: int) -> Callable[[Numbers], Numbers]:
-    """P(sigma <= x) of ltx-trainer's shifted_logit_normal."""
-    mean = 0.95 + (min(tokens, 4096) - 1024) * (2.05 - 0.95) / (4096 - 1024)
-    least, most = (1 / (1 + np.exp(-mean - stats.norm.ppf(q))) for q in (0.005, 0.999))
-
-    def stretched(x: Numbers) -> Numbers:
-        """P((sigmoid(N(mean, 1)) - least) / (most - least) <= x)."""
-        inner = np.clip(least + (most - least) * x, 0, 1)
-        with np.errstate(divide="ignore"):
-            return np.asarray(stats.norm.cdf(np.log(inner) - np.log1p(-inner) - mean))
-
-    def mixed(x: Numbers) -> Numbers:
-        # What lies below 0.001 is reflected there; what lies above 1 is 1.
-        reflected = np.where(x >= 1, 1, stretched(x) - stretched(2e-3 - x))
-        uniform = (x - 1e-3) / (1 - 1e-3)
-        return 0.9 * reflected + 0.1 * np.clip(uniform, 0, 1)
-
-    return mixed
 
 
 @pytest.mark.parametrize("tokens", [384, 1024, 2688, 4096, 20_000])

@@ -1,0 +1,97 @@
+"""Fine-tuning Kandinsky 5: the transformer gets what diffusers' pipeline gives it, and so on."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from family_checks import (
+    DRAWS,
+    Case,
+    configs_of,
+    draws_of_a_sample_are_its_own,
+    fits,
+    lora_round_trip,
+    loss_of,
+    no_gradient_where_given,
+    same_call,
+)
+from noise_densities import shifted_logit_normal_cdf
+from tiny_kandinsky import tiny_kandinsky
+from torch.nn import functional as F
+
+from motifocal.training.families.flow import shifted
+from motifocal.training.families.kandinsky5 import SHIFT, Kandinsky5, Kandinsky5Sparse
+from motifocal.training.families.noise_levels import logit_normal
+
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+
+
+@pytest.fixture(scope="module")
+def case() -> Case:
+    # Six latents: the pipeline evens out the first four by those that follow.
+    return Case(Kandinsky5, tiny_kandinsky(), (32, 48), 21)
+
+
+@pytest.mark.parametrize("step", [0, 1])
+def test_kandinsky_hands_over_what_the_pipeline_does(case: Case, step: int) -> None:
+    same_call(case, step)
+
+
+def test_lambda_0_is_the_mean_over_the_latents_that_are_sampled(case: Case) -> None:
+    draw, prediction, loss = loss_of(case, 0.0)
+    latents = case.two["latents"].permute(0, 2, 3, 4, 1)  # (B, F', h, w, C)
+    t = draw.time.view(-1, 1, 1, 1, 1)
+    noisy = torch.cat([latents[:, :1], ((1 - t) * latents + t * draw.noise)[:, 1:]], 1)
+    assert torch.equal(draw.noisy, noisy)
+    velocity = draw.noise - latents
+    for i in range(2):
+        theirs = F.mse_loss(prediction[i, 1:], velocity[i, 1:])
+        assert torch.equal(loss.total[i], theirs)
+
+
+def test_kandinsky_learns_nothing_on_the_given_latent(case: Case) -> None:
+    assert case.family.given(case.batch["latents"]).flatten().tolist() == [True, *[False] * 5]
+    no_gradient_where_given(case)
+
+
+def test_each_sample_is_drawn_as_it_is_alone(case: Case) -> None:
+    draws_of_a_sample_are_its_own(case)
+
+
+def test_kandinsky_draws_the_density_of_its_trainer(case: Case) -> None:
+    sigma = shifted(logit_normal(DRAWS, torch.Generator().manual_seed(0)), SHIFT)
+    fits(sigma, shifted_logit_normal_cdf(5.0))
+    alone = case.family.draw_sigma(torch.Generator().manual_seed(0), case.batch["latents"], "")
+    expected = shifted(logit_normal(1, torch.Generator().manual_seed(0)), 5.0)
+    assert torch.equal(alone, expected[0])
+
+
+def test_texts_of_several_lengths_are_seen_without_padding(case: Case) -> None:
+    batch, model = case.two, case.pipe.transformer
+    assert len(set(batch["text_length"].tolist())) == 2
+    draw = case.drawn(batch["latents"])
+    with torch.no_grad():
+        both = case.family.forward(model, draw, batch)
+        for i in range(2):
+            one = slice(i, i + 1)
+            alone = case.family.forward(
+                model, replace(draw, noisy=draw.noisy[one], time=draw.time[one]),
+                {name: value[one] for name, value in batch.items()},
+            )  # fmt: skip
+            assert torch.equal(both[one], alone)
+
+
+def test_sparse_attention_has_a_size_of_its_own(case: Case) -> None:
+    index, configs = configs_of(case.pipe)
+    nabla = {**configs, "transformer": {**configs["transformer"], "attention_type": "nabla"}}
+    assert not Kandinsky5Sparse.matches(index, configs)
+    assert Kandinsky5Sparse.matches(index, nabla)
+    assert not Kandinsky5.matches(index, nabla)
+    assert Kandinsky5Sparse(index, nabla).size_multiple == 128
+
+
+def test_a_lora_of_kandinsky_loads_into_the_pipeline(case: Case, tmp_path: Path) -> None:
+    lora_round_trip(case, tmp_path)

@@ -1,0 +1,70 @@
+"""LTX-2's image-to-video pipeline of diffusers' own classes with tiny random parts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import diffusers
+import torch
+import transformers
+from diffusers.pipelines.ltx2 import LTX2TextConnectors, LTX2Vocoder
+from tiny_diffusers import WIDTH, tiny_tokenizer
+from tiny_vaes import ltx2_vae
+
+LAYERS = 2  # of the text encoder: the connectors see all of them, and the embeddings
+
+
+def gemma() -> Any:
+    text = transformers.Gemma3TextConfig(
+        vocab_size=900, hidden_size=WIDTH, intermediate_size=32, num_hidden_layers=LAYERS,
+        num_attention_heads=2, num_key_value_heads=1, head_dim=8, pad_token_id=0, bos_token_id=1,
+        eos_token_id=2, sliding_window=64,
+    )  # fmt: skip
+    vision = transformers.SiglipVisionConfig(
+        hidden_size=8, intermediate_size=16, num_hidden_layers=1, num_attention_heads=2,
+        image_size=32, patch_size=8,
+    )  # fmt: skip
+    config = transformers.Gemma3Config(
+        text_config=text, vision_config=vision, mm_tokens_per_image=4, image_token_index=5,
+        boi_token_index=6, eoi_token_index=7,
+    )  # fmt: skip
+    return transformers.Gemma3ForConditionalGeneration(config)
+
+
+def connectors() -> Any:
+    return LTX2TextConnectors(
+        caption_channels=WIDTH, text_proj_in_factor=LAYERS + 1,
+        video_connector_num_attention_heads=2, video_connector_attention_head_dim=8,
+        video_connector_num_layers=1, video_connector_num_learnable_registers=None,
+        audio_connector_num_attention_heads=2, audio_connector_attention_head_dim=8,
+        audio_connector_num_layers=1, audio_connector_num_learnable_registers=None,
+        connector_rope_base_seq_len=32, rope_double_precision=False,
+    )  # fmt: skip
+
+
+def transformer() -> Any:
+    return diffusers.LTX2VideoTransformer3DModel(
+        in_channels=8, out_channels=8, num_attention_heads=2, attention_head_dim=16,
+        cross_attention_dim=32, audio_in_channels=4, audio_out_channels=4,
+        audio_num_attention_heads=2, audio_attention_head_dim=8, audio_cross_attention_dim=16,
+        num_layers=1, caption_channels=WIDTH, rope_double_precision=False,
+    )  # fmt: skip
+
+
+def tiny_ltx2() -> Any:
+    torch.manual_seed(0)
+    audio_vae = diffusers.AutoencoderKLLTX2Audio(
+        base_channels=4, output_channels=2, ch_mult=(1,), num_res_blocks=1, latent_channels=2,
+        mel_bins=8,
+    )  # fmt: skip
+    vocoder = LTX2Vocoder(
+        in_channels=16, hidden_channels=4, upsample_kernel_sizes=[4, 4], upsample_factors=[2, 2],
+        resnet_kernel_sizes=[3], resnet_dilations=[[1]],
+    )  # fmt: skip
+    pipe: Any = diffusers.LTX2ImageToVideoPipeline(
+        scheduler=diffusers.FlowMatchEulerDiscreteScheduler(), vae=ltx2_vae(),
+        audio_vae=audio_vae, text_encoder=gemma(), tokenizer=tiny_tokenizer(64, start=False),
+        connectors=connectors(), transformer=transformer(), vocoder=vocoder,
+    )  # fmt: skip
+    pipe.set_progress_bar_config(disable=True)
+    return pipe
