@@ -91,14 +91,23 @@ class Case:
         return self.batch_of(self.pixels, PROMPT)
 
     def batch_of(self, pixels: Any, prompt: str, seed: int = 0) -> dict[str, Tensor]:
+        family, images = self.family, [Image.fromarray(pixels[0])]
+        sees = {"images": images} if family.text_sees_image else {}
         with torch.no_grad(), no_sampling():
-            images = [Image.fromarray(pixels[0])] if self.family.text_sees_image else []
-            (text,) = self.family.encode_text(self.pipe, [prompt], *([images] if images else []))
-            clip = self.family.encode_clip(
-                self.pipe, to_tensor(pixels)[None], self.fps, torch.Generator().manual_seed(seed)
-            )
+            (text,) = family.encode_text(self.only(family.text_parts), [prompt], **sees)
+            clip = family.encode_clip(
+                self.only(family.clip_parts), to_tensor(pixels)[None], self.fps,
+                torch.Generator().manual_seed(seed),
+            )  # fmt: skip
         found = {**clip, **text, "fps": torch.tensor(self.fps)}
         return {name: value[None] for name, value in found.items()}
+
+    def only(self, parts: Sequence[str]) -> Any:
+        """The pipeline with these parts and its scheduler alone, as encoding loads it."""
+        kept = {*parts, "scheduler"}
+        made = {name: part if name in kept else None
+                for name, part in self.pipe.components.items()}
+        return type(self.pipe)(**made)
 
     @cached_property
     def pipeline_calls(self) -> list[Call]:

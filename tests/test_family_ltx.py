@@ -19,15 +19,19 @@ from family_checks import (
 from noise_densities import ltx_cdf
 from tiny_diffusers import tiny_pipeline
 
-from motifocal.training.families.ltx import LTX
+from motifocal.training.families.ltx import LTX, LTXCondition
 from motifocal.training.families.noise_levels import stretched_logit_normal
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 
 
-@pytest.fixture(scope="module")
-def case() -> Case:
-    return Case(LTX, tiny_pipeline("ltx"), (64, 96), 17, {"frame_rate": 12.0}, fps=12.0)
+@pytest.fixture(scope="module", params=["0.9", "0.9.5"])
+def case(request: pytest.FixtureRequest) -> Case:
+    call = {"frame_rate": 12.0}
+    if request.param == "0.9":
+        return Case(LTX, tiny_pipeline("ltx"), (64, 96), 17, call, fps=12.0)
+    call["image_cond_noise_scale"] = 0.0
+    return Case(LTXCondition, tiny_pipeline("ltx-condition"), (64, 96), 17, call, fps=12.0)
 
 
 @pytest.mark.parametrize("step", [0, 1])

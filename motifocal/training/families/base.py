@@ -152,3 +152,9 @@ def noise_like(values: Tensor, generators: Sequence[torch.Generator]) -> Tensor:
 def per_sample(values: Tensor, like: Tensor) -> Tensor:
     """(B,) -> (B, 1, ..., 1) with as many dimensions as `like`."""
     return values.view(-1, *(1,) * (like.ndim - 1)).to(like.device)
+
+
+def dtype_of(model: Any) -> torch.dtype:
+    """Return what a transformer computes in, wrapped for several processes or not."""
+    dtype: torch.dtype = getattr(model, "module", model).dtype
+    return dtype

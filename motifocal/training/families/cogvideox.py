@@ -14,7 +14,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from motifocal.training.families.base import Batch, Config, Draw, Family, noise_like
+from motifocal.training.families.base import (
+    Batch,
+    Config,
+    Draw,
+    Family,
+    dtype_of,
+    noise_like,
+)
 
 #: The picture is trained with noise of a log-normal deviation on its pixels in [-1, 1], and is left
 #: out in one step of twenty (diffusers' script: --noised_image_dropout).
@@ -103,7 +110,7 @@ class CogVideoX(Family):
 
     def forward(self, model: Any, draw: Draw, batch: Batch) -> Tensor:
         assert isinstance(draw, PictureDraw)
-        noisy, dtype = draw.noisy, model.dtype
+        noisy, dtype = draw.noisy, dtype_of(model)
         chosen = batch["pictures"][torch.arange(len(noisy)), draw.picture.clamp(min=0)]
         chosen = torch.where((draw.picture == NO_PICTURE).view(-1, 1, 1, 1), 0.0, chosen)
         image = torch.zeros_like(noisy)

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from motifocal.loss.latent_grid import FAMILIES, LatentGeometry
-from motifocal.training.families.base import Batch, Config, Draw
+from motifocal.training.families.base import Batch, Config, Draw, dtype_of
 from motifocal.training.families.flow import FlowMatching, shifted
 from motifocal.training.families.noise_levels import logit_normal
 
@@ -75,14 +75,15 @@ class HunyuanVideo(FlowMatching):
         return shifted(logit_normal(1, generator), SHIFT)[0]
 
     def forward(self, model: Any, draw: Draw, batch: Batch) -> Tensor:
+        dtype = dtype_of(model)
         distilled = self.configs["transformer"].get("guidance_embeds")
-        scale = torch.full_like(draw.time, GUIDANCE, dtype=model.dtype) * 1000.0
+        scale = torch.full_like(draw.time, GUIDANCE, dtype=dtype) * 1000.0
         prediction = model(
-            hidden_states=self._inputs(draw, batch).to(model.dtype),
+            hidden_states=self._inputs(draw, batch).to(dtype),
             timestep=1000 * draw.time,
-            encoder_hidden_states=batch["text"].to(model.dtype),
-            encoder_attention_mask=batch["text_mask"].to(model.dtype),
-            pooled_projections=batch["pooled"].to(model.dtype),
+            encoder_hidden_states=batch["text"].to(dtype),
+            encoder_attention_mask=batch["text_mask"].to(dtype),
+            pooled_projections=batch["pooled"].to(dtype),
             guidance=scale if distilled else None,
             return_dict=False,
         )[0]  # fmt: skip

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from motifocal.media.video import to_frames
-from motifocal.training.families.base import Batch, Config, Draw
+from motifocal.training.families.base import Batch, Config, Draw, dtype_of
 from motifocal.training.families.flow import FlowMatching, shifted
 from motifocal.training.families.hunyuan import ATTENTION, with_picture_channels
 from motifocal.training.families.noise_levels import logit_normal
@@ -32,7 +32,8 @@ class HunyuanVideo15(FlowMatching):
     pipeline = "HunyuanVideo15ImageToVideoPipeline"
     size_multiple = 16
     fps = 24.0
-    text_parts = ("tokenizer", "text_encoder", "tokenizer_2", "text_encoder_2")
+    # The pipeline cannot be made without its autoencoder.
+    text_parts = ("tokenizer", "text_encoder", "tokenizer_2", "text_encoder_2", "vae")
     clip_parts = ("vae", "image_encoder", "feature_extractor")
     lora_targets = ATTENTION
 
@@ -68,14 +69,15 @@ class HunyuanVideo15(FlowMatching):
         return shifted(logit_normal(1, generator), SHIFT)[0]
 
     def forward(self, model: Any, draw: Draw, batch: Batch) -> Tensor:
+        dtype = dtype_of(model)
         text, mask, glyphs, glyph_mask, features = (
-            batch[name].to(model.dtype)
+            batch[name].to(dtype)
             for name in ("text", "text_mask", "glyphs", "glyph_mask", "features")
         )
         prediction = model(
-            hidden_states=with_picture_channels(draw.noisy, batch["picture"]).to(model.dtype),
+            hidden_states=with_picture_channels(draw.noisy, batch["picture"]).to(dtype),
             image_embeds=features,
-            timestep=(1000 * draw.time).to(model.dtype),
+            timestep=(1000 * draw.time).to(dtype),
             timestep_r=None,
             encoder_hidden_states=text, encoder_attention_mask=mask,
             encoder_hidden_states_2=glyphs, encoder_attention_mask_2=glyph_mask,

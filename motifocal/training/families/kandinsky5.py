@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from motifocal.loss.latent_grid import FAMILIES, LatentGeometry
-from motifocal.training.families.base import Batch, Config, Draw
+from motifocal.training.families.base import Batch, Config, Draw, dtype_of
 from motifocal.training.families.flow import FlowMatching, shifted
 from motifocal.training.families.noise_levels import logit_normal
 
@@ -86,7 +86,7 @@ class Kandinsky5(FlowMatching):
     def _call(self, model: Any, draw: Draw, batch: Batch, samples: slice, length: int) -> Tensor:
         from diffusers import Kandinsky5I2VPipeline as Pipeline
 
-        noisy, device = draw.noisy[samples], draw.noisy.device
+        noisy, device, dtype = draw.noisy[samples], draw.noisy.device, dtype_of(model)
         _, count, height, width, _ = noisy.shape
         config, stride = self.configs["transformer"], self.geometry.spatial_stride
         if config["visual_cond"]:
@@ -98,10 +98,10 @@ class Kandinsky5(FlowMatching):
             fast_sta_nabla=Pipeline.fast_sta_nabla,
         )
         prediction: Tensor = model(
-            hidden_states=noisy.to(model.dtype),
-            encoder_hidden_states=batch["text"][samples, :length].to(model.dtype),
-            pooled_projections=batch["pooled"][samples].to(model.dtype),
-            timestep=(1000 * draw.time[samples]).to(model.dtype),
+            hidden_states=noisy.to(dtype),
+            encoder_hidden_states=batch["text"][samples, :length].to(dtype),
+            pooled_projections=batch["pooled"][samples].to(dtype),
+            timestep=(1000 * draw.time[samples]).to(dtype),
             visual_rope_pos=[torch.arange(size, device=device)
                              for size in (count, height // 2, width // 2)],
             text_rope_pos=torch.arange(length, device=device),

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from motifocal.training.families.base import Batch, Config, Draw
+from motifocal.training.families.base import Batch, Config, Draw, dtype_of
 from motifocal.training.families.flow import FlowMatching
 from motifocal.training.families.noise_levels import stretched_logit_normal
 
@@ -53,25 +53,54 @@ class LTX(FlowMatching):
         return stretched_logit_normal(1, latents[0].numel(), generator)[0]
 
     def forward(self, model: Any, draw: Draw, batch: Batch) -> Tensor:
-        latents = batch["latents"]
-        count, height, width = latents.shape[2:]
-        stride = self.geometry.spatial_stride
+        dtype = dtype_of(model)
         prediction = model(
-            hidden_states=draw.noisy.to(model.dtype),
-            encoder_hidden_states=batch["text"].to(model.dtype),
-            timestep=1000 * self.token_times(draw, latents),
+            hidden_states=draw.noisy.to(dtype),
+            encoder_hidden_states=batch["text"].to(dtype),
+            timestep=1000 * self.token_times(draw, batch["latents"]),
             encoder_attention_mask=batch["text_mask"],
-            num_frames=count, height=height, width=width,
-            rope_interpolation_scale=(
-                self.geometry.temporal_stride / one_rate(batch), stride, stride
-            ),
-            return_dict=False,
+            return_dict=False, **self._positions(batch),
         )[0]  # fmt: skip
-        return prediction.float()
+        return torch.as_tensor(prediction.float())
+
+    def _positions(self, batch: Batch) -> dict[str, Any]:
+        """Return the arguments that say where the tokens lie."""
+        count, height, width = batch["latents"].shape[2:]
+        stride, later = self.geometry.spatial_stride, self.geometry.temporal_stride
+        return {"num_frames": count, "height": height, "width": width,
+                "rope_interpolation_scale": (later / one_rate(batch), stride, stride)}
 
     def token_times(self, draw: Draw, latents: Tensor) -> Tensor:
         """Return sigma of every token, (B, N)."""
         return self.in_layout(self.times(draw, latents))[..., 0]
+
+
+class LTXCondition(LTX):
+    """LTX-Video from 0.9.5 on, whose pipeline gives each token the time of its first frame.
+
+    That pipeline adds a little noise to the picture's tokens while it samples
+    (`image_cond_noise_scale`); the trainer does not.
+    """
+
+    name = "ltx-video-0.9.5"
+    pipeline = "LTXConditionPipeline"
+
+    @classmethod
+    def matches(cls, index: Config, configs: Mapping[str, Config]) -> bool:
+        return index.get("_class_name") == cls.pipeline
+
+    def _positions(self, batch: Batch) -> dict[str, Any]:
+        from diffusers import LTXConditionPipeline as Pipeline
+
+        latents = batch["latents"]
+        samples, _, count, height, width = latents.shape
+        where = Pipeline._prepare_video_ids(samples, count, height, width, device=latents.device)
+        coords = Pipeline._scale_video_ids(
+            where, self.geometry.spatial_stride, self.geometry.temporal_stride,
+            device=latents.device,
+        ).float()  # fmt: skip
+        coords[:, 0] = coords[:, 0] * (1.0 / one_rate(batch))
+        return {"video_coords": coords}
 
 
 def one_rate(batch: Batch) -> float:

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from motifocal.training.families.base import Batch, Config, Draw
+from motifocal.training.families.base import Batch, Config, Draw, dtype_of
 from motifocal.training.families.ltx import LTX, one_rate
 
 
@@ -61,13 +61,14 @@ class LTX2(LTX):
     def forward(self, model: Any, draw: Draw, batch: Batch) -> Tensor:
         latents, mask = batch["latents"], batch["text_mask"]
         count, height, width = latents.shape[2:]
-        noisy = draw.noisy.to(model.dtype)
+        dtype = dtype_of(model)
+        noisy = draw.noisy.to(dtype)
         silence = noisy.new_zeros(len(noisy), 1, self.configs["transformer"]["audio_in_channels"])
         prediction, _ = model(
             hidden_states=noisy,
             audio_hidden_states=silence,
-            encoder_hidden_states=batch["text"].to(model.dtype),
-            audio_encoder_hidden_states=batch["audio_text"].to(model.dtype),
+            encoder_hidden_states=batch["text"].to(dtype),
+            audio_encoder_hidden_states=batch["audio_text"].to(dtype),
             timestep=1000 * self.token_times(draw, latents),
             audio_timestep=1000 * draw.time,
             sigma=1000 * draw.time,

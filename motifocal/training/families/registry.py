@@ -13,12 +13,13 @@ from motifocal.training.families.cogvideox import CogVideoX, CogVideoX15
 from motifocal.training.families.hunyuan import HunyuanVideo, HunyuanVideoConcat
 from motifocal.training.families.hunyuan15 import HunyuanVideo15
 from motifocal.training.families.kandinsky5 import Kandinsky5, Kandinsky5Sparse
-from motifocal.training.families.ltx import LTX
+from motifocal.training.families.ltx import LTX, LTXCondition
 from motifocal.training.families.ltx2 import LTX2
 
 #: The first that matches counts.
 FAMILIES: tuple[type[Family], ...] = (
     LTX,
+    LTXCondition,
     CogVideoX,
     CogVideoX15,
     HunyuanVideo,
