@@ -33,7 +33,7 @@ ROOMS: dict[str, set[str]] = {
     "models": set(),
     "generate": {"models", "scenes"},
     "data": {"loss", "models", "motion", "scenes"},
-    "training": {"data", "loss", "models", "scenes"},
+    "training": {"data", "loss", "models", "motion", "scenes"},
     "inspection": {"data", "models", "motion"},
     "bridges": {"data", "loss", "motion"},
     "bench": {"data", "generate", "models", "motion"},
@@ -57,7 +57,8 @@ STUDY_ROOMS: dict[str, set[str]] = {
     "report": {"messages", "protocol", "stats", "store", "votes"},
 }
 # What commands share; a command imports no other command.
-COMMAND_PARTS = ("motifocal.cli.lazy", "motifocal.cli.options.", "motifocal.cli.output.")
+COMMAND_PARTS = ("motifocal.cli.lazy", "motifocal.cli.options.", "motifocal.cli.output.",
+                 "motifocal.cli.finetune.")
 MOST_ROOMS, MOST_FILES = 17, 16
 
 NAMES_THAT_SAY_NOTHING = {"utils", "util", "common", "helpers", "helper", "misc", "config"}

@@ -20,13 +20,14 @@ from motifocal.models.schedule import noise_schedule
 from motifocal.models.unet import TI2VUNet
 from motifocal.training import loop
 from motifocal.training.checkpoint import mixed_seed
-from motifocal.training.loop import NonFiniteLoss, train
+from motifocal.training.loop import train
 from motifocal.training.measurement.figure6 import evaluate_loss_ratio
 from motifocal.training.optimizer import MuonWithAdamW, build_optimizer, learning_rate
 from motifocal.training.presets import PAPER, RENAMED, SCENES, TrainingSettings, resolve
 from motifocal.training.processes import open_accelerator
 from motifocal.training.run_folder import check_autoencoder, fingerprint, load_text, load_vae
 from motifocal.training.step import StepNoise, draw_noise, training_step
+from motifocal.training.stepping import NonFiniteLoss
 
 
 @pytest.fixture(scope="module")

@@ -26,6 +26,7 @@ Examples:
   motifocal animate duck.png "the duck swims to the left" --number 4 --seed 10
   motifocal animate photo.jpg "a boat sails away" --model videocrafter2/ --device cuda
   motifocal animate photo.jpg "a boat sails away" --model Lightricks/LTX-Video --device cuda
+  motifocal animate photo.jpg "it sails" --model Lightricks/LTX-Video --lora run/lora
   motifocal animate photo.jpg "it sails" --command 'infer.sh {image} {prompt} {output} {seed}'
 """)
 @click.argument("picture", type=click.Path(exists=True, dir_okay=False, path_type=Path))
@@ -35,6 +36,9 @@ Examples:
 @click.option("--model", metavar="MODEL",
               help="A Motifocal folder, or a diffusers image-to-video pipeline by folder or hub id "
               "(owner/name).  [default: the bundled model of the synthetic scenes]")
+@click.option("--lora", type=click.Path(path_type=Path, exists=True), metavar="FOLDER",
+              help="A LoRA for a diffusers pipeline: the folder that `train` made, or a "
+              ".safetensors file.")
 @click.option("--command", metavar="TEMPLATE",
               help="Any program instead of a model: {image}, {prompt}, {output} and {seed} are "
               "filled in; or {batch}, a JSONL file of --batch jobs.")
@@ -55,8 +59,8 @@ Examples:
 @sampling_options
 @quiet_option
 def animate(picture: Path, sentences: tuple[str, ...], output: Path, model: str | None,
-            command: str | None, seed: int, number: int, scale: int | None, batch: int,
-            overwrite: bool, guidance_rescale: float | None, **sampling: Any) -> None:
+            lora: Path | None, command: str | None, seed: int, number: int, scale: int | None,
+            batch: int, overwrite: bool, guidance_rescale: float | None, **sampling: Any) -> None:
     # fmt: on
     """Animate PICTURE as each SENTENCE says, and print the paths of the videos.
 
@@ -68,6 +72,8 @@ def animate(picture: Path, sentences: tuple[str, ...], output: Path, model: str 
     if command is not None:
         if model is not None:
             raise click.UsageError("give either --model or --command")
+        if lora is not None:
+            raise click.UsageError("--lora goes with --model")
         refuse_sampling({**sampling, "guidance_rescale": guidance_rescale})
     elif model is not None:
         check_name(model)
@@ -86,7 +92,7 @@ def animate(picture: Path, sentences: tuple[str, ...], output: Path, model: str 
         sampling["extra"] = {**sampling["extra"], "guidance_rescale": guidance_rescale}
     prompts = list(dict.fromkeys(job.prompt for job in jobs))
     with phase("loading the model"):
-        opened = open_sampler(model or BUNDLED, sampling, len(jobs))
+        opened = open_sampler(model or BUNDLED, sampling, len(jobs), lora)
         for note in opened.domain_notes(pixels, prompts):
             click.echo(f"note: {note}", err=True)
     note_cropped(pixels, (opened.format.height, opened.format.width))
@@ -94,12 +100,21 @@ def animate(picture: Path, sentences: tuple[str, ...], output: Path, model: str 
     animate_with(opened, jobs, sheet, scale, batch)
 
 
-def open_sampler(name: str, sampling: dict[str, Any], number: int) -> FrameModel:
-    """Load the model; the steps of a single video of a diffusers pipeline show on a terminal."""
+def open_sampler(
+    name: str, sampling: dict[str, Any], number: int, lora: Path | None = None
+) -> FrameModel:
+    """Load the model, with a LoRA where one is given.
+
+    The steps of a single video of a diffusers pipeline show on a terminal.
+    """
     from motifocal.generate.diffusers_model import DiffusersModel
     from motifocal.generate.open import open_model
 
     model = open_model(name, sampling_of(sampling), hash_weights=False)
+    if lora is not None:
+        if not isinstance(model, DiffusersModel):
+            raise click.UsageError("--lora is for models of diffusers")
+        model.load_lora(lora)
     if isinstance(model, DiffusersModel):
         model.show_steps(sys.stderr.isatty() and not is_quiet() and number == 1)
     return model

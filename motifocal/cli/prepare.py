@@ -10,6 +10,13 @@ import click
 from motifocal.cli.options.clips import heatmap_options, settings_of
 from motifocal.cli.options.declare import Size
 from motifocal.cli.options.device import chosen_device, device_option, precision_option
+from motifocal.cli.options.finetune import (
+    PREPARE,
+    PREPARE_SHARED,
+    ModelName,
+    fps_option,
+    with_finetuning,
+)
 from motifocal.cli.options.masks import object_ids
 from motifocal.cli.options.priors import prior_option
 from motifocal.cli.options.scenes import variant_of, variant_options
@@ -42,12 +49,14 @@ Examples:
   motifocal prepare scenes -o shards/ --model base/ --size 64 --clips 7200
   motifocal prepare scenes -o held-out/ --model base/ --size 64 --clips 480 --split eval --seed 1
   motifocal prepare scenes -o living/ --model base/ --size 64 --background living --level lively
+  motifocal prepare clips/ -o cache/ --model Lightricks/LTX-Video --frames 49 --size 480x832
 """)
 @click.argument("clips_at", metavar="CLIPS")
 @click.option("-o", "--output", type=click.Path(path_type=Path, file_okay=False), required=True,
               help="Folder of the shards; run again to go on.")
-@click.option("--model", type=click.Path(path_type=Path, exists=True, file_okay=False),
-              required=True, help="Model folder whose vae/ encodes the clips.")
+@click.option("--model", type=ModelName(), required=True, metavar="MODEL",
+              help="Model folder whose vae/ encodes the clips; or an image-to-video pipeline of "
+              "diffusers to be fine-tuned, by folder or hub id (owner/name).")
 @click.option("--size", type=Size(), default="320x512", show_default=True,
               help="Height x width in pixels.")
 @click.option("--frames", type=click.IntRange(2), default=16, show_default=True,
@@ -86,7 +95,9 @@ Examples:
 @precision_option("What the autoencoder computes in.", choices=tuple(IN_MANIFEST),
                   before={old: new for new, old in IN_MANIFEST.items()})
 @device_option("Where the autoencoder and RAFT compute")
+@fps_option
 @quiet_option
+@with_finetuning("motifocal.cli.finetune.prepare:prepare_cache", PREPARE, PREPARE_SHARED)
 def prepare(clips_at: str, output: Path, model: Path, **options: Any) -> None:
     """Turn CLIPS into shards of latents, heatmaps and captions.
 

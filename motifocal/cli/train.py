@@ -10,6 +10,13 @@ import click
 
 from motifocal.cli.options.cost import SparedArgument, SparedOption, cost_options, print_cost
 from motifocal.cli.options.device import chosen_device
+from motifocal.cli.options.finetune import (
+    TRAIN,
+    TRAIN_SHARED,
+    ModelName,
+    lora_options,
+    with_finetuning,
+)
 from motifocal.cli.options.renamed import old_option, warn_of_old_name
 from motifocal.cli.options.run_file import config_option, write_run_file
 from motifocal.cli.options.trackers import log_with_option
@@ -22,7 +29,6 @@ if TYPE_CHECKING:
     from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
 
     from motifocal.data.shards import Shards
-    from motifocal.training.loop import Run
     from motifocal.training.measurement.probe_curve import Prober
     from motifocal.training.presets import TrainingSettings
 
@@ -30,14 +36,13 @@ FOLDER = click.Path(path_type=Path, exists=True, file_okay=False)
 RUN_FILE = "run.toml"
 
 
-def require_preset(ctx: click.Context, param: click.Parameter, value: str | None) -> str:
+def require_preset(preset: str | None) -> None:
     """Nobody should begin to train 1.4 billion parameters without having said so."""
-    if value is None:
+    if preset is None:
         raise click.UsageError(
             "give --preset scenes (a network of 7.3 million parameters unless the model folder "
             "has one) or --preset paper (1.4 billion, for eight large GPUs)"
         )
-    return value
 
 
 @click.command(epilog="""\b
@@ -48,13 +53,16 @@ Examples:
   motifocal train --config run/run.toml -o again/ --set seed=1
   motifocal train --preset paper --dry-run --cost --tflops 989
   torchrun --nproc_per_node 8 -m motifocal train shards/ -o run/ --model base/ --preset paper
+  motifocal train cache/ -o run/ --model Wan-AI/Wan2.2-TI2V-5B-Diffusers --lora 32 --memory 24G
 """)
 @click.argument("shards", type=FOLDER, cls=SparedArgument)
 @click.option("-o", "--output", type=click.Path(path_type=Path, file_okay=False), required=True,
               cls=SparedOption, help="Folder of the run; run again to go on.")
-@click.option("--model", type=FOLDER, required=True, cls=SparedOption,
-              help="Model folder with vae/, text_encoder/, tokenizer/ and perhaps unet/.")
-@click.option("--preset", type=click.Choice(["paper", "scenes"]), callback=require_preset,
+@click.option("--model", type=ModelName(), required=True, metavar="MODEL", cls=SparedOption,
+              help="Model folder with vae/, text_encoder/, tokenizer/ and perhaps unet/; or an "
+              "image-to-video pipeline of diffusers to be fine-tuned, by folder or hub id.")
+@lora_options
+@click.option("--preset", type=click.Choice(["paper", "scenes"]),
               help="Settings to begin with: paper, the paper's for eight large GPUs, with its "
               "network of 1.4 billion parameters where the model folder has none; scenes, those "
               "of the bundled model, 7.3 million.  [required]")
@@ -82,6 +90,7 @@ Examples:
 @click.option("--dry-run", is_flag=True, help="Print and save the settings, then stop.")
 @cost_options
 @quiet_option
+@with_finetuning("motifocal.cli.finetune.train:train_on_cache", TRAIN, TRAIN_SHARED)
 @click.pass_context
 def train(ctx: click.Context, shards: Path, output: Path, model: Path,
           assignments: tuple[str, ...], **options: Any) -> None:
@@ -95,6 +104,7 @@ def train(ctx: click.Context, shards: Path, output: Path, model: Path,
     from motifocal.data.manifest import read_manifest
     from motifocal.training.folders import check_parts, text_width_of
 
+    require_preset(options["preset"])
     settings = _settings(model, options["preset"], options["config"], assignments,
                          options["fresh"] or model is None)
     if options["cost"]:
@@ -193,7 +203,7 @@ def _train(ctx: click.Context, settings: TrainingSettings, shards: Shards, outpu
     from motifocal.training.log import TrainingLog
     from motifocal.training.loop import save, start, train
     from motifocal.training.measurement.probe_curve import keep_weights
-    from motifocal.training.processes import in_words
+    from motifocal.training.processes import any_process, in_words
     from motifocal.training.run_folder import check_autoencoder, load_text, load_unet, load_vae
     from motifocal.training.signals import stop_on_signals
     from motifocal.training.trackers import tracking
@@ -230,7 +240,7 @@ def _train(ctx: click.Context, settings: TrainingSettings, shards: Shards, outpu
                 reporter.after(line)
                 if options["keep_every"] and run.step % options["keep_every"] == 0:
                     keep_weights(run)
-            if run.step < settings.steps and _stopping(run, stop.signal is not None):
+            if run.step < settings.steps and any_process(accelerator, stop.signal is not None):
                 save(run)
                 break
     if run.step < settings.steps:
@@ -270,13 +280,3 @@ def _prober(vae: AutoencoderKL, shards: Shards, options: dict[str, Any]) -> Prob
 
 def _leave_to_the_first_process(text: str) -> None:
     """What all processes of a training find out, one of them says."""
-
-
-def _stopping(run: Run, stopped: bool) -> bool:
-    """Return whether any process was asked to stop: they have to do so after the same step."""
-    import torch
-
-    if run.accelerator.num_processes == 1:
-        return stopped
-    stopping = torch.tensor(float(stopped), device=run.accelerator.device)
-    return bool(run.accelerator.reduce(stopping) > 0)

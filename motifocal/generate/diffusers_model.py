@@ -17,6 +17,7 @@ from PIL import Image
 from motifocal.generate.diffusers_call import extra_arguments, played_rate, seeded
 from motifocal.generate.diffusers_families import family_of
 from motifocal.generate.diffusers_load import load
+from motifocal.generate.diffusers_lora import load_lora
 from motifocal.generate.frame_model import JOB_FAILURES, FrameModel
 from motifocal.generate.model import Format, Job, Sampling
 from motifocal.generate.text_limit import limit_of_class
@@ -72,6 +73,10 @@ class DiffusersModel(FrameModel):
                 self._pipeline.maybe_free_model_hooks()
                 torch.cuda.empty_cache()
                 yield one_line(error)
+
+    def load_lora(self, place: Path) -> None:
+        """Sample with a LoRA from now on; ValueError where it does not fit."""
+        self.settings["lora"] = f"sha256 {load_lora(self._pipeline, place)}"
 
     def show_steps(self, shown: bool) -> None:
         """Whether a bar follows the steps of every video."""

@@ -11,18 +11,15 @@ deterministic: the CPU's are, some of a GPU's add up in any order).
 from __future__ import annotations
 
 import json
-import math
-import time
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import nullcontext
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 from accelerate import Accelerator
-from accelerate.utils import gather_object
 from diffusers.training_utils import EMAModel
 from torch import Tensor
 from transformers import CLIPTextModel, PreTrainedTokenizerBase
@@ -31,30 +28,23 @@ from motifocal.data.shards import LatentBatch, Shards, epochs_of_step, indices_o
 from motifocal.files.atomic import write_text
 from motifocal.files.json_text import parse_json
 from motifocal.files.settings import lock_settings
+from motifocal.loss.focal import MotionFocalLoss
 from motifocal.models.schedule import NoiseSchedule, noise_schedule
 from motifocal.models.text import encode_text
 from motifocal.models.unet import TI2VUNet
 from motifocal.training.checkpoint import load_checkpoint, mixed_seed, save_checkpoint
 from motifocal.training.folders import settings_path
 from motifocal.training.log import TrainingLog
-from motifocal.training.optimizer import (
-    build_optimizer,
-    check_parameters,
-    learning_rate,
-    set_rate,
-)
+from motifocal.training.optimizer import build_optimizer, check_parameters
 from motifocal.training.presets import TrainingSettings, read_settings
-from motifocal.training.processes import check_same_step, first_process_decides, gather_places
+from motifocal.training.processes import check_same_step, first_process_decides
 from motifocal.training.step import draw_noise, training_step
+from motifocal.training.stepping import accumulate, not_finite, take_steps
 
 CACHE_BYTES = 2**28  # of text features; a ViT-H caption has 315 kB of them
 # What may change between two starts of one run: it decides nothing that was computed so far.
 # (The number of steps does from the cool-down on.)
 FREE_TO_CHANGE = frozenset({"save_every", "sample_every", "steps"})
-
-
-class NonFiniteLoss(FloatingPointError):  # noqa: N818
-    """The loss became nan or infinite; the optimiser step was not taken."""
 
 
 @dataclass
@@ -184,61 +174,28 @@ def lock_run(folder: Path, settings: TrainingSettings, done: int) -> None:
 
 
 def train(run: Run, log: TrainingLog | None = None) -> Iterator[dict[str, float]]:
-    """Take the steps that are left; yields one log line for each, and writes it to `log`.
-
-    Lines reach the disk before the checkpoint of their step does, so that none is lost to a kill.
-    Raises NonFiniteLoss before an optimiser step that would spoil the weights.
-    """
-    settings = run.settings
-    while run.step < settings.steps:
-        began = time.perf_counter()
-        line = _optimiser_step(run)
-        run.step += 1
-        line = {"step": run.step, **line, "seconds": time.perf_counter() - began}
-        if log is not None:
-            log.write(line)
-        if run.step % settings.save_every == 0 or run.step == settings.steps:
-            if log is not None:
-                log.flush()
-            save(run)
-        yield line
+    """Take the steps that are left; see `take_steps`."""
+    return take_steps(run, partial(_optimiser_step, run), partial(save, run), log)
 
 
 def _optimiser_step(run: Run) -> dict[str, float]:
-    """Take one global batch: its micro-batches, then clip, step, average."""
+    """Take one global batch, then average."""
     settings, accelerator = run.settings, run.accelerator
-    parts = settings.accumulation(accelerator.num_processes)
-    rate = learning_rate(run.step, peak=settings.learning_rate, warmup=settings.warmup,
-                         total=settings.steps, cooldown=settings.cooldown)
-    set_rate(run.optimizer, rate)
-    run.optimizer.zero_grad(set_to_none=True)
-
     # Drawn for the whole global batch: how it is split does not change it.
     generator = torch.Generator().manual_seed(mixed_seed(settings.seed, run.step))
     random = draw_noise((settings.global_batch, *run.shards.latent_shape), settings, generator)
-    losses, blame = [], []
-    for part in range(parts):
-        place = part * accelerator.num_processes + accelerator.process_index
+
+    def compute(place: int) -> tuple[MotionFocalLoss, list[str]]:
         rows = slice(place * settings.micro_batch, (place + 1) * settings.micro_batch)
         batch, own = _micro_batch(run, rows), random.rows(rows, accelerator.device)
         text, empty = run.text(batch.captions), run.text([""])
         torch.manual_seed(mixed_seed(settings.seed, run.step, 1 + place))  # of dropout
-        with accelerator.no_sync(run.unet) if part + 1 < parts else nullcontext():
-            loss = training_step(run.unet, batch, text, empty, own, run.schedule, settings)
-            blame += _not_finite(loss.total, batch, own.timesteps)
-            (loss.total.mean() / parts).backward()
-        losses.append(torch.stack([x.detach().mean() for x in loss]))
-    means = gather_places(accelerator, torch.stack(losses)).mean(0)
-    if not torch.isfinite(means).all():  # known to every process, so that none waits for another
-        where = "; ".join(gather_object(blame)[:3])
-        raise NonFiniteLoss(f"loss is not finite at step {run.step} ({where}); weights untouched")
-    norm = accelerator.clip_grad_norm_(run.unet.parameters(), settings.max_grad_norm)
-    if not math.isfinite(float(norm)):
-        raise NonFiniteLoss(f"gradient norm is {float(norm)} at step {run.step}; weights untouched")
-    run.optimizer.step()
+        loss = training_step(run.unet, batch, text, empty, own, run.schedule, settings)
+        return loss, not_finite(loss.total, own.timesteps, batch.captions)
+
+    line = accumulate(run, run.unet, compute)
     run.average.step(accelerator.unwrap_model(run.unet).parameters())
-    return {"loss": float(means[0]), "diffusion": float(means[1]), "motion": float(means[2]),
-            "norm": float(norm), "rate": rate}
+    return line
 
 
 def _micro_batch(run: Run, rows: slice) -> LatentBatch:
@@ -250,12 +207,6 @@ def _micro_batch(run: Run, rows: slice) -> LatentBatch:
     device = run.accelerator.device
     return LatentBatch(batch.latents.to(device), batch.heatmap.to(device), batch.captions,
                        batch.fps.to(device))
-
-
-def _not_finite(total: Tensor, batch: LatentBatch, timesteps: Tensor) -> list[str]:
-    """Return the clips and timesteps (B,) whose loss (B,) is nan or infinite, in words."""
-    bad = (~torch.isfinite(total.detach())).nonzero().flatten().tolist()
-    return [f"t={int(timesteps[i])} {batch.captions[i]!r}" for i in bad]
 
 
 def save(run: Run) -> None:

@@ -170,7 +170,7 @@ def resolve(preset: str, overrides: dict[str, Any]) -> TrainingSettings:
     try:
         settings = TrainingSettings.model_validate({**values, **overrides})
     except ValidationError as error:
-        faults = [_fault(found) for found in error.errors()]
+        faults = [describe_fault(found) for found in error.errors()]
         raise ValueError("; ".join(faults)) from error
     _check_schedule(settings, PRESETS[preset])
     return settings
@@ -194,11 +194,11 @@ def read_settings(path: Path) -> TrainingSettings:
     try:
         return TrainingSettings.model_validate_json(path.read_bytes())
     except ValidationError as error:
-        faults = "; ".join(_fault(found) for found in error.errors()[:3])
+        faults = "; ".join(describe_fault(found) for found in error.errors()[:3])
         raise ValueError(f"{path} should hold the settings of a training: {faults}") from error
 
 
-def _fault(found: ErrorDetails) -> str:
+def describe_fault(found: ErrorDetails) -> str:
     """One of pydantic's findings as a phrase."""
     key = ".".join(map(str, found["loc"]))
     if found["type"] == "json_invalid":

@@ -77,6 +77,13 @@ def check_same_step(accelerator: Accelerator, step: int) -> None:
         raise ValueError(f"processes should resume from one folder, got checkpoints of {steps}")
 
 
+def any_process(accelerator: Accelerator, value: bool) -> bool:
+    """Return whether `value` is true in any process; all of them have to ask at the same place."""
+    if accelerator.num_processes == 1:
+        return value
+    return bool(accelerator.reduce(torch.tensor(float(value), device=accelerator.device)) > 0)
+
+
 def gather_places(accelerator: Accelerator, values: Tensor) -> Tensor:
     """(parts, K) of every process become (parts x processes, K) on the CPU, in order of place.
 

@@ -15,9 +15,14 @@ from motifocal.training.families.hunyuan15 import HunyuanVideo15
 from motifocal.training.families.kandinsky5 import Kandinsky5, Kandinsky5Sparse
 from motifocal.training.families.ltx import LTX, LTXCondition
 from motifocal.training.families.ltx2 import LTX2
+from motifocal.training.families.wan import SkyReelsV2, Wan21, WanA14B, WanTI2V
 
 #: The first that matches counts.
 FAMILIES: tuple[type[Family], ...] = (
+    WanTI2V,
+    WanA14B,
+    Wan21,
+    SkyReelsV2,
     LTX,
     LTXCondition,
     CogVideoX,

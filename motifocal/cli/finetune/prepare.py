@@ -1,0 +1,145 @@
+"""`motifocal prepare --model` of diffusers: clips and captions encoded once, for `train`."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from motifocal.cli.finetune.model import opened
+from motifocal.cli.options.clips import settings_of
+from motifocal.cli.options.device import chosen_device
+from motifocal.cli.options.finetune import was_given
+from motifocal.cli.output.locking import lock_output
+from motifocal.cli.output.progress import announce, progress, tracked
+
+if TYPE_CHECKING:
+    from motifocal.data.captions import CaptionedVideo, Rejected
+    from motifocal.training.families.base import Family
+    from motifocal.training.finetune.cache import CacheSettings
+    from motifocal.training.finetune.prepare import Sample
+
+
+def prepare_cache(options: dict[str, Any]) -> None:
+    """Write the cache of a folder of captioned clips, and print where it lies."""
+    context = click.get_current_context()
+    for name in ("frames", "size"):
+        if not was_given(context, name):
+            raise click.UsageError(f"give --{name}, as the model is to be trained")
+    if options["clips_at"] == "scenes":
+        raise click.UsageError("write the synthetic scenes as clips first, `motifocal scenes "
+                               "export`, then prepare that folder")
+    if not Path(options["clips_at"]).exists():
+        raise click.BadParameter(f"{options['clips_at']} is not there", param_hint="CLIPS")
+    heatmap = settings_of(options)
+    precision = options["precision"] if was_given(context, "precision") else "bfloat16"
+    announce("loading")
+    from motifocal.data.captions import read_captions
+    from motifocal.files.atomic import remove_temporaries
+    from motifocal.training.finetune.cache import CacheSettings
+    from motifocal.training.finetune.parts import digest_of
+    from motifocal.training.finetune.prepare import lock_cache
+
+    folder, family = opened(options["model"])
+    height, width = options["size"]
+    check_size(family, options["frames"], height, width)
+    device, output = chosen_device(options["device"]), options["output"]
+    lock_output(output)
+    for place in (output, output / "clips", output / "texts"):
+        remove_temporaries(place)
+    captioned = read_captions(options["clips_at"])
+    settings = CacheSettings(
+        str(options["model"]), family.name,
+        digest_of(folder, (*family.text_parts, *family.clip_parts)), options["frames"], height,
+        width, options["fps"] or family.fps, options["windows"], heatmap,
+    )  # fmt: skip
+    lock_cache(output, settings)
+    samples, rejected = _select(captioned.videos, settings, family, options["workers"])
+    rejected = [*captioned.rejected, *rejected]
+    samples, damaged = _encode(samples, settings, folder, family, output, device, precision,
+                               options["workers"])  # fmt: skip
+    _finish(samples, [*rejected, *damaged], settings, output, options["clips_at"])
+
+
+def check_size(family: Family, frames: int, height: int, width: int) -> None:
+    """Refuse a size or a length that the model cannot take; BadParameter names those it can."""
+    multiple = family.size_multiple
+    if height % multiple or width % multiple:
+        raise click.BadParameter(f"should be multiples of {multiple} for {family.name}, got "
+                                 f"{height}x{width}", param_hint="--size")  # fmt: skip
+    try:
+        family.geometry.latent_frames(frames)
+    except ValueError as error:
+        raise click.BadParameter(f"{family.name}: {error}", param_hint="--frames") from error
+
+
+def _select(
+    videos: tuple[CaptionedVideo, ...], settings: CacheSettings, family: Family, workers: int
+) -> tuple[list[Sample], list[Rejected]]:
+    """Select the frames of every clip."""
+    from motifocal.data.captions import Rejected
+    from motifocal.training.finetune.prepare import samples_of
+
+    samples: list[Sample] = []
+    rejected: list[Rejected] = []
+    found = samples_of(videos, settings, family.geometry.temporal_stride, workers)
+    for finding in tracked(found, "reading clips", len(videos)):
+        if isinstance(finding, Rejected):
+            rejected.append(finding)
+        else:
+            samples += finding
+    return samples, rejected
+
+
+def _encode(
+    samples: list[Sample], settings: CacheSettings, folder: Path, family: Family, output: Path,
+    device: str, precision: str, workers: int,
+) -> tuple[list[Sample], list[Rejected]]:  # fmt: skip
+    """Encode captions, then clips, with only the parts that each needs in memory."""
+    import torch
+
+    from motifocal.training.finetune.parts import loaded_parts
+    from motifocal.training.finetune.prepare import encode_clips, encode_texts
+
+    place = torch.device(device)
+    captions = {sample.entry(settings).text: sample.video.caption for sample in samples}
+    with ExitStack() as stack, progress("encoding captions", len(captions)) as bar:
+        texts = loaded_parts(folder, family, family.text_parts, place, precision)
+        for done in encode_texts(output, captions, family, lambda: stack.enter_context(texts)):
+            bar.reach(done)
+    good, damaged = [], []
+    with ExitStack() as stack, progress("encoding clips", len(samples)) as bar:
+        clips = loaded_parts(folder, family, family.clip_parts, place, precision)
+        outcomes = encode_clips(output, samples, settings, family,
+                                lambda: stack.enter_context(clips), workers)  # fmt: skip
+        for sample, reason in zip(samples, outcomes, strict=True):
+            if reason is None:
+                good.append(sample)
+            else:
+                damaged.append(reason)
+            bar.advance()
+    return good, damaged
+
+
+def _finish(
+    samples: list[Sample], rejected: list[Rejected], settings: CacheSettings, output: Path,
+    clips: str,
+) -> None:  # fmt: skip
+    """Write the index; say what was left out, and how to look at the frames."""
+    from motifocal.training.finetune.cache import REJECTED
+    from motifocal.training.finetune.prepare import write_index
+
+    if rejected:
+        click.echo(f"left out, {len(rejected)} clips (kept in {output / REJECTED}):", err=True)
+    for clip in rejected:
+        click.echo(f"  {clip.name}: {clip.reason}", err=True)
+    if not samples:
+        raise ValueError(f"{clips} should hold clips that can be used, got none")
+    write_index(output, [sample.entry(settings) for sample in samples], rejected)
+    spread = f" --rule uniform --samples {settings.windows}" if settings.windows > 1 else ""
+    announce(f"{len(samples)} samples; to see their frames: motifocal inspect {clips} --frames "
+             f"{settings.frames} --size {settings.height}x{settings.width} --fps "
+             f"{settings.fps:g}{spread}")  # fmt: skip
+    click.echo(output)

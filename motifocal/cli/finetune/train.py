@@ -1,0 +1,153 @@
+"""`motifocal train --model` of diffusers: a LoRA, or every weight, trained on a cache of clips."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import ExitStack
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from motifocal.cli.finetune.model import check_cache, opened
+from motifocal.cli.options.device import chosen_device
+from motifocal.cli.output.locking import lock_output
+from motifocal.cli.output.progress import announce, progress
+from motifocal.files.json_text import parse_json
+
+if TYPE_CHECKING:
+    from accelerate import Accelerator
+
+    from motifocal.training.families.base import Family
+    from motifocal.training.finetune.cache import ClipCache
+    from motifocal.training.finetune.settings import FinetuneSettings
+
+
+def train_on_cache(options: dict[str, Any]) -> None:
+    """Train the transformers of a model one after the other, and print where the result lies."""
+    settings = settings_of(options)
+    announce("loading")
+    from motifocal.training.finetune.cache import ClipCache
+    from motifocal.training.finetune.run import parts_of
+    from motifocal.training.processes import first_process_decides, open_accelerator
+
+    cache = ClipCache(options["shards"])
+    held_out = ClipCache(options["held_out"]) if options["held_out"] else None
+    folder, family = opened(options["model"])
+    for data in filter(None, (cache, held_out)):
+        check_cache(data, family, folder)
+    settings.accumulation(processes=1)
+    parts_of(settings, family)
+    if options["memory"] is not None:
+        settings = fitted(settings, folder, family, cache, options["memory"])
+    if options["device"] not in ("auto", "cpu"):
+        chosen_device(options["device"])
+    accelerator = open_accelerator(autocast(settings), options["device"] == "cpu")
+    output = options["output"]
+    with first_process_decides(accelerator) as first:
+        if first:
+            lock_output(output)
+            click.echo(settings.model_dump_json(indent=1))
+    if options["dry_run"]:
+        return
+    for part in parts_of(settings, family):
+        code = _train_part(settings, cache, folder, family, part, accelerator, options)
+        if code is not None:
+            if accelerator.is_main_process:
+                click.echo("saved; run the same command again to go on", err=True)
+            accelerator.end_training()
+            sys.exit(code)
+    if accelerator.is_main_process:
+        click.echo(output / ("lora" if settings.lora_rank else "full"))
+    accelerator.end_training()
+
+
+def settings_of(options: dict[str, Any]) -> FinetuneSettings:
+    """Return the settings that --lora, --full and --set say."""
+    from motifocal.training.finetune.settings import finetune_settings
+
+    if options["lora"] is not None and options["full"]:
+        raise click.UsageError("give either --lora or --full")
+    values: dict[str, Any] = {"model": str(options["model"])}
+    if options["lora"] is not None or options["full"]:
+        values["lora_rank"] = options["lora"]
+    for assignment in options["assignments"]:
+        key, equals, text = assignment.partition("=")
+        if not equals:
+            raise click.BadParameter(f"should be KEY=VALUE, got {assignment!r}", param_hint="--set")
+        try:
+            values[key] = parse_json(text)
+        except ValueError:
+            values[key] = text  # a word
+    return finetune_settings(values)
+
+
+def autocast(settings: FinetuneSettings) -> str:
+    """Return accelerate's mixed precision: frozen weights have their own, trained ones do not."""
+    return "bf16" if settings.lora_rank is None and settings.precision == "bfloat16" else "no"
+
+
+def fitted(
+    settings: FinetuneSettings, folder: Path, family: Family, cache: ClipCache, gigabytes: float
+) -> FinetuneSettings:
+    """Return the settings of the first way to store the model that fits, and say which it is."""
+    from motifocal.training.finetune.memory import first_that_fits
+
+    rung, words = first_that_fits(settings, folder, family, cache, gigabytes)
+    announce(words)
+    return rung
+
+
+def _train_part(
+    settings: FinetuneSettings, cache: ClipCache, folder: Path, family: Family, part: str,
+    accelerator: Accelerator, options: dict[str, Any],
+) -> int | None:  # fmt: skip
+    """Train one transformer to the end or to a signal; the exit code if it was a signal."""
+    from motifocal.files.atomic import remove_temporaries
+    from motifocal.training.checkpoint import latest_step
+    from motifocal.training.finetune.parts import load_trained, release
+    from motifocal.training.finetune.result import write_result
+    from motifocal.training.finetune.run import part_run_folder, save, start, train
+    from motifocal.training.log import TrainingLog
+    from motifocal.training.processes import any_process, in_words
+    from motifocal.training.signals import stop_on_signals
+
+    place, main = part_run_folder(options["output"], family, part), accelerator.is_main_process
+    if main:
+        remove_temporaries(place / "checkpoints")
+    accelerator.wait_for_everyone()
+    whole = settings.lora_rank is None
+    announce(f"loading {part}, then training on {in_words(accelerator)}")
+    transformer = load_trained(folder, family, part, "float32" if whole else settings.precision,
+                               nf4=settings.storage == "nf4")  # fmt: skip
+    notify = partial(click.echo, err=True) if main else _leave_to_the_first_process
+    run = start(place, cache, family, part, transformer, settings, accelerator, notify)
+    del transformer
+    count = sum(weight.numel() for weight in run.weights.values())
+    announce(f"{part}: {count / 1e6:.2f} million weights are trained")
+    if run.step:
+        announce(f"resuming at step {run.step}")
+    with ExitStack() as stack:
+        bar = stack.enter_context(progress(f"{part}: steps", settings.steps, run.step))
+        stop = stack.enter_context(stop_on_signals(bar.announce))
+        log = stack.enter_context(TrainingLog(place / "log.jsonl", run.step)) if main else None
+        for line in train(run, log):
+            bar.reach(run.step, f"loss {line['loss']:.4f}, rate {line['rate']:.1e}, "
+                      f"{line['seconds']:.2f} s")  # fmt: skip
+            if run.step < settings.steps and any_process(accelerator, stop.signal is not None):
+                if latest_step(place / "checkpoints") < run.step:
+                    save(run)
+                break
+    if main:
+        write_result(run, options["output"])
+    accelerator.wait_for_everyone()
+    done = run.step == settings.steps
+    accelerator.free_memory()
+    del run
+    release(accelerator.device)
+    return None if done else stop.exit_code
+
+
+def _leave_to_the_first_process(text: str) -> None:
+    """What all processes of a training find out, one of them says."""

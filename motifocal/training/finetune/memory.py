@@ -1,0 +1,147 @@
+"""Choose how to keep a model in an accelerator's memory, by arithmetic from its files.
+
+    weights + what is trained + activations + a reserve
+
+Bytes of weights are exact. Those of activations are an estimate for transformers whose blocks are
+computed again in the backward pass: the inputs of all blocks, and all inside of one. Nothing is
+measured here; a run that is short of memory in spite of it says so.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from motifocal.files.tensor_file import open_safetensors
+from motifocal.training.families.base import Family
+from motifocal.training.finetune.cache import ClipCache, clip_path
+from motifocal.training.finetune.run import parts_of
+from motifocal.training.finetune.settings import FinetuneSettings
+
+GIGABYTE = 1e9
+RESERVE = 1.5 * GIGABYTE  # kernels, the allocator's gaps
+#: Bytes of each way to store a frozen weight: nf4 has a scale for every 64 of them besides.
+STORED = {"full": 2.0, "fp8": 1.0, "nf4": 0.57}
+TRAINED = 16  # bytes a trained weight: itself, its gradient and AdamW's two averages, float32
+#: Values of a token that one block keeps for its own backward pass: so many times its width, and
+#: so many times the width of its feed-forward layer.
+WIDTHS, FEED_FORWARDS = 16, 4
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """What decides the memory of training one transformer, in weights, tokens and layers."""
+
+    weights: int
+    trained: int
+    layers: int
+    width: int
+    feed_forward: int
+    tokens: int
+
+    def needed(self, settings: FinetuneSettings) -> float:
+        """Return the bytes that training takes with these settings."""
+        trained = self.trained * (TRAINED + (4 if settings.ema_decay else 0))
+        if settings.lora_rank is None:
+            weights = 0.0
+        else:
+            weights = self.weights * STORED[settings.storage]
+            if settings.offload:  # the block that computes, and the next one on its way
+                weights = 2 * weights / self.layers
+        block = WIDTHS * self.width + FEED_FORWARDS * self.feed_forward
+        kept = self.layers * self.width if settings.gradient_checkpointing else self.layers * block
+        activations = 2.0 * settings.micro_batch * self.tokens * (kept + block)
+        return weights + trained + activations + RESERVE
+
+
+def first_that_fits(
+    settings: FinetuneSettings, folder: Path, family: Family, cache: ClipCache, gigabytes: float
+) -> tuple[FinetuneSettings, str]:
+    """Return the first rung that fits, and words that say what it takes.
+
+    Raises ValueError where none does, naming a length or a size that would.
+    """
+    sizes = max((sizes_of(settings, folder, family, part, cache)
+                 for part in parts_of(settings, family)), key=lambda found: found.weights)
+    for rung, words in rungs(settings):
+        if (needed := sizes.needed(rung) / GIGABYTE) <= gigabytes:
+            return rung, (f"memory: {words}: about {needed:.1f} of {gigabytes:g} GB by arithmetic, "
+                          f"{sizes.weights / 1e9:.2f} billion weights, {sizes.tokens} tokens")
+    least = min(sizes.needed(rung) for rung, _ in rungs(settings)) / GIGABYTE
+    raise ValueError(f"memory should be about {least:.1f} GB or more for {sizes.tokens} tokens, "
+                     f"got {gigabytes:g}; {_smaller(sizes, settings, cache, family, gigabytes)}")
+
+
+def rungs(settings: FinetuneSettings) -> Iterator[tuple[FinetuneSettings, str]]:
+    """Yield ever more frugal settings, with words."""
+    changed: dict[str, Any] = {"gradient_checkpointing": True, "storage": "full", "offload": False}
+    yield settings.model_copy(update=changed), "gradient checkpointing"
+    if settings.lora_rank is None:
+        return
+    yield settings.model_copy(update={**changed, "storage": "fp8"}), "layers stored in fp8"
+    if importlib.util.find_spec("bitsandbytes") is not None:
+        yield settings.model_copy(update={**changed, "storage": "nf4"}), "layers stored in nf4"
+    yield (settings.model_copy(update={**changed, "offload": True}),
+           "blocks offloaded to the CPU's memory")
+
+
+def sizes_of(
+    settings: FinetuneSettings, folder: Path, family: Family, part: str, cache: ClipCache
+) -> Sizes:
+    """Read the sizes of a transformer and of a clip from the headers of their files."""
+    config, shapes = family.configs[part], shapes_of(folder / part)
+    width = config.get("num_attention_heads", 1) * config.get("attention_head_dim", 1)
+    weights = sum(math.prod(shape) for shape in shapes.values())
+    targets = settings.lora_targets or family.lora_targets
+    rank = settings.lora_rank
+    trained = weights if rank is None else sum(
+        rank * sum(shape) for name, shape in shapes.items()
+        if len(shape) == 2 and name.removesuffix(".weight").endswith(tuple(targets)))
+    return Sizes(weights, trained, _layers(config), width, config.get("ffn_dim") or 4 * width,
+                 tokens_of(config, cache))  # fmt: skip
+
+
+def tokens_of(config: Mapping[str, Any], cache: ClipCache) -> int:
+    """Count the tokens of the cache's clips."""
+    with open_safetensors(clip_path(cache.folder, cache.clips[0].clip)) as file:
+        _, *sides = file.get_slice("latents").get_shape()
+    patch = config.get("patch_size", 1)
+    if not isinstance(patch, list | tuple):
+        patch = [config.get("patch_size_t") or 1, patch, patch]
+    return math.prod(-(-side // step) for side, step in zip(sides, patch, strict=True))
+
+
+def shapes_of(part: Path) -> dict[str, list[int]]:
+    """Return the shape of every weight in a folder's safetensors, by name."""
+    shapes: dict[str, list[int]] = {}
+    for path in sorted(part.glob("*.safetensors")):
+        with open_safetensors(path) as file:
+            shapes |= {name: file.get_slice(name).get_shape() for name in file.keys()}  # noqa: SIM118
+    return shapes
+
+
+def _layers(config: Mapping[str, Any]) -> int:
+    """Count a transformer's blocks, of both kinds where it has two."""
+    keys = ("num_layers", "num_single_layers", "num_visual_blocks")
+    return max(1, sum(int(config.get(key) or 0) for key in keys))
+
+
+def _smaller(
+    sizes: Sizes, settings: FinetuneSettings, cache: ClipCache, family: Family, gigabytes: float
+) -> str:
+    """Say what length of clip, or what share of their area, would fit."""
+    fixed = min(Sizes(**{**vars(sizes), "tokens": 0}).needed(rung) for rung, _ in rungs(settings))
+    if fixed >= gigabytes * GIGABYTE:
+        return f"the weights alone take {fixed / GIGABYTE:.1f} GB"
+    frames, stride = int(cache.settings["frames"]), family.geometry.temporal_stride
+    latents = 1 + (frames - 1) // stride
+    for fewer in range(latents - 1, 0, -1):
+        tokens = sizes.tokens * fewer // latents
+        shorter = Sizes(**{**vars(sizes), "tokens": tokens})
+        if any(shorter.needed(rung) <= gigabytes * GIGABYTE for rung, _ in rungs(settings)):
+            return f"--frames {1 + (fewer - 1) * stride} would fit"
+    return "a smaller --size is needed even for a single frame"

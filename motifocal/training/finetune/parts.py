@@ -1,0 +1,95 @@
+"""Load a model folder's parts in groups, so that the text encoder never stands beside the others.
+
+    text encoder -> texts cached; autoencoder -> clips cached; one transformer -> trained
+"""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from motifocal.files.atomic import sha256_of
+from motifocal.models.folder import loading_errors
+from motifocal.models.folder_files import part_folder, refuse_code
+from motifocal.training.families.base import Family
+
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+_ALWAYS = "scheduler"  # a few numbers
+
+
+@contextmanager
+def loaded_parts(
+    folder: Path, family: Family, names: Sequence[str], device: torch.device, precision: str
+) -> Iterator[Any]:
+    """Inside, the family's pipeline with these parts alone, on `device`, without gradients.
+
+    They are frozen and in eval mode. Raises ValueError for damaged weights and for parts that
+    bring code of their own.
+    """
+    pipe = load_pipeline(folder, family, names, precision)
+    pipe.to(device)
+    try:
+        with torch.no_grad():
+            yield pipe
+    finally:
+        del pipe
+        release(device)
+
+
+def load_pipeline(folder: Path, family: Family, names: Sequence[str], precision: str) -> Any:
+    """Load the family's pipeline with the named parts, others None, on the CPU."""
+    import diffusers
+
+    wanted = {*names, _ALWAYS}
+    absent = {part: None for part, value in family.index.items()
+              if isinstance(value, list) and part not in wanted}
+    dtypes: dict[str, Any] = {"default": DTYPES[precision]}
+    dtypes |= dict.fromkeys(family.float32_parts, torch.float32)
+    for part in names:
+        if part in family.index and family.index[part][0] is not None:
+            refuse_code(part_folder(folder, part))
+    with loading_errors(str(folder)):
+        pipe = getattr(diffusers, family.pipeline).from_pretrained(
+            folder, dtype=dtypes, use_safetensors=True, local_files_only=True,
+            trust_remote_code=False, **absent,
+        )  # fmt: skip
+    pipe.set_progress_bar_config(disable=True)
+    return pipe
+
+
+def load_trained(folder: Path, family: Family, part: str, precision: str, nf4: bool = False) -> Any:
+    """Load the transformer that is trained, on the CPU; ValueError where the folder has none."""
+    import diffusers
+
+    place = part_folder(folder, part)
+    refuse_code(place)
+    kind = getattr(diffusers, family.index[part][1])
+    options: dict[str, Any] = {}
+    if nf4:
+        options["quantization_config"] = diffusers.BitsAndBytesConfig(
+            load_in_4bit=True, bnb_4bit_quant_type="nf4",
+            bnb_4bit_compute_dtype=DTYPES[precision],
+        )  # fmt: skip
+    with loading_errors(str(place)):
+        return kind.from_pretrained(place, torch_dtype=DTYPES[precision], use_safetensors=True,
+                                    local_files_only=True, **options)  # fmt: skip
+
+
+def release(device: torch.device) -> None:
+    """Give back what no object holds any more."""
+    gc.collect()
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
+
+
+def digest_of(folder: Path, names: Sequence[str]) -> str:
+    """Return the sha256 of the files that decide what these parts compute."""
+    files = [path for name in names if (folder / name).is_dir()
+             for path in sorted((folder / name).rglob("*"))
+             if path.suffix in (".safetensors", ".json", ".txt", ".model")]
+    return sha256_of(*files)

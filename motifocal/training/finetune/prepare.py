@@ -1,0 +1,190 @@
+"""Encode captioned clips for fine-tuning, once for all; a run that is killed goes on.
+
+Letters: F frames, H W pixels.
+
+Files are named after the hash of all that decides them, so whatever is there already is right. The
+frames of a clip are those that `data.selection` selects, which `motifocal inspect` shows.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import save
+from torch import Tensor
+
+from motifocal.data.captions import CaptionedVideo, Rejected
+from motifocal.data.clip_files import timeline_of
+from motifocal.data.selection import FrameRule, Selection, format_indices, frames_of, selected
+from motifocal.files.atomic import sha256_of, write_bytes, write_text
+from motifocal.files.settings import lock_settings
+from motifocal.files.tensor_file import open_safetensors
+from motifocal.loss.motion_loss import motion_weights
+from motifocal.media.arrays import Frames
+from motifocal.media.picture import one_line
+from motifocal.media.video import VideoError, to_tensor
+from motifocal.training.checkpoint import mixed_seed
+from motifocal.training.families.base import Family
+from motifocal.training.finetune.cache import (
+    INDEX,
+    REJECTED,
+    SETTINGS,
+    WEIGHT,
+    CachedClip,
+    CacheSettings,
+    clip_path,
+    key_of,
+    text_path,
+)
+
+AHEAD = 4  # clips that are decoded and measured while one is encoded
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One stretch of a clip that becomes one sample."""
+
+    video: CaptionedVideo
+    selection: Selection
+    sha256: str
+
+    def entry(self, settings: CacheSettings) -> CachedClip:
+        """Name its files: after the clip's bytes, its frames, size, model, heatmap settings."""
+        s, chosen = asdict(settings), self.selection
+        decides = {key: s[key] for key in ("family", "weights", "height", "width", "heatmap")}
+        clip = key_of({**decides, "clip": self.sha256, "frames": chosen.indices,
+                       "fps": chosen.fps})
+        text = key_of({"caption": self.video.caption, "weights": settings.weights,
+                       "family": settings.family})
+        return CachedClip(self.video.name, self.video.caption, chosen.fps,
+                          format_indices(chosen.indices), self.sha256, clip, text)
+
+
+def samples_of(
+    videos: Iterable[CaptionedVideo], settings: CacheSettings, later: int, workers: int
+) -> Iterator[list[Sample] | Rejected]:
+    """Select the frames of every clip; a `Rejected` for what is damaged or too short.
+
+    `later` is how many frames a later latent covers.
+    """
+    rule = FrameRule("uniform", settings.frames, settings.fps, samples=settings.windows,
+                     later=later)
+
+    def look(video: CaptionedVideo) -> list[Sample] | Rejected:
+        try:
+            timeline = timeline_of(video.path)
+            chosen = selected(timeline, rule, settings.height, settings.width)
+            if not chosen:
+                rate = "" if settings.fps is None else f" at {settings.fps:g} frames/s"
+                return Rejected(video.name, f"holds fewer than {settings.frames} frames{rate}")
+            digest = sha256_of(video.path)
+        except (VideoError, OSError) as error:
+            return Rejected(video.name, one_line(error).removeprefix(f"{video.path}: "))
+        # Evenly spread stretches of a short clip can be the same one.
+        return [Sample(video, one, digest) for one in dict.fromkeys(chosen)]
+
+    # Threads: FFmpeg lets go of the interpreter lock while it decodes.
+    with ThreadPoolExecutor(max(1, workers)) as pool:
+        yield from pool.map(look, videos)
+
+
+def lock_cache(folder: Path, settings: CacheSettings) -> None:
+    """Keep the settings; ValueError where the folder was made with others."""
+    for name in ("clips", "texts"):
+        (folder / name).mkdir(parents=True, exist_ok=True)
+    lock_settings(folder / SETTINGS, json.loads(json.dumps(asdict(settings))))
+
+
+def encode_texts(
+    folder: Path, captions: dict[str, str], family: Family, open_pipe: Callable[[], Any]
+) -> Iterator[int]:
+    """Encode the captions (key -> caption) that are not there yet; yields how many are done."""
+    missing = [key for key in captions if not _is_whole(text_path(folder, key))]
+    done = len(captions) - len(missing)
+    yield done
+    if not missing:
+        return
+    pipe = open_pipe()
+    for key in missing:
+        (tensors,) = family.encode_text(pipe, [captions[key]])
+        _write(text_path(folder, key), tensors)
+        done += 1
+        yield done
+
+
+def encode_clips(
+    folder: Path, samples: list[Sample], settings: CacheSettings, family: Family,
+    open_pipe: Callable[[], Any], workers: int,
+) -> Iterator[Rejected | None]:  # fmt: skip
+    """Encode and measure the samples that are not there yet.
+
+    Yields for each of the samples, in order, None or why it is left out.
+    """
+    entries = [sample.entry(settings) for sample in samples]
+    pending = [not _is_whole(clip_path(folder, entry.clip)) for entry in entries]
+    pipe = open_pipe() if any(pending) else None
+    missing = [sample for sample, is_pending in zip(samples, pending, strict=True) if is_pending]
+    with ThreadPoolExecutor(max(1, workers)) as pool:
+        read = _ahead(pool, lambda sample: _read(sample, settings, family), missing)
+        for sample, entry, is_pending in zip(samples, entries, pending, strict=True):
+            if not is_pending:
+                yield None
+                continue
+            try:
+                frames, weight = next(read).result()
+            except (VideoError, OSError) as error:
+                yield Rejected(sample.video.name, one_line(error))
+                continue
+            generator = torch.Generator().manual_seed(mixed_seed(int(entry.clip[:15], 16)))
+            video = to_tensor(frames)[None].to(pipe._execution_device)
+            tensors = family.encode_clip(pipe, video, sample.selection.fps, generator)
+            _write(clip_path(folder, entry.clip), {**tensors, WEIGHT: weight})
+            yield None
+
+
+def write_index(folder: Path, entries: Iterable[CachedClip], rejected: Iterable[Rejected]) -> None:
+    """Write clips.jsonl and rejected.jsonl, which end the preparation."""
+    for name, rows in ((REJECTED, rejected), (INDEX, entries)):
+        lines = (json.dumps(asdict(row), ensure_ascii=False) + "\n" for row in rows)
+        write_text(folder / name, "".join(lines))
+
+
+def _read(sample: Sample, settings: CacheSettings, family: Family) -> tuple[Frames, Tensor]:
+    """Decode a sample's frames (F, H, W, 3) and weight each latent by their motion."""
+    frames = frames_of(sample.video.path, sample.selection)
+    weights = motion_weights(frames, family.geometry, settings.heatmap, workers=1)
+    return frames, weights[0, 0]
+
+
+def _ahead(
+    pool: ThreadPoolExecutor, work: Callable[[Sample], Any], items: list[Sample]
+) -> Iterator[Future[Any]]:
+    """Yield a future for each item in order, with a few of the next ones begun."""
+    waiting = iter(items)
+    begun = [pool.submit(work, item) for item in islice(waiting, AHEAD)]
+    while begun:
+        yield begun.pop(0)
+        begun += [pool.submit(work, item) for item in islice(waiting, 1)]
+
+
+def _is_whole(path: Path) -> bool:
+    """Tell whether a file is there and can be opened; files appear whole or not at all."""
+    if not path.is_file():
+        return False
+    try:
+        with open_safetensors(path):
+            return True
+    except ValueError:
+        return False
+
+
+def _write(path: Path, tensors: dict[str, Tensor]) -> None:
+    write_bytes(path, save({name: tensor.detach().cpu().contiguous()
+                            for name, tensor in tensors.items()}))  # fmt: skip

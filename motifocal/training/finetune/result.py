@@ -1,0 +1,120 @@
+"""Write what a fine-tuning comes to: the LoRA's files, or a whole transformer, with a model card.
+
+    lora/pytorch_lora_weights.safetensors    for diffusers; comfyui.safetensors beside it
+    lora/transformer_2/...                   the second expert's, of models with two
+    lora/README.md                           the model card
+    full/transformer/                        where every weight was trained
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from motifocal import __version__
+from motifocal.files.atomic import replacing_folder, write_text
+from motifocal.training.families.base import Family
+from motifocal.training.finetune.adapter import ORIGINAL, lora_config, lora_keys, write_lora
+from motifocal.training.finetune.run import FinetuneRun
+
+_CARD = """---
+{metadata}
+---
+
+# {title}
+
+A LoRA for {model}, image to video, fine-tuned with the motion focal loss of MotiF
+(arXiv 2412.16153) by Motifocal {version}.
+
+| | |
+|---|---|
+{rows}
+
+## Use
+
+```python
+from diffusers import {pipeline}
+
+pipe = {pipeline}.from_pretrained("{model}")
+pipe.load_lora_weights("{folder}"){second}
+```
+
+```sh
+motifocal animate picture.png "what happens" --model {model} --lora {folder}
+```
+{comfy}"""
+
+
+def write_result(run: FinetuneRun, folder: Path) -> Path:
+    """Write the trained weights of a run, averaged where an average is kept, into `folder`.
+
+    Returns where they lie. For the main process.
+    """
+    facts = facts_of(run)
+    if run.settings.lora_rank is None:
+        return _write_whole(run, folder / "full", facts)
+    place = lora_folder(folder / "lora", run.family, run.part)
+    s = run.settings
+    config = lora_config(s.lora_rank or 0, s.alpha, s.lora_targets or run.family.lora_targets)
+    write_lora(place, lora_keys(averaged_weights(run)), config, run.family.original_names, facts)
+    write_text(folder / "lora" / "README.md", _card(run, facts))
+    return folder / "lora"
+
+
+def lora_folder(lora: Path, family: Family, part: str) -> Path:
+    """Return where the LoRA of a transformer lies: that of the first in `lora` itself."""
+    return lora if part == family.trained[0] else lora / part
+
+
+def averaged_weights(run: FinetuneRun) -> dict[str, Tensor]:
+    """Return what is trained, or its average where one is kept, by name."""
+    weights = {name: p.detach() for name, p in run.weights.items()}
+    if run.average is None:
+        return weights
+    return dict(zip(weights, run.average.shadow_params, strict=True))
+
+
+def facts_of(run: FinetuneRun) -> dict[str, Any]:
+    """Return what decided the weights, for metadata and the card."""
+    s, c = run.settings, run.cache.settings
+    return {
+        "base_model": s.model, "family": run.family.name, "part": run.part, "steps": run.step,
+        "motif_weight": s.motif_weight, "motif_variant": s.motif_variant,
+        "lora_rank": s.lora_rank, "lora_alpha": s.alpha, "learning_rate": s.learning_rate,
+        "global_batch": s.global_batch, "seed": s.seed,
+        "clips": len(run.cache), "frames": c["frames"], "height": c["height"],
+        "width": c["width"], "fps": c["fps"], "heatmap": c["heatmap"],
+        "data_sha256": run.cache.digest, "motifocal": __version__,
+    }  # fmt: skip
+
+
+def _write_whole(run: FinetuneRun, folder: Path, facts: dict[str, Any]) -> Path:
+    """Save the whole transformer in diffusers' format."""
+    network = run.accelerator.unwrap_model(run.network)
+    for parameter, value in zip(run.weights.values(), averaged_weights(run).values(), strict=True):
+        parameter.data.copy_(value)
+    with replacing_folder(folder / run.part) as temporary:
+        network.save_pretrained(temporary)
+    write_text(folder / f"{run.part}.json", json.dumps(facts, indent=1) + "\n")
+    return folder
+
+
+def _card(run: FinetuneRun, facts: dict[str, Any]) -> str:
+    """Return the text of README.md, with metadata for the Hugging Face hub."""
+    model, folder = facts["base_model"], "lora/"
+    metadata = ["library_name: diffusers", "pipeline_tag: image-to-video", f"base_model: {model}",
+                "tags: [lora, image-to-video, motion-focal-loss, motifocal]"]  # fmt: skip
+    rows = [f"| {key} | {json.dumps(value) if isinstance(value, dict) else value} |"
+            for key, value in facts.items() if key != "part"]  # fmt: skip
+    second = ""
+    if len(run.family.trained) > 1:
+        second = f'\npipe.load_lora_weights("{folder}{run.family.trained[1]}", ' \
+                 "load_into_transformer_2=True)"  # fmt: skip
+    comfy = f"\n`{ORIGINAL}` has the original names, for ComfyUI.\n" \
+        if run.family.original_names else ""  # fmt: skip
+    return _CARD.format(metadata="\n".join(metadata), title=f"LoRA for {model}", model=model,
+                        version=__version__, rows="\n".join(rows), second=second, folder=folder,
+                        pipeline=run.family.pipeline, comfy=comfy)  # fmt: skip

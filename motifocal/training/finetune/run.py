@@ -1,0 +1,227 @@
+"""Fine-tune one transformer on a cache of clips, with the motion focal loss.
+
+Letters: B batch, C channels, F' latent frames, h w latents.
+
+The loop is that of every training here (`training.stepping`). Each sample's noise and time come
+from a generator of its own, keyed by (seed, step, place in the global batch), so that a run that
+is killed, or that goes on with other processes, computes what an unbroken one does.
+"""
+
+from __future__ import annotations
+
+import json
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from diffusers.training_utils import EMAModel
+from torch import Tensor
+
+from motifocal.data.shards import indices_of_step
+from motifocal.files.atomic import write_text
+from motifocal.files.json_text import parse_json
+from motifocal.files.settings import lock_settings
+from motifocal.loss.focal import MotionFocalLoss
+from motifocal.loss.motion_loss import motion_loss
+from motifocal.training.checkpoint import load_checkpoint, mixed_seed, save_checkpoint
+from motifocal.training.families.base import Family
+from motifocal.training.finetune.adapter import add_lora, trained_weights
+from motifocal.training.finetune.cache import ClipCache
+from motifocal.training.finetune.settings import (
+    FREE_TO_CHANGE,
+    FinetuneSettings,
+    read_finetune_settings,
+)
+from motifocal.training.log import TrainingLog
+from motifocal.training.optimizer import build_optimizer, check_parameters
+from motifocal.training.processes import check_same_step, first_process_decides
+from motifocal.training.stepping import accumulate, not_finite, take_steps
+
+SETTINGS, INPUTS = "finetune.json", "inputs.json"
+
+
+@dataclass
+class FinetuneRun:
+    """What the fine-tuning of one transformer holds in memory."""
+
+    settings: FinetuneSettings
+    accelerator: Accelerator
+    family: Family
+    part: str
+    network: Any  # a transformer, or what accelerate wrapped it into
+    average: EMAModel | None
+    optimizer: Any
+    cache: ClipCache
+    folder: Path
+    step: int = 0
+
+    @property
+    def weights(self) -> dict[str, torch.nn.Parameter]:
+        """What is trained, by name."""
+        return trained_weights(self.accelerator.unwrap_model(self.network))
+
+
+def parts_of(settings: FinetuneSettings, family: Family) -> tuple[str, ...]:
+    """Return the transformers that are trained, one after the other; ValueError for others."""
+    parts = settings.parts or family.trained
+    for part in parts:
+        if part not in family.trained:
+            raise ValueError(f"parts should be among {', '.join(family.trained)}, got {part!r}")
+    return parts
+
+
+def part_run_folder(folder: Path, family: Family, part: str) -> Path:
+    """Return where the run of one transformer lies: a folder of its own where there are two."""
+    return folder / part if len(family.trained) > 1 else folder
+
+
+def lock_finetune(
+    folder: Path, settings: FinetuneSettings, cache: ClipCache, family: Family, done: int
+) -> None:
+    """Keep settings and data of a run; refuse to go on (`done` steps) with others."""
+    now = parse_json(settings.model_dump_json())
+    inputs = {"clips": cache.digest, "family": family.name, "weights": cache.settings["weights"]}
+    path = folder / SETTINGS
+
+    def upgrade(stored: object) -> dict[str, Any]:
+        before = parse_json(read_finetune_settings(path).model_dump_json())
+        cooling = done > min(s["steps"] - s["cooldown"] for s in (before, now))
+        free = FREE_TO_CHANGE - {"steps"} if cooling else FREE_TO_CHANGE
+        return {**before, **{key: now[key] for key in free}}
+
+    if done:
+        lock_settings(path, now, upgrade=upgrade)
+        lock_settings(folder / INPUTS, inputs)
+    folder.mkdir(parents=True, exist_ok=True)
+    write_text(path, json.dumps(now, indent=1) + "\n")
+    write_text(folder / INPUTS, json.dumps(inputs, indent=1) + "\n")
+
+
+def start(
+    folder: Path, cache: ClipCache, family: Family, part: str, transformer: Any,
+    settings: FinetuneSettings, accelerator: Accelerator,
+    notify: Callable[[str], None] = warnings.warn,
+) -> FinetuneRun:  # fmt: skip
+    """Set up the run of one transformer, from its newest checkpoint where there is one.
+
+    `transformer` is as `load_trained` gave it. `notify` is told of damaged checkpoints that are
+    passed over. Raises ValueError where the folder belongs to a run with other settings or clips.
+    """
+    settings.accumulation(accelerator.num_processes)
+    state = load_checkpoint(folder / "checkpoints", notify)
+    step = state["step"] if state else 0
+    with first_process_decides(accelerator) as first:
+        if first:
+            lock_finetune(folder, settings, cache, family, step)
+    check_same_step(accelerator, step)
+    make_trainable(transformer, settings, family, accelerator.device)
+    if state is not None:
+        load_trained_weights(transformer, state["weights"])
+    wrapped = accelerator.prepare(transformer.train())
+    trained = accelerator.unwrap_model(wrapped)
+    optimizer = build_optimizer(settings.optimizer, trained, settings.learning_rate,
+                                settings.weight_decay)  # fmt: skip
+    check_parameters(optimizer, trained)
+    average = None
+    if settings.ema_decay:
+        average = EMAModel(trained_weights(trained).values(), decay=settings.ema_decay,
+                           use_ema_warmup=True, power=0.75)  # fmt: skip
+    if state is not None:
+        optimizer.load_state_dict(state["optimizer"])
+        if average is not None:
+            average.load_state_dict(state["average"])
+            average.to(accelerator.device)
+    return FinetuneRun(settings, accelerator, family, part, wrapped, average, optimizer, cache,
+                       folder, step)  # fmt: skip
+
+
+def make_trainable(
+    transformer: Any, settings: FinetuneSettings, family: Family, device: torch.device
+) -> None:
+    """Store frozen weights as the settings say, and add what is trained."""
+    if settings.gradient_checkpointing:
+        transformer.enable_gradient_checkpointing()
+    if settings.storage == "fp8":
+        transformer.enable_layerwise_casting(
+            storage_dtype=torch.float8_e4m3fn,
+            compute_dtype=getattr(torch, settings.precision),
+        )  # fmt: skip
+    torch.manual_seed(settings.seed)
+    if settings.lora_rank is None:
+        transformer.requires_grad_(True).float()
+    else:
+        add_lora(transformer, settings.lora_rank, settings.alpha,
+                 settings.lora_targets or family.lora_targets)  # fmt: skip
+    if settings.offload:
+        transformer.enable_group_offload(
+            device, offload_type="block_level", num_blocks_per_group=1,
+            use_stream=device.type == "cuda",
+        )  # fmt: skip
+
+
+def load_trained_weights(transformer: Any, weights: dict[str, Tensor]) -> None:
+    """Put the weights of a checkpoint in place; ValueError where they are not those trained."""
+    trained = trained_weights(transformer)
+    if trained.keys() != weights.keys():
+        raise ValueError(f"checkpoint should hold {len(trained)} trained weights, got "
+                         f"{len(weights)}")
+    for name, value in weights.items():
+        trained[name].data.copy_(value)
+
+
+def train(run: FinetuneRun, log: TrainingLog | None = None) -> Iterator[dict[str, float]]:
+    """Take the steps that are left; see `take_steps`."""
+    return take_steps(run, partial(optimiser_step, run), partial(save, run), log)
+
+
+def optimiser_step(run: FinetuneRun) -> dict[str, float]:
+    """Take one global batch, then average where an average is kept."""
+    s = run.settings
+    chosen = indices_of_step(run.step, len(run.cache), s.global_batch, s.seed)
+
+    def compute(place: int) -> tuple[MotionFocalLoss, list[str]]:
+        places = range(place * s.micro_batch, (place + 1) * s.micro_batch)
+        generators = [sample_generator(s.seed, run.step, i) for i in places]
+        torch.manual_seed(mixed_seed(s.seed, run.step, 1 + place))  # of dropout
+        return sample_losses(run, [chosen[i] for i in places], generators)
+
+    line = accumulate(run, run.network, compute)
+    if run.average is not None:
+        run.average.step(run.weights.values())
+    return line
+
+
+def sample_generator(seed: int, step: int, place: int) -> torch.Generator:
+    """Return the generator of all that is random in one sample of a step."""
+    return torch.Generator().manual_seed(mixed_seed(seed, step, place, 1))
+
+
+def sample_losses(
+    run: FinetuneRun, indices: Sequence[int], generators: Sequence[torch.Generator]
+) -> tuple[MotionFocalLoss, list[str]]:
+    """Return the loss of every one of these clips, and words for those that are not finite."""
+    batch, weights = run.cache.batch(indices, run.accelerator.device)
+    draw = run.family.draw(batch["latents"], generators, run.part)
+    prediction = run.family.forward(run.network, draw, batch)
+    loss = motion_loss(prediction, draw.target, weights, run.family.geometry,
+                       run.settings.motif_weight, variant=run.settings.motif_variant,
+                       timestep_weight=run.family.plain_loss_weight(draw))  # fmt: skip
+    return loss, not_finite(loss.total, draw.time, run.cache.captions(indices))
+
+
+def save(run: FinetuneRun) -> None:
+    """Write the checkpoint of the current step (main process only)."""
+    if run.accelerator.is_main_process:
+        state: dict[str, Any] = {
+            "weights": {name: p.detach() for name, p in run.weights.items()},
+            "optimizer": run.optimizer.state_dict(),
+        }
+        if run.average is not None:
+            state["average"] = run.average.state_dict()
+        save_checkpoint(run.folder / "checkpoints", run.step, state)
+    run.accelerator.wait_for_everyone()
