@@ -76,7 +76,8 @@ class DiffusersModel(FrameModel):
 
     def load_lora(self, place: Path) -> None:
         """Sample with a LoRA from now on; ValueError where it does not fit."""
-        self.settings["lora"] = f"sha256 {load_lora(self._pipeline, place)}"
+        digest = load_lora(self._pipeline, place)
+        self.settings = {**self.settings, "lora": f"sha256 {digest}"}
 
     def show_steps(self, shown: bool) -> None:
         """Whether a bar follows the steps of every video."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
     from motifocal.training.families.base import Family
     from motifocal.training.finetune.cache import ClipCache
+    from motifocal.training.finetune.run import FinetuneRun
     from motifocal.training.finetune.settings import FinetuneSettings
 
 
@@ -33,9 +35,9 @@ def train_on_cache(options: dict[str, Any]) -> None:
     from motifocal.training.processes import first_process_decides, open_accelerator
 
     cache = ClipCache(options["shards"])
-    held_out = ClipCache(options["held_out"]) if options["held_out"] else None
+    options["held_out"] = ClipCache(options["held_out"]) if options["held_out"] else None
     folder, family = opened(options["model"])
-    for data in filter(None, (cache, held_out)):
+    for data in filter(None, (cache, options["held_out"])):
         check_cache(data, family, folder)
     settings.accumulation(processes=1)
     parts_of(settings, family)
@@ -135,6 +137,8 @@ def _train_part(
         for line in train(run, log):
             bar.reach(run.step, f"loss {line['loss']:.4f}, rate {line['rate']:.1e}, "
                       f"{line['seconds']:.2f} s")  # fmt: skip
+            if main:
+                _validate(run, options["held_out"], bar.announce)
             if run.step < settings.steps and any_process(accelerator, stop.signal is not None):
                 if latest_step(place / "checkpoints") < run.step:
                     save(run)
@@ -147,6 +151,21 @@ def _train_part(
     del run
     release(accelerator.device)
     return None if done else stop.exit_code
+
+
+def _validate(run: FinetuneRun, held_out: ClipCache | None, say: Callable[[str], None]) -> None:
+    """Measure held-out clips, where it is time, and keep the line beside the run's log."""
+    from motifocal.training.finetune.validate import held_out_losses
+    from motifocal.training.log import TrainingLog
+
+    due = run.step % run.settings.validate_every == 0 or run.step == run.settings.steps
+    if held_out is None or not due:
+        return
+    losses = held_out_losses(run, held_out)
+    with TrainingLog(run.folder / "held_out.jsonl", run.step - 1) as log:
+        log.write({"step": run.step, **losses})
+    say(f"step {run.step}: held-out loss {losses['held_out']:.4f}, moving {losses['moving']:.4f}, "
+        f"static {losses['static']:.4f}")
 
 
 def _leave_to_the_first_process(text: str) -> None:

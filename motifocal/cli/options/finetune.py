@@ -42,7 +42,9 @@ def is_of_diffusers(model: Path | str | None) -> bool:
 
     if isinstance(model, str):
         return True
-    return model is not None and (model / INDEX).is_file() and read_index(model).get("_class_name") != PIPELINE
+    if model is None or not (model / INDEX).is_file():
+        return False
+    return read_index(model).get("_class_name") != PIPELINE
 
 
 def with_finetuning(run: str, own: frozenset[str], shared: frozenset[str]) -> Callable[[F], F]:

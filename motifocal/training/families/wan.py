@@ -97,6 +97,11 @@ class WanTI2V(_Wan):
         return TRAIN_STEPS * self.times(draw, batch["latents"])[:, 0, :, ::2, ::2].flatten(1)
 
 
+#: Of transformers that attend to an image encoder's tokens, whose keys and values get a LoRA too:
+#: diffusers' loader expects them in a LoRA for such a model.
+_WITH_IMAGE = ("to_q", "to_k", "to_v", "to_out.0", "add_k_proj", "add_v_proj")
+
+
 class _PictureInChannels(_Wan):
     """The picture comes as 4 channels of mask and 16 of latents beside the noisy ones."""
 
@@ -127,6 +132,7 @@ class Wan21(_PictureInChannels):
     name = "wan-2.1"
     clip_parts = ("vae", "image_encoder", "image_processor")
     float32_parts = ("vae", "image_encoder")
+    lora_targets = _WITH_IMAGE
 
     @classmethod
     def matches(cls, index: Config, configs: Mapping[str, Config]) -> bool:
@@ -163,6 +169,7 @@ class SkyReelsV2(_PictureInChannels):
     pipeline, fps = "SkyReelsV2ImageToVideoPipeline", 24.0
     clip_parts = ("vae", "image_encoder", "image_processor")
     float32_parts = ("vae", "image_encoder")
+    lora_targets = _WITH_IMAGE
 
     @classmethod
     def matches(cls, index: Config, configs: Mapping[str, Config]) -> bool:

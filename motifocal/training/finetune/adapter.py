@@ -99,6 +99,6 @@ def write_lora(
     return [folder / name for name in files]
 
 
-def _plain(number: float) -> int | float:
+def _plain(number: float) -> Any:
     """8.0 -> 8: files of adapters hold whole numbers as such."""
     return int(number) if number == int(number) else number

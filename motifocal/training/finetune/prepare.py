@@ -24,6 +24,7 @@ from motifocal.data.captions import CaptionedVideo, Rejected
 from motifocal.data.clip_files import timeline_of
 from motifocal.data.selection import FrameRule, Selection, format_indices, frames_of, selected
 from motifocal.files.atomic import sha256_of, write_bytes, write_text
+from motifocal.files.json_text import parse_json
 from motifocal.files.settings import lock_settings
 from motifocal.files.tensor_file import open_safetensors
 from motifocal.loss.motion_loss import motion_weights
@@ -99,7 +100,7 @@ def lock_cache(folder: Path, settings: CacheSettings) -> None:
     """Keep the settings; ValueError where the folder was made with others."""
     for name in ("clips", "texts"):
         (folder / name).mkdir(parents=True, exist_ok=True)
-    lock_settings(folder / SETTINGS, json.loads(json.dumps(asdict(settings))))
+    lock_settings(folder / SETTINGS, parse_json(json.dumps(asdict(settings))))
 
 
 def encode_texts(
@@ -129,7 +130,7 @@ def encode_clips(
     """
     entries = [sample.entry(settings) for sample in samples]
     pending = [not _is_whole(clip_path(folder, entry.clip)) for entry in entries]
-    pipe = open_pipe() if any(pending) else None
+    pipe: Any = open_pipe() if any(pending) else None
     missing = [sample for sample, is_pending in zip(samples, pending, strict=True) if is_pending]
     with ThreadPoolExecutor(max(1, workers)) as pool:
         read = _ahead(pool, lambda sample: _read(sample, settings, family), missing)

@@ -1,0 +1,87 @@
+"""Measure a fine-tuning on clips that it is not trained on, always at the same times and noise.
+
+Letters: B batch, C channels, F' latent frames, h w latents.
+
+The paper's Figure 6 as training goes on: the loss where the clips move and where they stand still,
+at fixed quantiles of the times that the model is trained at.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor
+
+from motifocal.loss.latent_grid import to_layout
+from motifocal.training.finetune.cache import ClipCache
+from motifocal.training.finetune.run import FinetuneRun
+
+QUANTILES = (0.1, 0.3, 0.5, 0.7, 0.9)
+MOST_CLIPS = 32
+MOVING = 0.5  # a latent moves from this weight on
+_SEEDS = 99  # among whose times the quantiles are looked for
+
+
+@torch.no_grad()
+def held_out_losses(run: FinetuneRun, clips: ClipCache) -> dict[str, float]:
+    """Return the plain loss of held-out clips: overall, moving, static, and at each quantile.
+
+    Of the averaged weights where an average is kept. nan where nothing moves, or all does.
+    """
+    network = run.accelerator.unwrap_model(run.network)
+    indices = range(min(len(clips), MOST_CLIPS))
+    seeds = quantile_seeds(run, clips.batch([0], torch.device("cpu"))[0]["latents"])
+    sums = torch.zeros(len(seeds), 2, 2, dtype=torch.float64)  # quantile, static or moving
+    with averaged(run):
+        for index in indices:
+            batch, weights = clips.batch([index], run.accelerator.device)
+            for row, seed in enumerate(seeds):
+                draw = run.family.draw(batch["latents"], [_generator(seed)], run.part)
+                error = (run.family.forward(network, draw, batch) - draw.target).square()
+                sums[row] += _parted(run, error, batch["latents"], weights).cpu()
+    total, counts = sums[..., 0], sums[..., 1]
+    by_quantile = total.sum(1) / counts.sum(1)
+    static, moving = (total.sum(0) / counts.sum(0)).tolist()
+    return {
+        "held_out": float(total.sum() / counts.sum()), "moving": moving, "static": static,
+        **{f"q{q:g}": float(loss) for q, loss in zip(QUANTILES, by_quantile, strict=True)},
+    }  # fmt: skip
+
+
+def quantile_seeds(run: FinetuneRun, latents: Tensor) -> list[int]:
+    """Return seeds whose times lie at the quantiles of those drawn for latents of this shape."""
+    times = torch.cat([run.family.draw(latents, [_generator(seed)], run.part).time
+                       for seed in range(_SEEDS)])  # fmt: skip
+    order = times.argsort().tolist()
+    return [order[round(q * (_SEEDS - 1))] for q in QUANTILES]
+
+
+@contextmanager
+def averaged(run: FinetuneRun) -> Iterator[None]:
+    """Inside, the network has the averaged weights where an average is kept."""
+    if run.average is None:
+        yield
+        return
+    run.average.store(run.weights.values())
+    run.average.copy_to(run.weights.values())
+    try:
+        yield
+    finally:
+        run.average.restore(run.weights.values())
+
+
+def _parted(run: FinetuneRun, error: Tensor, latents: Tensor, weights: Tensor) -> Tensor:
+    """Sum the errors and count them, static and moving: (2, 2); given latents are no part."""
+    layout = run.family.in_layout
+    counted = ~layout(run.family.given(latents).expand_as(latents))
+    moves = to_layout(weights, run.family.geometry).expand_as(error) >= MOVING
+    return torch.stack([
+        torch.stack([error[counted & region].double().sum(), (counted & region).double().sum()])
+        for region in (~moves, moves)
+    ])  # fmt: skip
+
+
+def _generator(seed: int) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)

@@ -1,0 +1,309 @@
+"""From a folder of clips to a LoRA: prepare, train, kill, go on, load, animate."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors import safe_open
+from safetensors.torch import load_file
+from tiny_diffusers import TINY, tiny_pipeline
+from tiny_finetune import (
+    CLIPS,
+    invoke,
+    losses_of,
+    prepare_arguments,
+    prepared,
+    same,
+    tiny_clips,
+    train_arguments,
+    weights_of,
+)
+from tiny_processes import end, torchrun
+
+from motifocal.data.clip_files import timeline_of
+from motifocal.data.selection import format_indices, frames_of
+from motifocal.data.trainer_rules import Request, trained_on
+from motifocal.loss.motion_loss import motion_weights
+from motifocal.media.video import write_image
+from motifocal.motion.heatmap import HeatmapSettings
+from motifocal.training.checkpoint import latest_step
+from motifocal.training.families.registry import family_of
+from motifocal.training.finetune.cache import ClipCache
+from motifocal.training.finetune.memory import first_that_fits
+from motifocal.training.finetune.settings import finetune_settings
+from motifocal.training.log import read_log
+
+KINDS = ("wan22-5b", "wan21", "wan22-a14b", "skyreels")
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, Path]:
+    """The folder of all, a tiny TI2V-5B, and its cache."""
+    folder = tmp_path_factory.mktemp("made")
+    return folder, *prepared("wan22-5b", folder)
+
+
+@pytest.fixture(scope="module")
+def trained(made: tuple[Path, Path, Path]) -> Path:
+    """An unbroken run of three steps."""
+    folder, model, cache = made
+    result = invoke(*train_arguments(cache, folder / "run", model))
+    assert result.exit_code == 0, result.output
+    return folder / "run"
+
+
+# Preparing.
+
+
+def test_the_cache_holds_the_frames_that_inspect_shows_and_weights_of_them(
+    made: tuple[Path, Path, Path]
+) -> None:
+    folder, _, cache = made
+    (height, width), frames = TINY["wan22-5b"]
+    entry, sample = ClipCache(cache).clips[1], ClipCache(cache).sample(1)
+    clip = folder / "clips" / entry.name
+    (selection,) = trained_on("plain", timeline_of(clip), 64, 64,
+                              Request(((frames, height, width),), fps=16.0))  # fmt: skip
+    assert entry.frames == format_indices(selection.indices)
+    assert entry.fps == selection.fps
+    weights = motion_weights(frames_of(clip, selection), "wan-5b", HeatmapSettings(floor=0.05))
+    assert torch.equal(sample["weight"], weights[0, 0])
+    assert weights.max() > 0
+
+
+def test_preparing_goes_on_and_lists_what_is_damaged(
+    made: tuple[Path, Path, Path], tmp_path: Path
+) -> None:
+    _, model, whole = made
+    clips, cache = tiny_clips(tmp_path / "clips", "wan22-5b"), tmp_path / "cache"
+    (clips / "9.mp4").write_bytes(b"no video")
+    (clips / "9.txt").write_text("damaged")
+    arguments = prepare_arguments("wan22-5b", clips, cache, model)
+    result = invoke(*arguments)
+    assert result.exit_code == 0, result.output
+    assert "left out, 1 clips" in result.output
+    assert "9.mp4" in (cache / "rejected.jsonl").read_text()
+    # As if killed while it wrote: a clip and a caption are not there, another is cut off.
+    files = sorted((cache / "clips").iterdir())
+    before = {path: path.read_bytes() for path in (*files, *(cache / "texts").iterdir())}
+    files[0].unlink()
+    files[1].write_bytes(files[1].read_bytes()[:100])
+    next((cache / "texts").iterdir()).unlink()
+    (cache / "clips.jsonl").unlink()
+    untouched = files[2].stat().st_mtime_ns
+    assert invoke(*arguments).exit_code == 0
+    assert {path: path.read_bytes() for path in before} == before
+    assert files[2].stat().st_mtime_ns == untouched
+    assert ClipCache(cache).digest == ClipCache(whole).digest
+    refused = invoke(*arguments, "--threshold", "0.2")
+    assert refused.exit_code != 0
+    assert "threshold 0.05 (not 0.2)" in str(refused.exception)
+
+
+def test_what_the_model_cannot_take_is_refused_before_anything_is_read(
+    made: tuple[Path, Path, Path], tmp_path: Path
+) -> None:
+    folder, model, _ = made
+    arguments = prepare_arguments("wan22-5b", folder / "clips", tmp_path / "cache", model)
+    for given, words in [
+        (("--frames", "6"), "1 + a multiple of 4"), (("--size", "48x40"), "multiples of 32"),
+        (("--max-stride", "2"), "--max-stride is not for models of diffusers"),
+    ]:  # fmt: skip
+        result = invoke(*arguments, *given)
+        assert result.exit_code == 2
+        assert words in " ".join(result.output.split())
+    assert not (tmp_path / "cache").exists()
+
+
+# Training.
+
+
+def test_options_of_the_other_kind_of_model_are_refused(
+    made: tuple[Path, Path, Path], tmp_path: Path
+) -> None:
+    _, model, cache = made
+    result = invoke(*train_arguments(cache, tmp_path / "run", model, "--preset", "paper"))
+    assert result.exit_code == 2
+    assert "--preset is not for models of diffusers" in result.output
+    result = invoke("train", cache, "-o", tmp_path / "run", "--model", cache, "--lora", "4")
+    assert result.exit_code == 2
+    assert "--lora is for models of diffusers" in result.output
+
+
+def test_a_run_that_goes_on_has_the_losses_and_weights_of_the_unbroken_one(
+    made: tuple[Path, Path, Path], trained: Path, tmp_path: Path
+) -> None:
+    _, model, cache = made
+    for steps in (1, 3):
+        result = invoke(*train_arguments(cache, tmp_path, model, steps=steps))
+        assert result.exit_code == 0, result.output
+    assert losses_of(tmp_path) == losses_of(trained)
+    assert same(weights_of(tmp_path), weights_of(trained))
+    changed = invoke(*train_arguments(cache, tmp_path, model, steps=4, motif_weight=0.5))
+    assert "motif_weight 1.0 (not 0.5)" in str(changed.exception)
+
+
+def begin(arguments: list[str]) -> subprocess.Popen[bytes]:
+    return subprocess.Popen([sys.executable, "-m", "motifocal", *arguments],
+                            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)  # fmt: skip
+
+
+@pytest.mark.slow
+def test_a_run_that_was_killed_goes_on_to_what_the_unbroken_one_computes(
+    made: tuple[Path, Path, Path], tmp_path: Path
+) -> None:
+    _, model, cache = made
+    long: dict[str, Any] = {"steps": 40, "ema_decay": 0.9}
+    process = begin(train_arguments(cache, tmp_path / "killed", model, **long))
+    try:
+        deadline = time.monotonic() + 240
+        while latest_step(tmp_path / "killed" / "checkpoints") < 3:
+            assert process.poll() is None, "the training ended before its time"
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+    finally:
+        process.kill()
+        process.wait()
+    assert 3 <= latest_step(tmp_path / "killed" / "checkpoints") < 40
+    for name in ("killed", "whole"):
+        result = invoke(*train_arguments(cache, tmp_path / name, model, **long))
+        assert result.exit_code == 0, result.output
+    assert losses_of(tmp_path / "killed") == losses_of(tmp_path / "whole")
+    assert same(weights_of(tmp_path / "killed"), weights_of(tmp_path / "whole"))
+    files = [tmp_path / name / "lora/pytorch_lora_weights.safetensors"
+             for name in ("killed", "whole")]  # fmt: skip
+    assert files[0].read_bytes() == files[1].read_bytes()
+
+
+@pytest.mark.slow
+def test_two_processes_compute_what_one_does_bit_for_bit(
+    made: tuple[Path, Path, Path], trained: Path, tmp_path: Path
+) -> None:
+    _, model, cache = made
+    started = torchrun(train_arguments(cache, tmp_path, model))
+    try:
+        _, err = started.communicate(timeout=300)
+    finally:
+        end(started)
+    assert started.returncode == 0, err
+    assert "training on 2 processes, cpu" in err
+    assert losses_of(tmp_path) == losses_of(trained)
+    assert same(weights_of(tmp_path), weights_of(trained))
+
+
+def test_held_out_losses_are_parted_by_motion_and_repeat_where_nothing_is_learnt(
+    made: tuple[Path, Path, Path], tmp_path: Path
+) -> None:
+    _, model, cache = made
+    result = invoke(*train_arguments(cache, tmp_path, model, "--held-out", str(cache), steps=2,
+                                     validate_every=1, learning_rate=1e-12, ema_decay=0.5))
+    assert result.exit_code == 0, result.output
+    first, second = read_log(tmp_path / "held_out.jsonl")
+    assert (first["step"], second["step"]) == (1, 2)
+    assert {"held_out", "moving", "static", "q0.1", "q0.9"} < first.keys()
+    assert first["held_out"] == pytest.approx(second["held_out"], rel=1e-6)
+    low, high = sorted((first["moving"], first["static"]))
+    assert low <= first["held_out"] <= high
+
+
+# What comes out.
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_lora_loads_in_the_real_pipeline_and_changes_its_output(
+    kind: str, made: tuple[Path, Path, Path], tmp_path: Path
+) -> None:
+    model, cache = made[1:] if kind == "wan22-5b" else prepared(kind, tmp_path)
+    run = tmp_path / "run"
+    result = invoke(*train_arguments(cache, run, model, steps=2, learning_rate=0.1))
+    assert result.exit_code == 0, result.output
+    pipe: Any = tiny_pipeline(kind)
+    parts = family_of(model).trained
+    for part in parts:
+        plain = output_of(getattr(pipe, part), kind)
+        folder, second = (run / "lora", {}) if part == "transformer" else (
+            run / "lora" / part, {"load_into_transformer_2": True})  # fmt: skip
+        pipe.load_lora_weights(folder, **second)
+        changed = output_of(getattr(pipe, part), kind)
+        assert torch.isfinite(changed).all()
+        assert not torch.equal(plain, changed)
+        loaded = {re.sub(r"\.default_\d\.", ".default.", name): weight
+                  for name, weight in getattr(pipe, part).named_parameters() if "lora" in name}
+        assert same(loaded, weights_of(run if len(parts) == 1 else run / part))
+
+
+def output_of(transformer: Any, kind: str) -> torch.Tensor:
+    """What a transformer predicts for fixed inputs."""
+    generator = torch.Generator().manual_seed(0)
+    channels, image = transformer.config.in_channels, transformer.config.image_dim
+    with torch.no_grad():
+        predicted: torch.Tensor = transformer.eval()(
+            hidden_states=torch.randn(1, channels, 2, 4, 4, generator=generator),
+            timestep=torch.tensor([500.0]),
+            encoder_hidden_states=torch.randn(1, 7, 16, generator=generator),
+            encoder_hidden_states_image=torch.randn(1, 17, 16) * 0 + 1 if image else None,
+            return_dict=False,
+        )[0]
+    return predicted
+
+
+def test_the_file_of_original_names_is_the_same_lora(trained: Path) -> None:
+    from diffusers.loaders.lora_conversion_utils import _convert_non_diffusers_wan_lora_to_diffusers
+
+    ours = load_file(trained / "lora/pytorch_lora_weights.safetensors")
+    original = load_file(trained / "lora/comfyui.safetensors")
+    assert "diffusion_model.blocks.0.self_attn.q.lora_A.weight" in original
+    assert "diffusion_model.blocks.0.cross_attn.o.lora_B.weight" in original
+    back = _convert_non_diffusers_wan_lora_to_diffusers(dict(original))
+    assert same(back, ours)
+    with safe_open(trained / "lora/comfyui.safetensors", "pt") as file:
+        facts = json.loads(file.metadata()["motifocal"])
+    assert facts["motif_weight"] == 1.0
+    assert facts["clips"] == CLIPS
+    assert facts["heatmap"]["floor"] == 0.05
+    card = (trained / "lora/README.md").read_text()
+    assert f"base_model: {facts['base_model']}" in card
+    assert facts["data_sha256"] in card
+
+
+@pytest.mark.slow
+def test_animate_samples_with_the_lora(
+    made: tuple[Path, Path, Path], trained: Path, tmp_path: Path
+) -> None:
+    _, model, _ = made
+    picture = tmp_path / "picture.png"
+    write_image(picture, torch.randint(256, (64, 32, 3)).numpy().astype("uint8"))
+    videos = {}
+    for name, lora in (("plain", ()), ("lora", ("--lora", trained / "lora"))):
+        result = invoke("animate", picture, "it falls", "-o", tmp_path / f"{name}.mp4", "--model",
+                        model, "--frames", "5", "--size", "64x32", "--steps", "2", "--device",
+                        "cpu", *lora)  # fmt: skip
+        assert result.exit_code == 0, result.output
+        videos[name] = (tmp_path / f"{name}.mp4").read_bytes()
+    assert videos["plain"] != videos["lora"]
+    refused = invoke("animate", picture, "it falls", "-o", tmp_path / "no.mp4", "--lora", trained)
+    assert refused.exit_code != 0
+
+
+# Memory.
+
+
+def test_memory_takes_the_first_way_that_fits_and_names_a_length_where_none_does(
+    made: tuple[Path, Path, Path]
+) -> None:
+    _, model, cache = made
+    family, clips = family_of(model), ClipCache(cache)
+    settings = finetune_settings({"model": "tiny", "lora_rank": 4})
+    chosen, words = first_that_fits(settings, model, family, clips, 24.0)
+    assert (chosen.storage, chosen.offload, chosen.gradient_checkpointing) == ("full", False, True)
+    assert "gradient checkpointing" in words
+    with pytest.raises(ValueError, match=r"should be about \d+\.\d GB or more .* got 0.1; "):
+        first_that_fits(settings, model, family, clips, 0.1)
