@@ -18,7 +18,7 @@ from motifocal.cli.output.progress import announce, progress, tracked
 if TYPE_CHECKING:
     from motifocal.data.captions import CaptionedVideo, Rejected
     from motifocal.training.families.base import Family
-    from motifocal.training.finetune.cache import CacheSettings
+    from motifocal.training.finetune.cache import CachedClip, CacheSettings
     from motifocal.training.finetune.prepare import Sample
 
 
@@ -60,7 +60,8 @@ def prepare_cache(options: dict[str, Any]) -> None:
     rejected = [*captioned.rejected, *rejected]
     samples, damaged = _encode(samples, settings, folder, family, output, device, precision,
                                options["workers"])  # fmt: skip
-    _finish(samples, [*rejected, *damaged], settings, output, options["clips_at"])
+    entries = [sample.entry(settings, family.text_sees_image) for sample in samples]
+    _finish(entries, [*rejected, *damaged], settings, output, options["clips_at"])
 
 
 def check_size(family: Family, frames: int, height: int, width: int) -> None:
@@ -104,7 +105,8 @@ def _encode(
     from motifocal.training.finetune.prepare import encode_clips, encode_texts
 
     place = torch.device(device)
-    captions = {sample.entry(settings).text: sample.video.caption for sample in samples}
+    seen = family.text_sees_image
+    captions = {sample.entry(settings, seen).text: sample for sample in samples}
     with ExitStack() as stack, progress("encoding captions", len(captions)) as bar:
         texts = loaded_parts(folder, family, family.text_parts, place, precision)
         for done in encode_texts(output, captions, family, lambda: stack.enter_context(texts)):
@@ -124,7 +126,7 @@ def _encode(
 
 
 def _finish(
-    samples: list[Sample], rejected: list[Rejected], settings: CacheSettings, output: Path,
+    entries: list[CachedClip], rejected: list[Rejected], settings: CacheSettings, output: Path,
     clips: str,
 ) -> None:  # fmt: skip
     """Write the index; say what was left out, and how to look at the frames."""
@@ -135,11 +137,11 @@ def _finish(
         click.echo(f"left out, {len(rejected)} clips (kept in {output / REJECTED}):", err=True)
     for clip in rejected:
         click.echo(f"  {clip.name}: {clip.reason}", err=True)
-    if not samples:
+    if not entries:
         raise ValueError(f"{clips} should hold clips that can be used, got none")
-    write_index(output, [sample.entry(settings) for sample in samples], rejected)
+    write_index(output, entries, rejected)
     spread = f" --rule uniform --samples {settings.windows}" if settings.windows > 1 else ""
-    announce(f"{len(samples)} samples; to see their frames: motifocal inspect {clips} --frames "
+    announce(f"{len(entries)} samples; to see their frames: motifocal inspect {clips} --frames "
              f"{settings.frames} --size {settings.height}x{settings.width} --fps "
              f"{settings.fps:g}{spread}")  # fmt: skip
     click.echo(output)

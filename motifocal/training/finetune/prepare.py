@@ -11,12 +11,13 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import torch
+from PIL import Image
 from safetensors.torch import save
 from torch import Tensor
 
@@ -56,14 +57,17 @@ class Sample:
     selection: Selection
     sha256: str
 
-    def entry(self, settings: CacheSettings) -> CachedClip:
-        """Name its files: after the clip's bytes, its frames, size, model, heatmap settings."""
+    def entry(self, settings: CacheSettings, text_sees_image: bool = False) -> CachedClip:
+        """Name its files: after the clip's bytes, its frames, size, model, heatmap settings.
+
+        Where the text encoder sees the picture, what it makes of a caption is the clip's own.
+        """
         s, chosen = asdict(settings), self.selection
         decides = {key: s[key] for key in ("family", "weights", "height", "width", "heatmap")}
         clip = key_of({**decides, "clip": self.sha256, "frames": chosen.indices,
                        "fps": chosen.fps})
         text = key_of({"caption": self.video.caption, "weights": settings.weights,
-                       "family": settings.family})
+                       "family": settings.family, "image": clip if text_sees_image else None})
         return CachedClip(self.video.name, self.video.caption, chosen.fps,
                           format_indices(chosen.indices), self.sha256, clip, text)
 
@@ -104,17 +108,28 @@ def lock_cache(folder: Path, settings: CacheSettings) -> None:
 
 
 def encode_texts(
-    folder: Path, captions: dict[str, str], family: Family, open_pipe: Callable[[], Any]
+    folder: Path, texts: dict[str, Sample], family: Family, open_pipe: Callable[[], Any]
 ) -> Iterator[int]:
-    """Encode the captions (key -> caption) that are not there yet; yields how many are done."""
-    missing = [key for key in captions if not _is_whole(text_path(folder, key))]
-    done = len(captions) - len(missing)
+    """Encode the captions that are not there yet; yields how many are done.
+
+    `texts` has a sample with the caption for each key. A clip whose frames cannot be read is
+    passed over: `encode_clips` says why.
+    """
+    missing = [key for key in texts if not _is_whole(text_path(folder, key))]
+    done = len(texts) - len(missing)
     yield done
     if not missing:
         return
     pipe = open_pipe()
     for key in missing:
-        (tensors,) = family.encode_text(pipe, [captions[key]])
+        sample = texts[key]
+        images: dict[str, Any] = {}
+        try:
+            if family.text_sees_image:
+                images["images"] = [_first_frame(sample)]
+        except (VideoError, OSError):
+            continue
+        (tensors,) = family.encode_text(pipe, [sample.video.caption], **images)
         _write(text_path(folder, key), tensors)
         done += 1
         yield done
@@ -128,7 +143,7 @@ def encode_clips(
 
     Yields for each of the samples, in order, None or why it is left out.
     """
-    entries = [sample.entry(settings) for sample in samples]
+    entries = [sample.entry(settings, family.text_sees_image) for sample in samples]
     pending = [not _is_whole(clip_path(folder, entry.clip)) for entry in entries]
     pipe: Any = open_pipe() if any(pending) else None
     missing = [sample for sample, is_pending in zip(samples, pending, strict=True) if is_pending]
@@ -162,6 +177,13 @@ def _read(sample: Sample, settings: CacheSettings, family: Family) -> tuple[Fram
     frames = frames_of(sample.video.path, sample.selection)
     weights = motion_weights(frames, family.geometry, settings.heatmap, workers=1)
     return frames, weights[0, 0]
+
+
+def _first_frame(sample: Sample) -> Image.Image:
+    """Return the picture that a sample begins with."""
+    chosen = sample.selection
+    return Image.fromarray(frames_of(
+        sample.video.path, replace(chosen, indices=chosen.indices[:1]))[0])  # fmt: skip
 
 
 def _ahead(
