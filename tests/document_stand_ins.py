@@ -40,6 +40,8 @@ def make_stand_ins(folder: Path) -> None:
     write_image(folder / "picture.png", render(stage, stage.actions[0], size=64).frames[0])
     for name in ("base", "videocrafter2"):
         tiny_folder(folder / name)
+    (folder / "cache").mkdir()  # of a published model, which no document reads, like its LoRA
+    (folder / "run" / "lora").mkdir(parents=True)
     (folder / "model.ckpt").touch()  # of released weights, which no document reads
     run("prepare", "scenes", "-o", "held-out", "--model", "base", "--size", 32, "--frames", 4,
         "--clips", 4, "--split", "eval", "--workers", 0, "--device", "cpu")  # fmt: skip

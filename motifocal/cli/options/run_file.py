@@ -15,15 +15,17 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from motifocal.cli.options.declare import FILE, F
+from motifocal.cli.options.finetune import TRAIN as FINETUNING
 from motifocal.cli.options.renamed import warn_of_old_name
 from motifocal.files.toml_text import format_toml, parse_toml
 
 if TYPE_CHECKING:
     from motifocal.training.presets import TrainingSettings
 
-#: Options that say how this call is made, not what is computed.
-OF_THE_CALL = frozenset({"config", "assignments", "dry_run", "quiet", "cost", "tflops",
-                         "utilisation", "devices"})
+#: Options that say how this call is made, not what is computed, and those for another kind of
+#: model, which keeps its settings elsewhere.
+OF_THE_CALL = FINETUNING | {"config", "assignments", "dry_run", "quiet", "cost", "tflops",
+                            "utilisation", "devices"}
 
 
 def config_option(command: F) -> F:
