@@ -41,7 +41,8 @@ from motifocal.training.finetune.memory import first_that_fits
 from motifocal.training.finetune.settings import finetune_settings
 from motifocal.training.log import read_log
 
-KINDS = ("wan22-5b", "wan21", "wan22-a14b", "skyreels")
+WAN = ("wan22-5b", "wan21", "wan22-a14b", "skyreels")
+OTHERS = ("ltx", "cogvideox", "cogvideox15", "hunyuan", "hunyuan-33ch", "hunyuan15")
 
 
 @pytest.fixture(scope="module")
@@ -217,7 +218,8 @@ def test_held_out_losses_are_parted_by_motion_and_repeat_where_nothing_is_learnt
 # What comes out.
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", [*WAN, *OTHERS])
 def test_the_lora_loads_in_the_real_pipeline_and_changes_its_output(
     kind: str, made: tuple[Path, Path, Path], tmp_path: Path
 ) -> None:
@@ -228,20 +230,21 @@ def test_the_lora_loads_in_the_real_pipeline_and_changes_its_output(
     pipe: Any = tiny_pipeline(kind)
     parts = family_of(model).trained
     for part in parts:
-        plain = output_of(getattr(pipe, part), kind)
+        plain = output_of(getattr(pipe, part)) if kind in WAN else None
         folder, second = (run / "lora", {}) if part == "transformer" else (
             run / "lora" / part, {"load_into_transformer_2": True})  # fmt: skip
         pipe.load_lora_weights(folder, **second)
-        changed = output_of(getattr(pipe, part), kind)
-        assert torch.isfinite(changed).all()
-        assert not torch.equal(plain, changed)
+        if plain is not None:
+            changed = output_of(getattr(pipe, part))
+            assert torch.isfinite(changed).all()
+            assert not torch.equal(plain, changed)
         loaded = {re.sub(r"\.default_\d\.", ".default.", name): weight
                   for name, weight in getattr(pipe, part).named_parameters() if "lora" in name}
         assert same(loaded, weights_of(run if len(parts) == 1 else run / part))
 
 
-def output_of(transformer: Any, kind: str) -> torch.Tensor:
-    """What a transformer predicts for fixed inputs."""
+def output_of(transformer: Any) -> torch.Tensor:
+    """What a transformer of Wan predicts for fixed inputs; tests/family_checks.py has others."""
     generator = torch.Generator().manual_seed(0)
     channels, image = transformer.config.in_channels, transformer.config.image_dim
     with torch.no_grad():

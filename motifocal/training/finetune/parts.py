@@ -46,7 +46,7 @@ def load_pipeline(folder: Path, family: Family, names: Sequence[str], precision:
     import diffusers
 
     wanted = {*names, _ALWAYS}
-    absent = {part: None for part, value in family.index.items()
+    absent = {part: _hollow(family, part) for part, value in family.index.items()
               if isinstance(value, list) and part not in wanted}
     dtypes: dict[str, Any] = {"default": DTYPES[precision]}
     dtypes |= dict.fromkeys(family.float32_parts, torch.float32)
@@ -58,8 +58,26 @@ def load_pipeline(folder: Path, family: Family, names: Sequence[str], precision:
             folder, dtype=dtypes, use_safetensors=True, local_files_only=True,
             trust_remote_code=False, **absent,
         )  # fmt: skip
+    pipe.register_modules(**dict.fromkeys(absent))
     pipe.set_progress_bar_config(disable=True)
     return pipe
+
+
+def _hollow(family: Family, part: str) -> Any:
+    """Make a model of diffusers without any memory for its weights; None for other parts.
+
+    Some pipelines read the configuration of all their parts while they are made.
+    """
+    import diffusers
+
+    library, kind = family.index[part][:2]
+    if library != "diffusers" or part not in family.configs:
+        return None
+    found = getattr(diffusers, kind)
+    if not issubclass(found, torch.nn.Module):
+        return None
+    with torch.device("meta"):
+        return found.from_config(family.configs[part])
 
 
 def load_trained(folder: Path, family: Family, part: str, precision: str, nf4: bool = False) -> Any:
