@@ -28,6 +28,8 @@ def prepare_cache(options: dict[str, Any]) -> None:
     for name in ("frames", "size"):
         if not was_given(context, name):
             raise click.UsageError(f"give --{name}, as the model is to be trained")
+    if options["windows"] == "all":
+        raise click.UsageError("--windows all is not for models of diffusers: give a number")
     if options["clips_at"] == "scenes":
         raise click.UsageError("write the synthetic scenes as clips first, `motifocal scenes "
                                "export`, then prepare that folder")
