@@ -11,14 +11,14 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 GENERATED = {"cli.md"}  # the help texts; tests/test_cli.py compares them with the commands
-LANGUAGES = {"sh", "python", "text"}
+LANGUAGES = {"sh", "python", "text", "toml"}
 FENCED = re.compile(r"^```([^\n]*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 INLINE = re.compile(r"`((?:motifocal|make|pip|pipx|python|torchrun|accelerate) [^`\n]+)`")
 
 
 @dataclass(frozen=True)
 class Block:
-    """Some text of a page: its language ("sh", "python", "text"), and the line it begins at."""
+    """Some text of a page: its language (one of LANGUAGES), and the line it begins at."""
 
     page: str
     line: int

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import re
 from pathlib import Path
 from types import ModuleType
+
+from motifocal.training.presets import PAPER, SCENES, TrainingSettings
 
 ROOT = Path(__file__).parents[1]
 # Words that only this project would understand, and what the field says.
@@ -88,3 +91,19 @@ def test_the_readme_fits_on_one_screen() -> None:
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     assert len(text.splitlines()) <= 65
     assert len(re.findall(r"!\[", text)) == 1
+
+
+def test_the_page_of_settings_has_every_setting_with_the_values_of_the_presets() -> None:
+    text = (ROOT / "docs/settings.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `(\w+)` \| [^|]+ \| (\S+) \| (\S+) \|$", text, re.MULTILINE)
+    paper, scenes = PAPER.model_dump(mode="json"), SCENES.model_dump(mode="json")
+    expected = [(key, _as_json_word(paper[key]), _as_json_word(scenes[key]))
+                for key in TrainingSettings.model_fields if key != "unet"]  # fmt: skip
+    assert rows == expected
+
+
+def _as_json_word(value: object) -> str:
+    if isinstance(value, str):
+        return value
+    is_whole = isinstance(value, float) and value.is_integer()
+    return json.dumps(int(value) if is_whole else value)  # type: ignore[call-overload]

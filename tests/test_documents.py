@@ -182,6 +182,8 @@ def run_block(block: Block, names: dict[str, Any]) -> None:
     if block.language == "sh":
         for words in commands_of(block):
             run_command(words)
+    elif block.language == "toml":  # its first line is the name of the file
+        Path(block.text.splitlines()[0].removeprefix("# ")).write_text(block.text)
     elif block.language == "inline":
         (words,) = commands_of(block)
         try:
@@ -221,7 +223,8 @@ def everything() -> Iterator[tuple[Block, list[str]]]:
 
 
 def test_every_block_says_its_language() -> None:
-    """`sh` and `python` are run; `text` is for trees and for what a command prints."""
+    """`sh` and `python` are run, `toml` is written; `text` is for trees and what a command prints.
+    """
     blocks = [block for page in pages() for block in blocks_of(page)]
     assert [str(b) for b in blocks if b.language not in {*LANGUAGES, "inline"}] == []
     programs = {"motifocal", "pip", "pipx", "make", "python", "torchrun", "accelerate"}
