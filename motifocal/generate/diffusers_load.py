@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import importlib.util
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -31,11 +31,13 @@ from motifocal.models.folder_files import INDEX, read_index, refuse_code
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
-def hub_folder(name: str) -> Path:
+def hub_folder(
+    name: str, class_name: Callable[[Mapping[str, Any], str], str] = class_of
+) -> Path:
     """Return the folder of a hub's model in the local cache; fetch it if it is not there yet.
 
     Only what loading needs is fetched, and nothing before the class is known to be one that
-    animates pictures. Raises ValueError for what is no hub id and for a model that is neither
+    animates pictures: `class_name` tells it from model_index.json and the name. Raises ValueError for what is no hub id and for a model that is neither
     cached nor within reach.
     """
     check_folder_or_id(name)
@@ -43,7 +45,7 @@ def hub_folder(name: str) -> Path:
         index = read_index(Path(hf_hub_download(name, INDEX)).parent)
         if index.get("_class_name") == MOTIFOCAL:
             return Path(snapshot_download(name, allow_patterns=MODEL_FILES))
-        pipeline = getattr(diffusers, class_of(index, name))
+        pipeline = getattr(diffusers, class_name(index, name))
         return Path(pipeline.download(name, use_safetensors=True, trust_remote_code=False))
     except LocalEntryNotFoundError as error:
         raise ValueError(

@@ -32,13 +32,18 @@ def lora_files(place: Path, pipeline: Any) -> list[tuple[Path, dict[str, Any]]]:
 
 
 def load_lora(pipeline: Any, place: Path) -> str:
-    """Load a LoRA, and that of a second expert where there is one; returns their sha256."""
-    if not hasattr(pipeline, "load_lora_weights"):
-        raise ValueError(f"{type(pipeline).__name__} takes no LoRA")
+    """Load a LoRA, and that of a second expert where there is one; returns their sha256.
+
+    Raises ValueError where there is none, or where it does not fit.
+    """
     files = lora_files(place, pipeline)
     for file, arguments in files:
         if file.suffix != ".safetensors":
             raise ValueError(f"{file} should be a .safetensors file")
         with loading_errors(file):
-            pipeline.load_lora_weights(file.parent, weight_name=file.name, **arguments)
+            # Some pipelines of diffusers have no loader of their own, but their transformers do.
+            load = getattr(pipeline, "load_lora_weights", None)
+            if load is None:
+                load = pipeline.transformer.load_lora_adapter
+            load(file.parent, weight_name=file.name, **arguments)
     return sha256_of(*(file for file, _ in files))

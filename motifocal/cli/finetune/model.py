@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from motifocal.training.families.base import Family
@@ -15,8 +16,19 @@ def opened(model: Path | str) -> tuple[Path, Family]:
     from motifocal.generate.diffusers_load import hub_folder
     from motifocal.training.families.registry import family_of
 
-    folder = model if isinstance(model, Path) else hub_folder(model)
+    folder = model if isinstance(model, Path) else hub_folder(model, _pipeline_of)
     return folder, family_of(folder)
+
+
+def _pipeline_of(index: Mapping[str, Any], name: str) -> str:
+    """Return the class of a model that can be fine-tuned, whether or not `animate` knows it."""
+    from motifocal.generate.diffusers_families import class_of
+    from motifocal.training.families.registry import FAMILIES
+
+    named = index.get("_class_name")
+    if isinstance(named, str) and named in {family.pipeline for family in FAMILIES}:
+        return named
+    return class_of(index, name)
 
 
 def check_cache(cache: ClipCache, family: Family, folder: Path) -> None:

@@ -42,14 +42,14 @@ def prepare_cache(options: dict[str, Any]) -> None:
     from motifocal.files.atomic import remove_temporaries
     from motifocal.training.finetune.cache import CacheSettings
     from motifocal.training.finetune.parts import digest_of
-    from motifocal.training.finetune.prepare import lock_cache
+    from motifocal.training.finetune.prepare import FOLDERS, lock_cache
 
     folder, family = opened(options["model"])
     height, width = options["size"]
     check_size(family, options["frames"], height, width)
     device, output = chosen_device(options["device"]), options["output"]
     lock_output(output)
-    for place in (output, output / "clips", output / "texts"):
+    for place in (output, *(output / name for name in FOLDERS)):
         remove_temporaries(place)
     captioned = read_captions(options["clips_at"])
     settings = CacheSettings(
@@ -104,11 +104,10 @@ def _encode(
     import torch
 
     from motifocal.training.finetune.parts import loaded_parts
-    from motifocal.training.finetune.prepare import encode_clips, encode_texts
+    from motifocal.training.finetune.prepare import encode_clips, encode_texts, texts_of
 
     place = torch.device(device)
-    seen = family.text_sees_image
-    captions = {sample.entry(settings, seen).text: sample for sample in samples}
+    captions = texts_of(samples, settings, family)
     with ExitStack() as stack, progress("encoding captions", len(captions)) as bar:
         texts = loaded_parts(folder, family, family.text_parts, place, precision)
         for done in encode_texts(output, captions, family, lambda: stack.enter_context(texts)):

@@ -138,7 +138,7 @@ def _train_part(
             bar.reach(run.step, f"loss {line['loss']:.4f}, rate {line['rate']:.1e}, "
                       f"{line['seconds']:.2f} s")  # fmt: skip
             if main:
-                _validate(run, options["held_out"], bar.announce)
+                _validate(run, folder, options, bar.announce)
             if run.step < settings.steps and any_process(accelerator, stop.signal is not None):
                 if latest_step(place / "checkpoints") < run.step:
                     save(run)
@@ -153,19 +153,26 @@ def _train_part(
     return None if done else stop.exit_code
 
 
-def _validate(run: FinetuneRun, held_out: ClipCache | None, say: Callable[[str], None]) -> None:
-    """Measure held-out clips, where it is time, and keep the line beside the run's log."""
+def _validate(
+    run: FinetuneRun, model: Path, options: dict[str, Any], say: Callable[[str], None]
+) -> None:
+    """Measure held-out clips and sample videos, where it is time."""
+    from motifocal.training.finetune.samples import can_sample, sample_videos
     from motifocal.training.finetune.validate import held_out_losses
     from motifocal.training.log import TrainingLog
 
-    due = run.step % run.settings.validate_every == 0 or run.step == run.settings.steps
-    if held_out is None or not due:
+    held_out: ClipCache | None = options["held_out"]
+    if run.step % run.settings.validate_every and run.step < run.settings.steps:
         return
-    losses = held_out_losses(run, held_out)
-    with TrainingLog(run.folder / "held_out.jsonl", run.step - 1) as log:
-        log.write({"step": run.step, **losses})
-    say(f"step {run.step}: held-out loss {losses['held_out']:.4f}, moving {losses['moving']:.4f}, "
-        f"static {losses['static']:.4f}")
+    if held_out is not None:
+        losses = held_out_losses(run, held_out)
+        with TrainingLog(run.folder / "held_out.jsonl", run.step - 1) as log:
+            log.write({"step": run.step, **losses})
+        say(f"step {run.step}: held-out loss {losses['held_out']:.4f}, moving "
+            f"{losses['moving']:.4f}, static {losses['static']:.4f}")
+    if options["samples"] and can_sample(run):
+        say(f"step {run.step}: sampling {options['samples']} videos")
+        sample_videos(run, model, held_out or run.cache, options["samples"])
 
 
 def _leave_to_the_first_process(text: str) -> None:

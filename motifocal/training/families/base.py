@@ -68,6 +68,10 @@ class Family(ABC):
     #: Whether `encode_text` also takes `images`, the clips' first frames (PIL, one a prompt): what
     #: is cached of a prompt is then cached once a clip.
     text_sees_image: ClassVar[bool] = False
+    #: What `encode_text` returns -> the arguments of the pipeline's call that take it (and, behind
+    #: "negative_", that of the empty prompt), so that videos are sampled without the text encoder.
+    #: Empty where that cannot be.
+    prompt_arguments: ClassVar[Mapping[str, str]] = {}
     #: Parts that compute in float32 whatever the rest does.
     float32_parts: ClassVar[tuple[str, ...]] = ("vae",)
     #: Parts that can be trained, one after the other, each with a LoRA of its own.

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
-from motifocal.training.families.base import Batch, Config, Draw
+from motifocal.training.families.base import Batch, Config, Draw, dtype_of
 from motifocal.training.families.flow import FlowMatching, shifted, unshifted
 
 MOST_TOKENS = 512  # of the prompt, as the pipelines' calls take by default
@@ -29,6 +29,7 @@ class _Wan(FlowMatching):
     pipeline = "WanImageToVideoPipeline"
     size_multiple = 16
     fps = 16.0
+    prompt_arguments: ClassVar[Mapping[str, str]] = {"text": "prompt_embeds"}
     original_names = (
         ("attn1", "self_attn"), ("attn2", "cross_attn"), ("to_q", "q"), ("to_k", "k"),
         ("to_v", "v"), ("to_out.0", "o"), ("add_k_proj", "k_img"), ("add_v_proj", "v_img"),
@@ -51,7 +52,7 @@ class _Wan(FlowMatching):
         return shifted(torch.rand((), generator=generator), self.shift)
 
     def forward(self, model: Any, draw: Draw, batch: Batch) -> Tensor:
-        dtype = getattr(model, "module", model).dtype
+        dtype = dtype_of(model)
         image = batch.get("image")
         prediction = model(
             hidden_states=self._input(draw, batch).to(dtype),

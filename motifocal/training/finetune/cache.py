@@ -3,6 +3,7 @@
     cache.json       what the clips were encoded with; a folder holds one kind only
     clips.jsonl      one line a clip, in order: its name, caption, rate, frames, and the keys below
     clips/KEY.safetensors    latents, the picture's condition, "weight" (F', h, w) in [0, 1]
+    pictures/KEY.png         the clip's first frame
     texts/KEY.safetensors    what the text encoder made of a caption
 
 Letters: B batch, F' latent frames, h w latents.
@@ -76,6 +77,15 @@ def text_path(folder: Path, key: str) -> Path:
     return folder / "texts" / f"{key}.safetensors"
 
 
+def picture_path(folder: Path, key: str) -> Path:
+    return folder / "pictures" / f"{key}.png"
+
+
+def text_key(caption: str, family: str, weights: str, clip: str | None = None) -> str:
+    """Name a caption's file; `clip` is the key of the picture that the text encoder sees too."""
+    return key_of({"caption": caption, "family": family, "weights": weights, "clip": clip})
+
+
 def key_of(facts: Mapping[str, Any]) -> str:
     """Return a name for what these facts decide: 40 hexadecimal digits."""
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:40]
@@ -107,6 +117,11 @@ class ClipCache:
         tensors = read_tensors(clip_path(self.folder, clip.clip))
         texts = read_tensors(text_path(self.folder, clip.text))
         return {**tensors, **texts, FPS: torch.tensor(clip.fps)}
+
+    def empty_text(self) -> dict[str, Tensor]:
+        """Return what the text encoder made of the empty prompt, for guidance."""
+        key = text_key("", self.settings["family"], self.settings["weights"])
+        return read_tensors(text_path(self.folder, key))
 
     def batch(
         self, indices: Sequence[int], device: torch.device

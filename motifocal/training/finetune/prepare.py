@@ -9,7 +9,7 @@ frames of a clip are those that `data.selection` selects, which `motifocal inspe
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from itertools import islice
@@ -31,7 +31,7 @@ from motifocal.files.tensor_file import open_safetensors
 from motifocal.loss.motion_loss import motion_weights
 from motifocal.media.arrays import Frames
 from motifocal.media.picture import one_line
-from motifocal.media.video import VideoError, to_tensor
+from motifocal.media.video import VideoError, to_tensor, write_image
 from motifocal.training.checkpoint import mixed_seed
 from motifocal.training.families.base import Family
 from motifocal.training.finetune.cache import (
@@ -43,9 +43,12 @@ from motifocal.training.finetune.cache import (
     CacheSettings,
     clip_path,
     key_of,
+    picture_path,
+    text_key,
     text_path,
 )
 
+FOLDERS = ("clips", "pictures", "texts")
 AHEAD = 4  # clips that are decoded and measured while one is encoded
 
 
@@ -66,8 +69,8 @@ class Sample:
         decides = {key: s[key] for key in ("family", "weights", "height", "width", "heatmap")}
         clip = key_of({**decides, "clip": self.sha256, "frames": chosen.indices,
                        "fps": chosen.fps})
-        text = key_of({"caption": self.video.caption, "weights": settings.weights,
-                       "family": settings.family, "image": clip if text_sees_image else None})
+        text = text_key(self.video.caption, settings.family, settings.weights,
+                        clip if text_sees_image else None)  # fmt: skip
         return CachedClip(self.video.name, self.video.caption, chosen.fps,
                           format_indices(chosen.indices), self.sha256, clip, text)
 
@@ -102,18 +105,32 @@ def samples_of(
 
 def lock_cache(folder: Path, settings: CacheSettings) -> None:
     """Keep the settings; ValueError where the folder was made with others."""
-    for name in ("clips", "texts"):
+    for name in FOLDERS:
         (folder / name).mkdir(parents=True, exist_ok=True)
     lock_settings(folder / SETTINGS, parse_json(json.dumps(asdict(settings))))
 
 
-def encode_texts(
-    folder: Path, texts: dict[str, Sample], family: Family, open_pipe: Callable[[], Any]
-) -> Iterator[int]:
-    """Encode the captions that are not there yet; yields how many are done.
+def texts_of(
+    samples: Sequence[Sample], settings: CacheSettings, family: Family
+) -> dict[str, tuple[str, Sample]]:
+    """Return the captions to encode, by key, each with a sample that has it.
 
-    `texts` has a sample with the caption for each key. A clip whose frames cannot be read is
-    passed over: `encode_clips` says why.
+    The empty one is for guidance, where videos are sampled from the cache.
+    """
+    texts = {sample.entry(settings, family.text_sees_image).text: (sample.video.caption, sample)
+             for sample in samples}  # fmt: skip
+    if family.prompt_arguments and samples:
+        texts[text_key("", family.name, settings.weights)] = ("", samples[0])
+    return texts
+
+
+def encode_texts(
+    folder: Path, texts: Mapping[str, tuple[str, Sample]], family: Family,
+    open_pipe: Callable[[], Any],
+) -> Iterator[int]:  # fmt: skip
+    """Encode the captions of `texts_of` that are not there yet; yields how many are done.
+
+    A clip whose picture cannot be read is passed over: `encode_clips` says why.
     """
     missing = [key for key in texts if not _is_whole(text_path(folder, key))]
     done = len(texts) - len(missing)
@@ -122,14 +139,14 @@ def encode_texts(
         return
     pipe = open_pipe()
     for key in missing:
-        sample = texts[key]
+        caption, sample = texts[key]
         images: dict[str, Any] = {}
         try:
             if family.text_sees_image:
                 images["images"] = [_first_frame(sample)]
         except (VideoError, OSError):
             continue
-        (tensors,) = family.encode_text(pipe, [sample.video.caption], **images)
+        (tensors,) = family.encode_text(pipe, [caption], **images)
         _write(text_path(folder, key), tensors)
         done += 1
         yield done
@@ -161,6 +178,7 @@ def encode_clips(
             generator = torch.Generator().manual_seed(mixed_seed(int(entry.clip[:15], 16)))
             video = to_tensor(frames)[None].to(pipe._execution_device)
             tensors = family.encode_clip(pipe, video, sample.selection.fps, generator)
+            write_image(picture_path(folder, entry.clip), frames[0])
             _write(clip_path(folder, entry.clip), {**tensors, WEIGHT: weight})
             yield None
 

@@ -12,6 +12,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import diffusers
 from torch import Tensor
 
 from motifocal import __version__
@@ -39,7 +40,7 @@ A LoRA for {model}, image to video, fine-tuned with the motion focal loss of Mot
 from diffusers import {pipeline}
 
 pipe = {pipeline}.from_pretrained("{model}")
-pipe.load_lora_weights("{folder}"){second}
+pipe.{load}("{folder}"){second}
 ```
 
 ```sh
@@ -109,7 +110,8 @@ def _card(run: FinetuneRun, facts: dict[str, Any]) -> str:
                 "tags: [lora, image-to-video, motion-focal-loss, motifocal]"]  # fmt: skip
     rows = [f"| {key} | {json.dumps(value) if isinstance(value, dict) else value} |"
             for key, value in facts.items() if key != "part"]  # fmt: skip
-    second = ""
+    own = hasattr(getattr(diffusers, run.family.pipeline), "load_lora_weights")
+    load, second = "load_lora_weights" if own else "transformer.load_lora_adapter", ""
     if len(run.family.trained) > 1:
         second = f'\npipe.load_lora_weights("{folder}{run.family.trained[1]}", ' \
                  "load_into_transformer_2=True)"  # fmt: skip
@@ -117,4 +119,4 @@ def _card(run: FinetuneRun, facts: dict[str, Any]) -> str:
         if run.family.original_names else ""  # fmt: skip
     return _CARD.format(metadata="\n".join(metadata), title=f"LoRA for {model}", model=model,
                         version=__version__, rows="\n".join(rows), second=second, folder=folder,
-                        pipeline=run.family.pipeline, comfy=comfy)  # fmt: skip
+                        load=load, pipeline=run.family.pipeline, comfy=comfy)  # fmt: skip

@@ -45,6 +45,7 @@ class FinetuneSettings(BaseModel):
     offload: bool = False
     save_every: int = Field(default=100, gt=0)
     validate_every: int = Field(default=250, gt=0)
+    sample_steps: int = Field(default=25, gt=0)
     seed: int = Field(default=0, ge=0)
 
     def accumulation(self, processes: int) -> int:
@@ -62,8 +63,8 @@ class FinetuneSettings(BaseModel):
 
 
 #: What may change between two starts of one run: it decides nothing that was computed so far.
-FREE_TO_CHANGE = frozenset({"save_every", "validate_every", "steps", "gradient_checkpointing",
-                            "offload"})  # fmt: skip
+FREE_TO_CHANGE = frozenset({"save_every", "validate_every", "sample_steps", "steps",
+                            "gradient_checkpointing", "offload"})  # fmt: skip
 
 
 def finetune_settings(values: dict[str, Any]) -> FinetuneSettings:
