@@ -37,8 +37,8 @@ def hub_folder(
     """Return the folder of a hub's model in the local cache; fetch it if it is not there yet.
 
     Only what loading needs is fetched, and nothing before the class is known to be one that
-    animates pictures: `class_name` tells it from model_index.json and the name. Raises ValueError for what is no hub id and for a model that is neither
-    cached nor within reach.
+    animates pictures: `class_name` tells it from model_index.json and the name. Raises ValueError
+    for what is no hub id and for a model that is neither cached nor within reach.
     """
     check_folder_or_id(name)
     try:
