@@ -71,12 +71,13 @@ class Runner:
         world = WORLDS[job.experiment.world]
         self._train(self._shards(job.experiment.world, job.arm.maps), folder, job.seed,
                     (*job.experiment.settings, *job.arm.settings), self.scale.steps,
-                    self._copier(job.experiment.world, job.seed) if job.experiment.copier else None)
+                    self._copier(job.experiment.world, job.seed) if job.experiment.copier else None,
+                    job.arm.options)
         seconds = [json.loads(line)["seconds"] for line in (folder / "log.jsonl").open()]
         about = {"settings": json.loads((folder / "training.json").read_text()),
                  "seconds_per_step": round(median(seconds), 3)}
-        call("figure6", folder, self._shards(job.experiment.world, "flow", *HELD_OUT),
-             "-o", folder / "figure6", "--text", MODEL, "--clips", self.scale.held_out)
+        call("figure6", folder, self._held_out(job), "-o", folder / "figure6",
+             "--text", MODEL, "--clips", self.scale.held_out)
         table = (folder / "figure6" / "figure6.csv").read_text(encoding="utf-8")
         keep(self.figure6(job), table.replace(str(folder), job.name).encode())
         if job.arm.sampled:
@@ -97,9 +98,14 @@ class Runner:
         """Make what a run reads, if it is not there. Not to be called by two threads at once."""
         world = job.experiment.world
         self._shards(world, job.arm.maps)
-        self._shards(world, "flow", *HELD_OUT)
+        self._held_out(job)
         if job.experiment.copier:
             self._copier(world, job.seed)
+
+    def _held_out(self, job: Job) -> Path:
+        """Clips of Figure 6; what moves in them is always told by their flow."""
+        maps = "score" if job.arm.maps == "score" else "flow"
+        return self._shards(job.experiment.world, maps, *HELD_OUT)
 
     def _shards(self, world: str, maps: str, *more: str) -> Path:
         folder = self.work / "shards" / "-".join((world, maps, *(m.strip("-") for m in more)))
@@ -120,14 +126,14 @@ class Runner:
         return folder
 
     def _train(self, shards: Path, folder: Path, seed: int, settings: Sequence[str], steps: int,
-               start: Path | None) -> None:
+               start: Path | None, options: Sequence[str] = ()) -> None:
         network = () if start else (f"unet.block_out_channels={self.scale.channels}",
                                     f"unet.head_width={self.scale.head_width}")
         changed = (*network, f"steps={steps}", f"warmup={self.scale.warmup}", "cooldown=0",
                    "ema_decay=0.98", f"save_every={self.scale.probe_every}", "sample_every=1000000",
                    f"seed={seed}", *settings)
         call("train", shards, "-o", folder, "--model", start or MODEL, "--preset", "scenes",
-             *(() if start else ("--fresh",)), "--samples", 0,
+             *(() if start else ("--fresh",)), *options, "--samples", 0,
              "--device", self.device, *(x for setting in changed for x in ("--set", setting)),
              "--probe-every", self.scale.probe_every, "--probe-pairs", self.scale.pairs,
              "--keep-every", max(1, self.scale.steps // 4))

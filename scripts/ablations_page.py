@@ -19,7 +19,7 @@ from statistics import median
 
 import numpy as np
 from ablations import ROOT
-from ablations_plan import EXPERIMENTS, Arm, Experiment
+from ablations_plan import EXPERIMENTS, Arm, Experiment, run_name
 
 from motifocal.files.atomic import replacing
 from motifocal.scenes.evaluation.arms import Aligned, align, read_arm
@@ -32,7 +32,7 @@ APPEARANCE = ("bulbs", "traffic_light")  # scenarios in which colours change and
 
 def finished(results: Path, experiment: Experiment, arm: Arm) -> dict[int, Path]:
     """The curves of an arm that are there, by seed."""
-    paths = {seed: results / experiment.key / f"{arm.key}-seed{seed}.csv.gz"
+    paths = {seed: results / f"{run_name(experiment, arm, seed)}.csv.gz"
              for seed in range(arm.seeds)}
     return {seed: path for seed, path in paths.items() if path.exists()}
 
@@ -81,7 +81,7 @@ def block(results: Path, experiment: Experiment, pictures: Path | None) -> str:
 
 def sampled(results: Path, experiment: Experiment, seeds: list[int], arms: list[Arm]) -> list[str]:
     """The table of videos sampled at the end, of the arms that have them for every seed."""
-    places = {arm: [results / experiment.key / f"{arm.key}-seed{seed}.sampled.csv.gz"
+    places = {arm: [results / f"{run_name(experiment, arm, seed)}.sampled.csv.gz"
                     for seed in seeds] for arm in arms if arm.sampled}
     there = {arm: paths for arm, paths in places.items() if all(p.exists() for p in paths)}
     if len(there) < 2:
@@ -97,7 +97,7 @@ def figure6(results: Path, experiment: Experiment, seeds: list[int], arms: list[
             "| --- | ---: | ---: |"]
     ratios: dict[str, np.ndarray] = {}
     for arm in arms:
-        paths = [results / experiment.key / f"{arm.key}-seed{seed}.figure6.csv" for seed in seeds]
+        paths = [results / f"{run_name(experiment, arm, seed)}.figure6.csv" for seed in seeds]
         if not all(path.exists() for path in paths):
             continue
         ratios[arm.label] = np.log([mean_ratio(path) for path in paths])

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 # What weights the loss: heatmaps from optical flow, exact masks of all objects (what a segmenter
-# would find), or heatmaps that count changes of colour as well.
-MAPS = {"flow": (), "objects": ("--masks", "objects"), "change": ("--change", "20")}
+# would find), or heatmaps that count changes of colour as well. "score" stores a motion score too.
+MAPS = {"flow": (), "objects": ("--masks", "objects"), "change": ("--change", "20"),
+        "score": ("--prior", "score")}
 WORLDS = {
     "still": (),
     "calm": ("--background", "living", "--level", "calm"),
@@ -19,11 +20,16 @@ HELD_OUT = ("--split", "eval", "--seed", "1")  # clips of Figure 6, which no run
 
 @dataclass(frozen=True)
 class Arm:
-    """A setting that is compared: a name for files, one for tables, and what differs."""
+    """A setting that is compared: a name for files, one for tables, and what differs.
+
+    `options` are of `train`. Runs that are another experiment's as well are that one's, `runs_of`.
+    """
 
     key: str
     label: str
     settings: tuple[str, ...] = ()
+    options: tuple[str, ...] = ()
+    runs_of: str = ""
     maps: str = "flow"
     seeds: int = 3
     sampled: bool = False  # whether videos are sampled at the end, too
@@ -43,6 +49,18 @@ ALL_ARMS = (
 )
 ADAMW = ("optimizer=adamw",)
 TWO = (PLAIN, MOTIF)
+# How the network sees the image: the paper's arms, all with its loss.
+CONDITIONS = (
+    replace(MOTIF, label="x-cat (the paper's)", seeds=3, runs_of="lively"),
+    Arm("cross-attention", "cx-attn", options=("--image-condition", "cross-attention")),
+    Arm("both", "both", options=("--image-condition", "both")),
+)
+
+
+def with_prior(prior: str, maps: str) -> tuple[Arm, ...]:
+    """λ = 0 and 1 where the network is told of the motion as well."""
+    return tuple(Arm(arm.key, f"{arm.label}, told the {prior}", arm.settings, ("--prior", prior),
+                     maps=maps) for arm in TWO)
 
 
 @dataclass(frozen=True)
@@ -63,6 +81,9 @@ EXPERIMENTS = (
     Experiment("calm", "calm"),
     Experiment("copier", "still", copier=True),
     Experiment("adamw", "still", settings=ADAMW),
+    Experiment("conditioning", "lively", CONDITIONS),
+    Experiment("score", "lively", with_prior("score", "score")),
+    Experiment("mask", "lively", with_prior("mask", "flow")),
 )
 
 
@@ -98,7 +119,12 @@ class Job:
 
     @property
     def name(self) -> str:
-        return f"{self.experiment.key}/{self.arm.key}-seed{self.seed}"
+        return run_name(self.experiment, self.arm, self.seed)
+
+
+def run_name(experiment: Experiment, arm: Arm, seed: int) -> str:
+    """The folder of results and the name in it."""
+    return f"{arm.runs_of or experiment.key}/{arm.key}-seed{seed}"
 
 
 def plan(scale: Scale, only: Sequence[str] = ()) -> list[Job]:
@@ -112,7 +138,10 @@ def plan(scale: Scale, only: Sequence[str] = ()) -> list[Job]:
             most = max((arm.seeds for arm in group), default=0)
             jobs += [Job(experiment, arm, seed) for seed in range(most) for arm in group
                      if seed < arm.seeds]
-    return jobs
+    distinct: dict[str, Job] = {}
+    for job in jobs:
+        distinct.setdefault(job.name, job)
+    return list(distinct.values())
 
 
 def _scaled_arms(experiment: Experiment, scale: Scale) -> list[Arm]:

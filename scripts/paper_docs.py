@@ -113,9 +113,21 @@ TABLES: dict[str, list[tuple[str, str, str, str]]] = {
         ),
         (
             "image condition cx-attn, and both",
-            "image tokens by keys and values of their own (`to_k_ip`), or after the text",
+            "`train --image-condition cross-attention` or `both`: keys and values of their own",
             "models",
             "class ImageTokenProcessor(",
+        ),
+        (
+            "motion priors as inputs: a motion score",
+            "`train --prior score`; our reading: the mean flow over the diagonal, on a curve to 1",
+            "motion",
+            "def motion_score(",
+        ),
+        (
+            "motion priors as inputs: a motion mask",
+            "`train --prior mask`: the heatmap's union over time, on one more input channel",
+            "data",
+            "def motion_mask(",
         ),
         (
             "text: OpenCLIP ViT-H by cross-attention",

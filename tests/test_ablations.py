@@ -15,6 +15,8 @@ sys.path.insert(0, str(ROOT / "scripts"))
 import ablations_page  # noqa: E402
 import ablations_plan  # noqa: E402
 
+from motifocal.cli import train as train_command  # noqa: E402
+
 
 def test_the_plan_holds_every_arm_with_its_seeds_and_the_deciding_ones_first() -> None:
     jobs = ablations_plan.plan(ablations_plan.FULL)
@@ -36,6 +38,32 @@ def test_the_page_has_a_place_for_every_experiment() -> None:
 def test_the_page_says_what_the_results_say() -> None:
     page = (ROOT / "docs" / "proof.md").read_text(encoding="utf-8")
     assert ablations_page.filled(page, ROOT / "runs" / "ablations", pictures=None) == page
+
+
+def test_runs_that_two_experiments_share_are_made_once_and_in_either() -> None:
+    lively, conditioning, together = (
+        [job.name for job in ablations_plan.plan(ablations_plan.FULL, only)]
+        for only in (["lively"], ["conditioning"], ["lively", "conditioning"])
+    )
+    assert set(lively) & set(conditioning) == {f"lively/lambda1-seed{seed}" for seed in range(3)}
+    assert sorted(together) == sorted(set(lively) | set(conditioning))
+
+
+@pytest.mark.parametrize("arm", [arm for experiment in ablations_plan.EXPERIMENTS[-3:]
+                                 for arm in experiment.arms], ids=lambda arm: arm.label)
+def test_the_arms_of_inputs_are_settings_of_the_bundled_network(
+    arm: ablations_plan.Arm,
+) -> None:
+    words = [str(ROOT), "-o", "run", "--model", str(ROOT), "--preset", "scenes", *arm.options]
+    given = train_command.train.make_context("train", words).params
+    settings = train_command._settings(ROOT / "motifocal/bundled", arm.settings,
+                                       {**given, "fresh": True})
+    network = settings.unet
+    assert network.image_condition == {"cross-attention": "attention", "both": "both"}.get(
+        arm.key, "concat")
+    told = (network.motion_score, network.motion_mask)
+    assert told == tuple(f"told the {name}" in arm.label for name in ("score", "mask"))
+    assert (settings.motif_weight == 0) is (arm.key == "lambda0")
 
 
 @pytest.mark.slow

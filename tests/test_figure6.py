@@ -11,6 +11,7 @@ import pytest
 import tiny
 import torch
 from click.testing import CliRunner
+from tiny_model import UNET
 from torch import Tensor, nn
 
 from motifocal.cli import cli
@@ -50,7 +51,7 @@ class Clips:
 class Copier(nn.Module):
     """Knows the clean latents, and is wrong by 1 where still and by `wrong` where it moves."""
 
-    device = torch.device("cpu")
+    device, unet_config = torch.device("cpu"), UNET
 
     def __init__(self, clips: Clips, wrong: float) -> None:
         super().__init__()

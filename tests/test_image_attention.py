@@ -288,10 +288,10 @@ def test_a_model_saved_before_these_options_loads_as_the_same_function(tmp_path:
     unet.save_pretrained(tmp_path)
     file = tmp_path / "config.json"
     known = ("image_condition", "image_token_dim")
+    new = ("image_", "resampler", "relative", "causal", "temporal_kernel", "motion_")
     values = json.loads(file.read_text())
-    added = [n for n in asdict(config) if n.startswith(("image_", "resampler", "relative", "causal",
-                                                        "temporal_kernel")) and n not in known]
-    assert len(added) == 8
+    added = [n for n in asdict(config) if n.startswith(new) and n not in known]
+    assert len(added) == 11
     for name in added:
         del values[name]
     file.write_text(json.dumps(values))

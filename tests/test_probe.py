@@ -10,6 +10,7 @@ import pytest
 import tiny
 import torch
 from click.testing import CliRunner
+from tiny_model import UNET
 from torch import Tensor
 
 from motifocal.cli import cli
@@ -42,7 +43,7 @@ def probe_set() -> ProbeSet:
 class KnownGuess:
     """Stands for a network: at pure noise its v is minus the latents that it is given to guess."""
 
-    device = torch.device("cpu")
+    device, unet_config = torch.device("cpu"), UNET
 
     def __init__(self, guesses: list[Tensor]) -> None:
         self.guesses = iter(guesses)

@@ -25,7 +25,7 @@ from motifocal.training.measurement.figure6 import evaluate_loss_ratio
 from motifocal.training.optimizer import MuonWithAdamW, build_optimizer, learning_rate
 from motifocal.training.presets import PAPER, RENAMED, SCENES, TrainingSettings, resolve
 from motifocal.training.processes import open_accelerator
-from motifocal.training.run_folder import check_autoencoder, fingerprint, load_text, load_vae
+from motifocal.training.run_folder import check_encoders, fingerprint, load_text, load_vae
 from motifocal.training.step import StepNoise, draw_noise, training_step
 from motifocal.training.stepping import NonFiniteLoss
 
@@ -138,7 +138,7 @@ def step_with_recorder(dropped: Tensor) -> tuple[dict[str, Tensor], LatentBatch]
     batch = LatentBatch(latents, torch.rand(len(dropped), 1, 3, 2, 2), ["x"] * len(dropped),
                         torch.full((len(dropped),), 8.0))
     drawn = draw_noise(tuple(latents.shape), settings, generator)
-    draws = StepNoise(drawn.noise, drawn.timesteps, dropped)
+    draws = StepNoise(drawn.noise, drawn.timesteps, dropped, drawn.untold)
     text, empty = torch.ones(len(dropped), 5, 8), torch.full((1, 5, 8), -1.0)
     recorder: Any = Recorder()
     schedule = noise_schedule("v_prediction", True)
@@ -165,6 +165,19 @@ def test_texts_are_dropped_and_times_drawn_as_often_as_the_settings_say() -> Non
     assert float(draws.timesteps.float().mean()) == pytest.approx(499.5, abs=5)
     noisier = draw_noise((40_000, 1, 1, 1, 1), SCENES, torch.Generator().manual_seed(0))
     assert float(noisier.timesteps.float().mean()) == pytest.approx(666, abs=5)
+
+
+def test_priors_leave_the_draws_of_noise_times_and_texts_as_they_were() -> None:
+    settings = tiny.tiny_settings()
+    draws = draw_noise((6, 4, 3, 2, 2), settings, torch.Generator().manual_seed(5))
+    generator = torch.Generator().manual_seed(5)
+    assert torch.equal(draws.noise, torch.randn(6, 4, 3, 2, 2, generator=generator))
+    uniform = torch.rand(6, generator=generator)
+    assert torch.equal(draws.timesteps, (1000 * uniform.sqrt()).long().clamp(max=999))
+    assert torch.equal(draws.dropped, torch.rand(6, generator=generator) < 0.1)
+    many = draw_noise((40_000, 1, 1, 1, 1), settings, generator).untold.float()
+    assert many.mean(0).tolist() == pytest.approx([0.1, 0.1], abs=0.005)
+    assert float((many[:, 0] * many[:, 1]).mean()) == pytest.approx(0.01, abs=0.002)
 
 
 # Training.
@@ -323,7 +336,7 @@ def test_the_averaged_network_takes_no_memory_of_its_own_and_changes_nothing(
         ({"cross_attention_dim": 12}, "text encoder should be 12 wide, got 8"),
         ({"block_out_channels": [8] * 3, "attention": [False] * 3},
          "latents should divide by 4, got 2x2"),
-        ({"image_condition": "none"}, "image_condition should be 'concat' to be trained"),
+        ({"image_condition": "none"}, "image_condition should be 'concat', 'attention' or 'both'"),
     ],
 )  # fmt: skip
 def test_parts_that_do_not_fit_are_refused_and_leave_no_trace(
@@ -358,13 +371,13 @@ def test_first_weights_are_where_a_training_begins(
 
 def test_shards_of_another_autoencoder_are_refused(base: Path, shards: Shards) -> None:
     vae = load_vae(base)
-    check_autoencoder(shards, vae)  # says nothing about its autoencoder
+    check_encoders(shards, vae)  # says nothing about its autoencoder
     shards.manifest["source"]["autoencoder"] = fingerprint(vae.half().float())
-    check_autoencoder(shards, vae)
+    check_encoders(shards, vae)
     with torch.no_grad():
         vae.encoder.conv_in.weight[0, 0, 0, 0] += 0.1
     with pytest.raises(ValueError, match="should come from the autoencoder in vae/"):
-        check_autoencoder(shards, vae)
+        check_encoders(shards, vae)
     del shards.manifest["source"]["autoencoder"]
 
 

@@ -11,7 +11,7 @@ import click
 from motifocal.cli.options.sampling import refuse_sampling, sampling_of, sampling_options
 from motifocal.cli.output.progress import is_quiet, phase, quiet_option
 from motifocal.cli.output.unread import note_unread
-from motifocal.generate.model_index import BUNDLED, check_name
+from motifocal.generate.model_index import BUNDLED, check_name, check_priors
 from motifocal.generate.plan import LEAST_SIDE, note_cropped, plan, refuse_existing
 
 if TYPE_CHECKING:
@@ -49,6 +49,11 @@ Examples:
 @click.option("--guidance-rescale", type=click.FloatRange(0, 1),
               help="How much of the contrast that guidance adds is taken out.  [default: what the "
               "model is made for]")
+@click.option("--motion", type=click.FloatRange(0, 1), help="How much should move, for a model "
+              "that was trained with `--prior score`.  [default: the model decides]")
+@click.option("--motion-mask", type=click.Path(exists=True, dir_okay=False, path_type=Path),
+              help="An image of the picture's size, white where something may move, for a model "
+              "that was trained with `--prior mask`.  [default: everywhere]")
 @click.option("--scale", type=click.IntRange(1, 64), metavar="FACTOR",
               help="Enlarge the frames for viewing (cubic).  "
               f"[default: as far as the shorter side needs to reach {LEAST_SIDE}]")
@@ -59,8 +64,14 @@ Examples:
 @sampling_options
 @quiet_option
 def animate(picture: Path, sentences: tuple[str, ...], output: Path, model: str | None,
+<<<<<<< HEAD
             lora: Path | None, command: str | None, seed: int, number: int, scale: int | None,
             batch: int, overwrite: bool, guidance_rescale: float | None, **sampling: Any) -> None:
+=======
+            command: str | None, seed: int, number: int, scale: int | None, batch: int,
+            overwrite: bool, guidance_rescale: float | None, motion: float | None,
+            motion_mask: Path | None, **sampling: Any) -> None:
+>>>>>>> ac36382 (train takes image tokens (--image-condition) and motion priors (--prior), animate --motion and --motion-mask; arms for the ablations of both)
     # fmt: on
     """Animate PICTURE as each SENTENCE says, and print the paths of the videos.
 
@@ -72,15 +83,25 @@ def animate(picture: Path, sentences: tuple[str, ...], output: Path, model: str 
     if command is not None:
         if model is not None:
             raise click.UsageError("give either --model or --command")
+<<<<<<< HEAD
         if lora is not None:
             raise click.UsageError("--lora goes with --model")
         refuse_sampling({**sampling, "guidance_rescale": guidance_rescale})
+=======
+        refuse_sampling({**sampling, "guidance_rescale": guidance_rescale, "motion": motion,
+                         "motion_mask": motion_mask})
+>>>>>>> ac36382 (train takes image tokens (--image-condition) and motion priors (--prior), animate --motion and --motion-mask; arms for the ablations of both)
     elif model is not None:
         check_name(model)
+    if command is None:
+        check_priors(model or BUNDLED, motion, motion_mask)
     jobs, sheet = plan(picture, sentences, output, seed, number)
     if not overwrite:
         refuse_existing([job.output for job in jobs] + ([sheet] if sheet else []))
     pixels = read_image(picture)
+    if motion_mask is not None and (mask := read_image(motion_mask)).shape != pixels.shape:
+        raise ValueError("--motion-mask should be of the picture's size, {}x{}, got {}x{}".format(
+            *pixels.shape[:2], *mask.shape[:2]))
     from motifocal.cli.output.model_videos import animate_with
 
     if command is not None:
@@ -88,8 +109,9 @@ def animate(picture: Path, sentences: tuple[str, ...], output: Path, model: str 
 
         animate_with(CommandModel(command, "command"), jobs, sheet, scale, batch)
         return
-    if guidance_rescale is not None:
-        sampling["extra"] = {**sampling["extra"], "guidance_rescale": guidance_rescale}
+    own = {"guidance_rescale": guidance_rescale, "motion": motion,
+           "motion_mask": None if motion_mask is None else str(motion_mask)}
+    sampling["extra"] |= {name: value for name, value in own.items() if value is not None}
     prompts = list(dict.fromkeys(job.prompt for job in jobs))
     with phase("loading the model"):
         opened = open_sampler(model or BUNDLED, sampling, len(jobs), lora)

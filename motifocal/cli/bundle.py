@@ -76,12 +76,15 @@ def bundle(run: Path, base: Path, output: Path, step: int | None, precision: str
     folder.
     """
     from motifocal.models.card import model_card
-    from motifocal.training.folders import check_parts, check_run
+    from motifocal.training.conditions import check_conditions
+    from motifocal.training.folders import check_parts, check_run, settings_path
+    from motifocal.training.presets import read_settings
 
     if output.exists():
         raise click.BadParameter(f"{output} should not exist", param_hint="--output")
     check_run(run)
     check_parts(base, "vae", "text_encoder", "tokenizer")
+    check_conditions(read_settings(settings_path(run)).unet, base, ())
     rows = [] if scores is None else _read_scores(scores)
     announce("loading")
     import torch
@@ -129,22 +132,27 @@ def _pipeline(
     defaults: tuple[int, int, int, float, int, float],
 ) -> TI2VPipeline:
     """The trained network among the parts of the base; `defaults` of a call: `sample_*`."""
+    import torch
+
+    from motifocal.models.folder import load_image_encoder
     from motifocal.models.pipeline import TI2VPipeline
     from motifocal.models.schedule import ddim_scheduler
     from motifocal.training.run_folder import load_text, load_vae
 
     scheduler = ddim_scheduler(settings.prediction_type, settings.zero_terminal_snr,
                                settings.use_scale)
-    text = load_text(base)
+    text, tokens = load_text(base), unet.unet_config.takes_encoded_tokens
+    tower = load_image_encoder(base, torch.float32) if tokens else None
     return TI2VPipeline(unet, load_vae(base), text.text_encoder, text.tokenizer, scheduler,
-                        *defaults)
+                        *defaults, image_encoder=tower)
 
 
 def _cast(pipeline: TI2VPipeline, dtype: torch.dtype) -> None:
     """Store all weights as `dtype`. ValueError where one does not fit into it."""
     from torch import nn
 
-    for part in ("unet", "vae", "text_encoder"):
+    parts = ("unet", "vae", "text_encoder", "image_encoder")
+    for part in (name for name in parts if getattr(pipeline, name) is not None):
         # Not the parts' own `to`, which warns of modules to keep wide even where there are none.
         model = nn.Module.to(getattr(pipeline, part), dtype)
         for name, tensor in model.state_dict().items():

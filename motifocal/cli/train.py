@@ -10,6 +10,7 @@ import click
 
 from motifocal.cli.options.cost import SparedArgument, SparedOption, cost_options, print_cost
 from motifocal.cli.options.device import chosen_device
+<<<<<<< HEAD
 from motifocal.cli.options.finetune import (
     TRAIN,
     TRAIN_SHARED,
@@ -17,6 +18,9 @@ from motifocal.cli.options.finetune import (
     lora_options,
     with_finetuning,
 )
+=======
+from motifocal.cli.options.priors import PRIORS, prior_option
+>>>>>>> ac36382 (train takes image tokens (--image-condition) and motion priors (--prior), animate --motion and --motion-mask; arms for the ablations of both)
 from motifocal.cli.options.renamed import old_option, warn_of_old_name
 from motifocal.cli.options.run_file import config_option, write_run_file
 from motifocal.cli.options.trackers import log_with_option
@@ -69,6 +73,11 @@ Examples:
 @config_option
 @click.option("--set", "assignments", metavar="KEY=VALUE", multiple=True,
               help="Change a setting, e.g. steps=500 or unet.temporal_dropout=0; repeatable.")
+@click.option("--image-condition", type=click.Choice(["concat", "cross-attention", "both"]),
+              help="How the network sees the image: its latent on input channels (the paper's), "
+              "tokens that cross-attention looks at, or both.  [default: the settings']")
+@prior_option("Tell the network of the motion, dropped in a tenth of samples: score, how much a "
+              "clip moves; mask, where.")
 @click.option("--fresh", is_flag=True, help="Begin with new weights even where there is a unet/.")
 @click.option("--held-out", type=FOLDER,
               help="Shards that are not trained on, for samples and a second loss.")
@@ -101,17 +110,20 @@ def train(ctx: click.Context, shards: Path, output: Path, model: Path,
     line a step), checkpoints/, samples/ and the curves of TensorBoard, tensorboard/. Ctrl-C saves a
     checkpoint first.
     """
-    from motifocal.data.manifest import read_manifest
+    from motifocal.training.conditions import check_conditions
     from motifocal.training.folders import check_parts, text_width_of
 
+<<<<<<< HEAD
     require_preset(options["preset"])
     settings = _settings(model, options["preset"], options["config"], assignments,
                          options["fresh"] or model is None)
+=======
+    settings = _settings(model, assignments, options)
+>>>>>>> ac36382 (train takes image tokens (--image-condition) and motion priors (--prior), animate --motion and --motion-mask; arms for the ablations of both)
     if options["cost"]:
         return print_cost(settings, shards, options)
     check_parts(model, "vae", "tokenizer", "text_encoder")
-    for folder in (shards, *filter(None, [options["held_out"]])):
-        read_manifest(folder)
+    check_conditions(settings.unet, model, (shards, *filter(None, [options["held_out"]])))
     announce("loading the clips")
     from motifocal.data.shards import Shards
     from motifocal.training.loop import check_fit
@@ -160,18 +172,20 @@ def _lock(
 
 
 def _settings(
-    model: Path, preset: str, from_file: dict[str, Any], assignments: tuple[str, ...], fresh: bool
+    model: Path | None, assignments: tuple[str, ...], options: dict[str, Any]
 ) -> TrainingSettings:
     """The preset for the network that is in the folder, or the preset's own, with the changes.
 
-    Those of a file come first, then those of `--set`.
+    Those of a file come first, then those of `--set`, then --image-condition and --prior.
     """
     from dataclasses import asdict
 
+    from motifocal.training.conditions import image_settings
     from motifocal.training.folders import unet_config_of
-    from motifocal.training.presets import current_names, resolve
+    from motifocal.training.presets import PRESETS, current_names, resolve
 
-    found = None if fresh else unet_config_of(model)
+    preset, from_file = options["preset"], options["config"]
+    found = None if options["fresh"] or model is None else unet_config_of(model)
     network: dict[str, Any] = {} if found is None else asdict(found)
     given = from_file.get("unet", {})
     if not isinstance(given, dict):
@@ -189,6 +203,11 @@ def _settings(
             overrides["unet"][key.removeprefix("unet.")] = value
         else:
             overrides.update(current_names({key: value}, warn_of_old_name))
+    network = overrides["unet"]
+    if options["image_condition"] is not None:
+        own = asdict(PRESETS[preset].unet) | network
+        network |= image_settings(options["image_condition"], model, own)
+    network |= {f"motion_{name}": True for name in PRIORS if name in options["prior"]}
     return resolve(preset, overrides)
 
 
@@ -198,24 +217,33 @@ def _train(ctx: click.Context, settings: TrainingSettings, shards: Shards, outpu
     from contextlib import ExitStack
     from functools import partial
 
+    import torch
+
     from motifocal.cli.output.training_samples import Reporter, TrainingBar
     from motifocal.data.shards import Shards
+    from motifocal.models.folder import load_image_encoder
     from motifocal.training.log import TrainingLog
     from motifocal.training.loop import save, start, train
     from motifocal.training.measurement.probe_curve import keep_weights
+<<<<<<< HEAD
     from motifocal.training.processes import any_process, in_words
     from motifocal.training.run_folder import check_autoencoder, load_text, load_unet, load_vae
+=======
+    from motifocal.training.processes import in_words
+    from motifocal.training.run_folder import check_encoders, load_text, load_unet, load_vae
+>>>>>>> ac36382 (train takes image tokens (--image-condition) and motion priors (--prior), animate --motion and --motion-mask; arms for the ablations of both)
     from motifocal.training.signals import stop_on_signals
     from motifocal.training.trackers import tracking
 
     announce("loading the autoencoder, the text encoder and the network")
-    vae = load_vae(model)
-    check_autoencoder(shards, vae)
+    vae, tokens = load_vae(model), settings.unet.takes_encoded_tokens
+    tower = load_image_encoder(model, torch.float32) if tokens else None
+    check_encoders(shards, vae, tower)
     unet = None if options["fresh"] else load_unet(model)
     main = accelerator.is_main_process
     announce(f"training on {in_words(accelerator)}")
     run = start(output, shards, load_text(model), settings, accelerator, unet,
-                partial(click.echo, err=True) if main else _leave_to_the_first_process)
+                partial(click.echo, err=True) if main else _leave_to_the_first_process, tower)
     millions = sum(p.numel() for p in run.unet.parameters()) / 1e6
     announce(f"network: {millions:.1f} million parameters")
     if run.step:
@@ -230,7 +258,7 @@ def _train(ctx: click.Context, settings: TrainingSettings, shards: Shards, outpu
         stop = stack.enter_context(stop_on_signals(bar.announce))
         log = stack.enter_context(TrainingLog(output / "log.jsonl", run.step)) if main else None
         reporter = (Reporter(run, vae, held_out, options["samples"],
-                             _prober(vae, shards, options), bar.announce) if main else None)
+                             _prober(run, vae, options), bar.announce) if main else None)
         if reporter is not None:
             stack.enter_context(tracking(accelerator, curves, output, run.step, settings))
             reporter.catch_up()
@@ -265,7 +293,7 @@ def _trackers(chosen: tuple[str, ...] | None) -> tuple[str, ...]:
     return ()
 
 
-def _prober(vae: AutoencoderKL, shards: Shards, options: dict[str, Any]) -> Prober | None:
+def _prober(run: Run, vae: AutoencoderKL, options: dict[str, Any]) -> Prober | None:
     """Return what takes the points of the learning curve, if one is asked for."""
     from motifocal.scenes.evaluation.evaluate import eval_pairs
     from motifocal.scenes.variant import SceneVariant
@@ -273,9 +301,10 @@ def _prober(vae: AutoencoderKL, shards: Shards, options: dict[str, Any]) -> Prob
 
     if not options["probe_every"]:
         return None
-    drawn = shards.manifest["source"].get("scenes", {}).get("variant", {})
-    pairs = eval_pairs(options["probe_pairs"], shards.clip_size[-1], SceneVariant(**drawn))
-    return Prober.prepare(pairs, vae, options["probe_every"])
+    drawn = run.shards.manifest["source"].get("scenes", {}).get("variant", {})
+    pairs = eval_pairs(options["probe_pairs"], run.shards.clip_size[-1], SceneVariant(**drawn))
+    return Prober.prepare(pairs, vae, options["probe_every"], None, run.settings.unet,
+                          run.image_encoder)
 
 
 def _leave_to_the_first_process(text: str) -> None:

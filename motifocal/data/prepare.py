@@ -31,6 +31,7 @@ from motifocal.models.autoencoder import encode
 from motifocal.models.image.encoder import encode_images
 from motifocal.motion.flow import one_opencv_thread
 from motifocal.motion.heatmap import (
+    DEFAULT_SETTINGS,
     Heatmap,
     HeatmapSettings,
     clip_flow,
@@ -69,6 +70,11 @@ class CaptionedClip:
         heatmap = (flow_heatmap(self.frames, flow, settings) if self.mask is None
                    else self.mask.astype(np.float32))
         return heatmap, motion_score(flow) if score else None
+
+
+def score_of(frames: npt.NDArray[np.uint8]) -> float:
+    """Return the motion score of frames (F, H, W, 3) by the flow that heatmaps are made of."""
+    return motion_score(clip_flow(frames, DEFAULT_SETTINGS, workers=1, device="cpu"))
 
 
 class ClipSource(Protocol):

@@ -20,6 +20,7 @@ _SPOKEN_FOR = {
     "video", "conditions", "last_image",
 }  # fmt: skip
 _ONLY_TENSORS = ("latents", "embeds", "mask", "callback")
+_FILES = {"motion_mask"}
 
 
 def extra_arguments(
@@ -33,7 +34,8 @@ def extra_arguments(
     excluded = {*_SPOKEN_FOR, *taken}
     known = sorted(
         name for name in inspect.signature(type(pipeline).__call__).parameters
-        if name not in excluded and not any(word in name for word in _ONLY_TENSORS)
+        if name in _FILES
+        or (name not in excluded and not any(word in name for word in _ONLY_TENSORS))
     )
     if hasattr(getattr(pipeline, "vae", None), "use_tiling"):
         known.append(TILING)

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 from motifocal.generate.diffusers_families import class_of
-from motifocal.models.folder_files import read_index
+from motifocal.models.folder_files import read_config, read_index
 
 BUNDLED = "bundled"
 MOTIFOCAL = "TI2VPipeline"
@@ -36,3 +36,18 @@ def check_name(name: str) -> None:
     check_folder_or_id(name)
     if folder.is_dir() and not is_motifocal(folder):
         class_of(read_index(folder), name)
+
+
+def check_priors(name: str, motion: object, motion_mask: object) -> None:
+    """Raise ValueError for a model that cannot be told how much, or where, something moves.
+
+    What only a model on the hub itself can say is found when it is loaded.
+    """
+    for option, value, key in (("--motion", motion, "motion_score"),
+                               ("--motion-mask", motion_mask, "motion_mask")):
+        if value is None or (name != BUNDLED and not Path(name).is_dir()):
+            continue
+        own = name != BUNDLED and is_motifocal(Path(name))
+        if not own or not read_config(Path(name), "unet").get(key):
+            raise ValueError(f"{option} should go with a model trained with `motifocal train "
+                             f"--prior {key.removeprefix('motion_')}`, got {name}")

@@ -18,7 +18,7 @@ from motifocal.media.codec import FINE_CRF
 from motifocal.media.picture import Pixels, one_line, read_image, resize_crop
 from motifocal.models.noise import noise_generator
 from motifocal.models.pipeline import TI2VPipeline
-from motifocal.models.pipeline_parts import check_clip
+from motifocal.models.pipeline_parts import check_clip, check_priors
 
 
 class MotifocalModel(FrameModel):
@@ -41,6 +41,7 @@ class MotifocalModel(FrameModel):
         # What the network is told is the rate asked for, not the fraction that the file holds.
         fps = own.sample_fps if sampling.fps is None else sampling.fps
         check_clip((height, width), pipeline.divisor, frames, fps, 1, "uint8")
+        check_priors(pipeline.unet.unet_config, extra.get("motion"), extra.get("motion_mask"))
         place(pipeline, sampling)
         self.name = Path(name).resolve().name
         self.format = Format(frames, height, width, played_rate(fps))

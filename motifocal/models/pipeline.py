@@ -32,7 +32,8 @@ from motifocal.models.folder import (
     without_progress_bars,
 )
 from motifocal.models.folder_files import read_pipeline_index
-from motifocal.models.image.encoder import guidance_tokens
+from motifocal.models.image.encoder import encode_images, grey_tokens
+from motifocal.models.image.inputs import image_inputs
 from motifocal.models.pipeline_parts import (
     OUTPUTS,
     Conditions,
@@ -41,19 +42,21 @@ from motifocal.models.pipeline_parts import (
     StepCallback,
     check_clip,
     check_image_encoder,
+    check_priors,
     check_sampling,
     guide,
     image_latents,
+    motion_priors,
     paired,
     picture_tensor,
     start_noise,
 )
 from motifocal.models.schedule import ScaledDDIMScheduler
-from motifocal.models.text import encode_tokens, tokenize
+from motifocal.models.text import encode_distinct
 from motifocal.models.text_limit import TextLimit
 from motifocal.models.unet import TI2VUNet
 
-#: The small model of the synthetic scenes that comes with the package.
+#: The model of the synthetic scenes that comes with the package.
 BUNDLED = Path(__file__).parents[1] / "bundled"
 SAMPLE = ("height", "width", "frames", "fps", "steps", "guidance", "guidance_rescale")
 
@@ -68,9 +71,8 @@ class TI2VOutput(BaseOutput):
 class TI2VPipeline(DiffusionPipeline):
     """Text-image-to-video sampling with DDIM and classifier-free guidance.
 
-    `sample_*` is kept in `model_index.json` and holds where a call does not say otherwise: the
-    size, length and rate that the network was trained for, the steps and the guidance that suit
-    it. The defaults are the paper's, and the rate that of TI2V-Bench's outputs.
+    `sample_*` is kept in `model_index.json` and holds where a call does not say otherwise: what the
+    network was trained for. The defaults are the paper's, and the rate TI2V-Bench's.
     """
 
     _optional_components = ["image_encoder"]  # noqa: RUF012 (diffusers reads it from the class)
@@ -122,8 +124,7 @@ class TI2VPipeline(DiffusionPipeline):
         if trust_remote_code:
             raise ValueError("trust_remote_code should be False: no code of a model is ever run")
         folder = BUNDLED if folder is None else model_folder(folder, **hub)
-        index = read_pipeline_index(folder)
-        dtype = torch_dtype or torch.float32
+        index, dtype = read_pipeline_index(folder), torch_dtype or torch.float32
         return cls(
             unet=load_network(folder, dtype),
             vae=load_autoencoder(folder, dtype),
@@ -161,6 +162,8 @@ class TI2VPipeline(DiffusionPipeline):
         guidance_scale: float | None = None,
         guidance_rescale: float | None = None,
         eta: float = 0.0,
+        motion: float | None = None,
+        motion_mask: Picture | None = None,
         generator: Generators | None = None,
         latents: Tensor | None = None,
         output_type: str = "pil",
@@ -176,27 +179,28 @@ class TI2VPipeline(DiffusionPipeline):
             prompt: one sentence a video.
             negative_prompt: what guidance leads away from; "" is what training dropped to. The
                 branch keeps the picture (the paper's base model does).
-            height: pixels; a multiple of `divisor`. Default: the folder's.
-            width: pixels; a multiple of `divisor`. Default: the folder's.
-            num_frames: length of the video. Default: the folder's.
-            fps: frames per second that the network is told. Default: the folder's.
-            num_inference_steps: DDIM steps, 50 in the paper. Default: the folder's.
-            guidance_scale: 7.5 in the paper; 1 runs one branch. Default: the folder's.
+            height: pixels, as `width`; multiples of `divisor`. Default: the folder's.
+            width: see `height`.
+            num_frames: length of the video. Default: the folder's, as for the next three.
+            fps: frames per second that the network is told.
+            num_inference_steps: DDIM steps, 50 in the paper.
+            guidance_scale: 7.5 in the paper; 1 runs one branch.
             guidance_rescale: how much of the contrast that guidance adds is taken out again, in
                 [0, 1] (arXiv 2305.08891, equation 16). Default: the folder's.
-            eta: share of fresh noise a step; 0 is deterministic.
-            generator: one for the batch, or one for each video: then a video does not depend on
-                what else is in the batch, up to rounding.
+            eta: share of fresh noise a step.
+            motion: how much should move, in [0, 1]; not told where left out.
+            motion_mask: an image, white where something may move; everywhere where left out.
+            generator: one for the batch, or one for each video, which then does not depend on the
+                others, up to rounding.
             latents: start noise `(B, C, F, h, w)`, instead of drawing it.
-            output_type: as in diffusers "pil": B lists of F pictures; "np": `(B, F, H, W, 3)` and
-                "pt": `(B, F, 3, H, W)`, float in [0, 1]; "latent": `(B, C, F, h, w)`, undecoded.
-                "uint8": `(B, F, H, W, 3)` uint8, for `motifocal.media.video.write_video`.
-            return_dict: False returns the tuple `(frames,)` in place of a `TI2VOutput`.
+            output_type: as in diffusers "pil", "np" `(B, F, H, W, 3)`, "pt" `(B, F, 3, H, W)`, both
+                in [0, 1], "latent"; or "uint8" `(B, F, H, W, 3)`, as `write_video` takes it.
+            return_dict: False returns `(frames,)`.
             callback_on_step_end: called after each step; latents that it returns replace ours.
             decode_chunk_size: frames that the autoencoder decodes at once.
 
         Raises:
-            ValueError: an argument is out of range, or the numbers of things disagree.
+            ValueError: an argument is out of range, or numbers of things disagree.
         """
         frames, rate = self._default("frames", num_frames), self._default("fps", fps)
         steps = self._default("steps", num_inference_steps)
@@ -206,22 +210,23 @@ class TI2VPipeline(DiffusionPipeline):
         images, prompts, negatives = paired(image, prompt, negative_prompt)
         check_clip(size, self.divisor, frames, rate, decode_chunk_size, output_type)
         check_sampling(steps, scale, rescale, eta)
+        check_priors(self.unet.unet_config, motion, motion_mask)
 
-        # What does not change over the steps, for both guidance branches.
         sentences = prompts if scale == 1 else [*negatives, *prompts]
-        conditions = self._conditions(images, sentences, len(prompts), size, rate)
+        priors = motion_priors(motion, motion_mask, size, self._factor, len(sentences),
+                               self._execution_device)
+        conditions = self._conditions(images, sentences, len(prompts), size, rate, priors)
 
-        # Denoise. Latents stay float32 whatever the network computes in.
+        # Latents stay float32 whatever the network computes in.
         latent_size = (side // self._factor for side in size)
         shape = (len(prompts), self.vae.config.latent_channels, frames, *latent_size)
         x = start_noise(shape, self._execution_device, generator, latents)
         self.scheduler.set_timesteps(steps, device=x.device)
+        noise: dict[str, Any] = {"eta": eta, "generator": generator, "return_dict": False}
         with self.progress_bar(total=steps) as bar:
             for index, t in enumerate(self.scheduler.timesteps):
                 prediction = self._predict(x, t, conditions, scale, rescale)
-                x = self.scheduler.step(
-                    prediction, t, x, eta=eta, generator=generator, return_dict=False
-                )[0]
+                x = self.scheduler.step(prediction, t, x, **noise)[0]
                 if callback_on_step_end is not None:
                     changed = callback_on_step_end(self, index, int(t), {"latents": x})
                     x = (changed or {}).get("latents", x)
@@ -252,19 +257,22 @@ class TI2VPipeline(DiffusionPipeline):
 
     def _conditions(
         self, images: list[Picture], sentences: list[str], batch: int, size: tuple[int, int],
-        fps: float,
+        fps: float, priors: tuple[Tensor | None, Tensor | None],
     ) -> Conditions:  # fmt: skip
         """For B videos and their G B sentences."""
-        pixels = torch.stack([picture_tensor(image, *size) for image in images])
-        pixels, config = pixels.to(self._execution_device), self.unet.unet_config
-        latent, tokens, branches = None, None, len(sentences) // batch
-        if config.takes_image_latent:
-            latent = image_latents(self.vae, pixels, batch, branches).to(self.unet.dtype)
-        if config.takes_image_tokens:
-            tokens = guidance_tokens(self.image_encoder, pixels, batch, branches)
-            tokens = tokens.to(self.unet.dtype)
-        rates = torch.full((len(sentences),), float(fps), device=self._execution_device)
-        return Conditions(self._encode_sentences(sentences), rates, latent, tokens)
+        device, config, tower = self._execution_device, self.unet.unet_config, self.image_encoder
+        pixels = torch.stack([picture_tensor(image, *size) for image in images]).to(device)
+        latent, tokens, blank, branches = None, None, None, len(sentences) // batch
+        if config.takes_image_latent or config.image_token_source == "latents":
+            latent = image_latents(self.vae, pixels, batch, branches)
+        if config.takes_encoded_tokens:
+            tokens, blank = encode_images(tower, pixels).to(device), grey_tokens(tower)
+            tokens = tokens.expand(batch, -1, -1).repeat(branches, 1, 1)
+        without = torch.arange(len(sentences), device=device) < len(sentences) - batch
+        told = image_inputs(config, latent, tokens, *priors, dropped=without, blank=blank)
+        text = encode_distinct(self.tokenizer, self.text_encoder, sentences, device)
+        return Conditions(text.to(self.unet.dtype), pixels.new_full((len(sentences),), float(fps)),
+                          {name: value.to(self.unet.dtype) for name, value in told.items()})
 
     def _predict(
         self, x: Tensor, t: Tensor, conditions: Conditions, scale: float, rescale: float
@@ -276,19 +284,11 @@ class TI2VPipeline(DiffusionPipeline):
             t,
             encoder_hidden_states=conditions.text,
             fps=conditions.fps,
-            image_latent=conditions.image_latent,
-            image_tokens=conditions.image_tokens,
+            **conditions.image,
         ).float()
         if branches == 1:
             return predicted
         return guide(predicted[: len(x)], predicted[len(x) :], scale, rescale)
-
-    def _encode_sentences(self, sentences: Sequence[str]) -> Tensor:
-        """Features `(B, L, D)`; a sentence that occurs again is not encoded again."""
-        distinct = list(dict.fromkeys(sentences))
-        tokens = tokenize(self.tokenizer, self.text_encoder, distinct).to(self._execution_device)
-        features = encode_tokens(self.text_encoder, tokens).to(self.unet.dtype)
-        return features[[distinct.index(sentence) for sentence in sentences]]
 
     @property
     def _factor(self) -> int:

@@ -18,6 +18,7 @@ from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
 from diffusers.utils.torch_utils import randn_tensor
 from PIL import Image
 from torch import Tensor
+from torch.nn.functional import avg_pool2d
 
 from motifocal.media.picture import Pixels, on_white, read_image, resize_crop
 from motifocal.media.video import to_frames, to_tensor
@@ -34,15 +35,14 @@ StepCallback: TypeAlias = Callable[[Any, int, int, dict[str, Tensor]], "dict[str
 class Conditions:
     """All that the denoiser is told besides time and noise; constant over the steps.
 
-    text (G B, L, D), first the branch without the sentence; fps (G B,);
-    image_latent (G B, C, h, w), the same in both branches, or None for a network that takes none;
-    image_tokens (G B, N, E), those of grey in the branch without the sentence, or None.
+    text (G B, L, D), first the branch without the sentence; fps (G B,); `image`, what
+    `image_inputs` gives: in the branch without the sentence tokens say nothing, all else is as in
+    the other.
     """
 
     text: Tensor
     fps: Tensor
-    image_latent: Tensor | None
-    image_tokens: Tensor | None = None
+    image: dict[str, Tensor]
 
 
 def guide(without: Tensor, with_text: Tensor, scale: float, rescale: float = 0.0) -> Tensor:
@@ -137,9 +137,35 @@ def image_latents(vae: AutoencoderKL, images: Tensor, batch: int, branches: int)
     return latent.expand(batch, -1, -1, -1).repeat(branches, 1, 1, 1)
 
 
-def check_image_encoder(config: UNetConfig, encoder: Any) -> None:
+def motion_priors(
+    score: float | None, mask: Picture | None, size: tuple[int, int], factor: int, count: int,
+    device: torch.device,
+) -> tuple[Tensor | None, Tensor | None]:  # fmt: skip
+    """A score for each of `count` samples, (count,), and how much of each latent a mask lets move.
+
+    The latter is (count, 1, h, w) in [0, 1]: the brightness of the mask, which is scaled and
+    cropped to `size` as the picture is; white moves, black stays.
+    """
+    scores = None if score is None else torch.full((count,), float(score), device=device)
+    if mask is None:
+        return scores, None
+    brightness = picture_tensor(mask, *size).to(device).mean(0, keepdim=True)[None] / 2 + 0.5
+    return scores, avg_pool2d(brightness, factor).clamp(0, 1).expand(count, -1, -1, -1)
+
+
+def check_priors(config: UNetConfig, motion: float | None, mask: Any) -> None:
+    """ValueError for motion priors that the network does not know, or a score out of range."""
+    for name, value, known in (("motion", motion, config.motion_score),
+                               ("motion_mask", mask, config.motion_mask)):
+        if value is not None and not known:
+            raise ValueError(f"{name} should not be given: the model was trained without it")
+    if motion is not None and not 0 <= motion <= 1:
+        raise ValueError(f"motion should be in [0, 1], got {motion}")
+
+
+def check_image_encoder(config: UNetConfig | None, encoder: Any) -> None:
     """ValueError for a network that takes image tokens without an encoder that makes them."""
-    if config.takes_image_tokens and encoder is None:
+    if config is not None and config.takes_encoded_tokens and encoder is None:
         raise ValueError(
             "image_condition should be 'none' or 'concat', as the folder has no image encoder, "
             f"got {config.image_condition!r}"

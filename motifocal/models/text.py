@@ -96,3 +96,15 @@ def encode_text(
     """Sentences become features `(B, L, D)`. The unconditional prompt is "", not zeros."""
     tokens = tokenize(tokenizer, text_encoder, sentences).to(text_encoder.device)
     return encode_tokens(text_encoder, tokens)
+
+
+@torch.no_grad()
+def encode_distinct(
+    tokenizer: PreTrainedTokenizerBase, text_encoder: CLIPTextModel, sentences: Sequence[str],
+    device: torch.device,
+) -> Tensor:  # fmt: skip
+    """Features `(B, L, D)`, computed on `device`; a sentence that occurs again is encoded once."""
+    distinct = list(dict.fromkeys(sentences))
+    features = encode_tokens(text_encoder,
+                             tokenize(tokenizer, text_encoder, distinct).to(device))
+    return features[[distinct.index(sentence) for sentence in sentences]]

@@ -36,14 +36,17 @@ from motifocal.models.unet_config import (
     ImageAttention,
     ImageCondition,
     ImageProjection,
+    ImageTokenSource,
     TemporalKernel,
     UNetConfig,
 )
 from motifocal.models.unet_parts import (
     adapt_temporal_convs,
     attend,
+    check_inputs,
     layers_of,
     run_layer,
+    with_zero_channel,
     zero_residual_ends,
 )
 
@@ -88,6 +91,9 @@ class TI2VUNet(UNet3DConditionModel):
         causal_attention: bool = False,
         causal_input_attention: bool = False,
         temporal_kernel: TemporalKernel = "3x1x1",
+        image_token_source: ImageTokenSource = "encoder",
+        motion_score: bool = False,
+        motion_mask: bool = False,
     ) -> None:
         config = UNetConfig.from_mapping(self.config)
         channels = config.block_out_channels
@@ -125,6 +131,13 @@ class TI2VUNet(UNet3DConditionModel):
                 adapt_temporal_attention(module, relative_positions, causal)
         adapt_temporal_convs(self, temporal_dropout, temporal_kernel)
         zero_residual_ends(self)
+        # Last, so that a network without priors has the same first weights.
+        if motion_score:
+            self.score_embedding = TimestepEmbedding(channels[0], 4 * channels[0])
+            for parameter in self.score_embedding.linear_2.parameters():
+                nn.init.zeros_(parameter)
+        if motion_mask:
+            self.conv_in = with_zero_channel(self.conv_in)
 
     @classmethod
     def build(cls, config: UNetConfig) -> TI2VUNet:
@@ -139,6 +152,8 @@ class TI2VUNet(UNet3DConditionModel):
         fps: Tensor | float,
         image_latent: Tensor | None = None,
         image_tokens: Tensor | None = None,
+        motion_score: Tensor | float | None = None,
+        motion_mask: Tensor | None = None,
     ) -> Tensor:
         """Predict noise or velocity: a plain tensor `(B, C, F, h, w)`.
 
@@ -151,19 +166,23 @@ class TI2VUNet(UNet3DConditionModel):
                 frames and concatenated on channels (the paper's x-cat).
             image_tokens: `(B, N, E)` for the clip or, with decoupled attention and no resampler,
                 `(B, F, N, E)` for each frame; projected, then seen by cross-attention (cx-attn).
+            motion_score: how much clips move, `(B,)` or one number in [0, 1]; None, or nan for a
+                clip, where the network is not told.
+            motion_mask: where clips may move, `(B, 1, h, w)` in [0, 1]; None: everywhere.
 
         Raises:
             ValueError: a shape is wrong, or an image condition is missing or not taken.
         """
-        self._check(sample, encoder_hidden_states, image_latent, image_tokens)
+        check_inputs(self.unet_config, sample, encoder_hidden_states, image_latent, image_tokens,
+                     motion_score, motion_mask)
         batch, _, frames, _, _ = sample.shape
         emb = self.time_embedding(self._sinusoid(self.time_proj, "timestep", timestep, sample))
         emb = emb + self.fps_embedding(self._sinusoid(self.fps_proj, "fps", fps, sample))
+        if motion_score is not None:
+            emb = emb + self._score_embedding(motion_score, sample)
         emb = emb.repeat_interleave(frames, dim=0, output_size=batch * frames)
         context = self._context(encoder_hidden_states, image_tokens, frames)
-        if image_latent is not None:
-            picture = repeat(image_latent, "b c h w -> b c f h w", f=frames).to(sample.dtype)
-            sample = torch.cat([sample, picture], dim=1)
+        sample = self._with_image_channels(sample, image_latent, motion_mask)
 
         x = self.conv_in(rearrange(sample, "b c f h w -> (b f) c h w"))
         x = self._run(attend, x, context, frames, None, self.transformer_in)
@@ -203,6 +222,25 @@ class TI2VUNet(UNet3DConditionModel):
             tokens = rearrange(tokens, f"b f n d -> {'(b f) n' if own else 'b (f n)'} d")
         return Context(text, tokens)
 
+    def _with_image_channels(
+        self, sample: Tensor, image_latent: Tensor | None, motion_mask: Tensor | None
+    ) -> Tensor:
+        """Latents, the picture's, and 1 where nothing may move: 0, as if untold, where it may."""
+        channels = [] if image_latent is None else [image_latent]
+        if self.unet_config.motion_mask:
+            anywhere = sample.new_ones(len(sample), 1, *sample.shape[3:])
+            channels.append(1 - (anywhere if motion_mask is None else motion_mask))
+        still = [repeat(x, "b c h w -> b c f h w", f=sample.shape[2]).to(sample.dtype)
+                 for x in channels]
+        return torch.cat([sample, *still], dim=1)
+
+    def _score_embedding(self, score: Tensor | float, sample: Tensor) -> Tensor:
+        """Embed 1000 times the score as a timestep; zeros for clips of which it is not told."""
+        told = torch.as_tensor(score, device=sample.device)
+        sinusoid = self._sinusoid(self.time_proj, "motion_score", 1000 * told.nan_to_num(), sample)
+        embedded: Tensor = self.score_embedding(sinusoid)
+        return embedded * told.isfinite().expand(len(sample))[:, None].to(embedded.dtype)
+
     def _middle(self, x: Tensor, emb: Tensor, context: Context, frames: int) -> Tensor:
         block = self.mid_block
         first, *rest = zip(block.resnets, block.temp_convs, strict=True)
@@ -235,37 +273,6 @@ class TI2VUNet(UNet3DConditionModel):
             )
         return proj(values.expand(batch)).to(self.dtype)
 
-    def _check(
-        self, sample: Tensor, text: Tensor, image_latent: Tensor | None, image_tokens: Tensor | None
-    ) -> None:
-        config = self.unet_config
-        if sample.ndim != 5 or sample.shape[1] != config.latent_channels:
-            raise ValueError(
-                f"sample should be (B, {config.latent_channels}, F, h, w), "
-                f"got {tuple(sample.shape)}"
-            )
-        batch, channels, frames, height, width = sample.shape
-        divisor = config.spatial_divisor
-        if height % divisor or width % divisor:
-            raise ValueError(
-                f"latent height and width should divide by {divisor} "
-                f"(2^(levels - 1)), got {height}x{width}"
-            )
-        _check_shape("encoder_hidden_states", text, (batch, None, config.cross_attention_dim))
-        if config.takes_image_latent:
-            _check_shape("image_latent", image_latent, (batch, channels, height, width))
-        elif image_latent is not None:
-            raise ValueError(f"image_condition {config.image_condition!r} takes no image_latent")
-        if config.takes_image_tokens:
-            for_frames = image_tokens is not None and image_tokens.ndim == 4
-            if for_frames and config.takes_tokens_of_frames:
-                expected = (batch, frames, None, config.image_token_dim)
-                _check_shape("image_tokens", image_tokens, expected)
-            else:
-                _check_shape("image_tokens", image_tokens, (batch, None, config.image_token_dim))
-        elif image_tokens is not None:
-            raise ValueError(f"image_condition {config.image_condition!r} takes no image_tokens")
-
 
 def _block(direction: str, attends: bool) -> str:
     return f"{'CrossAttn' if attends else ''}{direction}Block3D"
@@ -277,14 +284,3 @@ def _image_projection(config: UNetConfig, token_dim: int) -> nn.Module:
         return Resampler(config.resampler, token_dim, width)
     return LinearProjection(token_dim, width) if config.image_projection == "linear" else (
         nn.Identity())
-
-
-def _check_shape(name: str, value: Tensor | None, expected: tuple[int | None, ...]) -> None:
-    shape = None if value is None else tuple(value.shape)
-    if (
-        shape is None
-        or len(shape) != len(expected)
-        or any(want not in (None, got) for want, got in zip(expected, shape, strict=True))
-    ):
-        axes = ", ".join("any" if want is None else str(want) for want in expected)
-        raise ValueError(f"{name} should be ({axes}), got {shape}")

@@ -12,6 +12,10 @@ ImageCondition = Literal["none", "concat", "attention", "both"]
 # How cross-attention sees image tokens: after the text tokens, or by keys and values of their own.
 ImageAttention = Literal["appended", "decoupled"]
 ImageProjection = Literal["linear", "resampler", "none"]
+# What image tokens are made of: an image encoder's, or the first frame's latent (`latent_tokens`).
+ImageTokenSource = Literal["encoder", "latents"]
+LATENT_PATCH = 2  # side of the patch of latents that is a token
+PLACE_FEATURES = 16  # of a token: where its patch lies
 # Which temporal convolutions of a layer of four also reach over neighbouring pixels: none;
 # VideoCrafter's first two, 3 x 3 x 3; DynamiCrafter's all, 3 x 3 x 1 and 3 x 1 x 3 in turn.
 TemporalKernel = Literal["3x1x1", "3x3x3", "3x3x1,3x1x3"]
@@ -44,6 +48,9 @@ class UNetConfig:
     causal_attention: bool = False  # a frame sees no later one, in blocks' temporal attention
     causal_input_attention: bool = False  # the same in that after the first convolution
     temporal_kernel: TemporalKernel = "3x1x1"
+    image_token_source: ImageTokenSource = "encoder"
+    motion_score: bool = False  # told how much a clip moves, one number
+    motion_mask: bool = False  # told where it may move, on one more input channel
 
     @classmethod
     def from_mapping(cls, values: Mapping[str, Any]) -> UNetConfig:
@@ -101,6 +108,7 @@ class UNetConfig:
         for name, value, kinds in (
             ("image_attention", self.image_attention, get_args(ImageAttention)),
             ("image_projection", self.image_projection, get_args(ImageProjection)),
+            ("image_token_source", self.image_token_source, get_args(ImageTokenSource)),
         ):
             if value not in kinds:
                 raise ValueError(f"{name} should be one of {kinds}, got {value!r}")
@@ -111,6 +119,11 @@ class UNetConfig:
                 f"{self.image_projection!r}, got {self.resampler}"
             )
         width = self.image_token_dim
+        if self.image_token_source == "latents" and width != self.latent_token_dim:
+            raise ValueError(
+                f"image_token_dim should be {self.latent_token_dim} for tokens of latents and "
+                f"image_condition 'attention' or 'both', got {width} and {self.image_condition!r}"
+            )
         if width is None:
             return
         if self.image_projection == "none" and width != self.cross_attention_dim:
@@ -131,6 +144,16 @@ class UNetConfig:
         return self.image_condition in ("attention", "both")
 
     @property
+    def takes_encoded_tokens(self) -> bool:
+        """Whether it takes tokens of an image encoder."""
+        return self.takes_image_tokens and self.image_token_source == "encoder"
+
+    @property
+    def latent_token_dim(self) -> int:
+        """The width of tokens that are made of latents."""
+        return LATENT_PATCH**2 * self.latent_channels + PLACE_FEATURES
+
+    @property
     def takes_tokens_of_frames(self) -> bool:
         """Whether image tokens may come for each frame; a resampler makes them from the clip's."""
         return self.image_attention == "decoupled" and self.resampler is None
@@ -138,7 +161,8 @@ class UNetConfig:
     @property
     def spatial_divisor(self) -> int:
         """What latent height and width must divide by: every level but the last halves them."""
-        return int(2 ** (len(self.block_out_channels) - 1))
+        patch = LATENT_PATCH if self.image_token_source == "latents" else 1
+        return max(int(2 ** (len(self.block_out_channels) - 1)), patch)
 
 
 #: The published base model, widened for x-cat as in the paper.

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from motifocal.models.attention import Context
-from motifocal.models.unet_config import TemporalKernel
+from motifocal.models.unet_config import TemporalKernel, UNetConfig
 
 #: Kernels of the four convolutions of a temporal layer, over frames, height and width.
 TEMPORAL_KERNELS: dict[TemporalKernel, tuple[tuple[int, int, int], ...]] = {
@@ -117,3 +117,63 @@ def zero_residual_ends(model: Any) -> None:
     for end in ends:
         for parameter in end.parameters():
             nn.init.zeros_(parameter)
+
+
+def with_zero_channel(conv: nn.Conv2d) -> nn.Conv2d:
+    """The same convolution with one more input channel, the last, whose weights are zero."""
+    with torch.device("meta"):
+        wide = nn.Conv2d(conv.in_channels + 1, conv.out_channels, 3, padding=1)
+    wide.weight = nn.Parameter(functional.pad(conv.weight.detach(), (0, 0, 0, 0, 0, 1)))
+    wide.bias = conv.bias
+    return wide
+
+
+def check_inputs(
+    config: UNetConfig, sample: Tensor, text: Tensor, image_latent: Tensor | None,
+    image_tokens: Tensor | None, motion_score: Tensor | float | None,
+    motion_mask: Tensor | None,
+) -> None:  # fmt: skip
+    """Raise ValueError for inputs of a network that have a wrong shape, or that it lacks."""
+    if sample.ndim != 5 or sample.shape[1] != config.latent_channels:
+        raise ValueError(
+            f"sample should be (B, {config.latent_channels}, F, h, w), "
+            f"got {tuple(sample.shape)}"
+        )
+    batch, channels, frames, height, width = sample.shape
+    divisor = config.spatial_divisor
+    if height % divisor or width % divisor:
+        raise ValueError(
+            f"latent height and width should divide by {divisor} "
+            f"(2^(levels - 1)), got {height}x{width}"
+        )
+    _check_shape("encoder_hidden_states", text, (batch, None, config.cross_attention_dim))
+    if config.takes_image_latent:
+        _check_shape("image_latent", image_latent, (batch, channels, height, width))
+    elif image_latent is not None:
+        raise ValueError(f"image_condition {config.image_condition!r} takes no image_latent")
+    if config.takes_image_tokens:
+        for_frames = image_tokens is not None and image_tokens.ndim == 4
+        if for_frames and config.takes_tokens_of_frames:
+            expected = (batch, frames, None, config.image_token_dim)
+            _check_shape("image_tokens", image_tokens, expected)
+        else:
+            _check_shape("image_tokens", image_tokens, (batch, None, config.image_token_dim))
+    elif image_tokens is not None:
+        raise ValueError(f"image_condition {config.image_condition!r} takes no image_tokens")
+    if motion_score is not None and not config.motion_score:
+        raise ValueError("a network without a motion score should be given none")
+    if motion_mask is not None:
+        if not config.motion_mask:
+            raise ValueError("a network without a motion mask should be given none")
+        _check_shape("motion_mask", motion_mask, (batch, 1, height, width))
+
+
+def _check_shape(name: str, value: Tensor | None, expected: tuple[int | None, ...]) -> None:
+    shape = None if value is None else tuple(value.shape)
+    if (
+        shape is None
+        or len(shape) != len(expected)
+        or any(want not in (None, got) for want, got in zip(expected, shape, strict=True))
+    ):
+        axes = ", ".join("any" if want is None else str(want) for want in expected)
+        raise ValueError(f"{name} should be ({axes}), got {shape}")

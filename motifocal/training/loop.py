@@ -22,17 +22,23 @@ import torch
 from accelerate import Accelerator
 from diffusers.training_utils import EMAModel
 from torch import Tensor
-from transformers import CLIPTextModel, PreTrainedTokenizerBase
+from transformers import CLIPTextModel, CLIPVisionModelWithProjection, PreTrainedTokenizerBase
 
 from motifocal.data.shards import LatentBatch, Shards, epochs_of_step, indices_of_step
 from motifocal.files.atomic import write_text
 from motifocal.files.json_text import parse_json
 from motifocal.files.settings import lock_settings
+<<<<<<< HEAD
 from motifocal.loss.focal import MotionFocalLoss
+=======
+from motifocal.models.image.encoder import grey_tokens
+from motifocal.models.pipeline_parts import check_image_encoder
+>>>>>>> ac36382 (train takes image tokens (--image-condition) and motion priors (--prior), animate --motion and --motion-mask; arms for the ablations of both)
 from motifocal.models.schedule import NoiseSchedule, noise_schedule
 from motifocal.models.text import encode_text
 from motifocal.models.unet import TI2VUNet
 from motifocal.training.checkpoint import load_checkpoint, mixed_seed, save_checkpoint
+from motifocal.training.first_weights import first_weights
 from motifocal.training.folders import settings_path
 from motifocal.training.log import TrainingLog
 from motifocal.training.optimizer import build_optimizer, check_parameters
@@ -86,25 +92,28 @@ class Run:
     shards: Shards
     folder: Path
     step: int = 0
+    image_encoder: CLIPVisionModelWithProjection | None = None
+    blank: Tensor | None = None  # its tokens of no image, (1, N, E)
 
 
 def start(
     folder: Path, shards: Shards, text: TextFeatures, settings: TrainingSettings,
     accelerator: Accelerator, unet: TI2VUNet | None = None,
     notify: Callable[[str], None] = warnings.warn,
+    image_encoder: CLIPVisionModelWithProjection | None = None,
 ) -> Run:
     """Set up a run in `folder`, from its newest checkpoint where there is one.
 
     `accelerator` is what `open_accelerator` gave. `unet` gives first weights (an imported model);
     without it a fresh network is built from the settings. `notify` is told of damaged checkpoints
-    that are passed over. Raises ValueError when the latents do not fit the network, or when the
-    folder belongs to a run with other settings.
+    that are passed over. `image_encoder` made the tokens of the shards, where the network takes
+    them. Raises ValueError when the latents do not fit the network, or when the folder belongs to a
+    run with other settings.
     """
     settings.accumulation(accelerator.num_processes)
     torch.manual_seed(settings.seed)
-    unet = unet or TI2VUNet.build(settings.unet)
-    if unet.unet_config != settings.unet:
-        raise ValueError(f"unet should be {settings.unet}, got {unet.unet_config}")
+    unet = TI2VUNet.build(settings.unet) if unet is None else first_weights(unet, settings.unet)
+    check_image_encoder(settings.unet, image_encoder)
     check_fit(settings, shards, text.text_encoder.config.hidden_size)
     state = load_checkpoint(folder / "checkpoints", notify)
     step = state["step"] if state else 0
@@ -131,15 +140,23 @@ def start(
     text.text_encoder.requires_grad_(False).to(accelerator.device).eval()
     schedule = noise_schedule(settings.prediction_type, settings.zero_terminal_snr,
                               settings.use_scale)
+    blank = None if image_encoder is None else grey_tokens(image_encoder).to(accelerator.device)
     return Run(settings, accelerator, wrapped, average, optimizer, text, schedule, shards, folder,
-               step)
+               step, image_encoder, blank)
 
 
 def check_fit(settings: TrainingSettings, shards: Shards, text_width: int) -> None:
     """Raise ValueError where the network cannot take these latents or this width of text."""
-    if settings.unet.image_condition != "concat":
-        condition = settings.unet.image_condition
-        raise ValueError(f"image_condition should be 'concat' to be trained, got {condition!r}")
+    if settings.unet.image_condition == "none":
+        raise ValueError("image_condition should be 'concat', 'attention' or 'both' to be trained, "
+                         "got 'none'")
+    shapes = shards.files[0].shapes
+    tokens = shapes.get("image_tokens", (0, 0, None))
+    if settings.unet.takes_encoded_tokens and tokens[2] != settings.unet.image_token_dim:
+        raise ValueError(f"shards should hold image tokens, {settings.unet.image_token_dim} wide, "
+                         f"got {tokens[2]}; prepare them with --image-tokens")
+    if settings.unet.motion_score and "motion_score" not in shapes:
+        raise ValueError("shards should hold a motion score; prepare them with --prior score")
     channels = settings.unet.latent_channels
     if shards.latent_shape[0] != channels:
         raise ValueError(f"latents should have {channels} channels, got {shards.latent_shape[0]}")
@@ -190,10 +207,27 @@ def _optimiser_step(run: Run) -> dict[str, float]:
         batch, own = _micro_batch(run, rows), random.rows(rows, accelerator.device)
         text, empty = run.text(batch.captions), run.text([""])
         torch.manual_seed(mixed_seed(settings.seed, run.step, 1 + place))  # of dropout
+<<<<<<< HEAD
         loss = training_step(run.unet, batch, text, empty, own, run.schedule, settings)
         return loss, not_finite(loss.total, own.timesteps, batch.captions)
 
     line = accumulate(run, run.unet, compute)
+=======
+        with accelerator.no_sync(run.unet) if part + 1 < parts else nullcontext():
+            loss = training_step(run.unet, batch, text, empty, own, run.schedule, settings,
+                                 run.blank)
+            blame += _not_finite(loss.total, batch, own.timesteps)
+            (loss.total.mean() / parts).backward()
+        losses.append(torch.stack([x.detach().mean() for x in loss]))
+    means = gather_places(accelerator, torch.stack(losses)).mean(0)
+    if not torch.isfinite(means).all():  # known to every process, so that none waits for another
+        where = "; ".join(gather_object(blame)[:3])
+        raise NonFiniteLoss(f"loss is not finite at step {run.step} ({where}); weights untouched")
+    norm = accelerator.clip_grad_norm_(run.unet.parameters(), settings.max_grad_norm)
+    if not math.isfinite(float(norm)):
+        raise NonFiniteLoss(f"gradient norm is {float(norm)} at step {run.step}; weights untouched")
+    run.optimizer.step()
+>>>>>>> ac36382 (train takes image tokens (--image-condition) and motion priors (--prior), animate --motion and --motion-mask; arms for the ablations of both)
     run.average.step(accelerator.unwrap_model(run.unet).parameters())
     return line
 
@@ -204,9 +238,7 @@ def _micro_batch(run: Run, rows: slice) -> LatentBatch:
     chosen = indices_of_step(run.step, len(run.shards), s.global_batch, s.seed)
     epochs = epochs_of_step(run.step, len(run.shards), s.global_batch)
     batch = run.shards.batch(chosen[rows], epochs[rows], s.seed)
-    device = run.accelerator.device
-    return LatentBatch(batch.latents.to(device), batch.heatmap.to(device), batch.captions,
-                       batch.fps.to(device))
+    return batch.to(run.accelerator.device)
 
 
 def save(run: Run) -> None:

@@ -42,7 +42,8 @@ class TrainingSettings(BaseModel):
     """Everything that decides what a training computes. Unknown keys are refused.
 
     `timestep_power` p draws t = 1000 u^(1/p) for uniform u: 1 is uniform (the paper), 2 draws
-    noisier times more often, where the motion is decided (our extension).
+    noisier times more often, where the motion is decided (our extension). Image tokens are dropped
+    with the text, each motion prior by itself.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -55,6 +56,7 @@ class TrainingSettings(BaseModel):
     motif_weight: float = Field(ge=0)
     motif_variant: Literal["motif", "inverse", "none", "normalised"]
     text_dropout: float = Field(ge=0, le=1)
+    prior_dropout: float = Field(default=0.1, ge=0, le=1)
     steps: int = Field(gt=0)
     global_batch: int = Field(gt=0)
     micro_batch: int = Field(gt=0)

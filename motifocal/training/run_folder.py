@@ -124,8 +124,14 @@ def weights_fingerprint(model: nn.Module, more: str = "") -> str:
     return digest.hexdigest()
 
 
-def check_autoencoder(shards: Shards, vae: AutoencoderKL) -> None:
-    """Raise ValueError where the shards say that another autoencoder made their latents."""
+def check_encoders(
+    shards: Shards, vae: AutoencoderKL, image_encoder: nn.Module | None = None
+) -> None:
+    """Raise ValueError where the shards say that others made their latents or image tokens."""
+    made_by = shards.manifest["source"].get("image_encoder")
+    if image_encoder is not None and made_by not in (None, weights_fingerprint(image_encoder)):
+        raise ValueError("the shards should come from the image encoder in image_encoder/, got "
+                         "another's")
     made_by = shards.manifest["source"].get("autoencoder")
     if made_by is not None and made_by != fingerprint(vae):
         raise ValueError("the shards should come from the autoencoder in vae/, got another's")

@@ -19,9 +19,7 @@ class Priors(click.ParamType):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """Refuse what is none, and what is named twice."""
-        if isinstance(value, tuple):
-            return value
-        names = tuple(value.split(","))
+        names = tuple(value.split(",") if isinstance(value, str) else value)
         if not set(names) <= set(PRIORS) or len(set(names)) < len(names):
             self.fail(f"should be {' or '.join(PRIORS)} or both, with a comma, got {value}", param,
                       ctx)

@@ -136,6 +136,7 @@ class Reporter:
 def _pipeline(run: Run, unet: TI2VUNet, vae: AutoencoderKL) -> TI2VPipeline:
     s = run.settings
     scheduler = ddim_scheduler(s.prediction_type, s.zero_terminal_snr, s.use_scale)
-    pipeline = TI2VPipeline(unet, vae, run.text.text_encoder, run.text.tokenizer, scheduler)
+    pipeline = TI2VPipeline(unet, vae, run.text.text_encoder, run.text.tokenizer, scheduler,
+                            image_encoder=run.image_encoder)
     pipeline.set_progress_bar_config(disable=True)
     return pipeline

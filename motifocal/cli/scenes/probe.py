@@ -58,6 +58,7 @@ def probe(source: str, output: Path, text: Path | None, pairs: int, size: int, b
     from torch import nn
 
     from motifocal.files.atomic import write_text
+    from motifocal.models.folder import load_image_encoder
     from motifocal.scenes.evaluation.evaluate import eval_pairs
     from motifocal.scenes.evaluation.probe_report import to_markdown
     from motifocal.scenes.evaluation.probe_table import PROBE_TABLE, add_to_table
@@ -69,11 +70,13 @@ def probe(source: str, output: Path, text: Path | None, pairs: int, size: int, b
     unet, schedule = load_denoiser(folder)
     features, vae = load_text(base), load_vae(base)
     place = torch.device(chosen_device(device))
-    for model in (unet, features.text_encoder, vae):
+    wants_tokens = unet.unet_config.takes_encoded_tokens
+    tower = load_image_encoder(base, torch.float32) if wants_tokens else None
+    for model in filter(None, (unet, features.text_encoder, vae, tower)):
         nn.Module.to(model, place)
     chosen = eval_pairs(pairs, size, variant_of(options))
     with progress("encoding true clips", len({pair.image_id for pair in chosen})) as bar:
-        probe_set = encode_probe_set(chosen, vae, bar.advance)
+        probe_set = encode_probe_set(chosen, vae, bar.advance, unet.unet_config, tower)
     with progress("probing", len(chosen)) as bar:
         scores = measure(unet, schedule, features, probe_set, batch=batch, seed=seed,
                          progress=bar.advance)

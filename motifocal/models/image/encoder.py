@@ -47,18 +47,10 @@ def encode_images(encoder: CLIPVisionModelWithProjection, images: Tensor) -> Ten
     return encoder(pixel_values=pixels).last_hidden_state
 
 
-def guidance_tokens(
-    encoder: CLIPVisionModelWithProjection, images: Tensor, batch: int, branches: int
-) -> Tensor:
-    """Tokens `(G B, N, E)` of B images, or of one for all of them, for G guidance branches.
-
-    The first of two branches sees uniform grey, as the published models sample.
-    """
-    tokens = encode_images(encoder, images).expand(batch, -1, -1)
-    if branches == 1:
-        return tokens
-    grey = encode_images(encoder, torch.zeros_like(images[:1])).expand(batch, -1, -1)
-    return torch.cat([grey, tokens])
+def grey_tokens(encoder: CLIPVisionModelWithProjection) -> Tensor:
+    """Tokens `(1, N, E)` of uniform grey, which stand for no image, as in the published models."""
+    side: Any = encoder.config.image_size
+    return encode_images(encoder, torch.zeros(1, 3, side, side))
 
 
 def normalised(images: Tensor, side: int) -> Tensor:

@@ -23,6 +23,7 @@ from torch import Tensor
 from motifocal.data.shards import Shards
 from motifocal.extras import install_extra
 from motifocal.files.atomic import replacing
+from motifocal.models.image.inputs import image_inputs
 from motifocal.models.schedule import NoiseSchedule
 from motifocal.models.unet import TI2VUNet
 from motifocal.training.checkpoint import mixed_seed
@@ -92,15 +93,17 @@ def evaluate_loss_ratio(
     mean, inside = np.empty((len(timesteps), count)), np.empty((len(timesteps), count))
     for begin in range(0, count, batch):
         chosen = list(range(begin, min(begin + batch, count)))
-        data = shards.batch(chosen)
-        latents, fps = data.latents.to(unet.device), data.fps.to(unet.device)
+        data = shards.batch(chosen).to(unet.device)
+        latents, fps = data.latents, data.fps
         features = text(data.captions).to(unet.device)
-        moving = (data.heatmap > MOVING).float()
+        moving = (data.heatmap > MOVING).float().cpu()
+        picture = image_inputs(unet.unet_config, latents[:, :, 0], data.image_tokens,
+                               data.motion_score, data.motion_mask)
         for row, t in enumerate(timesteps):
             noise = torch.stack([_noise(latents.shape[1:], seed, k, t) for k in chosen])
             noise, times = noise.to(latents), torch.full((len(chosen),), t, device=unet.device)
             prediction = unet(schedule.add_noise(latents, noise, times), times, features, fps,
-                              image_latent=latents[:, :, 0])
+                              **picture)
             error = (prediction - schedule.target(latents, noise, times)).square().cpu()
             mean[row, chosen] = error.flatten(1).mean(1)
             inside[row, chosen] = _inside(error, moving)

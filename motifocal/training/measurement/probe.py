@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -21,11 +21,17 @@ import torch
 from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
 from einops import reduce
 from torch import Tensor
+from transformers import CLIPVisionModelWithProjection
 
+from motifocal.data.prepare import score_of
 from motifocal.media.video import to_tensor
 from motifocal.models.autoencoder import downsampling_factor, encode
+from motifocal.models.image.encoder import encode_images
+from motifocal.models.image.inputs import image_inputs
+from motifocal.models.pipeline_parts import check_image_encoder
 from motifocal.models.schedule import NoiseSchedule
 from motifocal.models.unet import TI2VUNet
+from motifocal.models.unet_config import UNetConfig
 from motifocal.scenes.evaluation.evaluate import EvalPair, Truth, truth_of_pair
 from motifocal.scenes.render import FPS, FRAMES
 from motifocal.training.checkpoint import mixed_seed
@@ -40,11 +46,17 @@ class ProbeImage:
     """The latents of all that can happen to one image.
 
     `candidates` (N + 1, C, F, h, w): the true clip of each prompt, the static clip last.
-    `region` (F, h, w) bool: latents that cover a moving pixel of any of the true clips.
+    `region` (F, h, w) bool: latents that cover a moving pixel of any of the true clips. What a
+    network may be told besides, the same for all prompts of the image: `mask` (1, h, w), how much
+    of each latent is in that region; the mean motion `score` of the true clips; `tokens` (N, E) of
+    the image. The last two are there where the network wants them.
     """
 
     candidates: Tensor
     region: Tensor
+    mask: Tensor | None = None
+    score: float | None = None
+    tokens: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -71,14 +83,26 @@ class ProbeScore:
 
 
 def encode_probe_set(
-    pairs: Sequence[EvalPair], vae: AutoencoderKL, progress: Callable[[], None] | None = None
-) -> ProbeSet:
-    """Encode the true clips of every image among `pairs`; `progress` is called once an image."""
+    pairs: Sequence[EvalPair], vae: AutoencoderKL, progress: Callable[[], None] | None = None,
+    config: UNetConfig | None = None, image_encoder: CLIPVisionModelWithProjection | None = None,
+) -> ProbeSet:  # fmt: skip
+    """Encode the true clips of every image among `pairs`, and what a network of `config` wants.
+
+    `image_encoder` makes the image's tokens. `progress` is called once an image.
+    """
+    check_image_encoder(config, image_encoder)
     stride = downsampling_factor(vae)
     images: dict[str, ProbeImage] = {}
     for pair in pairs:
         if pair.image_id not in images:
-            images[pair.image_id] = _encode_image(truth_of_pair(pair, FRAMES), vae, stride)
+            truth = truth_of_pair(pair, FRAMES)
+            image = _encode_image(truth, vae, stride)
+            if config is not None and config.motion_score:
+                image = replace(image, score=float(np.mean([score_of(c) for c in truth.clips])))
+            if config is not None and config.takes_encoded_tokens and image_encoder is not None:
+                first = to_tensor(truth.still[None])[:, 0][None]
+                image = replace(image, tokens=encode_images(image_encoder, first)[0].cpu())
+            images[pair.image_id] = image
             if progress is not None:
                 progress()
     return ProbeSet(tuple(pairs), images)
@@ -89,8 +113,10 @@ def _encode_image(truth: Truth, vae: AutoencoderKL, stride: int) -> ProbeImage:
     latents = [encode(vae, to_tensor(clip)[None].to(vae.device), FRAMES_PER_CHUNK)[0].cpu()
                for clip in clips]
     mask = torch.from_numpy(truth.region).float()
-    region = reduce(mask, "(h s) (w t) -> h w", "max", s=stride, t=stride) > 0
-    return ProbeImage(torch.stack(latents), region.expand(latents[0].shape[1:]))
+    pattern, sizes = "(h s) (w t) -> h w", {"s": stride, "t": stride}
+    region = reduce(mask, pattern, "max", **sizes) > 0
+    return ProbeImage(torch.stack(latents), region.expand(latents[0].shape[1:]),
+                      reduce(mask, pattern, "mean", **sizes)[None])
 
 
 @torch.no_grad()
@@ -133,8 +159,17 @@ def _predict_clean(
     times = torch.full((len(pairs),), NOISIEST, device=unet.device)
     features = text([pair.prompt for pair in pairs]).to(unet.device)
     fps = torch.full((len(pairs),), FPS, device=unet.device)
-    prediction = unet(noise, times, features, fps, image_latent=first)
+    known = [_stacked([getattr(image, name) for image in images], unet.device)
+             for name in ("tokens", "score", "mask")]
+    picture = image_inputs(unet.unet_config, first, *known)
+    prediction = unet(noise, times, features, fps, **picture)
     return schedule.x0_from(prediction, noise, times).float().cpu()
+
+
+def _stacked(values: Sequence[Tensor | float | None], device: torch.device) -> Tensor | None:
+    """Stack what is known of each image, or None where it is known of none."""
+    known = [torch.as_tensor(value) for value in values if value is not None]
+    return torch.stack(known).float().to(device) if len(known) == len(values) else None
 
 
 def _noise(pair: EvalPair, shape: torch.Size, seed: int) -> Tensor:

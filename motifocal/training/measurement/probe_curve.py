@@ -8,9 +8,11 @@ from pathlib import Path
 
 import numpy as np
 from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
+from transformers import CLIPVisionModelWithProjection
 
 from motifocal.files.atomic import replacing_folder
 from motifocal.models.schedule import ddim_scheduler
+from motifocal.models.unet_config import UNetConfig
 from motifocal.scenes.evaluation.evaluate import EvalPair
 from motifocal.scenes.evaluation.probe_table import (
     PROBE_TABLE,
@@ -32,9 +34,10 @@ class Prober:
 
     @classmethod
     def prepare(cls, pairs: Sequence[EvalPair], vae: AutoencoderKL, every: int,
-                progress: Callable[[], None] | None = None) -> Prober:
+                progress: Callable[[], None] | None = None, config: UNetConfig | None = None,
+                image_encoder: CLIPVisionModelWithProjection | None = None) -> Prober:
         """Encode what the pairs are judged against, once for the whole run."""
-        return cls(encode_probe_set(pairs, vae, progress), every)
+        return cls(encode_probe_set(pairs, vae, progress, config, image_encoder), every)
 
     def due(self, run: Run) -> bool:
         """Whether the step that the run stands at is a point of the curve; the last step is."""

@@ -1,0 +1,76 @@
+"""First weights from a network that lacks an input: it computes what it did until it is trained."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from motifocal.models.unet import TI2VUNet
+from motifocal.models.unet_config import UNetConfig
+
+#: What of a configuration may differ: how the image enters, and the motion priors.
+INPUTS = (
+    "image_condition", "image_token_dim", "image_attention", "image_scale", "image_projection",
+    "resampler", "image_token_source", "motion_score", "motion_mask",
+)  # fmt: skip
+
+
+def first_weights(unet: TI2VUNet, config: UNetConfig) -> TI2VUNet:
+    """Return a network of `config` that begins with the weights of `unet`, or `unet` itself.
+
+    What is new says nothing at first: input channels and `to_v_ip` are zero and the score's
+    embedding ends in zeros. `to_k_ip` is `to_k`, the projection of image tokens is drawn.
+
+    Raises:
+        ValueError: they differ in more than inputs, or `config` lacks one that has learnt weights.
+    """
+    old = unet.unet_config
+    if old == config:
+        return unet
+    if replace(config, **{name: getattr(old, name) for name in INPUTS}) != old:
+        raise ValueError(f"unet should be {config}, got {old}")
+    made = TI2VUNet.build(config)
+    before, state = unet.state_dict(), made.state_dict()
+    lost = sorted(before.keys() - state.keys())
+    if lost:
+        raise ValueError(f"settings of the network should keep all that unet/ has learnt, they "
+                         f"lack {lost[0]} and {len(lost) - 1} more; begin with new weights "
+                         "(--fresh)")
+    for name, tensor in state.items():
+        if name == "conv_in.weight":
+            _copy_inputs(before[name], old, tensor, config)
+        elif name in before:
+            tensor.copy_(before[name])
+        elif name.endswith(".to_k_ip.weight"):
+            tensor.copy_(before[name.replace(".to_k_ip.", ".to_k.")])
+        elif name.endswith(".to_v_ip.weight"):
+            tensor.zero_()
+    return made
+
+
+def _copy_inputs(before: Tensor, old: UNetConfig, now: Tensor, new: UNetConfig) -> None:
+    """Fill the first convolution's weights by what each input channel is of."""
+    now.zero_()
+    places, had = _channels(new), _channels(old)
+    for name, channels in had.items():
+        if name in places:
+            now[:, places[name]] = before[:, channels]
+        elif torch.any(before[:, channels] != 0):
+            raise ValueError(f"settings of the network should keep the {name} that unet/ has "
+                             "learnt to look at; begin with new weights (--fresh)")
+
+
+def _channels(config: UNetConfig) -> dict[str, slice]:
+    """Which input channels are of what, in the order of the network."""
+    sizes = {"noisy latents": config.latent_channels}
+    if config.takes_image_latent:
+        sizes["image latents"] = config.latent_channels
+    if config.motion_mask:
+        sizes["motion mask"] = 1
+    places, begin = {}, 0
+    for name, size in sizes.items():
+        places[name] = slice(begin, begin + size)
+        begin += size
+    return places

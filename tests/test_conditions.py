@@ -1,0 +1,336 @@
+"""What a network is told of image and motion, from clips to a video, in every combination."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tiny
+import torch
+from click.testing import CliRunner, Result
+from tiny_model import UNET, tiny_pipeline, tiny_unet
+from tiny_processes import end, torchrun
+from torch import Tensor
+
+from motifocal.cli import cli
+from motifocal.media.video import read_video, write_image
+from motifocal.models.image.inputs import image_inputs, latent_tokens
+from motifocal.models.unet import TI2VUNet
+from motifocal.training.checkpoint import latest_step, load_checkpoint
+from motifocal.training.first_weights import first_weights
+from motifocal.training.log import read_log
+
+NETWORK = {**tiny.UNET, "attention": [True], "block_out_channels": [8]}
+PRIORS = {"motion_score": True, "motion_mask": True}
+LATENT_TOKENS = {"image_attention": "decoupled", "image_token_source": "latents",
+                 "image_token_dim": 32}
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model folder with an image encoder."""
+    folder = tiny.tiny_base(tmp_path_factory.mktemp("base"))
+    tiny.tiny_image_encoder().save_pretrained(folder / "image_encoder")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def shards(base: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Clips with tokens of that encoder and motion scores."""
+    folder = tmp_path_factory.mktemp("shards")
+    done = invoke("prepare", "scenes", "-o", folder, "--model", base, "--size", 16, "--frames", 3,
+                  "--clips", 6, "--workers", 0, "--image-tokens", "--prior", "score,mask")
+    assert done.exit_code == 0, done.output
+    return folder
+
+
+def invoke(*words: Any) -> Result:
+    tiny.fresh_accelerator()
+    torch.set_num_threads(1)
+    return CliRunner().invoke(cli, [str(word) for word in words])
+
+
+def train_words(shards: Path, run: Path, base: Path, *more: Any, **changed: Any) -> list[Any]:
+    settings = {"steps": 2, "save_every": 1, "warmup": 1, "unet": NETWORK, **changed}
+    network = settings.pop("unet")
+    return ["train", shards, "-o", run, "--model", base, "--preset", "scenes", "--device", "cpu",
+            "--samples", 0, *tiny.assignments(**settings), "--set", f"unet={json.dumps(network)}",
+            *more]
+
+
+def tensors_of(run: Path) -> dict[str, Tensor]:
+    """The weights and their average of the newest checkpoint."""
+    state = load_checkpoint(run / "checkpoints")
+    assert state is not None
+    averages = dict(enumerate(state["average"]["shadow_params"]))
+    return state["unet"] | {f"average {key}": value for key, value in averages.items()}
+
+
+IMAGE = ("concat", "cross-attention", "both", "latents")
+LOSSES = ({"motif_weight": 1}, {"motif_weight": 0}, {"motif_variant": "inverse"})
+PRIOR = ((), ("--prior", "score"), ("--prior", "mask"), ("--prior", "score,mask"))
+
+
+@pytest.mark.parametrize(
+    ("image", "loss", "prior"),
+    [(image, LOSSES[(k + j) % 3], prior)
+     for (k, image), (j, prior) in product(enumerate(IMAGE), enumerate(PRIOR))]
+    + [("both", loss, PRIOR[3]) for loss in LOSSES],
+)  # fmt: skip
+def test_every_combination_goes_from_clips_to_a_video(
+    image: str, loss: dict[str, Any], prior: tuple[str, ...], base: Path, shards: Path,
+    tmp_path: Path,
+) -> None:
+    run, model, video = (tmp_path / name for name in ("run", "model", "video.mp4"))
+    words = ["--image-condition", "both" if image == "latents" else image, *prior]
+    network = NETWORK | ({"image_token_source": "latents"} if image == "latents" else {})
+    done = invoke(*train_words(shards, run, base, *words, unet=network, **loss))
+    assert done.exit_code == 0, done.output
+    assert all(np.isfinite(line["loss"]) for line in read_log(run / "log.jsonl"))
+    done = invoke("bundle", run, base, "-o", model, "--steps", 2, "--guidance", 2)
+    assert done.exit_code == 0, done.output
+    config = json.loads((model / "unet/config.json").read_text())
+    assert config["image_condition"] == {"cross-attention": "attention", "concat": "concat"}.get(
+        image, "both")
+    picture, mask = np.full((16, 16, 3), 90, np.uint8), np.zeros((16, 16, 3), np.uint8)
+    write_image(tmp_path / "picture.png", picture)
+    write_image(tmp_path / "mask.png", mask)
+    told = []
+    if "score" in "".join(prior):
+        told += ["--motion", 0.7]
+    if "mask" in "".join(prior):
+        told += ["--motion-mask", tmp_path / "mask.png"]
+    done = invoke("animate", tmp_path / "picture.png", "it rises", "--model", model, "-o", video,
+                  "--scale", 1, "--device", "cpu", *told)
+    assert done.exit_code == 0, done.output
+    assert read_video(video).frames.shape == (3, 16, 16, 3)
+
+
+@pytest.mark.parametrize("image", ["cross-attention", "both"])
+def test_a_run_that_was_killed_goes_on_to_the_same_bits(
+    image: str, base: Path, shards: Path, tmp_path: Path
+) -> None:
+    words = ["--image-condition", image, "--prior", "score,mask"]
+    for stop in (4, 2):
+        done = invoke(*train_words(shards, tmp_path / str(stop), base, *words, steps=stop))
+        assert done.exit_code == 0, done.output
+    assert latest_step(tmp_path / "2" / "checkpoints") == 2
+    assert invoke(*train_words(shards, tmp_path / "2", base, *words, steps=4)).exit_code == 0
+    assert tiny.equal(tensors_of(tmp_path / "2"), tensors_of(tmp_path / "4"))
+
+
+@pytest.mark.slow
+def test_two_processes_compute_what_one_does(base: Path, shards: Path, tmp_path: Path) -> None:
+    words = ["--image-condition", "both", "--prior", "score,mask"]
+    one, two = ([str(word) for word in train_words(shards, tmp_path / name, base, *words,
+                                                   micro_batch=2)] for name in ("one", "two"))
+    assert invoke(*one).exit_code == 0
+    started = torchrun(two)
+    try:
+        _, err = started.communicate(timeout=300)
+    finally:
+        end(started)
+    assert started.returncode == 0, err
+    assert tiny.equal(tensors_of(tmp_path / "one"), tensors_of(tmp_path / "two"))
+
+
+def test_a_run_file_repeats_a_training_with_tokens_and_priors(
+    base: Path, shards: Path, tmp_path: Path
+) -> None:
+    words = ["--image-condition", "both", "--prior", "mask"]
+    assert invoke(*train_words(shards, tmp_path / "a", base, *words)).exit_code == 0
+    done = invoke("train", "--config", tmp_path / "a/run.toml", "-o", tmp_path / "b")
+    assert done.exit_code == 0, done.output
+    assert tiny.equal(tensors_of(tmp_path / "a"), tensors_of(tmp_path / "b"))
+
+
+# The network.
+
+
+def inputs(config: Any) -> dict[str, Any]:
+    generator = torch.Generator().manual_seed(0)
+    latent = torch.randn(2, 4, 4, 4, generator=generator)
+    return {
+        "sample": torch.randn(2, 4, 3, 4, 4, generator=generator), "timestep": 500,
+        "encoder_hidden_states": torch.randn(2, 5, 16, generator=generator), "fps": 8.0,
+        **image_inputs(config, latent),
+    }
+
+
+@pytest.mark.parametrize("condition", ["concat", "attention", "both"])
+def test_a_prior_that_is_not_told_changes_nothing(condition: Any) -> None:
+    tokens = {} if condition == "concat" else LATENT_TOKENS
+    config = replace(UNET, image_condition=condition, **tokens, **PRIORS)
+    unet, given = tiny_unet(config), inputs(config)
+    with torch.no_grad():
+        unet.conv_in.weight[:, -1] = 0.1  # zero until it is trained
+    untold = unet(**given)
+    nothing, everywhere = torch.full((2,), torch.nan), torch.ones(2, 1, 4, 4)
+    said = unet(**given, motion_score=nothing, motion_mask=everywhere)
+    assert torch.equal(said, untold)
+    assert not torch.equal(unet(**given, motion_score=0.7), untold)
+    assert not torch.equal(unet(**given, motion_mask=torch.zeros(2, 1, 4, 4)), untold)
+    half = unet(**given, motion_score=torch.tensor([torch.nan, 0.7]))
+    assert torch.equal(half[0], untold[0])
+    assert not torch.equal(half[1], untold[1])
+
+
+def test_the_first_weights_of_a_network_with_priors_are_those_without() -> None:
+    torch.manual_seed(4)
+    plain = TI2VUNet.build(UNET).state_dict()
+    torch.manual_seed(4)
+    told = TI2VUNet.build(replace(UNET, **PRIORS)).state_dict()
+    for name, weight in plain.items():
+        other = told[name]
+        assert torch.equal(other[:, :8] if name == "conv_in.weight" else other, weight), name
+    assert not told["conv_in.weight"][:, 8:].any()
+
+
+def test_tokens_of_latents_hold_every_value_and_tell_places_apart() -> None:
+    latent = torch.arange(1.0, 129).view(1, 4, 4, 8)
+    tokens = latent_tokens(latent)
+    assert tokens.shape == (1, 8, 32)
+    assert sorted(tokens[0, :, :16].flatten().tolist()) == list(range(1, 129))
+    places = tokens[0, :, 16:]
+    assert torch.pdist(places).min() > 0.3
+    with pytest.raises(ValueError, match="latents should divide by 2, got 3x4"):
+        latent_tokens(latent[:, :, :3, :4])
+
+
+def test_dropped_tokens_are_those_of_no_image() -> None:
+    config = replace(UNET, image_condition="attention", image_token_dim=6)
+    tokens, blank = torch.ones(2, 5, 6), torch.full((1, 5, 6), -1.0)
+    told = image_inputs(config, None, tokens, dropped=torch.tensor([True, False]), blank=blank)
+    assert told.keys() == {"image_tokens"}
+    assert told["image_tokens"][:, 0, 0].tolist() == [-1, 1]
+    config = replace(UNET, image_condition="attention", **LATENT_TOKENS)
+    told = image_inputs(config, torch.ones(2, 4, 4, 4), dropped=torch.tensor([False, True]))
+    assert told["image_tokens"][0].any()
+    assert not told["image_tokens"][1].any()
+
+
+# First weights from a base.
+
+
+@pytest.mark.parametrize(("start", "condition"),
+                         [("none", "attention"), ("none", "both"), ("concat", "both")])
+def test_a_widened_network_begins_as_its_base(start: Any, condition: Any) -> None:
+    base = tiny_unet(replace(UNET, image_condition=start))
+    config = replace(UNET, image_condition=condition, **LATENT_TOKENS, **PRIORS)
+    torch.manual_seed(3)
+    made = first_weights(base, config).eval()
+    given = inputs(config)
+    theirs = {key: value for key, value in given.items()
+              if key != "image_tokens" and (start == "concat" or key != "image_latent")}
+    told = {"motion_score": 0.3, "motion_mask": torch.zeros(2, 1, 4, 4)}
+    torch.testing.assert_close(made(**given, **told), base(**theirs), rtol=1e-5, atol=1e-5)
+    cross = made.mid_block.attentions[0].transformer_blocks[0].attn2
+    assert torch.equal(cross.to_k_ip.weight, cross.to_k.weight)
+    assert not cross.to_v_ip.weight.any()
+    assert made.image_proj[1].weight.any()
+
+
+def test_a_base_that_never_learnt_to_see_the_image_on_channels_may_leave_them() -> None:
+    config = replace(UNET, image_condition="attention", **LATENT_TOKENS)
+    base = tiny_unet()
+    with pytest.raises(ValueError, match="should keep the image latents that unet/ has learnt"):
+        first_weights(base, config)
+    with torch.no_grad():
+        base.conv_in.weight[:, 4:] = 0  # as imported
+    assert first_weights(base, config).conv_in.in_channels == 4
+
+
+def test_a_base_does_not_lose_what_it_has_learnt() -> None:
+    base = tiny_unet(replace(UNET, image_condition="both", **LATENT_TOKENS))
+    with pytest.raises(ValueError, match=r"keep all that unet/ has learnt, they lack \S+ and"):
+        first_weights(base, UNET)
+    with pytest.raises(ValueError, match=r"unet should be .*got"):
+        first_weights(base, replace(base.unet_config, temporal_dropout=0.3))
+
+
+# Sampling.
+
+
+def test_guidance_drops_tokens_of_latents_and_keeps_the_priors() -> None:
+    pipeline = tiny_pipeline(replace(UNET, image_condition="both", **LATENT_TOKENS, **PRIORS))
+    seen: list[dict[str, Any]] = []
+    pipeline.unet.register_forward_pre_hook(lambda module, args, named: seen.append(named),
+                                            with_kwargs=True)
+    mask = np.zeros((32, 32, 3), np.uint8)
+    mask[:, 16:] = 255
+    pipeline(np.full((32, 32, 3), 60, np.uint8), "it rises", num_inference_steps=1, motion=0.7,
+             motion_mask=mask, output_type="latent")
+    (named,) = seen
+    assert not named["image_tokens"][0].any()
+    assert named["image_tokens"][1].any()
+    assert torch.equal(named["image_latent"][0], named["image_latent"][1])
+    assert named["motion_score"].tolist() == pytest.approx([0.7, 0.7])
+    assert named["motion_mask"][:, 0, 0].tolist() == [[0] * 4 + [1] * 4] * 2
+
+
+@pytest.mark.parametrize(("given", "words"), [
+    ({"motion": 0.5}, "motion should not be given: the model was trained without it"),
+    ({"motion_mask": torch.ones(3, 32, 32)}, "motion_mask should not be given"),
+])  # fmt: skip
+def test_a_prior_that_the_model_does_not_know_is_refused(given: Any, words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        tiny_pipeline()(torch.zeros(3, 32, 32), "it rises", **given)
+    told = tiny_pipeline(replace(UNET, **PRIORS))
+    with pytest.raises(ValueError, match=r"motion should be in \[0, 1\], got 2"):
+        told(torch.zeros(3, 32, 32), "it rises", motion=2)
+
+
+# What makes no sense.
+
+
+REFUSED: dict[str, tuple[tuple[Any, ...], dict[str, Any], str]] = {
+    "no image": ((), {"unet": {**NETWORK, "image_condition": "none"}}, "to be trained, got 'none'"),
+    "tokens of another width": (
+        (), {"unet": {**NETWORK, "image_condition": "both", "image_token_dim": 9}},
+        "image_encoder/ whose tokens are 9 wide, got 6"),
+    "tokens of latents without tokens": (
+        (), {"unet": {**NETWORK, "image_token_source": "latents"}}, "image_token_dim should be 32"),
+    "a resampler without its sizes": (
+        ("--image-condition", "both"), {"unet": {**NETWORK, "image_projection": "resampler"}},
+        "resampler should be sizes"),
+    "a prior that is none": (("--prior", "speed"), {}, "should be score or mask or both"),
+    "a prior twice": (("--prior", "mask,mask"), {}, "should be score or mask or both"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_a_combination_that_makes_no_sense_is_refused_in_a_line(
+    name: str, base: Path, shards: Path, tmp_path: Path
+) -> None:
+    more, changed, words = REFUSED[name]
+    done = invoke(*train_words(shards, tmp_path / "run", base, *more, **changed))
+    assert done.exit_code in (1, 2)
+    said = str(done.exception) if isinstance(done.exception, ValueError) else done.output
+    assert words in said
+    assert not (tmp_path / "run" / "checkpoints").exists()
+
+
+def test_clips_without_tokens_or_scores_are_refused(base: Path, tmp_path: Path) -> None:
+    tiny.tiny_shards(tmp_path / "plain", clips=4)
+    for words, told in ((("--image-condition", "both"), "--image-tokens"),
+                        (("--prior", "score"), "--prior score")):
+        done = invoke(*train_words(tmp_path / "plain", tmp_path / "run", base, *words))
+        assert isinstance(done.exception, ValueError)
+        assert f"run motifocal prepare with {told}" in str(done.exception)
+    done = invoke(*train_words(tmp_path / "plain", tmp_path / "run", base, "--prior", "mask"))
+    assert done.exit_code == 0, done.output  # heatmaps suffice
+
+
+def test_tokens_of_another_encoder_are_refused(base: Path, shards: Path, tmp_path: Path) -> None:
+    other = tiny.tiny_base(tmp_path / "base")
+    encoder = tiny.tiny_image_encoder()
+    with torch.no_grad():
+        encoder.vision_model.embeddings.class_embedding += 1
+    encoder.save_pretrained(other / "image_encoder")
+    done = invoke(*train_words(shards, tmp_path / "run", other, "--image-condition", "both"))
+    assert "should come from the image encoder in image_encoder/" in str(done.exception)
