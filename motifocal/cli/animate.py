@@ -64,14 +64,9 @@ Examples:
 @sampling_options
 @quiet_option
 def animate(picture: Path, sentences: tuple[str, ...], output: Path, model: str | None,
-<<<<<<< HEAD
             lora: Path | None, command: str | None, seed: int, number: int, scale: int | None,
-            batch: int, overwrite: bool, guidance_rescale: float | None, **sampling: Any) -> None:
-=======
-            command: str | None, seed: int, number: int, scale: int | None, batch: int,
-            overwrite: bool, guidance_rescale: float | None, motion: float | None,
+            batch: int, overwrite: bool, guidance_rescale: float | None, motion: float | None,
             motion_mask: Path | None, **sampling: Any) -> None:
->>>>>>> ac36382 (train takes image tokens (--image-condition) and motion priors (--prior), animate --motion and --motion-mask; arms for the ablations of both)
     # fmt: on
     """Animate PICTURE as each SENTENCE says, and print the paths of the videos.
 
@@ -83,14 +78,10 @@ def animate(picture: Path, sentences: tuple[str, ...], output: Path, model: str 
     if command is not None:
         if model is not None:
             raise click.UsageError("give either --model or --command")
-<<<<<<< HEAD
         if lora is not None:
             raise click.UsageError("--lora goes with --model")
-        refuse_sampling({**sampling, "guidance_rescale": guidance_rescale})
-=======
         refuse_sampling({**sampling, "guidance_rescale": guidance_rescale, "motion": motion,
                          "motion_mask": motion_mask})
->>>>>>> ac36382 (train takes image tokens (--image-condition) and motion priors (--prior), animate --motion and --motion-mask; arms for the ablations of both)
     elif model is not None:
         check_name(model)
     if command is None:

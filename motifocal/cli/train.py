@@ -10,7 +10,6 @@ import click
 
 from motifocal.cli.options.cost import SparedArgument, SparedOption, cost_options, print_cost
 from motifocal.cli.options.device import chosen_device
-<<<<<<< HEAD
 from motifocal.cli.options.finetune import (
     TRAIN,
     TRAIN_SHARED,
@@ -18,9 +17,7 @@ from motifocal.cli.options.finetune import (
     lora_options,
     with_finetuning,
 )
-=======
 from motifocal.cli.options.priors import PRIORS, prior_option
->>>>>>> ac36382 (train takes image tokens (--image-condition) and motion priors (--prior), animate --motion and --motion-mask; arms for the ablations of both)
 from motifocal.cli.options.renamed import old_option, warn_of_old_name
 from motifocal.cli.options.run_file import config_option, write_run_file
 from motifocal.cli.options.trackers import log_with_option
@@ -33,6 +30,7 @@ if TYPE_CHECKING:
     from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
 
     from motifocal.data.shards import Shards
+    from motifocal.training.loop import Run
     from motifocal.training.measurement.probe_curve import Prober
     from motifocal.training.presets import TrainingSettings
 
@@ -113,13 +111,8 @@ def train(ctx: click.Context, shards: Path, output: Path, model: Path,
     from motifocal.training.conditions import check_conditions
     from motifocal.training.folders import check_parts, text_width_of
 
-<<<<<<< HEAD
     require_preset(options["preset"])
-    settings = _settings(model, options["preset"], options["config"], assignments,
-                         options["fresh"] or model is None)
-=======
     settings = _settings(model, assignments, options)
->>>>>>> ac36382 (train takes image tokens (--image-condition) and motion priors (--prior), animate --motion and --motion-mask; arms for the ablations of both)
     if options["cost"]:
         return print_cost(settings, shards, options)
     check_parts(model, "vae", "tokenizer", "text_encoder")
@@ -225,13 +218,8 @@ def _train(ctx: click.Context, settings: TrainingSettings, shards: Shards, outpu
     from motifocal.training.log import TrainingLog
     from motifocal.training.loop import save, start, train
     from motifocal.training.measurement.probe_curve import keep_weights
-<<<<<<< HEAD
     from motifocal.training.processes import any_process, in_words
-    from motifocal.training.run_folder import check_autoencoder, load_text, load_unet, load_vae
-=======
-    from motifocal.training.processes import in_words
     from motifocal.training.run_folder import check_encoders, load_text, load_unet, load_vae
->>>>>>> ac36382 (train takes image tokens (--image-condition) and motion priors (--prior), animate --motion and --motion-mask; arms for the ablations of both)
     from motifocal.training.signals import stop_on_signals
     from motifocal.training.trackers import tracking
 

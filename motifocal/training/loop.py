@@ -28,12 +28,9 @@ from motifocal.data.shards import LatentBatch, Shards, epochs_of_step, indices_o
 from motifocal.files.atomic import write_text
 from motifocal.files.json_text import parse_json
 from motifocal.files.settings import lock_settings
-<<<<<<< HEAD
 from motifocal.loss.focal import MotionFocalLoss
-=======
 from motifocal.models.image.encoder import grey_tokens
 from motifocal.models.pipeline_parts import check_image_encoder
->>>>>>> ac36382 (train takes image tokens (--image-condition) and motion priors (--prior), animate --motion and --motion-mask; arms for the ablations of both)
 from motifocal.models.schedule import NoiseSchedule, noise_schedule
 from motifocal.models.text import encode_text
 from motifocal.models.unet import TI2VUNet
@@ -207,27 +204,11 @@ def _optimiser_step(run: Run) -> dict[str, float]:
         batch, own = _micro_batch(run, rows), random.rows(rows, accelerator.device)
         text, empty = run.text(batch.captions), run.text([""])
         torch.manual_seed(mixed_seed(settings.seed, run.step, 1 + place))  # of dropout
-<<<<<<< HEAD
-        loss = training_step(run.unet, batch, text, empty, own, run.schedule, settings)
+        loss = training_step(run.unet, batch, text, empty, own, run.schedule, settings,
+                             run.blank)
         return loss, not_finite(loss.total, own.timesteps, batch.captions)
 
     line = accumulate(run, run.unet, compute)
-=======
-        with accelerator.no_sync(run.unet) if part + 1 < parts else nullcontext():
-            loss = training_step(run.unet, batch, text, empty, own, run.schedule, settings,
-                                 run.blank)
-            blame += _not_finite(loss.total, batch, own.timesteps)
-            (loss.total.mean() / parts).backward()
-        losses.append(torch.stack([x.detach().mean() for x in loss]))
-    means = gather_places(accelerator, torch.stack(losses)).mean(0)
-    if not torch.isfinite(means).all():  # known to every process, so that none waits for another
-        where = "; ".join(gather_object(blame)[:3])
-        raise NonFiniteLoss(f"loss is not finite at step {run.step} ({where}); weights untouched")
-    norm = accelerator.clip_grad_norm_(run.unet.parameters(), settings.max_grad_norm)
-    if not math.isfinite(float(norm)):
-        raise NonFiniteLoss(f"gradient norm is {float(norm)} at step {run.step}; weights untouched")
-    run.optimizer.step()
->>>>>>> ac36382 (train takes image tokens (--image-condition) and motion priors (--prior), animate --motion and --motion-mask; arms for the ablations of both)
     run.average.step(accelerator.unwrap_model(run.unet).parameters())
     return line
 
