@@ -153,6 +153,26 @@ def test_a_run_that_goes_on_has_the_losses_and_weights_of_the_unbroken_one(
     assert "motif_weight 1.0 (not 0.5)" in str(changed.exception)
 
 
+def test_every_weight_can_be_trained_and_settings_be_kept_without_training(
+    made: tuple[Path, Path, Path], tmp_path: Path
+) -> None:
+    _, model, cache = made
+    arguments = train_arguments(cache, tmp_path, model, "--full", steps=1)
+    lora = arguments.index("--lora")
+    del arguments[lora : lora + 2]
+    result = invoke(*arguments, "--dry-run")
+    assert result.exit_code == 0, result.output
+    kept = json.loads((tmp_path / "finetune.json").read_text())
+    assert (kept["lora_rank"], kept["steps"]) == (None, 1)
+    assert not (tmp_path / "checkpoints").exists()
+    result = invoke(*arguments)
+    assert result.exit_code == 0, result.output
+    before = load_file(model / "transformer/diffusion_pytorch_model.safetensors")
+    after = load_file(tmp_path / "full/transformer/diffusion_pytorch_model.safetensors")
+    assert before.keys() == after.keys()
+    assert all((before[name] != after[name]).any() for name in before)
+
+
 def begin(arguments: list[str]) -> subprocess.Popen[bytes]:
     return subprocess.Popen([sys.executable, "-m", "motifocal", *arguments],
                             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)  # fmt: skip
@@ -231,6 +251,29 @@ def test_videos_are_sampled_from_the_same_pictures_captions_and_seeds_each_time(
         page = (run / "samples/index.html").read_text()
         assert page.index("step-00000002/0.mp4") < page.index("step-00000001/0.mp4")
         assert ClipCache(cache).clips[0].caption in page
+
+
+@pytest.mark.slow
+def test_two_lambdas_are_trained_from_the_same_draws_and_set_side_by_side(
+    made: tuple[Path, Path, Path], trained: Path, tmp_path: Path
+) -> None:
+    _, model, cache = made
+    result = invoke(*train_arguments(cache, tmp_path, model, "--samples", "2", "--held-out",
+                                     str(cache), "--motif-weight", "0,1", sample_steps=2))
+    assert result.exit_code == 0, result.output
+    assert losses_of(tmp_path / "motif-weight-1") == losses_of(trained)
+    plain, focal = (losses_of(tmp_path / f"motif-weight-{weight}")[0] for weight in (0, 1))
+    assert plain["diffusion"] == focal["diffusion"] == plain["loss"] < focal["loss"]
+    page = (tmp_path / "ab.html").read_text()
+    for weight in (0, 1):
+        assert f"motif-weight-{weight}/samples/step-00000003/1.mp4" in page
+    values = json.loads((tmp_path / "ab.json").read_text())
+    assert {name: len(of_clips) for name, of_clips in values["1"].items()} == {
+        "moving": CLIPS, "static": CLIPS, "motion": 2}  # fmt: skip
+    difference = values["1"]["moving"][0] - values["0"]["moving"][0]
+    assert difference != 0
+    mean = (sum(values["1"]["moving"]) - sum(values["0"]["moving"])) / CLIPS
+    assert f"<td>{mean:+.3g} (" in page
 
 
 # What comes out.

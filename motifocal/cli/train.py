@@ -20,7 +20,7 @@ from motifocal.cli.options.finetune import (
 from motifocal.cli.options.priors import PRIORS, prior_option
 from motifocal.cli.options.renamed import old_option, warn_of_old_name
 from motifocal.cli.options.run_file import config_option, write_run_file
-from motifocal.cli.options.trackers import log_with_option
+from motifocal.cli.options.trackers import chosen_trackers, log_with_option
 from motifocal.cli.output.locking import lock_output
 from motifocal.cli.output.progress import announce, progress, quiet_option
 from motifocal.files.json_text import parse_json
@@ -238,7 +238,7 @@ def _train(ctx: click.Context, settings: TrainingSettings, shards: Shards, outpu
         announce(f"resuming at step {run.step}")
     if main:
         write_run_file(ctx, output / RUN_FILE, settings)
-    curves = _trackers(options["log_with"]) if main else ()
+    curves = chosen_trackers(options["log_with"]) if main else ()
     held_out = Shards(options["held_out"]) if options["held_out"] else None
     with ExitStack() as stack:
         bar = stack.enter_context(progress("training: steps", settings.steps, run.step))
@@ -266,19 +266,6 @@ def _train(ctx: click.Context, settings: TrainingSettings, shards: Shards, outpu
     if main:
         click.echo(output)
     return 0
-
-
-def _trackers(chosen: tuple[str, ...] | None) -> tuple[str, ...]:
-    """Where the curves go: to what was chosen, or to TensorBoard where it is installed."""
-    from motifocal.extras import install_extra
-    from motifocal.training.trackers import is_installed
-
-    if chosen is not None:
-        return chosen
-    if is_installed("tensorboard"):
-        return ("tensorboard",)
-    announce(f"no curves: TensorBoard is not installed; {install_extra('train')}")
-    return ()
 
 
 def _prober(run: Run, vae: AutoencoderKL, options: dict[str, Any]) -> Prober | None:

@@ -20,8 +20,7 @@ from motifocal.files.json_text import read_json_object
 if TYPE_CHECKING:
     from accelerate import Accelerator
     from accelerate.tracking import GeneralTracker
-
-    from motifocal.training.presets import TrainingSettings
+    from pydantic import BaseModel
 
 TRACKERS = ("tensorboard", "wandb", "trackio", "mlflow")
 PROJECT = "motifocal"
@@ -43,7 +42,7 @@ def check_installed(trackers: Sequence[str]) -> None:
 @contextmanager
 def tracking(
     accelerator: Accelerator, trackers: Sequence[str], folder: Path, step: int,
-    settings: TrainingSettings,
+    settings: BaseModel,
 ) -> Iterator[None]:  # fmt: skip
     """Inside, `accelerator.log` reaches the trackers, which go on with the run after `step`.
 
@@ -108,9 +107,9 @@ def _write_identity(folder: Path, identity: dict[str, str]) -> None:
     write_text(folder / "trackers.json", json.dumps(identity, indent=1) + "\n")
 
 
-def _flat(settings: TrainingSettings) -> dict[str, Any]:
+def _flat(settings: BaseModel) -> dict[str, Any]:
     """The settings as trackers take them: text, numbers and truth values, without nesting."""
     values = settings.model_dump(mode="json")
-    network = values.pop("unet")
+    network = values.pop("unet", {})
     return values | {f"unet.{key}": value if isinstance(value, int | float | str | None)
                      else json.dumps(value) for key, value in network.items()}

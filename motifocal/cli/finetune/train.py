@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -11,10 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from motifocal.cli.finetune.ab_page import CLIP_LOSSES, write_ab_page
 from motifocal.cli.finetune.model import check_cache, opened
 from motifocal.cli.options.device import chosen_device
+from motifocal.cli.options.trackers import chosen_trackers
 from motifocal.cli.output.locking import lock_output
 from motifocal.cli.output.progress import announce, progress
+from motifocal.files.atomic import write_text
 from motifocal.files.json_text import parse_json
 
 if TYPE_CHECKING:
@@ -24,6 +28,9 @@ if TYPE_CHECKING:
     from motifocal.training.finetune.cache import ClipCache
     from motifocal.training.finetune.run import FinetuneRun
     from motifocal.training.finetune.settings import FinetuneSettings
+
+
+CURVES = ("loss", "diffusion", "motion", "norm", "rate")
 
 
 def train_on_cache(options: dict[str, Any]) -> None:
@@ -37,8 +44,6 @@ def train_on_cache(options: dict[str, Any]) -> None:
     cache = ClipCache(options["shards"])
     options["held_out"] = ClipCache(options["held_out"]) if options["held_out"] else None
     folder, family = opened(options["model"])
-    for data in filter(None, (cache, options["held_out"])):
-        check_cache(data, family, folder)
     settings.accumulation(processes=1)
     parts_of(settings, family)
     if options["memory"] is not None:
@@ -46,15 +51,45 @@ def train_on_cache(options: dict[str, Any]) -> None:
     if options["device"] not in ("auto", "cpu"):
         chosen_device(options["device"])
     accelerator = open_accelerator(autocast(settings), options["device"] == "cpu")
-    output = options["output"]
+    output, arms = options["output"], _arms(settings, options)
     with first_process_decides(accelerator) as first:
-        if first:
+        if first:  # it holds the folder for all
+            for data in filter(None, (cache, options["held_out"])):
+                check_cache(data, family, folder)
             lock_output(output)
             click.echo(settings.model_dump_json(indent=1))
+            for weight, place in arms.items():
+                if options["dry_run"]:
+                    arm = settings.model_copy(update={"motif_weight": weight})
+                    _keep_settings(arm, cache, family, place)
     if options["dry_run"]:
         return
+    for weight, place in arms.items():
+        arm = settings.model_copy(update={"motif_weight": weight})
+        _train_arm(arm, place, cache, folder, family, accelerator, options)
+    if accelerator.is_main_process and len(arms) > 1:
+        shown = options["held_out"] or cache
+        click.echo(write_ab_page(output, arms, shown.captions(range(len(shown)))))
+    accelerator.end_training()
+
+
+def _arms(settings: FinetuneSettings, options: dict[str, Any]) -> dict[float, Path]:
+    """Return the lambdas to train with, and the folder of each run."""
+    weights, output = options["motif_weight"] or (settings.motif_weight,), options["output"]
+    if len(weights) == 1:
+        return {weights[0]: output}
+    return {weight: output / f"motif-weight-{weight:g}" for weight in weights}
+
+
+def _train_arm(
+    settings: FinetuneSettings, output: Path, cache: ClipCache, folder: Path, family: Family,
+    accelerator: Accelerator, options: dict[str, Any],
+) -> None:  # fmt: skip
+    """Train the transformers of one run, and print where the result lies; ends on a signal."""
+    from motifocal.training.finetune.run import parts_of
+
     for part in parts_of(settings, family):
-        code = _train_part(settings, cache, folder, family, part, accelerator, options)
+        code = _train_part(settings, output, cache, folder, family, part, accelerator, options)
         if code is not None:
             if accelerator.is_main_process:
                 click.echo("saved; run the same command again to go on", err=True)
@@ -62,7 +97,24 @@ def train_on_cache(options: dict[str, Any]) -> None:
             sys.exit(code)
     if accelerator.is_main_process:
         click.echo(output / ("lora" if settings.lora_rank else "full"))
-    accelerator.end_training()
+
+
+def _keep_settings(
+    settings: FinetuneSettings, cache: ClipCache, family: Family, output: Path
+) -> None:
+    """Write the settings where the runs would be, and print where they lie."""
+    from motifocal.training.checkpoint import latest_step
+    from motifocal.training.finetune.run import (
+        SETTINGS,
+        lock_finetune,
+        part_run_folder,
+        parts_of,
+    )
+
+    for part in parts_of(settings, family):
+        place = part_run_folder(output, family, part)
+        lock_finetune(place, settings, cache, family, latest_step(place / "checkpoints"))
+        click.echo(place / SETTINGS)
 
 
 def settings_of(options: dict[str, Any]) -> FinetuneSettings:
@@ -102,23 +154,34 @@ def fitted(
 
 
 def _train_part(
-    settings: FinetuneSettings, cache: ClipCache, folder: Path, family: Family, part: str,
-    accelerator: Accelerator, options: dict[str, Any],
+    settings: FinetuneSettings, output: Path, cache: ClipCache, folder: Path, family: Family,
+    part: str, accelerator: Accelerator, options: dict[str, Any],
 ) -> int | None:  # fmt: skip
     """Train one transformer to the end or to a signal; the exit code if it was a signal."""
     from motifocal.files.atomic import remove_temporaries
     from motifocal.training.checkpoint import latest_step
     from motifocal.training.finetune.parts import load_trained, release
     from motifocal.training.finetune.result import write_result
-    from motifocal.training.finetune.run import part_run_folder, save, start, train
+    from motifocal.training.finetune.run import (
+        lock_finetune,
+        part_run_folder,
+        save,
+        start,
+        train,
+    )
     from motifocal.training.log import TrainingLog
-    from motifocal.training.processes import any_process, in_words
+    from motifocal.training.processes import any_process, first_process_decides, in_words
     from motifocal.training.signals import stop_on_signals
+    from motifocal.training.trackers import tracking
 
-    place, main = part_run_folder(options["output"], family, part), accelerator.is_main_process
-    if main:
-        remove_temporaries(place / "checkpoints")
-    accelerator.wait_for_everyone()
+    place, main = part_run_folder(output, family, part), accelerator.is_main_process
+    with first_process_decides(accelerator) as first:
+        if first:
+            remove_temporaries(place / "checkpoints")
+            lock_finetune(place, settings, cache, family, latest_step(place / "checkpoints"))
+    if latest_step(place / "checkpoints") == settings.steps and len(family.trained) > 1:
+        announce(f"{part} is trained already")
+        return None
     whole = settings.lora_rank is None
     announce(f"loading {part}, then training on {in_words(accelerator)}")
     transformer = load_trained(folder, family, part, "float32" if whole else settings.precision,
@@ -134,17 +197,21 @@ def _train_part(
         bar = stack.enter_context(progress(f"{part}: steps", settings.steps, run.step))
         stop = stack.enter_context(stop_on_signals(bar.announce))
         log = stack.enter_context(TrainingLog(place / "log.jsonl", run.step)) if main else None
+        if main:
+            curves = chosen_trackers(options["log_with"])
+            stack.enter_context(tracking(accelerator, curves, place, run.step, settings))
         for line in train(run, log):
             bar.reach(run.step, f"loss {line['loss']:.4f}, rate {line['rate']:.1e}, "
                       f"{line['seconds']:.2f} s")  # fmt: skip
             if main:
+                accelerator.log({key: line[key] for key in CURVES}, step=run.step)
                 _validate(run, folder, options, bar.announce)
             if run.step < settings.steps and any_process(accelerator, stop.signal is not None):
                 if latest_step(place / "checkpoints") < run.step:
                     save(run)
                 break
     if main:
-        write_result(run, options["output"])
+        write_result(run, output)
     accelerator.wait_for_everyone()
     done = run.step == settings.steps
     accelerator.free_memory()
@@ -165,9 +232,13 @@ def _validate(
     if run.step % run.settings.validate_every and run.step < run.settings.steps:
         return
     if held_out is not None:
-        losses = held_out_losses(run, held_out)
+        measured = held_out_losses(run, held_out)
+        losses = measured.line()
         with TrainingLog(run.folder / "held_out.jsonl", run.step - 1) as log:
             log.write({"step": run.step, **losses})
+        write_text(run.folder / CLIP_LOSSES, json.dumps(measured.of_clips()) + "\n")
+        run.accelerator.log({key: losses[key] for key in ("held_out", "moving", "static")},
+                            step=run.step)
         say(f"step {run.step}: held-out loss {losses['held_out']:.4f}, moving "
             f"{losses['moving']:.4f}, static {losses['static']:.4f}")
     if options["samples"] and can_sample(run):

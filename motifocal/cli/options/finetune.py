@@ -98,7 +98,7 @@ PREPARE_SHARED = frozenset({
     "fetch_raft", "camera", "unit", "threshold", "slope", "floor", "percentile", "noise", "sharp",
     "change",
 })  # fmt: skip
-TRAIN = frozenset({"lora", "full", "memory"})
+TRAIN = frozenset({"lora", "full", "memory", "motif_weight"})
 TRAIN_SHARED = frozenset({"shards", "output", "model", "assignments", "held_out", "samples",
                           "log_with", "device", "dry_run"})  # fmt: skip
 
@@ -120,8 +120,29 @@ class MemorySize(click.ParamType):
         return size
 
 
+class MotifWeights(click.ParamType):
+    """`1` or `0,1`: one or more lambdas, each at least 0 and given once."""
+
+    name = "weights"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[float, ...]:
+        if isinstance(value, tuple):
+            return value
+        try:
+            weights = tuple(float(part) for part in str(value).split(","))
+        except ValueError:
+            weights = ()
+        if not weights or len(set(weights)) < len(weights) or not all(
+            0 <= weight < float("inf") for weight in weights
+        ):
+            self.fail(f"should be like 1 or 0,1, got {value!r}", param, ctx)
+        return weights
+
+
 def lora_options(command: F) -> F:
-    """Add --lora, --full and --memory to `train`."""
+    """Add --lora, --full, --memory and --motif-weight to `train`."""
     for option in reversed((
         click.option("--lora", type=click.IntRange(1), metavar="RANK",
                      help="Fine-tune a model of diffusers with a LoRA of this rank.  "
@@ -131,6 +152,9 @@ def lora_options(command: F) -> F:
         click.option("--memory", type=MemorySize(), metavar="SIZE",
                      help="Of the accelerator, e.g. 24G: takes the first way to store the frozen "
                      "weights that fits by arithmetic, and says which (models of diffusers)."),
+        click.option("--motif-weight", type=MotifWeights(), metavar="WEIGHT[,WEIGHT...]",
+                     help="Lambda of the motion focal loss. With several, a run for each, from the "
+                     "same draws, and a page that sets them side by side (models of diffusers)."),
     )):  # fmt: skip
         command = option(command)
     return command

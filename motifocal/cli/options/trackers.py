@@ -6,7 +6,9 @@ from typing import Any
 
 import click
 
-from motifocal.training.trackers import TRACKERS, check_installed
+from motifocal.cli.output.progress import announce
+from motifocal.extras import install_extra
+from motifocal.training.trackers import TRACKERS, check_installed, is_installed
 
 
 def _trackers(value: Any) -> tuple[str, ...]:
@@ -28,3 +30,13 @@ log_with_option = click.option(
     help=f"Where the curves go: {', '.join(TRACKERS)}, or none.  "
     "[default: tensorboard where it is installed]",
 )  # fmt: skip
+
+
+def chosen_trackers(given: tuple[str, ...] | None) -> tuple[str, ...]:
+    """Return where the curves go: what was given, or TensorBoard where it is installed."""
+    if given is not None:
+        return given
+    if is_installed("tensorboard"):
+        return ("tensorboard",)
+    announce(f"no curves: TensorBoard is not installed; {install_extra('train')}")
+    return ()

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -24,30 +25,48 @@ MOVING = 0.5  # a latent moves from this weight on
 _SEEDS = 99  # among whose times the quantiles are looked for
 
 
-@torch.no_grad()
-def held_out_losses(run: FinetuneRun, clips: ClipCache) -> dict[str, float]:
-    """Return the plain loss of held-out clips: overall, moving, static, and at each quantile.
+@dataclass(frozen=True)
+class HeldOut:
+    """Squared errors of held-out clips: (clips, quantiles, static or moving, sum and count)."""
 
-    Of the averaged weights where an average is kept. nan where nothing moves, or all does.
-    """
+    sums: Tensor
+
+    def line(self) -> dict[str, float]:
+        """Return the plain loss: overall, moving, static, and at each quantile.
+
+        nan where nothing moves, or all does.
+        """
+        total, counts = self.sums[..., 0], self.sums[..., 1]
+        static, moving = (total.sum((0, 1)) / counts.sum((0, 1))).tolist()
+        by_quantile = total.sum((0, 2)) / counts.sum((0, 2))
+        return {
+            "held_out": float(total.sum() / counts.sum()), "moving": moving, "static": static,
+            **{f"q{q:g}": float(loss) for q, loss in zip(QUANTILES, by_quantile, strict=True)},
+        }  # fmt: skip
+
+    def of_clips(self) -> dict[str, list[float | None]]:
+        """Return each clip's loss where it stands still and where it moves; None for no place."""
+        totals, counts = (part.tolist() for part in self.sums.sum(1).unbind(-1))
+        return {name: [total[region] / count[region] if count[region] else None
+                       for total, count in zip(totals, counts, strict=True)]
+                for region, name in enumerate(("static", "moving"))}  # fmt: skip
+
+
+@torch.no_grad()
+def held_out_losses(run: FinetuneRun, clips: ClipCache) -> HeldOut:
+    """Measure held-out clips, with the averaged weights where an average is kept."""
     network = run.accelerator.unwrap_model(run.network)
-    indices = range(min(len(clips), MOST_CLIPS))
+    count = min(len(clips), MOST_CLIPS)
     seeds = quantile_seeds(run, clips.batch([0], torch.device("cpu"))[0]["latents"])
-    sums = torch.zeros(len(seeds), 2, 2, dtype=torch.float64)  # quantile, static or moving
+    sums = torch.zeros(count, len(seeds), 2, 2, dtype=torch.float64)
     with averaged(run):
-        for index in indices:
+        for index in range(count):
             batch, weights = clips.batch([index], run.accelerator.device)
             for row, seed in enumerate(seeds):
                 draw = run.family.draw(batch["latents"], [_generator(seed)], run.part)
                 error = (run.family.forward(network, draw, batch) - draw.target).square()
-                sums[row] += _parted(run, error, batch["latents"], weights).cpu()
-    total, counts = sums[..., 0], sums[..., 1]
-    by_quantile = total.sum(1) / counts.sum(1)
-    static, moving = (total.sum(0) / counts.sum(0)).tolist()
-    return {
-        "held_out": float(total.sum() / counts.sum()), "moving": moving, "static": static,
-        **{f"q{q:g}": float(loss) for q, loss in zip(QUANTILES, by_quantile, strict=True)},
-    }  # fmt: skip
+                sums[index, row] = _parted(run, error, batch["latents"], weights).cpu()
+    return HeldOut(sums)
 
 
 def quantile_seeds(run: FinetuneRun, latents: Tensor) -> list[int]:
