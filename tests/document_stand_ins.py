@@ -40,6 +40,7 @@ def make_stand_ins(folder: Path) -> None:
     write_image(folder / "picture.png", render(stage, stage.actions[0], size=64).frames[0])
     for name in ("base", "videocrafter2"):
         tiny_folder(folder / name)
+    (folder / "held-out-cache").mkdir()
     (folder / "cache").mkdir()  # of a published model, which no document reads, like its LoRA
     (folder / "run" / "lora").mkdir(parents=True)
     (folder / "model.ckpt").touch()  # of released weights, which no document reads

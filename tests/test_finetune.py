@@ -1,4 +1,4 @@
-"""From a folder of clips to a LoRA: prepare, train, kill, go on, load, animate."""
+"""From a cache of clips to a LoRA: train, kill, go on, compare, load, animate."""
 
 from __future__ import annotations
 
@@ -19,26 +19,19 @@ from tiny_finetune import (
     CLIPS,
     invoke,
     losses_of,
-    prepare_arguments,
     prepared,
     same,
-    tiny_clips,
     train_arguments,
     weights_of,
 )
 from tiny_processes import end, torchrun
 
-from motifocal.data.clip_files import timeline_of
-from motifocal.data.selection import format_indices, frames_of
-from motifocal.data.trainer_rules import Request, trained_on
 from motifocal.generate.diffusers_lora import load_lora
-from motifocal.loss.motion_loss import motion_weights
 from motifocal.media.video import write_image
-from motifocal.motion.heatmap import HeatmapSettings
 from motifocal.training.checkpoint import latest_step
 from motifocal.training.families.registry import family_of
 from motifocal.training.finetune.cache import ClipCache
-from motifocal.training.finetune.memory import first_that_fits
+from motifocal.training.finetune.memory import first_that_fits, rungs, sizes_of
 from motifocal.training.finetune.settings import finetune_settings
 from motifocal.training.log import read_log
 
@@ -60,69 +53,6 @@ def trained(made: tuple[Path, Path, Path]) -> Path:
     result = invoke(*train_arguments(cache, folder / "run", model))
     assert result.exit_code == 0, result.output
     return folder / "run"
-
-
-# Preparing.
-
-
-def test_the_cache_holds_the_frames_that_inspect_shows_and_weights_of_them(
-    made: tuple[Path, Path, Path]
-) -> None:
-    folder, _, cache = made
-    (height, width), frames = TINY["wan22-5b"]
-    entry, sample = ClipCache(cache).clips[1], ClipCache(cache).sample(1)
-    clip = folder / "clips" / entry.name
-    (selection,) = trained_on("plain", timeline_of(clip), 64, 64,
-                              Request(((frames, height, width),), fps=16.0))  # fmt: skip
-    assert entry.frames == format_indices(selection.indices)
-    assert entry.fps == selection.fps
-    weights = motion_weights(frames_of(clip, selection), "wan-5b", HeatmapSettings(floor=0.05))
-    assert torch.equal(sample["weight"], weights[0, 0])
-    assert weights.max() > 0
-
-
-def test_preparing_goes_on_and_lists_what_is_damaged(
-    made: tuple[Path, Path, Path], tmp_path: Path
-) -> None:
-    _, model, whole = made
-    clips, cache = tiny_clips(tmp_path / "clips", "wan22-5b"), tmp_path / "cache"
-    (clips / "9.mp4").write_bytes(b"no video")
-    (clips / "9.txt").write_text("damaged")
-    arguments = prepare_arguments("wan22-5b", clips, cache, model)
-    result = invoke(*arguments)
-    assert result.exit_code == 0, result.output
-    assert "left out, 1 clips" in result.output
-    assert "9.mp4" in (cache / "rejected.jsonl").read_text()
-    # As if killed while it wrote: a clip and a caption are not there, another is cut off.
-    files = sorted((cache / "clips").iterdir())
-    before = {path: path.read_bytes() for path in (*files, *(cache / "texts").iterdir())}
-    files[0].unlink()
-    files[1].write_bytes(files[1].read_bytes()[:100])
-    next((cache / "texts").iterdir()).unlink()
-    (cache / "clips.jsonl").unlink()
-    untouched = files[2].stat().st_mtime_ns
-    assert invoke(*arguments).exit_code == 0
-    assert {path: path.read_bytes() for path in before} == before
-    assert files[2].stat().st_mtime_ns == untouched
-    assert ClipCache(cache).digest == ClipCache(whole).digest
-    refused = invoke(*arguments, "--threshold", "0.2")
-    assert refused.exit_code != 0
-    assert "threshold 0.05 (not 0.2)" in str(refused.exception)
-
-
-def test_what_the_model_cannot_take_is_refused_before_anything_is_read(
-    made: tuple[Path, Path, Path], tmp_path: Path
-) -> None:
-    folder, model, _ = made
-    arguments = prepare_arguments("wan22-5b", folder / "clips", tmp_path / "cache", model)
-    for given, words in [
-        (("--frames", "6"), "1 + a multiple of 4"), (("--size", "48x40"), "multiples of 32"),
-        (("--max-stride", "2"), "--max-stride is not for models of diffusers"),
-    ]:  # fmt: skip
-        result = invoke(*arguments, *given)
-        assert result.exit_code == 2
-        assert words in " ".join(result.output.split())
-    assert not (tmp_path / "cache").exists()
 
 
 # Training.
@@ -358,6 +288,20 @@ def test_animate_samples_with_the_lora(
 # Memory.
 
 
+@pytest.mark.slow
+def test_frozen_weights_stored_in_fp8_train_almost_the_same_lora(
+    made: tuple[Path, Path, Path], tmp_path: Path
+) -> None:
+    _, model, cache = made
+    for storage in ("full", "fp8"):
+        result = invoke(*train_arguments(cache, tmp_path / storage, model, storage=storage,
+                                         precision="bfloat16"))
+        assert result.exit_code == 0, result.output
+    full, fp8 = (losses_of(tmp_path / storage) for storage in ("full", "fp8"))
+    assert [line["loss"] for line in fp8] == pytest.approx([line["loss"] for line in full], rel=0.1)
+    assert full != fp8
+
+
 def test_memory_takes_the_first_way_that_fits_and_names_a_length_where_none_does(
     made: tuple[Path, Path, Path]
 ) -> None:
@@ -365,7 +309,26 @@ def test_memory_takes_the_first_way_that_fits_and_names_a_length_where_none_does
     family, clips = family_of(model), ClipCache(cache)
     settings = finetune_settings({"model": "tiny", "lora_rank": 4})
     chosen, words = first_that_fits(settings, model, family, clips, 24.0)
-    assert (chosen.storage, chosen.offload, chosen.gradient_checkpointing) == ("full", False, True)
+    assert (chosen.storage, chosen.gradient_checkpointing) == ("full", True)
     assert "gradient checkpointing" in words
     with pytest.raises(ValueError, match=r"should be about \d+\.\d GB or more .* got 0.1; "):
         first_that_fits(settings, model, family, clips, 0.1)
+
+
+def test_sizes_are_those_of_the_model_and_fp8_is_taken_where_bfloat16_does_not_fit(
+    made: tuple[Path, Path, Path], trained: Path
+) -> None:
+    _, model, cache = made
+    family, clips = family_of(model), ClipCache(cache)
+    settings = finetune_settings({"model": "tiny", "lora_rank": 4})
+    sizes = sizes_of(settings, model, family, "transformer", clips)
+    whole = load_file(model / "transformer/diffusion_pytorch_model.safetensors")
+    assert sizes.weights == sum(weight.numel() for weight in whole.values())
+    assert sizes.trained == sum(weight.numel() for weight in weights_of(trained).values())
+    (height, width), frames = TINY["wan22-5b"]
+    assert sizes.tokens == (1 + (frames - 1) // 4) * (height // 32) * (width // 32)
+    (full, fp8, *_) = (sizes.needed(rung) for rung, _ in rungs(settings))
+    assert full - fp8 == sizes.weights
+    chosen, words = first_that_fits(settings, model, family, clips, (full + fp8) / 2e9)
+    assert chosen.storage == "fp8"
+    assert "fp8" in words

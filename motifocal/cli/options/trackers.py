@@ -21,12 +21,19 @@ def _trackers(value: Any) -> tuple[str, ...]:
         if name not in TRACKERS:
             raise click.BadParameter(f"should be among {', '.join(TRACKERS)}, or none alone, got "
                                      f"{name!r}")
-    check_installed(names)
     return tuple(names)
 
 
+def _installed(
+    ctx: click.Context, param: click.Parameter, names: tuple[str, ...] | None
+) -> tuple[str, ...] | None:
+    """Check that the trackers are there; not while they are parsed, which would lose the reason."""
+    check_installed(names or ())
+    return names
+
+
 log_with_option = click.option(
-    "--log-with", type=_trackers, metavar="NAME[,NAME...]",
+    "--log-with", type=_trackers, metavar="NAME[,NAME...]", callback=_installed,
     help=f"Where the curves go: {', '.join(TRACKERS)}, or none.  "
     "[default: tensorboard where it is installed]",
 )  # fmt: skip

@@ -46,12 +46,8 @@ class Sizes:
     def needed(self, settings: FinetuneSettings) -> float:
         """Return the bytes that training takes with these settings."""
         trained = self.trained * (TRAINED + (4 if settings.ema_decay else 0))
-        if settings.lora_rank is None:
-            weights = 0.0
-        else:
-            weights = self.weights * STORED[settings.storage]
-            if settings.offload:  # the block that computes, and the next one on its way
-                weights = 2 * weights / self.layers
+        frozen = 0 if settings.lora_rank is None else self.weights
+        weights = frozen * STORED[settings.storage]
         block = WIDTHS * self.width + FEED_FORWARDS * self.feed_forward
         kept = self.layers * self.width if settings.gradient_checkpointing else self.layers * block
         activations = 2.0 * settings.micro_batch * self.tokens * (kept + block)
@@ -78,15 +74,13 @@ def first_that_fits(
 
 def rungs(settings: FinetuneSettings) -> Iterator[tuple[FinetuneSettings, str]]:
     """Yield ever more frugal settings, with words."""
-    changed: dict[str, Any] = {"gradient_checkpointing": True, "storage": "full", "offload": False}
+    changed: dict[str, Any] = {"gradient_checkpointing": True, "storage": "full"}
     yield settings.model_copy(update=changed), "gradient checkpointing"
     if settings.lora_rank is None:
         return
     yield settings.model_copy(update={**changed, "storage": "fp8"}), "layers stored in fp8"
     if importlib.util.find_spec("bitsandbytes") is not None:
         yield settings.model_copy(update={**changed, "storage": "nf4"}), "layers stored in nf4"
-    yield (settings.model_copy(update={**changed, "offload": True}),
-           "blocks offloaded to the CPU's memory")
 
 
 def sizes_of(

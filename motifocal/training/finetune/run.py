@@ -119,7 +119,7 @@ def start(
         if first:
             lock_finetune(folder, settings, cache, family, step)
     check_same_step(accelerator, step)
-    make_trainable(transformer, settings, family, accelerator.device)
+    make_trainable(transformer, settings, family)
     if state is not None:
         load_trained_weights(transformer, state["weights"])
     wrapped = accelerator.prepare(transformer.train())
@@ -140,9 +140,7 @@ def start(
                        folder, step)  # fmt: skip
 
 
-def make_trainable(
-    transformer: Any, settings: FinetuneSettings, family: Family, device: torch.device
-) -> None:
+def make_trainable(transformer: Any, settings: FinetuneSettings, family: Family) -> None:
     """Store frozen weights as the settings say, and add what is trained."""
     if settings.gradient_checkpointing:
         transformer.enable_gradient_checkpointing()
@@ -157,11 +155,6 @@ def make_trainable(
     else:
         add_lora(transformer, settings.lora_rank, settings.alpha,
                  settings.lora_targets or family.lora_targets)  # fmt: skip
-    if settings.offload:
-        transformer.enable_group_offload(
-            device, offload_type="block_level", num_blocks_per_group=1,
-            use_stream=device.type == "cuda",
-        )  # fmt: skip
 
 
 def load_trained_weights(transformer: Any, weights: dict[str, Tensor]) -> None:

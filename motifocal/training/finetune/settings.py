@@ -16,8 +16,7 @@ class FinetuneSettings(BaseModel):
     lora_rank of None trains every weight. lora_alpha of None is the rank. lora_targets and parts,
     where empty, are the family's. ema_decay of 0 keeps no average. precision is that of the frozen
     weights; what is trained is float32. storage is how frozen weights lie in memory: "fp8" casts
-    each layer for its own computation, "nf4" is bitsandbytes' four bits. offload keeps frozen
-    weights off the accelerator, block by block.
+    each layer for its own computation, "nf4" is bitsandbytes' four bits.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -42,7 +41,6 @@ class FinetuneSettings(BaseModel):
     precision: Literal["float32", "bfloat16"] = "bfloat16"
     gradient_checkpointing: bool = True
     storage: Literal["full", "fp8", "nf4"] = "full"
-    offload: bool = False
     save_every: int = Field(default=100, gt=0)
     validate_every: int = Field(default=250, gt=0)
     sample_steps: int = Field(default=25, gt=0)
@@ -64,7 +62,7 @@ class FinetuneSettings(BaseModel):
 
 #: What may change between two starts of one run: it decides nothing that was computed so far.
 FREE_TO_CHANGE = frozenset({"save_every", "validate_every", "sample_steps", "steps",
-                            "gradient_checkpointing", "offload"})  # fmt: skip
+                            "gradient_checkpointing"})  # fmt: skip
 
 
 def finetune_settings(values: dict[str, Any]) -> FinetuneSettings:
