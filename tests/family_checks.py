@@ -104,10 +104,10 @@ class Case:
 
     def only(self, parts: Sequence[str]) -> Any:
         """The pipeline with these parts and its scheduler alone, as encoding loads it."""
-        kept = {*parts, "scheduler"}
-        made = {name: part if name in kept else None
-                for name, part in self.pipe.components.items()}
-        return type(self.pipe)(**made)
+        pipe = type(self.pipe)(**self.pipe.components)
+        others = pipe.components.keys() - {*parts, "scheduler"}
+        pipe.register_modules(**dict.fromkeys(others))
+        return pipe
 
     @cached_property
     def pipeline_calls(self) -> list[Call]:

@@ -132,6 +132,8 @@ MADE_FOR = {
     "hunyuan": (129, 720, 1280, 24, 50, 6.0),
     "hunyuan-33ch": (125, 720, 1280, 24, 50, 1.0),
     "hunyuan15": (121, 32, 32, 24, 50, 6.0),  # of the size in its configuration
+    "ltx2": (121, 512, 768, 24, 30, 3.0),
+    "kandinsky5": (121, 512, 768, 24, 50, 5.0),
     "svd": (14, 576, 1024, 7, 25, 3.0),
     "i2vgen-xl": (16, 704, 1280, 8, 50, 9.0),
 }
@@ -182,6 +184,8 @@ LENGTHS: dict[str, tuple[tuple[int, ...], int, tuple[int, int]]] = {
     "hunyuan": ((1, 9), 4, (1, 5)),
     "hunyuan-33ch": ((1, 9), 7, (5, 9)),
     "hunyuan15": ((1, 9), 12, (9, 13)),
+    "ltx2": ((9,), 10, (9, 17)),
+    "kandinsky5": ((17,), 18, (17, 21)),
 }
 
 
@@ -245,6 +249,10 @@ def test_what_is_published_under_a_text_to_video_class_is_opened_as_its_sibling(
     rename_class(tmp_path / "ltx", "LTXPipeline")
     model = open_model(str(tmp_path / "ltx"), Sampling(steps=2, size=(32, 32), frames=9))
     assert model.settings["class"] == "LTXImageToVideoPipeline"
+    save_tiny("ltx2", tmp_path / "ltx2")
+    rename_class(tmp_path / "ltx2", "LTX2Pipeline")
+    model = open_model(str(tmp_path / "ltx2"), Sampling(steps=2, size=(64, 64), frames=9))
+    assert model.settings["class"] == "LTX2ImageToVideoPipeline"
 
 
 def test_a_class_that_animates_no_picture_is_refused_with_those_that_do(

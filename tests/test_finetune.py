@@ -36,7 +36,10 @@ from motifocal.training.finetune.settings import finetune_settings
 from motifocal.training.log import read_log
 
 WAN = ("wan22-5b", "wan21", "wan22-a14b", "skyreels")
-OTHERS = ("ltx", "cogvideox", "cogvideox15", "hunyuan", "hunyuan-33ch", "hunyuan15")
+OTHERS = (
+    "ltx", "ltx-condition", "cogvideox", "cogvideox15", "hunyuan", "hunyuan-33ch", "hunyuan15",
+    "ltx2", "kandinsky5",
+)  # fmt: skip
 
 
 @pytest.fixture(scope="module")

@@ -300,6 +300,18 @@ def hunyuan15() -> Any:
     )  # fmt: skip
 
 
+def ltx2() -> Any:
+    from tiny_ltx2 import tiny_ltx2
+
+    return tiny_ltx2()
+
+
+def kandinsky5() -> Any:
+    from tiny_kandinsky import tiny_kandinsky
+
+    return tiny_kandinsky()
+
+
 def svd() -> Any:
     return diffusers.StableVideoDiffusionPipeline(
         vae=diffusers.AutoencoderKLTemporalDecoder(
@@ -345,15 +357,16 @@ KINDS: dict[str, Callable[[], Any]] = {
     "wan21": wan21, "wan22-a14b": wan22_a14b, "wan22-5b": wan22_5b, "skyreels": skyreels,
     "cogvideox": cogvideox, "cogvideox15": cogvideox15, "ltx": ltx,
     "ltx-condition": ltx_condition, "hunyuan": hunyuan, "hunyuan-33ch": hunyuan_33ch,
-    "hunyuan15": hunyuan15, "svd": svd, "i2vgen-xl": i2vgen_xl,
+    "hunyuan15": hunyuan15, "ltx2": ltx2, "kandinsky5": kandinsky5, "svd": svd,
+    "i2vgen-xl": i2vgen_xl,
 }  # fmt: skip
 #: (height, width), frames: small, and valid for that kind.
 TINY: dict[str, tuple[tuple[int, int], int]] = {
     "wan21": ((32, 48), 5), "wan22-a14b": ((32, 48), 5), "wan22-5b": ((64, 32), 5),
     "skyreels": ((32, 48), 5), "cogvideox": ((32, 48), 9), "cogvideox15": ((32, 16), 9),
     "ltx": ((32, 64), 9), "ltx-condition": ((32, 64), 9), "hunyuan": ((32, 48), 5),
-    "hunyuan-33ch": ((32, 48), 5), "hunyuan15": ((16, 32), 5), "svd": ((32, 64), 3),
-    "i2vgen-xl": ((32, 48), 3),
+    "hunyuan-33ch": ((32, 48), 5), "hunyuan15": ((16, 32), 5), "ltx2": ((64, 64), 9),
+    "kandinsky5": ((32, 48), 21), "svd": ((32, 64), 3), "i2vgen-xl": ((32, 48), 3),
 }  # fmt: skip
 
 

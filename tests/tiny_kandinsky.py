@@ -7,23 +7,12 @@ from typing import Any
 import diffusers
 import torch
 import transformers
-from tiny_diffusers import END, PAD, WIDTH, hunyuan_vae, tiny_clip_text, tiny_tokenizer
-from transformers import PreTrainedTokenizerFast
-
-
-class TextProcessor(PreTrainedTokenizerFast):
-    """Qwen's processor for text alone; the whole one asks for torchvision."""
-
-    def __call__(self, text: Any, images: None = None, videos: None = None, **kwargs: Any) -> Any:
-        return super().__call__(text, **kwargs)
+from tiny_diffusers import WIDTH, hunyuan_vae, tiny_clip_text, tiny_tokenizer
 
 
 def processor() -> Any:
-    words = tiny_tokenizer(4096, "<|im_start|>", "<|im_end|>", start=False)
-    return TextProcessor(
-        tokenizer_object=words.backend_tokenizer, eos_token=END, pad_token=PAD, unk_token=END,
-        model_max_length=4096,
-    )  # fmt: skip
+    """Qwen's processor hands text to its tokenizer; the whole one asks for torchvision."""
+    return tiny_tokenizer(4096, "<|im_start|>", "<|im_end|>", start=False)
 
 
 def qwen() -> Any:

@@ -161,6 +161,22 @@ def _hunyuan15(pipeline: Any) -> Family:
                   takes_size=False)
 
 
+def _ltx2(pipeline: Any) -> Family:
+    divisor = math.lcm(32, pipeline.vae_spatial_compression_ratio
+                       * pipeline.transformer_spatial_patch_size)
+    # Guidance in space and time skips one of the blocks.
+    return Family((512, 768), 121, 24.0, 30, 3.0, multiples(divisor),
+                  frame_step=pipeline.vae_temporal_compression_ratio, fps_name="frame_rate",
+                  call={"spatio_temporal_guidance_blocks": [29]})
+
+
+def _kandinsky5(pipeline: Any) -> Family:
+    # Sparse attention is laid out in blocks. The first four latents are evened out by later ones.
+    sparse = pipeline.transformer.config.attention_type == "nabla"
+    return Family((512, 768), 121, 24.0, 50, 5.0, multiples(128 if sparse else 16),
+                  frame_step=pipeline.vae_scale_factor_temporal, least_frames=17)
+
+
 def _svd(pipeline: Any) -> Family:
     return Family((576, 1024), pipeline.unet.config.num_frames, 7.0, 25, 3.0,
                   multiples(pipeline.vae_scale_factor), least_frames=2,
@@ -181,6 +197,8 @@ FAMILIES: Mapping[str, Callable[[Any], Family]] = {
     "LTXConditionPipeline": _ltx,
     "HunyuanVideoImageToVideoPipeline": _hunyuan,
     "HunyuanVideo15ImageToVideoPipeline": _hunyuan15,
+    "LTX2ImageToVideoPipeline": _ltx2,
+    "Kandinsky5I2VPipeline": _kandinsky5,
     "StableVideoDiffusionPipeline": _svd,
     "I2VGenXLPipeline": _i2vgen_xl,
 }
@@ -199,12 +217,12 @@ PACKAGES: Mapping[str, tuple[str, ...]] = {
 def class_of(index: Mapping[str, Any], place: str) -> str:
     """Return the class in FAMILIES for a folder's model_index.json.
 
-    Two families are published under the name of their text-to-video class. ValueError for a class
+    Three families are published under the name of their text-to-video class. ValueError for a class
     that is in none and for a Wan checkpoint that takes no picture.
     """
     named = index.get("_class_name")
-    if named == "LTXPipeline":
-        return "LTXImageToVideoPipeline"
+    if named in ("LTXPipeline", "LTX2Pipeline"):
+        return named.replace("Pipeline", "ImageToVideoPipeline")
     if named == "WanPipeline":
         if not index.get("expand_timesteps"):
             raise ValueError(f"{place} should be an image-to-video model, got a WanPipeline that "

@@ -28,6 +28,8 @@ from motifocal.media.picture import one_line
 from motifocal.models.folder import MODEL_FILES, loading_errors
 from motifocal.models.folder_files import INDEX, read_index, refuse_code
 
+#: Modules of diffusers that pipelines name for parts of their own.
+PIPELINE_MODULES = ("ltx2",)
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
@@ -117,7 +119,7 @@ def _check_parts(index: Mapping[str, Any], folder: Path, name: str) -> None:
     parts = {part: value for part, value in index.items()
              if not part.startswith("_") and isinstance(value, list) and len(value) == 2}
     for part, (library, kind) in parts.items():
-        if library not in (None, "diffusers", "transformers"):
+        if library not in (None, "diffusers", "transformers", *PIPELINE_MODULES):
             raise ValueError(f"{name}: {part} should be of diffusers or transformers, got "
                              f"{library}.{kind}")
     for part, (library, _) in parts.items():

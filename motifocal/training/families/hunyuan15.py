@@ -32,8 +32,7 @@ class HunyuanVideo15(FlowMatching):
     pipeline = "HunyuanVideo15ImageToVideoPipeline"
     size_multiple = 16
     fps = 24.0
-    # The pipeline cannot be made without its autoencoder.
-    text_parts = ("tokenizer", "text_encoder", "tokenizer_2", "text_encoder_2", "vae")
+    text_parts = ("tokenizer", "text_encoder", "tokenizer_2", "text_encoder_2")
     clip_parts = ("vae", "image_encoder", "feature_extractor")
     lora_targets = ATTENTION
 
