@@ -33,6 +33,7 @@ from motifocal.loss.focal import MotionFocalLoss
 from motifocal.loss.motion_loss import motion_loss
 from motifocal.media.video import to_tensor
 from motifocal.training.families.base import Draw, Family
+from motifocal.training.finetune.adapter import original_keys
 
 PROMPT = "the blue balloon dips down"
 FILE = "pytorch_lora_weights.safetensors"
@@ -293,6 +294,16 @@ def lora_round_trip(case: Case, folder: Path) -> None:
     assert {name: value.tolist() for name, value in loaded.items()} == {
         name: value.tolist() for name, value in state.items()
     }
+    if family.original_names:
+        original = original_keys(
+            {f"{part}.{name}": value for name, value in state.items()}, family.original_names, 2, 2
+        )
+        assert all(name.startswith("diffusion_model.") for name in original)
+        pipe.unload_lora_weights()
+        pipe.load_lora_weights(original)
+        again = get_peft_model_state_dict(model, adapter_name=next(iter(model.peft_config)))
+        assert again.keys() == state.keys()
+        assert all(torch.equal(again[name], value) for name, value in state.items())
     after = case.sample()
     pipe.unload_lora_weights() if hasattr(pipe, "unload_lora_weights") else model.unload_lora()
     assert (after - before).abs().max() > 1e-3

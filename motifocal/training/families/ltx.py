@@ -29,6 +29,7 @@ class LTX(FlowMatching):
     pipeline = "LTXImageToVideoPipeline"
     size_multiple = 32
     fps = 25.0
+    original_names = (("attn1", "attn1"), ("attn2", "attn2"))  # the same
 
     @classmethod
     def matches(cls, index: Config, configs: Mapping[str, Config]) -> bool:
