@@ -182,14 +182,19 @@ def moved_names(package: str) -> Callable[[str], Any]:
 
 
 def renamed_names(module: str, names: str) -> Callable[[str], Any]:
-    """Return the `__getattr__` of a module that finds renamed names, listed as `before=now`."""
+    """Return the `__getattr__` of a module that finds renamed names, listed as `before=now`.
+
+    `before=sibling.now` is a name that is in another module of the same package now.
+    """
     renamed = dict(pair.split("=") for pair in names.split())
 
     def find_name(name: str) -> Any:
         if name not in renamed:
             raise AttributeError(f"module {module!r} has no attribute {name!r}")
-        _warn(f"{module}.{name}", f"{module}.{renamed[name]}")
-        return getattr(importlib.import_module(module), renamed[name])
+        home = module.rpartition(".")[0] if "." in renamed[name] else module
+        place, _, now = f"{home}.{renamed[name]}".rpartition(".")
+        _warn(f"{module}.{name}", f"{place}.{now}")
+        return getattr(importlib.import_module(place), now)
 
     return find_name
 

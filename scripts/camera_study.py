@@ -28,7 +28,7 @@ from motifocal.media.picture import Pixels, read_image, resize_crop
 from motifocal.motion.camera import camera_flow, fit_camera, textured
 from motifocal.motion.camera_models import AFFINE, HOMOGRAPHY, SIMILARITY, Model
 from motifocal.motion.flow import estimate_flow
-from motifocal.scenes.render import first_picture
+from motifocal.scenes.render import first_image
 from motifocal.scenes.stage import SCENARIOS, make_stage
 
 WHOLE, SIDE = 320, 240  # of the pictures, and of what the camera sees of them
@@ -52,7 +52,7 @@ def pictures() -> list[Pixels]:
     if "MOTIFOCAL_SHARED" in os.environ:
         folder = Path(os.environ["MOTIFOCAL_SHARED"]) / "ti2v-clips" / "images"
         return [resize_crop(read_image(path), WHOLE, WHOLE) for path in sorted(folder.iterdir())]
-    return [first_picture(make_stage(name, "eval", 0), WHOLE) for name in sorted(SCENARIOS)]
+    return [first_image(make_stage(name, "eval", 0), WHOLE) for name in sorted(SCENARIOS)]
 
 
 def camera(kind: str, rng: np.random.Generator) -> NDArray[np.float64]:

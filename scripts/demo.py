@@ -20,7 +20,7 @@ from motifocal.files.names import slug
 from motifocal.media.picture import Pixels
 from motifocal.media.sheet import contact_sheet, moving_grid
 from motifocal.media.video import resize_crop, write_image, write_video
-from motifocal.scenes.render import first_picture
+from motifocal.scenes.render import first_image
 from motifocal.scenes.stage import SCENARIOS, make_stage
 from motifocal.scenes.world import Stage
 
@@ -100,7 +100,7 @@ def animate(
     from motifocal.models.noise import noise_generator
 
     size = pipeline.sample_size
-    picture = resize_crop(first_picture(stage, max(size)), *size)
+    picture = resize_crop(first_image(stage, max(size)), *size)
     sentences = [action.sentence for action in stage.actions]
     made = pipeline(
         picture, sentences, num_inference_steps=steps, callback_on_step_end=advance,

@@ -47,7 +47,7 @@ def truth(pair: EvalPair) -> Pixels:
 
 
 def still(pair: EvalPair) -> Pixels:
-    return np.repeat(pair.picture()[None], FRAMES, axis=0)
+    return np.repeat(pair.image()[None], FRAMES, axis=0)
 
 
 def bundled() -> Make:
@@ -56,7 +56,7 @@ def bundled() -> Make:
     pipe.set_progress_bar_config(disable=True)
 
     def made(pair: EvalPair) -> Pixels:
-        frames: Pixels = pipe(pair.picture(), pair.prompt, generator=noise_generator(0),
+        frames: Pixels = pipe(pair.image(), pair.prompt, generator=noise_generator(0),
                               output_type="uint8").frames[0]
         return frames
 
@@ -70,7 +70,7 @@ def results(folder: Path, model: str, pairs: list[EvalPair], make: Make) -> Resu
     held = Results(folder, model, {}, benchmark, (0,), None)
     claim_results(held)
     for pair, wanted in zip(pairs, held.expected(), strict=True):
-        write_image(held.picture(wanted.pair), pair.picture())
+        write_image(held.picture(wanted.pair), pair.image())
         write_video(wanted.path, make(pair), FPS, crf=FINE_CRF)
     return held
 

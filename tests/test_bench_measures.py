@@ -19,7 +19,7 @@ from motifocal.media.picture import read_image
 from motifocal.media.video import list_videos, read_video, write_video
 from motifocal.motion.flow import estimate_flow
 from motifocal.scenes.evaluation import evaluate
-from motifocal.scenes.render import Camera, first_picture, render
+from motifocal.scenes.render import Camera, first_image, render
 from motifocal.scenes.stage import SCENARIOS, make_stage
 
 MOTION = ("motion_amount", "object_motion", "camera_motion", "moving_share")
@@ -96,7 +96,7 @@ def test_every_measure_has_its_line_and_the_lines_are_in_order() -> None:
 def test_a_still_clip_has_exactly_no_motion(
     scenario: str, encoded: bool, size: int, tmp_path: Path
 ) -> None:
-    picture = first_picture(make_stage(scenario, "train", 1), size)
+    picture = first_image(make_stage(scenario, "train", 1), size)
     frames = np.repeat(picture[None], 5, axis=0)
     if encoded:
         frames = through_h264(frames, tmp_path)

@@ -267,7 +267,7 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> list[int]:
         measured.append(1)
         return clip_heatmap(*arguments, **options)
 
-    monkeypatch.setattr("motifocal.motion.heatmap.clip_heatmap", measure)
+    monkeypatch.setattr(export_samples, "clip_heatmap", measure)
     return measured
 
 

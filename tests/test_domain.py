@@ -23,7 +23,7 @@ from motifocal.generate.domain import (
 )
 from motifocal.media.video import to_tensor
 from motifocal.models.autoencoder import decode, encode
-from motifocal.scenes.render import first_picture
+from motifocal.scenes.render import first_image
 from motifocal.scenes.stage import SCENARIOS, make_stage
 
 
@@ -103,7 +103,7 @@ def test_the_synthetic_scenes_are_in_the_domain_that_is_measured_on_them(
     assert "camera" not in known.words
     worst = np.inf
     for scenario in SCENARIOS:
-        drawn = first_picture(make_stage(scenario, "eval", 0), 16)
+        drawn = first_image(make_stage(scenario, "eval", 0), 16)
         assert domain_notes(known, autoencoder, drawn, sentences) == []
         worst = min(worst, reconstruction_psnr(autoencoder, drawn))
     assert known.least_psnr == pytest.approx(worst - MARGIN, abs=0.051)

@@ -12,7 +12,7 @@ from motifocal.scenes.render import (
     TRAVEL,
     ZOOM,
     SceneClip,
-    first_picture,
+    first_image,
     render,
 )
 from motifocal.scenes.stage import SCENARIOS, is_held_out, make_stage
@@ -53,7 +53,7 @@ def test_the_same_seed_gives_the_same_bytes() -> None:
 
 def test_another_seed_or_split_gives_another_picture() -> None:
     for name in NAMES:
-        pictures = [first_picture(make_stage(name, split, seed)).tobytes()  # type: ignore[arg-type]
+        pictures = [first_image(make_stage(name, split, seed)).tobytes()  # type: ignore[arg-type]
                     for split in ("train", "eval") for seed in range(4)]
         assert len(set(pictures)) == 8
 
@@ -93,7 +93,7 @@ def test_every_other_evaluation_picture_is_held_out() -> None:
 
 def test_training_and_evaluation_share_no_picture() -> None:
     for name in NAMES:
-        train, held = ({first_picture(make_stage(name, split, seed), 32).tobytes()  # type: ignore[arg-type]
+        train, held = ({first_image(make_stage(name, split, seed), 32).tobytes()  # type: ignore[arg-type]
                         for seed in range(6)} for split in ("train", "eval"))
         assert not train & held
 
@@ -117,11 +117,11 @@ def test_an_unknown_scenario_or_split_is_refused() -> None:
 
 def test_frame_0_is_the_picture_whatever_the_sentence_and_the_camera() -> None:
     for stage in stages("eval", range(2)):
-        picture = first_picture(stage)
+        picture = first_image(stage)
         for action in stage.actions:
             assert np.array_equal(render(stage, action).frames[0], picture)
     stage = make_stage("car", "eval", 0)
-    resting = first_picture(stage).astype(int)
+    resting = first_image(stage).astype(int)
     for camera in CAMERA_WORDS:
         moved = render(stage, stage.actions[0], camera=camera).frames[0].astype(int)
         assert np.abs(moved - resting).max() <= 1
@@ -265,7 +265,7 @@ def test_a_change_of_light_has_no_valid_flow() -> None:
 
 def test_a_larger_picture_shows_the_same_place() -> None:
     for stage in stages("eval", range(1)):
-        small, large = first_picture(stage, 64), first_picture(stage, 192)
+        small, large = first_image(stage, 64), first_image(stage, 192)
         reduced = cv2.resize(large, (64, 64), interpolation=cv2.INTER_AREA)
         assert np.abs(reduced.astype(float) - small).mean() < 4
 

@@ -499,7 +499,7 @@ def test_a_seed_is_the_same_noise_in_eval_animate_and_bench_run(
     assert torch.equal(evaluated, expected.expand_as(evaluated))
 
     pair = eval_pairs(1, SMALL)[0]
-    write_image(tmp_path / "picture.png", pair.picture())
+    write_image(tmp_path / "picture.png", pair.image())
     words = ["animate", tmp_path / "picture.png", pair.prompt, "--model", model, "--seed", 1,
              *given, "-o", tmp_path / "video.mp4"]
     assert CliRunner().invoke(cli, [str(word) for word in words]).exit_code == 0

@@ -147,7 +147,7 @@ def test_a_benchmark_has_the_published_layout(tmp_path: Path) -> None:
     assert [row["file"] for row in table] == [pair.file() for pair in pairs]
     for row, pair in zip(table, pairs, strict=True):
         image = read_image(tmp_path / "images" / f"{row['image_id']}.png")
-        assert np.array_equal(image, pair.picture())
+        assert np.array_equal(image, pair.image())
         video = read_video(tmp_path / "videos" / "truth" / row["file"]).frames
         assert np.abs(video[0].astype(float) - image).mean() < 6
 

@@ -18,7 +18,7 @@ from motifocal.scenes.drawing.draw import PALETTE
 from motifocal.scenes.drawing.residue import LEVELS, shake
 from motifocal.scenes.evaluation.evaluate import ENTERS, eval_pairs, kind_of, score, truth_of
 from motifocal.scenes.export import BenchmarkSettings, DatasetSettings, export_dataset, recipe
-from motifocal.scenes.render import TRAVEL, Camera, SceneClip, first_picture, render
+from motifocal.scenes.render import TRAVEL, Camera, SceneClip, first_image, render
 from motifocal.scenes.stage import SCENARIOS, make_stage
 from motifocal.scenes.variant import STANDARD, SceneVariant
 from motifocal.scenes.world import Stage
@@ -90,7 +90,7 @@ def test_every_sentence_of_a_living_picture_starts_from_it(
     scenario: str, variant: SceneVariant
 ) -> None:
     stage = make_stage(scenario, "eval", 0, variant)
-    picture = first_picture(stage, SIZE)
+    picture = first_image(stage, SIZE)
     for action in stage.actions:
         assert np.array_equal(render(stage, action, size=SIZE, frames=4).frames[0], picture)
 
@@ -160,7 +160,7 @@ def test_a_hard_stage_is_the_standard_one_with_other_sizes() -> None:
 
 def test_hard_backgrounds_have_texture_where_the_others_are_flat() -> None:
     for name in ("bird", "fish", "golf"):
-        plain, hard = (first_picture(make_stage(name, "train", 0, variant), 64).astype(float)
+        plain, hard = (first_image(make_stage(name, "train", 0, variant), 64).astype(float)
                        for variant in (STANDARD, HARD))
         rough = [np.abs(np.diff(picture, axis=1)).mean() for picture in (plain, hard)]
         assert rough[1] > 1.2 * rough[0], name
@@ -168,7 +168,7 @@ def test_hard_backgrounds_have_texture_where_the_others_are_flat() -> None:
 
 def test_hard_scenery_is_no_longer_flat_and_moves_with_the_camera() -> None:
     road = (slice(26, 40), slice(28, 31))
-    plain, hard = (first_picture(make_stage("car", "train", 1, v), 64)[road].astype(float)
+    plain, hard = (first_image(make_stage("car", "train", 1, v), 64)[road].astype(float)
                    for v in (STANDARD, HARD))
     assert plain.std(axis=(0, 1)).max() == 0
     assert hard.std(axis=(0, 1)).min() > 1
@@ -181,7 +181,7 @@ def test_hard_scenery_is_no_longer_flat_and_moves_with_the_camera() -> None:
 def test_a_hard_picture_shows_the_same_place_at_every_size() -> None:
     for name in ("bird", "golf", "bulbs"):
         stage = make_stage(name, "train", 2, HARD)
-        small, large = (first_picture(stage, size).astype(float) for size in (64, 128))
+        small, large = (first_image(stage, size).astype(float) for size in (64, 128))
         assert np.abs(large.reshape(64, 2, 64, 2, 3).mean(axis=(1, 3)) - small).mean() < 12
 
 
@@ -211,7 +211,7 @@ def test_living_pairs_are_scored_with_their_own_residue() -> None:
     pairs = eval_pairs(6, SIZE, LIVELY)
     truths = {pair: truth_of(pair.stage(), size=SIZE) for pair in pairs}
     for pair, truth in truths.items():
-        assert np.array_equal(truth.still, pair.picture())
+        assert np.array_equal(truth.still, pair.image())
         assert np.array_equal(truth.clips[pair.action][0], truth.still)
     scored = score(((pair, truths[pair].clips[pair.action]) for pair in pairs), pairs)
     assert all(s.follows == 1 for s in scored.scores["made"])

@@ -3,24 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
 
 from motifocal.bridges.export_table import SampleRow
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-    from motifocal.data.captions import CaptionedVideo
-    from motifocal.data.clip_files import ClipHashes
-    from motifocal.data.selection import Selection
-    from motifocal.data.trainer_rules import Request
-    from motifocal.loss.latent_grid import LatentGeometry
-    from motifocal.media.arrays import Frames
-    from motifocal.motion.heatmap import HeatmapSettings
-
+from motifocal.bridges.mask_video import heat_of, loss_mask, spread, write_mask
+from motifocal.bridges.weight_cache import (
+    WeightKey,
+    find_weight,
+    read_weight,
+    weight_key,
+    write_weight,
+)
+from motifocal.data.captions import CaptionedVideo
+from motifocal.data.clip_files import ClipHashes, timeline_of
+from motifocal.data.selection import Selection, frames_of
+from motifocal.data.trainer_rules import TRAINERS, Request, misread, trained_on
+from motifocal.loss.latent_grid import FAMILIES, LatentGeometry, pool
+from motifocal.media.arrays import Frames
+from motifocal.media.codec import FINE_CRF, stored_display
+from motifocal.media.picture import VideoError, one_line
+from motifocal.media.video import read_frames, write_video
+from motifocal.motion.heatmap import HeatmapSettings, clip_heatmap
+from motifocal.motion.heatmap_files import load_heatmap
 
 
 @dataclass(frozen=True)
@@ -42,8 +50,6 @@ class ExportConfig:
 
     @property
     def geometry(self) -> LatentGeometry:
-        from motifocal.loss.latent_grid import FAMILIES
-
         return FAMILIES[self.family]
 
 
@@ -56,8 +62,6 @@ def export_clip(
     Raises VideoError where the clip cannot be read, is too short or becomes samples that the
     family cannot take.
     """
-    from motifocal.media.picture import VideoError, one_line
-
     try:
         digest = hashes.of(clip.path)
     except OSError as error:
@@ -74,12 +78,16 @@ def export_clip(
     several = config.request.extraction in ("chunk", "slide", "uniform") or (
         config.trainer == "musubi" and len(config.request.buckets) > 1
     )
-    numbers = range(len(selections))
-    names = [f"{clip.stem}_{number:03d}" if several else clip.stem for number in numbers]
-    return [
-        write_sample(clip, digest, selection, name, config, threads)
-        for selection, name in zip(selections, names, strict=True)
-    ]
+    write = write_latents if config.kind == "latents" else write_masks
+    rows = []
+    # A row holds the name of its file without folder and suffix until the file is written.
+    for number, selection in enumerate(selections):
+        row = SampleRow(f"{clip.stem}_{number:03d}" if several else clip.stem, clip.name, digest,
+                        clip.caption, selection.indices, selection.fps, selection.height,
+                        selection.width, selection.resize, mean_weight=0.0)
+        written, mean = write(clip.path, row, config, threads)
+        rows.append(replace(row, file=written, mean_weight=mean))
+    return rows
 
 
 def files_of(row: SampleRow, config: ExportConfig) -> list[str]:
@@ -88,13 +96,10 @@ def files_of(row: SampleRow, config: ExportConfig) -> list[str]:
 
 
 def select_samples(clip: CaptionedVideo, config: ExportConfig) -> list[Selection]:
-    """Select the samples that the trainer makes of a clip, at least one."""
-    from motifocal.data.clip_files import timeline_of
-    from motifocal.data.trainer_rules import TRAINERS, misread, trained_on
-    from motifocal.media.codec import stored_display
-    from motifocal.media.picture import VideoError
-    from motifocal.media.video import read_frames
+    """Select the samples that the trainer makes of a clip, at least one.
 
+    Raises VideoError where the family's autoencoder does not take one of them.
+    """
     timeline = timeline_of(clip.path)
     # What is written beside a mask is as shown, so there nothing is left to be misread.
     reason = misread(TRAINERS[config.trainer], stored_display(clip.path))
@@ -106,92 +111,61 @@ def select_samples(clip: CaptionedVideo, config: ExportConfig) -> list[Selection
     if not selections:
         raise VideoError(f"{clip.path}: too short, it has {count} frames at {fps:.4g} frames/s")
     for selection in selections:
-        check_grid(clip, selection, config.geometry)
+        try:
+            config.geometry.check_size(selection.height, selection.width)
+            config.geometry.latent_frames(len(selection.indices))
+        except ValueError as error:
+            raise VideoError(f"{clip.path}: the sample's {error}") from error
     return selections
 
 
-def check_grid(clip: CaptionedVideo, selection: Selection, geometry: LatentGeometry) -> None:
-    """Raise VideoError where the family's autoencoder does not take the trainer's sample."""
-    from motifocal.media.picture import VideoError
-
-    try:
-        geometry.check_size(selection.height, selection.width)
-        geometry.latent_frames(len(selection.indices))
-    except ValueError as error:
-        raise VideoError(f"{clip.path}: the sample's {error}") from error
+def _selection_of(row: SampleRow) -> Selection:
+    return Selection(row.indices, row.fps, row.height, row.width, row.resize)
 
 
-def write_sample(
-    clip: CaptionedVideo, digest: str, selection: Selection, name: str, config: ExportConfig,
-    threads: int,
-) -> SampleRow:
-    """Write one sample's file or files; return its row."""
-    write = {"latents": write_latents, "masks": write_masks}[config.kind]
-    file, mean = write(clip, digest, selection, name, config, threads)
-    return SampleRow(file, clip.name, digest, clip.caption, selection.indices, selection.fps,
-               selection.height, selection.width, selection.resize, mean)  # fmt: skip
+def _key_of(row: SampleRow, config: ExportConfig) -> WeightKey:
+    return weight_key(row.sha256, _selection_of(row), config.family, config.settings)
 
 
 def write_latents(
-    clip: CaptionedVideo, digest: str, selection: Selection, name: str, config: ExportConfig,
-    threads: int,
+    clip: Path, row: SampleRow, config: ExportConfig, threads: int
 ) -> tuple[str, float]:
     """Write a weight at latent resolution, unless it is there; return its file and its mean."""
-    from motifocal.bridges.weight_cache import find_weight, read_weight, weight_key, write_weight
-    from motifocal.data.selection import frames_of
-    from motifocal.loss.latent_grid import pool
-    from motifocal.motion.heatmap import clip_heatmap
-
-    key = weight_key(digest, selection, config.family, config.settings)
+    key = _key_of(row, config)
     path = find_weight(config.output, key)
     if path is None:
-        frames = frames_of(clip.path, selection)
+        frames = frames_of(clip, _selection_of(row))
         heatmap = clip_heatmap(frames, config.settings, workers=threads)
         path = write_weight(config.output, key, pool(heatmap, config.geometry))
     return path.name, float(read_weight(config.output, key).mean())
 
 
 def write_masks(
-    clip: CaptionedVideo, digest: str, selection: Selection, name: str, config: ExportConfig,
-    threads: int,
+    clip: Path, row: SampleRow, config: ExportConfig, threads: int
 ) -> tuple[str, float]:
     """Write a grey video, and the clip's frames if asked; return the file and the mean weight."""
-    from motifocal.bridges.mask_video import loss_mask, spread, write_mask
-    from motifocal.data.selection import frames_of
-    from motifocal.loss.latent_grid import pool
-    from motifocal.media.codec import FINE_CRF
-    from motifocal.media.video import write_video
-    from motifocal.motion.heatmap import clip_heatmap
-
-    frames = frames_of(clip.path, selection)
+    frames = frames_of(clip, _selection_of(row))
     heatmap = clip_heatmap(frames, config.settings, workers=threads)
     weight = pool(heatmap, config.geometry)
     mask = heatmap
     if config.values == "loss":
         mask = loss_mask(spread(weight, config.geometry, len(frames)), config.motif_weight)
-    path = config.output / "masks" / f"{name}.mp4"
+    file = f"masks/{row.file}.mp4"
+    for name in files_of(replace(row, file=file), config):
+        (config.output / name).parent.mkdir(parents=True, exist_ok=True)
     if config.with_clips:
-        beside = config.output / "clips" / f"{name}.mp4"
-        beside.parent.mkdir(parents=True, exist_ok=True)
-        write_video(beside, frames, selection.fps, crf=FINE_CRF)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_mask(path, mask, selection.fps)
-    return f"masks/{name}.mp4", float(weight.mean())
+        write_video(config.output / "clips" / f"{row.file}.mp4", frames, row.fps, crf=FINE_CRF)
+    write_mask(config.output / file, mask, row.fps)
+    return file, float(weight.mean())
 
 
 def frames_and_heatmap(
     row: SampleRow, clip: CaptionedVideo, config: ExportConfig
 ) -> tuple[Frames, NDArray[np.float32]]:
     """Read a sample's frames (F, H, W, 3), and the heatmap (F, H, W) that its file holds."""
-    from motifocal.bridges.mask_video import heat_of, spread
-    from motifocal.bridges.weight_cache import read_weight, weight_key
-    from motifocal.data.selection import Selection, frames_of
-    from motifocal.motion.heatmap_files import load_heatmap
-
-    selection = Selection(row.indices, row.fps, row.height, row.width, row.resize)
-    frames = frames_of(clip.path, selection)
+    frames = frames_of(clip.path, _selection_of(row))
     if config.kind == "latents":
-        key = weight_key(row.sha256, selection, config.family, config.settings)
-        return frames, spread(read_weight(config.output, key), config.geometry, len(frames))
+        weight = read_weight(config.output, _key_of(row, config))
+        return frames, spread(weight, config.geometry, len(frames))
     mask, _ = load_heatmap(config.output / row.file)
     return frames, heat_of(mask, config.motif_weight) if config.values == "loss" else mask

@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 from motifocal.data.captions import CaptionedVideo
+from motifocal.files.atomic import write_text
 from motifocal.files.json_text import parse_json
 
 #: The key's earlier name, written beside it for one more release, and read in older tables.
@@ -73,8 +74,6 @@ def read_table(path: Path) -> dict[str, list[SampleRow]]:
 
 def write_table(path: Path, rows: Mapping[str, Iterable[SampleRow]]) -> None:
     """Write the table whole or not at all, clips in the order of their names."""
-    from motifocal.files.atomic import write_text
-
     lines = [
         json.dumps(asdict(row) | {old: getattr(row, name) for old, name in EARLIER.items()},
                    ensure_ascii=False) + "\n"
@@ -86,8 +85,6 @@ def write_table(path: Path, rows: Mapping[str, Iterable[SampleRow]]) -> None:
 
 def write_clip_captions(folder: Path, rows: Mapping[str, Iterable[SampleRow]]) -> None:
     """Write metadata.jsonl for the clips beside the masks; without a caption the text is empty."""
-    from motifocal.files.atomic import write_text
-
     lines = [
         json.dumps({"file_name": Path(row.file).relative_to("masks").as_posix(),
                     "text": row.caption}, ensure_ascii=False) + "\n"

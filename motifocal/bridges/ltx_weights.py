@@ -48,12 +48,8 @@ def data_root(root: str | Path) -> Path:
 
 
 def weight_jobs(
-    root: str | Path,
-    clips: str | Path | None,
-    settings: HeatmapSettings,
-    *,
-    latents: str = "latents",
-    grid: LatentGeometry = GRID,
+    root: str | Path, clips: str | Path | None, settings: HeatmapSettings, *, latents: str =
+    "latents", grid: LatentGeometry = GRID,
 ) -> list[Job]:
     """Make one job for each sample of ``root``/latents.
 
@@ -106,9 +102,7 @@ def _make(
     write_bytes(target, buffer.getvalue())
 
 
-def _is_done(
-    file: Path, target: Path, settings: HeatmapSettings, grid: LatentGeometry
-) -> bool:
+def _is_done(file: Path, target: Path, settings: HeatmapSettings, grid: LatentGeometry) -> bool:
     if not target.exists() or target.stat().st_mtime_ns < file.stat().st_mtime_ns:
         return False  # latents were made anew
     note = read_tensors(target).get("note")

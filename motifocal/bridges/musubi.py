@@ -36,9 +36,7 @@ class Script(NamedTuple):
 
 SCRIPTS: dict[str, Script] = {
     "wan": Script("musubi_tuner.wan_train_network", ("WanNetworkTrainer",)),
-    "hv": Script(
-        "musubi_tuner.hv_train_network", ("HunyuanVideoNetworkTrainer", "NetworkTrainer")
-    ),
+    "hv": Script("musubi_tuner.hv_train_network", ("HunyuanVideoNetworkTrainer", "NetworkTrainer")),
     "hv15": Script("musubi_tuner.hv_1_5_train_network", ("HunyuanVideo15NetworkTrainer",)),
 }
 assert set(SCRIPTS) == set(GRIDS)

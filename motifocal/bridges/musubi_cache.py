@@ -83,9 +83,7 @@ def read_datasets(config: str | Path, family: str) -> list[VideoDataset]:
     return video_datasets
 
 
-def weight_jobs(
-    config: str | Path, family: str, settings: HeatmapSettings
-) -> list[Job]:
+def weight_jobs(config: str | Path, family: str, settings: HeatmapSettings) -> list[Job]:
     """Make one job for each cached sample of the configuration's videos, single frames left out.
 
     Raises ValueError for an unknown family, or a configuration without videos or caches.
@@ -122,9 +120,7 @@ def _has_weight(path: Path) -> bool:
         return _STORED_KEY in file.keys()  # noqa: SIM118
 
 
-def _dataset_jobs(
-    dataset: VideoDataset, family: str, settings: HeatmapSettings
-) -> Iterator[Job]:
+def _dataset_jobs(dataset: VideoDataset, family: str, settings: HeatmapSettings) -> Iterator[Job]:
     by_stem: dict[str, list[Path]] = {}
     for clip in dataset.clips:
         by_stem.setdefault(os.path.splitext(clip.name)[0], []).append(clip)

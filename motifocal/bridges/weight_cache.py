@@ -96,9 +96,7 @@ def weight_key(
     return WeightKey(clip, selection, family, grid, settings)
 
 
-def write_weight(
-    folder: str | Path, key: WeightKey, weight: Tensor | NDArray[np.float32]
-) -> Path:
+def write_weight(folder: str | Path, key: WeightKey, weight: Tensor | NDArray[np.float32]) -> Path:
     """Write a weight (1, 1, F', h, w) in [0, 1] as float16, and return its path.
 
     Raises:

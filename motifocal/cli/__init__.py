@@ -15,7 +15,7 @@ from motifocal.cli.lazy import LazyGroup, Table
 from motifocal.extras import missing_extra
 
 COMMANDS: Table = {
-    "animate": ("animate", "animate", "Animate a picture as one or more sentences say."),
+    "animate": ("animate", "animate", "Animate an image as one or more prompts say."),
     "heatmap": ("heatmap", "heatmap", "Write motion heatmaps and overlays of clips."),
     "inspect": ("inspect", "inspect", "A doctor for video data: what is in it, what is wrong."),
     "export": ("export", "export", "Motion weights as files, for trainers that read such."),
@@ -40,7 +40,7 @@ COMMANDS: Table = {
 )
 @click.version_option(__version__, prog_name="motifocal")
 def cli() -> None:
-    """Motifocal: image animation that listens to the sentence.
+    """Motifocal: image animation that listens to the prompt.
 
     The motion focal loss of MotiF (CVPR 2025), its heatmaps, a small bundled model, and
     synthetic scenes with exact ground truth to measure on.

@@ -40,7 +40,7 @@ def figure6(models: tuple[Path, ...], shards: Path, output: Path, text: Path | N
 
     MODELS are runs of `motifocal train` (their averaged weights) or model folders; SHARDS are
     clips that none was trained on. All models see the same noise. Lower is better: a network that
-    only copies the picture is high.
+    only copies the image is high.
     """
     names = [str(model) for model in models]
     _check_inputs(models, shards, text or models[0])

@@ -48,12 +48,12 @@ Example:
 """)
 @checkpoint_arguments
 @click.option("--condition", type=click.Choice(["concat", "none"]), default="concat",
-              show_default=True, help="How the picture enters; none keeps text-to-video.")
+              show_default=True, help="How the image enters; none keeps text-to-video.")
 def videocrafter2(checkpoint: Path, folder: Path, tokenizer: str | None, condition: str) -> None:
     """Turn VideoCrafter2's CHECKPOINT (model.ckpt) into the model folder FOLDER.
 
     Every tensor of the checkpoint is checked by name and shape before anything is written. The
-    network takes the picture on extra channels that start at zero, to be trained.
+    network takes the image on extra channels that start at zero, to be trained.
     """
     from typing import cast
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from motifocal.cli.options.clips import heatmap_options, settings_of
 from motifocal.cli.options.declare import ANY_PATH, FOLDER, output_option
@@ -16,7 +16,7 @@ from motifocal.cli.output.locking import lock_output
 from motifocal.cli.output.progress import announce, phase, quiet_option, tracked
 
 if TYPE_CHECKING:
-    from motifocal.inspection.entries import Entry, Folder
+    from motifocal.inspection.entries import Folder
     from motifocal.inspection.finding import InspectSettings
     from motifocal.inspection.run import Look
 
@@ -67,20 +67,30 @@ def inspect(clips: Path, output: Path | None, family: str | None, model: Path | 
     run looks at new and changed files alone.
     """
     from motifocal.inspection.checks.collisions import mark_collisions
-    from motifocal.inspection.entries import gather
+    from motifocal.inspection.entries import gather, mark_unread
     from motifocal.inspection.finding import InspectSettings
+    from motifocal.inspection.run import look_at
     from motifocal.motion.flow import usable_cores
 
+    source = click.get_current_context().get_parameter_source("frames")
     trainer, request = request_of(options, family)
     settings = InspectSettings(trainer, request, settings_of(options), heat_size)
     announce(f"listing {clips}")
     folder = gather(clips)
-    _mark_unread(folder, model)
+    if model is not None:
+        from motifocal.generate.text_limit import limit_of_folder
+
+        if (limit := limit_of_folder(model)) is not None:
+            mark_unread(folder.entries, limit)
     mark_collisions(folder, trainer)
     output = _output(output, folder.path)
     lock_output(output)
-    looks = _looked_at(folder.entries, settings, output, workers or usable_cores(), time_limit)
-    report = _written(folder, looks, settings, output, default_frames=_is_default("frames"))
+    looks = look_at(folder.entries, settings, output, workers=workers or usable_cores(),
+                    seconds=time_limit)
+    clips_there = sum(entry.path is not None for entry in folder.entries)
+    by_place = {look.place: look for look in tracked(looks, "looking at clips", clips_there)}
+    report = _written(folder, by_place, settings, output,
+                      default_frames=source is ParameterSource.DEFAULT)
     worst = {clip["level"] for clip in report["clips"]}
     if worst & set(LEVELS[: LEVELS.index(fail_on) + 1]) and fail_on != "never":
         sys.exit(1)
@@ -97,36 +107,6 @@ def _output(output: Path | None, folder: Path) -> Path:
     here = Path.cwd()
     inside = here == whole or whole in here.parents
     return (whole.parent if inside else Path()) / f"inspect-{whole.name or 'clips'}"
-
-
-def _mark_unread(folder: Folder, model: Path | None) -> None:
-    """Add faults for captions that the text encoder of a model folder does not read whole."""
-    if model is None:
-        return
-    from motifocal.generate.text_limit import limit_of_folder
-    from motifocal.inspection.entries import mark_unread
-
-    limit = limit_of_folder(model)
-    if limit is not None:
-        mark_unread(folder.entries, limit)
-
-
-def _is_default(option: str) -> bool:
-    """Tell whether an option of the command that runs was left out."""
-    from click.core import ParameterSource
-
-    return click.get_current_context().get_parameter_source(option) is ParameterSource.DEFAULT
-
-
-def _looked_at(
-    entries: Sequence[Entry], settings: InspectSettings, output: Path, workers: int, seconds: float
-) -> dict[int, Look]:
-    """Examine the entries, with progress on stderr; return the looks by the entry's place."""
-    from motifocal.inspection.run import look_at
-
-    total = sum(entry.path is not None for entry in entries)
-    looks = look_at(entries, settings, output, workers=workers, seconds=seconds)
-    return {look.place: look for look in tracked(looks, "looking at clips", total)}
 
 
 def _written(

@@ -1,7 +1,7 @@
-"""Sample with any program that animates pictures: a process for each video, or for many.
+"""Sample with any program that animates images: a process for each video, or for many.
 
 The template is split into words once, as a shell would, and placeholders are filled in inside the
-words afterwards. No shell sees the result, so a sentence may hold quotes, $ and line breaks.
+words afterwards. No shell sees the result, so a prompt may hold quotes, $ and line breaks.
 """
 
 from __future__ import annotations
@@ -61,13 +61,8 @@ class CommandModel:
     text_limit: TextLimit | None = None  # a program reads as much as it does
 
     def __init__(
-        self,
-        template: str,
-        name: str,
-        *,
-        timeout: float | None = None,
-        grace: float = GRACE,
-        logs: Path | None = None,
+        self, template: str, name: str, *, timeout: float | None = None, grace: float = GRACE, logs:
+        Path | None = None,
     ) -> None:
         if timeout is not None and not 0 < timeout < math.inf:
             raise ValueError(f"timeout should be a positive number of seconds, got {timeout}")
@@ -168,7 +163,7 @@ def _check(words: Sequence[Word], named: set[str], template: str) -> None:
                          f"or {{batch}}, got {template!r}")
     program = "".join(text for text, _ in words[0]).lower()
     if sys.platform == "win32" and program.endswith((".bat", ".cmd")):
-        # Windows runs these through its shell, which would read a sentence as commands.
+        # Windows runs these through its shell, which would read a prompt as commands.
         raise ValueError(f"command should not be a batch file, got {template!r}")
 
 

@@ -61,7 +61,7 @@ def played_rate(fps: float) -> float:
 def seeded(seed: int, device: torch.device) -> Iterator[None]:
     """Every draw inside depends on the seed alone, and none outside on what was drawn inside.
 
-    Some pipelines draw without the generator that they are given (I2VGen-XL, for the picture's
+    Some pipelines draw without the generator that they are given (I2VGen-XL, for the image's
     latents).
     """
     with torch.random.fork_rng([device] if device.type == "cuda" else []):

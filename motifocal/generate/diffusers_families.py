@@ -23,7 +23,7 @@ class Family:
     least `least_frames`; `dropped` more are asked for, which the pipeline cuts off the front.
     `guidance_name` is the argument of guidance, None where it is a part of the pipeline, and
     `fps_name` that of the rate, None where the network is not told. `call` holds other arguments
-    that the authors sample with. `reads` is whether the sentence counts; a negative prompt does
+    that the authors sample with. `reads` is whether the prompt counts; a negative prompt does
     where the argument `negative_name` (or guidance) is above 1.
     """
 
@@ -151,7 +151,7 @@ def _hunyuan15(pipeline: Any) -> Family:
         return int(height), int(width)
 
     def nearest(size: Size) -> Size:
-        # A size that the pipeline would choose again for a picture of that very size.
+        # A size that the pipeline would choose again for an image of that very size.
         while (found := chosen(size)) != size:
             size = found
         return size

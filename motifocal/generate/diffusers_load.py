@@ -39,7 +39,7 @@ def hub_folder(
     """Return the folder of a hub's model in the local cache; fetch it if it is not there yet.
 
     Only what loading needs is fetched, and nothing before the class is known to be one that
-    animates pictures: `class_name` tells it from model_index.json and the name. Raises ValueError
+    animates images: `class_name` tells it from model_index.json and the name. Raises ValueError
     for what is no hub id and for a model that is neither cached nor within reach.
     """
     check_folder_or_id(name)
@@ -62,7 +62,7 @@ def hub_folder(
 def load(name: str, folder: Path, sampling: Sampling) -> Any:
     """Load the pipeline in a folder, on its device, without progress bars.
 
-    Raises ValueError for a class that cannot animate a picture, parts of other libraries, a
+    Raises ValueError for a class that cannot animate an image, parts of other libraries, a
     package that is missing, damaged weights, and a device or offload that cannot be.
     """
     index = read_index(folder)

@@ -28,7 +28,7 @@ from motifocal.models.noise import noise_generator
 class DiffusersModel(FrameModel):
     """A loaded pipeline behind `motifocal.generate.model.Model`.
 
-    What `sampling` leaves open is what the authors sample with (`diffusers_families`). The picture
+    What `sampling` leaves open is what the authors sample with (`diffusers_families`). The image
     is scaled and cropped to the size; the first frame is what the pipeline makes of it. A video
     depends on its own job alone. Raises ValueError for what the pipeline cannot make.
     """
@@ -83,15 +83,15 @@ class DiffusersModel(FrameModel):
         """Whether a bar follows the steps of every video."""
         self._pipeline.set_progress_bar_config(disable=not shown, leave=False)
 
-    def sample_video(self, picture: Pixels, prompt: str, seed: int) -> Pixels:
-        """Sample (F, H, W, 3) from a picture of any size; ValueError if it is not as promised."""
+    def sample_video(self, image: Pixels, prompt: str, seed: int) -> Pixels:
+        """Sample (F, H, W, 3) from an image of any size; ValueError if it is not as promised."""
         place = self._pipeline._execution_device
         noise = place if self._family.noise_on_device else "cpu"
-        image = resize_crop(picture, self.format.height, self.format.width)
+        fitted = resize_crop(image, self.format.height, self.format.width)
         text = {"prompt": prompt} if self._family.reads else {}
         with seeded(seed, place):
             made = self._pipeline(
-                image=Image.fromarray(image), output_type="np", **text, **self._call,
+                image=Image.fromarray(fitted), output_type="np", **text, **self._call,
                 generator=noise_generator(seed, noise),
             )  # fmt: skip
         return as_frames(np.asarray(made.frames[0]), self.format)

@@ -24,7 +24,7 @@ from motifocal.files.json_text import parse_json
 from motifocal.media.picture import Pixels
 from motifocal.media.video import to_tensor
 from motifocal.models.autoencoder import decode, encode
-from motifocal.scenes.render import first_picture
+from motifocal.scenes.render import first_image
 from motifocal.scenes.stage import SCENARIOS, make_stage
 
 FILE = "familiar.json"
@@ -61,9 +61,9 @@ def write_domain(folder: Path, domain: Domain) -> None:
     write_text(folder / FILE, json.dumps(entries, indent=1) + "\n")
 
 
-def words_of(sentence: str) -> list[str]:
-    """Return the distinct words of a sentence, lower case, in order."""
-    return list(dict.fromkeys(WORD.findall(sentence.lower())))
+def words_of(prompt: str) -> list[str]:
+    """Return the distinct words of a prompt, lower case, in order."""
+    return list(dict.fromkeys(WORD.findall(prompt.lower())))
 
 
 def reconstruction_psnr(autoencoder: AutoencoderKL, image: Pixels) -> float:
@@ -114,7 +114,7 @@ def measure_synthetic_scenes(
     ]
     prompts = [text for action in actions for text in (action.sentence, *action.paraphrases)]
     psnrs = [
-        reconstruction_psnr(autoencoder, first_picture(make_stage(scenario, "eval", seed), size))
+        reconstruction_psnr(autoencoder, first_image(make_stage(scenario, "eval", seed), size))
         for scenario in SCENARIOS
         for seed in range(images)
     ]

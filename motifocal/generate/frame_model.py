@@ -14,7 +14,7 @@ from motifocal.media.picture import Pixels, one_line
 from motifocal.media.video import write_video
 from motifocal.models.text_limit import TextLimit
 
-#: What spoils one video and not the next: a picture that cannot be read, values that are no
+#: What spoils one video and not the next: an image that cannot be read, values that are no
 #: numbers, and memory that does not suffice (torch's OutOfMemoryError is a RuntimeError).
 JOB_FAILURES = (ValueError, RuntimeError)
 

@@ -28,7 +28,7 @@ def check_folder_or_id(name: str) -> None:
 def check_name(name: str) -> None:
     """Raise ValueError for a name that can be no model: no folder, and no hub id either.
 
-    Of a folder it has to be clear that it holds a pipeline that can animate a picture.
+    Of a folder it has to be clear that it holds a pipeline that can animate an image.
     """
     folder = Path(name)
     if name == BUNDLED:

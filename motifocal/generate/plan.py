@@ -14,45 +14,41 @@ if TYPE_CHECKING:
     from motifocal.media.picture import Pixels
 
 VIDEO_SUFFIXES = (".mp4", ".gif")
-LEAST_CROP = 0.05  # share of a picture whose loss is worth a note
+LEAST_CROP = 0.05  # share of an image whose loss is worth a note
 LEAST_SIDE = 256  # pixels: what --scale enlarges to unless it is given
 SHEET_COLUMNS, SHEET_SIDE = 7, 160
-LONGEST_SLUG, LONGEST_PICTURE = 120, 100  # bytes; file systems allow names of 255
+LONGEST_SLUG, LONGEST_IMAGE = 120, 100  # bytes; file systems allow names of 255
 
 
 def plan(
-    picture: Path, sentences: tuple[str, ...], output: Path, seed: int, number: int
+    image: Path, sentences: tuple[str, ...], output: Path, seed: int, number: int
 ) -> tuple[list[Job], Path | None]:
     """Return the videos to make, and the path of the contact sheet where there are several.
 
-    Names follow TI2V-Bench: the picture's, the sentence in lower case without punctuation and
+    Names follow TI2V-Bench: the image's, the prompt in lower case without punctuation and
     with _ for spaces, the seed. Where that is too long, a hash stands for its end.
     """
     from motifocal.files.names import shortened, slug
 
     prompts = [" ".join(sentence.split()) for sentence in sentences]
     slugs = [slug(prompt) for prompt in prompts]
-    for sentence, name in zip(prompts, slugs, strict=True):
+    for prompt, name in zip(prompts, slugs, strict=True):
         if not name:
-            raise click.BadParameter(f"should hold words, got {sentence!r}", param_hint="SENTENCE")
+            raise click.BadParameter(f"should hold words, got {prompt!r}", param_hint="SENTENCE")
         if slugs.count(name) > 1:
-            raise click.BadParameter(
-                f"should differ, got {sentence!r} twice", param_hint="SENTENCE"
-            )
+            raise click.BadParameter(f"should differ, got {prompt!r} twice", param_hint="SENTENCE")
     several = len(sentences) * number > 1
     if output.suffix.lower() in VIDEO_SUFFIXES and not output.is_dir():
         if several:
-            raise click.BadParameter(
-                f"should be a folder for several videos, got {output}", param_hint="--output"
-            )
-        return [Job(picture, prompts[0], seed, output)], None
+            raise click.BadParameter(f"should be a folder for several videos, got {output}",
+                                     param_hint="--output")
+        return [Job(image, prompts[0], seed, output)], None
     if output.suffix and not output.is_dir():
-        raise click.BadParameter(
-            f"should be a folder or end in .mp4 or .gif, got {output}", param_hint="--output"
-        )
-    stem = shortened(picture.stem, LONGEST_PICTURE)
+        raise click.BadParameter(f"should be a folder or end in .mp4 or .gif, got {output}",
+                                 param_hint="--output")
+    stem = shortened(image.stem, LONGEST_IMAGE)
     jobs = [
-        Job(picture, prompt, s, output / f"{stem}_{shortened(name, LONGEST_SLUG)}_{s}.mp4")
+        Job(image, prompt, s, output / f"{stem}_{shortened(name, LONGEST_SLUG)}_{s}.mp4")
         for prompt, name in zip(prompts, slugs, strict=True)
         for s in range(seed, seed + number)
     ]
@@ -64,9 +60,8 @@ def refuse_existing(paths: list[Path]) -> None:
     existing = [path for path in paths if path.exists()]
     if existing:
         more = f" and {len(existing) - 1} more" if len(existing) > 1 else ""
-        raise click.BadParameter(
-            f"{existing[0]}{more} should not exist, or add --overwrite", param_hint="--output"
-        )
+        raise click.BadParameter(f"{existing[0]}{more} should not exist, or add --overwrite",
+                                 param_hint="--output")
 
 
 def write(path: Path, frames: Pixels, fps: float, factor: int) -> None:
@@ -79,7 +74,7 @@ def write(path: Path, frames: Pixels, fps: float, factor: int) -> None:
 
 
 def note_cropped(pixels: Pixels, size: tuple[int, int] | None) -> None:
-    """Say on stderr what is lost of a picture (H, W, 3) that is cropped to the shape of `size`.
+    """Say on stderr what is lost of an image (H, W, 3) that is cropped to the shape of `size`.
 
     `size` is (height, width) of the frames, None where it is not known.
     """

@@ -132,6 +132,6 @@ else:
         _signal(process, signal.SIGKILL)
 
     def _signal(process: subprocess.Popen[bytes], number: signal.Signals) -> None:
-        # Nobody is left in the group, or (macOS) only the dead.
+        # The group is empty, or (macOS) holds only the dead.
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(process.pid, number)

@@ -19,7 +19,7 @@ from motifocal.models.text_limit import TextLimit
 def limit_of_folder(folder: Path) -> TextLimit | None:
     """Return the limit of a Motifocal or diffusers model folder, or of one for `motifocal train`.
 
-    Only the tokenizer is loaded. None for a model that reads no sentence.
+    Only the tokenizer is loaded. None for a model that reads no prompt.
 
     Raises:
         ValueError: the folder is no model of these, or its tokenizer cannot be read.
@@ -45,6 +45,6 @@ def limit_of_class(
     template = arguments.get("prompt_template")
     if template is None:
         return TextLimit(tokenizer, tokens)
-    # HunyuanVideo: instructions stand before the sentence and are cut off after encoding.
+    # HunyuanVideo: instructions stand before the prompt and are cut off after encoding.
     prefix = template["template"].partition("{}")[0]
     return TextLimit(tokenizer, tokens + template["crop_start"], prefix)

@@ -141,9 +141,7 @@ def _of_caption(entry: Entry) -> Iterator[tuple[str, str]]:
         yield "no-motion-word", f"no word of motion in {entry.caption[:120]!r}"
 
 
-def advice_on_frames(
-    findings: Sequence[Finding], frames: int, *, is_default: bool
-) -> str | None:
+def advice_on_frames(findings: Sequence[Finding], frames: int, *, is_default: bool) -> str | None:
     """Say what --frames would have to be where clips are too short for it; None where none is.
 
     Args:

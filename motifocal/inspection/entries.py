@@ -57,7 +57,7 @@ def gather(location: str | Path) -> Folder:
     for row in listing.rows:
         place = None if row.damage and not row.name else place_of(row, listing.folder)
         if place in places:
-            words = f"named again in {_where(row, listing.folder)}"
+            words = f"named again in {_short(row.place, listing.folder)}"
             places[place].faults.append(("named-twice", words))
             continue
         entry = _entry(row, place, listing.folder)
@@ -71,7 +71,8 @@ def gather(location: str | Path) -> Folder:
         if name not in places:
             entry = _entry(Row(name, name), name, listing.folder)
             if has_table and entry.path is not None:
-                entry.faults.append(("not-listed", f"no row of {_table(listing.table)} names it"))
+                table = listing.table.name if listing.table else "the table"
+                entry.faults.append(("not-listed", f"no row of {table} names it"))
             entries.append(entry)
     for error in closed:
         name = Path(error.filename).relative_to(listing.folder).as_posix()
@@ -92,11 +93,12 @@ def mark_unread(entries: Iterable[Entry], limit: TextLimit) -> None:
 
 
 def _entry(row: Row, place: str | None, folder: Path) -> Entry:
+    where = _short(row.place, folder)
     if row.damage and place is None:
-        return Entry(_where(row, folder), None, None, [("damaged-row", _short(row.damage, folder))])
+        return Entry(where, None, None, [("damaged-row", _short(row.damage, folder))])
     if place is None:
         words = f"{str(row.name)[:200]!r} should be a relative path inside the folder"
-        return Entry(_where(row, folder), None, _words(row.caption), [("outside", words)])
+        return Entry(where, None, _words(row.caption), [("outside", words)])
     path = folder / place
     entry = Entry(place, path, _words(row.caption))
     if row.damage:
@@ -135,14 +137,6 @@ def _videos(folder: Path) -> tuple[list[Path], list[OSError]]:
     return sorted(videos, key=natural_key), closed
 
 
-def _where(row: Row, folder: Path) -> str:
-    return _short(row.place, folder)
-
-
 def _short(text: str, folder: Path) -> str:
     """Return the text without the folder's own path before names."""
     return text.replace(f"{folder}{os.sep}", "")
-
-
-def _table(table: Path | None) -> str:
-    return "the table" if table is None else table.name

@@ -6,13 +6,12 @@ F frames, H W pixels. Frames are `(F, H, W, 3)` uint8 RGB.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import astuple, dataclass, field
+from dataclasses import astuple, dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from motifocal.data.longest_sample import longest_sample
 from motifocal.data.resizing import resized
@@ -32,7 +31,7 @@ from motifocal.media.arrays import Frames, Image
 from motifocal.media.codec import stored_display
 from motifocal.media.picture import VideoError, write_image
 from motifocal.media.sheet import evenly_spaced
-from motifocal.motion.heatmap import clip_heatmap, moving_fraction
+from motifocal.motion.heatmap import Heatmap, clip_heatmap, moving_fraction
 
 #: Samples of a clip whose heat is measured, spread over them all, and the frames of each: a video
 #: of an hour may make thousands, and a sample may be all of it.
@@ -56,24 +55,23 @@ def examine(job: Job, settings: InspectSettings) -> Finding:
 
     Only where samples lie beyond what memory holds, in long clips, those are decoded again.
     """
-    reduce = partial(scaled, side=settings.heat_size, of=min) if settings.heat_size else _as_it_is
+    size, asked = settings.heat_size, (settings.trainer, settings.request)
     try:
-        clip = decode_clip(job.path, reduce)
-        samples = trained_on(
-            settings.trainer, clip.timeline, clip.height, clip.width, settings.request
-        )
-        measured = samples or _longest(clip, settings)
-        heat = _measure(job.path, clip, measured, settings)
+        clip = decode_clip(job.path, lambda pixels: scaled(pixels, size, min) if size else pixels)
+        samples = trained_on(asked[0], clip.timeline, clip.height, clip.width, asked[1])
+        longest = None if samples else longest_sample(asked[0], clip.timeline, clip.height,
+                                                      clip.width, asked[1])
+        measured = [longest] if longest else samples
+        shares, shown = _measure(job.path, clip, measured, settings)
         content, display = sha256_of(job.path), stored_display(job.path)
     except VideoError as error:
         return Finding(problem=("unreadable", str(error).removeprefix(f"{job.path}: ")))
     except OSError as error:
         return Finding(problem=("unreadable", error.strerror or type(error).__name__))
-    picture = _thumbnail(clip, heat)
-    write_image(job.thumb, picture)
+    thumbnail = _thumbnail(clip, shown)
+    write_image(job.thumb, thumbnail)
     cuts = find_cuts(clip.tiny)
     look = fingerprint(clip.tiny)
-    shares = [share for sample_heat in heat for share in sample_heat.shares]
     return Finding(
         **_of_times(clip, cuts),
         **_of_motion(clip, cuts),
@@ -90,8 +88,8 @@ def examine(job: Job, settings: InspectSettings) -> Finding:
         content=content,
         look=None if look is None else look.to_text(),
         thumb=True,
-        thumb_width=picture.shape[1] // 4,
-        thumb_height=picture.shape[0] // 2,
+        thumb_width=thumbnail.shape[1] // 4,
+        thumb_height=thumbnail.shape[0] // 2,
     )
 
 
@@ -150,44 +148,43 @@ def _of_frames(
 
 def _of_picture(clip: DecodedClip, shown: Sequence[Selection]) -> dict[str, Any]:
     """Return size, bars and blur, and how the first sample is placed in the image."""
-    placed = _placed(clip, shown[0]) if shown else None
+    kept, enlarged = (1.0, 1.0), None
+    if shown:
+        tall, wide = shown[0].height / clip.height, shown[0].width / clip.width
+        enlarged = max(tall, wide)
+        if shown[0].resize != "stretch":
+            kept = tall / enlarged, wide / enlarged
     bars = find_bars(_spread(clip))
     return {
         "width": clip.width,
         "height": clip.height,
-        "bars": round(bars.share_of(*placed.kept_sides) if placed else bars.share_of(), 4),
+        "bars": round(bars.share_of(*kept), 4),
         "bar_sides": tuple(round(side, 4) for side in astuple(bars)) if bars else (),
         "blur": enlargement(clip.losses),
-        "enlarged": placed.enlarged if placed else None,
-        "kept": placed.kept if placed else None,
+        "enlarged": None if enlarged is None else round(enlarged, 3),
+        "kept": round(min(kept), 3) if shown else None,
     }
-
-
-@dataclass
-class _Heat:
-    """Moving fractions of one sample's maps, and frames with their maps for the thumbnail."""
-
-    shares: list[float]
-    shown: list[tuple[Image, NDArray[np.float32]]] = field(default_factory=list)
 
 
 def _measure(
     path: Path, clip: DecodedClip, samples: Sequence[Selection], settings: InspectSettings
-) -> list[_Heat]:
-    """Measure the heatmaps of some of the samples, in order."""
+) -> tuple[list[float], list[tuple[Image, Heatmap]]]:
+    """Return the moving fractions of some samples' maps, and frames and maps for the thumbnail."""
     places = evenly_spaced(len(samples), MOST_MEASURED)
     chosen = [samples[place] for place in places] if samples else []
     lengths = [min(len(sample.indices), MOST_HEAT_FRAMES) for sample in chosen]
     for_thumbnail = set(spread(sum(lengths))) if chosen else set()
-    samples_heat, before = [], 0
+    shares: list[float] = []
+    shown: list[tuple[Image, Heatmap]] = []
+    before = 0
     for sample, length in zip(chosen, lengths, strict=True):
         frames = _frames(path, clip, sample, length, settings.heat_size)
         maps = clip_heatmap(frames, settings.heatmap, workers=1)
         here = [place - before for place in sorted(for_thumbnail) if 0 <= place - before < length]
-        shares = [moving_fraction(map_[None]) for map_ in maps]
-        samples_heat.append(_Heat(shares, [(frames[place], maps[place]) for place in here]))
+        shares += [moving_fraction(map_[None]) for map_ in maps]
+        shown += [(frames[place], maps[place]) for place in here]
         before += length
-    return samples_heat
+    return shares, shown
 
 
 def _frames(
@@ -212,36 +209,6 @@ def _fitted(pixels: Image, sample: Selection, heat_size: int) -> Image:
     return fitted
 
 
-def _as_it_is(pixels: Image) -> Image:
-    return pixels
-
-
-@dataclass(frozen=True)
-class _Placed:
-    """The factor by which a sample scales the clip, and the shares of height and width it keeps."""
-
-    enlarged: float
-    kept_sides: tuple[float, float]
-
-    @property
-    def kept(self) -> float:
-        return round(min(self.kept_sides), 3)
-
-
-def _placed(clip: DecodedClip, sample: Selection) -> _Placed:
-    tall, wide = sample.height / clip.height, sample.width / clip.width
-    scale = max(tall, wide)
-    kept = (1.0, 1.0) if sample.resize == "stretch" else (tall / scale, wide / scale)
-    return _Placed(round(scale, 3), kept)
-
-
-def _longest(clip: DecodedClip, settings: InspectSettings) -> list[Selection]:
-    """Return the longest sample that a clip that is too short could make, if any."""
-    size = clip.height, clip.width
-    sample = longest_sample(settings.trainer, clip.timeline, *size, settings.request)
-    return [] if sample is None else [sample]
-
-
 def _spread(clip: DecodedClip) -> Frames:
     """Return some frames of the clip, larger than tiny where there are such: (N, H, W, 3)."""
     if not clip.pairs:
@@ -256,9 +223,8 @@ def _sample_names(samples: Sequence[Selection]) -> tuple[str, ...]:
     return (*words, f"and {more} more") if more else tuple(words)
 
 
-def _thumbnail(clip: DecodedClip, heat: Sequence[_Heat]) -> Image:
+def _thumbnail(clip: DecodedClip, pairs: Sequence[tuple[Image, Heatmap]]) -> Image:
     """Draw what is trained on; of a clip that is not, its frames without a heatmap."""
-    pairs = [pair for sample_heat in heat for pair in sample_heat.shown]
     if not pairs:
         frames = clip.tiny[spread(len(clip.tiny))]
         return sprite(frames, np.zeros(frames.shape[:3], np.float32))

@@ -20,11 +20,7 @@ VERSION = 1
 
 
 def make_report(
-    folder: Folder,
-    looks: Mapping[int, Look],
-    settings: InspectSettings,
-    *,
-    made: date,
+    folder: Folder, looks: Mapping[int, Look], settings: InspectSettings, *, made: date,
     default_frames: bool = False,
 ) -> dict[str, Any]:
     """Make the report as plain values; `looks` are by the place of their entry.

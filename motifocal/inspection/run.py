@@ -51,13 +51,8 @@ class Look:
 
 
 def look_at(
-    entries: Sequence[Entry],
-    settings: InspectSettings,
-    output: Path,
-    *,
-    workers: int,
-    seconds: float,
-    work: Work = examine,
+    entries: Sequence[Entry], settings: InspectSettings, output: Path, *, workers: int, seconds:
+    float, work: Work = examine,
 ) -> Iterator[Look]:
     """Yield the entries that have a file with their findings: first those known, then new ones.
 
@@ -121,8 +116,7 @@ def _kept(file: TextIO, look: Look, done: Done[Job, Finding | Unwritable]) -> Fi
 
 
 def _opens(path: Path) -> bool:
-    """Tell whether the system lets it be read; what it refuses, it may allow later.
-    """
+    """Tell whether the system lets it be read; what it refuses, it may allow later."""
     try:
         with path.open("rb"):
             return True

@@ -27,13 +27,7 @@ from av.video.stream import VideoStream
 
 from motifocal.media.arrays import Image
 from motifocal.media.file_kind import is_picture
-from motifocal.media.frame_pixels import (
-    SWS_ACCURATE,
-    Display,
-    display_of,
-    frame_pixels,
-    naming,
-)
+from motifocal.media.frame_pixels import SWS_ACCURATE, Display, display_of, frame_pixels, naming
 from motifocal.media.frame_times import TimedFrame, decoder_of, timed_frames
 from motifocal.media.mp4_index import check_index
 from motifocal.media.picture import MAX_PIXELS, Shot, Source, VideoError, check_size
@@ -172,9 +166,7 @@ def _decoded(
         raise VideoError(f"{path}: holds no frames")
 
 
-def _shots(
-    frames: Iterable[TimedFrame], pixels: Callable[[VideoFrame], Image]
-) -> Iterator[Shot]:
+def _shots(frames: Iterable[TimedFrame], pixels: Callable[[VideoFrame], Image]) -> Iterator[Shot]:
     """Show every frame until the next one starts, the last one for its own duration."""
     origin, previous = Fraction(0), None
     for timed in frames:

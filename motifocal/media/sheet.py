@@ -38,14 +38,15 @@ def evenly_spaced(count: int, most: int) -> NDArray[np.int64]:
     return np.unique(np.rint(np.linspace(0, count - 1, most)).astype(np.int64))
 
 
-def spread(frames: Frames, columns: int, side: int) -> Image:
-    """Lay `columns` frames from first to last side by side, each `side` pixels wide."""
-    picked = np.rint(np.linspace(0, len(frames) - 1, columns)).astype(int)
-    strip = np.full((side, columns * (side + GAP) - GAP, 3), PAPER, np.uint8)
-    for column, index in enumerate(picked):
-        left = column * (side + GAP)
-        strip[:, left : left + side] = _scaled(frames[index], side)
-    return strip
+def in_row(
+    images: Sequence[Image] | Frames, gap: int = GAP, between: tuple[int, int, int] = PAPER
+) -> Image:
+    """Lay images of one size side by side, `gap` pixels apart."""
+    height, width, _ = images[0].shape
+    row = np.full((height, len(images) * (width + gap) - gap, 3), between, np.uint8)
+    for column, image in enumerate(images):
+        row[:, column * (width + gap) :][:, :width] = image
+    return row
 
 
 def labelled(rows: Sequence[tuple[str, Image]]) -> Image:
@@ -55,30 +56,21 @@ def labelled(rows: Sequence[tuple[str, Image]]) -> Image:
     """
     if not rows:
         raise ValueError("rows should hold at least one picture, got none")
-    pictures = [_enlarged(picture) for _, picture in rows]
-    width = max(picture.shape[1] for picture in pictures)
+    images = [_enlarged(image) for _, image in rows]
+    width = max(image.shape[1] for image in images)
     parts = []
-    for (text, _), picture in zip(rows, pictures, strict=True):
-        row = np.full((picture.shape[0] + GAP, width, 3), PAPER, np.uint8)
-        row[: picture.shape[0], : picture.shape[1]] = picture
-        parts += [label([text], width), row]
+    for (text, _), image in zip(rows, images, strict=True):
+        parts += [label([text], width), _padded(image, GAP, width - image.shape[1])]
     return np.concatenate(parts)
 
 
 def side_by_side(frames: Frames, columns: int) -> Image:
     """Lay at most `columns` frames of (F, H, W, 3), spread over the clip, in one row."""
-    count, height, width, _ = frames.shape
-    chosen = evenly_spaced(count, columns)
-    row = np.full((height, len(chosen) * (width + GAP) - GAP, 3), PAPER, np.uint8)
-    for column, k in enumerate(chosen):
-        row[:, column * (width + GAP) :][:, :width] = frames[k]
-    return row
+    return in_row(frames[evenly_spaced(len(frames), columns)])
 
 
 def contact_sheet(
-    blocks: Sequence[tuple[str, Sequence[tuple[str, Sequence[Frames]]]]],
-    *,
-    columns: int = 8,
+    blocks: Sequence[tuple[str, Sequence[tuple[str, Sequence[Frames]]]]], *, columns: int = 8,
     side: int = 112,
 ) -> Image:
     """Stack blocks with a title; in each, rows of a text above one strip of frames per clip."""
@@ -90,7 +82,10 @@ def contact_sheet(
         parts.append(label([title], width, TITLE))
         for text, clips in rows:
             parts.append(label([text], width))
-            parts += [_below(spread(clip, columns, side)) for clip in clips]
+            for clip in clips:
+                picked = np.rint(np.linspace(0, len(clip) - 1, columns)).astype(int)
+                row = in_row([_scaled(clip[index], side) for index in picked])
+                parts.append(_padded(row, GAP))
     return _framed(np.concatenate(parts))
 
 
@@ -118,26 +113,23 @@ def moving_grid(rows: Sequence[Sequence[tuple[str, Frames]]], *, side: int = 144
     return np.stack([at(frame) for frame in range(len(rows[0][0][1]))])
 
 
-def _scaled(picture: Image, side: int) -> Image:
-    method = cv2.INTER_AREA if picture.shape[0] > side else cv2.INTER_CUBIC
-    return np.asarray(cv2.resize(picture, (side, side), interpolation=method), np.uint8)
+def _scaled(image: Image, side: int) -> Image:
+    method = cv2.INTER_AREA if image.shape[0] > side else cv2.INTER_CUBIC
+    return np.asarray(cv2.resize(image, (side, side), interpolation=method), np.uint8)
 
 
-def _below(picture: Image) -> Image:
-    return np.concatenate([picture, np.full((GAP, picture.shape[1], 3), PAPER, np.uint8)])
+def _padded(image: Image, below: int, right: int = 0, before: int = 0) -> Image:
+    """Add paper around an image, `before` pixels of it above and to the left."""
+    return np.asarray(cv2.copyMakeBorder(image, before, below, before, right,
+                                         cv2.BORDER_CONSTANT, value=PAPER), np.uint8)
 
 
-def _framed(picture: Image) -> Image:
-    margin = 2 * GAP
-    height, width = picture.shape[0] + 2 * margin, picture.shape[1] + 2 * margin
-    page = np.full((height + height % 2, width + width % 2, 3), PAPER, np.uint8)
-    page[margin : margin + picture.shape[0], margin : margin + picture.shape[1]] = picture
-    return page
+def _framed(image: Image) -> Image:
+    """Add a margin; both sides of the result are even, as a video needs them."""
+    height, width, _ = image.shape
+    return _padded(image, 2 * GAP + height % 2, 2 * GAP + width % 2, 2 * GAP)
 
 
-def _enlarged(picture: Image) -> Image:
-    factor = -(-READABLE // picture.shape[1])
-    if factor == 1:
-        return picture
-    size = (picture.shape[1] * factor, picture.shape[0] * factor)
-    return np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_NEAREST), np.uint8)
+def _enlarged(image: Image) -> Image:
+    factor = -(-READABLE // image.shape[1])
+    return image.repeat(factor, axis=0).repeat(factor, axis=1)

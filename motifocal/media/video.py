@@ -81,11 +81,7 @@ class Clip:
 
 
 def read_video(
-    path: str | Path,
-    *,
-    fps: float | None = None,
-    num_frames: int | None = None,
-    stride: int = 1,
+    path: str | Path, *, fps: float | None = None, num_frames: int | None = None, stride: int = 1,
     start: int = 0,
 ) -> Clip:
     """Read frames start, start + stride, ... of a video file, GIF, folder of images or image.

@@ -69,8 +69,7 @@ def textured(frames: Frames) -> NDArray[np.bool_]:
 
 
 def fit_camera(
-    flow: Flow,
-    valid: NDArray[np.bool_] | None = None,
+    flow: Flow, valid: NDArray[np.bool_] | None = None,
     models: Sequence[Model] = (SIMILARITY, AFFINE, HOMOGRAPHY),
 ) -> Cameras:
     """Fit the camera's motion between consecutive frames: exactly the identity where it rests.

@@ -40,13 +40,8 @@ class FlowOptions:
 
 
 def estimate_flow(
-    frames: Frames,
-    method: str = "dis",
-    *,
-    preset: str = "medium",
-    size: int = 0,
-    raft: RaftOptions = DEFAULT_RAFT,
-    workers: int | None = None,
+    frames: Frames, method: str = "dis", *, preset: str = "medium", size: int = 0, raft: RaftOptions
+    = DEFAULT_RAFT, workers: int | None = None,
 ) -> Flow:
     """Estimate flow between consecutive frames: (F-1, 2, H, W) float32, pixels a frame, (x, y).
 
@@ -129,9 +124,7 @@ def _farneback(frames: Frames, options: FlowOptions) -> Flow:
     return _of_pairs(frames, pair, options.workers)
 
 
-def _of_pairs(
-    frames: Frames, pair: Callable[[Grey, Grey], NDArray[Any]], workers: int
-) -> Flow:
+def _of_pairs(frames: Frames, pair: Callable[[Grey, Grey], NDArray[Any]], workers: int) -> Flow:
     """Estimate (F-1, 2, H, W) by a function of two grey images to (H, W, 2), pairs in parallel."""
     count, height, width, _ = frames.shape
     grey = [pad_for_dis(image) for image in grey_of(frames)]

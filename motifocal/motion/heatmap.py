@@ -10,24 +10,17 @@ it measures x, so the unit is a setting; docs/heatmap.md has the measurements be
 
 from __future__ import annotations
 
-import importlib
-import warnings
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from motifocal._moved import renamed_names
 from motifocal.media.arrays import Frames
 from motifocal.motion.camera import own_motion
 from motifocal.motion.change import colour_change, motion_evidence
 from motifocal.motion.flow import Flow, estimate_flow
-from motifocal.motion.settings import (
-    DEFAULT_SETTINGS,
-    UNITS,
-    HeatmapSettings,
-    settings_from,
-)
+from motifocal.motion.settings import DEFAULT_SETTINGS, UNITS, HeatmapSettings, settings_from
 
 __all__ = [
     "DEFAULT_SETTINGS",
@@ -47,11 +40,8 @@ MOVING = 0.5  # above it a place moves: where sigma crosses its threshold
 
 
 def motion_heatmap(
-    flow: Flow,
-    settings: HeatmapSettings = DEFAULT_SETTINGS,
-    *,
-    evidence: NDArray[np.bool_] | None = None,
-    change: NDArray[np.float32] | None = None,
+    flow: Flow, settings: HeatmapSettings = DEFAULT_SETTINGS, *, evidence: NDArray[np.bool_] | None
+    = None, change: NDArray[np.float32] | None = None,
 ) -> Heatmap:
     """Map flow (F-1, 2, H, W) in pixels to a heatmap (F, H, W) float32 in [0, 1].
 
@@ -89,10 +79,7 @@ def motion_heatmap(
 
 
 def clip_heatmap(
-    frames: Frames,
-    settings: HeatmapSettings = DEFAULT_SETTINGS,
-    *,
-    workers: int | None = None,
+    frames: Frames, settings: HeatmapSettings = DEFAULT_SETTINGS, *, workers: int | None = None,
     device: str | None = None,
 ) -> Heatmap:
     """Map frames (F, H, W, 3) uint8 RGB to a motion heatmap (F, H, W) float32 in [0, 1].
@@ -164,10 +151,5 @@ def mean_moving_fraction(fractions: Sequence[float]) -> float | None:
     return float(np.mean(fractions)) if len(fractions) else None
 
 
-def __getattr__(name: str) -> Any:
-    """Hand on what is in ``heatmap_files`` now, for one more release."""
-    if name not in ("save_heatmap", "load_heatmap", "read_npz"):
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    now = "motifocal.motion.heatmap_files"
-    warnings.warn(f"{__name__}.{name} is in {now} now", DeprecationWarning, stacklevel=2)
-    return getattr(importlib.import_module(now), name)
+__getattr__ = renamed_names(__name__, "save_heatmap=heatmap_files.save_heatmap load_heatmap="
+                            "heatmap_files.load_heatmap read_npz=heatmap_files.read_npz")

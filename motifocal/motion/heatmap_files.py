@@ -47,11 +47,7 @@ _DAMAGE = (
 
 
 def save_heatmap(
-    path: str | Path,
-    heatmap: Heatmap,
-    settings: HeatmapSettings | None = None,
-    *,
-    fps: float = 8.0,
+    path: str | Path, heatmap: Heatmap, settings: HeatmapSettings | None = None, *, fps: float = 8.0
 ) -> None:
     """Write a heatmap (F, H, W) in [0, 1] with 8 bits a value, as .npz or as a grey .mp4.
 

@@ -10,13 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from motifocal.media.arrays import Frames, check_frames
-from motifocal.media.sheet import evenly_spaced
+from motifocal.media.sheet import evenly_spaced, in_row
 from motifocal.motion.heatmap import MOVING, Heatmap
 
 _TINT = 0.55  # opacity of full heat: what is under it has to stay recognisable
 _GREY, _DARK = 0.65, 0.7  # the picture steps back behind the tint
 _OUTLINE = (90, 255, 255)  # in no part of the colour map
-_GAP = 4  # pixels between the pictures of a strip
+_GAP, _WHITE = 4, (255, 255, 255)  # pixels between the images of a strip, and their colour
 
 
 def heatmap_overlay(frames: Frames, heatmap: Heatmap) -> Frames:
@@ -48,16 +48,9 @@ def filmstrip(frames: Frames, heatmap: Heatmap, columns: int = 6) -> NDArray[np.
         raise ValueError(f"columns should be at least 1, got {columns}")
     check_frames(frames)
     chosen = evenly_spaced(len(frames), columns)
-    rows = (frames[chosen], heatmap_overlay(frames, heatmap)[chosen])
-    _, height, width, _ = frames.shape
-    strip = np.full(
-        (2 * height + _GAP, len(chosen) * (width + _GAP) - _GAP, 3), 255, dtype=np.uint8
-    )
-    for row, pictures in enumerate(rows):
-        for column, picture in enumerate(pictures):
-            y, x = row * (height + _GAP), column * (width + _GAP)
-            strip[y : y + height, x : x + width] = picture
-    return strip
+    above, below = (in_row(images[chosen], _GAP, _WHITE)
+                    for images in (frames, heatmap_overlay(frames, heatmap)))
+    return np.concatenate([above, np.full((_GAP, *above.shape[1:]), 255, np.uint8), below])
 
 
 def _overlay(frame: NDArray[np.uint8], heat: NDArray[np.float32]) -> NDArray[np.uint8]:

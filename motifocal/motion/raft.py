@@ -205,9 +205,7 @@ def _torchvision() -> Any:
     try:
         from torchvision.models import optical_flow
     except ImportError as error:
-        raise ValueError(
-            f"RAFT needs torchvision ({error}); {install_extra('raft')}"
-        ) from error
+        raise ValueError(f"RAFT needs torchvision ({error}); {install_extra('raft')}") from error
     except RuntimeError as error:  # its compiled operators are of another torch
         raise ValueError(f"torchvision does not fit this torch: {error}") from error
     return optical_flow

@@ -194,7 +194,7 @@ def _write_picture_and_truth(
 ) -> None:
     image = folder / "images" / f"{pairs[0].image_id}.png"
     if not image.exists():
-        write_image(image, pairs[0].picture())
+        write_image(image, pairs[0].image())
     videos = {folder / "videos" / "truth" / pair.file(): pair for pair in pairs}
     if settings.truth and not all(path.exists() for path in videos):
         truth = truth_of(pairs[0].stage(), size=settings.size, frames=FRAMES)

@@ -1,6 +1,6 @@
-"""Render a stage and one of its sentences: frames with exact masks and exact optical flow.
+"""Render a stage and one of its prompts: frames with exact masks and exact optical flow.
 
-Letters: F frames, H W pixels, S supersampling. The picture is square and 1 world unit wide.
+Letters: F frames, H W pixels, S supersampling. The image is square and 1 world unit wide.
 """
 
 from __future__ import annotations
@@ -42,12 +42,12 @@ CAMERA_WORDS: dict[Camera, str] = {
 class SceneClip:
     """A rendered clip and everything that is known about it.
 
-    frames (F, H, W, 3) uint8; mask (F, H, W) bool, the pixels of what the sentence moves in each
+    frames (F, H, W, 3) uint8; mask (F, H, W) bool, the pixels of what the prompt moves in each
     frame (camera motion does not count); flow (F-1, 2, H, W) float32, pixels from frame f to f+1
     as (x, y), shake included; flow_valid (F-1, H, W) bool, where that flow is defined (not where
     an object changes its look, nor on background that sways); objects (F, H, W) bool, the pixels
     of all objects, moving or not, unnamed movers too: what a segmenter would find; residue
-    (F, H, W) bool, the pixels that move though the sentence does not say so, never those of `mask`.
+    (F, H, W) bool, the pixels that move though the prompt does not say so, never those of `mask`.
     """
 
     frames: npt.NDArray[np.uint8]
@@ -70,18 +70,11 @@ class _Layer:
 
 
 def render(
-    stage: Stage,
-    action: Action | None,
-    *,
-    size: int = 64,
-    frames: int = FRAMES,
-    fps: float = FPS,
-    camera: Camera = "static",
-    supersample: int | None = None,
-    with_flow: bool = False,
-    level: Level | None = None,
+    stage: Stage, action: Action | None, *, size: int = 64, frames: int = FRAMES, fps: float = FPS,
+    camera: Camera = "static", supersample: int | None = None, with_flow: bool = False, level: Level
+    | None = None,
 ) -> SceneClip:
-    """Draw the clip that `action` makes of `stage`; no action gives the still picture.
+    """Draw the clip that `action` makes of `stage`; no action gives the still image.
 
     `size` is the side in pixels, `fps` only labels the clip: the motion always fills it. The first
     frame is the same for every action. The residue of a living background depends on the stage and
@@ -101,9 +94,9 @@ def render(
     backdrop = Backdrop(stage, size * s, level.sway, rests)
     layers = [_paint(cast, states[f], views[f], backdrop, f) for f in range(frames)]
     small = [cv2.resize(la.colours, (size, size), interpolation=cv2.INTER_AREA) for la in layers]
-    pictures = np.stack(small).astype(np.uint8)
+    pixels = np.stack(small).astype(np.uint8)
     if level is not REST:
-        pictures = record(pictures, stage.background_seed, level)
+        pixels = record(pixels, stage.background_seed, level)
     mask = np.stack([_moving(layers[f].owner, cast.named, states, f, size)
                      for f in range(frames)])
     objects = np.stack([_half_covered((layer.owner > 0).astype(np.float32), size)
@@ -114,11 +107,11 @@ def render(
         flow, valid = _flow(layers, list(cast.actors), states, views, size)
         valid &= objects[:-1] | ~residue[:-1]
     text = (action.sentence if action else "nothing moves") + CAMERA_WORDS[camera]
-    return SceneClip(pictures, mask, flow, valid, objects, residue, text, stage.scenario, fps)
+    return SceneClip(pixels, mask, flow, valid, objects, residue, text, stage.scenario, fps)
 
 
-def first_picture(stage: Stage, size: int = 64) -> npt.NDArray[np.uint8]:
-    """Return the picture that every sentence of this stage starts from, (size, size, 3) uint8."""
+def first_image(stage: Stage, size: int = 64) -> npt.NDArray[np.uint8]:
+    """Return the image that every prompt of this stage starts from, (size, size, 3) uint8."""
     return render(stage, None, size=size, frames=2).frames[0]
 
 
@@ -153,16 +146,16 @@ class _Cast:
         behind = {name: p for name, p in self.unnamed.items() if not p.in_front}
         front = {name: p for name, p in self.unnamed.items() if p.in_front}
         self.actors: dict[str, Actor | Passer] = {**behind, **stage.actors, **front}
-        # Numbers in the object map, from 1 on, of what sentences can move.
+        # Numbers in the object map, from 1 on, of what prompts can move.
         self.named = {name: number for number, name in enumerate(self.actors, start=1)
                       if name in stage.actors}
-        moved = {name for sentence in stage.actions for name in sentence.moves}
-        # By number in the object map: whether no sentence ever moves it, as a road.
+        moved = {name for action in stage.actions for name in action.moves}
+        # By number in the object map: whether no prompt ever moves it, as a road.
         self.scenery = np.array([False, *(name in stage.actors and name not in moved
                                           for name in self.actors)])
 
     def states(self, frame: int, frames: int) -> dict[str, State]:
-        """Where each of them is in this frame; the sentence fills the clip."""
+        """Where each of them is in this frame; the prompt fills the clip."""
         u = frame / (frames - 1)
         return {name: self._state(name, actor, frame, u) for name, actor in self.actors.items()}
 
@@ -193,11 +186,8 @@ def _paint(
 
 
 def _moving(
-    owner: npt.NDArray[np.uint8],
-    numbers: Mapping[str, int],
-    states: list[dict[str, State]],
-    f: int,
-    size: int,
+    owner: npt.NDArray[np.uint8], numbers: Mapping[str, int], states: list[dict[str, State]], f:
+    int, size: int,
 ) -> npt.NDArray[np.bool_]:
     """Pixels of the objects whose state changes from frame f to the next (last: from before).
 
@@ -211,11 +201,8 @@ def _moving(
 
 
 def _residue(
-    layers: list[_Layer],
-    cast: _Cast,
-    backdrop: Backdrop,
-    views: list[Matrix],
-    objects: npt.NDArray[np.bool_],
+    layers: list[_Layer], cast: _Cast, backdrop: Backdrop, views: list[Matrix], objects:
+    npt.NDArray[np.bool_],
 ) -> npt.NDArray[np.bool_]:
     """Pixels (F, H, W) of unnamed movers and of background that moves by itself."""
     residue = np.zeros_like(objects)
@@ -237,10 +224,7 @@ def _half_covered(part: npt.NDArray[np.float32], size: int) -> npt.NDArray[np.bo
 
 
 def _flow(
-    layers: list[_Layer],
-    names: list[str],
-    states: list[dict[str, State]],
-    views: list[Matrix],
+    layers: list[_Layer], names: list[str], states: list[dict[str, State]], views: list[Matrix],
     size: int,
 ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_]]:
     """True flow between consecutive frames, each pixel following the object at its centre."""

@@ -80,9 +80,7 @@ def is_held_out(scenario: str, colour: str, background: str) -> bool:
     return zlib.crc32(key) % HELD_OUT_ONE_IN == 0
 
 
-def make_stage(
-    scenario: str, split: Split, seed: int, variant: SceneVariant = STANDARD
-) -> Stage:
+def make_stage(scenario: str, split: Split, seed: int, variant: SceneVariant = STANDARD) -> Stage:
     """Return the stage of this scenario, split and seed; the same arguments give the same stage.
 
     The variant's background changes how the stage is rendered and nothing of the stage itself. Its

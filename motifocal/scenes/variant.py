@@ -1,4 +1,4 @@
-"""What kind of scenes are drawn: how still the rest of the picture is, how hard the task."""
+"""What kind of scenes are drawn: how still the rest of the image is, how hard the task."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Difficulty = Literal["standard", "hard"]
 class SceneVariant:
     """The kind of scenes; the default is what all published scores are of.
 
-    `background`: "still" changes nothing but what the sentence moves; "calm" and "lively" add the
+    `background`: "still" changes nothing but what the prompt moves; "calm" and "lively" add the
     temporal residue of real clips in two strengths (see `residue.py`). `difficulty`: "hard" draws
     smaller movers on photographic backgrounds. Raises ValueError for anything else.
     """

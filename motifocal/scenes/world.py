@@ -1,7 +1,7 @@
-"""Objects, their states and their motions: what a sentence does to a stage over the clip.
+"""Objects, their states and their motions: what a prompt does to a stage over the clip.
 
-Letters: u is time in the clip, 0 at the first picture and 1 at the last frame. Lengths are in
-picture widths, angles in radians (clockwise, since y points down).
+Letters: u is time in the clip, 0 at the first frame and 1 at the last. Lengths are in image
+widths, angles in radians (clockwise, since y points down).
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ Ease = Callable[[float], float]
 
 @dataclass(frozen=True)
 class Actor:
-    """One object: its shapes and its state in the first picture."""
+    """One object: its shapes and its state in the first frame."""
 
     fills: tuple[Fill, ...]
     state: State
@@ -49,10 +49,10 @@ class Actor:
 
 @dataclass(frozen=True)
 class Action:
-    """One sentence about a picture and what it moves.
+    """One prompt for an image and what it moves.
 
     `sentence` is the one used in benchmarks; `paraphrases` say the same for training. `facts` is
-    what the sentence means in plain labels: the text encoder is trained to recover them.
+    what the prompt means in plain labels: the text encoder is trained to recover them.
     """
 
     sentence: str
@@ -63,7 +63,7 @@ class Action:
 
 @dataclass(frozen=True)
 class Stage:
-    """A picture that can be animated: background, objects from back to front, sentences."""
+    """An image that can be animated: background, objects from back to front, prompts."""
 
     scenario: str
     background: str

@@ -23,9 +23,7 @@ class Device(click.ParamType):
 
     name = "device"
 
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> str:
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
         if not DEVICE.fullmatch(str(value)):
             self.fail(f"should be auto, cpu, cuda, cuda:1 or mps, got {value!r}", param, ctx)
         return str(value)

@@ -45,9 +45,7 @@ class ChoiceOfNew(click.Choice[str]):
         super().__init__(choices)
         self.before = before
 
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> str:
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
         if value in self.before:
             option = param.opts[0] if param is not None else "the value"
             warn_of_old_name(f"{option} {value} is now {self.before[value]}; the old name will go")

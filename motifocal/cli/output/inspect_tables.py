@@ -7,13 +7,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from rich.table import Column, Table
+from rich.text import Text
 
 from motifocal.cli.output.console import table_console
-
-if TYPE_CHECKING:
-    from rich.table import Table
-    from rich.text import Text
 
 #: Clips that are named, the worst first; inspect.html has them all.
 MOST_NAMED = 20
@@ -25,8 +24,6 @@ _TENTHS = 10  # bars of the distribution
 
 def print_report(report: Mapping[str, Any]) -> None:
     """Print what was found to stdout."""
-    from rich.text import Text
-
     console = table_console(160)
     console.print(_headline(report))
     for line in report["advice"]:
@@ -39,8 +36,6 @@ def print_report(report: Mapping[str, Any]) -> None:
 
 
 def _headline(report: Mapping[str, Any]) -> Text:
-    from rich.text import Text
-
     summary = report["summary"]
     text = Text(f"{clean(report['title'])}: {summary['clips']} clips, ")
     text.append(f"{summary['good']} without a fault", style=_STYLES["good"])
@@ -53,14 +48,8 @@ def _headline(report: Mapping[str, Any]) -> Text:
 
 
 def _sums(report: Mapping[str, Any]) -> Table:
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(title="faults", title_justify="left")
-    table.add_column("level")
-    table.add_column("fault")
-    table.add_column("clips", justify="right")
-    table.add_column()
+    table = Table("level", "fault", Column("clips", justify="right"), "", title="faults",
+                  title_justify="left")
     counts = report["summary"]["by_fault"]
     order = list(_STYLES)
     for code in sorted(counts, key=lambda code: order.index(report["faults"][code]["level"])):
@@ -72,9 +61,6 @@ def _sums(report: Mapping[str, Any]) -> Table:
 
 def _worst(report: Mapping[str, Any]) -> Table:
     """Make a table of the clips with the worst faults, those with the most of them first."""
-    from rich.table import Table
-    from rich.text import Text
-
     order = list(_STYLES)
     bad = [clip for clip in report["clips"] if clip["faults"]]
     bad.sort(key=lambda clip: (order.index(clip["level"]), -len(clip["faults"])))
@@ -94,8 +80,6 @@ def _short(words: str) -> str:
 
 def _distribution(clips: Sequence[Mapping[str, Any]]) -> Text:
     """Show how many clips have which moving fraction, in tenths."""
-    from rich.text import Text
-
     fractions = sorted(clip["moving_fraction"] for clip in clips
                        if clip["moving_fraction"] is not None)
     counts = Counter(min(int(share * _TENTHS), _TENTHS - 1) for share in fractions)

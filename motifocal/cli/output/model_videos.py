@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 def animate_with(
     model: Model, jobs: Sequence[Job], sheet: Path | None, scale: int | None, batch: int = 1
 ) -> None:
-    """Make the videos of one picture, `batch` jobs a call, and print the path of each.
+    """Make the videos of one image, `batch` jobs a call, and print the path of each.
 
     Files appear as they are finished. Raises ValueError, after the others are done, where some
     could not be made.

@@ -116,7 +116,7 @@ class Reporter:
         self._log(scores)
 
     def _sample(self, unet: TI2VUNet) -> None:
-        """True clips over what the network makes of their first picture and sentence."""
+        """True clips over what the network makes of their first frame and prompt."""
         vae = self.vae.to(self.run.accelerator.device)
         pipeline = _pipeline(self.run, unet, vae)
         chosen = np.linspace(0, len(self.shards) - 1, min(self.samples, len(self.shards)))

@@ -1,4 +1,4 @@
-"""The line on stderr that says which sentences a model does not read to their end."""
+"""The line on stderr that says which prompts a model does not read to their end."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ if TYPE_CHECKING:
     from motifocal.models.text_limit import TextLimit
 
 
-def note_unread(limit: TextLimit | None, sentences: Iterable[str]) -> None:
-    """Say what of the sentences is not read; nothing where no limit is known."""
+def note_unread(limit: TextLimit | None, prompts: Iterable[str]) -> None:
+    """Say what of the prompts is not read; nothing where no limit is known."""
     from motifocal.models.text_limit import unread_notes
 
-    for line in unread_notes(limit, sentences) if limit is not None else ():
+    for line in unread_notes(limit, prompts) if limit is not None else ():
         click.echo(f"note: {line}", err=True)

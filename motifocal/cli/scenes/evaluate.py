@@ -44,8 +44,8 @@ Examples:
 @output_option("The folder for the report, and for a model's videos: run again to continue.",
                required=False, default=Path("report"), show_default=True)
 @click.option("--pairs", type=click.IntRange(min=1), default=320, show_default=True,
-              help="How many pictures with a sentence.")
-@click.option("--size", type=SIZE, help="Side of the pictures, pixels; videos of other sizes are "
+              help="How many images with a prompt.")
+@click.option("--size", type=SIZE, help="Side of the images, pixels; videos of other sizes are "
               "scaled and cropped to it.  [default: the model's, or 64]")
 @click.option("--steps", type=click.IntRange(min=1),
               help="Model: denoising steps.  [default: what the model is made for]")
@@ -69,7 +69,7 @@ def evaluate(
     source: str, output: Path, pairs: int, seed: int, noise: str, batch: int, autoencoder: bool,
     allow_missing: bool, **options: Any,
 ) -> None:
-    """Score VIDEOS: how often does a video follow its sentence?
+    """Score VIDEOS: how often does a video follow its prompt?
 
     VIDEOS is `bundled`, a model folder, or a folder of videos named as in the pairs.csv that
     `motifocal scenes export --kind benchmark` writes. Videos of other tools may have any size and
@@ -152,7 +152,7 @@ def _job(pair: EvalPair, seed: int, noise: str, images: Path, videos: Path) -> J
 
     image, name = images / f"{pair.image_id}.png", pair.file(seed)
     if not image.exists():
-        write_image(image, pair.picture())
+        write_image(image, pair.image())
     start = zlib.crc32(name.encode()) if noise == FILE_NAME else seed
     return Job(image, pair.prompt, start, videos / name)
 

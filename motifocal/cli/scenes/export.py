@@ -26,7 +26,7 @@ Examples:
 @output_option("The folder to write. Run again to continue after an interruption.")
 @click.option("--kind", type=click.Choice(["dataset", "benchmark"]), default="dataset",
               show_default=True,
-              help="Captioned clips to train on (a Hugging Face videofolder), or pictures and "
+              help="Captioned clips to train on (a Hugging Face videofolder), or images and "
               "prompts to animate (TI2V-Bench's layout).")
 @click.option("--size", type=SIZE, default=64, show_default=True, help="Side of a frame, pixels.")
 @click.option("--truth", is_flag=True, help="Dataset: masks and optical flow as .npz. Benchmark: "
@@ -42,7 +42,7 @@ Examples:
 @click.option("--lossless", is_flag=True, default=None,
               help="Dataset: each clip a folder of PNG frames, not an .mp4.")
 @click.option("--pairs", type=click.IntRange(min=1),
-              help="Benchmark: how many pictures with a sentence.  [default: 320]")
+              help="Benchmark: how many images with a prompt.  [default: 320]")
 @variant_options
 @quiet_option
 def export(

@@ -1,4 +1,4 @@
-"""`motifocal scenes preview`: a contact sheet, or all sentences playing at once."""
+"""`motifocal scenes preview`: a contact sheet, or all prompts playing at once."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ Examples:
 @click.argument("scenario", nargs=-1)
 @click.option("-o", "--output", type=click.Path(path_type=Path, dir_okay=False),
               default=Path("scenes.png"), show_default=True,
-              help=".png, .jpg, .webp: a contact sheet; .gif, .mp4: all sentences playing at once.")
-@click.option("--seed", default=0, show_default=True, help="Another seed, another picture.")
+              help=".png, .jpg, .webp: a contact sheet; .gif, .mp4: all prompts playing at once.")
+@click.option("--seed", default=0, show_default=True, help="Another seed, another image.")
 @click.option("--size", type=SIZE, default=128, show_default=True, help="Side of a frame, pixels.")
 @click.option("--camera-motion", "camera", type=click.Choice(CAMERAS), default="static",
               show_default=True, help="What the camera does meanwhile.")
@@ -42,7 +42,7 @@ def preview(
     scenario: tuple[str, ...], output: Path, seed: int, size: int, camera: str, masks: bool,
     **options: Any,
 ) -> None:
-    """Draw synthetic scenes, each with all its sentences.
+    """Draw synthetic scenes, each with all its prompts.
 
     SCENARIO names what to draw, as in `balloons fish`; all of them by default.
     """
@@ -69,7 +69,7 @@ def preview(
 def _preview_rows(
     name: str, seed: int, size: int, camera: str, masks: bool, variant: SceneVariant
 ) -> list[tuple[str, list[Frames]]]:
-    """Return every sentence of one picture, with its clip and, if wanted, where it moves."""
+    """Return every prompt of one image, with its clip and, if wanted, where it moves."""
     import numpy as np
 
     from motifocal.motion.overlay import heatmap_overlay

@@ -136,12 +136,8 @@ def shadow(x: float, y: float, rx: float, ry: float, strength: float = 0.16) -> 
 
 
 def paint(
-    canvas: npt.NDArray[np.uint8],
-    owner: npt.NDArray[np.uint8],
-    points: npt.NDArray[np.float64],
-    colour: Colour,
-    alpha: float,
-    number: int,
+    canvas: npt.NDArray[np.uint8], owner: npt.NDArray[np.uint8], points: npt.NDArray[np.float64],
+    colour: Colour, alpha: float, number: int,
 ) -> None:
     """Fill one polygon, corners in canvas pixels, into `canvas` (h, w, 3) and `owner` (h, w)."""
     if alpha <= 0:
@@ -157,11 +153,8 @@ def paint(
 
 
 def _blend(
-    canvas: npt.NDArray[np.uint8],
-    points: npt.NDArray[np.float64],
-    fixed: npt.NDArray[np.int32],
-    rgb: tuple[float, ...],
-    alpha: float,
+    canvas: npt.NDArray[np.uint8], points: npt.NDArray[np.float64], fixed: npt.NDArray[np.int32],
+    rgb: tuple[float, ...], alpha: float,
 ) -> None:
     """Mix a translucent polygon into the part of the canvas that it covers."""
     height, width = canvas.shape[:2]

@@ -1,8 +1,8 @@
 """Score videos of the synthetic scenes: does each follow its prompt?
 
-Letters: F frames, H W pixels, N sentences of a picture. Frames are (F, H, W, 3) uint8 RGB, a
-region is (H, W) bool. An image and a sentence fix the video, so a made video can be compared with
-the true clips of all sentences, without people and without learned weights.
+Letters: F frames, H W pixels, N prompts of an image. Frames are (F, H, W, 3) uint8 RGB, a
+region is (H, W) bool. An image and a prompt fix the video, so a made video can be compared with
+the true clips of all prompts, without people and without learned weights.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from motifocal.files.names import slug
 from motifocal.media.video import resize_crop
 from motifocal.metrics import mean_squared_error, psnr, ssim
 from motifocal.scenes.drawing.draw import PALETTE
-from motifocal.scenes.render import FRAMES, first_picture, render
+from motifocal.scenes.render import FRAMES, first_image, render
 from motifocal.scenes.stage import SCENARIOS, is_held_out, make_stage
 from motifocal.scenes.variant import STANDARD, SceneVariant
 from motifocal.scenes.world import Action, Stage
@@ -33,7 +33,7 @@ KINDS = (NAMED, ENTERS, OTHER)
 
 @dataclass(frozen=True)
 class EvalPair:
-    """One picture of the evaluation, `size` pixels wide, and one of its sentences."""
+    """One image of the evaluation, `size` pixels wide, and one of its prompts."""
 
     scenario: str
     seed: int
@@ -46,7 +46,7 @@ class EvalPair:
 
     @property
     def image_id(self) -> str:
-        """What names the picture, as in TI2V-Bench: the scenario and a number."""
+        """What names the image, as in TI2V-Bench: the scenario and a number."""
         return f"{self.scenario}{self.seed}"
 
     def file(self, sample: int = 0) -> str:
@@ -57,16 +57,16 @@ class EvalPair:
         """Return the stage that is drawn."""
         return make_stage(self.scenario, "eval", self.seed, self.variant)
 
-    def picture(self) -> npt.NDArray[np.uint8]:
-        """Return the picture to animate, (size, size, 3) uint8."""
-        return first_picture(self.stage(), self.size)
+    def image(self) -> npt.NDArray[np.uint8]:
+        """Return the image to animate, (size, size, 3) uint8."""
+        return first_image(self.stage(), self.size)
 
 
 @dataclass(frozen=True)
 class Truth:
-    """All that can happen to one picture: still (H, W, 3), one clip per sentence, where they move.
+    """All that can happen to one image: still (H, W, 3), one clip per prompt, where they move.
 
-    `region` is the union of the true masks over all sentences and all frames.
+    `region` is the union of the true masks over all prompts and all frames.
     """
 
     still: npt.NDArray[np.uint8]
@@ -74,7 +74,7 @@ class Truth:
     region: Region
 
     def stands_still(self) -> Frames:
-        """Return the picture repeated, as long as the clips."""
+        """Return the image repeated, as long as the clips."""
         return np.repeat(self.still[None], len(self.clips[0]), axis=0)
 
 
@@ -82,8 +82,8 @@ class Truth:
 class Score:
     """One video, judged.
 
-    `follows` is 1.0 or 0.0; `stands_still` is 1.0 where the still picture is nearest. `psnr` (dB)
-    and `ssim` compare frame 0 with the picture; `background_psnr` all frames with the picture
+    `follows` is 1.0 or 0.0; `stands_still` is 1.0 where the still image is nearest. `psnr` (dB)
+    and `ssim` compare frame 0 with the image; `background_psnr` all frames with the image
     outside the moving region; `motion` is the change inside it over that of the true clip.
     """
 
@@ -113,7 +113,7 @@ class Scored:
 
 
 def kind_of(action: Action) -> str:
-    """Which of `KINDS` a sentence is: the hard ones name one of several, or bring a new object."""
+    """Which of `KINDS` a prompt is: the hard ones name one of several, or bring a new object."""
     if action.facts[1] in PALETTE and set(action.moves) == {action.facts[1]}:
         return NAMED
     return ENTERS if action.facts[2].startswith("enter") else OTHER
@@ -122,24 +122,24 @@ def kind_of(action: Action) -> str:
 def eval_pairs(
     count: int = 320, size: int = 64, variant: SceneVariant = STANDARD
 ) -> list[EvalPair]:
-    """Return the first `count` pairs of the evaluation: every sentence of as many pictures as fit.
+    """Return the first `count` pairs of the evaluation: every prompt of as many images as fit.
 
-    Rounds of one picture per scenario, evaluation seeds 0, 1, ...; odd seeds show combinations
-    that training never draws. The last round takes the pictures whose sentences fill it best, and
-    only where no choice fills it is one picture left with a part of its sentences. A variant
-    changes the pictures, not the pairs. Raises ValueError for a count below 1.
+    Rounds of one image per scenario, evaluation seeds 0, 1, ...; odd seeds show combinations that
+    training never draws. The last round takes the images whose prompts fill it best, and only where
+    no choice fills it is one image left with a part of its prompts. A variant changes the images,
+    not the pairs. Raises ValueError for a count below 1.
     """
     if count < 1:
         raise ValueError(f"count should be at least 1, got {count}")
     pairs: list[EvalPair] = []
     seed = 0
     while len(pairs) < count:
-        pictures = [_pairs_of(scenario, seed, size, variant) for scenario in sorted(SCENARIOS)]
+        images = [_pairs_of(scenario, seed, size, variant) for scenario in sorted(SCENARIOS)]
         left = count - len(pairs)
-        chosen = _filling([len(picture) for picture in pictures], left)
-        pairs += [pair for index in chosen for pair in pictures[index]]
-        if len(chosen) < len(pictures) and len(pairs) < count:
-            rest = next(p for i, p in enumerate(pictures) if i not in chosen)
+        chosen = _filling([len(prompts) for prompts in images], left)
+        pairs += [pair for index in chosen for pair in images[index]]
+        if len(chosen) < len(images) and len(pairs) < count:
+            rest = next(p for i, p in enumerate(images) if i not in chosen)
             pairs += rest[: count - len(pairs)]
         seed += 1
     return pairs
@@ -163,25 +163,23 @@ def _pairs_of(scenario: str, seed: int, size: int, variant: SceneVariant) -> lis
 
 
 def truth_of(stage: Stage, *, size: int = 64, frames: int = FRAMES) -> Truth:
-    """Render what every sentence of a stage does, camera at rest.
+    """Render what every prompt of a stage does, camera at rest.
 
-    On a living background picture and clips show the same residue, and the region is that of what
-    the sentences move.
+    On a living background image and clips show the same residue, and the region is that of what
+    the prompts move.
     """
     clips = [render(stage, action, size=size, frames=frames) for action in stage.actions]
     region = np.logical_or.reduce([clip.mask.any(axis=0) for clip in clips])
-    return Truth(first_picture(stage, size), tuple(clip.frames for clip in clips), region)
+    return Truth(first_image(stage, size), tuple(clip.frames for clip in clips), region)
 
 
 def truth_of_pair(pair: EvalPair, frames: int = FRAMES) -> Truth:
-    """What every sentence of this pair's picture does; kept for the picture's next sentence."""
+    """What every prompt of this pair's image does; kept for the image's next prompt."""
     return _truth(pair.scenario, pair.seed, pair.size, pair.variant, frames)
 
 
 @lru_cache(maxsize=4)
-def _truth(
-    scenario: str, seed: int, size: int, variant: SceneVariant, frames: int
-) -> Truth:
+def _truth(scenario: str, seed: int, size: int, variant: SceneVariant, frames: int) -> Truth:
     return truth_of(make_stage(scenario, "eval", seed, variant), size=size, frames=frames)
 
 
@@ -189,7 +187,7 @@ def fit(frames: Frames, count: int, size: int) -> Frames:
     """Return another tool's video as `count` frames of `size` pixels: (count, size, size, 3).
 
     Frames are picked evenly from the first to the last one (nearest, repeated where there are
-    fewer); the picture is scaled until it covers the square and its centre is kept.
+    fewer); the image is scaled until it covers the square and its centre is kept.
     """
     if frames.ndim != 4 or frames.shape[-1] != 3 or frames.dtype != np.uint8 or len(frames) < 1:
         raise ValueError(f"frames should be (F, H, W, 3) uint8, got {frames.shape} {frames.dtype}")
@@ -198,16 +196,13 @@ def fit(frames: Frames, count: int, size: int) -> Frames:
 
 
 def follows_text(
-    frames: Frames,
-    truths: Sequence[Frames],
-    still: npt.NDArray[np.uint8],
-    asked: int,
-    region: Region,
+    frames: Frames, truths: Sequence[Frames], still: npt.NDArray[np.uint8], asked: int, region:
+    Region,
 ) -> tuple[bool, int]:
-    """Return whether the sentence `asked` is the one whose true clip is nearest, and which one is.
+    """Return whether the prompt `asked` is the one whose true clip is nearest, and which one is.
 
     The distance is the mean squared error inside `region` over all frames. The candidates are the
-    N true clips, numbered as given, and the still picture (H, W, 3), number N. A tie with another
+    N true clips, numbered as given, and the still image (H, W, 3), number N. A tie with another
     candidate does not follow. Raises ValueError for shapes that do not fit or an empty region.
     """
     if not 0 <= asked < len(truths):
@@ -226,7 +221,7 @@ def follows_text(
 
 
 def judge(frames: Frames, truth: Truth, asked: int) -> Score:
-    """Score one video (F, H, W, 3) of the sentence number `asked` against what is true."""
+    """Score one video (F, H, W, 3) of the prompt number `asked` against what is true."""
     follows, nearest = follows_text(frames, truth.clips, truth.still, asked, truth.region)
     outside = ~truth.region
     background = psnr(frames[:, outside], truth.still[outside]) if outside.any() else float("nan")
@@ -242,12 +237,8 @@ def _change(frames: Frames, region: Region) -> float:
 
 
 def score(
-    videos: Iterable[tuple[EvalPair, Frames]],
-    pairs: Sequence[EvalPair],
-    *,
-    frames: int = FRAMES,
-    references: Mapping[str, Reference] = REFERENCES,
-    allow_missing: bool = False,
+    videos: Iterable[tuple[EvalPair, Frames]], pairs: Sequence[EvalPair], *, frames: int = FRAMES,
+    references: Mapping[str, Reference] = REFERENCES, allow_missing: bool = False,
 ) -> Scored:
     """Judge a video for every pair, and beside it the reference videos on the very same pairs.
 

@@ -1,7 +1,7 @@
 """Summarise scores of videos, with intervals, and write them as JSON, CSV and Markdown.
 
-Letters: P pictures, R resamples. A picture's sentences share its difficulty, so intervals resample
-whole pictures, never single pairs.
+Letters: P images, R resamples. An image's prompts share its difficulty, so intervals resample whole
+images, never single pairs.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class Report:
 
 
 def summarise(scored: Scored, title: str = "made", *, seed: int = 0) -> Report:
-    """Sum up over all pairs, seen and held-out combinations, kinds of sentence, and scenarios."""
+    """Sum up over all pairs, seen and held-out combinations, kinds of prompt, and scenarios."""
     scenarios = sorted({pair.scenario for pair in scored.pairs})
     sections = (("all",), (SEEN, HELD_OUT), KINDS, scenarios)
     members: dict[str, list[int]] = {name: [] for section in sections for name in section}
@@ -67,18 +67,18 @@ def summarise(scored: Scored, title: str = "made", *, seed: int = 0) -> Report:
 
 def _group(scored: Scored, name: str, inside: list[int], ends_section: bool, seed: int) -> Group:
     """Sum up the pairs with these indices."""
-    pictures = [scored.pairs[index].image_id for index in inside]
+    images = [scored.pairs[index].image_id for index in inside]
     measures = {
         row: {
             measure: over_pictures(
-                np.array([getattr(scores[i], measure) for i in inside]), pictures, seed=seed
+                np.array([getattr(scores[i], measure) for i in inside]), images, seed=seed
             )
             for measure in MEASURES
         }
         for row, scores in scored.scores.items()
     }
     chance = float(np.mean([scored.chance[index] for index in inside]))
-    return Group(name, len(set(pictures)), len(inside), chance, measures, ends_section)
+    return Group(name, len(set(images)), len(inside), chance, measures, ends_section)
 
 
 def to_json(report: Report) -> str:
