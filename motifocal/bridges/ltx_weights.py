@@ -48,8 +48,8 @@ def data_root(root: str | Path) -> Path:
 
 
 def weight_jobs(
-    root: str | Path, clips: str | Path | None, settings: HeatmapSettings, *, latents: str =
-    "latents", grid: LatentGeometry = GRID,
+    root: str | Path, clips: str | Path | None, settings: HeatmapSettings, *,
+    latents: str = "latents", grid: LatentGeometry = GRID,
 ) -> list[Job]:
     """Make one job for each sample of ``root``/latents.
 

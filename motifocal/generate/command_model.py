@@ -61,8 +61,8 @@ class CommandModel:
     text_limit: TextLimit | None = None  # a program reads as much as it does
 
     def __init__(
-        self, template: str, name: str, *, timeout: float | None = None, grace: float = GRACE, logs:
-        Path | None = None,
+        self, template: str, name: str, *, timeout: float | None = None, grace: float = GRACE,
+        logs: Path | None = None,
     ) -> None:
         if timeout is not None and not 0 < timeout < math.inf:
             raise ValueError(f"timeout should be a positive number of seconds, got {timeout}")

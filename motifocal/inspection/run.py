@@ -51,8 +51,8 @@ class Look:
 
 
 def look_at(
-    entries: Sequence[Entry], settings: InspectSettings, output: Path, *, workers: int, seconds:
-    float, work: Work = examine,
+    entries: Sequence[Entry], settings: InspectSettings, output: Path, *, workers: int,
+    seconds: float, work: Work = examine,
 ) -> Iterator[Look]:
     """Yield the entries that have a file with their findings: first those known, then new ones.
 

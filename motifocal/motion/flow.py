@@ -40,8 +40,8 @@ class FlowOptions:
 
 
 def estimate_flow(
-    frames: Frames, method: str = "dis", *, preset: str = "medium", size: int = 0, raft: RaftOptions
-    = DEFAULT_RAFT, workers: int | None = None,
+    frames: Frames, method: str = "dis", *, preset: str = "medium", size: int = 0,
+    raft: RaftOptions = DEFAULT_RAFT, workers: int | None = None,
 ) -> Flow:
     """Estimate flow between consecutive frames: (F-1, 2, H, W) float32, pixels a frame, (x, y).
 

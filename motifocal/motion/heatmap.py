@@ -40,8 +40,8 @@ MOVING = 0.5  # above it a place moves: where sigma crosses its threshold
 
 
 def motion_heatmap(
-    flow: Flow, settings: HeatmapSettings = DEFAULT_SETTINGS, *, evidence: NDArray[np.bool_] | None
-    = None, change: NDArray[np.float32] | None = None,
+    flow: Flow, settings: HeatmapSettings = DEFAULT_SETTINGS, *,
+    evidence: NDArray[np.bool_] | None = None, change: NDArray[np.float32] | None = None,
 ) -> Heatmap:
     """Map flow (F-1, 2, H, W) in pixels to a heatmap (F, H, W) float32 in [0, 1].
 

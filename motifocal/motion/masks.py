@@ -46,8 +46,8 @@ _DAMAGE = (OSError, SyntaxError, ValueError, EOFError, MemoryError, struct.error
 
 
 def mask_heatmap(
-    path: str | Path, clip: tuple[int, int, int], *, size: tuple[int, int] | None = None, indices:
-    Sequence[int] | None = None, objects: Objects = None, fps: float | None = None,
+    path: str | Path, clip: tuple[int, int, int], *, size: tuple[int, int] | None = None,
+    indices: Sequence[int] | None = None, objects: Objects = None, fps: float | None = None,
 ) -> NDArray[np.float32]:
     """Read a mask of a clip as a heatmap (F, H, W) float32 in [0, 1].
 

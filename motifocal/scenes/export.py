@@ -78,7 +78,7 @@ def recipe(
     index: int, split: Split, seed: int, camera: CameraMix = "static",
     variant: SceneVariant = STANDARD,
 ) -> Recipe:
-    """Return what clip `index` shows: scenarios in turn, a stage of its own, one of its sentences.
+    """Return what clip `index` shows: scenarios in turn, a stage of its own, one of its prompts.
 
     Half of the captions are the benchmark's wording, the others a paraphrase. "mixed" moves the
     camera in half of the clips; the caption then says how.
@@ -90,7 +90,7 @@ def recipe(
     action = stage.actions[rng.integers(len(stage.actions))]
     words = (action.sentence, str(rng.choice(action.paraphrases or (action.sentence,))))
     text = words[int(rng.integers(2))]
-    # Drawn last, so that the same index shows the same stage and sentence whatever the camera does.
+    # Drawn last, so that the same index shows the same stage and prompt whatever the camera does.
     moves = camera == "moving" or (camera == "mixed" and rng.random() < 0.5)
     chosen = cast("Camera", str(rng.choice(MOVING_CAMERAS))) if moves else "static"
     return Recipe(stage, stage_seed, action, chosen, text + CAMERA_WORDS[chosen])
@@ -170,7 +170,7 @@ def _write_pictures(folder: Path, clip: SceneClip) -> None:
 
 
 def export_benchmark(folder: Path, settings: BenchmarkSettings) -> Iterator[int]:
-    """Write pictures, true videos and `pairs.csv`; yields how many pairs are done.
+    """Write images, true videos and `pairs.csv`; yields how many pairs are done.
 
     A tool that is to be scored writes `<folder>/videos/<its name>/<file>` for every row, or any
     other folder with these file names. Raises ValueError as `export_dataset` does.

@@ -25,7 +25,7 @@ Matrix = npt.NDArray[np.float64]
 
 FRAMES = 16
 FPS = 8.0
-TRAVEL = 0.22  # how far a moving camera travels over the clip, in picture widths
+TRAVEL = 0.22  # how far a moving camera travels over the clip, in image widths
 ZOOM = 1.25
 CAMERA_WORDS: dict[Camera, str] = {
     "static": "",
@@ -71,8 +71,8 @@ class _Layer:
 
 def render(
     stage: Stage, action: Action | None, *, size: int = 64, frames: int = FRAMES, fps: float = FPS,
-    camera: Camera = "static", supersample: int | None = None, with_flow: bool = False, level: Level
-    | None = None,
+    camera: Camera = "static", supersample: int | None = None, with_flow: bool = False,
+    level: Level | None = None,
 ) -> SceneClip:
     """Draw the clip that `action` makes of `stage`; no action gives the still image.
 
@@ -116,7 +116,7 @@ def first_image(stage: Stage, size: int = 64) -> npt.NDArray[np.uint8]:
 
 
 def _view(camera: Camera, u: float) -> Matrix:
-    """Return (3, 3) from world units to picture units at time u; the identity at u = 0."""
+    """Return (3, 3) from world units to image units at time u; the identity at u = 0."""
     step = TRAVEL * u
     moves = {"left": (step, 0.0), "right": (-step, 0.0), "up": (0.0, step), "down": (0.0, -step)}
     if camera in moves:
@@ -219,7 +219,7 @@ def _residue(
 
 
 def _half_covered(part: npt.NDArray[np.float32], size: int) -> npt.NDArray[np.bool_]:
-    """Return the pixels of a picture `size` wide of which at least half is in the part."""
+    """Return the pixels of an image `size` wide of which at least half is in the part."""
     return np.asarray(cv2.resize(part, (size, size), interpolation=cv2.INTER_AREA) >= 0.5)
 
 

@@ -32,7 +32,7 @@ VIVID = ("red", "orange", "yellow", "green", "blue", "purple")
 class Scenario:
     """How to draw one scenario: its builder, the colours and the backgrounds it may have.
 
-    `smallest` is the scale at which its smallest movers cover about 1 % of the picture.
+    `smallest` is the scale at which its smallest movers cover about 1 % of the image.
     """
 
     build: Build
@@ -88,7 +88,7 @@ def make_stage(scenario: str, split: Split, seed: int, variant: SceneVariant = S
     usual one, and how the background is painted.
 
     In training, held-out combinations are drawn again; in evaluation every other stage prefers
-    one, so that about half of the pictures show a combination that training never saw.
+    one, so that about half of the images show a combination that training never saw.
     Raises ValueError for an unknown scenario or split.
     """
     if scenario not in SCENARIOS:

@@ -1,6 +1,6 @@
 """Paint what the camera sees of a background in each frame, at rest or in the wind.
 
-Letters: S supersampled pixels along each side of the picture, h w cells of a coarse grid.
+Letters: S supersampled pixels along each side of the image, h w cells of a coarse grid.
 """
 
 from __future__ import annotations
@@ -12,16 +12,16 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from motifocal.media.arrays import Image
 from motifocal.scenes.drawing.backgrounds import background
 from motifocal.scenes.drawing.photographic import photographic_background, surface_light
 from motifocal.scenes.drawing.residue import Field, sway
 from motifocal.scenes.world import Stage
 
 Matrix = npt.NDArray[np.float64]
-Picture = npt.NDArray[np.uint8]
 
-MARGIN = 0.3  # background beyond each side of the picture, for moving cameras
-GRID = 32  # cells of a displacement field along each side of the picture
+MARGIN = 0.3  # background beyond each side of the image, for moving cameras
+GRID = 32  # cells of a displacement field along each side of the image
 LEAST_SWAY = 0.05  # pixels from one frame to the next from which on a place counts as moving
 
 
@@ -29,7 +29,7 @@ LEAST_SWAY = 0.05  # pixels from one frame to the next from which on a place cou
 class Backdrop:
     """The background of a stage, drawn `side` supersampled pixels wide with its margin.
 
-    `amplitude` is that of its own motion in picture widths; `rests` tells that neither it nor the
+    `amplitude` is that of its own motion in image widths; `rests` tells that neither it nor the
     camera ever moves.
     """
 
@@ -48,8 +48,8 @@ class Backdrop:
         """Whether it and what stands before it are to look like a photograph."""
         return self.stage.variant.difficulty == "hard"
 
-    def seen(self, view: Matrix, frame: int) -> Picture:
-        """What is seen through `view` (3, 3), world to picture units, in this frame: (S, S, 3).
+    def seen(self, view: Matrix, frame: int) -> Image:
+        """What is seen through `view` (3, 3), world to image units, in this frame: (S, S, 3).
 
         The result is the caller's own to paint on.
         """
@@ -83,11 +83,11 @@ class Backdrop:
 
     @property
     def _scale(self) -> float:
-        """Pixels of the half canvas for one picture width."""
+        """Pixels of the half canvas for one image width."""
         return len(self._half) / (1 + 2 * MARGIN)
 
     def _places(self, view: Matrix) -> tuple[Field, Field]:
-        """Where in the half canvas each pixel of the picture lies, columns and rows, (S, S)."""
+        """Where in the half canvas each pixel of the image lies, columns and rows, (S, S)."""
         x, y = (self._scale * (axis + MARGIN) - 0.5 for axis in _world(view, self.side))
         return (np.repeat(x.astype(np.float32)[None], self.side, axis=0),
                 np.repeat(y.astype(np.float32)[:, None], self.side, axis=1))
@@ -106,7 +106,7 @@ class Backdrop:
         return sway(stage.background_seed, stage.background, frame, x, y, self.amplitude)
 
     @cached_property
-    def _half(self) -> Picture:
+    def _half(self) -> Image:
         """The background with its margin, at half the supersampled size.
 
         Backgrounds have no edges that would show the difference.
@@ -116,20 +116,20 @@ class Backdrop:
         return _drawn(stage.background, stage.background_seed, whole // 2, self.photographic)
 
     @cached_property
-    def _wide(self) -> Picture:
+    def _wide(self) -> Image:
         whole = self.side + 2 * round(self.side * MARGIN)
         wide = cv2.resize(self._half, (whole, whole), interpolation=cv2.INTER_LINEAR)
         return np.asarray(wide, np.uint8)
 
 
 def _world(view: Matrix, cells: int) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """World coordinates of `cells` columns and rows of the picture; views only shift and zoom."""
+    """World coordinates of `cells` columns and rows of the image; views only shift and zoom."""
     centre = (np.arange(cells) + 0.5) / cells
     return (centre - view[0, 2]) / view[0, 0], (centre - view[1, 2]) / view[1, 1]
 
 
 @lru_cache(maxsize=8)
-def _drawn(name: str, seed: int, size: int, photographic: bool) -> Picture:
+def _drawn(name: str, seed: int, size: int, photographic: bool) -> Image:
     return (photographic_background if photographic else background)(name, seed, size)
 
 

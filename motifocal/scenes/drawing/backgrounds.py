@@ -1,7 +1,7 @@
 """Paint textured or photographic-looking backgrounds, by name, from a seeded generator.
 
 Letters: h w pixels of the canvas. Every background is (h, w, 3) uint8 RGB and static: what moves
-is drawn on top of it. Patterns scale with the canvas, so a larger picture shows the same place.
+is drawn on top of it. Patterns scale with the canvas, so a larger image shows the same place.
 """
 
 from __future__ import annotations
@@ -74,12 +74,12 @@ def dusk(rng: Generator, h: int, w: int) -> Image:
 
 def night(rng: Generator, h: int, w: int) -> Image:
     """Return a dark blue sky with a few stars."""
-    picture = ramp(vertical(h, w), (14, 18, 42), (40, 48, 88)) + _tint(rng, 5)
+    image = ramp(vertical(h, w), (14, 18, 42), (40, 48, 88)) + _tint(rng, 5)
     places = (rng.uniform(0, w, 14), rng.uniform(0, h, 14), rng.uniform(0.4, 1, 14))
     for x, y, size in zip(*places, strict=True):
         radius = max(1, int(h * 0.006 * size))
-        cv2.circle(picture, (int(x), int(y)), radius, (200, 205, 225), -1)
-    return picture
+        cv2.circle(image, (int(x), int(y)), radius, (200, 205, 225), -1)
+    return image
 
 
 def meadow(rng: Generator, h: int, w: int) -> Image:
@@ -114,8 +114,8 @@ def wood(rng: Generator, h: int, w: int) -> Image:
 def brick(rng: Generator, h: int, w: int) -> Image:
     """Return a brick wall."""
     rows, columns = 9, 5
-    picture = np.empty((h, w, 3), np.float32)
-    picture[:] = (176, 164, 152)
+    image = np.empty((h, w, 3), np.float32)
+    image[:] = (176, 164, 152)
     joint = max(1, h // 80)
     for row in range(rows):
         offset = 0.5 * (row % 2)
@@ -124,8 +124,8 @@ def brick(rng: Generator, h: int, w: int) -> Image:
             x0 = int((column + offset) * w / columns)
             x1 = int((column + 1 + offset) * w / columns) - joint
             tone = rng.uniform(0.82, 1.12)
-            picture[y0:y1, max(x0, 0) : max(x1, 0)] = np.array([168, 88, 66], np.float32) * tone
-    return picture + octaves(rng, h, w, 10, 3)[..., None] * 14 + _tint(rng, 8)
+            image[y0:y1, max(x0, 0) : max(x1, 0)] = np.array([168, 88, 66], np.float32) * tone
+    return image + octaves(rng, h, w, 10, 3)[..., None] * 14 + _tint(rng, 8)
 
 
 def stone(rng: Generator, h: int, w: int) -> Image:
@@ -146,7 +146,7 @@ def fabric(rng: Generator, h: int, w: int) -> Image:
 def bokeh(rng: Generator, h: int, w: int) -> Image:
     """Return an out-of-focus room with soft lights."""
     dark = rng.uniform(24, 84, 3)
-    picture = ramp(
+    image = ramp(
         np.clip(octaves(rng, h, w, 2, 2) * 0.5 + 0.5, 0, 1), tuple(dark), tuple(dark * 1.7)
     )
     for _ in range(9):
@@ -155,10 +155,10 @@ def bokeh(rng: Generator, h: int, w: int) -> Image:
         cv2.circle(
             light, centre, int(h * rng.uniform(0.04, 0.1)), float(rng.uniform(0.15, 0.4)), -1
         )
-        picture += cv2.GaussianBlur(light, (0, 0), h * 0.012)[..., None] * np.float32(
+        image += cv2.GaussianBlur(light, (0, 0), h * 0.012)[..., None] * np.float32(
             rng.uniform(90, 255, 3)
         )
-    return picture
+    return image
 
 
 def water(rng: Generator, h: int, w: int) -> Image:
@@ -189,5 +189,5 @@ def background(name: str, seed: int, size: int) -> npt.NDArray[np.uint8]:
     """Return the background `name` of this seed, (size, size, 3) uint8."""
     if name not in BACKGROUNDS:
         raise ValueError(f"background should be one of {sorted(BACKGROUNDS)}, got {name!r}")
-    picture = BACKGROUNDS[name](np.random.default_rng(seed), size, size)
-    return np.clip(np.round(picture), 0, 255).astype(np.uint8)
+    image = BACKGROUNDS[name](np.random.default_rng(seed), size, size)
+    return np.clip(np.round(image), 0, 255).astype(np.uint8)

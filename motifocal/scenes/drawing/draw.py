@@ -1,7 +1,7 @@
 """Draw filled shapes as antialiased pixels, with a map of which object owns each.
 
-Letters: N corners of a polygon, S supersampling, H W pixels of the finished picture.
-World units: the picture is 1 wide, x to the right, y down. Colours are RGB, 0 to 255.
+Letters: N corners of a polygon, S supersampling, H W pixels of the finished image.
+World units: the image is 1 wide, x to the right, y down. Colours are RGB, 0 to 255.
 """
 
 from __future__ import annotations

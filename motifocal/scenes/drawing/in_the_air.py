@@ -29,7 +29,7 @@ Generator = np.random.Generator
 
 
 def balloons(rng: Generator, colours: list[str], scale: float = 1.0) -> Build:
-    """Three balloons; the sentence names one of them or all."""
+    """Three balloons; the prompt names one of them or all."""
     actors: dict[str, Actor] = {}
     size = rng.uniform(0.105, 0.13)
     for colour, x in zip(colours[:3], rng.permutation((0.2, 0.5, 0.8)), strict=True):
@@ -86,7 +86,7 @@ def sun(rng: Generator, colours: list[str], scale: float = 1.0) -> Build:
 
 
 def _ridge(rng: Generator, height: float, rough: float) -> np.ndarray:
-    """A skyline at about `height`, closed below the picture; wider than it for moving cameras."""
+    """A skyline at about `height`, closed below the image; wider than it for moving cameras."""
     x = np.linspace(-0.5, 1.5, 41)
     phase = rng.uniform(0, 6, 3)
     y = height + rough * (np.sin(x * 4 + phase[0]) * 0.6 + np.sin(x * 9 + phase[1]) * 0.3

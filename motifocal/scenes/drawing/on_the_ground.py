@@ -83,7 +83,7 @@ def golf(rng: Generator, colours: list[str], scale: float = 1.0) -> Build:
 
 
 def _car(colour: str, length: float) -> tuple[Fill, ...]:
-    """Return a car from above, driving up the picture."""
+    """Return a car from above, driving up the image."""
     base, width = PALETTE[colour], length * 0.52
     wheels = tuple(Fill(box(sx * width * 0.48, sy * length * 0.3, width * 0.16, length * 0.18,
                             0.004), (24, 24, 28)) for sx in (-1, 1) for sy in (-1, 1))
@@ -101,7 +101,7 @@ def _car(colour: str, length: float) -> tuple[Fill, ...]:
 
 
 def car(rng: Generator, colours: list[str], scale: float = 1.0) -> Build:
-    """Two cars on a road seen from above; the sentence names one."""
+    """Two cars on a road seen from above; the prompt names one."""
     length = rng.uniform(0.3, 0.34) * scale
     dashes = tuple(Fill(box(0.5, y, 0.022, 0.11), (232, 230, 220))
                    for y in np.arange(-0.6, 1.7, 0.24))
@@ -210,7 +210,7 @@ def _fish(colour: str, size: float) -> tuple[Fill, ...]:
 
 
 def fish(rng: Generator, colours: list[str], scale: float = 1.0) -> Build:
-    """Two fish; the sentence names one, or a third swims in."""
+    """Two fish; the prompt names one, or a third swims in."""
     size = rng.uniform(0.115, 0.135) * scale
     side, way = heading(rng)
     rows = rng.permutation([0.34, 0.7])

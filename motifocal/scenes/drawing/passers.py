@@ -1,7 +1,7 @@
-"""Draw movers that no sentence names: leaves, a passer-by, a shadow.
+"""Draw movers that no prompt names: leaves, a passer-by, a shadow.
 
 They are drawn as objects are, so their pixels and their motion are known exactly. Their place is a
-function of the frame's number. Lengths are in picture widths.
+function of the frame's number. Lengths are in image widths.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ COATS: tuple[Colour, ...] = ((74, 78, 92), (104, 92, 82), (86, 70, 74), (70, 88,
 
 @dataclass(frozen=True)
 class Passer:
-    """A mover that no sentence names, where it is in each frame, and whether it is in front."""
+    """A mover that no prompt names, where it is in each frame, and whether it is in front."""
 
     fills: tuple[Fill, ...]
     path: Path

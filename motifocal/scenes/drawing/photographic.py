@@ -62,16 +62,16 @@ def photographic_background(name: str, seed: int, size: int) -> npt.NDArray[np.u
     """Return the photographic background `name` of this seed, (size, size, 3) uint8."""
     if name not in BACKGROUNDS:
         raise ValueError(f"background should be one of {sorted(BACKGROUNDS)}, got {name!r}")
-    picture = BACKGROUNDS[name](np.random.default_rng(seed), size, size)
+    image = BACKGROUNDS[name](np.random.default_rng(seed), size, size)
     surface, rng = SURFACES[name], np.random.default_rng([seed, 7002])
-    picture = picture + mottled(rng, size, size, surface.mottle)
-    picture = picture + relief(rng, size, size, surface)[..., None]
+    image = image + mottled(rng, size, size, surface.mottle)
+    image = image + relief(rng, size, size, surface)[..., None]
     if surface.clutter:
-        _scatter(rng, picture, surface.clutter)
+        _scatter(rng, image, surface.clutter)
     if surface.horizon:
-        picture = _with_horizon(rng, picture)
-    picture = picture * light(rng, size, size, surface.shadows)[..., None]
-    return np.clip(np.round(picture), 0, 255).astype(np.uint8)
+        image = _with_horizon(rng, image)
+    image = image * light(rng, size, size, surface.shadows)[..., None]
+    return np.clip(np.round(image), 0, 255).astype(np.uint8)
 
 
 def surface_light(seed: int, size: int) -> Image:
@@ -98,7 +98,7 @@ def relief(rng: Generator, h: int, w: int, surface: Surface) -> Image:
 
 
 def light(rng: Generator, h: int, w: int, shadows: int) -> Image:
-    """Factors (h, w): a fall of light across the picture, and soft shadows of what is not seen."""
+    """Factors (h, w): a fall of light across the image, and soft shadows of what is not seen."""
     angle, fall = rng.uniform(0, 2 * np.pi), rng.uniform(0.12, 0.3)
     across = np.linspace(-1, 1, w, dtype=np.float32)[None]
     down = np.linspace(-1, 1, h, dtype=np.float32)[:, None]
@@ -121,25 +121,25 @@ def _shadow(rng: Generator, h: int, w: int) -> Image:
     return np.asarray(1 - rng.uniform(0.2, 0.4) * dark, np.float32)
 
 
-def _scatter(rng: Generator, picture: Image, count: int) -> None:
+def _scatter(rng: Generator, image: Image, count: int) -> None:
     """Stones, tufts and leaves of the surface's own colours, each with a shadow, in place."""
-    h, w = picture.shape[:2]
+    h, w = image.shape[:2]
     for _ in range(count):
         x, y = rng.uniform(0, w), rng.uniform(0, h)
         radius = h * np.exp(rng.uniform(np.log(0.003), np.log(0.018)))
         tone, flat, turn = rng.uniform(0.6, 1.25), rng.uniform(0.4, 0.8), rng.uniform(0, 180)
-        own = picture[int(min(y, h - 1)), int(min(x, w - 1))] * tone + rng.uniform(-10, 10, 3)
+        own = image[int(min(y, h - 1)), int(min(x, w - 1))] * tone + rng.uniform(-10, 10, 3)
         axes = (max(1, round(radius)), max(1, round(radius * flat)))
         shift = max(1, round(radius * 0.4))
         for dx, colour in ((shift, own * 0.55), (0, own)):
             centre = (round(x) + dx, round(y) + dx)
-            cv2.ellipse(picture, centre, axes, turn, 0, 360, colour.tolist(), -1, cv2.LINE_AA)
+            cv2.ellipse(image, centre, axes, turn, 0, 360, colour.tolist(), -1, cv2.LINE_AA)
 
 
-def _with_horizon(rng: Generator, picture: Image) -> Image:
+def _with_horizon(rng: Generator, image: Image) -> Image:
     """Hills, paler with distance, and a line of trees below a sky."""
-    h, w = picture.shape[:2]
-    haze = picture[int(h * 0.75)].mean(axis=0)
+    h, w = image.shape[:2]
+    haze = image[int(h * 0.75)].mean(axis=0)
     near = np.array([46, 60, 42], np.float32) * rng.uniform(0.7, 1.1)
     rows = vertical(h, w)
     layers = ((0.7, 0.05, 3, 0.75), (0.73, 0.04, 6, 0.5), (0.76, 0.02, 40, 0.15))
@@ -149,7 +149,7 @@ def _with_horizon(rng: Generator, picture: Image) -> Image:
         below = np.clip((rows - skyline[None]) * h * 0.7 + 0.5, 0, 1)[..., None]
         tone = near + (haze - near) * pale
         rough = octaves(rng, h, w, 24, 3)[..., None] * 14 * (1 - pale)
-        picture = picture + (tone * 0.8 + rough - picture) * below
-    return np.asarray(picture, np.float32)
+        image = image + (tone * 0.8 + rough - image) * below
+    return np.asarray(image, np.float32)
 
 

@@ -1,11 +1,11 @@
-"""Temporal residue of a living background: what changes though no sentence says so.
+"""Temporal residue of a living background: what changes though no prompt says so.
 
 Real clips are never exactly still. The residue has six components: sensor grain, exposure and
 white-balance flicker, background that sways or ripples, hand-held shake, compression, and movers
-that no sentence names. All are functions of the stage's seed and the number of the frame, so that
-every sentence of a picture shares them, and a shorter clip is the start of a longer one.
+that no prompt names. All are functions of the stage's seed and the number of the frame, so that
+every prompt of an image shares them, and a shorter clip is the start of a longer one.
 
-Letters: F frames, h w cells of a coarse grid. Lengths are in picture widths.
+Letters: F frames, h w cells of a coarse grid. Lengths are in image widths.
 """
 
 from __future__ import annotations
@@ -35,10 +35,10 @@ class Level:
         grain_length: standard deviation of the grain's smoothing, in pixels.
         flicker: standard deviation of the exposure, relative.
         white_balance: standard deviation of each colour channel's gain, relative.
-        sway: amplitude of swaying and rippling, picture widths.
-        shake: standard deviation of the hand-held shift along each axis, picture widths.
+        sway: amplitude of swaying and rippling, image widths.
+        shake: standard deviation of the hand-held shift along each axis, image widths.
         quantiser: step of the compression's quantiser, grey levels.
-        movers: the largest number of movers that no sentence names; a stage draws 0 up to it.
+        movers: the largest number of movers that no prompt names; a stage draws 0 up to it.
     """
 
     grain: float
@@ -67,12 +67,12 @@ class Wave:
     """One travelling wave of a displacement field."""
 
     direction: tuple[float, float]  # of the displacement, times the amplitude
-    cycles: tuple[float, float]  # along x and y, per picture width
+    cycles: tuple[float, float]  # along x and y, per image width
     speed: float  # cycles a frame
     phase: float
 
 
-# How each background moves by itself: displacement along x and y, waves per picture width, cycles
+# How each background moves by itself: displacement along x and y, waves per image width, cycles
 # a frame (8 frames a second). What is not named is rigid.
 MOTIONS: Mapping[str, tuple[tuple[float, float], tuple[float, float], float]] = MappingProxyType({
     "meadow": ((1.0, 0.35), (1.5, 4.0), 0.12),
@@ -89,7 +89,7 @@ def stream(seed: int, component: int) -> np.random.Generator:
 
 
 def shake(seed: int, frames: int, deviation: float) -> Vectors:
-    """Return the hand-held shift of each frame, (F, 2) in picture widths, the first one 0."""
+    """Return the hand-held shift of each frame, (F, 2) in image widths, the first one 0."""
     rng = stream(seed, SHAKE)
     speed = np.array([0.04, 0.11, 0.23])[:, None] * rng.uniform(0.8, 1.2, (3, 2))
     weight = np.array([0.8, 0.5, 0.33])[:, None]  # slow sway, breath, tremor: about 1 in all
@@ -136,7 +136,7 @@ def sway(
 ) -> Field | None:
     """How far a background is displaced at the crossings of x (w) and y (h); None where rigid.
 
-    (h, w, 2) in picture widths, as are x and y.
+    (h, w, 2) in image widths, as are x and y.
     """
     if background not in MOTIONS or amplitude <= 0:
         return None

@@ -11,9 +11,9 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from motifocal.media.arrays import Frames
 from motifocal.scenes.drawing.residue import GRAIN, Level, exposure, stream
 
-Frames = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float32]
 
 BLOCK = 8
@@ -38,7 +38,7 @@ def record(frames: Frames, seed: int, level: Level) -> Frames:
 def grain(frames: Frames, seed: int, level: Level) -> Floats:
     """Spatially correlated noise (F, H, W, 3), new in each frame, stronger where it is bright.
 
-    The brightness has the deviation `level.grain` on average over a mid-grey picture.
+    The brightness has the deviation `level.grain` on average over a mid-grey image.
     """
     count, height, width, _ = frames.shape
     rng = stream(seed, GRAIN)
@@ -55,7 +55,7 @@ def grain(frames: Frames, seed: int, level: Level) -> Floats:
 
 def _smoothed_deviation(sigma: float) -> float:
     """The deviation of white noise of deviation 1 after Gaussian smoothing along both axes."""
-    size = 2 * max(1, round(sigma * 4)) + 1  # what OpenCV takes for floating point pictures
+    size = 2 * max(1, round(sigma * 4)) + 1  # what OpenCV takes for floating point images
     kernel = cv2.getGaussianKernel(size, sigma, cv2.CV_32F)
     return float(np.square(kernel).sum())
 
@@ -84,9 +84,9 @@ def compress(frames: Floats, step: float) -> Floats:
     return _mixed(np.moveaxis(decoded, 1, -1)[:, :height, :width], TO_RGB)
 
 
-def _mixed(pictures: Floats, matrix: Floats) -> Floats:
+def _mixed(images: Floats, matrix: Floats) -> Floats:
     """Return the three channels of every pixel, times a matrix (3, 3)."""
-    return np.asarray((pictures.reshape(-1, 3) @ matrix.T).reshape(pictures.shape), np.float32)
+    return np.asarray((images.reshape(-1, 3) @ matrix.T).reshape(images.shape), np.float32)
 
 
 @lru_cache(maxsize=8)

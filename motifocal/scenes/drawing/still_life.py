@@ -111,12 +111,12 @@ def candle(rng: Generator, colours: list[str], scale: float = 1.0) -> Build:
 
 
 def bulbs(rng: Generator, colours: list[str], scale: float = 1.0) -> Build:
-    """Three dark bulbs; the sentence says which one lights up."""
+    """Three dark bulbs; the prompt says which one lights up."""
     actors = {}
     y = rng.uniform(0.44, 0.54)
     for colour, x in zip(colours[:3], rng.permutation([0.19, 0.5, 0.81]), strict=True):
         lit, dark = shade(PALETTE[colour], 1.3), shade(PALETTE[colour], 0.42)
-        # However small the bulb, its cord hangs from above the picture.
+        # However small the bulb, its cord hangs from above the image.
         cord = Fill(box(0, -0.1 - 0.4 / scale, 0.014, 0.8 / scale), (40, 40, 42))
         cap = Fill(box(0, -0.13, 0.1, 0.09, 0.012), (92, 92, 96))
         glass = tuple(Fill(ellipse(0, 0.01, 0.115 * r, 0.125 * r), shade(dark, d), shade(lit, b))

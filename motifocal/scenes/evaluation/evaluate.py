@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from motifocal.files.names import slug
+from motifocal.media.arrays import Frames, Image
 from motifocal.media.video import resize_crop
 from motifocal.metrics import mean_squared_error, psnr, ssim
 from motifocal.scenes.drawing.draw import PALETTE
@@ -24,7 +25,6 @@ from motifocal.scenes.stage import SCENARIOS, is_held_out, make_stage
 from motifocal.scenes.variant import STANDARD, SceneVariant
 from motifocal.scenes.world import Action, Stage
 
-Frames = npt.NDArray[np.uint8]
 Region = npt.NDArray[np.bool_]
 
 NAMED, ENTERS, OTHER = "names one of several", "a new object enters", "one object"
@@ -57,7 +57,7 @@ class EvalPair:
         """Return the stage that is drawn."""
         return make_stage(self.scenario, "eval", self.seed, self.variant)
 
-    def image(self) -> npt.NDArray[np.uint8]:
+    def image(self) -> Image:
         """Return the image to animate, (size, size, 3) uint8."""
         return first_image(self.stage(), self.size)
 
@@ -69,7 +69,7 @@ class Truth:
     `region` is the union of the true masks over all prompts and all frames.
     """
 
-    still: npt.NDArray[np.uint8]
+    still: Image
     clips: tuple[Frames, ...]
     region: Region
 
@@ -196,8 +196,7 @@ def fit(frames: Frames, count: int, size: int) -> Frames:
 
 
 def follows_text(
-    frames: Frames, truths: Sequence[Frames], still: npt.NDArray[np.uint8], asked: int, region:
-    Region,
+    frames: Frames, truths: Sequence[Frames], still: Image, asked: int, region: Region
 ) -> tuple[bool, int]:
     """Return whether the prompt `asked` is the one whose true clip is nearest, and which one is.
 
