@@ -16,7 +16,7 @@ EXTRA_OF = {
     "psycopg": "postgresql",
     "torchvision": "raft",
 }  # fmt: skip
-# Whoever lacks torch, or what `models` brings, lacks all that this code needs; first match first.
+# Where torch or what `models` brings is missing, all that this code needs is; first match first.
 _EXTRA_OF_CODE = {
     "train": ("training", "cli.train", "cli.base", "cli.prepare", "cli.figure6"),
     "bench": ("bench", "cli.bench"),

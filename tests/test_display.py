@@ -54,7 +54,7 @@ def disc(frame: np.ndarray) -> tuple[int, int]:
 def faults_of(path: Path, trainer: str = "plain") -> tuple[Finding, dict[str, str]]:
     settings = InspectSettings(trainer, Request(((9, 64, 64),)), HeatmapSettings())
     finding = examine(Job(path, path.with_suffix(".webp")), settings)
-    return finding, dict(diagnose(Entry("a", path, None), finding, captioned=False, wanted=9))
+    return finding, dict(diagnose(Entry("a", path, None), finding, captioned=False, frames=9))
 
 
 def test_a_stream_is_asked_how_it_is_shown_before_its_memory_is_freed(

@@ -247,7 +247,7 @@ def test_a_clip_stored_turned_is_named_where_the_trainer_sees_it_lying(tmp_path:
         for trainer, upright in (("musubi", False), ("ltx", False), ("plain", True)):
             settings = InspectSettings(trainer, Request(((9, 64, 64),)), HeatmapSettings())
             finding = examine(Job(path, tmp_path / "t.webp"), settings)
-            faults = dict(diagnose(Entry("a", path, None), finding, captioned=False, wanted=9))
+            faults = dict(diagnose(Entry("a", path, None), finding, captioned=False, frames=9))
             assert ("rotated" in faults) == (turned and not upright)
             assert (finding.height, finding.width) == ((112, 80) if turned else (80, 112))
 
@@ -416,7 +416,7 @@ def test_a_short_clip_is_measured_on_the_longest_sample_that_it_could_make(tmp_p
     assert short.moving_fraction == fitting.moving_fraction
     assert (short.enlarged, short.kept) == (2.0, 0.5)
     assert one.thumb.exists()
-    found = dict(diagnose(Entry("a", one.path, None), short, captioned=False, wanted=9))
+    found = dict(diagnose(Entry("a", one.path, None), short, captioned=False, frames=9))
     assert set(found) == {"too-short", "small", "cropped"}
     assert found["too-short"].endswith("7 frames, 0.88 s at 8 frames/s; --frames 5 would fit")
 
@@ -505,7 +505,7 @@ def test_what_is_not_english_is_not_judged(caption: str) -> None:
 
 def codes(finding: Finding, **changed) -> set[str]:
     entry = Entry("a.mp4", Path("a.mp4"), "a dog runs")
-    faults = diagnose(entry, replace(finding, **changed), captioned=True, wanted=9)
+    faults = diagnose(entry, replace(finding, **changed), captioned=True, frames=9)
     return {code for code, _ in faults}
 
 

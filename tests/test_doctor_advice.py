@@ -78,7 +78,7 @@ def test_the_command_says_what_fits_by_the_rule_of_the_family(
 def test_a_clip_that_moves_all_over_leads_to_the_option_that_takes_the_camera_out() -> None:
     def words(share: float, camera: bool) -> dict[str, str]:
         finding = replace(LONG, moving_fraction=share, most_moving=share, watched=90)
-        return dict(diagnose(Entry("a", Path("a"), None), finding, captioned=False, wanted=9,
+        return dict(diagnose(Entry("a", Path("a"), None), finding, captioned=False, frames=9,
                              camera=camera))  # fmt: skip
 
     assert words(0.62, False)["mostly-moving"] == "62% of the picture moves; try --camera"

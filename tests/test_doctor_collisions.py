@@ -26,7 +26,7 @@ def collisions(location: Path, trainer: str) -> dict[str, str]:
     mark_collisions(folder, trainer)
     found = {}
     for entry in folder.entries:
-        words = dict(diagnose(entry, None, captioned=True, wanted=9))
+        words = dict(diagnose(entry, None, captioned=True, frames=9))
         if "same-name" in words:
             found[entry.name] = words["same-name"]
     return found

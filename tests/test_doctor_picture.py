@@ -28,7 +28,7 @@ def found(path: Path, height: int, width: int, trainer: str = "plain") -> Findin
 
 
 def faults(finding: Finding) -> dict[str, str]:
-    return dict(diagnose(Entry("a", Path("a"), None), finding, captioned=False, wanted=9))
+    return dict(diagnose(Entry("a", Path("a"), None), finding, captioned=False, frames=9))
 
 
 def barred(top: int, side: int, colour: int = 0, seed: int = 1) -> Pixels:

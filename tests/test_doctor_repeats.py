@@ -28,7 +28,7 @@ def found(path: Path, frames: int, trainer: str = "plain", **request: float) -> 
 
 
 def faults(finding: Finding) -> dict[str, str]:
-    words = dict(diagnose(Entry("a", Path("a"), None), finding, captioned=False, wanted=9))
+    words = dict(diagnose(Entry("a", Path("a"), None), finding, captioned=False, frames=9))
     return {code: words[code] for code in CODES & words.keys()}
 
 

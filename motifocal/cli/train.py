@@ -39,7 +39,7 @@ RUN_FILE = "run.toml"
 
 
 def require_preset(preset: str | None) -> None:
-    """Nobody should begin to train 1.4 billion parameters without having said so."""
+    """Refuse a training without a preset: one of them has 1.4 billion parameters."""
     if preset is None:
         raise click.UsageError(
             "give --preset scenes (a network of 7.3 million parameters unless the model folder "

@@ -152,8 +152,8 @@ def _hunyuan15(pipeline: Any) -> Family:
 
     def nearest(size: Size) -> Size:
         # A size that the pipeline would choose again for an image of that very size.
-        while (found := chosen(size)) != size:
-            size = found
+        while (again := chosen(size)) != size:
+            size = again
         return size
 
     return Family(nearest((720, 1280)), 121, 24.0, 50, pipeline.guider.guidance_scale, nearest,

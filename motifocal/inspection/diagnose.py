@@ -26,26 +26,26 @@ MOST_BARS = 0.02
 
 
 def diagnose(
-    entry: Entry, finding: Finding | None, *, captioned: bool, wanted: int, camera: bool = False
+    entry: Entry, finding: Finding | None, *, captioned: bool, frames: int, camera: bool = False
 ) -> list[tuple[str, str]]:
     """List (code, words) of what is wrong with a clip by itself; duplicates are found elsewhere.
 
     Args:
         finding: None where there was no file to look at.
         captioned: whether captions are written down at all; else nothing is said of them.
-        wanted: frames that a sample should have, for the words.
+        frames: frames that a sample should have, for the words.
         camera: whether the camera's motion was taken out of the heat, for the words.
     """
     faults = list(entry.faults)
     if finding is not None:
-        faults += [finding.problem] if finding.problem else _of_file(finding, wanted, camera)
+        faults += [finding.problem] if finding.problem else _of_file(finding, frames, camera)
     if captioned and finding is not None:
         faults += _of_caption(entry)
     return faults
 
 
-def _of_file(finding: Finding, wanted: int, camera: bool) -> Iterator[tuple[str, str]]:
-    yield from _of_samples(finding, wanted)
+def _of_file(finding: Finding, frames: int, camera: bool) -> Iterator[tuple[str, str]]:
+    yield from _of_samples(finding, frames)
     yield from _of_motion(finding, camera)
     yield from _of_repeats(finding)
     if finding.trained_cuts:
@@ -113,12 +113,12 @@ def _of_picture(finding: Finding) -> Iterator[tuple[str, str]]:
         yield "blurred", f"{width}x{height} pixels show no more detail than {detail} could"
 
 
-def _of_samples(finding: Finding, wanted: int) -> Iterator[tuple[str, str]]:
+def _of_samples(finding: Finding, frames: int) -> Iterator[tuple[str, str]]:
     if not finding.sample_count:
         length = f"{finding.frames} frames, {finding.seconds:.2f} s at {finding.fps:g} frames/s"
         fits = f"; --frames {finding.fitting} would fit" if finding.fitting else ""
-        yield "too-short", f"no sample of {wanted} frames: it holds {length}{fits}"
-    elif finding.shortest == 1 and wanted > 1:
+        yield "too-short", f"no sample of {frames} frames: it holds {length}{fits}"
+    elif finding.shortest == 1 and frames > 1:
         yield "one-frame", f"it holds {finding.frames} frames, of which one is trained on"
 
 

@@ -30,12 +30,12 @@ def make_report(
     """
     findings = {place: look.finding for place, look in looks.items() if look.finding}
     doubles = _duplicates(folder.entries, findings)
-    wanted = min(frames for frames, _, _ in settings.request.buckets)
+    frames = min(count for count, _, _ in settings.request.buckets)
     clips: list[dict[str, Any]] = []
     names = _names(folder.entries)
     for place, entry in enumerate(folder.entries):
         look, finding = looks.get(place), findings.get(place)
-        faults = diagnose(entry, finding, captioned=folder.captioned, wanted=wanted,
+        faults = diagnose(entry, finding, captioned=folder.captioned, frames=frames,
                           camera=settings.heatmap.camera)  # fmt: skip
         of = None
         if place in doubles:
@@ -44,7 +44,7 @@ def make_report(
             words = "the same bytes as" if code == "duplicate" else "the same pictures as"
             faults.append((code, f"{words} {of}"))
         clips.append(_clip(names[place], entry, look, finding, faults, of))
-    advice = advice_on_frames(list(findings.values()), wanted, is_default=default_frames)
+    advice = advice_on_frames(list(findings.values()), frames, is_default=default_frames)
     return {
         "version": VERSION,
         "title": printable(folder.path.resolve().name or str(folder.path)),
@@ -102,33 +102,29 @@ def _clip(
     duplicate_of: str | None,
 ) -> dict[str, Any]:
     seen = finding or Finding()
+
+    def own(*names: str) -> dict[str, Any]:
+        return {name: getattr(seen, name) for name in names}
+
     return {
         "name": name,
         "faults": [_fault(code, words) for code, words in faults],
         "level": worst(code for code, _ in faults),
-        "width": seen.width,
-        "height": seen.height,
-        "fps": seen.fps,
+        **own("width", "height", "fps"),
         "variable_rate": seen.drift > MOST_DRIFT,
-        "frames": seen.frames,
-        "seconds": seen.seconds,
+        **own("frames", "seconds"),
         "bytes": look.bytes if look else 0,
         "caption": None if entry.caption is None else printable(entry.caption),
         "moving_fraction": seen.moving_fraction,
         "hot": seen.moving_fraction,  # the earlier name, for one more release
         "repeated": round(seen.by_rate + seen.stored_repeats, 4),
         "freeze": list(seen.freeze) if seen.freeze else None,
-        "bars": seen.bars,
-        "blur": seen.blur,
-        "fitting": seen.fitting,
-        "motion": seen.motion,
-        "camera": seen.camera,
+        **own("bars", "blur", "fitting", "motion", "camera"),
         "cuts": list(seen.cuts),
         "duplicate_of": duplicate_of,
         "samples": list(seen.samples),
         "thumb": look.thumb if look and seen.thumb else None,
-        "thumb_width": seen.thumb_width,
-        "thumb_height": seen.thumb_height,
+        **own("thumb_width", "thumb_height"),
     }
 
 

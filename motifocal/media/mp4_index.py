@@ -94,7 +94,7 @@ def _boxes(file: BinaryIO, within: _Box, name: bytes) -> Iterator[_Box]:
     start, end = within
     while end - start >= 8:
         file.seek(start)
-        length, found = struct.unpack(">I4s", file.read(8))
+        length, kind = struct.unpack(">I4s", file.read(8))
         head = 8
         if length == 1 and end - start >= 16:
             (length,), head = struct.unpack(">Q", file.read(8)), 16
@@ -102,6 +102,6 @@ def _boxes(file: BinaryIO, within: _Box, name: bytes) -> Iterator[_Box]:
             length = end - start
         if length < head or start + length > end:
             return
-        if found == name:
+        if kind == name:
             yield _Box(start + head, start + length)
         start += length

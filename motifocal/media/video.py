@@ -229,10 +229,10 @@ def stored(path: Path, still_rate: Fraction) -> Iterator[Source]:
             yield source
 
 
-def _resampled(source: Source, wanted: Fraction) -> Source:
-    """Take the frames seen at times 0, 1 / wanted, 2 / wanted, ... until the source ends."""
-    declared = source.rate or wanted
-    rate = declared if is_same_rate(float(wanted), float(declared)) else wanted
+def _resampled(source: Source, target: Fraction) -> Source:
+    """Take the frames seen at times 0, 1 / target, 2 / target, ... until the source ends."""
+    declared = source.rate or target
+    rate = declared if is_same_rate(float(target), float(declared)) else target
 
     def shots() -> Iterator[Shot]:
         count = 0

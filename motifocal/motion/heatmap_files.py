@@ -144,9 +144,9 @@ def _needed(file: zipfile.ZipFile, member: zipfile.ZipInfo) -> int:
         if version not in _HEADERS:
             raise ValueError(f"{member.filename} is of version {version}")
         shape, _, dtype = _HEADERS[version](stored)
-        declared, held = math.prod(shape) * dtype.itemsize, member.file_size - stored.tell()
-        if declared != held and not dtype.hasobject:
-            raise ValueError(f"{member.filename} should hold {declared} bytes, got {held}")
+        declared, stored_bytes = math.prod(shape) * dtype.itemsize, member.file_size - stored.tell()
+        if declared != stored_bytes and not dtype.hasobject:
+            raise ValueError(f"{member.filename} should hold {declared} bytes, got {stored_bytes}")
     return math.prod(shape) * (dtype.itemsize + np.dtype(np.float32).itemsize)
 
 

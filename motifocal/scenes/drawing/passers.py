@@ -63,7 +63,7 @@ def _leaf(rng: Generator) -> Passer:
 
 
 def _walker(rng: Generator) -> Passer:
-    """Return somebody who walks past behind all objects, seen down to the knees."""
+    """Return a walker behind all objects, seen down to the knees."""
     height = rng.uniform(0.3, 0.45)
     coat = COATS[int(rng.integers(len(COATS)))]
     way = 1.0 if rng.random() < 0.5 else -1.0
@@ -85,7 +85,7 @@ def _walker(rng: Generator) -> Passer:
 
 
 def _shade(rng: Generator) -> Passer:
-    """Return the soft shadow of somebody who is not seen, on the background behind all objects."""
+    """Return the soft shadow of a person out of view, on the background behind all objects."""
     width, height = rng.uniform(0.12, 0.22), rng.uniform(0.4, 0.6)
     y, start = rng.uniform(0.4, 0.7), rng.uniform(-0.2, 0.9)
     speed = rng.choice([-1.0, 1.0]) * rng.uniform(0.01, 0.02)
