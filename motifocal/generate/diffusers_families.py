@@ -218,7 +218,7 @@ def class_of(index: Mapping[str, Any], place: str) -> str:
     """Return the class in FAMILIES for a folder's model_index.json.
 
     Three families are published under the name of their text-to-video class. ValueError for a class
-    that is in none and for a Wan checkpoint that takes no picture.
+    that is in none and for a Wan checkpoint that takes no image.
     """
     named = index.get("_class_name")
     if named in ("LTXPipeline", "LTX2Pipeline"):
