@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import runpy
 import subprocess
 import sys
 import time
@@ -138,18 +139,39 @@ def test_a_run_that_was_killed_goes_on_to_what_the_unbroken_one_computes(
     assert same(*loras)
 
 
-@pytest.mark.slow
-def test_two_processes_compute_what_one_does_bit_for_bit(
-    made: tuple[Path, Path, Path], trained: Path, tmp_path: Path
-) -> None:
-    _, model, cache = made
-    started = torchrun(train_arguments(cache, tmp_path, model))
+def with_two_processes(arguments: list[str]) -> str:
+    """Run `motifocal ARGUMENTS` on two processes; what they say on stderr."""
+    started = torchrun(arguments)
     try:
         _, err = started.communicate(timeout=300)
     finally:
         end(started)
     assert started.returncode == 0, err
+    return err
+
+
+@pytest.mark.slow
+def test_two_processes_compute_what_one_does_bit_for_bit(
+    made: tuple[Path, Path, Path], trained: Path, tmp_path: Path
+) -> None:
+    _, model, cache = made
+    err = with_two_processes(train_arguments(cache, tmp_path, model))
     assert "training on 2 processes, cpu" in err
+    assert losses_of(tmp_path) == losses_of(trained)
+    assert same(weights_of(tmp_path), weights_of(trained))
+
+
+@pytest.mark.slow
+def test_a_run_goes_on_with_another_number_of_processes(
+    made: tuple[Path, Path, Path], trained: Path, tmp_path: Path
+) -> None:
+    _, model, cache = made
+    with_two_processes(train_arguments(cache, tmp_path, model, steps=1))
+    result = invoke(*train_arguments(cache, tmp_path, model, steps=2))
+    assert result.exit_code == 0, result.output
+    assert "resuming at step 1" in result.output
+    err = with_two_processes(train_arguments(cache, tmp_path, model))
+    assert "resuming at step 2" in err
     assert losses_of(tmp_path) == losses_of(trained)
     assert same(weights_of(tmp_path), weights_of(trained))
 
@@ -335,3 +357,16 @@ def test_sizes_are_those_of_the_model_and_fp8_is_taken_where_bfloat16_does_not_f
     chosen, words = first_that_fits(settings, model, family, clips, (full + fp8) / 2e9)
     assert chosen.storage == "fp8"
     assert "fp8" in words
+
+
+def test_the_step_of_the_published_shape_is_measured_where_it_can_be(
+    capsys: pytest.CaptureFixture[str]
+) -> None:
+    script = runpy.run_path(str(Path(__file__).parents[1] / "scripts/finetune_step.py"))
+    script["main"](["--tiny", "--size", "64", "32", "--frames", "5", "--steps", "1"])
+    found = json.loads(capsys.readouterr().out)
+    assert found["flops"] > 0 < found["seconds"]
+    assert (found["device"], found["peak_bytes"]) == ("cpu", None)
+    if not torch.cuda.is_available():
+        with pytest.raises(SystemExit, match="an accelerator is needed"):
+            script["main"]([])

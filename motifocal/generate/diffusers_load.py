@@ -7,16 +7,13 @@ make this import other code.
 from __future__ import annotations
 
 import importlib.util
-import sys
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import diffusers
 import torch
 from diffusers.pipelines.pipeline_utils import DiffusionPipeline
-from diffusers.utils import logging
 from huggingface_hub import hf_hub_download, snapshot_download
 from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
 
@@ -25,7 +22,7 @@ from motifocal.generate.diffusers_families import IN_FLOAT32, PACKAGES, class_of
 from motifocal.generate.model import OFFLOADS, Sampling
 from motifocal.generate.model_index import MOTIFOCAL, check_folder_or_id
 from motifocal.media.picture import one_line
-from motifocal.models.folder import MODEL_FILES, loading_errors
+from motifocal.models.folder import MODEL_FILES, bars_on_a_terminal, loading_errors
 from motifocal.models.folder_files import INDEX, read_index, refuse_code
 
 #: Modules of diffusers that pipelines name for parts of their own.
@@ -72,7 +69,7 @@ def load(name: str, folder: Path, sampling: Sampling) -> Any:
     check_device(sampling)
     dtypes = {"default": DTYPES[sampling.dtype]}
     dtypes |= dict.fromkeys(IN_FLOAT32.get(kind, ()), torch.float32)
-    with loading_errors(name), _bars_on_a_terminal():
+    with loading_errors(name), bars_on_a_terminal():
         pipeline = getattr(diffusers, kind).from_pretrained(
             folder, dtype=dtypes, use_safetensors=True, local_files_only=True,
             trust_remote_code=False,
@@ -146,23 +143,3 @@ def _is_there(module: str) -> bool:
         return importlib.util.find_spec(module) is not None
     except ModuleNotFoundError:  # its parent is not there
         return False
-
-
-@contextmanager
-def _bars_on_a_terminal() -> Iterator[None]:
-    """Loading billions of weights shows how far it is; a file of logs is spared that."""
-    from transformers.utils import logging as transformers_logging
-
-    if sys.stderr.isatty():
-        yield
-        return
-    switches = (logging, transformers_logging)
-    enabled = [switch.is_progress_bar_enabled() for switch in switches]
-    for switch in switches:
-        switch.disable_progress_bar()
-    try:
-        yield
-    finally:
-        for switch, before in zip(switches, enabled, strict=True):
-            if before:
-                switch.enable_progress_bar()

@@ -7,6 +7,7 @@ The folder has the diffusers layout: `model_index.json`, `unet/`, `vae/`, `text_
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +16,7 @@ from typing import Any
 import torch
 from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
 from diffusers.models.modeling_utils import ModelMixin
+from diffusers.utils import logging as diffusers_logging
 from huggingface_hub import snapshot_download
 from transformers import (
     AutoTokenizer,
@@ -151,6 +153,24 @@ def loading_errors(name: str | Path) -> Iterator[None]:
         kind, words = type(error).__name__, one_line(error)[:300]
         raise ValueError(f"{name} cannot be loaded, its files should be whole and fit each other: "
                          f"{kind}: {words}") from error
+
+
+@contextmanager
+def bars_on_a_terminal() -> Iterator[None]:
+    """Loading billions of weights shows how far it is; a file of logs is spared that."""
+    if sys.stderr.isatty():
+        yield
+        return
+    switches = (diffusers_logging, logging)
+    enabled = [switch.is_progress_bar_enabled() for switch in switches]
+    for switch in switches:
+        switch.disable_progress_bar()
+    try:
+        yield
+    finally:
+        for switch, before in zip(switches, enabled, strict=True):
+            if before:
+                switch.enable_progress_bar()
 
 
 @contextmanager

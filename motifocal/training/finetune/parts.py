@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 from motifocal.files.atomic import sha256_of
-from motifocal.models.folder import loading_errors
+from motifocal.models.folder import bars_on_a_terminal, loading_errors
 from motifocal.models.folder_files import part_folder, refuse_code
 from motifocal.training.families.base import Family
 
@@ -53,7 +53,7 @@ def load_pipeline(folder: Path, family: Family, names: Sequence[str], precision:
     for part in names:
         if part in family.index and family.index[part][0] is not None:
             refuse_code(part_folder(folder, part))
-    with loading_errors(str(folder)):
+    with loading_errors(folder), bars_on_a_terminal():
         pipe = getattr(diffusers, family.pipeline).from_pretrained(
             folder, dtype=dtypes, use_safetensors=True, local_files_only=True,
             trust_remote_code=False, **absent,
@@ -93,7 +93,7 @@ def load_trained(folder: Path, family: Family, part: str, precision: str, nf4: b
             load_in_4bit=True, bnb_4bit_quant_type="nf4",
             bnb_4bit_compute_dtype=DTYPES[precision],
         )  # fmt: skip
-    with loading_errors(str(place)):
+    with loading_errors(place), bars_on_a_terminal():
         return kind.from_pretrained(place, torch_dtype=DTYPES[precision], use_safetensors=True,
                                     local_files_only=True, **options)  # fmt: skip
 
