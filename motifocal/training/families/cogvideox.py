@@ -63,7 +63,7 @@ class CogVideoX(Family):
         import diffusers
 
         kind = getattr(diffusers, self.index["scheduler"][1])
-        return kind.from_config(dict(self.configs["scheduler"]))
+        return kind.from_config(dict(self.configs["scheduler"]), trust_remote_code=False)
 
     def encode_text(self, pipe: Any, prompts: Sequence[str]) -> list[dict[str, Tensor]]:
         found = [pipe.encode_prompt(prompt, do_classifier_free_guidance=False)

@@ -77,7 +77,7 @@ def _hollow(family: Family, part: str) -> Any:
     if not issubclass(found, torch.nn.Module):
         return None
     with torch.device("meta"):
-        return found.from_config(family.configs[part])
+        return found.from_config(family.configs[part], trust_remote_code=False)
 
 
 def load_trained(folder: Path, family: Family, part: str, precision: str, nf4: bool = False) -> Any:
@@ -94,8 +94,10 @@ def load_trained(folder: Path, family: Family, part: str, precision: str, nf4: b
             bnb_4bit_compute_dtype=DTYPES[precision],
         )  # fmt: skip
     with loading_errors(place), bars_on_a_terminal():
-        return kind.from_pretrained(place, torch_dtype=DTYPES[precision], use_safetensors=True,
-                                    local_files_only=True, **options)  # fmt: skip
+        return kind.from_pretrained(
+            place, torch_dtype=DTYPES[precision], use_safetensors=True, local_files_only=True,
+            trust_remote_code=False, **options,
+        )  # fmt: skip
 
 
 def release(device: torch.device) -> None:
