@@ -10,6 +10,7 @@ EXTRA_OF = {
     "accelerate": "models", "diffusers": "models", "huggingface_hub": "models", "peft": "models",
     "tokenizers": "models", "transformers": "models",
     "tensorboard": "train",
+    "yaml": "bench",
     "itsdangerous": "study", "jinja2": "study", "markdown_it": "study", "sqlalchemy": "study",
     "starlette": "study", "uvicorn": "study",
     "matplotlib": "report", "scipy": "report",

@@ -10,7 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-GENERATED = {"cli.md"}  # the help texts; tests/test_cli.py compares them with the commands
+# The help texts, which tests/test_cli.py compares with the commands; the paper's, whose commands
+# tests/test_paper_commands.py runs one by one.
+GENERATED = {"cli.md", "paper.md"}
 LANGUAGES = {"sh", "python", "text", "toml"}
 FENCED = re.compile(r"^```([^\n]*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 INLINE = re.compile(r"`((?:motifocal|make|pip|pipx|python|torchrun|accelerate) [^`\n]+)`")

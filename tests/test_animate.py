@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 from PIL import Image, ImageSequence
-from tiny_diffusers import save_tiny
+from tiny_diffusers import TINY, save_tiny
 from tiny_model import SENTENCES, tiny_folder
 
 from motifocal.cli import cli, main
@@ -579,3 +579,17 @@ def test_any_model_can_be_plugged_in_and_what_fails_spoils_nothing_else(
     assert sorted(path.name for path in out.iterdir()) == [
         "0.mp4", "3.mp4", "4.mp4", "sheet.png"
     ]  # fmt: skip
+
+
+# diffusers' schedulers hand tensors to numpy 2 in the manner of numpy 1.
+@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+def test_i2vgen_xl_animates_a_picture(
+    command_line: Animate, picture: Path, tmp_path: Path
+) -> None:
+    (height, width), frames = TINY["i2vgen-xl"]
+    ended = command_line(picture, SENTENCES[0], "-o", tmp_path / "made.mp4", "--model",
+                         save_tiny("i2vgen-xl", tmp_path / "i2vgen-xl"), "--size",
+                         f"{height}x{width}", "--frames", frames, "--steps", 1, "--scale", 1,
+                         "--device", "cpu")  # fmt: skip
+    assert ended.code == 0, ended.err
+    assert read_video(tmp_path / "made.mp4").frames.shape == (frames, height, width, 3)

@@ -142,7 +142,7 @@ def test_any_program_can_be_the_model(bench: Path, tmp_path: Path) -> None:
 @pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "kind", ["wan21", "wan22-5b", "cogvideox", "ltx", "hunyuan", "svd", "i2vgen-xl"]
+    "kind", ["wan21", "wan22-5b", "cogvideox", "ltx", "hunyuan", "svd", "i2vgen-xl", "modelscope"]
 )
 def test_a_diffusers_pipeline_runs_over_a_benchmark(kind: str, tmp_path: Path) -> None:
     bench = write_benchmark(tmp_path / "bench", {"kite": ["a kite flies in", "it's still"]})

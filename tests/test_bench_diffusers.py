@@ -112,7 +112,8 @@ def test_the_picture_the_sentence_and_the_guidance_reach_the_network(
 ) -> None:
     model = opened(kind)
     made = model.sample_video(noise(0), SENTENCES[0], 0)
-    assert not np.array_equal(made, model.sample_video(noise(1), SENTENCES[0], 0))
+    another = model.sample_video(noise(1), SENTENCES[0], 0)
+    assert np.array_equal(made, another) == (kind == "modelscope")
     other = model.sample_video(noise(0), SENTENCES[2], 0)
     assert np.array_equal(made, other) == (kind == "svd")
     guided = opened(kind, guidance=30.0).sample_video(noise(0), SENTENCES[0], 0)
@@ -136,6 +137,7 @@ MADE_FOR = {
     "kandinsky5": (121, 512, 768, 24, 50, 5.0),
     "svd": (14, 576, 1024, 7, 25, 3.0),
     "i2vgen-xl": (16, 704, 1280, 8, 50, 9.0),
+    "modelscope": (16, 256, 256, 8, 50, 9.0),
 }
 
 

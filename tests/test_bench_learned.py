@@ -14,11 +14,10 @@ from huggingface_hub import constants
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tiny_bench import DrawingModel, textured, write_benchmark
-from tiny_model import SENTENCES, tiny_text_encoder
+from tiny_clip import SIDE, SIZES, SMALL, write_clip
+from tiny_model import SENTENCES
 from transformers import (
     BitImageProcessorPil,
-    CLIPConfig,
-    CLIPImageProcessorPil,
     CLIPModel,
     Dinov2Config,
     Dinov2Model,
@@ -46,23 +45,11 @@ from motifocal.media.picture import Pixels
 # A busy machine misses deadlines; the same cases every time make a failure repeatable.
 steady = settings(deadline=None, derandomize=True)
 
-SIDE = 16
-SMALL = {"hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 2,
-         "num_attention_heads": 2, "image_size": SIDE, "patch_size": 8}
-SIZES = {"size": {"shortest_edge": SIDE}, "crop_size": {"height": SIDE, "width": SIDE}}
-
 
 @pytest.fixture(scope="module")
 def clip_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A random CLIP with the tokenizer of `SENTENCES`."""
-    folder = tmp_path_factory.mktemp("clip")
-    tokenizer, tower = tiny_text_encoder()
-    torch.manual_seed(0)
-    config = CLIPConfig(text_config=tower.config.to_dict(), vision_config=SMALL, projection_dim=12)
-    CLIPModel(config).save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
-    CLIPImageProcessorPil(**SIZES).save_pretrained(folder)
-    return folder
+    return write_clip(tmp_path_factory.mktemp("clip"))
 
 
 @pytest.fixture(scope="module", params=["vit", "dinov2"])

@@ -23,9 +23,9 @@ else:
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 # Package that is imported -> its name where it is installed, where the two differ.
 DISTRIBUTIONS = {"cv2": "opencv-python-headless", "PIL": "pillow", "markdown_it": "markdown-it-py",
-                 "pydantic_core": "pydantic"}  # fmt: skip
+                 "pydantic_core": "pydantic", "yaml": "pyyaml"}  # fmt: skip
 # Not in pyproject.toml: parts of what is there, and what only the trainers' environments have.
-ELSEWHERE = {"anyio", "google", "ltx_trainer", "markupsafe", "musubi_tuner", "tokenizers", "yaml"}
+ELSEWHERE = {"anyio", "google", "ltx_trainer", "markupsafe", "musubi_tuner", "tokenizers"}
 
 
 def requirements(names: list[str]) -> set[str]:

@@ -353,12 +353,30 @@ def i2vgen_xl() -> Any:
     )  # fmt: skip
 
 
+def modelscope() -> Any:
+    return diffusers.TextToVideoSDPipeline(
+        vae=diffusers.AutoencoderKL(
+            down_block_types=("DownEncoderBlock2D",) * 4, block_out_channels=(8, 8, 8, 8),
+            up_block_types=("UpDecoderBlock2D",) * 4, norm_num_groups=4, latent_channels=4,
+        ),
+        text_encoder=tiny_clip_text(2),
+        tokenizer=tiny_tokenizer(77),
+        unet=diffusers.UNet3DConditionModel(
+            block_out_channels=(8, 16), layers_per_block=1, norm_num_groups=4,
+            down_block_types=("CrossAttnDownBlock3D", "DownBlock3D"),
+            up_block_types=("UpBlock3D", "CrossAttnUpBlock3D"), cross_attention_dim=WIDTH,
+            attention_head_dim=2,
+        ),
+        scheduler=diffusers.DDIMScheduler(),
+    )  # fmt: skip
+
+
 KINDS: dict[str, Callable[[], Any]] = {
     "wan21": wan21, "wan22-a14b": wan22_a14b, "wan22-5b": wan22_5b, "skyreels": skyreels,
     "cogvideox": cogvideox, "cogvideox15": cogvideox15, "ltx": ltx,
     "ltx-condition": ltx_condition, "hunyuan": hunyuan, "hunyuan-33ch": hunyuan_33ch,
     "hunyuan15": hunyuan15, "ltx2": ltx2, "kandinsky5": kandinsky5, "svd": svd,
-    "i2vgen-xl": i2vgen_xl,
+    "i2vgen-xl": i2vgen_xl, "modelscope": modelscope,
 }  # fmt: skip
 #: (height, width), frames: small, and valid for that kind.
 TINY: dict[str, tuple[tuple[int, int], int]] = {
@@ -367,6 +385,7 @@ TINY: dict[str, tuple[tuple[int, int], int]] = {
     "ltx": ((32, 64), 9), "ltx-condition": ((32, 64), 9), "hunyuan": ((32, 48), 5),
     "hunyuan-33ch": ((32, 48), 5), "hunyuan15": ((16, 32), 5), "ltx2": ((64, 64), 9),
     "kandinsky5": ((32, 48), 21), "svd": ((32, 64), 3), "i2vgen-xl": ((32, 48), 3),
+    "modelscope": ((32, 48), 3),
 }  # fmt: skip
 
 

@@ -13,6 +13,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from motifocal.bench.animate_bench import (
+    ANIMATE_BENCH,
+    CASES,
+    is_animate_bench,
+    read_animate_bench,
+)
 from motifocal.bench.pair_tables import read_rows
 from motifocal.files.json_text import parse_json
 from motifocal.files.names import composed, slug
@@ -73,7 +79,7 @@ class Benchmark:
 def read_benchmark(
     folder: Path, *, table: Path | None = None, own_pairs: bool = False
 ) -> Benchmark:
-    """Read the benchmark in `folder`: TI2V-Bench, exported synthetic scenes, or a user's own pairs.
+    """Read the benchmark in `folder`: TI2V-Bench, Animate Bench, exported scenes, or own pairs.
 
     The table is `folder/pairs.csv`, .json or .jsonl, or the file `table`; pictures lie in
     `folder/images` or in the folder itself. Columns: image_id, prompt, and perhaps scenario and
@@ -86,13 +92,19 @@ def read_benchmark(
     """
     if not folder.is_dir():
         raise ValueError(f"{folder} should be a folder with pairs.csv and images/")
-    table = table or _table_in(folder)
-    pictures = _pictures(folder)
+    if table is None and is_animate_bench(folder):
+        table = folder / "configs"
+        rows, pictures = read_animate_bench(folder, PICTURE_SUFFIXES)
+    else:
+        table = table or _table_in(folder)
+        rows, pictures = read_rows(table), _pictures(folder)
     pairs = tuple(_pair(row, pictures, f"{table}, row {number}")
-                  for number, row in enumerate(read_rows(table), start=1))
+                  for number, row in enumerate(rows, start=1))
     _check_names(pairs, table)
     drawn = _is_drawn(folder)
     title = TI2V_BENCH if counts(pairs) == PAPER else SCENES if drawn else folder.name
+    if table == folder / "configs" and CASES.items() <= counts(pairs).items():
+        return Benchmark(ANIMATE_BENCH, pairs, len(pairs))
     if title != TI2V_BENCH and not (drawn or own_pairs):
         raise ValueError(f"{table}: {what_differs(pairs)}; say so if these are pairs of your own "
                          "(--own-pairs)")

@@ -23,8 +23,8 @@ class Family:
     least `least_frames`; `dropped` more are asked for, which the pipeline cuts off the front.
     `guidance_name` is the argument of guidance, None where it is a part of the pipeline, and
     `fps_name` that of the rate, None where the network is not told. `call` holds other arguments
-    that the authors sample with. `reads` is whether the prompt counts; a negative prompt does
-    where the argument `negative_name` (or guidance) is above 1.
+    that the authors sample with. `reads` is whether the prompt counts, `sees` whether the image
+    does; a negative prompt counts where the argument `negative_name` (or guidance) is above 1.
     """
 
     size: Size
@@ -40,6 +40,7 @@ class Family:
     fps_name: str | None = None
     takes_size: bool = True
     reads: bool = True
+    sees: bool = True
     negative_name: str | None = None
     noise_on_device: bool = False
     call: Mapping[str, Any] = field(default_factory=dict)
@@ -188,6 +189,11 @@ def _i2vgen_xl(pipeline: Any) -> Family:
     return Family((704, 1280), 16, 8.0, 50, 9.0, multiples(pipeline.vae_scale_factor))
 
 
+def _modelscope(pipeline: Any) -> Family:
+    # A control: text to video. TI2V-Zero and AnimateAnything start from its weights.
+    return Family((256, 256), 16, 8.0, 50, 9.0, multiples(pipeline.vae_scale_factor), sees=False)
+
+
 #: Class name -> its family, told from a pipeline of that class.
 FAMILIES: Mapping[str, Callable[[Any], Family]] = {
     "WanImageToVideoPipeline": _wan,
@@ -201,6 +207,7 @@ FAMILIES: Mapping[str, Callable[[Any], Family]] = {
     "Kandinsky5I2VPipeline": _kandinsky5,
     "StableVideoDiffusionPipeline": _svd,
     "I2VGenXLPipeline": _i2vgen_xl,
+    "TextToVideoSDPipeline": _modelscope,
 }
 #: Parts that the authors keep in float32 whatever the rest computes in.
 IN_FLOAT32: Mapping[str, tuple[str, ...]] = {

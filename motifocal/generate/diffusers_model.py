@@ -52,7 +52,7 @@ class DiffusersModel(FrameModel):
             "steps": steps, "guidance": guidance, "frames": frames, "size": [height, width],
             "fps": fps, "negative_prompt": sampling.negative_prompt or "",
             "extra": dict(sampling.extra), "call": dict(family.call), "dtype": sampling.dtype,
-            "reads_sentence": family.reads,
+            "reads_sentence": family.reads, **({} if family.sees else {"sees_image": False}),
         }  # fmt: skip
         self._pipeline, self._family = pipeline, family
         self._call = call | self._fixed(sampling)
@@ -87,13 +87,14 @@ class DiffusersModel(FrameModel):
         """Sample (F, H, W, 3) from an image of any size; ValueError if it is not as promised."""
         place = self._pipeline._execution_device
         noise = place if self._family.noise_on_device else "cpu"
-        fitted = resize_crop(image, self.format.height, self.format.width)
-        text = {"prompt": prompt} if self._family.reads else {}
+        given: dict[str, Any] = {"prompt": prompt} if self._family.reads else {}
+        if self._family.sees:
+            fitted = resize_crop(image, self.format.height, self.format.width)
+            given["image"] = Image.fromarray(fitted)
         with seeded(seed, place):
             made = self._pipeline(
-                image=Image.fromarray(fitted), output_type="np", **text, **self._call,
-                generator=noise_generator(seed, noise),
-            )  # fmt: skip
+                output_type="np", **given, **self._call, generator=noise_generator(seed, noise),
+            )
         return as_frames(np.asarray(made.frames[0]), self.format)
 
     def _fixed(self, sampling: Sampling) -> dict[str, Any]:

@@ -38,6 +38,9 @@ def open_model(name: str, sampling: Sampling, *, hash_weights: bool = True) -> F
     if not model.settings["reads_sentence"]:
         print(f"note: {model.settings['class']} reads no sentence: all sentences of a picture get "
               "the same video", file=sys.stderr)
+    if not model.settings.get("sees_image", True):
+        print(f"note: {model.settings['class']} sees no image: its videos follow the prompt "
+              "alone", file=sys.stderr)
     return model
 
 
