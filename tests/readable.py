@@ -137,6 +137,35 @@ def _make_shards(folder: Path) -> None:
     tiny_shards(folder, clips=6)
 
 
+def _make_stretches(folder: Path) -> None:
+    from tiny import tiny_vae
+
+    from motifocal.data.prepare import PrepareSettings, prepare
+    from motifocal.data.sources import SceneClips
+    from motifocal.data.stretches import Draw
+    from motifocal.loss.latent_grid import LatentGeometry
+    from motifocal.motion.heatmap import HeatmapSettings
+
+    settings = PrepareSettings(HeatmapSettings(), LatentGeometry(8, 1), 4, 16, draw=Draw(3, 2))
+    list(prepare(SceneClips(6, "train", 16, 6, 0), folder, tiny_vae(), settings, described={},
+                 workers=0))
+
+
+def _make_animate_bench(folder: Path) -> None:
+    (folder / "configs").mkdir()
+    (folder / "img" / "film").mkdir(parents=True)
+    for number in range(2):
+        (folder / "img" / "film" / f"{number}.png").write_bytes(b"")
+    prompts = "".join(f"- - smiling {number}\n  - 'crying {number}'\n" for number in range(2))
+    (folder / "configs" / "film.yaml").write_text(f"base: a.yaml\nprompts:\n{prompts}")
+
+
+def _read_animate_bench(folder: Path) -> None:
+    from motifocal.bench.pairs import read_benchmark
+
+    read_benchmark(folder, own_pairs=True)
+
+
 def _read_shards(folder: Path) -> None:
     from motifocal.data.shards import Shards
 
@@ -261,7 +290,8 @@ KINDS: Mapping[str, Kind] = {
     "npz": Kind(_make_heatmap, _read_heatmap, archive=True),
     "captions csv": _captions("metadata.csv"), "captions jsonl": _captions("metadata.jsonl"),
     "captions json": _captions("captions.json"),
-    "shards": Kind(_make_shards, _read_shards),
+    "shards": Kind(_make_shards, _read_shards), "stretches": Kind(_make_stretches, _read_shards),
+    "animate bench": Kind(_make_animate_bench, _read_animate_bench, ("configs/*.yaml",)),
     "pairs csv": _table("pairs.csv"), "pairs json": _table("pairs.json"),
     "pairs jsonl": _table("pairs.jsonl"),
     "results": Kind(_make_results, _read_results, ("*.json", "*.csv", "*.jsonl")),

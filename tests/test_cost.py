@@ -65,6 +65,19 @@ def test_attention_keeps_no_matrix_of_all_pairs() -> None:
     assert many < 4.1 * few
 
 
+@pytest.mark.parametrize("source", ["encoder", "latents"])
+def test_image_tokens_and_priors_have_their_cost(source: str) -> None:
+    plain = tiny.tiny_settings(unet={**tiny.UNET, "attention": [True]})
+    told = {"image_condition": "both", "image_attention": "decoupled", "motion_score": True,
+            "motion_mask": True, "image_token_source": source,
+            "image_token_dim": 5 if source == "encoder" else plain.unet.latent_token_dim}
+    network = {**tiny.UNET, "attention": [True], **told}
+    costs = [training_cost(settings, LATENTS, devices=1)
+             for settings in (plain, tiny.tiny_settings(unet=network))]
+    assert costs[0].parameters < costs[1].parameters
+    assert costs[0].forward < costs[1].forward
+
+
 @pytest.mark.parametrize("name", ["adamw", "muon"])
 def test_the_optimisers_bytes_are_those_that_it_keeps(name: str) -> None:
     settings = tiny.tiny_settings(optimizer=name)

@@ -14,6 +14,7 @@ import document_stand_ins
 import numpy as np
 import pytest
 import test_documents as documents
+import tiny
 import yaml
 from document_blocks import ROOT
 from tiny_clip import write_clip
@@ -54,9 +55,11 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         document_stand_ins.make_stand_ins(folder)
+        tiny.tiny_image_encoder().save_pretrained(folder / "base" / "image_encoder")
         document_stand_ins.run(
             "prepare", "scenes", "-o", "shards", "--model", "base", "--size", 32, "--frames", 4,
-            "--clips", 4, "--workers", 0, "--device", "cpu")  # fmt: skip
+            "--clips", 4, "--workers", 0, "--device", "cpu", "--image-tokens", "--prior",
+            "score")  # fmt: skip
         (folder / "masks").mkdir()
         for clip in sorted((folder / "clips").glob("*.mp4")):
             shape = (document_stand_ins.FRAMES, document_stand_ins.SIDE, document_stand_ins.SIDE)

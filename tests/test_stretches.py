@@ -217,10 +217,12 @@ def test_the_command_stores_every_frame_and_masks_once(
     [
         (["clips", "--windows", "all"], "--windows all goes with --strides all"),
         (["scenes", "--strides", "all"], "--strides all goes with folders"),
+        (["clips", "--strides", "all", "--prior", "score"], "are of one window"),
+        (["clips", "--strides", "all", "--image-tokens"], "are of one window"),
         (["clips", "--windows", "0"], "--windows"),
     ],
 )
-def test_draws_that_cannot_be_are_refused(
+def test_draws_that_make_no_sense_are_refused(
     arguments: list[str], message: str, clips: Path, base: Path, tmp_path: Path
 ) -> None:
     at = str(clips) if arguments[0] == "clips" else arguments[0]

@@ -48,14 +48,19 @@ def _prompts(config: Path, images: int) -> list[list[str]]:
 
     try:
         content = yaml.safe_load(config.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise ValueError(f"{config} should be YAML: {' '.join(str(error).split())}") from error
-    lists = content.get("prompts") if isinstance(content, dict) else None
-    if isinstance(lists, list) and lists and all(isinstance(prompt, str) for prompt in lists):
+    given = content.get("prompts") if isinstance(content, dict) else None
+    lists = given if isinstance(given, list) else []
+    if lists and _are_texts(lists):
         lists = [lists] * images
-    if not isinstance(lists, list) or not all(isinstance(prompts, list) for prompts in lists):
+    if not lists or not all(isinstance(prompts, list) and _are_texts(prompts) for prompts in lists):
         raise ValueError(f"{config} should hold 'prompts', a list of prompts for each image")
     if len(lists) != images:
         raise ValueError(f"{config} should hold prompts of the {images} images in "
                          f"img/{config.stem}/, got those of {len(lists)}")
-    return [[str(prompt) for prompt in prompts] for prompts in lists]
+    return lists
+
+
+def _are_texts(values: list[object]) -> bool:
+    return all(isinstance(value, str) for value in values)

@@ -112,8 +112,8 @@ def prepare(clips_at: str, output: Path, model: Path, **options: Any) -> None:
     if clips_at != SCENES and (variant != SceneVariant() or options["static"]):
         raise click.UsageError("--background, --difficulty and --static go with the synthetic "
                                "scenes")
-    _check_inputs(clips_at, model, options)
     check_windows(clips_at, options)
+    _check_inputs(clips_at, model, options)
     check_masks(clips_at, options, given.keys() - options.keys())
     announce("loading")
     from motifocal.data.shards import Shards

@@ -37,6 +37,9 @@ def check_windows(clips_at: str, options: dict[str, Any]) -> None:
                                "epoch is the window and its stride, up to --max-stride")
     if clips_at == SCENES and options["strides"] == "all":
         raise click.UsageError("--strides all goes with folders: scenes are drawn with one window")
+    if options["strides"] == "all" and (options["image_tokens"] or "score" in options["prior"]):
+        raise click.UsageError("--image-tokens and --prior score are of one window, and --strides "
+                               "all draws many; --prior mask goes with it")
 
 
 def check_masks(clips_at: str, options: dict[str, Any], about_flow: Iterable[str]) -> None:

@@ -16,6 +16,7 @@ from torch.overrides import TorchFunctionMode
 from torch.utils.flop_counter import FlopCounterMode
 
 from motifocal.models.unet import TI2VUNet
+from motifocal.models.unet_config import LATENT_PATCH
 from motifocal.training.presets import TrainingSettings
 
 TEXT_TOKENS, IMAGE_TOKENS = 77, 257  # of CLIP's text and image encoders
@@ -97,7 +98,11 @@ def inputs_of(settings: TrainingSettings, latents: tuple[int, int, int]) -> dict
         inputs["image_latent"] = torch.empty(1, unet.latent_channels, height, width)
     if unet.takes_image_tokens:
         assert unet.image_token_dim is not None
-        inputs["image_tokens"] = torch.empty(1, IMAGE_TOKENS, unet.image_token_dim)
+        ours = (height // LATENT_PATCH) * (width // LATENT_PATCH)
+        tokens = IMAGE_TOKENS if unet.takes_encoded_tokens else ours
+        inputs["image_tokens"] = torch.empty(1, tokens, unet.image_token_dim)
+    if unet.motion_score:
+        inputs["motion_score"] = torch.empty(1)
     return inputs
 
 
