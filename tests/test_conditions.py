@@ -15,11 +15,15 @@ import torch
 from click.testing import CliRunner, Result
 from tiny_model import UNET, tiny_pipeline, tiny_unet
 from tiny_processes import end, torchrun
+from tiny_released import released_tensors, small, tokenizer_folder
 from torch import Tensor
 
 from motifocal.cli import cli
 from motifocal.media.video import read_video, write_image
 from motifocal.models.image.inputs import image_inputs, latent_tokens
+from motifocal.models.pipeline import TI2VPipeline
+from motifocal.models.released.checkpoint import import_checkpoint
+from motifocal.models.released.dynamicrafter import DYNAMICRAFTER_BASE, VIDEOCRAFTER1_I2V_BASE
 from motifocal.models.unet import TI2VUNet
 from motifocal.training.checkpoint import latest_step, load_checkpoint
 from motifocal.training.first_weights import first_weights
@@ -283,6 +287,37 @@ def test_a_prior_that_the_model_does_not_know_is_refused(given: Any, words: str)
     told = tiny_pipeline(replace(UNET, **PRIORS))
     with pytest.raises(ValueError, match=r"motion should be in \[0, 1\], got 2"):
         told(torch.zeros(3, 32, 32), "it rises", motion=2)
+
+
+@pytest.mark.parametrize(("released", "rescales"), [(DYNAMICRAFTER_BASE, True),
+                                                   (VIDEOCRAFTER1_I2V_BASE, False)])  # fmt: skip
+def test_an_imported_model_is_trained_further_with_its_resampler_and_sampler(
+    released: Any, rescales: bool, tmp_path: Path
+) -> None:
+    base, shards, run = (tmp_path / name for name in ("base", "shards", "run"))
+    torch.save({"state_dict": released_tensors(small(released))[1]}, tmp_path / "model.ckpt")
+    import_checkpoint(tmp_path / "model.ckpt", base, small(released),
+                      tokenizer_folder(tmp_path / "tokenizer"))
+    done = invoke("prepare", "scenes", "-o", shards, "--model", base, "--size", 64, "--frames", 2,
+                  "--clips", 2, "--workers", 0, "--image-tokens")
+    assert done.exit_code == 0, done.output
+    settings = {"steps": 1, "warmup": 1, "cooldown": 0, "global_batch": 2, "micro_batch": 2,
+                "optimizer": "adamw", "precision": "no", "use_scale": "true",
+                "prediction_type": released.prediction_type,
+                "zero_terminal_snr": json.dumps(released.zero_terminal_snr)}
+    changed = [word for key, value in settings.items() for word in ("--set", f"{key}={value}")]
+    done = invoke("train", shards, "-o", run, "--model", base, "--preset", "scenes", "--device",
+                  "cpu", "--samples", 0, "--prior", "mask", *changed)
+    assert done.exit_code == 0, done.output
+    assert invoke("bundle", run, base, "-o", tmp_path / "model").exit_code == 0
+    model = TI2VPipeline.from_pretrained(tmp_path / "model")
+    assert model.unet.unet_config == replace(small(released).unet, motion_mask=True)
+    assert model.scheduler.config["dynamic_rescale"] is rescales
+    model.set_progress_bar_config(disable=True)
+    made = model(np.zeros((64, 64, 3), np.uint8), "a cat", num_inference_steps=2,
+                 output_type="latent", motion_mask=np.full((64, 64, 3), 255, np.uint8)).frames
+    assert made.shape == (1, 4, 2, 8, 8)
+    assert made.isfinite().all()
 
 
 # What makes no sense.

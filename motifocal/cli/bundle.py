@@ -14,7 +14,7 @@ from motifocal.cli.options.device import precision_option
 from motifocal.cli.options.renamed import old_option
 from motifocal.cli.output.progress import announce, phase, quiet_option
 from motifocal.files.json_text import parse_json, read_json_object
-from motifocal.models.folder_files import weights_digest
+from motifocal.models.folder_files import read_config, weights_digest
 
 if TYPE_CHECKING:
     import torch
@@ -139,8 +139,10 @@ def _pipeline(
     from motifocal.models.schedule import ddim_scheduler
     from motifocal.training.run_folder import load_text, load_vae
 
+    known = read_config(base, "scheduler") if (base / "scheduler").is_dir() else {}
     scheduler = ddim_scheduler(settings.prediction_type, settings.zero_terminal_snr,
-                               settings.use_scale)
+                               settings.use_scale,
+                               settings.use_scale and bool(known.get("dynamic_rescale")))
     text, tokens = load_text(base), unet.unet_config.takes_encoded_tokens
     tower = load_image_encoder(base, torch.float32) if tokens else None
     return TI2VPipeline(unet, load_vae(base), text.text_encoder, text.tokenizer, scheduler,
