@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from motifocal.cli.options.declare import together
+from motifocal.cli.output.progress import announce
 
 if TYPE_CHECKING:
     from motifocal.training.presets import TrainingSettings
@@ -58,6 +59,7 @@ def print_cost(
 
     if not options["dry_run"]:
         raise click.UsageError("--cost goes with --dry-run")
+    announce("building the network without contents")
     frames, height, width = _latents(shards) or LATENTS[options["preset"]]
     devices = options["devices"] or settings.global_batch // settings.micro_batch
     cost = training_cost(settings, (frames, height, width), devices)
