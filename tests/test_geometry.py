@@ -15,6 +15,8 @@ from motifocal.loss.focal import motion_focal_loss
 from motifocal.loss.latent_grid import FAMILIES, LatentGeometry, pool, to_layout, valid_mask
 
 PAGE = Path(__file__).parents[1] / "docs" / "latents.md"
+# Of families whose clips are not 1 + a multiple of the stride.
+LENGTHS = {"sd": "any number", "svd": "any number", "minimax-h3": "17n + 5"}
 
 # A busy machine misses deadlines; the same cases every time make a failure repeatable.
 steady = settings(deadline=None, derandomize=True)
@@ -29,14 +31,30 @@ geometries = st.one_of(
         temporal_multiple=st.integers(1, 3),
         conditioned_first=st.booleans(),
     ),
-)
+    st.builds(
+        lambda stride, per_block, last: LatentGeometry(
+            2, stride, block_frames=1 + per_block * stride,
+            last_block_frames=None if last is None else 1 + min(last, per_block - 1) * stride),
+        st.integers(1, 4), st.integers(1, 4), st.one_of(st.none(), st.integers(0, 3)),
+    ),
+)  # fmt: skip
+
+
+def lengths_of(geometry: LatentGeometry, most: int = 60) -> list[int]:
+    """The numbers of frames that clips may have, block by block."""
+    block, stride = geometry.block_frames, geometry.temporal_stride
+    if block is None:
+        return list(range(1, most, stride))
+    last = geometry.last_block_frames
+    tails = [last] if last else [0, *range(1, block, stride)]
+    return sorted({1, *(n + tail for n in range(0, most, block) for tail in tails)} - {0})
 
 
 @st.composite
 def clips(draw: st.DrawFn) -> tuple[Tensor, LatentGeometry]:
     """A random heatmap that fits a random geometry: B F H W from 1 batch and 1x1 latents up."""
     geometry = draw(geometries)
-    frames = 1 + draw(st.integers(0, 5)) * geometry.temporal_stride
+    frames = draw(st.sampled_from(lengths_of(geometry)[:6]))
     height, width = (geometry.spatial_stride * draw(st.integers(1, 3)) for _ in range(2))
     generator = torch.Generator().manual_seed(draw(st.integers(0, 2**31)))
     return torch.rand(draw(st.integers(1, 2)), frames, height, width, generator=generator), geometry
@@ -82,9 +100,13 @@ def test_a_hot_frame_shows_up_only_in_the_latents_that_cover_it(
     heatmap = torch.zeros_like(heatmap)
     heatmap[:, hot] = 1
     pooled = pool(heatmap, geometry)
-    # Counted afresh: latent 0 holds frame 0, latent k the next `temporal_stride` frames.
-    latent = 0 if hot < 1 else 1 + (hot - 1) // geometry.temporal_stride
-    padding = geometry.latent_frames(frames) - (1 + (frames - 1) // geometry.temporal_stride)
+    # Counted afresh: latent 0 of a block holds its frame 0, latent k the next `temporal_stride`.
+    counts = []
+    for frame in range(frames):
+        place = frame % (geometry.block_frames or frames)
+        counts.append(place == 0 or (place - 1) % geometry.temporal_stride == 0)
+    latent = sum(counts[: hot + 1]) - 1
+    padding = geometry.latent_frames(frames) - sum(counts)
     expected = torch.zeros(pooled.shape[2])
     expected[padding + latent] = 1
     if latent == 0:  # whose copies the padding is
@@ -155,6 +177,8 @@ def test_every_frame_belongs_to_a_latent_and_latents_follow_each_other(
         ("hunyuan", 129, 33),
         ("hunyuan", 1, 1),
         ("hunyuan-1.5", 121, 31),
+        ("minimax-h3", 5, 2),
+        ("minimax-h3", 124, 37),  # 17 n + 5 frames, 5 n + 2 latents, n = 7
     ],
 )
 def test_latent_frames_are_those_of_the_published_models(
@@ -170,6 +194,8 @@ def test_latent_frames_are_those_of_the_published_models(
         ("wan", 4, "1 or 5"),
         ("ltx", 16, "9 or 17"),
         ("ltx", 0, "1"),
+        ("minimax-h3", 17, "5 or 22"),
+        ("minimax-h3", 2, "1 or 5"),
         ("sd", 0, "1"),
         ("wan", -7, "1"),
     ],
@@ -185,12 +211,15 @@ def test_a_wrong_frame_count_is_refused_and_the_nearest_named(
 def test_every_family_takes_its_own_lengths_and_names_the_nearest_to_any_other(family: str) -> None:
     geometry = FAMILIES[family]
     for frames in range(40):
-        rest = (frames - 1) % geometry.temporal_stride
-        if frames >= 1 and rest == 0:
+        lengths = lengths_of(geometry, 100)
+        if frames in lengths:
             assert len(geometry.covered_frames(frames)) == geometry.latent_frames(frames)
+            without_padding = geometry.latent_frames(frames) - geometry.padding(frames)
+            assert geometry.frames_of(without_padding) == frames
             continue
-        below, above = frames - rest, frames - rest + geometry.temporal_stride
-        nearest = f"{below} or {above}" if frames > 1 else str(1)
+        below = max((n for n in lengths if n < frames), default=None)
+        above = min(n for n in lengths if n > frames)
+        nearest = f"{below} or {above}" if below else str(above)
         for refuses in (geometry.latent_frames, geometry.covered_frames, geometry.padding):
             with pytest.raises(ValueError, match=rf"nearest: {nearest}\), got {frames}$"):
                 refuses(frames)
@@ -201,7 +230,7 @@ def test_every_family_takes_its_own_lengths_and_names_the_nearest_to_any_other(f
 def test_the_nearest_counts_that_an_error_names_are_valid_and_nearest(
     geometry: LatentGeometry, frames: int
 ) -> None:
-    valid = [1 + k * geometry.temporal_stride for k in range(60)]
+    valid = lengths_of(geometry, 500)
     if frames in valid:
         geometry.latent_frames(frames)
         return
@@ -272,7 +301,7 @@ def test_only_a_conditioned_first_latent_is_out_of_the_loss(
 @pytest.mark.parametrize("family", FAMILIES)
 def test_weights_meet_the_latents_in_the_models_own_layout(family: str) -> None:
     geometry = FAMILIES[family]
-    frames, channels = 1 + 2 * geometry.temporal_stride, 4
+    frames, channels = geometry.frames_of(7 if geometry.block_frames else 3), 4
     generator = torch.Generator().manual_seed(0)
     stride = geometry.spatial_stride
     heatmap = torch.rand(2, frames, stride * 2, stride * 3, generator=generator)
@@ -313,13 +342,13 @@ def test_the_page_shows_the_table_as_it_is() -> None:
     shown = {row[0].strip("`"): row[2:] for row in rows}
     expected = {}
     for family, geometry in FAMILIES.items():
-        spans = geometry.covered_frames(1 + 2 * geometry.temporal_stride)
+        spans = geometry.covered_frames(geometry.frames_of(7 if geometry.block_frames else 3))
         names = [str(a) if b - a == 1 else f"{a}–{b - 1}" for a, b in spans]
         if geometry.temporal_multiple > 1:
             names[0] = f"({names[0]},) {names.pop(1)}"
         expected[family] = [
             ", ".join([*names, "…"]),
-            "any number" if geometry.temporal_stride == 1 else f"{1} + {geometry.temporal_stride}n",
+            LENGTHS.get(family) or f"1 + {geometry.temporal_stride}n",
             str(geometry.spatial_stride),
             f"`{geometry.layout}`",
             "first latent" if geometry.conditioned_first else "–",

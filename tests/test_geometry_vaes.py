@@ -28,7 +28,7 @@ LENGTHS = {
     "sd": (1, 5), "svd": (1, 5), "wan": (1, 5, 13, 21), "wan-5b": (1, 5, 13, 21),
     "cogvideox": (1, 5, 9, 13, 21, 29), "cogvideox-1.5": (1, 5, 9, 13, 21, 29),
     "ltx": (1, 9, 17), "ltx-2": (1, 9, 17), "hunyuan": (1, 5, 13, 17, 21, 33),
-    "hunyuan-1.5": (1, 5, 13, 21),
+    "hunyuan-1.5": (1, 5, 13, 21), "minimax-h3": (5, 22, 39),
 }  # fmt: skip
 CASES = [(family, frames) for family, lengths in LENGTHS.items() for frames in lengths]
 
@@ -40,7 +40,9 @@ def random_clip(*shape: int, seed: int = 0) -> Tensor:
 
 def first_to_change(family: str, vae: torch.nn.Module, frames: int) -> tuple[int, list[int]]:
     """F', and for each frame the first latent that another picture there changes."""
-    height, width = FAMILIES[family].spatial_stride, 2 * FAMILIES[family].spatial_stride
+    stride = FAMILIES[family].spatial_stride
+    # MiniMax-H3 reflects images at their margins, which takes two latents a side.
+    height, width = stride * (2 if family == "minimax-h3" else 1), 2 * stride
     clips = random_clip(1, 3, frames, height, width).repeat(frames + 1, 1, 1, 1, 1)
     others = random_clip(frames, 3, height, width, seed=1)
     for frame in range(frames):
@@ -110,6 +112,9 @@ def wrong_tables() -> list[tuple[str, dict[str, Any], int]]:
                    for stride, frames in ((2, 13), (3, 13), (5, 21))]
     for family in ("ltx", "ltx-2"):
         tables += [(family, {"temporal_stride": stride}, 17) for stride in (2, 4, 16)]
+    tables += [("minimax-h3", wrong, 22) for wrong in (
+        {"temporal_stride": 2}, {"block_frames": 21, "last_block_frames": 1},
+        {"temporal_stride": 1, "block_frames": None, "last_block_frames": None})]
     return [*tables, ("cogvideox-1.5", {"temporal_multiple": 1}, 9),
             ("wan", {"temporal_multiple": 2}, 9)]
 

@@ -19,7 +19,7 @@ from einops import rearrange
 from tiny_diffusers import tiny_pipeline
 from torch import Tensor, nn
 
-#: The tiny pipeline whose autoencoder is the family's; LTX-2 has none and is built below.
+#: The tiny pipeline whose autoencoder is the family's; those without one are built below.
 PIPELINES = {
     "sd": "i2vgen-xl", "svd": "svd", "wan": "wan21", "wan-5b": "wan22-5b",
     "cogvideox": "cogvideox", "cogvideox-1.5": "cogvideox15", "ltx": "ltx", "hunyuan": "hunyuan",
@@ -32,6 +32,14 @@ def ltx2_vae() -> Any:
         latent_channels=8, block_out_channels=(8, 8, 8, 8), decoder_block_out_channels=(8, 16, 32),
         layers_per_block=(1, 1, 1, 1, 1), decoder_layers_per_block=(1, 1, 1, 1),
         spatial_compression_ratio=32, temporal_compression_ratio=8,
+    )  # fmt: skip
+
+
+def minimax_h3_vae() -> Any:
+    return diffusers.AutoencoderKLMiniMaxH3(
+        latent_channels=4, block_out_channels=(8,) * 6, layers_per_block=1, norm_num_groups=4,
+        decoder_num_layers=1, decoder_num_attention_heads=1, decoder_attention_head_dim=32,
+        latents_mean=(0.0,) * 4, latents_std=(1.0,) * 4,
     )  # fmt: skip
 
 
@@ -50,7 +58,8 @@ def ltx095_vae() -> Any:
 def tiny_vae(family: str) -> Any:
     """The same every time; float64, so that rounding lies far below every change looked for."""
     torch.manual_seed(0)
-    vae = ltx2_vae() if family == "ltx-2" else tiny_pipeline(PIPELINES[family]).vae
+    built = {"ltx-2": ltx2_vae, "minimax-h3": minimax_h3_vae}.get(family)
+    vae = built() if built else tiny_pipeline(PIPELINES[family]).vae
     if family == "hunyuan-1.5":
         vae.enable_slicing()  # its causal attention takes one clip at a time
     return vae.double().eval().requires_grad_(False)

@@ -118,7 +118,7 @@ def _selection(file: Path, grid: LatentGeometry) -> tuple[Selection, float | Non
     except (KeyError, TypeError, ValueError) as error:
         raise ValueError(f"{file.name} should have num_frames, height and width") from error
     latents, height, width = sizes
-    frames = 1 + (latents - 1) * grid.temporal_stride
+    frames = grid.frames_of(latents)
     size = (height * grid.spatial_stride, width * grid.spatial_stride)
     fps = stored.get("fps")
     fps = None if fps is None else float(fps)

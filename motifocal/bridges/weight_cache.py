@@ -23,7 +23,7 @@ from motifocal.data.selection import Selection
 from motifocal.files.atomic import write_bytes
 from motifocal.files.json_text import parse_json
 from motifocal.files.tensor_file import open_safetensors
-from motifocal.loss.latent_grid import FAMILIES, as_array
+from motifocal.loss.latent_grid import FAMILIES, LatentGeometry, as_array
 from motifocal.motion.settings import HeatmapSettings, settings_from
 
 if TYPE_CHECKING:
@@ -31,20 +31,22 @@ if TYPE_CHECKING:
 
 SUFFIX = ".safetensors"
 #: The fields of a LatentGeometry that decide a weight; families that share them share weights.
-GRID = ("spatial_stride", "temporal_stride", "temporal_multiple")
+GRID = ("spatial_stride", "temporal_stride", "temporal_multiple", "block_frames",
+        "last_block_frames")  # fmt: skip
 
 
 @dataclass(frozen=True)
 class WeightKey:
     """All that decides a weight; made by ``weight_key``.
 
-    clip: sha256 of the video file. grid: the values of GRID of the family.
+    clip: sha256 of the video file. grid: the values of GRID of the family, without those of
+    blocks where it has none.
     """
 
     clip: str
     selection: Selection
     family: str
-    grid: tuple[int, int, int]
+    grid: tuple[int, ...]
     settings: HeatmapSettings
 
     @property
@@ -57,10 +59,10 @@ class WeightKey:
     @property
     def shape(self) -> tuple[int, int, int]:
         """(F', h, w) of the weight."""
-        stride, temporal_stride, multiple = self.grid
-        latents = 1 + (len(self.selection.indices) - 1) // temporal_stride
-        latents += -latents % multiple
-        return latents, self.selection.height // stride, self.selection.width // stride
+        geometry = LatentGeometry(**dict(zip(GRID, self.grid, strict=False)))
+        return (geometry.latent_frames(len(self.selection.indices)),
+                self.selection.height // geometry.spatial_stride,
+                self.selection.width // geometry.spatial_stride)  # fmt: skip
 
     def differences(self, other: WeightKey) -> list[str]:
         """Say what differs from another key; empty where one weight serves both."""
@@ -92,7 +94,8 @@ def weight_key(
     geometry = FAMILIES[family]
     geometry.latent_frames(len(selection.indices))
     geometry.check_size(selection.height, selection.width)
-    grid = geometry.spatial_stride, geometry.temporal_stride, geometry.temporal_multiple
+    values = [getattr(geometry, name) for name in GRID]
+    grid = tuple(value for value in values if value is not None)
     return WeightKey(clip, selection, family, grid, settings)
 
 
@@ -157,10 +160,9 @@ def stored_key(path: str | Path) -> WeightKey:
         values = parse_json(text)
         chosen = values["selection"]
         selection = Selection(**{**chosen, "indices": tuple(chosen["indices"])})
-        stride, _, temporal_stride, multiple = values["grid"]
         settings = settings_from(values["settings"])
-        grid = (stride, temporal_stride, multiple)
-        return WeightKey(values["clip"], selection, values["family"], grid, settings)
+        stride, _, *others = values["grid"]
+        return WeightKey(values["clip"], selection, values["family"], (stride, *others), settings)
     except (KeyError, TypeError, ValueError) as error:
         raise ValueError(f"{path}: its key cannot be read ({error})") from error
 
@@ -188,11 +190,10 @@ def _refusal(folder: Path, key: WeightKey) -> str:
 
 def _plain(key: WeightKey) -> dict[str, Any]:
     """Return the key as files hold it: 1 in its grid is the frames of the first latent."""
-    stride, temporal_stride, multiple = key.grid
-    grid = [stride, 1, temporal_stride, multiple]
+    grid = [key.grid[0], 1, *key.grid[1:]]
     plain: dict[str, Any] = parse_json(json.dumps({**asdict(key), "grid": grid}))
     return plain
 
 
-def _format_grid(grid: tuple[int, int, int]) -> str:
-    return ", ".join(f"{name} {value}" for name, value in zip(GRID, grid, strict=True))
+def _format_grid(grid: tuple[int, ...]) -> str:
+    return ", ".join(f"{name} {value}" for name, value in zip(GRID, grid, strict=False))

@@ -20,6 +20,7 @@ COMMANDS: Table = {
     "inspect": ("inspect", "inspect", "A doctor for video data: what is in it, what is wrong."),
     "export": ("export", "export", "Motion weights as files, for trainers that read such."),
     "weights": ("weights", "weights", "Motion weights beside a trainer's cached latents."),
+    "latents": ("latents", "latents", "Read which frames a model's latents cover off the model."),
     "scenes": ("scenes", "scenes", "Synthetic scenes: preview, export, score models on them."),
     "bench": ("bench", "bench", "TI2V-Bench: run any model on it, check, score, look at it."),
     "study": ("study", "study", "Ask people which of two videos is better, and why."),

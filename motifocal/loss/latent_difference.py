@@ -84,8 +84,12 @@ def latent_weight(
         frames: F of the clip that they stand for.
 
     Raises:
-        ValueError: F' is not what the geometry makes of F frames, or nan or infinity in latents.
+        ValueError: F' is not what the geometry makes of F frames, the geometry has blocks, which
+            differ where nothing moves, or nan or infinity in latents.
     """
+    if geometry.block_frames is not None:
+        raise ValueError("latents of blocks of frames cannot be compared over time: each block "
+                         f"of {geometry.block_frames} is coded anew; use a heatmap of the clip")
     count = geometry.latent_frames(frames)
     if latents.ndim != 5 or latents.shape[2] != count:
         expected = f"(B, C, {count}, h, w) for {frames} frames"

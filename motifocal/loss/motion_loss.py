@@ -145,7 +145,7 @@ def _conditioned(weights: Tensor, geometry: LatentGeometry) -> tuple[int, int]:
         return 0, 0
     _, _, latents, height, width = weights.shape
     # The clip of so many latents without padding; no family pads and conditions its first latent.
-    frames = 1 + (latents - 1) * geometry.temporal_stride
+    frames = geometry.frames_of(latents)
     kept = valid_mask(geometry, frames)
     if kept.shape[2] != latents:
         multiple = geometry.temporal_multiple

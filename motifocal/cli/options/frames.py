@@ -21,7 +21,7 @@ MOST_PIXELS = 2**27  # of a sample, all frames together: some 5 GB while its mot
 TRAINERS = ("plain", "musubi", "ltx", "diffsynth", "finetrainers", "cogvideox-lora")
 EXTRACTIONS = ("head", "chunk", "slide", "uniform", "full")
 FAMILIES = ("sd", "svd", "wan", "wan-5b", "cogvideox", "cogvideox-1.5", "ltx", "ltx-2", "hunyuan",
-            "hunyuan-1.5")  # fmt: skip
+            "hunyuan-1.5", "minimax-h3")  # fmt: skip
 
 
 # The option of each setting of a Request, and the rate of musubi-tuner's models by family.

@@ -139,7 +139,7 @@ class Family(ABC):
     def given(self, latents: Tensor) -> Tensor:
         """Return bool (1, 1, F', 1, 1), True at latents that enter clean and are no part of the
         loss, for latents (B, C, F', h, w)."""
-        frames = 1 + (latents.shape[2] - 1) * self.geometry.temporal_stride
+        frames = self.geometry.frames_of(latents.shape[2])
         return ~valid_mask(self.geometry, frames, latents.device)
 
     def in_layout(self, latents: Tensor) -> Tensor:
