@@ -40,10 +40,12 @@ def some_weight(shape: tuple[int, ...], seed: int = 0) -> torch.Tensor:
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_what_is_written_is_loaded_to_half_precision(family: str, tmp_path: Path) -> None:
-    key = weight_key(CLIP, CHOSEN, family, HeatmapSettings())
     geometry = FAMILIES[family]
+    frames = 22 if family == "minimax-h3" else 9
+    selection = replace(CHOSEN, indices=tuple(range(0, 2 * frames, 2)))
+    key = weight_key(CLIP, selection, family, HeatmapSettings())
     stride = geometry.spatial_stride
-    assert key.shape == (geometry.latent_frames(9), 64 // stride, 96 // stride)
+    assert key.shape == (geometry.latent_frames(frames), 64 // stride, 96 // stride)
     weight = some_weight(key.shape)
     path = write_weight(tmp_path, key, weight)
     assert path == find_weight(tmp_path, key)

@@ -117,9 +117,11 @@ COVERED = {
     "sd": SINGLE, "svd": SINGLE, "wan": FOURS, "wan-5b": FOURS, "cogvideox": FOURS,
     "cogvideox-1.5": [[0], *FOURS], "ltx": EIGHTS, "ltx-2": EIGHTS, "hunyuan": FOURS,
     "hunyuan-1.5": FOURS,
+    "minimax-h3": [[0], *FOURS[1:5], [17], list(range(18, 22))],
 }  # fmt: skip
 STRIDE = {"sd": 8, "svd": 8, "wan": 8, "wan-5b": 16, "cogvideox": 8, "cogvideox-1.5": 8,
-          "ltx": 32, "ltx-2": 32, "hunyuan": 8, "hunyuan-1.5": 16}  # fmt: skip
+          "ltx": 32, "ltx-2": 32, "hunyuan": 8, "hunyuan-1.5": 16,
+          "minimax-h3": 16}  # fmt: skip
 
 
 def truth(family: str) -> np.ndarray:
@@ -138,8 +140,9 @@ def test_the_weight_is_hot_exactly_over_the_latents_that_the_moving_square_cover
     family: str, export: Export, tmp_path: Path
 ) -> None:
     clip = write(tmp_path / "square.mp4")
-    assert export(clip, "-o", tmp_path / "w", *latents(family)).code == 0
-    selection = Selection(tuple(range(FRAMES)), 16.0, SIDE, SIDE)
+    frames = COVERED[family][-1][-1] + 1
+    assert export(clip, "-o", tmp_path / "w", *latents(family, frames)).code == 0
+    selection = Selection(tuple(range(frames)), 16.0, SIDE, SIDE)
     key = weight_key(sha256_of(clip), selection, family, HeatmapSettings())
     weight = load_weight(tmp_path / "w", key)[0, 0].numpy()
     expected = truth(family)

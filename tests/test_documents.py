@@ -36,6 +36,7 @@ NOT_RUN = {
     "accelerate launch *motifocal.bridges.*": "needs another trainer: tests/test_bridges_*.py",
     "accelerate launch*": "two processes; tests/test_processes.py starts them by torchrun",
     "motifocal weights *": "needs another trainer's cached latents: tests/test_bridges_*.py",
+    "motifocal latents probe *": "needs a model's configuration: tests/test_grid_probe.py",
     "motifocal import *": "needs released weights: tests/test_released_i2v.py, test_weights.py",
     "motifocal study serve *": "serves until it is stopped: tests/test_study_serve.py",
     "motifocal bench vbench *": "writes for another project's program: tests/test_bench_vbench.py",

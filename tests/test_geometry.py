@@ -9,6 +9,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tiny_vaes import tiny_vae
 from torch import Tensor
 
 from motifocal.loss.focal import motion_focal_loss
@@ -358,15 +359,16 @@ def test_the_page_shows_the_table_as_it_is() -> None:
 
 def test_the_lines_on_the_page_run() -> None:
     blocks = re.findall(r"```python\n(.*?)```", PAGE.read_text("utf-8"), re.DOTALL)
-    assert len(blocks) == 4
+    assert len(blocks) == 5
     shapes = {"wan": (2, 16, 3, 8, 12), "cogvideox-1.5": (2, 4, 16, 8, 12), "ltx": (2, 18, 128)}
-    names: dict[str, object] = {"weighting": torch.ones(2)}
+    names: dict[str, object] = {"weighting": torch.ones(2), "vae": tiny_vae("sd")}
     for block in blocks:
-        family = re.findall(r"FAMILIES\[\"(.+?)\"\]", block)[0]
+        family = re.findall(r"FAMILIES\[\"(.+?)\"\]|$", block)[0] or "an autoencoder's"
         frames = 17 if family == "ltx" else 9
         names["heatmap"] = torch.rand(2, frames, 64, 96)
         if family in shapes:
             names["prediction"], names["target"] = torch.randn(2, *shapes[family])
         exec(block, names)
         assert torch.as_tensor(names["loss"]).isfinite(), family
-    assert names["geometry"] == LatentGeometry(spatial_stride=8, temporal_stride=4)
+    assert names["geometry"] == LatentGeometry(spatial_stride=8, temporal_stride=1)
+    assert names["weights"].shape == (2, 1, 9, 8, 12)  # type: ignore[attr-defined]

@@ -38,7 +38,7 @@ class Averaging(nn.Module):
 @pytest.mark.slow
 @pytest.mark.parametrize("family", FAMILIES)
 def test_every_family_is_found_without_the_table(family: str) -> None:
-    grid = probe_grid(tiny_vae(family))
+    grid = probe_grid(tiny_vae(family), LatentGeometry)
     only_the_autoencoders = replace(FAMILIES[family], temporal_multiple=1,
                                     conditioned_first=False, layout="b c f h w")  # fmt: skip
     assert grid.geometry == only_the_autoencoders
@@ -56,7 +56,7 @@ def test_the_autoencoder_is_left_as_it_is() -> None:
 def test_where_every_frame_changes_every_latent_the_class_is_asked() -> None:
     mixing = Averaging(mixed=0.1)
     mixing.temporal_compression_ratio = 4
-    grid = probe_grid(mixing)
+    grid = probe_grid(mixing, LatentGeometry)
     assert (grid.geometry, grid.measured) == (LatentGeometry(4, 4), False)
     assert "every frame changes the first latent" in " ".join(grid.notes)
     assert grid.notes[-1] == "4 frames a latent is what the class states"
@@ -64,8 +64,8 @@ def test_where_every_frame_changes_every_latent_the_class_is_asked() -> None:
 
 def test_a_grid_of_another_kind_is_refused() -> None:
     """Fours from the start on: the first latent covers four frames, not one."""
-    with pytest.raises(ValueError, match="no latent grid explains Averaging: .* latent"):
-        probe_grid(Averaging())
+    with pytest.raises(ValueError, match=r"no latent grid explains Averaging: .* latent"):
+        probe_grid(Averaging(), LatentGeometry)
 
 
 def test_latents_that_lie_elsewhere_are_refused() -> None:
@@ -74,7 +74,7 @@ def test_latents_that_lie_elsewhere_are_refused() -> None:
             return super().encode(clip.flip(-1))
 
     with pytest.raises(ValueError, match="should change the latent that covers them most"):
-        probe_grid(Turned())
+        probe_grid(Turned(), LatentGeometry)
 
 
 @pytest.mark.slow

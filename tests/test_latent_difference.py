@@ -82,7 +82,12 @@ def test_half_precision_latents_as_they_are_cached_will_do() -> None:
     assert ((half > 0.5) == (latent_weight(latents, PLAIN, 6) > 0.5)).float().mean() > 0.98
 
 
-@pytest.mark.parametrize("name", FAMILIES)
+def test_latents_of_blocks_are_refused() -> None:
+    with pytest.raises(ValueError, match="each block of 17 is coded anew"):
+        latent_weight(moving(7), FAMILIES["minimax-h3"], 22)
+
+
+@pytest.mark.parametrize("name", [name for name in FAMILIES if not FAMILIES[name].block_frames])
 def test_latents_out_of_the_loss_weigh_nothing_and_set_no_unit(name: str) -> None:
     geometry = FAMILIES[name]
     frames = 1 + 5 * geometry.temporal_stride

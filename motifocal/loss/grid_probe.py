@@ -12,16 +12,14 @@ and the ratios that the class states are taken instead.
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
+from typing import Any, Generic, Protocol, TypeVar
 
 import torch
 from einops import rearrange
 from torch import Tensor, nn
-
-from motifocal.loss.latent_grid import LatentGeometry
 
 #: Frames of the clips on which a grid is guessed, and the most on which a guess is checked. They
 #: hold two blocks of 17 frames and more than two batches of 16.
@@ -35,11 +33,26 @@ NOTHING = 1e-10
 MOST_OFFSET = 1.5
 
 
+class Grid(Protocol):
+    """What the probe asks of a ``latent_grid.LatentGeometry``."""
+
+    frame_rule: str
+
+    def nearest_frames(self, frames: int) -> list[int]: ...
+
+    def covered_frames(self, frames: int) -> list[tuple[int, int]]: ...
+
+
+G = TypeVar("G", bound=Grid)
+#: Strides and blocks -> a geometry: the class LatentGeometry, which this module cannot import.
+Make = Callable[..., G]
+
+
 @dataclass(frozen=True)
-class ProbedGrid:
+class ProbedGrid(Generic[G]):
     """A geometry, whether perturbation showed its frames, and what was tried, a line each."""
 
-    geometry: LatentGeometry
+    geometry: G
     measured: bool
     notes: tuple[str, ...]
 
@@ -73,7 +86,7 @@ def _mean(encoded: Any) -> Tensor:
     return latents
 
 
-def probe_grid(autoencoder: nn.Module) -> ProbedGrid:
+def probe_grid(autoencoder: nn.Module, make: Make[G]) -> ProbedGrid[G]:
     """Find the geometry of a diffusers autoencoder, which is left as it is.
 
     Encodes about 200 clips of at most 41 frames and a few latents: seconds for a small
@@ -87,7 +100,7 @@ def probe_grid(autoencoder: nn.Module) -> ProbedGrid:
     stride = _spatial_stride(encode)
     size = (2 * stride, 2 * stride)  # reflecting paddings need two latents a side
     if not encode.reads_clips:
-        return ProbedGrid(LatentGeometry(stride, 1), True,
+        return ProbedGrid(make(stride, 1), True,
                           ("encodes images one by one: a latent for each frame",))  # fmt: skip
     notes = []
     for frames in GUESSED_ON:
@@ -98,13 +111,13 @@ def probe_grid(autoencoder: nn.Module) -> ProbedGrid:
         if len(set(covering) - {None}) < 2:
             notes.append(f"{frames} frames: every frame changes the first latent")
             continue
-        for guess in _guesses(stride, covering):
+        for guess in _guesses(make, stride, covering):
             fault = _contradiction(encode, guess, size)
             if fault is None:
                 return ProbedGrid(guess, True, (*notes, f"holds on clips of "
                                   f"{_in_words(_checked_lengths(guess))} frames"))  # fmt: skip
             notes.append(f"{guess.frame_rule} frames: {fault}")
-    return _stated(autoencoder, stride, notes)
+    return _stated(autoencoder, make, stride, notes)
 
 
 def _spatial_stride(encode: _Encoder) -> int:
@@ -163,28 +176,30 @@ def _first_changed(encode: _Encoder, frames: int, size: tuple[int, int]) -> list
     return [int(row.int().argmax()) if row.any() else None for row in seen]
 
 
-def _guesses(stride: int, covering: Sequence[int | None]) -> Iterator[LatentGeometry]:
+def _guesses(
+    make: Make[G], stride: int, covering: Sequence[int | None]
+) -> Iterator[G]:
     """Yield the geometries that a map from frames to latents suggests, the simplest first."""
     counts = [covering.count(latent) for latent in sorted({x for x in covering if x is not None})]
     temporal = max(counts)
-    yield LatentGeometry(stride, temporal)
+    yield make(stride, temporal)
     begins = [sum(counts[:index]) for index, count in enumerate(counts) if count == 1]
     if len(begins) > 1 and temporal > 1:
         block = min(later - earlier for earlier, later in pairwise(begins))
         if (block - 1) % temporal == 0:
-            yield LatentGeometry(stride, temporal, block_frames=block)
+            yield make(stride, temporal, block_frames=block)
             for last in range(1, block, temporal):
-                yield LatentGeometry(stride, temporal, block_frames=block, last_block_frames=last)
+                yield make(stride, temporal, block_frames=block, last_block_frames=last)
 
 
-def _checked_lengths(geometry: LatentGeometry) -> list[int]:
+def _checked_lengths(geometry: Grid) -> list[int]:
     """Choose numbers of frames on which a guess is checked: the shortest clips, and a long one."""
     whole = [n for n in range(2, max(GUESSED_ON) + 1) if geometry.nearest_frames(n) == [n]]
     short = whole[: CHECKED_CLIPS - 1]
     return short + [n for n in whole[-1:] if n not in short]
 
 
-def _contradiction(encode: _Encoder, geometry: LatentGeometry, size: tuple[int, int]) -> str | None:
+def _contradiction(encode: _Encoder, geometry: Grid, size: tuple[int, int]) -> str | None:
     """Say in which clip a latent covers other frames than a geometry says; None where none does."""
     for frames in _checked_lengths(geometry):
         spans = geometry.covered_frames(frames)
@@ -203,7 +218,9 @@ def _contradiction(encode: _Encoder, geometry: LatentGeometry, size: tuple[int, 
     return None
 
 
-def _stated(autoencoder: Any, stride: int, notes: Sequence[str]) -> ProbedGrid:
+def _stated(
+    autoencoder: Any, make: Make[G], stride: int, notes: Sequence[str]
+) -> ProbedGrid[G]:
     """Return the grid by the temporal ratio that the class or its settings state."""
     places = (autoencoder, getattr(autoencoder, "config", None))
     names = ("temporal_compression_ratio", "scale_factor_temporal")
@@ -212,7 +229,7 @@ def _stated(autoencoder: Any, stride: int, notes: Sequence[str]) -> ProbedGrid:
     if ratio is None:
         raise ValueError(f"no latent grid explains {type(autoencoder).__name__}: "
                          f"{'; '.join(notes)}")  # fmt: skip
-    return ProbedGrid(LatentGeometry(stride, ratio), False,
+    return ProbedGrid(make(stride, ratio), False,
                       (*notes, f"{ratio} frames a latent is what the class states"))  # fmt: skip
 
 

@@ -93,7 +93,7 @@ class LatentGeometry:
         """
         from motifocal.loss.grid_probe import probe_grid
 
-        return probe_grid(autoencoder).geometry
+        return probe_grid(autoencoder, cls).geometry
 
     def to_json(self) -> dict[str, int | bool | str]:
         """Return the geometry as files hold it, by the names of version 0.1."""

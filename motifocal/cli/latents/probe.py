@@ -11,6 +11,7 @@ from motifocal.cli.output.progress import announce, quiet_option
 
 if TYPE_CHECKING:
     from motifocal.loss.grid_probe import ProbedGrid
+    from motifocal.loss.latent_grid import LatentGeometry
 
 
 @click.command(epilog="""\b
@@ -33,11 +34,12 @@ def probe(model: str, as_json: bool) -> None:
     announce("building the autoencoder")
     from motifocal.loss.autoencoder_config import build_autoencoder, read_autoencoder_config
     from motifocal.loss.grid_probe import probe_grid
+    from motifocal.loss.latent_grid import LatentGeometry
 
     config = read_autoencoder_config(model)
     autoencoder = build_autoencoder(config)
     announce("encoding clips with a changed frame")
-    grid = probe_grid(autoencoder)
+    grid = probe_grid(autoencoder, LatentGeometry)
     if as_json:
         families = _families(grid)
         click.echo(json.dumps({**grid.geometry.to_json(), "measured": grid.measured,
@@ -46,7 +48,7 @@ def probe(model: str, as_json: bool) -> None:
         click.echo("\n".join(_lines(config["_class_name"], grid)))
 
 
-def _families(grid: ProbedGrid) -> list[str]:
+def _families(grid: ProbedGrid[LatentGeometry]) -> list[str]:
     """Name the families whose autoencoder has the same grid."""
     from motifocal.loss.latent_grid import FAMILIES
 
@@ -57,7 +59,7 @@ def _families(grid: ProbedGrid) -> list[str]:
     return [name for name, row in FAMILIES.items() if covered(row) == covered(grid.geometry)]
 
 
-def _lines(name: str, grid: ProbedGrid) -> list[str]:
+def _lines(name: str, grid: ProbedGrid[LatentGeometry]) -> list[str]:
     geometry = grid.geometry
     example = next(n for n in range(6, 1000) if geometry.nearest_frames(n) == [n])
     spans = [str(start) if stop == start + 1 else f"{start}-{stop - 1}"
