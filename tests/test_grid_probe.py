@@ -22,10 +22,10 @@ from motifocal.loss.latent_grid import FAMILIES, LatentGeometry
 class Averaging(nn.Module):
     """An encoder that averages squares, and frames by fours; each latent sees `mixed` of all."""
 
-    def __init__(self, mixed: float = 0.0, first: int = 4) -> None:
+    def __init__(self, mixed: float = 0.0) -> None:
         super().__init__()
         self.encoder = nn.Conv3d(3, 3, 1).requires_grad_(False)  # reads clips
-        self.mixed, self.first = mixed, first
+        self.mixed = mixed
 
     def encode(self, clip: Tensor) -> SimpleNamespace:
         small = rearrange(clip, "b c f (h s) (w t) -> b c f h w (s t)", s=4, t=4).mean(-1)
@@ -54,8 +54,10 @@ def test_the_autoencoder_is_left_as_it_is() -> None:
 
 
 def test_where_every_frame_changes_every_latent_the_class_is_asked() -> None:
-    mixing = Averaging(mixed=0.1)
-    mixing.temporal_compression_ratio = 4
+    class Stating(Averaging):
+        temporal_compression_ratio = 4
+
+    mixing = Stating(mixed=0.1)
     grid = probe_grid(mixing, LatentGeometry)
     assert (grid.geometry, grid.measured) == (LatentGeometry(4, 4), False)
     assert "every frame changes the first latent" in " ".join(grid.notes)

@@ -59,7 +59,8 @@ class WeightKey:
     @property
     def shape(self) -> tuple[int, int, int]:
         """(F', h, w) of the weight."""
-        geometry = LatentGeometry(**dict(zip(GRID, self.grid, strict=False)))
+        values: dict[str, Any] = dict(zip(GRID, self.grid, strict=False))
+        geometry = LatentGeometry(**values)
         return (geometry.latent_frames(len(self.selection.indices)),
                 self.selection.height // geometry.spatial_stride,
                 self.selection.width // geometry.spatial_stride)  # fmt: skip

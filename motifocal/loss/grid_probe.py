@@ -36,7 +36,8 @@ MOST_OFFSET = 1.5
 class Grid(Protocol):
     """What the probe asks of a ``latent_grid.LatentGeometry``."""
 
-    frame_rule: str
+    @property
+    def frame_rule(self) -> str: ...
 
     def nearest_frames(self, frames: int) -> list[int]: ...
 
@@ -67,7 +68,7 @@ class _Encoder:
                 if isinstance(child, nn.GroupNorm):
                     setattr(module, name, nn.Identity())
         if hasattr(self.model, "use_tiling"):
-            self.model.use_tiling = False  # tiles are blended where they overlap
+            self.model.disable_tiling()  # tiles are blended where they overlap
         encoder = getattr(self.model, "encoder", self.model)
         self.reads_clips = any(isinstance(module, nn.Conv3d) for module in encoder.modules())
 
