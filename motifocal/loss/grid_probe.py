@@ -62,7 +62,8 @@ class _Encoder:
     """An autoencoder's encoding in float64, without group norms: clip -> mean of the latents."""
 
     def __init__(self, autoencoder: nn.Module) -> None:
-        self.model: Any = copy.deepcopy(autoencoder).double().eval().requires_grad_(False)
+        model: Any = copy.deepcopy(autoencoder)
+        self.model = model.double().eval().requires_grad_(False)
         for module in list(self.model.modules()):
             for name, child in module.named_children():
                 if isinstance(child, nn.GroupNorm):
