@@ -5,8 +5,16 @@ What is wrong with a folder is so known before torch, which takes seconds to loa
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+from pydantic import BaseModel
+
+from motifocal.files.atomic import write_text
+from motifocal.files.json_text import parse_json
+from motifocal.files.settings import lock_settings
 from motifocal.models.folder_files import part_folder, read_config
 from motifocal.models.unet_config import UNetConfig
 
@@ -14,6 +22,29 @@ from motifocal.models.unet_config import UNetConfig
 def settings_path(run: Path) -> Path:
     """Where a run keeps its settings."""
     return run / "training.json"
+
+
+def keep_settings(
+    path: Path, settings: BaseModel, read: Callable[[Path], BaseModel], free: frozenset[str],
+    done: int,
+) -> None:  # fmt: skip
+    """Write the settings to `path`; refuse to go on with others that would compute others.
+
+    `read` reads those of an earlier start, `free` may change between two starts, and `done` steps
+    are taken already: before the first checkpoint other settings lose nothing. A run may be made
+    longer or shorter until it cools down. Raises ValueError, naming what differs.
+    """
+    now = parse_json(settings.model_dump_json())
+
+    def upgrade(stored: object) -> dict[str, Any]:
+        before = parse_json(read(path).model_dump_json())
+        cooling = done > min(s["steps"] - s["cooldown"] for s in (before, now))
+        return {**before, **{key: now[key] for key in (free - {"steps"} if cooling else free)}}
+
+    if done:
+        lock_settings(path, now, upgrade=upgrade)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_text(path, json.dumps(now, indent=1) + "\n")
 
 
 def check_parts(folder: Path, *names: str) -> None:

@@ -10,7 +10,6 @@ deterministic: the CPU's are, some of a GPU's add up in any order).
 
 from __future__ import annotations
 
-import json
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -25,9 +24,6 @@ from torch import Tensor
 from transformers import CLIPTextModel, CLIPVisionModelWithProjection, PreTrainedTokenizerBase
 
 from motifocal.data.shards import LatentBatch, Shards, epochs_of_step, indices_of_step
-from motifocal.files.atomic import write_text
-from motifocal.files.json_text import parse_json
-from motifocal.files.settings import lock_settings
 from motifocal.loss.focal import MotionFocalLoss
 from motifocal.models.image.encoder import grey_tokens
 from motifocal.models.pipeline_parts import check_image_encoder
@@ -36,7 +32,7 @@ from motifocal.models.text import encode_text
 from motifocal.models.unet import TI2VUNet
 from motifocal.training.checkpoint import load_checkpoint, mixed_seed, save_checkpoint
 from motifocal.training.first_weights import first_weights
-from motifocal.training.folders import settings_path
+from motifocal.training.folders import keep_settings, settings_path
 from motifocal.training.log import TrainingLog
 from motifocal.training.optimizer import build_optimizer, check_parameters
 from motifocal.training.presets import TrainingSettings, read_settings
@@ -167,24 +163,8 @@ def check_fit(settings: TrainingSettings, shards: Shards, text_width: int) -> No
 
 
 def lock_run(folder: Path, settings: TrainingSettings, done: int) -> None:
-    """Keep the settings beside the run; refuse to go on with others that would compute others.
-
-    `done` steps are taken already; before the first checkpoint other settings lose nothing. A run
-    may be made longer or shorter until it cools down.
-    """
-    path = settings_path(folder)
-    now = parse_json(settings.model_dump_json())
-
-    def upgrade(stored: object) -> dict[str, Any]:
-        before = parse_json(read_settings(path).model_dump_json())
-        cooling = done > min(s["steps"] - s["cooldown"] for s in (before, now))
-        free = FREE_TO_CHANGE - {"steps"} if cooling else FREE_TO_CHANGE
-        return {**before, **{key: now[key] for key in free}}
-
-    if done:
-        lock_settings(path, now, upgrade=upgrade)
-    folder.mkdir(parents=True, exist_ok=True)
-    write_text(path, json.dumps(now, indent=1) + "\n")
+    """Keep the settings beside the run, of which `done` steps are taken; see `keep_settings`."""
+    keep_settings(settings_path(folder), settings, read_settings, FREE_TO_CHANGE, done)
 
 
 def train(run: Run, log: TrainingLog | None = None) -> Iterator[dict[str, float]]:

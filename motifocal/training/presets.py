@@ -87,13 +87,16 @@ class TrainingSettings(BaseModel):
 
     def accumulation(self, processes: int) -> int:
         """Micro-batches per optimiser step; ValueError where the batch cannot be split so."""
-        together = self.micro_batch * processes
-        if self.global_batch % together:
-            raise ValueError(
-                f"global_batch should be a multiple of micro_batch x processes = {together}, "
-                f"got {self.global_batch}"
-            )
-        return self.global_batch // together
+        return split_batch(self.global_batch, self.micro_batch, processes)
+
+
+def split_batch(global_batch: int, micro_batch: int, processes: int) -> int:
+    """Return the micro-batches per optimiser step of a process; ValueError where it cannot be."""
+    together = micro_batch * processes
+    if global_batch % together:
+        raise ValueError(f"global_batch should be a multiple of micro_batch x processes = "
+                         f"{together}, got {global_batch}")  # fmt: skip
+    return global_batch // together
 
 
 # Section 4 of the paper; micro_batch is ours (8 a GPU on eight GPUs), as are warmup and ema_decay.

@@ -24,7 +24,6 @@ from torch import Tensor
 
 from motifocal.data.shards import indices_of_step
 from motifocal.files.atomic import write_text
-from motifocal.files.json_text import parse_json
 from motifocal.files.settings import lock_settings
 from motifocal.loss.focal import MotionFocalLoss
 from motifocal.loss.motion_loss import motion_loss
@@ -37,6 +36,7 @@ from motifocal.training.finetune.settings import (
     FinetuneSettings,
     read_finetune_settings,
 )
+from motifocal.training.folders import keep_settings
 from motifocal.training.log import TrainingLog
 from motifocal.training.optimizer import build_optimizer, check_parameters
 from motifocal.training.processes import check_same_step, first_process_decides
@@ -84,21 +84,10 @@ def lock_finetune(
     folder: Path, settings: FinetuneSettings, cache: ClipCache, family: Family, done: int
 ) -> None:
     """Keep settings and data of a run; refuse to go on (`done` steps) with others."""
-    now = parse_json(settings.model_dump_json())
     inputs = {"clips": cache.digest, "family": family.name, "weights": cache.settings["weights"]}
-    path = folder / SETTINGS
-
-    def upgrade(stored: object) -> dict[str, Any]:
-        before = parse_json(read_finetune_settings(path).model_dump_json())
-        cooling = done > min(s["steps"] - s["cooldown"] for s in (before, now))
-        free = FREE_TO_CHANGE - {"steps"} if cooling else FREE_TO_CHANGE
-        return {**before, **{key: now[key] for key in free}}
-
     if done:
-        lock_settings(path, now, upgrade=upgrade)
         lock_settings(folder / INPUTS, inputs)
-    folder.mkdir(parents=True, exist_ok=True)
-    write_text(path, json.dumps(now, indent=1) + "\n")
+    keep_settings(folder / SETTINGS, settings, read_finetune_settings, FREE_TO_CHANGE, done)
     write_text(folder / INPUTS, json.dumps(inputs, indent=1) + "\n")
 
 

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from motifocal.training.presets import describe_fault
+from motifocal.training.presets import describe_fault, split_batch
 
 
 class FinetuneSettings(BaseModel):
@@ -48,11 +48,7 @@ class FinetuneSettings(BaseModel):
 
     def accumulation(self, processes: int) -> int:
         """Micro-batches per optimiser step; ValueError where the batch cannot be split so."""
-        together = self.micro_batch * processes
-        if self.global_batch % together:
-            raise ValueError(f"global_batch should be a multiple of micro_batch x processes = "
-                             f"{together}, got {self.global_batch}")
-        return self.global_batch // together
+        return split_batch(self.global_batch, self.micro_batch, processes)
 
     @property
     def alpha(self) -> float:
