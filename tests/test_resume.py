@@ -496,8 +496,8 @@ def test_a_loss_that_is_not_finite_ends_the_command_with_its_line(
 ) -> None:  # fmt: skip
     batch = Shards.batch
 
-    def spoilt(shards: Shards, indices: list[int]) -> Any:
-        made = batch(shards, indices)
+    def spoilt(shards: Shards, *given: Any) -> Any:
+        made = batch(shards, *given)
         made.latents[0] = torch.inf
         return made
 

@@ -77,7 +77,8 @@ def test_a_run_from_its_own_file_equals_the_first_bit_for_bit(run: Path, tmp_pat
 def test_the_file_of_a_run_holds_every_option_and_every_setting(run: Path) -> None:
     values = parse_toml((run / "run.toml").read_text())
     options = {param.name for param in train.params if param.expose_value} - OF_THE_CALL
-    assert set(values) == set(TrainingSettings.model_fields) | options - {"held_out"}
+    not_given = {"held_out", "image_condition"}
+    assert set(values) == set(TrainingSettings.model_fields) | options - not_given
     assert values["unet"]["head_width"] == 4
     assert (values["shards"], values["output"], values["model"]) == ("../shards", ".", "../base")
 
