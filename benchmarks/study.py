@@ -24,9 +24,8 @@ from sqlalchemy import create_engine, insert, select, update
 
 from motifocal.bench.pairs import Pair
 from motifocal.generate.model import Format
-from motifocal.study.create.encoding import Encoded
+from motifocal.study.create.encoding import Encoded, Layout, RealItem
 from motifocal.study.create.gold_videos import Damaged
-from motifocal.study.create.layout import Layout, RealItem
 from motifocal.study.create.matching import AS_THEY_ARE, Group
 from motifocal.study.create.writing import write_study
 from motifocal.study.messages import Answer

@@ -8,7 +8,7 @@ import sys
 import warnings
 from collections.abc import Callable, Sequence
 from importlib.abc import Loader, MetaPathFinder
-from importlib.machinery import ModuleSpec
+from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
 from importlib.util import find_spec
 from types import ModuleType
 from typing import Any, ParamSpec, TypeVar
@@ -77,7 +77,8 @@ _MODULES = {
         "still_life",
     ("scenes", "scenes.evaluation"):
         "evaluate report paired arms comparison probe_report probe_table",
-    ("study", "study.create"): "matching gold=gold_videos encoding layout writing media=encoding",
+    ("study", "study.create"):
+        "matching gold=gold_videos encoding layout=encoding media=encoding writing",
     ("study", "study.offline"):
         "static_study=folder static_plan=assignment handing_in=import_votes",
     ("study", "study.report"):
@@ -88,9 +89,9 @@ _MODULES = {
         "metric_votes design=simulation_design population=simulation_design "
         "simulate=simulation plan=power",
     ("study", "study.store"):
-        "tables database storage commits=group_commit annotators leases ballots=answers "
+        "tables database storage=database commits=group_commit annotators leases ballots=answers "
         "gold_due=gold_slots progress records",
-    ("study", "study"): "exchange=messages wording=protocol",
+    ("study", "study"): "exchange=messages answer_rules=messages wording=protocol",
     ("study", "files"): "strict_json=json_text",
     ("study", "study.web"):
         "app security session entry=recruitment rendering visit=pages judging=api dashboard "
@@ -108,6 +109,30 @@ _PACKAGES = {
     "motifocal.study.create": "motifocal.study.create.study",
     "motifocal.study.report": "motifocal.study.report.report",
     "motifocal.study.store": "motifocal.study.store.store",
+}
+#: Module -> names in it that have changed, as `before=now`.
+_NAMES = {
+    "bench.check": "Looked=DecodedVideo",
+    "bench.gallery.page": "compared=compare_results NOT_ASKED=NOT_IN_RUN Measured=VideoFormat",
+    "bench.ingest": "Found=MatchedVideos",
+    "bench.results": "Wanted=ExpectedVideo",
+    "bench.run": "take_in=register_video described=manifest_row Fit=FitFunction",
+    "bench.score.clip":
+        "Looked=ClipFeatures Taken=ClipScores Kept=ScoreCache Line=Record Job=ClipJob "
+        "compute=compute_scores",
+    "bench.score.run": "Scored=ScoredVideo",
+    "metrics": "Measured=MeanInterval over_pictures=over_images",
+    "study.create.encoding": "Doing=Progress Real=RealItem",
+    "study.create.matching": "matched=match_results formats=measure_formats load=load_clip",
+    "study.offline.folder": "HandedAnswer=FileAnswer Intake=AnswerImport",
+    "study.offline.import_votes": "HandingIn=OfflineImport Fate=ImportResult Shown=ShownItem",
+    "study.report.source": "Wanted=ExpectedVotes",
+    "study.stats.metric_votes": "Measured=MetricScores",
+    "study.stats.tally": "Over=Cluster",
+    "study.store.database": "located=parse_url",
+    "motion.heatmap":
+        "save_heatmap=heatmap_files.save_heatmap load_heatmap=heatmap_files.load_heatmap "
+        "read_npz=heatmap_files.read_npz",
 }
 
 
@@ -141,12 +166,25 @@ class _MovedLoader(Loader):
         module.__spec__ = self.spec  # the import system has put the old name's there
 
 
+class _RenamedLoader(SourceFileLoader):
+    """Load a module in which names have changed: it finds them by the old ones too."""
+
+    def exec_module(self, module: ModuleType) -> None:
+        super().exec_module(module)
+        vars(module)["__getattr__"] = _renamed_names(self.name)
+
+
 class _MovedFinder(MetaPathFinder):
-    """Find modules by the names that they had before."""
+    """Find modules by the names that they had before, and those that have changed names."""
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
+        if fullname.removeprefix("motifocal.") in _NAMES:
+            spec = PathFinder.find_spec(fullname, path)
+            if spec is not None and spec.origin is not None:
+                spec.loader = _RenamedLoader(fullname, spec.origin)
+            return spec
         now = MOVES.get(fullname)
         if now is None:
             return None
@@ -181,12 +219,9 @@ def moved_names(package: str) -> Callable[[str], Any]:
     return find_name
 
 
-def renamed_names(module: str, names: str) -> Callable[[str], Any]:
-    """Return the `__getattr__` of a module that finds renamed names, listed as `before=now`.
-
-    `before=sibling.now` is a name that is in another module of the same package now.
-    """
-    renamed = dict(pair.split("=") for pair in names.split())
+def _renamed_names(module: str) -> Callable[[str], Any]:
+    """Return the `__getattr__` of a module in which names have changed."""
+    renamed = dict(pair.split("=") for pair in _NAMES[module.removeprefix("motifocal.")].split())
 
     def find_name(name: str) -> Any:
         if name not in renamed:

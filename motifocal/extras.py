@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import traceback
 
 #: Package that is imported -> the smallest extra of pyproject.toml that brings it.
@@ -28,6 +29,14 @@ _EXTRA_OF_CODE = {
 def install_extra(name: str) -> str:
     """What to type for an extra of pyproject.toml: Motifocal is installed from its folder."""
     return f"install the extra {name}: pip install '.[{name}]' in Motifocal's folder"
+
+
+def require(package: str, extra: str, user: str, otherwise: str = "") -> None:
+    """Raise ValueError, before anything is computed, where what `user` needs is not installed."""
+    try:
+        importlib.import_module(package)
+    except ImportError as error:
+        raise ValueError(f"{user} {package}; {install_extra(extra)}{otherwise}") from error
 
 
 def missing_extra(error: ModuleNotFoundError) -> str | None:

@@ -11,15 +11,13 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from motifocal._moved import renamed_names
-
-ROUNDING_MSE = 1 / 12  # the error that 8-bit rounding makes; the PSNR of equal pictures is 58.9 dB
+ROUNDING_MSE = 1 / 12  # the error that 8-bit rounding makes; the PSNR of equal images is 58.9 dB
 RESAMPLES = 4000
 
 
 @dataclass(frozen=True)
 class MeanInterval:
-    """A mean over pairs and its 95 % interval over pictures."""
+    """A mean over pairs and its 95 % interval over images."""
 
     mean: float
     low: float
@@ -33,15 +31,15 @@ def mean_squared_error(a: npt.NDArray[np.float32], b: npt.NDArray[np.uint8]) -> 
 
 def psnr(a: npt.NDArray[np.uint8], b: npt.NDArray[np.uint8]) -> float:
     """Return the peak signal-to-noise ratio in dB; the error is at least that of 8-bit rounding."""
-    error = max(mean_squared_error(a.astype(np.float32), b), ROUNDING_MSE)
-    return float(10 * np.log10(255**2 / error))
+    error = np.square(a.astype(np.int32) - b).mean()  # an exact sum
+    return float(10 * np.log10(255**2 / max(error, ROUNDING_MSE)))
 
 
 def ssim(a: npt.NDArray[np.uint8], b: npt.NDArray[np.uint8]) -> float:
     """Return the structural similarity of two images (H, W, 3), mean over pixels and colours.
 
     Wang et al. 2004: Gaussian windows of 11 pixels, sigma 1.5, K = 0.01 and 0.03, and only windows
-    that lie inside the picture. Raises ValueError where none does.
+    that lie inside the image. Raises ValueError where none does.
     """
     if a.shape != b.shape or a.ndim != 3 or min(a.shape[:2]) < 11:
         raise ValueError(f"pictures should be (H, W, 3), 11 or more wide, got {a.shape}, {b.shape}")
@@ -59,15 +57,15 @@ def _windowed(x: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     return blurred[5:-5, 5:-5]
 
 
-def over_pictures(
-    values: npt.NDArray[np.float64], pictures: list[str], *, seed: int = 0
+def over_images(
+    values: npt.NDArray[np.float64], images: list[str], *, seed: int = 0
 ) -> MeanInterval:
-    """Return the mean of `values` (one a pair) with its 95 % percentile bootstrap over pictures.
+    """Return the mean of `values` (one a pair) with its 95 % percentile bootstrap over images.
 
-    `pictures` names the picture of each pair. The same arguments give the same interval. With
-    fewer than two pictures there is nothing to resample, and the interval is (nan, nan).
+    `images` names the image of each pair. The same arguments give the same interval. With
+    fewer than two images there is nothing to resample, and the interval is (nan, nan).
     """
-    names, place = np.unique(pictures, return_inverse=True)
+    names, place = np.unique(images, return_inverse=True)
     sums = np.bincount(place, weights=values)
     counts = np.bincount(place).astype(np.float64)
     mean = float(sums.sum() / counts.sum())
@@ -78,6 +76,3 @@ def over_pictures(
     means = (times @ sums) / (times @ counts)
     low, high = np.quantile(means, [0.025, 0.975])
     return MeanInterval(mean, float(low), float(high))
-
-
-__getattr__ = renamed_names(__name__, "Measured=MeanInterval")

@@ -70,7 +70,7 @@ def results(folder: Path, model: str, pairs: list[EvalPair], make: Make) -> Resu
     held = Results(folder, model, {}, benchmark, (0,), None)
     claim_results(held)
     for pair, wanted in zip(pairs, held.expected(), strict=True):
-        write_image(held.picture(wanted.pair), pair.image())
+        write_image(held.image(wanted.pair), pair.image())
         write_video(wanted.path, make(pair), FPS, crf=FINE_CRF)
     return held
 

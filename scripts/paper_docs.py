@@ -133,7 +133,7 @@ TABLES: dict[str, list[tuple[str, str, str, str, str]]] = {
          "motifocal bench run --bench AnimateBench --model bundled -o results/animate"),
         ("image alignment and text alignment by CLIP; still images: 99.29, 66.24",
          "plain cosines; how they compare with the paper's scale is in metrics.md", "bench",
-         'source="Animate Bench (PIA',
+         "alignment = float(_cosines(",
          "motifocal bench score results/ours --clip clip/ -o scores"),
     ],
     "The human study": [

@@ -48,7 +48,7 @@ def drawn_results(folder: Path, model: str, number: int) -> Results:
     for video in results.expected():
         stage = stages[video.pair.scenario]
         clip = render(stage, stage.actions[min(number, 1)], size=SIZE)
-        write_image(results.picture(video.pair), clip.frames[0])
+        write_image(results.image(video.pair), clip.frames[0])
         write_video(video.path, clip.frames, 8)
     return results
 

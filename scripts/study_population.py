@@ -45,6 +45,11 @@ class Population:
     reasons: Values
 
 
+def careless_share(design: Design, truth: Truth) -> float:
+    """Return the share of the annotators who are careless, a whole number of them."""
+    return round(truth.careless * design.annotators) / design.annotators
+
+
 def population(design: Design, truth: Truth, comparison: int = 0) -> Population:
     """Return the expected values of `design.comparisons[comparison]`."""
     chances, weight = _chances(design, truth, comparison)
@@ -94,7 +99,7 @@ def _chances(design: Design, truth: Truth, comparison: int) -> tuple[Values, Val
     lead = (score[first] - score[second] + item_sd(truth) * nodes[:, None, None]
             + bias[:, None] + truth.annotator_sd * people)
     attentive = np.einsum("qsao,a->qso", vote_chances(lead, truth), people_weight)
-    careless = truth.careless_share(design.annotators)
+    careless = careless_share(design, truth)
     return (1 - careless) * attentive + careless * careless_chances(truth), weight
 
 
@@ -135,7 +140,7 @@ def _reasons(design: Design, truth: Truth, outcome: Values) -> Values:
     A careless annotator names one at random. Effects of pictures on reasons are independent of
     those on preference, so attentive votes name the same reasons wherever they were cast.
     """
-    careless = truth.careless_share(design.annotators)
+    careless = careless_share(design, truth)
     clicks = careless * careless_chances(truth)
     shares = []
     for side, named in ((WON, "ours"), (LOST, "baseline")):

@@ -47,7 +47,7 @@ def drawn_study(
         claim_results(results)
         for video in results.expected():
             scenario = video.pair.scenario
-            write_image(results.picture(video.pair), pictures[scenario])
+            write_image(results.image(video.pair), pictures[scenario])
             write_video(video.path, clips[scenario][min(number, 1)].frames, 8)
         made.append(results)
     rules = Protocol(**{"gold_every": 0, "least_seconds": 0, **CODES, **(protocol or {})})

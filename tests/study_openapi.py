@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from motifocal import __version__
-from motifocal.study.answer_rules import TOKEN
+from motifocal.study.messages import TOKEN
 from motifocal.study.web.api import VoteBody
 from motifocal.study.web.recruitment import PARAMETERS
 

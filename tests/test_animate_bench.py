@@ -38,7 +38,7 @@ def test_its_105_cases_are_read_with_their_pictures(tmp_path: Path) -> None:
     assert (benchmark.title, len(benchmark.pairs), benchmark.mark) == ("Animate Bench", 105, "")
     pair = next(p for p in benchmark.pairs if p.prompt == "lyriel 4 is crying")
     assert (pair.scenario, pair.image_id) == ("lyriel", "lyriel_4")
-    assert pair.picture == tmp_path / "AnimateBench" / "img" / "lyriel" / "4.jpg"
+    assert pair.image == tmp_path / "AnimateBench" / "img" / "lyriel" / "4.jpg"
     assert pair.file() == "lyriel_4_lyriel_4_is_crying_0.mp4"
     assert len(subset_of(benchmark, "scenarios:film").pairs) == 15
 

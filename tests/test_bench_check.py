@@ -43,9 +43,9 @@ def finished(bench: Path, tmp_path: Path) -> Path:
     folder = tmp_path / "finished"
     (folder / "more").mkdir(parents=True)
     for index, pair in enumerate(read_benchmark(bench, own_pairs=True).pairs):
-        assert pair.picture is not None
+        assert pair.image is not None
         name = Path(pair.file(3)).with_suffix(".gif" if index == 1 else ".mp4")
-        frames = moving(read_image(pair.picture), pair.prompt, 3)
+        frames = moving(read_image(pair.image), pair.prompt, 3)
         write_video(folder / ("more" if index == 2 else "") / name, frames, FPS)
     return folder
 
@@ -172,7 +172,7 @@ def test_other_counts_sizes_and_rates_are_found(
     made: Results, frames: int, side: int, fps: float, got: str
 ) -> None:
     video = made.expected()[2]
-    picture = cv2.resize(read_image(made.picture(video.pair)), (side, side))
+    picture = cv2.resize(read_image(made.image(video.pair)), (side, side))
     write_video(video.path, np.stack([picture] * frames), fps)
     problems = problems_of(made)
     assert {file for file, _ in problems} == {video.path.name}
@@ -221,7 +221,7 @@ def test_a_blank_video_does_not_start_with_its_picture(made: Results, shade: int
 
 
 def test_a_lost_picture_and_strangers_are_named(made: Results) -> None:
-    made.picture(made.expected()[-1].pair).unlink()
+    made.image(made.expected()[-1].pair).unlink()
     videos = made.folder / "videos"
     shutil.copy(made.expected()[0].path, videos / "nobody_asked_0.mp4")
     shutil.copy(made.expected()[0].path, videos / made.expected()[0].pair.file(5))

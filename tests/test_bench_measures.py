@@ -11,12 +11,13 @@ import numpy as np
 import pytest
 
 from motifocal.bench.score import motion as motion_module
-from motifocal.bench.score.fidelity import fidelity, psnr
+from motifocal.bench.score.fidelity import fidelity
 from motifocal.bench.score.measures import MEASURES, measure
 from motifocal.bench.score.motion import MOVES, SIDE, motion
 from motifocal.bench.score.temporal import temporal_flickering, warping_error
 from motifocal.media.picture import read_image
 from motifocal.media.video import list_videos, read_video, write_video
+from motifocal.metrics import psnr
 from motifocal.motion.flow import estimate_flow
 from motifocal.scenes.evaluation import evaluate
 from motifocal.scenes.render import Camera, first_image, render
@@ -391,8 +392,8 @@ def test_real_clips_are_measured_and_none_stands_still(shared: Path) -> None:
         ({"frames": np.zeros((1, 16, 20, 3), np.uint8)}, r"frames should be at least 2 frames"),
         ({"frames": np.zeros((2, 10, 20, 3), np.uint8)}, r"11 or more pixels a side, got \(2, 10"),
         ({"frames": np.zeros((2, 16, 20, 3), np.float32)}, "frames should be .* uint8, got"),
-        ({"picture": np.zeros((16, 21, 3), np.uint8)}, r"picture should be \(16, 20, 3\) uint8"),
-        ({"picture": np.zeros((16, 20, 3), np.float32)}, r"got \(16, 20, 3\) float32"),
+        ({"image": np.zeros((16, 21, 3), np.uint8)}, r"picture should be \(16, 20, 3\) uint8"),
+        ({"image": np.zeros((16, 20, 3), np.float32)}, r"got \(16, 20, 3\) float32"),
         ({"flow": np.zeros((2, 2, 16, 20), np.float32)}, r"flow should be \(1, 2, 16, 20\), got"),
         ({"flow": np.full((1, 2, 16, 20), np.nan, np.float32)}, "flow should be finite"),
         ({"fps": 0.0}, "fps should be positive and finite, got 0"),
@@ -402,7 +403,7 @@ def test_real_clips_are_measured_and_none_stands_still(shared: Path) -> None:
 def test_what_cannot_be_measured_is_refused(change: dict, message: str) -> None:
     given = {
         "frames": np.zeros((2, 16, 20, 3), np.uint8),
-        "picture": np.zeros((16, 20, 3), np.uint8),
+        "image": np.zeros((16, 20, 3), np.uint8),
         "flow": np.zeros((1, 2, 16, 20), np.float32),
         "fps": 8.0,
     }

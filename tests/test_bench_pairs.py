@@ -98,7 +98,7 @@ def test_pictures_and_videos_are_found_in_the_other_spelling_of_their_letters(
     picture = tmp_path / "e\u0301te\u0301.png"
     picture.write_bytes(b"picture")
     (pair,) = read_benchmark(tmp_path, own_pairs=True).pairs
-    assert pair.picture == picture
+    assert pair.image == picture
     name = unicodedata.normalize("NFD", pair.file(3))
     assert name != pair.file(3)
     assert match([name], [pair]) == ({name: (pair, 3)}, [])
@@ -137,8 +137,8 @@ def test_the_drawn_world_needs_no_such_word(tmp_path: Path) -> None:
     for _ in export_benchmark(tmp_path / "drawn", BenchmarkSettings(pairs=7, size=32, truth=False)):
         pass
     benchmark = read_benchmark(tmp_path / "drawn")
-    assert (benchmark.title, len(benchmark.pairs)) == ("the drawn world", 7)
-    assert all(pair.picture is not None for pair in benchmark.pairs)
+    assert (benchmark.title, len(benchmark.pairs)) == ("synthetic scenes", 7)
+    assert all(pair.image is not None for pair in benchmark.pairs)
 
 
 def test_all_of_ti2v_bench_is_what_the_paper_counts(shared: Path) -> None:

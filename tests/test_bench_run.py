@@ -74,7 +74,7 @@ def test_a_folder_of_results_says_what_it_is(bench: Path, tmp_path: Path) -> Non
     assert held.benchmark.digest() == benchmark.digest()
     assert held.format == Format(FRAMES, SIDE, SIDE, FPS)
     assert held.missing() == []
-    shown = read_image(held.picture(held.benchmark.pairs[0]))
+    shown = read_image(held.image(held.benchmark.pairs[0]))
     assert shown.shape == (SIDE, SIDE, 3)
     first = moving(read_image(bench / "images/ball_1.png"), "", 0)[0]
     assert (shown == first).all()

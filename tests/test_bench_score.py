@@ -25,7 +25,7 @@ from motifocal.bench.score.controls import (
     ANOTHER,
     SHUFFLED,
     STILL,
-    other_sentences,
+    other_prompts,
     shuffle_order,
     still,
 )
@@ -185,7 +185,7 @@ def test_numbers_are_those_of_the_video_and_its_picture(
     found = numbers(row(scores, "second"))
     assert len(found) == 5
     for video in results[1].expected():
-        clip, picture = read_video(video.path), read_image(results[1].picture(video.pair))
+        clip, picture = read_video(video.path), read_image(results[1].image(video.pair))
         expected = cheap(clip.frames, picture, estimate_flow(clip.frames), clip.fps)
         assert found[video.pair.stem, 0] == pytest.approx(expected, nan_ok=True, rel=1e-12)
 
@@ -196,7 +196,7 @@ def test_the_still_row_equals_measuring_a_still_clip(
     scores = score(results, tmp_path / "out", tools=Tools())
     for (stem, _), found in numbers(row(scores, STILL)).items():
         (pair,) = [pair for pair in results[0].benchmark.pairs if pair.stem == stem]
-        picture = read_image(results[0].picture(pair))
+        picture = read_image(results[0].image(pair))
         clip = still(picture, 5)
         expected = measure(clip, picture, estimate_flow(clip), FPS)
         assert found == pytest.approx(expected, nan_ok=True, abs=0)
@@ -247,8 +247,8 @@ def test_sentences_are_swapped_within_a_picture_and_none_stays(
 ) -> None:
     videos = [ExpectedVideo(Pair("", image, f"{image} number {index}"), sample, Path("x"))
               for image, count in pictures.items() for index in range(count) for sample in (0, 1)]
-    found = other_sentences(videos, seed)
-    assert found == other_sentences(list(reversed(videos)), seed)
+    found = other_prompts(videos, seed)
+    assert found == other_prompts(list(reversed(videos)), seed)
     assert set(found) == {video for video in videos if pictures[video.pair.image_id] > 1}
     assert set(found.values()) == set(found)
     for here, there in found.items():
@@ -300,7 +300,7 @@ def test_a_changed_video_picture_or_definition_is_computed_anew(
 ) -> None:
     score(results, tmp_path / "out", tools=Counted().tools())
     video = results[1].expected()[2]
-    picture = read_image(results[1].picture(video.pair))
+    picture = read_image(results[1].image(video.pair))
     write_video(video.path, moving(picture, "quite another motion", 1), FPS)
     counted = Counted()
     scores = score(results, tmp_path / "out", tools=counted.tools())
@@ -387,7 +387,7 @@ def test_a_video_of_another_size_than_its_picture_is_refused_by_name(
 
 def test_what_the_measures_refuse_names_the_file(results: list[Results], tmp_path: Path) -> None:
     for video in results[1].expected():
-        write_image(results[1].picture(video.pair), textured(0, 8, 8))
+        write_image(results[1].image(video.pair), textured(0, 8, 8))
         write_video(video.path, read_video(video.path).frames[:, :8, :8], FPS)
     with pytest.raises(ValueError, match=r"second/videos/.*\.mp4: frames should be"):
         score([results[1]], tmp_path / "out", workers=1)

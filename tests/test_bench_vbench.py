@@ -63,7 +63,7 @@ def make(tmp_path: Path, clip: Path) -> Make:
         claim_results(results)
         for video in results.expected():
             shutil.copy(clip, video.path)
-            write_image(results.picture(video.pair), np.full((16, 32, 3), 7, np.uint8))
+            write_image(results.image(video.pair), np.full((16, 32, 3), 7, np.uint8))
         return results
 
     return made
@@ -88,7 +88,7 @@ def test_every_video_has_the_picture_of_its_own_pair(make: Make, tmp_path: Path)
     results = make(seeds=(0, 3, 12))
     for pair in PAIRS:  # a picture of its own colour each
         colour = sum(pair.image_id.encode()) % 256
-        write_image(results.picture(pair), np.full((16, 32, 3), colour, np.uint8))
+        write_image(results.image(pair), np.full((16, 32, 3), colour, np.uint8))
     view = export_vbench(results, tmp_path / "view")
     assert view.state == "complete"
     seen = read_as_vbench_does(tmp_path / "view" / "videos", tmp_path / "view" / "pictures")
@@ -96,7 +96,7 @@ def test_every_video_has_the_picture_of_its_own_pair(make: Make, tmp_path: Path)
     assert {name: path.name for name, path in seen.items()} == validate_view(tmp_path / "view")
     for video in results.expected():
         name = f"{video.pair.stem}-{video.seed}.mp4"
-        assert seen[name].read_bytes() == results.picture(video.pair).read_bytes()
+        assert seen[name].read_bytes() == results.image(video.pair).read_bytes()
         assert (tmp_path / "view" / "videos" / name).resolve() == video.path.resolve()
     assert read_video(tmp_path / "view/videos/cat-3_a_cat_jumps_on_box_7-12.mp4").fps == 8
 
@@ -138,7 +138,7 @@ def test_real_outputs_can_be_laid_out(shared: Path, tmp_path: Path) -> None:
     claim_results(results)
     for video in results.expected():
         video.path.symlink_to(videos[video.path.name])
-        shutil.copy(clips / "images" / f"{video.pair.image_id}.png", results.picture(video.pair))
+        shutil.copy(clips / "images" / f"{video.pair.image_id}.png", results.image(video.pair))
     export_vbench(results, tmp_path / "view")
     held = json.loads((tmp_path / "view" / STATEMENT).read_text())
     assert held["mark"] == "SUBSET: 26 of 320 pairs of TI2V-Bench (those with a video)"
@@ -280,8 +280,8 @@ def test_a_forged_statement_removes_nothing_elsewhere(
         export_vbench(results, tmp_path / "view")
 
 
-@pytest.mark.parametrize("link", ["symlink", "hardlink", "copy"])
-def test_links_can_be_of_three_kinds(make: Make, tmp_path: Path, link: str) -> None:
+@pytest.mark.parametrize("link", ["symlink", "copy"])
+def test_videos_are_linked_or_copied(make: Make, tmp_path: Path, link: str) -> None:
     results, view = make(), tmp_path / "view"
     export_vbench(results, view)
     export_vbench(results, view, link=link)

@@ -47,13 +47,12 @@ STUDY_ROOMS: dict[str, set[str]] = {
     "protocol": {"votes"},
     "schedule": {"votes"},
     "gold_rule": {"protocol"},
-    "messages": set(),
-    "answer_rules": {"messages", "protocol", "votes"},
+    "messages": {"protocol", "votes"},
     "stats": {"protocol", "schedule", "votes"},
-    "store": {"answer_rules", "messages", "gold_rule", "protocol", "schedule", "votes"},
+    "store": {"messages", "gold_rule", "protocol", "schedule", "votes"},
     "create": {"gold_rule", "messages", "protocol", "schedule", "store", "votes"},
-    "web": {"answer_rules", "messages", "protocol", "schedule", "store", "votes"},
-    "offline": {"answer_rules", "messages", "protocol", "schedule", "store", "votes", "web"},
+    "web": {"messages", "protocol", "schedule", "store", "votes"},
+    "offline": {"messages", "protocol", "schedule", "store", "votes", "web"},
     "report": {"messages", "protocol", "stats", "store", "votes"},
 }
 # What commands share; a command imports no other command.

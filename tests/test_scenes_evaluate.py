@@ -23,7 +23,7 @@ from motifocal.cli import cli
 from motifocal.files.names import slug
 from motifocal.media.codec import FINE_CRF
 from motifocal.media.video import read_video, write_image, write_video
-from motifocal.metrics import over_pictures, psnr, ssim
+from motifocal.metrics import over_images, psnr, ssim
 from motifocal.models.pipeline import TI2VPipeline
 from motifocal.models.pipeline_parts import start_noise
 from motifocal.models.schedule import ddim_scheduler
@@ -332,15 +332,15 @@ def test_intervals_over_pictures_are_wider_than_over_pairs_that_agree() -> None:
     rng = np.random.default_rng(1)
     values = np.repeat(rng.integers(0, 2, 50), 4).astype(float)
     pictures = np.repeat([f"p{i}" for i in range(50)], 4)
-    over = over_pictures(values, list(pictures))
-    alone = over_pictures(values, [f"{p}.{i}" for i, p in enumerate(pictures)])
+    over = over_images(values, list(pictures))
+    alone = over_images(values, [f"{p}.{i}" for i, p in enumerate(pictures)])
     assert over.mean == alone.mean == values.mean()
     assert (over.high - over.low) / (alone.high - alone.low) == pytest.approx(2, rel=0.15)
 
 
 def test_the_interval_of_independent_pairs_is_the_binomial_one() -> None:
     values = np.r_[np.ones(120), np.zeros(80)]
-    measured = over_pictures(values, [str(i) for i in range(200)])
+    measured = over_images(values, [str(i) for i in range(200)])
     half = 1.96 * math.sqrt(0.6 * 0.4 / 200)
     assert measured.mean == 0.6
     assert measured.low == pytest.approx(0.6 - half, abs=0.01)
@@ -349,8 +349,8 @@ def test_the_interval_of_independent_pairs_is_the_binomial_one() -> None:
 
 def test_the_same_seed_gives_the_same_interval_and_one_picture_gives_none() -> None:
     values, pictures = np.array([1.0, 0, 0, 1, 1]), ["a", "a", "b", "b", "c"]
-    assert over_pictures(values, pictures, seed=3) == over_pictures(values, pictures, seed=3)
-    alone = over_pictures(values, ["a"] * 5)
+    assert over_images(values, pictures, seed=3) == over_images(values, pictures, seed=3)
+    alone = over_images(values, ["a"] * 5)
     assert alone.mean == 0.6
     assert math.isnan(alone.low)
 

@@ -243,7 +243,7 @@ def test_a_study_can_be_judged_as_soon_as_it_is_there(made: Path, tmp_path: Path
         picture = store.media(task.picture)
         assert picture is not None
         assert read_image(_written(tmp_path / "p.png", picture.data)).shape == (32, 32, 3)
-        left = store.media(task.left.video)
+        left = store.media(task.left)
         assert left is not None
         assert left.content_type == "video/mp4"
         assert store.material["models"].keys() == {"Ours", "Theirs", "Others"}
@@ -475,7 +475,7 @@ def test_videos_that_stand_still_make_no_gold(ours: Results, theirs: Results) ->
     assert _chosen(lambda group, model: sliding, "other_sentence", groups) == []
 
 
-def test_gold_is_spread_over_pictures(ours: Results, theirs: Results) -> None:
+def test_gold_is_spread_over_images(ours: Results, theirs: Results) -> None:
     groups = match_results(ours, [theirs])
     sliding = np.stack([np.roll(textured(1), 2 * at, axis=1) for at in range(5)])
     for seed in range(5):

@@ -21,8 +21,7 @@ from tiny_study import answer, arrive, blank_study, tiny_results
 from motifocal.cli import main
 from motifocal.files import disk
 from motifocal.files.atomic import replacing
-from motifocal.study.store.database import parse_url
-from motifocal.study.store.storage import StorageError, storage_error_of
+from motifocal.study.store.database import StorageError, parse_url, storage_error_of
 from motifocal.study.store.store import Store
 from motifocal.study.web.secrets import make_secret, read_keys
 from motifocal.study.web.server_log import LOG, OncePerInterval

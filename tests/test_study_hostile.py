@@ -18,11 +18,12 @@ from starlette.testclient import TestClient
 from study_openapi import openapi
 from test_study_app import BASE, SECRET, TOKEN, VOTE, client_of, consented, judged
 
-from motifocal.study.store.storage import StorageError
+from motifocal.study.store.database import StorageError
 from motifocal.study.store.store import Store
 from motifocal.study.web.app import build_app
+from motifocal.study.web.recruitment import Session
 from motifocal.study.web.security import Limits, Rate
-from motifocal.study.web.session import Cookies, Session
+from motifocal.study.web.session import Cookies
 
 SCRIPT = "</p><script>window.hacked = 1</script><img src=x onerror='window.hacked = 1'>"
 ESCAPED = "&lt;script&gt;"

@@ -156,7 +156,7 @@ def test_what_is_announced_as_upcoming_comes_next(tmp_path: Path) -> None:
     who = arrive(store)
     upcoming: tuple[str, ...] = ()
     while (task := judge(store, who)) is not None:
-        shown = (task.picture, task.left.video, task.right.video)
+        shown = (task.picture, task.left, task.right)
         assert upcoming in ((), shown)
         upcoming = task.upcoming
     assert upcoming == ()
@@ -218,7 +218,7 @@ def test_a_repeat_shows_an_earlier_pair_left_right_exchanged(tmp_path: Path) -> 
     who = arrive(store)
     videos: list[str] = []
     while (task := judge(store, who)) is not None:
-        videos += [task.left.video, task.right.video]
+        videos += [task.left, task.right]
     votes = list(store.votes())
     repeats = [(index, vote) for index, vote in enumerate(votes) if vote.gold == "repeat"]
     assert len(repeats) >= 8

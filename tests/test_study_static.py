@@ -34,7 +34,7 @@ def items_of(pictures: int, sentences: int, gold: int = 0) -> list[Item]:
     """Real items, their repeats, and `gold` still ones, as a study has them."""
     real = [Item(number, f"picture{number % pictures}", "s", (f"a{number}", f"b{number}"))
             for number in range(pictures * sentences)]
-    repeats = [Item(1000 + one.id, one.picture, "s", (f"c{one.id}", f"d{one.id}"), "repeat", one.id)
+    repeats = [Item(1000 + one.id, one.image, "s", (f"c{one.id}", f"d{one.id}"), "repeat", one.id)
                for one in real if gold]
     still = [Item(2000 + n, f"picture{n % pictures}", "s", (f"e{n}", f"f{n}"), "still")
              for n in range(gold)]
@@ -58,7 +58,7 @@ def test_every_item_is_in_exactly_as_many_lists_as_it_wants_votes(
     for each in lists:
         assert sum(one.item.gold is None for one in each) <= cap
         assert len({one.item.id for one in each}) == len(each)
-        assert all(a.item.picture != b.item.picture for a, b in pairwise(each))
+        assert all(a.item.image != b.item.image for a, b in pairwise(each))
 
 
 def test_gold_comes_as_often_as_the_rules_say_and_repeats_come_exchanged() -> None:

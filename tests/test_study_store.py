@@ -17,12 +17,10 @@ from tiny_study import answer, arrive, attentive, blank_study, finish, judge
 from motifocal.cli.study.export import export
 from motifocal.cli.study.reopen import reopen
 from motifocal.cli.study.validate import validate
-from motifocal.study.answer_rules import MOST_LOOPS, MOST_MILLISECONDS
-from motifocal.study.messages import Answer, Refused
+from motifocal.study.messages import MOST_LOOPS, MOST_MILLISECONDS, Answer, Refused
 from motifocal.study.protocol import CheckQuestion, Protocol, read_protocol
 from motifocal.study.stats.agreement import gold_failures
-from motifocal.study.store.database import parse_url
-from motifocal.study.store.storage import url_for_display
+from motifocal.study.store.database import parse_url, url_for_display
 from motifocal.study.store.store import Store
 from motifocal.study.store.tables import ITEM, PERSON, SLOT, STUDY, TABLES, VOTE
 from motifocal.study.votes import read_votes
@@ -132,7 +130,7 @@ def test_a_vote_is_stored_as_it_was_given(tmp_path: Path) -> None:
     assert vote.prompt == task.prompt
     assert vote.protocol == store.protocol.digest()
     shown = {"model_a": b"video of Ours", "model_b": b"video of Theirs 1"}
-    left, right = (store.media(side.video) for side in (task.left, task.right))
+    left, right = (store.media(video) for video in (task.left, task.right))
     assert left is not None
     assert right is not None
     assert left.data == shown[vote.left]
@@ -350,7 +348,7 @@ def test_repeats_count_as_gold_only_where_the_protocol_says_so(tmp_path: Path) -
     for choice in ("left", "same"):
         who = arrive(store)
         while (task := store.task(who)) is not None:
-            left = store.media(task.left.video)
+            left = store.media(task.left)
             assert left is not None
             ours_left = left.data == b"video of Ours"
             store.vote(who, task.slot, answer("left" if ours_left or choice == "left" else "right"))

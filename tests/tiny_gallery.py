@@ -52,6 +52,6 @@ def results_of(
             os.link(source, wanted.path)
     grey = np.full((SIZE, SIZE, 3), 128, np.uint8)
     for pair in pairs:
-        if not results.picture(pair).exists():
-            write_image(results.picture(pair), grey)
+        if not results.image(pair).exists():
+            write_image(results.image(pair), grey)
     return results

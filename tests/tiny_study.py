@@ -15,9 +15,8 @@ from motifocal.bench.pairs import Benchmark, Pair
 from motifocal.bench.results import Results, claim_results
 from motifocal.media.picture import Pixels
 from motifocal.media.video import write_image, write_video
-from motifocal.study.create.encoding import Encoded
+from motifocal.study.create.encoding import Encoded, Layout, RealItem
 from motifocal.study.create.gold_videos import Damaged
-from motifocal.study.create.layout import Layout, RealItem
 from motifocal.study.create.matching import AS_THEY_ARE, Group
 from motifocal.study.create.study import create_study
 from motifocal.study.create.writing import write_study
@@ -43,7 +42,7 @@ def tiny_results(
     results = Results(folder, model, {}, Benchmark("tiny", pairs, len(pairs)), seeds, None)
     claim_results(results)
     for number, image_id in enumerate(sentences):
-        write_image(results.picture(Pair("", image_id, "")), textured(number, side, side))
+        write_image(results.image(Pair("", image_id, "")), textured(number, side, side))
     for video in results.expected():
         picture = textured(list(sentences).index(video.pair.image_id), side, side)
         write_video(video.path, _sliding(picture, video.pair.prompt, video.seed, turned, frames),
@@ -121,7 +120,7 @@ def answer(choice: str = "left", *reasons: str, milliseconds: int = 4000) -> Ans
 
 def attentive(store: Store, task: Task) -> Answer:
     """The answer of somebody who always prefers ours, and sees every damage (in a blank study)."""
-    left, right = (store.media(side.video) for side in (task.left, task.right))
+    left, right = (store.media(video) for video in (task.left, task.right))
     assert left is not None
     assert right is not None
     chosen = b"Ours" in left.data

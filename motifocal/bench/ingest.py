@@ -12,7 +12,6 @@ from types import MappingProxyType
 import cv2
 import numpy as np
 
-from motifocal._moved import renamed_names
 from motifocal.bench.pairs import Benchmark, Pair, match
 from motifocal.bench.results import ExpectedVideo, Results, append_line, claim_results
 from motifocal.bench.run import FitFunction, Shard, manifest_name, manifest_row, register_video
@@ -23,14 +22,14 @@ from motifocal.media.picture import Pixels, VideoError, one_line, read_image
 from motifocal.media.video import list_videos, read_video, resize_crop, write_video
 
 
-def stretch(picture: Pixels, height: int, width: int) -> Pixels:
-    """Resize the whole picture, whatever its proportions."""
-    shrinks = height * width < picture.shape[0] * picture.shape[1]
+def stretch(image: Pixels, height: int, width: int) -> Pixels:
+    """Resize the whole image, whatever its proportions."""
+    shrinks = height * width < image.shape[0] * image.shape[1]
     interpolation = cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC
-    return np.asarray(cv2.resize(picture, (width, height), interpolation=interpolation), np.uint8)
+    return np.asarray(cv2.resize(image, (width, height), interpolation=interpolation), np.uint8)
 
 
-#: How a model may have brought pictures to its size.
+#: How a model may have brought images to its size.
 FITS: Mapping[str, FitFunction] = MappingProxyType({"crop": resize_crop, "stretch": stretch})
 
 
@@ -80,11 +79,11 @@ def with_videos(benchmark: Benchmark, matched: MatchedVideos) -> Benchmark:
 def ingest(
     results: Results, matched: MatchedVideos, fit: FitFunction = resize_crop
 ) -> Iterator[tuple[ExpectedVideo, str | None]]:
-    """Copy the videos that are not in `results` yet, with their pictures and manifest lines.
+    """Copy the videos that are not in `results` yet, with their images and manifest lines.
 
     An .mp4 is taken byte for byte, anything else is encoded again. Yields every expected video of
     which there is a file, with None, or with the reason why it was not taken: the file does not
-    decode, differs in size from the other videos of its picture, or cannot be copied. What is
+    decode, differs in size from the other videos of its image, or cannot be copied. What is
     missing stays missing (`Results.missing`). Raises OSError where the disk is full.
     """
     claim_results(results)
@@ -119,16 +118,7 @@ def _copy_video(
         write_video(file, clip.frames, clip.fps, crf=FINE_CRF)
     line = manifest_row(video, results.settings) | {"status": "ingested"}
     line |= {"source": source.name, "source_sha256": sha256_of(source)}
-    line |= register_video(results, video, file, _picture(video.pair), fit)
+    line |= register_video(results, video, file, read_image(video.pair.required_image()), fit)
     append_line(results.folder / manifest_name(Shard()), line)
     with replacing(video.path) as temporary:
         shutil.copyfile(file, temporary)
-
-
-def _picture(pair: Pair) -> Pixels:
-    if pair.picture is None:
-        raise ValueError(f"{pair.image_id} should have a picture, got none")
-    return read_image(pair.picture)
-
-
-__getattr__ = renamed_names(__name__, "Found=MatchedVideos")

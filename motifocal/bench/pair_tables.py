@@ -24,7 +24,7 @@ def read_rows(path: Path) -> list[dict[str, str]]:
     is).
 
     JSON holds a list of objects, an object with a list "pairs", or an object that maps an image id
-    to its sentence or sentences. Other columns are left out. Raises ValueError, naming the row,
+    to its prompt or prompts. Other columns are left out. Raises ValueError, naming the row,
     for what is none of these and for bytes that are not UTF-8.
     """
     readers = {".csv": _from_csv, ".json": _from_json, ".jsonl": _from_jsonl}

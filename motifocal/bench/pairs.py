@@ -1,6 +1,6 @@
 """Read the pairs of a benchmark from a folder of images and a table of prompts, and check them.
 
-A pair is one picture and one sentence. The folder has TI2V-Bench's layout: `pairs.csv` (or .json,
+A pair is one image and one prompt. The folder has TI2V-Bench's layout: `pairs.csv` (or .json,
 .jsonl) and `images/<image id>.png`. Ids may hold `_`, so a video's name is matched against the
 pairs and never taken apart.
 """
@@ -13,42 +13,43 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from motifocal.bench.animate_bench import (
-    ANIMATE_BENCH,
-    CASES,
-    is_animate_bench,
-    read_animate_bench,
-)
+from motifocal.bench import animate_bench
 from motifocal.bench.pair_tables import read_rows
 from motifocal.files.json_text import parse_json
 from motifocal.files.names import composed, slug
 
-PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
+IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
 LONGEST_NAME = 255  # bytes that file systems allow for one name
 SEED_ROOM = len("_4294967295.mp4")
 TI2V_BENCH = "TI2V-Bench"
-SCENES = "the drawn world"  # the title of synthetic scenes, as results of before have it
+SCENES = "synthetic scenes"
 #: What the paper says TI2V-Bench holds.
 PAPER = {"scenarios": 22, "pictures": 88, "sentences": 133, "pairs": 320}
 
 
 @dataclass(frozen=True)
 class Pair:
-    """An image to animate, and the prompt that says how. `picture` is a file, or None."""
+    """An image to animate, and the prompt that says how. `image` is a file, or None."""
 
     scenario: str
     image_id: str
     prompt: str
-    picture: Path | None = None
+    image: Path | None = None
 
     @property
     def stem(self) -> str:
-        """The video's name without its seed: `<image id>_<sentence as a slug>`."""
+        """The video's name without its seed: `<image id>_<prompt as a slug>`."""
         return f"{self.image_id}_{slug(self.prompt)}"
 
     def file(self, seed: int = 0) -> str:
         """Return the name of this pair's video for one sampling seed, as in TI2V-Bench."""
         return f"{self.stem}_{seed}.mp4"
+
+    def required_image(self) -> Path:
+        """Return the file of the image. Raise ValueError where there is none."""
+        if self.image is None:
+            raise ValueError(f"{self.image_id} should have a picture, got none")
+        return self.image
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,7 @@ class Benchmark:
         return f"SUBSET: {len(self.pairs)} of {self.total} pairs of {self.title} ({self.subset})"
 
     def digest(self) -> str:
-        """Names the pairs, whatever their order, pictures or titles: SHA-256 of the stems."""
+        """Return the SHA-256 of the stems, whatever the order, images or titles of the pairs."""
         return hashlib.sha256("\n".join(sorted(p.stem for p in self.pairs)).encode()).hexdigest()
 
 
@@ -81,30 +82,30 @@ def read_benchmark(
 ) -> Benchmark:
     """Read the benchmark in `folder`: TI2V-Bench, Animate Bench, exported scenes, or own pairs.
 
-    The table is `folder/pairs.csv`, .json or .jsonl, or the file `table`; pictures lie in
+    The table is `folder/pairs.csv`, .json or .jsonl, or the file `table`; images lie in
     `folder/images` or in the folder itself. Columns: image_id, prompt, and perhaps scenario and
     file, under any of the names in `pair_tables.ALIASES`.
 
-    Raises ValueError for a table that cannot be read, rows without id or sentence, ids that are no
+    Raises ValueError for a table that cannot be read, rows without id or prompt, ids that are no
     file name, doubled pairs, names that collide or pass 255 bytes, and, unless `own_pairs` or the
-    folder says that it holds exported synthetic scenes, for counts other than the paper's. A
-    picture that is missing is no error here (see `subset_of`).
+    folder says that it holds exported synthetic scenes, for counts other than the paper's. An image
+    that is missing is no error here (see `subset_of`).
     """
     if not folder.is_dir():
         raise ValueError(f"{folder} should be a folder with pairs.csv and images/")
-    if table is None and is_animate_bench(folder):
+    if table is None and animate_bench.is_animate_bench(folder):
         table = folder / "configs"
-        rows, pictures = read_animate_bench(folder, PICTURE_SUFFIXES)
+        rows, images = animate_bench.read_animate_bench(folder, IMAGE_SUFFIXES)
     else:
         table = table or _table_in(folder)
-        rows, pictures = read_rows(table), _pictures(folder)
-    pairs = tuple(_pair(row, pictures, f"{table}, row {number}")
+        rows, images = read_rows(table), _images(folder)
+    pairs = tuple(_pair(row, images, f"{table}, row {number}")
                   for number, row in enumerate(rows, start=1))
     _check_names(pairs, table)
     drawn = _is_drawn(folder)
     title = TI2V_BENCH if counts(pairs) == PAPER else SCENES if drawn else folder.name
-    if table == folder / "configs" and CASES.items() <= counts(pairs).items():
-        return Benchmark(ANIMATE_BENCH, pairs, len(pairs))
+    if table == folder / "configs" and animate_bench.CASES.items() <= counts(pairs).items():
+        return Benchmark(animate_bench.ANIMATE_BENCH, pairs, len(pairs))
     if title != TI2V_BENCH and not (drawn or own_pairs):
         raise ValueError(f"{table}: {what_differs(pairs)}; say so if these are pairs of your own "
                          "(--own-pairs)")
@@ -112,7 +113,7 @@ def read_benchmark(
 
 
 def counts(pairs: Sequence[Pair]) -> dict[str, int]:
-    """Count the scenarios, pictures, different sentences and pairs."""
+    """Count the scenarios, images, different prompts and pairs."""
     return {
         "scenarios": len({pair.scenario for pair in pairs}),
         "pictures": len({pair.image_id for pair in pairs}),
@@ -124,7 +125,7 @@ def counts(pairs: Sequence[Pair]) -> dict[str, int]:
 def what_differs(pairs: Sequence[Pair]) -> str:
     """Say in words where the pairs are not what the paper counts, and where they look cut short.
 
-    In TI2V-Bench the pictures of one scenario have equally many sentences, so a picture with fewer
+    In TI2V-Bench the images of one scenario have equally many prompts, so an image with fewer
     than its siblings has lost some.
     """
     numbers = counts(pairs)
@@ -146,16 +147,17 @@ def subset_of(
 ) -> Benchmark:
     """Select a part of a benchmark, and mark it as one.
 
-    `wanted` is "pictures" (pairs whose picture is there), "scenarios:balloon,fish" or
+    `subset` is "pictures" (pairs whose image is there), "scenarios:balloon,fish" or
     "images:balloon1,fish2"; None is all of it. `limit` keeps the first so many.
 
-    Raises ValueError for a word that is none of these, names that do not occur, a part that is
-    empty, and for a picture that is missing in what is left, naming the missing ones.
+    Raises ValueError for another word, names that do not occur, a part that is empty, and for
+    images that are missing in what is left.
     """
     pairs, parts = list(benchmark.pairs), []
     if subset is not None:
         pairs = _select_pairs(pairs, subset)
-        parts.append(_describe_subset(subset))
+        parts.append("those with a picture" if subset == "pictures"
+                     else subset.replace(":", " ", 1))
     if limit is not None:
         if limit < 1:
             raise ValueError(f"limit should be at least 1, got {limit}")
@@ -163,7 +165,7 @@ def subset_of(
         parts.append(f"the first {limit}")
     if not pairs:
         raise ValueError(f"{subset!r} leaves none of the {benchmark.total} pairs")
-    missing = sorted({pair.image_id for pair in pairs if pair.picture is None})
+    missing = sorted({pair.image_id for pair in pairs if pair.image is None})
     if missing:
         raise ValueError(
             f"{len(missing)} of {len({p.image_id for p in pairs})} pictures are missing: "
@@ -210,28 +212,28 @@ def _table_in(folder: Path) -> Path:
     return tables[0]
 
 
-def _pictures(folder: Path) -> dict[str, Path]:
+def _images(folder: Path) -> dict[str, Path]:
     """Map image ids, composed, to files. Raise ValueError where two files are of one id."""
     inside = folder / "images" if (folder / "images").is_dir() else folder
-    pictures: dict[str, Path] = {}
+    images: dict[str, Path] = {}
     for path in sorted(inside.iterdir()):
-        if path.suffix.lower() in PICTURE_SUFFIXES and path.is_file() and path.name[0] != ".":
-            other = pictures.setdefault(composed(path.stem), path)
+        if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file() and path.name[0] != ".":
+            other = images.setdefault(composed(path.stem), path)
             if other != path:
                 raise ValueError(f"{inside} should hold one picture of {path.stem}, got "
                                  f"{other.name} and {path.name}")
-    return pictures
+    return images
 
 
-def _pair(row: Mapping[str, str], pictures: Mapping[str, Path], place: str) -> Pair:
+def _pair(row: Mapping[str, str], images: Mapping[str, Path], place: str) -> Pair:
     image_id = row.get("image_id", "")
-    if Path(image_id).suffix.lower() in PICTURE_SUFFIXES:
+    if Path(image_id).suffix.lower() in IMAGE_SUFFIXES:
         image_id = Path(image_id).stem
     prompt = " ".join(row.get("prompt", "").split())
     if not image_id or not slug(prompt):
         raise ValueError(f"{place} should have an image id and a sentence, got {dict(row)}")
     check_id(image_id, place)
-    pair = Pair(row.get("scenario", ""), image_id, prompt, pictures.get(composed(image_id)))
+    pair = Pair(row.get("scenario", ""), image_id, prompt, images.get(composed(image_id)))
     if len(pair.stem.encode()) + SEED_ROOM > LONGEST_NAME:
         longest = LONGEST_NAME - SEED_ROOM
         raise ValueError(f"{place}: id and sentence should give a name of at most {longest} bytes, "
@@ -275,7 +277,7 @@ def _is_drawn(folder: Path) -> bool:
 
 def _select_pairs(pairs: list[Pair], subset: str) -> list[Pair]:
     if subset == "pictures":
-        return [pair for pair in pairs if pair.picture is not None]
+        return [pair for pair in pairs if pair.image is not None]
     kind, _, listed = subset.partition(":")
     names = {name.strip() for name in listed.split(",") if name.strip()}
     fields = {"scenarios": "scenario", "images": "image_id"}
@@ -285,10 +287,6 @@ def _select_pairs(pairs: list[Pair], subset: str) -> list[Pair]:
     if unknown:
         raise ValueError(f"subset names {kind} that there are not: {first_few(sorted(unknown))}")
     return [pair for pair in pairs if getattr(pair, fields[kind]) in names]
-
-
-def _describe_subset(subset: str) -> str:
-    return "those with a picture" if subset == "pictures" else subset.replace(":", " ", 1)
 
 
 def first_few(words: Sequence[str], most: int = 8) -> str:

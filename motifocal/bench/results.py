@@ -2,7 +2,7 @@
 
     run.json            the model, its settings, the benchmark and the seeds: decided at the start
     pairs.csv           the pairs that are expected, in order
-    pictures/           each picture as the model saw it, cropped to its videos' size
+    pictures/           each image as the model saw it, cropped to its videos' size
     videos/             <image id>_<slug>_<seed>.mp4
     manifest*.jsonl     a line for every video made or failed; a shard has a file of its own
 """
@@ -12,14 +12,13 @@ from __future__ import annotations
 import json
 import os
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from motifocal._moved import renamed_names
 from motifocal.bench.pair_tables import read_rows
-from motifocal.bench.pairs import Benchmark, Pair, check_id
+from motifocal.bench.pairs import SCENES, Benchmark, Pair, check_id
 from motifocal.files.atomic import write_text
 from motifocal.files.csv_text import csv_text
 from motifocal.files.json_text import parse_json
@@ -27,6 +26,7 @@ from motifocal.files.settings import lock_settings
 from motifocal.generate.model import Format
 
 RUN, PAIRS, MANIFEST = "run.json", "pairs.csv", "manifest"
+EARLIER_TITLES = {"the drawn world": SCENES}  # of benchmarks, in results of earlier versions
 
 
 @dataclass(frozen=True)
@@ -63,8 +63,8 @@ class Results:
         """Return the expected videos that are not there."""
         return [video for video in self.expected() if not video.path.exists()]
 
-    def picture(self, pair: Pair) -> Path:
-        """Return the picture of a pair as the model saw it, (H, W) of its videos."""
+    def image(self, pair: Pair) -> Path:
+        """Return the image of a pair as the model saw it, (H, W) of its videos."""
         return self.folder / "pictures" / f"{pair.image_id}.png"
 
 
@@ -75,7 +75,7 @@ def open_results(folder: Path) -> Results:
         raise ValueError(f"{folder} should hold {RUN}, as motifocal bench run and ingest write it")
     try:
         run = parse_json(path.read_text(encoding="utf-8"))
-        title, total, subset = run["benchmark"], run["pairs_total"], run["subset"]
+        title, total, subset = _upgraded(run)["benchmark"], run["pairs_total"], run["subset"]
         model, settings, seeds = run["model"], run["settings"], tuple(run["seeds"])
         digest = run["pairs_sha256"]
         form = Format(**run["format"]) if run["format"] else None
@@ -105,10 +105,18 @@ def claim_results(results: Results) -> None:
     }
     _check_same_pairs(results)
     # Through JSON, so that tuples and lists compare equal.
-    lock_settings(results.folder / RUN, parse_json(json.dumps(run)))
-    write_text(results.folder / PAIRS, _pairs_csv(benchmark.pairs))
+    lock_settings(results.folder / RUN, parse_json(json.dumps(run)), upgrade=_upgraded)
+    write_text(results.folder / PAIRS, csv_text(
+        ["scenario", "image_id", "prompt"],
+        ([pair.scenario, pair.image_id, pair.prompt] for pair in benchmark.pairs)))
     for name in ("videos", "pictures"):
         (results.folder / name).mkdir(exist_ok=True)
+
+
+def _upgraded(run: dict[str, Any]) -> dict[str, Any]:
+    """Return the settings with the title that the benchmark has now."""
+    title = run.get("benchmark")
+    return {**run, "benchmark": EARLIER_TITLES[title]} if title in EARLIER_TITLES else run
 
 
 def _check_same_pairs(results: Results) -> None:
@@ -165,11 +173,3 @@ def _read_pairs(folder: Path) -> tuple[Pair, ...]:
                              f"{', '.join(row) or 'none'}")
         check_id(row["image_id"], str(folder / PAIRS))
     return tuple(Pair(row.get("scenario", ""), row["image_id"], row["prompt"]) for row in rows)
-
-
-def _pairs_csv(pairs: Sequence[Pair]) -> str:
-    return csv_text(["scenario", "image_id", "prompt"],
-                    ([pair.scenario, pair.image_id, pair.prompt] for pair in pairs))
-
-
-__getattr__ = renamed_names(__name__, "Wanted=ExpectedVideo")

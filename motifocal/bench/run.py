@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 
-from motifocal._moved import renamed_names
 from motifocal.bench.results import MANIFEST, ExpectedVideo, Results, append_line, claim_results
 from motifocal.files.atomic import sha256_of
 from motifocal.generate.model import Format, Job, Model
@@ -23,7 +22,7 @@ from motifocal.media.video import VideoError, read_image, read_video, resize_cro
 PACKAGES = ("motifocal", "torch", "diffusers", "transformers", "av", "numpy")
 FitFunction = Callable[[Pixels, int, int], Pixels]
 
-FAILURES_IN_A_ROW = 5  # that end a run: it is not the pictures then
+FAILURES_IN_A_ROW = 5  # that end a run: it is not the images then
 
 
 @dataclass(frozen=True)
@@ -89,8 +88,8 @@ def _make_videos(
     """Make one chunk under other names, check every video, then move them to their places."""
     shutil.rmtree(staging, ignore_errors=True)
     staging.mkdir()
-    jobs = [Job(_picture_of(video), video.pair.prompt, video.seed, staging / video.path.name)
-            for video in chunk]
+    jobs = [Job(video.pair.required_image(), video.pair.prompt, video.seed,
+                staging / video.path.name) for video in chunk]
     began = time.perf_counter()
     reasons = model.animate(jobs)
     seconds = (time.perf_counter() - began) / len(chunk)
@@ -101,7 +100,7 @@ def _make_videos(
             continue
         line = {**manifest_row(video, model.settings), "seconds": round(seconds, 3)}
         if model.text_limit is not None and (end := model.text_limit.unread(job.prompt)):
-            line["unread"] = end  # of the sentence
+            line["unread"] = end  # of the prompt
         try:
             if reason is None:
                 line |= register_video(results, video, job.output, read_image(job.image))
@@ -116,35 +115,34 @@ def _make_videos(
 
 
 def register_video(
-    results: Results, video: ExpectedVideo, file: Path, picture: Pixels,
+    results: Results, video: ExpectedVideo, file: Path, image: Pixels,
     fit: FitFunction = resize_crop,
 ) -> dict[str, Any]:
-    """Check a finished video, keep the picture as its model saw it, and return the manifest's
+    """Check a finished video, keep the image as its model saw it, and return the manifest's
     entries.
 
-    `fit` brings the picture to the video's (height, width).
+    `fit` brings the image to the video's (height, width).
 
     Raises VideoError where the video does not decode, is not what its model promised, or differs
-    in size from the other videos of its picture.
+    in size from the other videos of its image.
     """
     clip = read_video(file)
-    count, height, width, _ = clip.frames.shape
-    measured = Format(count, height, width, clip.fps)
+    measured = Format.of(clip.frames, clip.fps)
     if results.format is not None and measured != results.format:
         raise VideoError(f"{file.name}: should be {results.format}, got {measured}")
-    keep_picture(results, video, fit(picture, height, width))
-    return {**asdict(measured), "picture_sha256": sha256_of(results.picture(video.pair)),
+    _keep_image(results, video, fit(image, measured.height, measured.width))
+    return {**asdict(measured), "picture_sha256": sha256_of(results.image(video.pair)),
             "video_sha256": sha256_of(file)}
 
 
-def keep_picture(results: Results, video: ExpectedVideo, picture: Pixels) -> None:
-    """Write the picture as the model saw it, or compare with the one that is there."""
-    path = results.picture(video.pair)
+def _keep_image(results: Results, video: ExpectedVideo, image: Pixels) -> None:
+    """Write the image as the model saw it, or compare with the one that is there."""
+    path = results.image(video.pair)
     if not path.exists():
-        write_image(path, picture)
+        write_image(path, image)
     kept = read_image(path)
-    if kept.shape != picture.shape or not np.array_equal(kept, picture):
-        sizes = "{}x{}, got {}x{}".format(*kept.shape[:2], *picture.shape[:2])
+    if kept.shape != image.shape or not np.array_equal(kept, image):
+        sizes = "{}x{}, got {}x{}".format(*kept.shape[:2], *image.shape[:2])
         raise VideoError(f"{video.path.name}: should show the picture like the other videos of "
                          f"{video.pair.image_id}, {sizes}")
 
@@ -177,14 +175,3 @@ def manifest_name(shard: Shard) -> str:
     """Return the manifest's name: a file for every shard, so that no two processes write to one."""
     part = f"-{shard.index}-of-{shard.count}" if shard.count > 1 else ""
     return f"{MANIFEST}{part}.jsonl"
-
-
-def _picture_of(video: ExpectedVideo) -> Path:
-    if video.pair.picture is None:
-        raise ValueError(f"{video.pair.image_id} should have a picture, got none")
-    return video.pair.picture
-
-
-__getattr__ = renamed_names(
-    __name__, "take_in=register_video "
-    "described=manifest_row Fit=FitFunction")

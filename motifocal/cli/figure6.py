@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from importlib.util import find_spec
 from pathlib import Path
 
 import click
@@ -12,7 +11,7 @@ from motifocal.cli.options.declare import FOLDER, output_option
 from motifocal.cli.options.device import chosen_device, device_option
 from motifocal.cli.output.locking import lock_output
 from motifocal.cli.output.progress import announce, progress, quiet_option
-from motifocal.extras import install_extra
+from motifocal.extras import require
 
 
 @click.command(epilog="""\b
@@ -97,5 +96,4 @@ def _check_inputs(models: Sequence[Path], shards: Path, text: Path) -> None:
         raise click.BadParameter(f"{error}; a run has none: name its base folder",
                                  param_hint="--text") from error
     read_manifest(shards)
-    if find_spec("matplotlib") is None:
-        raise ValueError(f"the plot needs matplotlib; {install_extra('train')}")
+    require("matplotlib", "train", "the plot needs")

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +46,21 @@ def parse_strict_json(text: str | bytes) -> Any:
     """
     words = text if isinstance(text, str) else text.decode("utf-8-sig")
     return parse_json(words, object_pairs_hook=_unique_names)
+
+
+def format_json(content: Any) -> str:
+    """Return a readable JSON document; arrays become lists, what is no finite number null."""
+    return json.dumps(_plain(content), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(name): _plain(item) for name, item in value.items()}
+    if hasattr(value, "tolist"):
+        value = value.tolist()
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _unique_names(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
+    from motifocal.media.arrays import Frames
     from motifocal.models.text_limit import TextLimit
 
 
@@ -33,6 +34,12 @@ class Format:
     height: int
     width: int
     fps: float
+
+    @classmethod
+    def of(cls, frames: Frames, fps: float) -> Format:
+        """Return the format of (F, H, W, 3) frames."""
+        count, height, width, _ = frames.shape
+        return cls(count, height, width, fps)
 
     def __str__(self) -> str:
         return f"{self.frames} frames of {self.height}x{self.width} at {self.fps:g}/s"

@@ -15,7 +15,6 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from motifocal._moved import renamed_names
 from motifocal.media.arrays import Frames
 from motifocal.motion.camera import own_motion
 from motifocal.motion.change import colour_change, motion_evidence
@@ -149,7 +148,3 @@ def mean_moving_fraction(fractions: Sequence[float]) -> float | None:
     A trainer draws clips, not pixels, and scales them to one size first.
     """
     return float(np.mean(fractions)) if len(fractions) else None
-
-
-__getattr__ = renamed_names(__name__, "save_heatmap=heatmap_files.save_heatmap load_heatmap="
-                            "heatmap_files.load_heatmap read_npz=heatmap_files.read_npz")

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import MISSING, asdict, dataclass, fields
 from pathlib import Path
@@ -35,10 +36,10 @@ LARGEST = 2**63 - 1
 
 @dataclass(frozen=True, kw_only=True)
 class Vote:
-    """One judgement: which of two videos of the same picture and sentence is better overall.
+    """One judgement: which of two videos of the same image and prompt is better overall.
 
     `winner` is "model_a", "model_b" or "tie", `left` says which of the two was shown on the left,
-    `pair` is the stem of the videos' names (picture and sentence), `reasons` belong to the chosen
+    `pair` is the stem of the videos' names (image and prompt), `reasons` belong to the chosen
     side, `gold` is None for a real vote, `worker` is a salted hash, `protocol` the hash of the
     wording, settings and rules of the study. None in `milliseconds` or `loops` is "not recorded".
     """
@@ -65,6 +66,7 @@ class Vote:
         return frozenset((self.model_a, self.model_b)), self.pair, self.seed
 
 
+_HASH = re.compile(rf"[0-9a-f]{{{HASH_DIGITS}}}")
 _COUNTS = {"seed", "milliseconds", "loops"}
 _MAY_BE_NULL = {"milliseconds", "loops", "gold"}
 _REQUIRED = [field.name for field in fields(Vote) if field.default is MISSING]
@@ -102,16 +104,11 @@ def read_votes(path: str | Path) -> list[Vote]:
     JSON, a field that is missing, unknown or of the wrong type. What the fields say is not judged
     here: see `validate`.
     """
-    return list(_read(Path(path)))
-
-
-def _read(path: Path) -> Iterator[Vote]:
-    with path.open("rb") as file:
+    with Path(path).open("rb") as file:
         # A file without line ends must not be read whole before it is refused.
         lines = iter(lambda: file.readline(LONGEST_LINE + 1), b"")
-        for number, line in enumerate(lines, start=1):
-            if line.strip():
-                yield _vote(line, f"{path}, line {number}")
+        return [_vote(line, f"{path}, line {number}")
+                for number, line in enumerate(lines, start=1) if line.strip()]
 
 
 def _vote(line: bytes, place: str) -> Vote:
@@ -156,10 +153,8 @@ def _text(name: str, value: object, place: str) -> str:
 def validate(votes: Sequence[Vote]) -> list[str]:
     """List what cannot be true of these votes; an empty list is good.
 
-    Told apart by the number of the vote, from 1. Found are: names that are empty or equal, unknown
-    winners, sides, reasons and kinds of gold, a choice without a reason, a tie with one, doubled
-    votes of one worker, pairs that change their picture, sentence or scenario, workers who are not
-    hashed, times that are negative, and several protocols in one list.
+    Votes are numbered from 1. Doubled votes of one worker, pairs that change their image, prompt or
+    scenario, and several protocols are seen in the list, the rest in a vote by itself.
     """
     problems = [f"vote {number}: {words}"
                 for number, vote in enumerate(votes, start=1) for words in _wrong(vote)]
@@ -184,7 +179,7 @@ def _wrong(vote: Vote) -> Iterator[str]:
     if vote.gold is not None and vote.gold not in GOLD:
         yield f"gold should be null or one of {', '.join(GOLD)}, got {vote.gold!r}"
     yield from _wrong_reasons(vote)
-    if vote.worker and not _is_hash(vote.worker):
+    if vote.worker and not _HASH.fullmatch(vote.worker):
         yield f"worker should be a salted hash of {HASH_DIGITS} hex digits, got another form"
     for name in sorted(_COUNTS):
         value = getattr(vote, name)
@@ -204,10 +199,6 @@ def _wrong_reasons(vote: Vote) -> Iterator[str]:
         yield "a choice should have at least one reason, got none"
 
 
-def _is_hash(worker: str) -> bool:
-    return len(worker) == HASH_DIGITS and set(worker) <= set("0123456789abcdef")
-
-
 def _doubled(votes: Sequence[Vote]) -> Iterator[str]:
     """Yield every vote for what the same worker has judged before; a repeat is meant to be one."""
     first: dict[tuple[object, ...], int] = {}
@@ -220,7 +211,7 @@ def _doubled(votes: Sequence[Vote]) -> Iterator[str]:
 
 
 def _changing(votes: Sequence[Vote]) -> Iterator[str]:
-    """Yield every vote whose pair had another picture, sentence or scenario before."""
+    """Yield every vote whose pair had another image, prompt or scenario before."""
     first: dict[str, tuple[int, Vote]] = {}
     for number, vote in enumerate(votes, start=1):
         before, other = first.setdefault(vote.pair, (number, vote))

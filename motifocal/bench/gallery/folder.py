@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 
 from motifocal.files.atomic import replacing, write_text
-from motifocal.files.json_text import parse_json
+from motifocal.files.json_text import format_json, parse_json
 
 MANIFEST = "gallery.json"
 KIND = "motifocal gallery"
@@ -70,19 +70,15 @@ def settle_files(folder: Path, files: Iterable[str]) -> None:
         path = folder / name
         if path.parent.resolve().is_relative_to(home):  # a folder inside may be a link by now
             path.unlink(missing_ok=True)
-            _remove_if_empty(path.parent, folder)
+            inside = path.parent
+            while inside != folder and inside.is_dir() and not any(inside.iterdir()):
+                inside.rmdir()
+                inside = inside.parent
     _note(folder, kept)
 
 
-def _remove_if_empty(inside: Path, folder: Path) -> None:
-    while inside != folder and inside.is_dir() and not any(inside.iterdir()):
-        inside.rmdir()
-        inside = inside.parent
-
-
 def _note(folder: Path, files: set[str]) -> None:
-    manifest = {"kind": KIND, "files": sorted(files)}
-    write_text(folder / MANIFEST, json.dumps(manifest, indent=1) + "\n")
+    write_text(folder / MANIFEST, format_json({"kind": KIND, "files": sorted(files)}))
 
 
 def place(source: Path, target: Path, *, link: bool) -> None:
@@ -95,15 +91,11 @@ def place(source: Path, target: Path, *, link: bool) -> None:
     same = target.exists() and target.samefile(source)
     if link and not same:
         with replacing(target) as temporary:
-            _link_or_copy(source, temporary)
+            try:
+                os.link(source.resolve(), temporary)
+            except OSError:  # whatever is wrong with the file itself, copying it will say
+                shutil.copyfile(source, temporary)
     elif not link and (same or not target.exists()
                        or not filecmp.cmp(source, target, shallow=False)):
         with replacing(target) as temporary:
             shutil.copyfile(source, temporary)
-
-
-def _link_or_copy(source: Path, target: Path) -> None:
-    try:
-        os.link(source.resolve(), target)
-    except OSError:  # whatever is wrong with the file itself, copying it will say
-        shutil.copyfile(source, target)

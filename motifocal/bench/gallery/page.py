@@ -17,7 +17,6 @@ from string import Template
 from typing import Any
 from urllib.parse import quote
 
-from motifocal._moved import renamed_names
 from motifocal.bench.gallery.folder import claim_files, place, settle_files
 from motifocal.bench.pairs import Benchmark, Pair, counts
 from motifocal.bench.results import Results
@@ -142,12 +141,12 @@ def write_gallery(gallery: Gallery, folder: Path, *, link: bool = True) -> Itera
     not its own would have to be replaced.
     """
     slugs = _slugs(gallery.models)
-    pictures = _pictures(gallery)
+    images = _images(gallery)
     tiles = gallery.tiles()
     targets = {tile: f"videos/{slugs[tile.model]}/{tile.pair.file(tile.seed)}"
                for tile in tiles if tile.source is not None}
-    claim_files(folder, {*COPIED, *WRITTEN, *targets.values(), *pictures})
-    for target, source in pictures.items():
+    claim_files(folder, {*COPIED, *WRITTEN, *targets.values(), *images})
+    for target, source in images.items():
         place(source, folder / target, link=link)
     addresses, formats = dict(targets), dict[str, VideoFormat]()
     for tile in tiles:
@@ -159,9 +158,9 @@ def write_gallery(gallery: Gallery, folder: Path, *, link: bool = True) -> Itera
         elif addresses.pop(tile, None) is not None:
             tile = replace(tile, missing_reason=UNREADABLE)
         yield tile
-    data = _data(gallery, tiles, addresses, set(pictures), formats)
+    data = _data(gallery, tiles, addresses, set(images), formats)
     _write_page(folder, gallery, data)
-    settle_files(folder, {*COPIED, *WRITTEN, *addresses.values(), *pictures})
+    settle_files(folder, {*COPIED, *WRITTEN, *addresses.values(), *images})
 
 
 def _slugs(names: Mapping[str, Results]) -> dict[str, str]:
@@ -178,17 +177,17 @@ def _slugs(names: Mapping[str, Results]) -> dict[str, str]:
     return slugs
 
 
-def _pictures(gallery: Gallery) -> dict[str, Path]:
-    """Map names on the page to files: each picture as the first model that has it saw it."""
-    pictures: dict[str, Path] = {}
+def _images(gallery: Gallery) -> dict[str, Path]:
+    """Map names on the page to files: each image as the first model that has it saw it."""
+    images: dict[str, Path] = {}
     for pair in gallery.pairs:
         for result in gallery.models.values():
-            if result.picture(pair).exists():
-                pictures.setdefault(_picture_name(pair), result.picture(pair))
-    return pictures
+            if result.image(pair).exists():
+                images.setdefault(_image_name(pair), result.image(pair))
+    return images
 
 
-def _picture_name(pair: Pair) -> str:
+def _image_name(pair: Pair) -> str:
     return f"pictures/{pair.image_id}.png"
 
 
@@ -227,7 +226,7 @@ def _probe_video(path: Path) -> tuple[VideoFormat, bool]:
 
 
 def _data(
-    gallery: Gallery, tiles: Sequence[Tile], addresses: Mapping[Tile, str], pictures: set[str],
+    gallery: Gallery, tiles: Sequence[Tile], addresses: Mapping[Tile, str], images: set[str],
     formats: Mapping[str, VideoFormat],
 ) -> dict[str, Any]:  # fmt: skip
     """Return the data of the page's script as JSON values."""
@@ -238,7 +237,7 @@ def _data(
         per_pair.setdefault(tile.pair, {}).setdefault(tile.seed, []).append(cell)
     pairs = [{"key": pair.stem, "scenario": pair.scenario, "image": pair.image_id,
               "prompt": pair.prompt,
-              "picture": quote(_picture_name(pair)) if _picture_name(pair) in pictures else None,
+              "picture": quote(_image_name(pair)) if _image_name(pair) in images else None,
               "videos": list(seeds.values())}
              for pair, seeds in per_pair.items()]
     expected = Counter(tile.model for tile in tiles if tile.missing_reason != NOT_IN_RUN)
@@ -263,8 +262,3 @@ def _write_page(folder: Path, gallery: Gallery, data: Mapping[str, Any]) -> None
     write_text(folder / "index.html", page.substitute(
         title=html.escape(gallery.title),
         description=html.escape(f"{len(gallery.pairs)} pairs, videos of {names}")))
-
-
-__getattr__ = renamed_names(
-    __name__, "compared=compare_results "
-    "NOT_ASKED=NOT_IN_RUN Measured=VideoFormat")

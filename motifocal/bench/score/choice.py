@@ -37,7 +37,7 @@ def check_names(names: Sequence[str], reserved: Sequence[str] = ()) -> None:
 
 
 def check_pairs(results: Sequence[Results]) -> None:
-    """Raise ValueError where the models' videos answer different sentences under one name."""
+    """Raise ValueError where the models' videos answer different prompts under one name."""
     known: dict[str, tuple[Pair, str]] = {}
     for result in results:
         for pair in result.benchmark.pairs:

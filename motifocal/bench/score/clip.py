@@ -1,7 +1,7 @@
 """Compute the scores of a video and of its shuffled frames, and keep them for later runs.
 
 Letters: F frames, H W pixels. Every line of the kept file names what it was computed from by
-hashes, so that a changed video, picture, measure or learned model is computed anew.
+hashes, so that a changed video, image, measure or learned model is computed anew.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -21,7 +22,6 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from motifocal._moved import renamed_names
 from motifocal.bench.results import append_line, read_lines
 from motifocal.bench.run import sha256_of
 from motifocal.bench.score import fidelity, measures, motion, temporal
@@ -55,7 +55,7 @@ class ClipFeatures:
 class Learned(Protocol):
     """Measures that need weights; see `learned.py`. `fingerprint` names the weights.
 
-    `text_limit` is how much it reads of a sentence, None where it reads none.
+    `text_limit` is how much it reads of a prompt, None where it reads none.
     """
 
     name: str
@@ -64,13 +64,13 @@ class Learned(Protocol):
     measures: Mapping[str, Measure]
     text_limit: TextLimit | None = None
 
-    def embed(self, frames: Frames, picture: npt.NDArray[np.uint8],
+    def embed(self, frames: Frames, image: npt.NDArray[np.uint8],
               orders: Sequence[Sequence[int]]) -> list[ClipFeatures]:
         """Return the features of the clip played in each of the orders; each frame is embedded
         once."""
         ...
 
-    def score_text(self, vector: Sequence[float], sentence: str) -> Numbers:
+    def score_text(self, vector: Sequence[float], prompt: str) -> Numbers:
         """Return the scores that depend on the prompt too, from the vector of a `ClipFeatures`."""
         ...
 
@@ -83,16 +83,13 @@ def weight_free_version() -> str:
     return digest.hexdigest()
 
 
-def _flow(frames: Frames) -> Flow:
-    return estimate_flow(frames, workers=1)  # the clips go to threads, not the pairs of frames
-
-
 @dataclass(frozen=True)
 class Tools:
     """The functions and models that scoring computes with."""
 
     decode: Callable[[Path], Clip] = read_video
-    flow: Callable[[Frames], Flow] = _flow
+    # The clips go to threads, not the pairs of frames.
+    flow: Callable[[Frames], Flow] = field(default=partial(estimate_flow, workers=1))
     measure: Callable[[Frames, npt.NDArray[np.uint8], Flow, float], Mapping[str, float]] = measure
     measures: Mapping[str, Measure] = field(default_factory=lambda: MEASURES)
     version: str = field(default_factory=weight_free_version)
@@ -101,13 +98,13 @@ class Tools:
 
 @dataclass(frozen=True)
 class ClipJob:
-    """A clip to score: a video, or where that is None its picture standing still.
+    """A clip to score: a video, or where that is None its image standing still.
 
     `shuffle` asks for the shuffled video too and holds what decides the order: a seed and a name.
     `frames` and `fps` are those of a still clip.
     """
 
-    picture: Path
+    image: Path
     video: Path | None
     shuffle: tuple[int, str] | None = None
     frames: int = 0
@@ -180,10 +177,10 @@ def _records_of(
 
 
 def _keys(job: ClipJob, tools: Tools) -> dict[tuple[str, str], str]:
-    for path in (job.video, job.picture):
+    for path in (job.video, job.image):
         if path is not None:
             check_file(path)
-    what: list[object] = [sha256_of(job.picture)]
+    what: list[object] = [sha256_of(job.image)]
     what += [job.frames, job.fps] if job.video is None else [sha256_of(job.video)]
     kinds: dict[str, list[object]] = {OWN: []}
     if job.shuffle is not None:
@@ -198,30 +195,31 @@ def _compute_records(
     job: ClipJob, tools: Tools, lacking: Sequence[tuple[str, str]]
 ) -> dict[tuple[str, str], Record]:
     """Decode, and compute the records that are lacking, without their keys."""
-    picture = read_image(job.picture)
+    image = read_image(job.image)
     if job.video is None:
-        clip = Clip(still(picture, job.frames), job.fps, np.arange(job.frames) / job.fps)
+        clip = Clip(still(image, job.frames), job.fps, np.arange(job.frames) / job.fps)
     else:
         clip = tools.decode(job.video)
-        _check_clip(clip, picture, job.video)
+        _check_clip(clip, image, job.video)
     orders = {OWN: tuple(range(len(clip.frames)))}
     if job.shuffle is not None:
         orders[SHUFFLED] = shuffle_order(len(clip.frames), *job.shuffle) or ()
-    about: Record = {"file": (job.video or job.picture).name, "frames": len(clip.frames),
+    about: Record = {"file": (job.video or job.image).name, "frames": len(clip.frames),
                      "fps": clip.fps}
     features: dict[tuple[str, str], ClipFeatures] = {slot: ClipFeatures({}) for slot in lacking}
     for kind in (kind for kind, by in lacking if by == WEIGHT_FREE and orders[kind]):
         frames = clip.frames if kind == OWN else clip.frames[list(orders[kind])]
-        moved = tools.flow(frames) if job.video else _no_flow(frames)
+        moved = (tools.flow(frames) if job.video  # a still clip has none
+                 else np.zeros((len(frames) - 1, 2, *frames.shape[1:3]), np.float32))
         try:
-            numbers = tools.measure(frames, picture, moved, clip.fps)
+            numbers = tools.measure(frames, image, moved, clip.fps)
         except ValueError as error:
-            raise ValueError(f"{job.video or job.picture}: {error}") from error
+            raise ValueError(f"{job.video or job.image}: {error}") from error
         features[kind, WEIGHT_FREE] = ClipFeatures(_check_numbers(numbers, tools.measures))
     for learned in tools.learned:
         kinds = [kind for kind, by in lacking if by == learned.name and orders[kind]]
         if kinds:
-            embedded = learned.embed(clip.frames, picture, [orders[kind] for kind in kinds])
+            embedded = learned.embed(clip.frames, image, [orders[kind] for kind in kinds])
             features |= {(kind, learned.name): feature
                          for kind, feature in zip(kinds, embedded, strict=True)}
     return {slot: {"kind": slot[0], "by": slot[1], **about,
@@ -230,18 +228,13 @@ def _compute_records(
                    "vector": list(feature.vector)} for slot, feature in features.items()}
 
 
-def _check_clip(clip: Clip, picture: npt.NDArray[np.uint8], path: Path) -> None:
+def _check_clip(clip: Clip, image: npt.NDArray[np.uint8], path: Path) -> None:
     count, *size = clip.frames.shape
-    if tuple(size) != picture.shape:
-        sizes = "{}x{}, got {}x{}".format(*picture.shape[:2], *size[:2])
+    if tuple(size) != image.shape:
+        sizes = "{}x{}, got {}x{}".format(*image.shape[:2], *size[:2])
         raise VideoError(f"{path}: should be of its picture's size, {sizes}")
     if count < 2:
         raise VideoError(f"{path}: should hold at least 2 frames, got {count}")
-
-
-def _no_flow(frames: Frames) -> Flow:
-    """Return the flow of a still clip, without estimating it."""
-    return np.zeros((len(frames) - 1, 2, *frames.shape[1:3]), np.float32)
 
 
 def _check_numbers(numbers: Mapping[str, float], table: Mapping[str, Measure]) -> Numbers:
@@ -262,8 +255,3 @@ def _scores_of(lines: Mapping[tuple[str, str], Record]) -> dict[str, ClipScores]
             scores[kind] = ClipScores(first["frames"], first["fps"], numbers,
                                       {by: line["vector"] for by, line in of_kind.items()})
     return scores
-
-
-__getattr__ = renamed_names(
-    __name__, "Looked=ClipFeatures Taken=ClipScores Kept=ScoreCache "
-    "Line=Record Job=ClipJob compute=compute_scores")

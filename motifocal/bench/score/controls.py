@@ -1,7 +1,7 @@
-"""Build the control rows of a model's videos: still picture, shuffled frames, another prompt.
+"""Build the control rows of a model's videos: still image, shuffled frames, another prompt.
 
 Letters: F frames, H W pixels. A measure that a control row wins says nothing about what the control
-lacks: motion (the still picture), the order of the frames (shuffled), the sentence (another one's).
+lacks: motion (the still image), the order of the frames (shuffled), the prompt (another one's).
 """
 
 from __future__ import annotations
@@ -27,15 +27,15 @@ CONTROLS: dict[str, str] = {
 FEWEST = 3  # frames of which all but the first can change places
 
 
-def still(picture: npt.NDArray[np.uint8], frames: int) -> npt.NDArray[np.uint8]:
-    """Repeat the picture (H, W, 3) as a clip (F, H, W, 3) in which nothing happens."""
-    return np.repeat(picture[None], frames, axis=0)
+def still(image: npt.NDArray[np.uint8], frames: int) -> npt.NDArray[np.uint8]:
+    """Repeat the image (H, W, 3) as a clip (F, H, W, 3) in which nothing happens."""
+    return np.repeat(image[None], frames, axis=0)
 
 
 def shuffle_order(frames: int, seed: int, name: str) -> tuple[int, ...] | None:
     """Return the order in which the shuffled video `name` plays its `frames` frames.
 
-    Frame 0 stays first, so that fidelity to the picture is not what tells the two apart, and the
+    Frame 0 stays first, so that fidelity to the image is not what tells the two apart, and the
     others never keep their order. None where there are fewer than three frames: nothing can
     change places. The same arguments give the same order.
     """
@@ -49,11 +49,11 @@ def shuffle_order(frames: int, seed: int, name: str) -> tuple[int, ...] | None:
             return (0, *map(int, order))
 
 
-def one_a_picture(videos: Iterable[ExpectedVideo], seed: int) -> set[ExpectedVideo]:
-    """Draw one video of every picture by `seed`: those that are shuffled.
+def one_per_image(videos: Iterable[ExpectedVideo], seed: int) -> set[ExpectedVideo]:
+    """Draw one video of every image by `seed`: those that are shuffled.
 
     Shuffled frames need their flow estimated anew, which would double the time for a model; and
-    since intervals are over pictures, more videos of a picture would hardly shorten them.
+    since intervals are over images, more videos of an image would hardly shorten them.
     """
     groups: dict[str, list[ExpectedVideo]] = defaultdict(list)
     for video in videos:
@@ -63,14 +63,14 @@ def one_a_picture(videos: Iterable[ExpectedVideo], seed: int) -> set[ExpectedVid
             for image_id, members in groups.items()}
 
 
-def other_sentences(
+def other_prompts(
     videos: Iterable[ExpectedVideo], seed: int
 ) -> dict[ExpectedVideo, ExpectedVideo]:
-    """Map every video to one of another prompt of the same picture and sampling seed.
+    """Map every video to one of another prompt of the same image and sampling seed.
 
-    Within a picture each video stands in for exactly one other, by a random cycle through all of
-    them, so that the row holds the same videos as the model's. A video whose picture has no other
-    sentence is left out. The same arguments give the same choice.
+    Within an image each video stands in for exactly one other, by a random cycle through all of
+    them, so that the row holds the same videos as the model's. A video whose image has no other
+    prompt is left out. The same arguments give the same choice.
     """
     groups: dict[tuple[str, int], list[ExpectedVideo]] = defaultdict(list)
     for video in videos:

@@ -1,6 +1,6 @@
-"""Score how similar to the input picture the first frame is, and the others.
+"""Score how similar to the input image the first frame is, and the others.
 
-F frames, H W pixels. Frames are (F, H, W, 3) uint8 RGB, the picture (H, W, 3), maps (H, W) float32.
+F frames, H W pixels. Frames are (F, H, W, 3) uint8 RGB, the image (H, W, 3), maps (H, W) float32.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from motifocal.media.arrays import Frames
-from motifocal.metrics import ROUNDING_MSE
+from motifocal.metrics import psnr
 
 Map = NDArray[np.float32]
 
@@ -19,15 +19,11 @@ _C1, _C2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
 _GREY = 128.0  # taken off before squaring: float32 then keeps SSIM to five digits
 
 
-def fidelity(frames: Frames, picture: NDArray[np.uint8]) -> dict[str, float]:
-    """Return PSNR (dB, of RGB) and SSIM (of luma) against the picture: frame 0, and the mean of the
-    rest.
-
-    The PSNR of equal pictures is 58.9 dB, as in `motifocal.metrics`: an error counts as at least
-    that of 8-bit rounding. The other frames' values are averaged, not their errors.
-    """
-    psnrs = [psnr(frame, picture) for frame in frames]
-    reference = _Reference(picture)
+def fidelity(frames: Frames, image: NDArray[np.uint8]) -> dict[str, float]:
+    """Return PSNR (dB, of RGB) and SSIM (of luma) against the image: of frame 0, and the mean of
+    the other frames' values."""
+    psnrs = [psnr(frame, image) for frame in frames]
+    reference = _Reference(image)
     ssims = [reference.ssim(frame) for frame in frames]
     return {
         "first_frame_psnr": psnrs[0],
@@ -37,24 +33,18 @@ def fidelity(frames: Frames, picture: NDArray[np.uint8]) -> dict[str, float]:
     }
 
 
-def psnr(a: NDArray[np.uint8], b: NDArray[np.uint8]) -> float:
-    """Return the PSNR of `metrics.psnr`, by OpenCV's exact integer sum."""
-    mse = cv2.norm(a, b, cv2.NORM_L2SQR) / a.size
-    return float(10 * np.log10(255**2 / max(mse, ROUNDING_MSE)))
-
-
 class _Reference:
-    """The picture's share of SSIM, computed once; in float32, around a mid grey for precision."""
+    """The image's share of SSIM, computed once; in float32, around a mid grey for precision."""
 
-    def __init__(self, picture: NDArray[np.uint8]) -> None:
-        self.grey = _luma(picture)
+    def __init__(self, image: NDArray[np.uint8]) -> None:
+        self.grey = _luma(image)
         self.mean = _windowed(self.grey)
         self.square = _windowed(cv2.multiply(self.grey, self.grey))
 
     def ssim(self, frame: NDArray[np.uint8]) -> float:
-        """Return structural similarity of one frame, the mean over the windows inside the picture.
+        """Return structural similarity of one frame, the mean over the windows inside the image.
 
-        Variances and the covariance do not change when both pictures lose the same grey, so only
+        Variances and the covariance do not change when both images lose the same grey, so only
         the means get it back.
         """
         grey = _luma(frame)
@@ -68,13 +58,13 @@ class _Reference:
         return float(np.mean(light * (2 * covariance + _C2) / (variance + _C2)))
 
 
-def _luma(picture: NDArray[np.uint8]) -> Map:
-    grey = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)
+def _luma(image: NDArray[np.uint8]) -> Map:
+    grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
     return np.asarray(grey, np.float32) - np.float32(_GREY)
 
 
 def _windowed(values: Map | cv2.typing.MatLike) -> Map:
-    """Return weighted means of the windows that lie inside the picture."""
+    """Return weighted means of the windows that lie inside the image."""
     edge = WINDOW // 2
     blurred = cv2.GaussianBlur(values, (WINDOW, WINDOW), SIGMA)[edge:-edge, edge:-edge]
     return np.ascontiguousarray(blurred, np.float32)

@@ -1,8 +1,8 @@
 """Score clips by learned weights: CLIP's alignments, DINO's consistencies.
 
-Letters: F frames, U different pictures, D features, H W pixels. The models are transformers' own
+Letters: F frames, U different images, D features, H W pixels. The models are transformers' own
 classes from a local folder or the hub: safetensors only, no code of the model's, float32. Each
-picture goes through the model's own image processor (Pillow), and equal frames are looked at once.
+image goes through the model's own image processor (Pillow), and equal frames are looked at once.
 """
 
 from __future__ import annotations
@@ -21,16 +21,9 @@ import torch
 import transformers
 from huggingface_hub import snapshot_download
 from huggingface_hub.errors import HFValidationError
-from transformers import (
-    AutoConfig,
-    AutoImageProcessor,
-    AutoModel,
-    AutoTokenizer,
-    CLIPModel,
-)
 
 from motifocal.bench.score.clip import ClipFeatures, Learned, Numbers
-from motifocal.bench.score.measures import Measure
+from motifocal.bench.score.measures import Measure, read_measures
 from motifocal.files.atomic import sha256_of
 from motifocal.media.arrays import Frames
 from motifocal.media.picture import one_line
@@ -40,49 +33,11 @@ from motifocal.models.text_limit import TextLimit
 Features = npt.NDArray[np.float32]
 
 FILES = ("*.json", "*.txt", "model*.safetensors")
-BATCH = 16  # pictures in one pass
+BATCH = 16  # images in one pass
 DINO_KINDS = ("vit", "dinov2", "dinov2_with_registers", "dinov3_vit")
 
-#: What `ClipAlignment` measures.
-CLIP_MEASURES: dict[str, Measure] = {
-    "clip_image_alignment": Measure(
-        name="image alignment (CLIP)", unit="cosine", better="higher",
-        definition="mean over all frames of the cosine between CLIP's embeddings of the frame and "
-                   "of the input picture",
-        source="Animate Bench (PIA, Zhang et al., CVPR 2024)",
-        blind_spot="Motion only lowers it: a still clip has the highest value there is.",
-        still_wins=True,
-    ),
-    "clip_text_alignment": Measure(
-        name="text alignment (CLIP)", unit="cosine", better="higher",
-        definition="mean over all frames of the cosine between CLIP's embeddings of the frame and "
-                   "of the sentence",
-        source="Animate Bench (PIA, Zhang et al., CVPR 2024)",
-        blind_spot="Frames are judged one by one, so it sees which things are there and hardly "
-                   "what they do: left and right, up and down, begin and end look alike. A "
-                   "sentence longer than CLIP's 77 tokens is cut.",
-        still_wins=False,
-    ),
-}
-#: What `DinoConsistency` measures.
-DINO_MEASURES: dict[str, Measure] = {
-    "dino_subject_consistency": Measure(
-        name="subject consistency (DINO)", unit="cosine", better="higher",
-        definition="mean over frames 2, 3, ... of half the sum of two cosines of features, with "
-                   "the first frame and with the frame before; negative ones count as 0",
-        source="VBench, subject consistency (Huang et al., CVPR 2024)",
-        blind_spot="Any motion that changes the view lowers it: a still clip has exactly 1.",
-        still_wins=True,
-    ),
-    "dino_picture_consistency": Measure(
-        name="picture consistency (DINO)", unit="cosine", better="higher",
-        definition="half the sum of the largest cosine of features between a frame and the input "
-                   "picture, and the mean cosine of consecutive frames; negative ones count as 0",
-        source="VBench-I2V, subject (Huang et al., 2024)",
-        blind_spot="One frame like the picture is enough, and a still clip has exactly 1.",
-        still_wins=True,
-    ),
-}
+CLIP_MEASURES = read_measures(("clip_image_alignment", "clip_text_alignment"))
+DINO_MEASURES = read_measures(("dino_subject_consistency", "dino_picture_consistency"))
 
 
 @dataclass(frozen=True)
@@ -94,25 +49,25 @@ class Vision:
     fingerprint: str
     source: str
 
-    def embed(self, pictures: Sequence[npt.NDArray[np.uint8]]) -> Features:
-        """Return features of length 1, (len(pictures), D), of (H, W, 3) uint8 pictures of one size.
+    def embed(self, images: Sequence[npt.NDArray[np.uint8]]) -> Features:
+        """Return features of length 1, (len(images), D), of (H, W, 3) uint8 images of one size.
 
-        Equal pictures are looked at once and get the very same features.
+        Equal images are looked at once and get the very same features.
         """
         places: dict[bytes, int] = {}
-        where = [places.setdefault(picture.tobytes(), len(places)) for picture in pictures]
-        different = [pictures[where.index(place)] for place in range(len(places))]
+        where = [places.setdefault(image.tobytes(), len(places)) for image in images]
+        different = [images[where.index(place)] for place in range(len(places))]
         batches = [self._forward(different[at : at + BATCH])
                    for at in range(0, len(different), BATCH)]
         return np.asarray(torch.cat(batches).numpy()[where])
 
     @torch.inference_mode()
-    def _forward(self, pictures: Sequence[npt.NDArray[np.uint8]]) -> torch.Tensor:
-        # The size is not told from the shape, which fails for pictures of 3 rows.
-        pixels = self.processor(list(pictures), return_tensors="pt",
+    def _forward(self, images: Sequence[npt.NDArray[np.uint8]]) -> torch.Tensor:
+        # The size is not told from the shape, which fails for images of 3 rows.
+        pixels = self.processor(list(images), return_tensors="pt",
                                 input_data_format="channels_last")["pixel_values"]
         pixels = pixels.to(self.model.device, torch.float32)
-        if isinstance(self.model, CLIPModel):
+        if isinstance(self.model, transformers.CLIPModel):
             features = self.model.get_image_features(pixel_values=pixels).pooler_output
         else:
             # The class token.
@@ -130,38 +85,39 @@ class ClipAlignment(Learned):
         folder = found_folder(location)
         self._vision = _load(folder, location, ("clip",), device)
         with loading_errors(location):
-            self._tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+            self._tokenizer = transformers.AutoTokenizer.from_pretrained(
+                folder, trust_remote_code=False)
         self._places = self._vision.model.config.text_config.max_position_embeddings
         self.text_limit = TextLimit(self._tokenizer, self._places)
         self.fingerprint, self.source = self._vision.fingerprint, self._vision.source
-        self._sentences: dict[str, Features] = {}
+        self._prompts: dict[str, Features] = {}
         # One clip keeps all cores busy; several at once would only share them.
         self._lock = threading.Lock()
 
-    def embed(self, frames: Frames, picture: npt.NDArray[np.uint8],
+    def embed(self, frames: Frames, image: npt.NDArray[np.uint8],
               orders: Sequence[Sequence[int]]) -> list[ClipFeatures]:
         with self._lock:
-            features = self._vision.embed([*frames, picture])
+            features = self._vision.embed([*frames, image])
         features_by_order = []
         for order in orders:
             played = features[list(order)]
             alignment = float(_cosines(played, features[-1]).mean())
-            # The mean of cosines with a sentence is the product of the mean with it.
+            # The mean of cosines with a prompt is the product of the mean with it.
             vector = [float(x) for x in played.mean(axis=0, dtype=np.float64)]
             features_by_order.append(ClipFeatures({"clip_image_alignment": alignment}, vector))
         return features_by_order
 
-    def score_text(self, vector: Sequence[float], sentence: str) -> Numbers:
-        if sentence not in self._sentences:
-            self._sentences[sentence] = self._embed_sentence(sentence)
-        words = self._sentences[sentence].astype(np.float64)
+    def score_text(self, vector: Sequence[float], prompt: str) -> Numbers:
+        if prompt not in self._prompts:
+            self._prompts[prompt] = self._embed_prompt(prompt)
+        words = self._prompts[prompt].astype(np.float64)
         return {"clip_text_alignment": float(np.asarray(vector) @ words)}
 
     @torch.inference_mode()
-    def _embed_sentence(self, sentence: str) -> Features:
+    def _embed_prompt(self, prompt: str) -> Features:
         model = self._vision.model
         tokens = self._tokenizer(
-            sentence, truncation=True, return_tensors="pt",
+            prompt, truncation=True, return_tensors="pt",
             max_length=self._places,
         )["input_ids"].to(model.device)
         features = model.get_text_features(input_ids=tokens).pooler_output
@@ -179,22 +135,22 @@ class DinoConsistency(Learned):
         self.fingerprint, self.source = self._vision.fingerprint, self._vision.source
         self._lock = threading.Lock()
 
-    def embed(self, frames: Frames, picture: npt.NDArray[np.uint8],
+    def embed(self, frames: Frames, image: npt.NDArray[np.uint8],
               orders: Sequence[Sequence[int]]) -> list[ClipFeatures]:
         with self._lock:
-            features = self._vision.embed([*frames, picture])
+            features = self._vision.embed([*frames, image])
         return [ClipFeatures(consistency(features[list(order)], features[-1])) for order in orders]
 
-    def score_text(self, vector: Sequence[float], sentence: str) -> Numbers:
+    def score_text(self, vector: Sequence[float], prompt: str) -> Numbers:
         return {}
 
 
-def consistency(frames: Features, picture: Features) -> Numbers:
-    """Return the measures of `DINO_MEASURES` from features of length 1: frames (F, D), picture
+def consistency(frames: Features, image: Features) -> Numbers:
+    """Return the measures of `DINO_MEASURES` from features of length 1: frames (F, D), image
     (D,)."""
     to_first = np.maximum(_cosines(frames[1:], frames[0]), 0)
     to_previous = np.maximum(_cosines(frames[1:], frames[:-1]), 0)
-    likest = max(0.0, _cosines(frames, picture).max())
+    likest = max(0.0, _cosines(frames, image).max())
     return {
         "dino_subject_consistency": float((to_first + to_previous).mean() / 2),
         "dino_picture_consistency": float((likest + to_previous.mean()) / 2),
@@ -240,19 +196,20 @@ def _load(folder: Path, location: str, kinds: Sequence[str], device: str) -> Vis
 
 def _loaded(folder: Path, kinds: Sequence[str]) -> tuple[Any, Any]:
     """Load the model and its image processor."""
-    config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
+    config = transformers.AutoConfig.from_pretrained(folder, trust_remote_code=False)
     if config.model_type not in kinds:
         raise ValueError(f"it is a {config.model_type}")
     extra = {"add_pooling_layer": False} if config.model_type == "vit" else {}
-    kind: Any = CLIPModel if config.model_type == "clip" else AutoModel
+    kind: Any = transformers.CLIPModel if config.model_type == "clip" else transformers.AutoModel
     model, info = kind.from_pretrained(
         folder, use_safetensors=True, dtype=torch.float32, trust_remote_code=False,
         output_loading_info=True, **extra,
     )  # fmt: skip
     if info["missing_keys"]:
         raise ValueError(f"it lacks {', '.join(sorted(info['missing_keys'])[:3])}")
-    # Pillow everywhere: with torchvision installed the same picture would differ slightly.
-    processor = AutoImageProcessor.from_pretrained(folder, backend="pil", trust_remote_code=False)
+    # Pillow everywhere: with torchvision installed the same image would differ slightly.
+    processor = transformers.AutoImageProcessor.from_pretrained(
+        folder, backend="pil", trust_remote_code=False)
     return model, processor
 
 

@@ -3,8 +3,8 @@
 F frames, H W pixels, h w pixels of the reduced clip. Frames are (F, H, W, 3) uint8 RGB, flow is
 (F-1, 2, H, W) float32 in pixels.
 
-Lengths are percent of the picture's shorter side per second, so that clips of any size and rate
-compare: 5 is a twentieth of the picture each second. They are means over all pixels and pairs.
+Lengths are percent of the image's shorter side per second, so that clips of any size and rate
+compare: 5 is a twentieth of the image each second. They are means over all pixels and pairs.
 """
 
 from __future__ import annotations

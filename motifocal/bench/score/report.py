@@ -5,20 +5,21 @@ A file is a function of the scores alone: no times, no places of the machine but
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, astuple
 from pathlib import Path
+from statistics import fmean
 
 import cv2
 import numpy as np
 
 from motifocal import __version__
-from motifocal.bench.score.run import Row, ScoredVideo, Scores
-from motifocal.bench.score.tables import Cell, Summary, to_latex, to_markdown
+from motifocal.bench.score.run import Row, Scores
+from motifocal.bench.score.tables import NO_CELL, Cell, Summary, to_latex, to_markdown
 from motifocal.files.atomic import write_text
 from motifocal.files.csv_text import csv_text
+from motifocal.files.json_text import format_json
 from motifocal.metrics import RESAMPLES
 
 EVAL_RESULTS = "_eval_results.json"
@@ -45,13 +46,12 @@ def to_eval_results(row: Row, scores: Scores) -> str:
     """
     content = {}
     for name in scores.measures:
-        listed = [{"video_path": video.path.as_posix(), "video_results": video.numbers[name]}
-                  for video in row.videos if not math.isnan(video.numbers[name])]
-        if listed:
-            numbers = [video.numbers[name] for video in row.videos
-                       if not math.isnan(video.numbers[name])]
-            content[name] = [math.fsum(numbers) / len(numbers), listed]
-    return _json(content)
+        videos = [video for video in row.videos if not math.isnan(video.numbers[name])]
+        if videos:
+            content[name] = [fmean(video.numbers[name] for video in videos),
+                             [{"video_path": video.path.as_posix(),
+                               "video_results": video.numbers[name]} for video in videos]]
+    return format_json(content)
 
 
 def to_json(summary: Summary) -> str:
@@ -71,7 +71,7 @@ def to_json(summary: Summary) -> str:
         "difference_to": scores.rows[0].name,
         "differences": {name: _cells(cells) for name, cells in summary.differences.items()},
     }
-    return _json(content)
+    return format_json(content)
 
 
 def _row(row: Row) -> dict[str, object]:
@@ -80,32 +80,21 @@ def _row(row: Row) -> dict[str, object]:
             "pictures": len({video.pair.image_id for video in row.videos})}
 
 
-def _cells(cells: Mapping[str, Cell]) -> dict[str, dict[str, float | int | None]]:
-    return {name: {**_numbers(cell), "pairs": cell.pairs, "pictures": cell.pictures}
+def _cells(cells: Mapping[str, Cell]) -> dict[str, dict[str, float]]:
+    return {name: {**asdict(cell.value), "pairs": cell.pairs, "pictures": cell.images}
             for name, cell in cells.items()}
-
-
-def _numbers(cell: Cell) -> dict[str, float | None]:
-    """Return mean, low and high; None where there is none."""
-    value = {"mean": math.nan, "low": math.nan, "high": math.nan}
-    value |= asdict(cell.value) if cell.value is not None else {}
-    return {name: None if math.isnan(number) else number for name, number in value.items()}
 
 
 def to_csv(scores: Scores) -> str:
     """Return a CSV with one line a video of every row, control rows too."""
     header = ["row", "kind", "scenario", "image_id", "prompt", "seed", "video", "frames",
               *scores.measures, "marks"]
-    rows = [_video(row, video, scores) for row in scores.rows for video in row.videos]
-    return csv_text(header, rows)
-
-
-def _video(row: Row, video: ScoredVideo, scores: Scores) -> list[object]:
-    numbers = [video.numbers[name] for name in scores.measures]
-    return [row.name, row.kind, video.pair.scenario, video.pair.image_id, video.pair.prompt,
-            video.seed, video.path.name, video.frames,
-            *("" if math.isnan(number) else repr(number) for number in numbers),
-            "; ".join(scores.marks)]
+    return csv_text(header, (
+        [row.name, row.kind, video.pair.scenario, video.pair.image_id, video.pair.prompt,
+         video.seed, video.path.name, video.frames,
+         *(video.numbers[name] for name in scores.measures), "; ".join(scores.marks)]
+        for row in scores.rows for video in row.videos
+    ))
 
 
 def to_table_csv(summary: Summary) -> str:
@@ -115,13 +104,8 @@ def to_table_csv(summary: Summary) -> str:
     lines = []
     for row in summary.scores.rows:
         for name, cell in summary.cells[row.name].items():
-            other = summary.differences.get(row.name, {}).get(name, Cell(None, 0, 0))
-            numbers = [*_numbers(cell).values(), *_numbers(other).values()]
-            lines.append([row.name, row.kind, name, cell.pairs, cell.pictures,
-                          *("" if number is None else repr(number) for number in numbers),
-                          other.pairs, "; ".join(summary.scores.marks)])
+            other = summary.differences.get(row.name, {}).get(name, NO_CELL)
+            lines.append([row.name, row.kind, name, cell.pairs, cell.images,
+                          *astuple(cell.value), *astuple(other.value), other.pairs,
+                          "; ".join(summary.scores.marks)])
     return csv_text(header, lines)
-
-
-def _json(content: object) -> str:
-    return json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n"

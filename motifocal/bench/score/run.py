@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
-from motifocal._moved import renamed_names
 from motifocal.bench.pairs import Pair
 from motifocal.bench.results import ExpectedVideo, Results
+from motifocal.bench.score import controls
 from motifocal.bench.score.choice import Choice, check_names, check_pairs, choose
 from motifocal.bench.score.clip import (
     OWN,
@@ -26,14 +26,6 @@ from motifocal.bench.score.clip import (
     compute_scores,
 )
 from motifocal.bench.score.clip import SHUFFLED as SHUFFLED_CLIP
-from motifocal.bench.score.controls import (
-    ANOTHER,
-    CONTROLS,
-    SHUFFLED,
-    STILL,
-    one_a_picture,
-    other_sentences,
-)
 from motifocal.bench.score.measures import Measure
 from motifocal.motion.flow import usable_cores
 
@@ -103,16 +95,16 @@ def score(
 
     Every video is decoded once and its flow estimated once; what is computed is kept in `output`,
     so that the next run computes what has changed. `control` is the model whose videos the control
-    rows are made of, by default the first. `seed` decides how frames are shuffled and sentences
+    rows are made of, by default the first. `seed` decides how frames are shuffled and prompts
     swapped.
 
-    Raises ValueError for names that are no file names, pairs of the same name whose sentences
+    Raises ValueError for names that are no file names, pairs of the same name whose prompts
     differ, and for videos that are missing or do not decode, unless `common` takes the pairs that
     all models have, or `allow_missing` what there is.
     """
     tools = tools or Tools()
     names = [result.model for result in results]
-    check_names(names, tuple(CONTROLS))
+    check_names(names, tuple(controls.CONTROLS))
     check_pairs(results)
     control = names[0] if control is None else control
     if control not in names:
@@ -127,7 +119,7 @@ def score(
     rows = [Row(name, MODEL, tuple(_scored(video, video.path, clip_scores[video.path][OWN], tools)
                                    for video in choice.videos[name])) for name in names]
     of_control = next(result for result in results if result.model == control)
-    rows += run.controls(of_control, choice.videos[control], clip_scores)
+    rows += run.control_rows(of_control, choice.videos[control], clip_scores)
     learned = {model.name: f"{model.source} {model.fingerprint}" for model in tools.learned}
     return Scores(
         title=results[0].benchmark.title, marks=choice.marks, measures=_measures(tools),
@@ -152,9 +144,10 @@ class _Run:
     ) -> dict[Path, dict[str, ClipScores]]:
         """Score all chosen videos, by file; put the reasons why others have no scores into
         `failed`."""
-        shuffled = {video.path for video in one_a_picture(choice.videos[control], self.seed)}
+        drawn = controls.one_per_image(choice.videos[control], self.seed)
+        shuffled = {video.path for video in drawn}
         jobs = [
-            ClipJob(result.picture(video.pair), video.path,
+            ClipJob(result.image(video.pair), video.path,
                     (self.seed, video.pair.file(video.seed)) if video.path in shuffled else None)
             for result in results for video in choice.videos[result.model]
         ]
@@ -167,29 +160,29 @@ class _Run:
                 scores[job.video] = outcome
         return scores
 
-    def controls(
+    def control_rows(
         self, results: Results, videos: Sequence[ExpectedVideo],
         clip_scores: Mapping[Path, dict[str, ClipScores]],
     ) -> list[Row]:
         """Score the control rows."""
         own = {video: clip_scores[video.path][OWN] for video in videos}
-        jobs = {video: ClipJob(results.picture(video.pair), None, None, clip.frames, clip.fps)
+        jobs = {video: ClipJob(results.image(video.pair), None, None, clip.frames, clip.fps)
                 for video, clip in own.items()}
         still = {}
         for job, outcome in self._computed(list(dict.fromkeys(jobs.values())), "still pictures"):
             if isinstance(outcome, str):
                 raise ValueError(outcome)
             still[job] = outcome[OWN]
-        others = other_sentences(videos, self.seed)
+        others = controls.other_prompts(videos, self.seed)
         rows: dict[str, list[ScoredVideo]] = {
-            STILL: [_scored(video, job.picture, still[job], self.tools)
-                    for video, job in jobs.items()],
-            SHUFFLED: [
+            controls.STILL: [_scored(video, job.image, still[job], self.tools)
+                             for video, job in jobs.items()],
+            controls.SHUFFLED: [
                 _scored(video, video.path, clip_scores[video.path][SHUFFLED_CLIP], self.tools)
                 for video in videos if SHUFFLED_CLIP in clip_scores[video.path]
             ],
-            ANOTHER: [_scored(video, others[video].path, own[others[video]], self.tools)
-                      for video in videos if video in others],
+            controls.ANOTHER: [_scored(video, others[video].path, own[others[video]], self.tools)
+                               for video in videos if video in others],
         }
         return [Row(name, CONTROL, tuple(of_row), _note(name, results, len(of_row), len(videos)))
                 for name, of_row in rows.items()]
@@ -207,8 +200,8 @@ class _Run:
 
 def _note(row: str, results: Results, count: int, videos: int) -> str:
     """Say which videos a control row is made of."""
-    why = {SHUFFLED: "one of each picture",
-           ANOTHER: "the pictures of the others have one sentence"}
+    why = {controls.SHUFFLED: "one of each picture",
+           controls.ANOTHER: "the pictures of the others have one sentence"}
     less = f", {count} of {videos} videos: {why[row]}" if count < videos else ""
     return f"of {results.model}{less}"
 
@@ -226,6 +219,3 @@ def _measures(tools: Tools) -> dict[str, Measure]:
     """Return all measures in the order of the table's columns."""
     return {**tools.measures, **{name: measure for learned in tools.learned
                                  for name, measure in learned.measures.items()}}
-
-
-__getattr__ = renamed_names(__name__, "Scored=ScoredVideo")

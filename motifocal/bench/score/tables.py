@@ -1,6 +1,6 @@
 """Summarise rows of scores as means, intervals and differences; print them in Markdown and LaTeX.
 
-Intervals are 95 % bootstraps over pictures: the prompts of one picture share its difficulty. Videos
+Intervals are 95 % bootstraps over images: the prompts of one image share its difficulty. Videos
 of one pair (several seeds) are averaged first.
 """
 
@@ -17,7 +17,7 @@ import numpy as np
 from motifocal.bench.score.controls import CONTROLS
 from motifocal.bench.score.measures import Measure
 from motifocal.bench.score.run import CONTROL, MODEL, Row, Scores
-from motifocal.metrics import MeanInterval, over_pictures
+from motifocal.metrics import MeanInterval, over_images
 
 ARROWS = {"higher": "↑", "lower": "↓", "neither": ""}
 MOST_DECIMALS = 4
@@ -43,11 +43,14 @@ _LATEX = {
 
 @dataclass(frozen=True)
 class Cell:
-    """A mean over `pairs` pairs of `pictures` pictures; None where there is no number at all."""
+    """A mean over `pairs` pairs of `images` images; nan where there is no number at all."""
 
-    value: MeanInterval | None
+    value: MeanInterval
     pairs: int
-    pictures: int
+    images: int
+
+
+NO_CELL = Cell(MeanInterval(math.nan, math.nan, math.nan), 0, 0)
 
 
 @dataclass(frozen=True)
@@ -64,7 +67,7 @@ class Summary:
 
 
 def summarise(scores: Scores) -> Summary:
-    """Return means and paired differences to the first row, with intervals over pictures."""
+    """Return means and paired differences to the first row, with intervals over images."""
     cells, differences = {}, {}
     base = {name: _by_pair(scores.rows[0], name) for name in scores.measures}
     for row in scores.rows:
@@ -80,7 +83,7 @@ def summarise(scores: Scores) -> Summary:
 
 
 def _by_pair(row: Row, measure: str) -> dict[tuple[str, str], float]:
-    """Map (stem, picture) to the mean over its videos, without what is no number."""
+    """Map (stem, image) to the mean over its videos, without what is no number."""
     values_by_pair: dict[tuple[str, str], list[float]] = defaultdict(list)
     for video in row.videos:
         if not math.isnan(video.numbers[measure]):
@@ -89,11 +92,11 @@ def _by_pair(row: Row, measure: str) -> dict[tuple[str, str], float]:
 
 
 def _mean_cell(values: Mapping[tuple[str, str], float]) -> Cell:
-    pictures = [picture for _, picture in values]
+    images = [image for _, image in values]
     if not values:
-        return Cell(None, 0, 0)
-    measured = over_pictures(np.array(list(values.values())), pictures)
-    return Cell(measured, len(values), len(set(pictures)))
+        return NO_CELL
+    measured = over_images(np.array(list(values.values())), images)
+    return Cell(measured, len(values), len(set(images)))
 
 
 def heading(measure: Measure) -> str:
@@ -133,7 +136,7 @@ def _cells(
 
 def _cell(cell: Cell, decimals: int, sign: str, pairs: int) -> str:
     """Format `mean (low to high)`; add the number of pairs where it is less than the row's."""
-    if cell.value is None:
+    if not cell.pairs:
         return NO_NUMBER
     text = _number(cell.value.mean, decimals, sign)
     if not math.isnan(cell.value.low):
@@ -153,9 +156,8 @@ def _decimals(table: Mapping[str, Mapping[str, Cell]]) -> dict[str, int]:
     decimals = {}
     for name in next(iter(table.values()), {}):
         values = [row[name].value for row in table.values()]
-        widths = [value.high - value.low for value in values if value is not None]
-        widths = [width for width in widths if width > 1e-9]
-        narrowest = min(widths, default=0.01)
+        widths = [value.high - value.low for value in values]
+        narrowest = min((width for width in widths if width > 1e-9), default=0.01)
         decimals[name] = min(max(1 - math.floor(math.log10(narrowest)), 0), MOST_DECIMALS)
     return decimals
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from motifocal.cli.options.declare import FOLDER, Size
-from motifocal.cli.output.console import table_console
+from motifocal.cli.output.console import print_table
 from motifocal.cli.output.progress import progress, quiet_option
 
 if TYPE_CHECKING:
@@ -86,9 +86,6 @@ def _checked(results: Results, expected: Format | None, least_likeness: float) -
 
 
 def _print(results: Results, problems: list[Problem]) -> None:
-    from rich.markup import escape
-    from rich.table import Table
-
     if results.benchmark.mark:
         click.echo(f"{results.model}: {results.benchmark.mark}")
     count = len(results.expected())
@@ -96,9 +93,5 @@ def _print(results: Results, problems: list[Problem]) -> None:
         click.echo(f"{results.model}: all {count} videos are right")
         return
     words = f"{len(problems)} problem{'s' if len(problems) > 1 else ''} in {count} videos"
-    table = Table(title=escape(f"{results.model}: {words}"))
-    table.add_column("file", overflow="fold")
-    table.add_column("what is wrong", overflow="fold")
-    for problem in problems:
-        table.add_row(escape(problem.file), escape(problem.what))
-    table_console(140).print(table)
+    print_table(f"{results.model}: {words}", ("file", "what is wrong"),
+                ((problem.file, problem.what) for problem in problems), width=140, numbers=False)

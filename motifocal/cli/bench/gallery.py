@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from motifocal.cli.options.declare import FOLDER, NEW_FOLDER
+from motifocal.cli.options.declare import FOLDER, output_option
 
 
 @click.command(epilog="""\b
@@ -16,8 +16,7 @@ Examples:
   motifocal bench gallery results/* -o docs/gallery --copy --title "Ours and theirs"
 """)
 @click.argument("results", nargs=-1, required=True, type=FOLDER)
-@click.option("-o", "--output", type=NEW_FOLDER, required=True,
-              help="The folder of the page; an older gallery there is brought up to date.")
+@output_option("The folder of the page; an older gallery there is brought up to date.")
 @click.option("--title", help="What stands above the page.  [default: the benchmark's name]")
 @click.option("--link/--copy", default=True, show_default=True,
               help="Hard links to the videos where the file system has them, or always copies.")

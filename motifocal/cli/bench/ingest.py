@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from motifocal.cli.options.benchmark import bench_options, chosen
-from motifocal.cli.options.declare import FOLDER, NEW_FOLDER
+from motifocal.cli.options.declare import FOLDER, output_option
 from motifocal.cli.options.renamed import old_option
 from motifocal.cli.output.locking import lock_output
 from motifocal.cli.output.progress import quiet_option, tracked
@@ -29,8 +29,7 @@ Examples:
 @bench_options
 @click.option("--name", required=True, help="What the model is called in tables.")
 @old_option("--model", "--name", "name")
-@click.option("-o", "--output", type=NEW_FOLDER, required=True,
-              help="The folder of results; run again to add what was missing.")
+@output_option("The folder of results; run again to add what was missing.")
 @click.option("--partial", is_flag=True, help="Expect only the pairs of which there are videos; "
               "every output then says which part it is of.")
 @click.option("--fit", type=click.Choice(["crop", "stretch"]), default="crop", show_default=True,

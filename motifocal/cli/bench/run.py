@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from motifocal.cli.options.benchmark import bench_options, chosen, parse_shard
-from motifocal.cli.options.declare import NEW_FOLDER
+from motifocal.cli.options.declare import output_option
 from motifocal.cli.options.sampling import refuse_sampling, sampling_of, sampling_options
 from motifocal.cli.output.locking import lock_output
 from motifocal.cli.output.progress import phase, progress, quiet_option
@@ -36,8 +36,7 @@ Examples:
 @click.option("--command", metavar="TEMPLATE", help="Any program instead: {image}, {prompt}, "
               "{output} and {seed} are filled in; or {batch}, a JSONL file of many jobs.")
 @click.option("--name", help="What the model is called in tables.  [default: from --model]")
-@click.option("-o", "--output", type=NEW_FOLDER, required=True,
-              help="The folder of results; run again to go on.")
+@output_option("The folder of results; run again to go on.")
 @click.option("--seeds", type=click.IntRange(1, 1000), default=1, show_default=True,
               help="Videos a pair, with the seeds 0, 1, ...")
 @click.option("--shard", metavar="I/N", default="1/1", show_default=True, callback=parse_shard,

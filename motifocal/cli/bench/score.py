@@ -10,7 +10,7 @@ import click
 
 from motifocal.cli.options.declare import FOLDER, NEW_FOLDER
 from motifocal.cli.options.device import chosen_device, device_option
-from motifocal.cli.output.console import table_console
+from motifocal.cli.output.console import print_table
 from motifocal.cli.output.locking import lock_output
 from motifocal.cli.output.progress import announce, phases, quiet_option
 from motifocal.cli.output.unread import note_unread
@@ -128,15 +128,7 @@ def _print(summary: Summary) -> None:
 
 def _print_table(summary: Summary, title: str, rows: Sequence[Sequence[str]]) -> None:
     """Print measures in lines and rows in columns, which fits a terminal better."""
-    from rich.markup import escape
-    from rich.table import Table
-
     from motifocal.bench.score.tables import headings
 
-    table = Table(title=escape(title))
-    table.add_column("")
-    for row in rows:
-        table.add_column(escape(row[0]), justify="right", overflow="fold")
-    for place, heading in enumerate(headings(summary)[1:], start=1):
-        table.add_row(escape(heading), *(escape(row[place].replace(" (", "\n(")) for row in rows))
-    table_console(40 + 20 * len(rows)).print(table)
+    head, *lines = zip(headings(summary), *rows, strict=True)
+    print_table(title, head, lines, width=40 + 20 * len(rows))

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from motifocal.cli.options.declare import FOLDER, NEW_FOLDER
+from motifocal.cli.options.declare import FOLDER, output_option
 
 
 @click.command(epilog="""\b
@@ -16,8 +16,7 @@ Examples:
   sh vbench/mine/run_vbench.sh ~/VBench
 """)
 @click.argument("results", type=FOLDER)
-@click.option("-o", "--output", type=NEW_FOLDER, required=True,
-              help="The folder for the view; run again to bring it up to date.")
+@output_option("The folder for the view; run again to bring it up to date.")
 @click.option("--copy", is_flag=True, help="Copy files instead of linking to them, for another "
               "machine or a file system without links.")
 @click.option("--allow-missing", is_flag=True,

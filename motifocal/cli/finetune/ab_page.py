@@ -95,14 +95,14 @@ def _row(title: str, values: Sequence[Sequence[float | None]]) -> str:
     """Return a line of the table: each run's mean, and the difference of the last and the first."""
     import numpy as np
 
-    from motifocal.metrics import over_pictures
+    from motifocal.metrics import over_images
 
     arms: npt.NDArray[np.float64] = np.array(values, dtype=np.float64)
     arms = arms[:, np.isfinite(arms).all(0)]
     if not arms.shape[1]:
         return f"<tr><td>{title}</td></tr>"
     clips = [str(index) for index in range(arms.shape[1])]
-    difference = over_pictures(arms[-1] - arms[0], clips)
+    difference = over_images(arms[-1] - arms[0], clips)
     means = "".join(f"<td>{mean:.4g}</td>" for mean in arms.mean(1))
     return (f"<tr><td>{title}</td>{means}<td>{difference.mean:+.3g} ({difference.low:+.3g} to "
             f"{difference.high:+.3g})</td><td>{len(clips)}</td></tr>")

@@ -10,14 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from motifocal.cli.options.declare import FOLDER, Size
+from motifocal.cli.options.declare import FILE, FOLDER, Size
 from motifocal.cli.output.progress import phases, quiet_option
 
 if TYPE_CHECKING:
-    from motifocal.study.create.layout import Layout
+    from motifocal.study.create.encoding import Layout
     from motifocal.study.protocol import Protocol
 
-FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
 SERVICES = ("prolific", "connect", "sona")
 TEXTS = ("consent", "instructions", "thanks")
 

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from motifocal.cli.options.declare import NEW_FILE
+
 
 @click.command(epilog="""\b
 Examples:
@@ -14,9 +16,9 @@ Examples:
   motifocal study export postgresql://localhost/study -o votes.jsonl
 """)
 @click.argument("study", metavar="STUDY")
-@click.option("-o", "--output", type=click.Path(path_type=Path, dir_okay=False), required=True,
-              metavar="FILE", help="The file to write, one line of JSON a vote.")
-@click.option("--protocol", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE",
+@click.option("-o", "--output", type=NEW_FILE, required=True, metavar="FILE",
+              help="The file to write, one line of JSON a vote.")
+@click.option("--protocol", type=NEW_FILE, metavar="FILE",
               help="Also write the study's rules and wording, whose hash is in every vote.")
 def export(study: str, output: Path, protocol: Path | None) -> None:
     """Write the votes of STUDY, a file or a PostgreSQL URL, for others to read.

@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING
 
 import click
 
+from motifocal.cli.options.declare import FILE
+
 if TYPE_CHECKING:
     from motifocal.study.offline.import_votes import ImportResult
-
-FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
-
 
 @click.command("import", epilog="""\b
 Examples:
@@ -40,8 +39,7 @@ def import_(study: str, answers: tuple[Path, ...], dry_run: bool) -> None:
         intake = AnswerImport(store)
         for path in answers:
             try:
-                file = read_answers(path)
-                fates = intake.check(file) if dry_run else intake.take(file)
+                fates = intake.take(read_answers(path), dry_run=dry_run)
             except ValueError as error:
                 refused += 1
                 click.echo(f"refused {path}: {' '.join(str(error).split())}", err=True)

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
-from motifocal.cli.output.console import table_console
+from motifocal.cli.output.console import print_table
 
 if TYPE_CHECKING:
     from motifocal.study.stats.power import Plan
@@ -56,6 +54,7 @@ def plan(pairs: int, pictures: int | None, models: int, votes: int, wage: float,
     correction over the models: the hardest case is that no other model differs, the easiest that
     all others do. Try smaller studies here before paying for one.
     """
+    from motifocal.files.json_text import format_json
     from motifocal.study.stats.power import plan as reckon
 
     if pictures is None:
@@ -70,7 +69,7 @@ def plan(pairs: int, pictures: int | None, models: int, votes: int, wage: float,
                   true_share=true_share, gold=gold, pictures=pictures,
                   pair_correlation=pair_correlation, picture_correlation=picture_correlation)
     if as_json:
-        click.echo(json.dumps(_as_json(asdict(made)), indent=1))
+        click.echo(format_json(asdict(made)), nl=False)
         return
     _print(made, models, currency)
     click.echo(
@@ -84,35 +83,21 @@ def plan(pairs: int, pictures: int | None, models: int, votes: int, wage: float,
 
 
 def _print(made: Plan, models: int, currency: str) -> None:
-    from rich.markup import escape
-    from rich.table import Table
-
-    table = Table(title="A study of this size")
-    table.add_column("")
-    for name in ("hardest for Holm", "easiest") if models > 1 else ("",):
-        table.add_column(name, justify="right")
-    whole = {
-        "judgements": f"{made.judgements:,}".replace(",", " "),
-        "gold judgements": f"{made.gold_judgements:,}".replace(",", " "),
-        "hours": f"{made.hours:.1f}",
-        "cost": f"{made.cost:,.0f} {currency}".replace(",", " "),
-    }
-    for name, text in whole.items():
-        table.add_row(name, escape(text), end_section=name == "cost")
+    columns = ("hardest for Holm", "easiest") if models > 1 else ("",)
+    whole = [
+        ("judgements", f"{made.judgements:,}".replace(",", " ")),
+        ("gold judgements", f"{made.gold_judgements:,}".replace(",", " ")),
+        ("hours", f"{made.hours:.1f}"),
+        ("cost", f"{made.cost:,.0f} {currency}".replace(",", " ")),
+    ]
     outcomes = {
-        "smallest significant share of votes": [_percent(share) for share in made.smallest_share],
-        "true share found four times in five": [_percent(share) for share in made.detectable_share],
-        f"power at a true share of {made.true_share:.0%}": [_percent(p) for p in made.power],
+        "smallest significant share of votes": made.smallest_share,
+        "true share found four times in five": made.detectable_share,
+        f"power at a true share of {made.true_share:.0%}": made.power,
     }
-    for name, (first, last) in outcomes.items():
-        table.add_row(name, first, *[last][: models - 1])
-    table_console(100).print(table)
-
-
-def _as_json(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Replace what no outcome could reach by null."""
-    return {name: [None if number != number else number for number in value]
-            if isinstance(value, tuple) else value for name, value in values.items()}
+    rows = [(name, *map(_percent, shares[: len(columns)])) for name, shares in outcomes.items()]
+    print_table("A study of this size", ("", *columns), [*whole, *rows], width=100,
+                sections=(len(whole) - 1,))
 
 
 def _percent(value: float) -> str:

@@ -7,13 +7,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from motifocal.cli.options.declare import FOLDER, NEW_FOLDER
-from motifocal.cli.output.console import table_console
+from motifocal.cli.options.declare import FILE, FOLDER, output_option
+from motifocal.cli.output.console import print_table, table_console
 
 if TYPE_CHECKING:
     from motifocal.study.report.report import Report
 
-FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
 OVER = {"picture": "image_id", "scenario": "scenario"}
 MOST_LINES = 60  # of one table in a terminal; the files have all
 
@@ -26,8 +25,8 @@ Examples:
   motifocal study report postgresql://localhost/study --over scenario -o report
 """)
 @click.argument("source", metavar="SOURCE")
-@click.option("-o", "--output", type=NEW_FOLDER, default=Path("report"), show_default=True,
-              help="Folder of the tables and figures.")
+@output_option("Folder of the tables and figures.", required=False, default=Path("report"),
+               show_default=True)
 @click.option("--ours", metavar="NAME", help="The model whose side is taken.  [default: the one "
               "that all others were compared with]")
 @click.option("--scores", type=FOLDER, metavar="DIR", help="A folder that motifocal bench score "
@@ -79,23 +78,15 @@ def report(source: str, output: Path, ours: str | None, scores: Path | None, ove
 def _print(report: Report) -> None:
     """Print the marks, the tables that fit, and the sentence."""
     from rich.markup import escape
-    from rich.table import Table
 
     from motifocal.study.report.tables import tables
     from motifocal.study.report.words import plain, sentence
 
-    console = table_console(140)
     for mark in report.marks:
         click.echo(plain(mark), err=True)
     for table in tables(report):
         if len(table.rows) > MOST_LINES:
             click.echo(f"{table.title}: {len(table.rows)} lines, see the files", err=True)
             continue
-        printed = Table(title=escape(table.title), caption=escape("\n".join(table.notes)))
-        for place, name in enumerate(table.head):
-            printed.add_column(escape(name), justify="right" if place else "left", overflow="fold")
-        for row in table.rows:
-            printed.add_row(*(escape(cell.replace(" (", "\n(") if place else cell)
-                              for place, cell in enumerate(row)))
-        console.print(printed)
-    console.print(escape(sentence(report)))
+        print_table(table.title, table.head, table.rows, width=140, caption="\n".join(table.notes))
+    table_console(140).print(escape(sentence(report)))

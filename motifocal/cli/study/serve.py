@@ -8,9 +8,9 @@ from urllib.parse import urlsplit
 
 import click
 
+from motifocal.cli.options.declare import NEW_FILE, NEW_FOLDER
 from motifocal.files.json_text import parse_json
 
-FOLDER = click.Path(path_type=Path, file_okay=False)
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
@@ -30,14 +30,14 @@ Examples:
               "refused.  [default: http://HOST:PORT/]")
 @click.option("--behind-proxy", is_flag=True, help="Believe a proxy on this machine that it knows "
               "where requests come from. It should hand on the Host header.")
-@click.option("--secret-file", type=click.Path(path_type=Path, dir_okay=False),
+@click.option("--secret-file", type=NEW_FILE,
               help="A file with at least 32 characters, readable by you alone; it is made where "
               "there is none.  [default: MOTIFOCAL_STUDY_SECRET in the environment, or "
               "STUDY.secret]")
 @click.option("--dashboard-link", is_flag=True, help="Print the dashboard's link and stop.")
 @click.option("--workers", type=click.IntRange(1, 64), default=1, show_default=True,
               help="Processes that serve at once; each counts requests on its own.")
-@click.option("--static", "folder", type=FOLDER, metavar="DIR", help="Serve nothing; write the "
+@click.option("--static", "folder", type=NEW_FOLDER, metavar="DIR", help="Serve nothing; write the "
               "same comparisons as a folder for any static host, or for a disk.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True,
               help="Static: who gets what in which order.")
@@ -130,7 +130,6 @@ def _listen(
 
 
 def _write_folder(study: str, folder: Path, seed: int) -> None:
-
     from motifocal.cli.output.progress import tracked
     from motifocal.study.offline.folder import write_folder
     from motifocal.study.offline.import_votes import OfflineImport

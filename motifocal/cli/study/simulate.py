@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING
 
 import click
 
+from motifocal.cli.options.declare import NEW_FILE
+
 if TYPE_CHECKING:
     from motifocal.study.protocol import Protocol
     from motifocal.study.stats.simulation_design import Design
 
-FILE = click.Path(path_type=Path, dir_okay=False)
 MOST_PAIRS = 320
 DEFAULT_SHARE = 0.6
 
@@ -42,10 +43,10 @@ Examples:
   motifocal study simulate -o votes.jsonl --share Cinemo=0.7 --share SEINE=0.55 --careless 0.1
   motifocal study simulate -o votes.jsonl --protocol protocol.json --gold 8 --ties 0.1 --seed 1
 """)
-@click.option("-o", "--output", type=FILE, required=True, metavar="FILE",
+@click.option("-o", "--output", type=NEW_FILE, required=True, metavar="FILE",
               help="The file to write, one line of JSON a vote.")
-@click.option("--protocol", type=FILE, metavar="FILE", help="Also write the rules of the simulated "
-              "study, for report.")
+@click.option("--protocol", type=NEW_FILE, metavar="FILE",
+              help="Also write the rules of the simulated study, for report.")
 @click.option("--ours", default="ours", show_default=True, metavar="NAME",
               help="The model that is compared with all others.")
 @click.option("--share", "shares", multiple=True, callback=split_shares, metavar="NAME=0.6",

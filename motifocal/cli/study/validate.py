@@ -7,12 +7,14 @@ from pathlib import Path
 
 import click
 
+from motifocal.cli.options.declare import FILE
+
 
 @click.command(epilog="""\b
 Example:
   motifocal study validate votes.jsonl
 """)
-@click.argument("votes", type=click.Path(path_type=Path, exists=True, dir_okay=False))
+@click.argument("votes", type=FILE)
 def validate(votes: Path) -> None:
     """Say what is wrong with VOTES, a JSONL file as `motifocal study export` writes it.
 

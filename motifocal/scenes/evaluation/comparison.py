@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from motifocal.extras import install_extra
+from motifocal.extras import require
 from motifocal.files.csv_text import csv_text
 from motifocal.scenes.evaluation.arms import MEASURES, Aligned
 from motifocal.scenes.evaluation.paired import (
@@ -182,14 +182,11 @@ def draw_curves(path: Path, comparison: Comparison) -> None:
     Raises:
         ValueError: matplotlib is not installed.
     """
-    try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise ValueError(f"the plot needs matplotlib; {install_extra('train')}") from error
+    require("matplotlib", "train", "the plot needs")
+    from matplotlib.figure import Figure
+
     aligned = comparison.aligned
     figure = Figure(figsize=(9.6, 4.0), dpi=120, layout="constrained")
-    FigureCanvasAgg(figure)
     words = {"follows": "share that follows the prompt", "margin": "margin"}
     for axes, measure in zip(figure.subplots(1, 2), words, strict=True):
         for arm in aligned.arms:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from motifocal.metrics import MeanInterval, over_pictures
+from motifocal.metrics import MeanInterval, over_images
 from motifocal.scenes.evaluation.evaluate import KINDS
 from motifocal.scenes.evaluation.probe_table import ProbeRow
 from motifocal.scenes.evaluation.report import HELD_OUT, SEEN, markdown_table
@@ -40,7 +40,7 @@ def _cells(name: str, rows: Sequence[ProbeRow]) -> list[str]:
     images = [row.image_id for row in rows]
 
     def measured(values: list[float]) -> MeanInterval:
-        return over_pictures(np.array(values), images)
+        return over_images(np.array(values), images)
 
     follows = measured([float(row.follows) for row in rows])
     static = measured([float(row.static) for row in rows])

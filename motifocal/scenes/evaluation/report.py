@@ -6,14 +6,14 @@ images, never single pairs.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 import numpy as np
 
 from motifocal.files.csv_text import csv_text
-from motifocal.metrics import MeanInterval, over_pictures
+from motifocal.files.json_text import format_json
+from motifocal.metrics import MeanInterval, over_images
 from motifocal.scenes.evaluation.evaluate import KINDS, EvalPair, Score, Scored
 
 MEASURES = tuple(Score.__dataclass_fields__)
@@ -70,7 +70,7 @@ def _group(scored: Scored, name: str, inside: list[int], ends_section: bool, see
     images = [scored.pairs[index].image_id for index in inside]
     measures = {
         row: {
-            measure: over_pictures(
+            measure: over_images(
                 np.array([getattr(scores[i], measure) for i in inside]), images, seed=seed
             )
             for measure in MEASURES
@@ -90,15 +90,7 @@ def to_json(report: Report) -> str:
         "groups": [asdict(group) for group in report.groups],
         "pairs": _rows(report.scored),
     }
-    return json.dumps(_finite(content), indent=1, allow_nan=False) + "\n"
-
-
-def _finite(content: object) -> object:
-    if isinstance(content, Mapping):
-        return {key: _finite(value) for key, value in content.items()}
-    if isinstance(content, list | tuple):
-        return [_finite(value) for value in content]
-    return None if isinstance(content, float) and not np.isfinite(content) else content
+    return format_json(content)
 
 
 def _rows(scored: Scored) -> list[dict[str, object]]:

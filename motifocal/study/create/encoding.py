@@ -1,4 +1,4 @@
-"""Encode a layout's videos and pictures as the bytes that annotators are sent.
+"""Describe a study as a layout, and encode its videos and images as annotators are sent them.
 
 F frames, H W pixels. All videos are encoded with the same settings and without metadata, and those
 that can stand beside each other have the same number of bytes.
@@ -9,21 +9,25 @@ from __future__ import annotations
 import random
 import struct
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
-from motifocal._moved import renamed_names
-from motifocal.media.picture import Pixels, write_image
+from motifocal.bench.ingest import FITS
+from motifocal.generate.model import Format
+from motifocal.media.picture import Pixels, read_image, write_image
 from motifocal.media.video import write_video
 from motifocal.motion.flow import usable_cores
-from motifocal.study.create.layout import Layout
-from motifocal.study.create.matching import load_clip, shown_picture
+from motifocal.study.create.gold_videos import Damaged
+from motifocal.study.create.matching import Group, Reconcile, load_clip
+from motifocal.study.protocol import Protocol
 
-VIDEO_TYPE, PICTURE_TYPE = "video/mp4", "image/png"
+VIDEO_TYPE, IMAGE_TYPE = "video/mp4", "image/png"
 CRF = 12  # a second encoding should cost next to nothing
 _BOX = 8  # bytes of an MP4 box's header: its length, its type
 
@@ -31,6 +35,41 @@ RandomBytes = Callable[[int], bytes]
 Progress = Callable[[str, int, int], object]
 #: Which video of a group: ("", model), or (kind of gold, its index in the layout).
 Version = tuple[str, int]
+
+
+@dataclass(frozen=True)
+class RealItem:
+    """An item to be judged: group `group` in comparison `baseline` (from 1, as in `Layout.models`),
+    and which model is on the left in each of its votes."""
+
+    baseline: int
+    group: int
+    left: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Layout:
+    """A whole study before its videos are encoded.
+
+    models: names, the one that is compared with all others first. groups and their formats; items
+    in the order in which they will be judged; gold items; `crf` of the encoding; and what is stored
+    beside it as `material`.
+    """
+
+    protocol: Protocol
+    models: tuple[str, ...]
+    groups: tuple[Group, ...]
+    formats: tuple[Format, ...]
+    items: tuple[RealItem, ...]
+    gold: tuple[Damaged, ...]
+    reconcile: Reconcile
+    crf: int
+    material: Mapping[str, Any]
+
+    @property
+    def votes(self) -> int:
+        """Real votes that are wanted."""
+        return sum(len(item.left) for item in self.items)
 
 
 @dataclass(frozen=True)
@@ -85,32 +124,28 @@ def _clips(layout: Layout, group: int, gold: list[int]) -> dict[Version, Pixels]
     return clips
 
 
-def encoded_pictures(layout: Layout, rng: random.Random) -> Iterator[tuple[str, bytes]]:
-    """Yield (image id, PNG) of every picture once, at the size of its videos, in random order."""
+def encoded_images(layout: Layout, rng: random.Random) -> Iterator[tuple[str, bytes]]:
+    """Yield (image id, PNG) of every image once, at the size of its videos, in random order."""
     first: dict[str, int] = {}
     for index, group in enumerate(layout.groups):
         first.setdefault(group.pair.image_id, index)
-    pictures = list(first.items())
-    rng.shuffle(pictures)
-    for image_id, index in pictures:
+    images = list(first.items())
+    rng.shuffle(images)
+    for image_id, index in images:
         size = layout.formats[index].height, layout.formats[index].width
-        yield image_id, encode_picture(
-            shown_picture(layout.groups[index], size, layout.reconcile.fit))
+        image = FITS[layout.reconcile.fit](read_image(layout.groups[index].image), *size)
+        yield image_id, _written("image.png", partial(write_image, image=image))
 
 
 def encode(frames: Pixels, fps: float, crf: int = CRF) -> bytes:
     """Encode (F, H, W, 3) as MP4."""
-    with TemporaryDirectory(prefix="motifocal-") as folder:
-        path = Path(folder) / "video.mp4"
-        write_video(path, frames, fps, crf=crf)
-        return path.read_bytes()
+    return _written("video.mp4", lambda path: write_video(path, frames, fps, crf=crf))
 
 
-def encode_picture(picture: Pixels) -> bytes:
-    """Encode (H, W, 3) as PNG."""
+def _written(name: str, write: Callable[[Path], object]) -> bytes:
     with TemporaryDirectory(prefix="motifocal-") as folder:
-        path = Path(folder) / "picture.png"
-        write_image(path, picture)
+        path = Path(folder) / name
+        write(path)
         return path.read_bytes()
 
 
@@ -121,12 +156,6 @@ def equally_long(videos: Sequence[bytes], random_bytes: RandomBytes) -> list[byt
     padding is a `free` box at the end, which players skip; its bytes are random, so that
     compression on the way does not undo it.
     """
-    length = max(map(len, videos)) + _BOX
-    return [video + _free_box(length - len(video), random_bytes) for video in videos]
-
-
-def _free_box(length: int, random_bytes: RandomBytes) -> bytes:
-    return struct.pack(">I4s", length, b"free") + random_bytes(length - _BOX)
-
-
-__getattr__ = renamed_names(__name__, "Doing=Progress")
+    longest = max(map(len, videos))
+    return [video + struct.pack(">I4s", longest - len(video) + _BOX, b"free")
+            + random_bytes(longest - len(video)) for video in videos]

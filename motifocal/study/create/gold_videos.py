@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import islice, pairwise
-from types import MappingProxyType
 
 import numpy as np
 
@@ -22,15 +21,15 @@ from motifocal.motion.flow import estimate_flow
 from motifocal.motion.settings import NOISE
 from motifocal.study.create.matching import Group
 
-# A pixel moves at one pixel a frame in a picture of 320; a video really moves if so large a part
+# A pixel moves at one pixel a frame in an image of 320; a video really moves if so large a part
 # of it does, on average over its frames.
 LEAST_SPEED = 1 / 320
 LEAST_SHARE = 0.05
-LEAST_DIFFERENCE = 4.0  # grey levels, mean, between videos of two sentences that were listened to
+LEAST_DIFFERENCE = 4.0  # grey levels, mean, between videos of two prompts that were listened to
 FEWEST_FRAMES = 4  # that can be shuffled so that it shows
 DECODED = 64  # clips kept while gold items are chosen
 
-Clips = Callable[[int, int], Pixels]
+Clips = Callable[[int, int], Pixels]  # (group, model) -> frames
 
 
 @dataclass(frozen=True)
@@ -55,26 +54,24 @@ def choose_gold(
     groups: Sequence[Group], kinds: Sequence[str], per_kind: int, models: int, read: Clips,
     rng: random.Random,
 ) -> list[Damaged]:  # fmt: skip
-    """Choose up to `per_kind` items of each kind (repeats aside), of all models and many pictures.
+    """Choose up to `per_kind` items of each kind, of all models and many images.
 
-    `read(group, model)` gives a video's frames. Only videos that really move are taken, and only
-    other sentences' videos that look different: else there would be no right answer.
+    Only videos that really move are taken, and only other prompts' videos that look different: else
+    there would be no right answer. `read(group, model)` gives a video's frames.
     """
     clips = lru_cache(maxsize=DECODED)(read)
     chosen: list[Damaged] = []
     for kind in kinds:
-        if kind in MAKERS:
-            candidates = _spread(groups, models, rng)
-            made = (damaged for group, model in candidates
-                    for damaged in MAKERS[kind](groups, clips, group, model, rng))
-            chosen += islice(made, per_kind)
+        made = (_damaged(kind, groups, clips, group, model, rng)
+                for group, model in _spread(groups, models, rng))
+        chosen += islice(filter(None, made), per_kind)
     return chosen
 
 
 def _spread(
     groups: Sequence[Group], models: int, rng: random.Random
 ) -> list[tuple[int, int]]:
-    """Return all videos as (group, model) in random order, every picture once before any comes
+    """Return all videos as (group, model) in random order, every image once before any comes
     twice."""
     videos = [(group, model) for group in range(len(groups)) for model in range(models)]
     rng.shuffle(videos)
@@ -111,26 +108,23 @@ def shuffled_order(frames: int, rng: random.Random) -> tuple[int, ...]:
             return order
 
 
-def _still(
-    groups: Sequence[Group], clips: Clips, group: int, model: int, rng: random.Random
-) -> Iterator[Damaged]:
-    """Repeat the video's first frame: the picture as the model draws it."""
+def _damaged(
+    kind: str, groups: Sequence[Group], clips: Clips, group: int, model: int, rng: random.Random
+) -> Damaged | None:
+    """Make a gold item of one video; None where it cannot be."""
+    if kind == "other_sentence":
+        return _other_prompt(groups, clips, group, model, rng)
     frames = clips(group, model)
-    if moving_share(frames) >= LEAST_SHARE:
-        yield Damaged("still", group, model, group, (0,) * len(frames))
+    if (kind == "shuffled" and len(frames) < FEWEST_FRAMES) or moving_share(frames) < LEAST_SHARE:
+        return None
+    # A still video is its first frame repeated: the image as the model draws it.
+    order = (0,) * len(frames) if kind == "still" else shuffled_order(len(frames), rng)
+    return Damaged(kind, group, model, group, order)
 
 
-def _shuffled(
+def _other_prompt(
     groups: Sequence[Group], clips: Clips, group: int, model: int, rng: random.Random
-) -> Iterator[Damaged]:
-    frames = clips(group, model)
-    if len(frames) >= FEWEST_FRAMES and moving_share(frames) >= LEAST_SHARE:
-        yield Damaged("shuffled", group, model, group, shuffled_order(len(frames), rng))
-
-
-def _other_sentence(
-    groups: Sequence[Group], clips: Clips, group: int, model: int, rng: random.Random
-) -> Iterator[Damaged]:
+) -> Damaged | None:
     here = groups[group]
     others = [index for index, other in enumerate(groups)
               if other.pair.image_id == here.pair.image_id and other.seed == here.seed
@@ -139,17 +133,7 @@ def _other_sentence(
     frames = clips(group, model)
     for other in others:
         theirs = clips(other, model)
-        if theirs.shape == frames.shape and _difference(frames, theirs) >= LEAST_DIFFERENCE:
-            yield Damaged("other_sentence", group, model, other, tuple(range(len(theirs))))
-            return
-
-
-def _difference(frames: Pixels, others: Pixels) -> float:
-    return float(np.abs(frames.astype(np.int16) - others).mean())
-
-
-Maker = Callable[[Sequence[Group], Clips, int, int, random.Random], Iterator[Damaged]]
-#: How each kind is made of one video; nothing comes where it cannot be.
-MAKERS: Mapping[str, Maker] = MappingProxyType(
-    {"still": _still, "shuffled": _shuffled, "other_sentence": _other_sentence}
-)
+        if theirs.shape == frames.shape and (
+                np.abs(frames.astype(np.int16) - theirs).mean() >= LEAST_DIFFERENCE):  # fmt: skip
+            return Damaged("other_sentence", group, model, other, tuple(range(len(theirs))))
+    return None

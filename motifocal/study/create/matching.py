@@ -13,12 +13,11 @@ from pathlib import Path
 
 import numpy as np
 
-from motifocal._moved import renamed_names
 from motifocal.bench.ingest import FITS
 from motifocal.bench.pairs import Benchmark, Pair
 from motifocal.bench.results import Results
 from motifocal.generate.model import Format
-from motifocal.media.picture import Pixels, VideoError, read_image
+from motifocal.media.picture import Pixels, VideoError
 from motifocal.media.video import read_video
 from motifocal.motion.flow import usable_cores
 from motifocal.study.votes import GOLD
@@ -58,11 +57,11 @@ AS_THEY_ARE = Reconcile()
 
 @dataclass(frozen=True)
 class Group:
-    """One pair and seed: the picture as the first model saw it, and every model's video."""
+    """One pair and seed: the image as the first model saw it, and every model's video."""
 
     pair: Pair
     seed: int
-    picture: Path
+    image: Path
     videos: tuple[Path, ...]
 
     @property
@@ -94,7 +93,7 @@ def match_results(a: Results, bs: Sequence[Results], *, common: bool = False) ->
                         [set(keys) for keys in present], len(shared))
     if not shared:
         raise ValueError(f"{', '.join(names)} should have pairs in common, got none")
-    return [Group(video.pair, video.seed, a.picture(video.pair),
+    return [Group(video.pair, video.seed, a.image(video.pair),
                   tuple(videos[key].path for videos in expected))
             for key, video in expected[0].items() if key in shared]
 
@@ -146,11 +145,6 @@ def load_clip(path: Path, reconcile: Reconcile) -> tuple[Pixels, float]:
     return frames, clip.fps
 
 
-def shown_picture(group: Group, size: tuple[int, int], fit: str) -> Pixels:
-    """Return the picture of a group at the size (H, W) of its videos."""
-    return FITS[fit](read_image(group.picture), *size)
-
-
 def measure_formats(
     names: Sequence[str], groups: Sequence[Group], reconcile: Reconcile,
     on_progress: Callable[[int], object] = lambda count: None,
@@ -163,7 +157,7 @@ def measure_formats(
     """
     def measure(group: Group) -> list[Format]:
         clips = (load_clip(path, reconcile) for path in group.videos)
-        return [Format(len(frames), frames.shape[1], frames.shape[2], fps) for frames, fps in clips]
+        return [Format.of(frames, fps) for frames, fps in clips]
 
     measured_groups = []
     with ThreadPoolExecutor(usable_cores()) as pool:
@@ -199,8 +193,3 @@ def _difference(
     )
     return (f"{what} differs in {len(differing)} of {len(groups)} pairs ({listed}; the first is "
             f"{groups[differing[0]].name}): {option}")
-
-
-__getattr__ = renamed_names(
-    __name__, "matched=match_results "
-    "formats=measure_formats load=load_clip")

@@ -19,17 +19,10 @@ from sqlalchemy import URL
 from motifocal.bench.results import Results
 from motifocal.bench.run import versions
 from motifocal.generate.model import Format
-from motifocal.study.create.encoding import CRF, Progress, encoded_pictures, encoded_videos
+from motifocal.study.create import encoding, matching
+from motifocal.study.create.encoding import Layout, Progress, RealItem
 from motifocal.study.create.gold_videos import Damaged, choose_gold
-from motifocal.study.create.layout import Layout, RealItem
-from motifocal.study.create.matching import (
-    AS_THEY_ARE,
-    Group,
-    Reconcile,
-    load_clip,
-    match_results,
-    measure_formats,
-)
+from motifocal.study.create.matching import Group, Reconcile
 from motifocal.study.create.writing import check_free, write_study
 from motifocal.study.protocol import Protocol, read_protocol
 from motifocal.study.schedule import sides
@@ -46,8 +39,8 @@ def _silent(progress: str, done: int, total: int) -> None:
 
 def create_study(
     url: str | Path, a: Results, bs: Sequence[Results], protocol: Protocol, *, seed: int = 0,
-    reconcile: Reconcile = AS_THEY_ARE, crf: int = CRF, progress: Progress = _silent,
-    tokens: Callable[[], str] = secrets.token_urlsafe,
+    reconcile: Reconcile = matching.AS_THEY_ARE, crf: int = encoding.CRF,
+    progress: Progress = _silent, tokens: Callable[[], str] = secrets.token_urlsafe,
     random_bytes: Callable[[int], bytes] = secrets.token_bytes,
 ) -> Layout:  # fmt: skip
     """Create the study that compares `a` with each of `bs`, whole or not at all.
@@ -74,22 +67,23 @@ def write_layout(
 ) -> None:  # fmt: skip
     """Encode the videos of a layout and write all of it."""
     rng = random.Random(f"{seed} writing")
-    write_study(place, layout, encoded_videos(layout, rng, random_bytes, progress),
-                encoded_pictures(layout, rng), tokens)
+    write_study(place, layout, encoding.encoded_videos(layout, rng, random_bytes, progress),
+                encoding.encoded_images(layout, rng), tokens)
 
 
 def lay_out(
     a: Results, bs: Sequence[Results], protocol: Protocol, *, seed: int = 0,
-    reconcile: Reconcile = AS_THEY_ARE, crf: int = CRF, progress: Progress = _silent,
+    reconcile: Reconcile = matching.AS_THEY_ARE, crf: int = encoding.CRF,
+    progress: Progress = _silent,
 ) -> Layout:  # fmt: skip
     """Decide everything about a study that compares `a` with each of `bs`.
 
     Raises ValueError where the sets of videos differ and `reconcile` does not say what to do (see
     `matching`), and where gold items of a kind cannot be made of these videos.
     """
-    groups = match_results(a, bs, common=reconcile.common)
+    groups = matching.match_results(a, bs, common=reconcile.common)
     models = tuple(results.model for results in (a, *bs))
-    measured = measure_formats(models, groups, reconcile,
+    measured = matching.measure_formats(models, groups, reconcile,
                                lambda done: progress("looking at videos", done, len(groups)))
     progress("choosing gold items", 0, 1)
     gold = _gold(protocol, groups, len(models), reconcile, random.Random(f"{seed} gold"))
@@ -124,7 +118,7 @@ def _gold(
     per_kind = min(-(-seen // len(protocol.gold_kinds)) + 2, MOST_GOLD)
 
     def read(group: int, model: int) -> Any:
-        return load_clip(groups[group].videos[model], reconcile)[0]
+        return matching.load_clip(groups[group].videos[model], reconcile)[0]
 
     gold = choose_gold(groups, kinds, per_kind, models, read, rng)
     lacking = [kind for kind in kinds if kind not in {damaged.kind for damaged in gold}]

@@ -15,21 +15,14 @@ from sqlalchemy import URL, Connection, create_engine, insert, inspect
 from sqlalchemy.pool import NullPool
 
 from motifocal.files.atomic import replacing
-from motifocal.study.create.encoding import PICTURE_TYPE, VIDEO_TYPE, Encoded, Version
-from motifocal.study.create.layout import Layout
-from motifocal.study.store.database import Database, add, translate_errors
-from motifocal.study.store.storage import storage_errors, url_for_display
-from motifocal.study.store.tables import (
-    BLOB,
-    COMPARISON,
-    ITEM,
-    MEDIA,
-    OPEN,
-    PAIR,
-    SLOT,
-    STUDY,
-    TABLES,
-    VERSION,
+from motifocal.study.create.encoding import IMAGE_TYPE, VIDEO_TYPE, Encoded, Layout, Version
+from motifocal.study.store import tables
+from motifocal.study.store.database import (
+    Database,
+    add,
+    storage_errors,
+    translate_errors,
+    url_for_display,
 )
 from motifocal.study.votes import REPEAT
 
@@ -47,7 +40,7 @@ def check_free(place: URL) -> None:
                 raise ValueError(f"{existing} exists already: move it away, or choose another name")
         return
     with translate_errors(place), Database(place) as database:
-        if database.has_table(STUDY.name):
+        if database.has_table(tables.STUDY.name):
             raise _already_there(place)
 
 
@@ -56,25 +49,27 @@ def _already_there(place: URL) -> ValueError:
 
 
 def write_study(
-    place: URL, layout: Layout, videos: Iterable[Encoded], pictures: Iterable[tuple[str, bytes]],
+    place: URL, layout: Layout, videos: Iterable[Encoded], images: Iterable[tuple[str, bytes]],
     tokens: Tokens = secrets.token_urlsafe,
 ) -> None:  # fmt: skip
     """Write all tables, in one transaction or into a file that gets its name at the end.
 
-    `videos` and `pictures` (image id, PNG) are stored as they come; `tokens` gives the names under
+    `videos` and `images` (image id, PNG) are stored as they come; `tokens` gives the names under
     which annotators get them.
     """
     with _new(place) as connection:
-        TABLES.create_all(connection)
-        names = _Names(tokens)
+        tables.TABLES.create_all(connection)
+        names, blob = _Names(tokens), insert(tables.BLOB)
         for encoded in videos:
             for version, data in encoded.videos.items():
-                names.videos[encoded.group, version] = _blob(connection, VIDEO_TYPE, data)
-        for image_id, data in pictures:
-            names.pictures[image_id] = names.new(_blob(connection, PICTURE_TYPE, data))
+                names.videos[encoded.group, version] = add(
+                    connection, blob, content_type=VIDEO_TYPE, data=data)
+        for image_id, data in images:
+            names.images[image_id] = names.new(
+                add(connection, blob, content_type=IMAGE_TYPE, data=data))
         _write_items(connection, layout, names)
-        connection.execute(insert(STUDY), {
-            "id": 1, "version": VERSION, "created_at": time.time(),
+        connection.execute(insert(tables.STUDY), {
+            "id": 1, "version": tables.VERSION, "created_at": time.time(),
             "protocol": layout.protocol.to_json(), "protocol_sha256": layout.protocol.digest(),
             "material": json.dumps(layout.material, ensure_ascii=False),
             "salt": secrets.token_hex(32),
@@ -87,7 +82,7 @@ def _new(place: URL) -> Iterator[Connection]:
     if place.get_backend_name() == "postgresql":
         with (translate_errors(place), Database(place) as database,
               database.create_transaction() as connection):
-            if inspect(connection).has_table(STUDY.name):
+            if inspect(connection).has_table(tables.STUDY.name):
                 raise _already_there(place)
             yield connection
         return
@@ -105,17 +100,13 @@ def _new(place: URL) -> Iterator[Connection]:
         check_free(place)
 
 
-def _blob(connection: Connection, content_type: str, data: bytes) -> int:
-    return add(connection, insert(BLOB), content_type=content_type, data=data)
-
-
 class _Names:
     """The media that are stored, with a new random name for every use of one."""
 
     def __init__(self, tokens: Tokens) -> None:
         self._tokens = tokens
         self.videos: dict[tuple[int, Version], int] = {}  # -> the blob's id
-        self.pictures: dict[str, str] = {}  # -> its one name: that it is the same may be seen
+        self.images: dict[str, str] = {}  # -> its one name: that it is the same may be seen
         self.rows: list[dict[str, Any]] = []
 
     def new(self, blob: int) -> str:
@@ -126,19 +117,20 @@ class _Names:
 
     def shown(self, layout: Layout, group: int, a: Version, b: Version) -> dict[str, Any]:
         """Return the columns of an item that say what it shows: two videos of a group."""
-        return {"picture": self.pictures[layout.groups[group].pair.image_id],
+        return {"picture": self.images[layout.groups[group].pair.image_id],
                 "video_a": self.new(self.videos[group, a]),
                 "video_b": self.new(self.videos[group, b]), "seed": layout.groups[group].seed}
 
 
 def _write_items(connection: Connection, layout: Layout, names: _Names) -> None:
     pairs = _write_pairs(connection, layout)
-    comparisons = [add(connection, insert(COMPARISON), model_a=layout.models[0], model_b=theirs)
-                   for theirs in layout.models[1:]]
+    ours, *others = layout.models
+    comparisons = [add(connection, insert(tables.COMPARISON), model_a=ours, model_b=theirs)
+                   for theirs in others]
 
     def real(baseline: int, group: int) -> dict[str, Any]:
         return {"comparison_id": comparisons[baseline - 1], "pair_id": pairs[group],
-                "model_a": layout.models[0], "model_b": layout.models[baseline],
+                "model_a": ours, "model_b": layout.models[baseline],
                 **names.shown(layout, group, ("", 0), ("", baseline))}
 
     real_items = [{**real(item.baseline, item.group), "rank": rank}
@@ -152,17 +144,18 @@ def _write_items(connection: Connection, layout: Layout, names: _Names) -> None:
          **names.shown(layout, gold.group, ("", gold.model), (gold.kind, index))}
         for index, gold in enumerate(layout.gold)
     ]  # fmt: skip
-    connection.execute(insert(MEDIA), names.rows)
-    items = _write_rows(connection, ITEM, real_items)
-    _write_rows(connection, ITEM, [{**repeat, "repeat_of": item}
+    connection.execute(insert(tables.MEDIA), names.rows)
+    items = _write_rows(connection, tables.ITEM, real_items)
+    _write_rows(connection, tables.ITEM, [{**repeat, "repeat_of": item}
                                    for item, repeat in zip(items, repeats, strict=False)])
-    _write_rows(connection, ITEM, damaged)
+    _write_rows(connection, tables.ITEM, damaged)
     slots = [
-        {"item_id": items[rank], "number": number, "shown_left": left, "state": OPEN, "rank": rank}
+        {"item_id": items[rank], "number": number, "shown_left": left, "state": tables.OPEN,
+         "rank": rank}
         for rank, item in enumerate(layout.items)
         for number, left in enumerate(item.left)
     ]
-    connection.execute(insert(SLOT), slots)
+    connection.execute(insert(tables.SLOT), slots)
 
 
 def _write_pairs(connection: Connection, layout: Layout) -> list[int]:
@@ -170,7 +163,7 @@ def _write_pairs(connection: Connection, layout: Layout) -> list[int]:
     pairs = {group.pair.stem: group.pair for group in layout.groups}
     rows = [{"stem": pair.stem, "image_id": pair.image_id, "prompt": pair.prompt,
              "scenario": pair.scenario} for pair in pairs.values()]
-    ids = dict(zip(pairs, _write_rows(connection, PAIR, rows), strict=True))
+    ids = dict(zip(pairs, _write_rows(connection, tables.PAIR, rows), strict=True))
     return [ids[group.pair.stem] for group in layout.groups]
 
 

@@ -20,7 +20,7 @@ from motifocal.study.store.gold_slots import REPEAT_AFTER
 def lists_of(items: Sequence[Item], protocol: Protocol, seed: int) -> list[tuple[ShownItem, ...]]:
     """Draw the lists of all participants; the same items, protocol and seed give the same lists.
 
-    Raises ValueError where a list cannot be ordered so that no picture comes twice in a row.
+    Raises ValueError where a list cannot be ordered so that no image comes twice in a row.
     """
     real = [item for item in items if item.gold is None]
     gold = [item for item in items if item.gold is not None]
@@ -39,45 +39,45 @@ def lists_of(items: Sequence[Item], protocol: Protocol, seed: int) -> list[tuple
 
 
 def ordered(items: Sequence[Item], rng: random.Random) -> list[Item]:
-    """Draw an order of the items in which no picture comes twice in a row."""
+    """Draw an order of the items in which no image comes twice in a row."""
     left, chosen = Remaining([ShownItem(item, 0) for item in items]), list[Item]()
     while left.count:
-        chosen.append(left.draw(chosen[-1].picture if chosen else "", rng).item)
+        chosen.append(left.draw(chosen[-1].image if chosen else "", rng).item)
     return chosen
 
 
 class Remaining:
-    """The items still to be placed, by picture."""
+    """The items still to be placed, by image."""
 
     def __init__(self, items: Sequence[ShownItem]) -> None:
-        self._by_picture: dict[str, list[ShownItem]] = defaultdict(list)
+        self._by_image: dict[str, list[ShownItem]] = defaultdict(list)
         for item in items:
-            self._by_picture[item.item.picture].append(item)
+            self._by_image[item.item.image].append(item)
         self.count = len(items)
 
     def draw(self, last: str, rng: random.Random) -> ShownItem:
-        """Draw an item of another picture than `last` that leaves a rest that can be ordered."""
-        pictures = [name for name in self._by_picture if name != last]
-        rng.shuffle(pictures)
-        for picture in pictures:
-            if self.can_follow(picture, taken=True):
-                same_picture = self._by_picture[picture]
-                drawn = same_picture.pop(rng.randrange(len(same_picture)))
+        """Draw an item of another image than `last` that leaves a rest that can be ordered."""
+        images = [name for name in self._by_image if name != last]
+        rng.shuffle(images)
+        for image in images:
+            if self.can_follow(image, taken=True):
+                same_image = self._by_image[image]
+                drawn = same_image.pop(rng.randrange(len(same_image)))
                 self.count -= 1
-                if not same_picture:
-                    del self._by_picture[picture]
+                if not same_image:
+                    del self._by_image[image]
                 return drawn
         raise ValueError("no picture should come twice in a row, and too many of these comparisons "
                          "show the same one: a larger cap mixes more of them")
 
     def can_follow(self, last: str, *, taken: bool = False) -> bool:
-        """Return whether the rest can be ordered after the picture `last`, `taken` of it or not.
+        """Return whether the rest can be ordered after the image `last`, `taken` of it or not.
 
-        A picture fits into every second place, `last` itself not into the first.
+        An image fits into every second place, `last` itself not into the first.
         """
         total = self.count - taken
-        return all(len(same_picture) <= ((total + 1) // 2 if name != last else total // 2 + taken)
-                   for name, same_picture in self._by_picture.items())
+        return all(len(same_image) <= ((total + 1) // 2 if name != last else total // 2 + taken)
+                   for name, same_image in self._by_image.items())
 
 
 def _with_gold(
@@ -87,7 +87,7 @@ def _with_gold(
     rng = random.Random(f"{plan.token} list")
     left, placed = Remaining(part), list[ShownItem]()
     while left.count:
-        last = placed[-1].item.picture if placed else ""
+        last = placed[-1].item.image if placed else ""
         due = plan.due(len(placed) + 1)
         gold_item = _gold(placed, gold, left, protocol, rng) if due else None
         placed.append(left.draw(last, rng) if gold_item is None else gold_item)
@@ -101,12 +101,12 @@ def _gold(
     """Draw a gold item that is new to this participant and fits here; the kinds take turns."""
     seen = {shown.item.id for shown in placed}
     sides = {shown.item.id: shown.left for shown in placed[: max(0, len(placed) - REPEAT_AFTER)]}
-    last = placed[-1].item.picture if placed else ""
+    last = placed[-1].item.image if placed else ""
     used = Counter(shown.item.gold for shown in placed)
     for kind in sorted(protocol.gold_kinds, key=lambda kind: (used[kind], rng.random())):
         fitting = [item for item in gold if item.gold == kind and item.id not in seen
                    and (item.of is None or item.of in sides)
-                   and item.picture != last and left.can_follow(item.picture)]
+                   and item.image != last and left.can_follow(item.image)]
         if fitting:
             item = rng.choice(fitting)
             # A repeat exchanges left and right.

@@ -18,15 +18,13 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
-from motifocal._moved import renamed_names
-from motifocal.files.atomic import replacing, write_text
+from motifocal.files.atomic import write_bytes, write_text
 from motifocal.files.json_text import parse_strict_json
 from motifocal.files.settings import lock_settings
-from motifocal.study.answer_rules import AnswerBody, check_answer
-from motifocal.study.messages import Answer
+from motifocal.study.messages import Answer, AnswerBody, check_answer
 from motifocal.study.offline.assignment import lists_of
 from motifocal.study.offline.import_votes import ImportResult, OfflineImport, ShownItem
-from motifocal.study.web.rendering import ASSETS, templates
+from motifocal.study.web.rendering import ASSET_FOLDER, ASSETS, templates
 
 SCRIPTS = ("data.js", "in_step.js", "pair.js", "media.js", "alone.js", "compare.js")
 ENDINGS = {"video/mp4": ".mp4", "image/png": ".png"}
@@ -35,7 +33,7 @@ LARGEST_NUMBER = 9_999_999
 
 
 def write_folder(store: OfflineImport, folder: Path, *, seed: int) -> Iterator[int]:
-    """Write the folder, picture by picture and video by video; yield how many are written.
+    """Write the folder, image by image and video by video; yield how many are written.
 
     Media are written in random order and all files get one time, so that neither file times nor
     the order of a folder's entries tell which model, or which side of a gold item, a video is. No
@@ -47,7 +45,7 @@ def write_folder(store: OfflineImport, folder: Path, *, seed: int) -> Iterator[i
     written_at = time.time()
     lists = lists_of(store.items(), store.protocol, seed)
     items = {shown.item for shown_items in lists for shown in shown_items}
-    names = sorted({name for item in items for name in (item.picture, *item.videos)})
+    names = sorted({name for item in items for name in (item.image, *item.videos)})
     random.SystemRandom().shuffle(names)
     lock_settings(folder / "study.json", {"protocol": store.protocol.digest(), "seed": seed,
                                   "participants": len(lists)})
@@ -57,7 +55,8 @@ def write_folder(store: OfflineImport, folder: Path, *, seed: int) -> Iterator[i
         files[name] = _write_media(store, name, folder / "media")
         yield number
     for name in (*SCRIPTS[1:], "style.css", "icon.svg"):
-        write_text(folder / name, _asset_path(name).read_text(encoding="utf-8"))
+        path = ASSETS[name][1] if name in ASSETS else ASSET_FOLDER / name
+        write_text(folder / name, path.read_text(encoding="utf-8"))
     write_text(folder / "data.js", data_js(store, lists, files, seed))
     page = templates().get_template("static.html")
     write_text(folder / ".nojekyll", "")  # GitHub Pages would leave out names that begin with "_"
@@ -67,17 +66,12 @@ def write_folder(store: OfflineImport, folder: Path, *, seed: int) -> Iterator[i
         os.utime(path, (written_at, written_at))
 
 
-def _asset_path(name: str) -> Path:
-    return ASSETS[name][1] if name in ASSETS else ASSETS["pair.js"][1].with_name(name)
-
-
 def _write_media(store: OfflineImport, name: str, folder: Path) -> str:
     media = store.media(name)
     if media is None:
         raise ValueError(f"the study should hold all its pictures and videos, got no {name}")
     file = name + ENDINGS[media.content_type]
-    with replacing(folder / file) as temporary:
-        temporary.write_bytes(media.data)
+    write_bytes(folder / file, media.data)
     return file
 
 
@@ -86,7 +80,7 @@ def data_js(
 ) -> str:
     """Return the data of the page's script, as a script.
 
-    An item is [picture, sentence, video, other video], and twice its place in a list, plus 1 where
+    An item is [image, prompt, video, other video], and twice its place in a list, plus 1 where
     the other video is on the left. Neither the order of items nor that of videos tells anything.
     """
     protocol = store.protocol
@@ -97,7 +91,7 @@ def data_js(
         "protocol": protocol.digest(),
         "seed": seed,
         "check": [question.right for question in protocol.check],
-        "items": [[files[item.picture], item.prompt, *(files[name] for name in sorted(item.videos))]
+        "items": [[files[item.image], item.prompt, *(files[name] for name in sorted(item.videos))]
                   for item in order],
         "lists": [[2 * place[shown.item.id] + (shown.media[0] != min(shown.media))
                    for shown in shown_items] for shown_items in lists],
@@ -164,19 +158,18 @@ class AnswerImport:
         self._items = store.items()
         self._lists: dict[int, list[tuple[ShownItem, ...]]] = {}
 
-    def check(self, file: AnswerFile) -> Counter[ImportResult]:
-        """Refuse what `take` would refuse; store nothing."""
-        stored: ImportResult = "taken"
-        return Counter({stored: len(self._handed(file))})
-
-    def take(self, file: AnswerFile) -> Counter[ImportResult]:
+    def take(self, file: AnswerFile, *, dry_run: bool = False) -> Counter[ImportResult]:
         """Store the answers of a file, all or none; count the results of each kind.
 
         Raises ValueError where they cannot be this study's, or differ from those that are there.
+        With `dry_run` nothing is stored or looked for.
         """
-        return self._store.import_answers(file.worker, self._handed(file))
+        answers = self._answers_of(file)
+        if dry_run:
+            return Counter({"taken": len(answers)})
+        return self._store.import_answers(file.worker, answers)
 
-    def _handed(self, file: AnswerFile) -> list[tuple[ShownItem, Answer]]:
+    def _answers_of(self, file: AnswerFile) -> list[tuple[ShownItem, Answer]]:
         """Return what was shown, with the answers."""
         if file.protocol != self._digest:
             raise ValueError(f"the answers should be for the study {self._digest[:12]}…, got "
@@ -193,6 +186,3 @@ class AnswerImport:
         for _, answer in answers:
             check_answer(self._store.protocol, answer)
         return answers
-
-
-__getattr__ = renamed_names(__name__, "HandedAnswer=FileAnswer Intake=AnswerImport")

@@ -11,9 +11,7 @@ from typing import Any, Literal
 
 from sqlalchemy import Connection, bindparam, case, insert, select, update
 
-from motifocal._moved import renamed_names
-from motifocal.study.answer_rules import check_answer
-from motifocal.study.messages import Answer
+from motifocal.study.messages import Answer, check_answer
 from motifocal.study.store import annotators, answers
 from motifocal.study.store.database import add
 from motifocal.study.store.store import Store
@@ -28,13 +26,13 @@ ImportResult = Literal["taken", "known", "surplus"]
 
 @dataclass(frozen=True)
 class Item:
-    """An item to judge: a picture, a prompt, `model_a`'s and `model_b`'s video, by their names.
+    """An item to judge: an image, a prompt, `model_a`'s and `model_b`'s video, by their names.
 
     `gold` is the kind of a gold item; a repeat is one `of` the item with that id.
     """
 
     id: int
-    picture: str
+    image: str
     prompt: str
     videos: tuple[str, str]
     gold: str | None = None
@@ -149,6 +147,3 @@ def _slot(connection: Connection, me: int, shown: ShownItem) -> int | None:
     if free.shown_left != side:
         connection.execute(_SET_SIDE, {"slot": free.id, "side": side})
     return int(free.id)
-
-
-__getattr__ = renamed_names(__name__, "HandingIn=OfflineImport Fate=ImportResult Shown=ShownItem")

@@ -5,12 +5,9 @@ A file is a function of the report alone: no times, no places of the machine.
 
 from __future__ import annotations
 
-import json
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import scipy
@@ -18,6 +15,7 @@ import scipy
 from motifocal import __version__
 from motifocal.files.atomic import write_text
 from motifocal.files.csv_text import csv_text
+from motifocal.files.json_text import format_json
 from motifocal.study.report.report import Report
 from motifocal.study.report.tables import to_latex, to_markdown
 from motifocal.study.report.words import sentence
@@ -89,20 +87,7 @@ def to_json(report: Report) -> str:
         "versions": {"motifocal": __version__, "numpy": np.__version__,
                      "scipy": scipy.__version__},
     }  # fmt: skip
-    return json.dumps(_as_json(content), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
-
-
-def _as_json(value: Any) -> Any:
-    """Replace tuples and arrays by lists, and what is no finite number by null."""
-    if isinstance(value, Mapping):
-        return {str(name): _as_json(item) for name, item in value.items()}
-    if isinstance(value, np.ndarray):
-        return _as_json(value.tolist())
-    if isinstance(value, list | tuple):
-        return [_as_json(item) for item in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value
+    return format_json(content)
 
 
 def to_comparisons_csv(report: Report) -> str:
@@ -188,11 +173,6 @@ def _csv(rows: Sequence[Mapping[str, object]], report: Report) -> str:
     return csv_text([*rows[0], "marks"], ([*map(_cell, row.values()), marks] for row in rows))
 
 
-def _cell(value: object) -> str:
-    """Format a cell: text that no spreadsheet runs, numbers as they are, nothing for unknown
-    values."""
-    if value is None or (isinstance(value, float) and math.isnan(value)):
-        return ""
-    if isinstance(value, str):
-        return f"'{value}" if value.startswith(FORMULA_STARTS) else value
-    return repr(value)
+def _cell(value: object) -> object:
+    """Keep a spreadsheet from running text."""
+    return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA_STARTS) else value

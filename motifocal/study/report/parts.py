@@ -95,12 +95,12 @@ def missing_of(source: Source, votes: Sequence[Vote], ours: str) -> tuple[Missin
 def scenarios_of(tallies: Sequence[Tally], resampling: Resampling) -> list[Scenario]:
     scenarios = []
     for counted in tallies:
-        shares = per_scenario(counted, lambda part: vote_share(part, resampling))
-        majorities = per_scenario(counted, lambda part: majority(part, resampling).score)
-        for name in sorted(shares):
-            part = counted.where(np.array(counted.scenarios) == name)
-            scenarios.append(Scenario(counted.theirs, name, len(part.pairs), len(part.clusters),
-                                      int(part.outcomes.sum()), shares[name], majorities[name]))
+        scenarios += [
+            Scenario(counted.theirs, name, len(part.pairs), len(part.clusters),
+                     int(part.outcomes.sum()), vote_share(part, resampling),
+                     majority(part, resampling).score)
+            for name, part in sorted(per_scenario(counted, lambda part: part).items())
+        ]
     return scenarios
 
 
@@ -117,8 +117,8 @@ def gold_kinds(votes: Sequence[Vote]) -> tuple[GoldKind, ...]:
 def averages(
     tallies: Sequence[Tally], resampling: Resampling
 ) -> tuple[Estimate, Estimate] | None:
-    """Return the means over comparisons of raw shares and majorities, with intervals over pictures:
-    a picture that is drawn again is so in all comparisons at once."""
+    """Return the means over comparisons of raw shares and majorities, with intervals over images:
+    an image that is drawn again is so in all comparisons at once."""
     if len(tallies) < 2:
         return None
     names = {name: k for k, name in

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from textwrap import fill
+from typing import TYPE_CHECKING
 
-from motifocal.extras import install_extra
-from motifocal.files.atomic import replacing
+from motifocal.bench.score.plot import new_figure, save_figure, shortened_label
+from motifocal.extras import require
 from motifocal.study.report.report import Report
 from motifocal.study.report.words import OVER_WORDS, decimal, plain, score_of, turned
 from motifocal.study.stats.compare import Comparison
@@ -25,47 +24,17 @@ if TYPE_CHECKING:
 COLOURS = dict(zip(REASONS, ("#77AADD", "#EE8866", "#EEDD88", "#44BB99"), strict=True))
 GREY, DARK = "#8a8a8a", "#333333"
 WIDTH = 3.4  # inches: a column of a paper
-GRAPH_SIDE = 4.0
+GRAPH_SIDE, DPI = 4.0, 300
 BAR, GAP = 0.36, 0.42  # heights; a comparison takes 1
 NARROWEST = 4.5  # percent of the axis that holds two figures
 LONGEST_LABEL = 22
 #: What decides the bytes besides the drawing itself.
-STYLE: dict[Any, Any] = {
-    "text.parse_math": False, "text.usetex": False, "font.family": ["DejaVu Sans"],
-    "font.size": 6.5, "pdf.fonttype": 42,
-}  # fmt: skip
-PDF = {"CreationDate": None, "Producer": None, "Creator": None}
+STYLE = {"font.family": ["DejaVu Sans"], "font.size": 6.5, "pdf.fonttype": 42}
 
 
 def check_matplotlib() -> None:
     """Raise ValueError where there is no matplotlib, before anything is computed."""
-    try:
-        import matplotlib.figure  # noqa: F401
-    except ImportError as error:
-        raise ValueError(f"the figures need matplotlib; {install_extra('report')}, or leave them "
-                         "out with --no-figures") from error
-
-
-@contextmanager
-def _figure(width: float, height: float) -> Iterator[Figure]:
-    check_matplotlib()
-    import matplotlib
-    from matplotlib import rc_context
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    # A user's own style should not change the picture.
-    with rc_context(matplotlib.rcParamsDefault), rc_context(STYLE):
-        figure = Figure(figsize=(width, height), dpi=300, layout="constrained")
-        FigureCanvasAgg(figure)
-        yield figure
-
-
-def _save(figure: Figure, path: Path, form: str) -> None:
-    # Without the default metadata the file does not tell when and by which version it was made.
-    metadata = PDF if form == "pdf" else {"Software": None}
-    with replacing(path) as temporary:
-        figure.savefig(temporary, format=form, metadata=metadata)
+    require("matplotlib", "report", "the figures need", ", or leave them out with --no-figures")
 
 
 def draw_figure4(report: Report, png: Path, pdf: Path) -> None:
@@ -75,10 +44,11 @@ def draw_figure4(report: Report, png: Path, pdf: Path) -> None:
     how often the reasons were named; the figures are the percentage of the side's votes that name
     each, which add up to more than 100. Raises ValueError where matplotlib is not installed.
     """
+    check_matplotlib()
     number = len(report.comparisons)
     marks = [_wrapped(mark) for mark in report.marks]
     lines = sum(mark.count("\n") + 1 for mark in marks)
-    with _figure(WIDTH, 0.85 + 0.44 * number + 0.11 * lines) as figure:
+    with new_figure(WIDTH, 0.85 + 0.44 * number + 0.11 * lines, DPI, STYLE) as figure:
         axes = figure.subplots()
         for place, comparison in enumerate(report.comparisons):
             _bars(axes, place, comparison)
@@ -86,8 +56,8 @@ def draw_figure4(report: Report, png: Path, pdf: Path) -> None:
         _legend(figure)
         if marks:
             figure.supxlabel("\n".join(marks), fontsize=5.5)
-        _save(figure, png, "png")
-        _save(figure, pdf, "pdf")
+        save_figure(figure, png)
+        save_figure(figure, pdf)
 
 
 def _bars(axes: Axes, place: int, comparison: Comparison) -> None:
@@ -154,11 +124,12 @@ def _legend(figure: Figure) -> None:
 def draw_graph(report: Report, path: Path) -> None:
     """Draw the models on a circle with their Bradley-Terry scores, and the votes that each won.
     Raise ValueError where matplotlib is not installed."""
+    check_matplotlib()
     scores = next(iter(report.scores.values()))
     number = len(scores.models)
     places = {model: (math.sin(2 * math.pi * k / number), math.cos(2 * math.pi * k / number))
               for k, model in enumerate(scores.models)}
-    with _figure(GRAPH_SIDE, GRAPH_SIDE) as figure:
+    with new_figure(GRAPH_SIDE, GRAPH_SIDE, DPI, STYLE) as figure:
         axes = figure.subplots()
         for (first, second), (won, lost, _) in report.edges.items():
             axes.plot(*zip(places[first], places[second], strict=True), color=GREY, linewidth=0.8,
@@ -178,7 +149,7 @@ def draw_graph(report: Report, path: Path) -> None:
         axes.set_axis_off()
         notes = ["near each model, the votes that it won against the other", *report.marks]
         figure.supxlabel("\n".join(_wrapped(note, 90) for note in notes), fontsize=5.5)
-        _save(figure, path, "png")
+        save_figure(figure, path)
 
 
 def _near(axes: Axes, here: tuple[float, float], other: tuple[float, float], votes: int) -> None:
@@ -188,11 +159,8 @@ def _near(axes: Axes, here: tuple[float, float], other: tuple[float, float], vot
 
 
 def short(name: str) -> str:
-    label = plain(name)
-    return label if len(label) <= LONGEST_LABEL else label[: LONGEST_LABEL - 1] + "…"
+    return shortened_label(plain(name), LONGEST_LABEL)
 
 
 def _wrapped(text: str, width: int = 78) -> str:
-    from textwrap import fill
-
     return fill(plain(text), width)

@@ -9,17 +9,8 @@ import numpy as np
 from scipy import special
 
 from motifocal._moved import renamed_arguments
-from motifocal.study.report.parts import (
-    GoldKind,
-    Missing,
-    Scenario,
-    Times,
-    averages,
-    gold_kinds,
-    missing_of,
-    scenarios_of,
-    times,
-)
+from motifocal.study.report import parts
+from motifocal.study.report.parts import averages, times
 from motifocal.study.report.source import Source
 from motifocal.study.stats.bradley_terry import (
     TIES,
@@ -69,11 +60,11 @@ class Report:
     comparisons: tuple[Comparison, ...]
     tallies: tuple[Tally, ...]
     averages: tuple[Estimate, Estimate] | None
-    times: tuple[Times, ...]
-    all_times: Times
-    missing: tuple[Missing, ...]
-    scenarios: tuple[Scenario, ...]
-    gold: tuple[GoldKind, ...]
+    times: tuple[parts.Times, ...]
+    all_times: parts.Times
+    missing: tuple[parts.Missing, ...]
+    scenarios: tuple[parts.Scenario, ...]
+    gold: tuple[parts.GoldKind, ...]
     ties_reported: bool
     davidson: Mapping[str, TieModel]
     scores: Mapping[Ties, Scores]
@@ -148,9 +139,9 @@ def make_report(
         annotators=len({vote.worker for vote in counted}), failed=failed, comparisons=compared,
         tallies=tallies, averages=averages(tallies, resampling),
         times=tuple(times(_between(counted, ours, comparison.theirs)) for comparison in compared),
-        all_times=times(counted), missing=missing_of(source, counted, ours),
-        scenarios=tuple(scenarios_of(tallies, resampling)), gold=gold_kinds(source.votes),
-        ties_reported=ties_reported,
+        all_times=times(counted), missing=parts.missing_of(source, counted, ours),
+        scenarios=tuple(parts.scenarios_of(tallies, resampling)),
+        gold=parts.gold_kinds(source.votes), ties_reported=ties_reported,
         davidson=(_davidson(counted, ours, compared, resampling, cluster_by)
                   if ties_reported else {}),
         scores=scores, no_scores=no_scores, edges=_edges(counted),
@@ -189,10 +180,10 @@ def _scores(
     edges = edges_of([tally(votes, *pair, cluster_by=cluster_by) for pair in comparisons(votes)])
     if len(edges.models) < 3:
         return {}, "there are two models, and their share of votes says all"
-    parts = components(edges)
-    if len(parts) > 1:
-        listed = "; ".join(", ".join(part) for part in parts)
-        return {}, f"the comparisons fall into {len(parts)} parts that no vote links: {listed}"
+    linked = components(edges)
+    if len(linked) > 1:
+        listed = "; ".join(", ".join(models) for models in linked)
+        return {}, f"the comparisons fall into {len(linked)} parts that no vote links: {listed}"
     treatments = TIES if ties else TIES[:1]
     return {treatment: bradley_terry(votes, anchor=ours, ties=treatment, cluster_by=cluster_by,
                                      level=resampling.level) for treatment in treatments}, ""

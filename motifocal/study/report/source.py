@@ -7,7 +7,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from motifocal._moved import renamed_names
 from motifocal.study.protocol import Protocol
 from motifocal.study.stats.agreement import gold_failures
 from motifocal.study.stats.tally import comparisons
@@ -75,22 +74,16 @@ def read_source(
     many votes as the one that has most. Raises ValueError for a place that holds neither, votes
     that cannot be true, and a protocol that is not that of the votes.
     """
-    if "://" in str(place) or _is_sqlite(Path(place)):
-        if protocol is not None or votes_per_pair is not None:
-            raise ValueError(f"{_first_word(place)} is a study and holds its protocol: another, or "
-                             "a number of votes, cannot be given")
-        return _of_store(place)
-    return _of_votes(Path(place), protocol, votes_per_pair)
-
-
-def _is_sqlite(path: Path) -> bool:
-    with path.open("rb") as file:
-        return file.read(len(SQLITE_START)) == SQLITE_START
-
-
-def _first_word(place: str | Path) -> str:
-    """Return the name of a place without its password."""
-    return "the database" if "://" in str(place) else str(place)
+    is_url = "://" in str(place)
+    if not is_url:
+        with Path(place).open("rb") as file:
+            if file.read(len(SQLITE_START)) != SQLITE_START:
+                return _of_votes(Path(place), protocol, votes_per_pair)
+    if protocol is not None or votes_per_pair is not None:
+        name = "the database" if is_url else place  # a URL may hold a password
+        raise ValueError(f"{name} is a study and holds its protocol: another, or a number of "
+                         "votes, cannot be given")
+    return _of_store(place)
 
 
 def _of_store(place: str | Path) -> Source:
@@ -156,6 +149,3 @@ def _expected_votes(votes: Sequence[Vote], number: int | None) -> tuple[Expected
 def votes_per_unit(votes: Iterable[Vote]) -> Counter[tuple[frozenset[str], str, int]]:
     """Count the votes on each item (two models, a pair, a seed), gold aside."""
     return Counter(vote.unit for vote in votes if vote.gold is None)
-
-
-__getattr__ = renamed_names(__name__, "Wanted=ExpectedVotes")

@@ -6,20 +6,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from motifocal.bench.score.tables import latex_table, markdown_table, markdown_text
+from motifocal.study.report import words
 from motifocal.study.report.report import Report
-from motifocal.study.report.words import (
-    NO_NUMBER,
-    OVER_WORDS,
-    count,
-    decimal,
-    p_text,
-    percent,
-    plain,
-    score_of,
-    seconds,
-    statement,
-    with_interval,
-)
+from motifocal.study.report.words import NO_NUMBER, decimal, p_text, plain, with_interval
 from motifocal.study.stats.metric_votes import POOLED
 from motifocal.study.votes import REASONS
 
@@ -55,7 +44,7 @@ def _result(report: Report) -> Table:
         share, majority = map(with_interval, report.averages)
         rows.append(("mean of all", "", "", majority, share, ""))
     intervals = (f"Intervals are {report.resampling.level:.0%} over "
-                 f"{OVER_WORDS[report.cluster_by]}. p: two-sided sign-flip test on votes, "
+                 f"{words.OVER_WORDS[report.cluster_by]}. p: two-sided sign-flip test on votes, "
                  "adjusted by Holm's method over "
                  f"{len(report.comparisons)} comparisons.")
     return Table(
@@ -75,8 +64,8 @@ def _even(report: Report) -> Iterator[str]:
 
 
 def _exclusions(report: Report) -> Iterator[str]:
-    yield (f"Excluded: {count(len(report.failed), 'annotator')} and {report.excluded} of "
-           f"{count(report.total_votes, 'vote')}. The rule: {plain(report.source.rule)}.")
+    yield (f"Excluded: {words.count(len(report.failed), 'annotator')} and {report.excluded} of "
+           f"{words.count(report.total_votes, 'vote')}. The rule: {plain(report.source.rule)}.")
     if not report.scores:
         yield f"No Bradley-Terry scores: {plain(report.no_scores)}."
 
@@ -99,7 +88,8 @@ def _checks(report: Report) -> Table:
             plain(comparison.theirs), decimal(comparison.alpha), with_interval(comparison.left),
             with_interval(comparison.share_both_ways), p_text(comparison.test.p),
             f"{p_text(comparison.majority_test.p)} / {p_text(comparison.majority_p_holm)}",
-            seconds(times.median), f"{seconds(times.lower)} to {seconds(times.upper)}",
+            words.seconds(times.median),
+            f"{words.seconds(times.lower)} to {words.seconds(times.upper)}",
             f"{times.under_3_s} of {times.known}",
         ))  # fmt: skip
     return Table(
@@ -130,10 +120,11 @@ def _scores(report: Report) -> Table:
         cells = []
         for kind in kinds:
             scores = report.scores[kind]
-            cells.append(decimal(score_of(scores, place)) + " *" * (model in scores.unbounded))
+            star = " *" * (model in scores.unbounded)
+            cells.append(decimal(words.score_of(scores, place)) + star)
         rows.append((plain(model), *cells))
     notes = ["A score is a logarithm of odds, 0 for " + plain(report.ours) + "; intervals are "
-             f"clustered by {OVER_WORDS[report.cluster_by]}."]
+             f"clustered by {words.OVER_WORDS[report.cluster_by]}."]
     if any(scores.unbounded for scores in report.scores.values()):
         notes.append("* no largest or smallest score fits: this one is what the ridge makes of it.")
     if len(report.edges) == len(first.models) - 1:
@@ -144,7 +135,7 @@ def _scores(report: Report) -> Table:
 
 def _gold(report: Report) -> Table:
     rows = [(gold.kind.replace("_", " "), str(gold.seen), str(gold.failed),
-             percent(gold.failed / gold.seen)) for gold in report.gold]
+             words.percent(gold.failed / gold.seen)) for gold in report.gold]
     return Table("Gold items (of all annotators; they enter no share)",
                  ("kind", "answers", "wrong", "wrong (%)"), tuple(rows))
 
@@ -183,7 +174,7 @@ def to_markdown(report: Report) -> str:
              ""]
     for mark in report.marks:
         lines += [f"**{markdown_text(plain(mark))}**", ""]
-    lines += [markdown_text(statement(report)), ""]
+    lines += [markdown_text(words.statement(report)), ""]
     for table in tables(report):
         head, *rows = ([markdown_text(cell) for cell in row] for row in (table.head, *table.rows))
         lines += [f"## {markdown_text(table.title)}", "", *markdown_table(head, rows)]

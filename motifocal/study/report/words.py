@@ -99,15 +99,12 @@ def _clause(comparison: Comparison, report: Report) -> str:
         start = f"{ours} was preferred to {theirs} with"
     else:
         start, share, score = f"{theirs} was preferred to {ours} with", turned(share), turned(score)
+    p = f"< {SMALLEST_P}" if comparison.p_holm < SMALLEST_P else f"= {comparison.p_holm:.3f}"
     dropped = ", ties dropped" if report.ties_reported else ""
     return (f"{start} {_with_bounds(share)} of the votes{dropped} and the majority in "
-            f"{_with_bounds(score)} of the pairs (p {_p_clause(comparison.p_holm)})")
+            f"{_with_bounds(score)} of the pairs (p {p})")
 
 
 def _with_bounds(share: Estimate) -> str:
     bounds = "" if math.isnan(share.low) else f" [{percent(share.low)}, {percent(share.high)}]"
     return f"{percent(share.value)} %{bounds}"
-
-
-def _p_clause(p: float) -> str:
-    return f"< {SMALLEST_P}" if p < SMALLEST_P else f"= {p:.3f}"

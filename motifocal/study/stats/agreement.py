@@ -19,12 +19,10 @@ from motifocal.study.votes import REPEAT, Vote
 
 
 def alpha(counts: npt.ArrayLike) -> float:
-    """Return Krippendorff's alpha for nominal values: 1 is full agreement, 0 what chance would
-    give.
+    """Return Krippendorff's alpha for nominal values: 1 - observed / expected disagreement.
 
-    `counts` (U, V) says how many annotators gave each unit each value; annotators who did not see a
-    unit are simply not counted, and units with fewer than two values say nothing about agreement.
-    alpha = 1 - observed / expected disagreement (Krippendorff 2011, "Computing Krippendorff's
+    `counts` (U, V) says how many annotators gave each unit each value; units with fewer than two
+    values say nothing about agreement (Krippendorff 2011, "Computing Krippendorff's
     alpha-reliability"). nan where all values are the same, or no unit has two.
     """
     sums = _agreement_sums(np.asarray(counts, dtype=np.float64))
@@ -33,7 +31,7 @@ def alpha(counts: npt.ArrayLike) -> float:
 
 def agreement(tally: Tally, resampling: Resampling = DEFAULT) -> Estimate:
     """Return Krippendorff's alpha of one comparison (won, lost, tied), with an interval over
-    pictures.
+    images.
 
     The alphas of several comparisons must not be had from all votes at once: that different models
     win different comparisons would then pass for agreement.
@@ -65,11 +63,10 @@ def _alpha_of_sums(sums: Values) -> Values:
 
 
 def left_bias(tally: Tally, resampling: Resampling = DEFAULT) -> Estimate:
-    """Return the share of choices for the left video, had each model been there equally often.
+    """Return the share of choices for the left video, had each model been there equally often: the
+    mean of how often `ours` wins on the left and how often `theirs` does.
 
-    0.5 is no bias. It is the mean of two shares, how often `ours` wins on the left and how often
-    `theirs` does, so a better model that was shown on the left more often is no bias. nan where one
-    of them never was on the left.
+    0.5 is no bias; nan where one of them never was on the left.
     """
     won_right = tally.outcomes[:, WON] - tally.left[:, WON]
     lost_right = tally.outcomes[:, LOST] - tally.left[:, LOST]
@@ -105,8 +102,7 @@ def gold_failures(votes: Sequence[Vote]) -> dict[str, Gold]:
     """Map workers to how their gold items went, in the order of their first vote.
 
     The whole video (`model_a`) should win; a repeat should have the same outcome as the worker's
-    own vote on the same pair. A repeat without that vote is not counted. A tie in place of a choice
-    is a failure.
+    own vote on the same pair, and is not counted without one. A tie is a failure.
     """
     before = {(vote.worker, vote.unit): winner_of(vote) for vote in votes if vote.gold is None}
     seen: dict[str, int] = defaultdict(int)

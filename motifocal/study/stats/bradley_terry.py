@@ -29,6 +29,7 @@ from motifocal.study.stats.tally import (
     Tally,
     Values,
     comparisons,
+    numbered,
     tally,
 )
 from motifocal.study.votes import Vote
@@ -45,9 +46,9 @@ LEVEL = 0.95
 class Scores:
     """Scores (M,) with bounds, in the order of `models`; the anchor has 0 and no width.
 
-    A model that never lost (or never won) against the anchor's circle has no largest (or smallest)
-    score that fits its votes. Its score is what the ridge makes of it, its bounds are nan, and its
-    name is in `unbounded`. `log_nu` is Davidson's readiness to call a tie, None in other models.
+    `unbounded` are models of which no largest or smallest score fits the votes (see `_unbounded`):
+    their score is what the ridge makes of it, their bounds are nan. `log_nu` is Davidson's
+    readiness to call a tie, None in other models.
     """
 
     models: tuple[str, ...]
@@ -80,17 +81,16 @@ def bradley_terry(
     votes: Sequence[Vote], *, anchor: str | None = None, ties: Ties = "dropped",
     ridge: float = RIDGE, cluster_by: Cluster = "image_id", level: float = LEVEL,
 ) -> Scores:  # fmt: skip
-    """Fit the scores that make the votes most likely, with intervals clustered by picture.
+    """Fit the scores that make the votes most likely, with intervals clustered by image.
 
     `anchor` is the model at 0 (the first model of the first vote by default). Ties are dropped,
     counted half for both, or fitted by Davidson's model. Bounds come from the sandwich estimator
-    with one term a picture and Student's t with one degree of freedom less than pictures.
+    with one term an image and Student's t with one degree of freedom less than images.
 
-    Raises ValueError where the comparisons fall into several parts, naming them: scores of models
-    that are linked by no chain of votes cannot be compared.
+    Raises ValueError where the comparisons fall into several parts, between which no chain of votes
+    makes scores comparable.
     """
-    pairs = comparisons(votes)
-    edges = edges_of([tally(votes, *pair, cluster_by=cluster_by) for pair in pairs])
+    edges = edges_of([tally(votes, *pair, cluster_by=cluster_by) for pair in comparisons(votes)])
     return scores_of(edges, anchor=anchor, ties=ties, ridge=ridge, level=level)
 
 
@@ -115,16 +115,14 @@ def scores_of(
 
 def edges_of(tallies: Sequence[Tally]) -> Edges:
     """Return several comparisons as one graph; clusters of the same name are one."""
-    models = tuple(dict.fromkeys(
-        name for counted in tallies for name in (counted.ours, counted.theirs)))
-    names = dict.fromkeys(name for counted in tallies for name in counted.clusters)
+    models, ends = numbered([name for part in tallies for name in (part.ours, part.theirs)])
+    names = dict.fromkeys(name for part in tallies for name in part.clusters)
     clusters = {name: k for k, name in enumerate(names)}
     counts = np.zeros((len(clusters), len(tallies), 3))
-    for e, counted in enumerate(tallies):
-        rows = [clusters[name] for name in counted.clusters]
-        counts[rows, e] = counted.per_cluster(counted.outcomes)
-    ends = [[models.index(counted.ours), models.index(counted.theirs)] for counted in tallies]
-    return Edges(models, np.array(ends, dtype=np.int64).reshape(-1, 2), counts)
+    for e, part in enumerate(tallies):
+        rows = [clusters[name] for name in part.clusters]
+        counts[rows, e] = part.per_cluster(part.outcomes)
+    return Edges(models, ends.reshape(-1, 2), counts)
 
 
 def components(edges: Edges) -> list[tuple[str, ...]]:
@@ -163,8 +161,7 @@ def outcome_model(edges: Edges, ties: Ties) -> tuple[Values, Values]:
 def maximum_likelihood(counts: Values, features: Values, ridge: float) -> Values:
     """Fit the parameters (Q,) to counts (E, O), by Newton's method with a trust region.
 
-    The scores, not nu, are pulled to their mean by `ridge`; the likelihood does not change when all
-    scores move together, and the ridge puts their mean at 0. Raises RuntimeError where the search
+    The scores, not nu, are pulled to their mean by `ridge`. Raises RuntimeError where the search
     does not end at a maximum.
     """
     size = features.shape[-1]

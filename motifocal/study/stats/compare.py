@@ -1,12 +1,13 @@
 """Compute what the paper prints of each comparison: who is preferred, how often, and why.
 
-P pairs, K clusters. Every share comes with a 95 % interval over pictures (see `intervals`).
+P pairs, K clusters. Every share comes with a 95 % interval over images (see `intervals`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 
@@ -17,6 +18,8 @@ from motifocal.study.stats.signflip import SignFlip, holm, sign_flip
 from motifocal.study.stats.tally import LOST, TIED, WON, Cluster, Counts, Tally, comparisons, tally
 from motifocal.study.stats.two_way import share_both_ways
 from motifocal.study.votes import REASONS, Vote
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -30,12 +33,10 @@ class Majority:
 
 
 def majority(tally: Tally, resampling: Resampling = DEFAULT) -> Majority:
-    """Return the share of pairs that `ours` wins by the majority of its votes: the paper's TI2V
-    score.
+    """Return the paper's TI2V score: the share of pairs that `ours` wins by the majority of votes.
 
-    Ties are no votes for either. A pair with as many votes for as against is even and counts half
-    for both, so that the two models' scores add up to 1. With an odd number of votes and no ties
-    there are no even pairs, and this is the paper's number (our reading where it is silent).
+    Ties are no votes for either. Where the paper is silent, our reading: an even pair counts half
+    for both, so that the two models' scores add up to 1.
     """
     lead = leads(tally)
     won, even = (lead > 0).astype(np.float64), lead == 0
@@ -48,8 +49,7 @@ def majority(tally: Tally, resampling: Resampling = DEFAULT) -> Majority:
 def vote_share(
     tally: Tally, resampling: Resampling = DEFAULT, *, halve_ties: bool = False
 ) -> Estimate:
-    """Return the share of votes for `ours`: of those for either, or with ties as half a vote for
-    both."""
+    """Return the share of votes for `ours`; ties count for neither, or half for both."""
     votes = tally.outcomes.astype(np.float64)
     tied = votes[:, TIED] if halve_ties else 0.0
     part = votes[:, WON] + tied / 2
@@ -78,7 +78,7 @@ def reason_shares(tally: Tally, resampling: Resampling = DEFAULT) -> dict[str, d
 
 
 def preference_test(tally: Tally, seed: int = 0) -> SignFlip:
-    """Test over pictures, by sign flips on votes won minus lost, that no model is preferred."""
+    """Test over images, by sign flips on votes won minus lost, that no model is preferred."""
     return sign_flip(tally.per_cluster(leads(tally)), seed)
 
 
@@ -92,11 +92,10 @@ def leads(tally: Tally) -> Counts:
     return tally.outcomes[:, WON] - tally.outcomes[:, LOST]
 
 
-def per_scenario(tally: Tally, statistic: Callable[[Tally], Estimate]) -> dict[str, Estimate]:
+def per_scenario(tally: Tally, statistic: Callable[[Tally], T]) -> dict[str, T]:
     """Map scenarios to a statistic of their pairs alone, in the order of the pairs.
 
-    A scenario holds three to six pictures, so its interval is long. Read it as a hint of where to
-    look: 22 intervals at 95 % miss the truth about once.
+    A scenario holds few images: read it as a hint of where to look.
     """
     names = np.array(tally.scenarios)
     return {name: statistic(tally.where(names == name))
@@ -107,9 +106,8 @@ def per_scenario(tally: Tally, statistic: Callable[[Tally], Estimate]) -> dict[s
 class Comparison:
     """Ours against one other model. Shares are ours, in [0, 1], but for `reasons` (see there).
 
-    `share` drops ties, `share_ties_halved` gives half of each to both, `share_both_ways` is `share`
-    with an interval over pictures and annotators. `test` is on votes and
-    `majority_test` on pairs; `p_holm` and `majority_p_holm` are adjusted over all comparisons.
+    `share` drops ties, `share_both_ways` is the same with an interval over images and annotators.
+    `test` is on votes, `majority_test` on pairs; the `p_holm` are adjusted over all comparisons.
     """
 
     ours: str

@@ -1,13 +1,13 @@
-"""Compute intervals that hold for other pictures too, from sums per picture.
+"""Compute intervals that hold for other images too, from sums per image.
 
-K clusters (pictures), D sums, B resamples. A study with other pictures and other annotators would
-give another value; the interval says how far off. So pictures are what is drawn again, each with
-all its sentences and votes. An interval over votes takes five votes on one pair for five
+K clusters (images), D sums, B resamples. A study with other images and other annotators would
+give another value; the interval says how far off. So images are what is drawn again, each with
+all its prompts and votes. An interval over votes takes five votes on one pair for five
 independent facts and is too short: in the paper's design it covers the truth 81 % of the time.
 
 The interval is the studentised bootstrap (Efron and Tibshirani 1993, section 12.5): how far a
 resample lies from the value, in units of its own standard error by the delete-one jackknife over
-pictures. Shares are taken to the logit scale first, which keeps them inside [0, 1].
+images. Shares are taken to the logit scale first, which keeps them inside [0, 1].
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ from motifocal.study.stats.tally import Values
 #: Takes (D, ...) to (...): a value made of sums.
 Statistic = Callable[[Values], Values]
 
-#: With fewer pictures than this there are too few different resamples: Student's t instead.
+#: With fewer images than this there are too few different resamples: Student's t instead.
 FEWEST_TO_RESAMPLE = 20
-#: With fewer pictures than this that hold a vote of each kind: the exact binomial interval.
+#: With fewer images than this that hold a vote of each kind: the exact binomial interval.
 FEWEST_DISSENTING = 5
 FEWEST_RESAMPLES = 200
 CHUNK = 100_000  # numbers at once: what stays near the processor
@@ -72,11 +72,11 @@ class Estimate:
 
 
 def share(part: Values, whole: Values, resampling: Resampling = DEFAULT) -> Estimate:
-    """sum(part) / sum(whole) over clusters, both (K,), with 0 <= part <= whole: a value in [0, 1].
+    """Return sum(part) / sum(whole) over clusters, both (K,), with 0 <= part <= whole.
 
-    Clusters with nothing in `whole` say nothing and are left out. Where the votes of one kind come
-    from fewer than five pictures, the interval is Clopper and Pearson's with pictures as the
-    sample: too long rather than too short.
+    Clusters with nothing in `whole` are left out. Where the votes of one kind come from fewer than
+    five images, the interval is Clopper and Pearson's with images as the sample: too long rather
+    than too short.
     """
     there = whole > 0
     part, whole = part[there], whole[there]
@@ -86,11 +86,11 @@ def share(part: Values, whole: Values, resampling: Resampling = DEFAULT) -> Esti
     value = float(part.sum() / whole.sum())
     dissenting = min(int((part > 0).sum()), int((part < whole).sum()))
     if dissenting < min(FEWEST_DISSENTING, max(clusters, 2)):
-        return Estimate(value, *exact_binomial(value, clusters, resampling), clusters, EXACT)
+        return exact_binomial(value, clusters, resampling)
     sums = np.stack([part, whole])
     low, high, method = interval(sums, _logit_of_sums, resampling)
     if method == NONE:  # all clusters alike, which few may be by chance
-        return Estimate(value, *exact_binomial(value, clusters, resampling), clusters, EXACT)
+        return exact_binomial(value, clusters, resampling)
     return Estimate(value, float(special.expit(low)), float(special.expit(high)), clusters, method)
 
 
@@ -171,11 +171,9 @@ def _studentised_chunk(
     return np.divide(away, errors, out=far, where=errors > 0)
 
 
-def exact_binomial(
-    value: float, clusters: int, resampling: Resampling = DEFAULT
-) -> tuple[float, float]:
-    """Return Clopper and Pearson's interval for a share seen in `clusters` independent draws."""
+def exact_binomial(value: float, clusters: int, resampling: Resampling = DEFAULT) -> Estimate:
+    """Return a share seen in `clusters` independent draws with Clopper and Pearson's interval."""
     (lower, upper), hits = resampling.tails, value * clusters
     low = stats.beta.ppf(lower, hits, clusters - hits + 1) if hits > 0 else 0.0
     high = stats.beta.ppf(upper, hits + 1, clusters - hits) if hits < clusters else 1.0
-    return float(low), float(high)
+    return Estimate(value, float(low), float(high), clusters, EXACT)

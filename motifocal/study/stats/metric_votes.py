@@ -1,10 +1,8 @@
 """Measure how far automatic measures agree with the votes.
 
-P pairs of one or of all comparisons, K clusters (pictures), B resamples. For each pair a measure
-has a difference between the two models' videos, and the votes have a share. Two numbers say how
-these go together: how often the measure prefers the video that the majority preferred, and
-Kendall's tau-b between difference and share. A pair of which a number is missing is left out of
-both and counted; it is never a zero.
+P pairs of one or of all comparisons, K clusters (images), B resamples. For each pair a measure has
+a difference between the two models' videos, and the votes have a share. A pair of which a number is
+missing is left out and counted; it is never a zero.
 """
 
 from __future__ import annotations
@@ -18,22 +16,12 @@ from pathlib import Path
 import numpy as np
 from scipy import stats
 
-from motifocal._moved import renamed_names
 from motifocal.bench.pairs import Pair
 from motifocal.files.json_text import parse_strict_json
+from motifocal.study.stats import intervals
 from motifocal.study.stats.compare import leads
-from motifocal.study.stats.intervals import (
-    BOOTSTRAP,
-    DEFAULT,
-    FEWEST_TO_RESAMPLE,
-    NONE,
-    STUDENT,
-    Estimate,
-    Resampling,
-    share,
-    weights,
-)
-from motifocal.study.stats.tally import LOST, WON, Counts, Tally, Values
+from motifocal.study.stats.intervals import DEFAULT, Estimate, Resampling, share
+from motifocal.study.stats.tally import LOST, WON, Counts, Tally, Values, numbered
 
 MODEL = "model"  # kind of a row in scores.csv that is no control
 LOWER = "lower"
@@ -182,13 +170,12 @@ def _row(
     measure: str, better: str, theirs: str, points: _Points, resampling: Resampling
 ) -> MetricVote:
     there = np.isfinite(points.difference)
-    names = [name for name, known in zip(points.cluster, there, strict=True) if known]
-    places = {name: k for k, name in enumerate(dict.fromkeys(names))}
-    cluster = np.array([places[name] for name in names], dtype=np.int64)
+    names, cluster = numbered(
+        [name for name, known in zip(points.cluster, there, strict=True) if known])
     difference, lead = points.difference[there], points.lead[there]
     agreed = (1 + np.sign(difference) * np.sign(lead)) / 2
     decided = (lead != 0).astype(np.float64)
-    part, whole = (np.bincount(cluster, values, len(places)).astype(np.float64)
+    part, whole = (np.bincount(cluster, values, len(names)).astype(np.float64)
                    for values in (agreed * decided, decided))
     return MetricVote(
         measure=measure, better=better, theirs=theirs, pairs=len(there),
@@ -201,23 +188,23 @@ def _row(
 def kendall(x: Values, y: Values, cluster: Counts, resampling: Resampling = DEFAULT) -> Estimate:
     """Return Kendall's tau-b of x and y, both (P,), with an interval over clusters (P,), from 0.
 
-    The interval is the percentile bootstrap over clusters; with fewer than 20 it is Student's t
-    with the standard error by leaving out one after the other. A pair that is drawn twice is not
-    compared with itself. nan where x or y has one value only.
+    The interval is the percentile bootstrap; with fewer than 20 clusters it is Student's t with the
+    standard error by leaving out one after the other. nan where x or y has one value only.
     """
     clusters = int(cluster.max()) + 1 if len(cluster) else 0
     sums = _concordance(x, y, cluster, clusters)
     value = float(_tau(sums, np.ones((1, clusters)))[0])
     if clusters < 2 or not np.isfinite(value):
-        return Estimate(value, np.nan, np.nan, clusters, NONE)
-    if clusters < FEWEST_TO_RESAMPLE:
+        return Estimate(value, np.nan, np.nan, clusters, intervals.NONE)
+    if clusters < intervals.FEWEST_TO_RESAMPLE:
         without = _tau(sums, 1 - np.eye(clusters))
         error = np.sqrt((clusters - 1) / clusters * ((without - without.mean()) ** 2).sum())
         low, high = value + error * stats.t.ppf(resampling.tails, clusters - 1)
-        return Estimate(value, float(max(low, -1)), float(min(high, 1)), clusters, STUDENT)
-    drawn = _tau(sums, weights(clusters, resampling.resamples, resampling.seed))
+        return Estimate(value, float(max(low, -1)), float(min(high, 1)), clusters,
+                        intervals.STUDENT)
+    drawn = _tau(sums, intervals.weights(clusters, resampling.resamples, resampling.seed))
     low, high = np.quantile(drawn, resampling.tails)
-    return Estimate(value, float(low), float(high), clusters, BOOTSTRAP)
+    return Estimate(value, float(low), float(high), clusters, intervals.BOOTSTRAP)
 
 
 def _concordance(x: Values, y: Values, cluster: Counts, clusters: int) -> Values:
@@ -238,6 +225,3 @@ def _tau(sums: Values, drawn: Values) -> Values:
     together, x_differs, y_differs = (((drawn @ pairs) * drawn).sum(axis=1) for pairs in sums)
     both = np.sqrt(x_differs * y_differs)
     return np.divide(together, both, out=np.full(len(drawn), np.nan), where=both > 0)
-
-
-__getattr__ = renamed_names(__name__, "Measured=MetricScores")

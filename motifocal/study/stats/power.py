@@ -1,12 +1,12 @@
 """Compute the hours and cost of a study, and what it would be able to show.
 
-Votes on one pair, and on one picture, agree more than votes on different pictures do. So N votes
+Votes on one pair, and on one image, agree more than votes on different images do. So N votes
 tell as much as N / design effect independent ones (Kish 1965).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,7 +14,7 @@ from scipy import stats
 
 LEVEL = 0.05
 WANTED_POWER = 0.8
-#: Correlation of two votes on one pair, and of two votes on different pairs of one picture. Our
+#: Correlation of two votes on one pair, and of two votes on different pairs of one image. Our
 #: assumption: with it an interval over votes covers some 80 % in the paper's design.
 PAIR_CORRELATION, PICTURE_CORRELATION = 0.15, 0.05
 
@@ -23,11 +23,10 @@ PAIR_CORRELATION, PICTURE_CORRELATION = 0.15, 0.05
 class Plan:
     """The cost and power of a study. Shares are those of votes for ours, in [0, 1].
 
-    `smallest_share` would just be significant at 5 % by the sign-flip test over pictures: the
-    first number if Holm must take this comparison first (hardest, when no other is significant),
-    the second if last. So with `power`, the chance that a study finds `true_share` significant,
-    and with `detectable_share`, the true share that is found 80 % of the time. nan where no
-    outcome could be significant, as with very few pictures.
+    `smallest_share` would just be significant at 5 % by the sign-flip test over images,
+    `detectable_share` is the true share that is found 80 % of the time, `power` the chance that
+    `true_share` is: the first number if Holm must take this comparison first (hardest, when no
+    other is significant), the second if last. nan where no outcome could be significant.
     """
 
     judgements: int
@@ -51,10 +50,9 @@ def plan(
 ) -> Plan:  # fmt: skip
     """Plan a study in which every pair of `models` comparisons gets `votes` judgements.
 
-    `wage` is per hour, in any currency, without a platform's fee. `gold` is how many gold items
-    are shown for each real one. `sizes` are the numbers of pairs of each picture; without them the
-    pairs are spread over `pictures` as evenly as may be. Raises ValueError for numbers out of
-    range.
+    `wage` is per hour, `gold` how many gold items are shown for each real one. `sizes` are the
+    numbers of pairs of each image; without them the pairs are spread over `pictures` evenly. Raises
+    ValueError for numbers out of range.
     """
     if sizes is None:
         _at_least(1, pairs=pairs, pictures=pictures)
@@ -68,14 +66,15 @@ def plan(
     effect = design_effect(sizes, votes, pair_correlation, picture_correlation)
     independent = pairs * votes / effect
     error = float(np.sqrt(true_share * (1 - true_share) / independent))
-    bounds = [_critical(level / tests, len(sizes)) for tests in (models, 1)]
+    hardest, easiest = (_critical(level / tests, len(sizes)) for tests in (models, 1))
     reach = stats.norm.ppf(WANTED_POWER)
     return Plan(
         judgements=judgements, gold_judgements=extra, hours=hours, cost=hours * wage,
         design_effect=effect, standard_error=error, true_share=true_share,
-        smallest_share=_both(_share_at(bound, independent) for bound in bounds),
-        detectable_share=_both(_share_at(bound + reach, independent) for bound in bounds),
-        power=_both(_power(true_share, error, bound) for bound in bounds),
+        smallest_share=(_share_at(hardest, independent), _share_at(easiest, independent)),
+        detectable_share=(_share_at(hardest + reach, independent),
+                          _share_at(easiest + reach, independent)),
+        power=(_power(true_share, error, hardest), _power(true_share, error, easiest)),
     )  # fmt: skip
 
 
@@ -84,8 +83,8 @@ def design_effect(
 ) -> float:
     """Return how many times more votes are needed than if all were independent.
 
-    1 + (v - 1) r_pair + v (m - 1) r_picture, where m, the number of pairs on a picture as a pair
-    meets it, is sum(m_k^2) / sum(m_k) over pictures k.
+    1 + (v - 1) r_pair + v (m - 1) r_picture, where m, the number of pairs on an image as a pair
+    meets it, is sum(m_k^2) / sum(m_k) over images k.
     """
     pairs = np.asarray(sizes, dtype=np.float64)
     met = float((pairs**2).sum() / pairs.sum())
@@ -112,11 +111,6 @@ def _power(share: float, error: float, bound: float) -> float:
     """Return P(the estimated share is beyond the bound on either side)."""
     lead = (share - 0.5) / error
     return float(stats.norm.sf(bound - lead) + stats.norm.cdf(-bound - lead))
-
-
-def _both(values: Iterable[float]) -> tuple[float, float]:
-    first, last = values
-    return first, last
 
 
 def _check(

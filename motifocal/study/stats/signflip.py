@@ -1,9 +1,9 @@
-"""Test by sign flips over pictures which model is preferred; adjust p values of several models.
+"""Test by sign flips over images which model is preferred; adjust p values of several models.
 
-K pictures. If neither model were preferred, exchanging the two models' names in all votes on one
-picture would change nothing. So each picture's lead may have either sign, and the test asks how
+K images. If neither model were preferred, exchanging the two models' names in all votes on one
+image would change nothing. So each image's lead may have either sign, and the test asks how
 many of the 2^K ways to sign them give a total as large as the one seen. It assumes nothing else:
-votes on one picture may depend on each other in any way.
+votes on one image may depend on each other in any way.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ ROUNDING = 1e-9  # totals of leads that are no whole numbers may differ by this 
 
 @dataclass(frozen=True)
 class SignFlip:
-    """A two-sided p value, over how many pictures, and whether all sign patterns were counted."""
+    """A two-sided p value, over how many images, and whether all sign patterns were counted."""
 
     p: float
     pictures: int
@@ -30,13 +30,12 @@ class SignFlip:
 
 
 def sign_flip(leads: npt.ArrayLike, seed: int = 0, *, flips: int = FLIPS) -> SignFlip:
-    """Test whether pictures lead either way by chance; `leads` (K,) are votes won minus votes lost.
+    """Test whether images lead either way by chance; `leads` (K,) are votes won minus votes lost.
 
-    Leads that are whole numbers give the exact p value for hundreds of pictures: the distribution
-    of the total is built picture by picture, without listing the patterns. Only very large studies
-    and other leads draw `flips` patterns by `seed`; then p = (1 + as large) / (1 + flips), so that
-    it is never 0 (Phipson and Smyth 2010). Pictures without a lead change nothing. Raises
-    ValueError for no pictures or leads that are not finite.
+    Leads that are whole numbers give the exact p value, from the distribution of the total. Very
+    large studies and other leads draw `flips` patterns by `seed`; then p = (1 + as large) / (1 +
+    flips), which is never 0 (Phipson and Smyth 2010). Raises ValueError for no images or leads that
+    are not finite.
     """
     values = np.asarray(leads, dtype=np.float64)
     if values.ndim != 1 or len(values) == 0 or not np.isfinite(values).all():
@@ -77,8 +76,6 @@ def _drawn(sizes: npt.NDArray[np.float64], total: float, seed: int, flips: int) 
 def holm(p_values: Sequence[float]) -> list[float]:
     """Adjust p values for being several, by Holm (1979), in the order given.
 
-    The smallest is multiplied by their number, the next by one less, and none may be smaller than
-    the one before it. Rejecting those up to 5 % makes any false alarm at all at most 5 % likely.
     Raises ValueError for values outside [0, 1].
     """
     values = np.asarray(p_values, dtype=np.float64)

@@ -11,10 +11,10 @@ import numpy as np
 from scipy import optimize, special
 
 from motifocal.bench.pairs import Pair
-from motifocal.study.stats.tally import Counts, Values
+from motifocal.study.stats.tally import Counts, Values, numbered
 from motifocal.study.votes import REASONS
 
-#: TI2V-Bench by scenario: pictures, sentences of each picture, different sentences in all.
+#: TI2V-Bench by scenario: images, prompts of each image, different prompts in all.
 PAPER_SCENARIOS = (
     *((4, 4, 4),) * 8, *((4, 3, 3),) * 3, *((3, 3, 3),) * 2,
     (4, 3, 12), (4, 4, 8), (4, 5, 5), (5, 4, 20), (3, 6, 18), (4, 5, 10), (4, 3, 9), (6, 2, 2),
@@ -24,10 +24,10 @@ PAPER_SCENARIOS = (
 
 @lru_cache(maxsize=1)
 def paper_pairs() -> tuple[Pair, ...]:
-    """Return pairs as in the paper: 22 scenarios, 88 pictures, 133 prompts, 320 pairs."""
+    """Return pairs as in the paper: 22 scenarios, 88 images, 133 prompts, 320 pairs."""
     pairs = []
     for s, (pictures, prompts, different) in enumerate(PAPER_SCENARIOS, start=1):
-        sets = different // prompts  # pictures take turns with the sets of sentences
+        sets = different // prompts  # images take turns with the sets of prompts
         pairs += [
             Pair(f"place{s}", f"place{s}_{p + 1}", f"sentence {p % sets * prompts + q + 1} of {s}")
             for p in range(pictures)
@@ -78,12 +78,12 @@ class Design:
 
     @cached_property
     def pictures(self) -> tuple[tuple[str, ...], Counts]:
-        """The pictures' names (K,), and each pair's place among them (P,)."""
-        return _places([pair.image_id for pair in self.pairs])
+        """The images' names (K,), and each pair's place among them (P,)."""
+        return numbered([pair.image_id for pair in self.pairs])
 
     @cached_property
     def scenarios(self) -> tuple[tuple[str, ...], Counts]:
-        return _places([pair.scenario for pair in self.pairs])
+        return numbered([pair.scenario for pair in self.pairs])
 
     def on_left(self, comparison: int) -> Counts:
         """Return in how many of its votes the first model is on the left, for each pair: (P,).
@@ -92,11 +92,6 @@ class Design:
         """
         turns = (np.arange(len(self.pairs)) + comparison) % 2
         return self.votes // 2 + turns * (self.votes % 2)
-
-
-def _places(names: list[str]) -> tuple[tuple[str, ...], Counts]:
-    different = {name: k for k, name in enumerate(dict.fromkeys(names))}
-    return tuple(different), np.array([different[name] for name in names], dtype=np.int64)
 
 
 DEFAULT_REASONS = {
@@ -109,13 +104,12 @@ DEFAULT_REASONS = {
 class Truth:
     """The true preferences and behaviour of annotators in a simulated study.
 
-    `shares`: how often ours is preferred to each baseline, over all pictures and attentive
-    annotators. The four standard deviations are in log-odds: how far the preference between two
-    models differs from picture to picture, from sentence to sentence on one picture, from scenario
-    to scenario, and from annotator to annotator. `left` is the share of left choices, and `ties`
-    the share of ties, where the two videos are equally good. `careless` is the share of annotators
-    who click at random. `reasons`: how likely a vote for ours or for a baseline names each reason,
-    before "at least one" is asked for; `reason_sd` says how much that differs between pictures.
+    `shares`: how often ours is preferred to each baseline, over all images and attentive
+    annotators. The standard deviations, in log-odds, say how far the preference differs between
+    images, prompts of one image, scenarios, annotators. `left` and `ties` are the shares of left
+    choices and of ties where the two videos are equally good, `careless` that of annotators who
+    click at random. `reasons`: how likely a vote for ours or for a baseline names each reason,
+    before "at least one" is asked for; `reason_sd`: how much that differs between images.
     """
 
     shares: tuple[float, ...] = (0.6,)
@@ -145,10 +139,6 @@ class Truth:
         if shapes != {"ours": REASONS, "baseline": REASONS}:
             raise ValueError(f"reasons should have ours and baseline, each with "
                              f"{', '.join(REASONS)}, got {shapes}")
-
-    def careless_share(self, annotators: int) -> float:
-        """Return the share of so many annotators who are careless, a whole number of them."""
-        return round(self.careless * annotators) / annotators
 
 
 NODES = 81  # of Gauss-Hermite quadrature

@@ -1,7 +1,7 @@
 """Count the votes of one comparison per pair: all that the statistics need.
 
-P pairs (a picture, a sentence and a sampling seed: what five annotators judge), K clusters
-(pictures, unless asked otherwise), R reasons. Gold votes are never counted.
+P pairs (an image, a prompt and a sampling seed: what five annotators judge), K clusters
+(images, unless asked otherwise), R reasons. Gold votes are never counted.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from motifocal._moved import renamed_arguments, renamed_names
+from motifocal._moved import renamed_arguments
 from motifocal.study.votes import MODEL_A, REASONS, TIE, WINNERS, Vote
 
 Counts = npt.NDArray[np.int64]
 Values = npt.NDArray[np.float64]
-#: What is drawn anew in another study: pictures (with all their sentences) or whole scenarios.
+#: What is drawn anew in another study: images (with all their prompts) or whole scenarios.
 Cluster = Literal["image_id", "scenario"]
 
 WON, LOST, TIED = range(3)
@@ -28,10 +28,9 @@ WON, LOST, TIED = range(3)
 class Tally:
     """One comparison, counted per pair.
 
-    `outcomes` (P, 3): votes won by `ours`, lost, tied. `left` (P, 2): among the votes in which
-    `ours` was shown on the left, those won and those lost. `reasons` (P, 2, R): how often each
-    reason was given in votes won and in votes lost. `cluster` (P,): which of `clusters` a pair
-    belongs to. `scenarios` (P,) are names.
+    `outcomes` (P, 3): votes won by `ours`, lost, tied. `left` (P, 2): those won and lost in which
+    `ours` was on the left. `reasons` (P, 2, R): how often each was given in votes won and lost.
+    `cluster` (P,): which of `clusters` a pair belongs to. `scenarios` (P,) are names.
     """
 
     ours: str
@@ -82,14 +81,12 @@ def tally(
         raise ValueError(f"votes should compare {ours!r} with {theirs!r}, got {listed}")
     first = first_votes(kept)
     place = {unit: index for index, unit in enumerate(first)}
-    clusters = list(dict.fromkeys(getattr(vote, cluster_by) for vote in first.values()))
+    clusters, cluster = numbered([getattr(vote, cluster_by) for vote in first.values()])
     return counted(
-        ours=ours, theirs=theirs,
-        pairs=tuple(pair for pair, _ in first), clusters=tuple(clusters),
-        scenarios=tuple(vote.scenario for vote in first.values()),
-        cluster=np.array([clusters.index(getattr(vote, cluster_by)) for vote in first.values()]),
+        ours=ours, theirs=theirs, pairs=tuple(pair for pair, _ in first), clusters=clusters,
+        scenarios=tuple(vote.scenario for vote in first.values()), cluster=cluster,
         pair=np.array([place[vote.pair, vote.seed] for vote in kept]),
-        outcome=np.array([_outcome(vote, ours) for vote in kept]),
+        outcome=np.array([{ours: WON, None: TIED}.get(winner_of(vote), LOST) for vote in kept]),
         on_left=np.array([_on_left(vote, ours) for vote in kept]),
         reasons=np.array([_reasons(vote) for vote in kept]),
     )  # fmt: skip
@@ -111,6 +108,12 @@ def counted(
     np.add.at(given, (pair, outcome), reasons)
     return Tally(ours, theirs, pairs, clusters, scenarios, cluster.astype(np.int64), outcomes,
                  left[:, :TIED], given[:, :TIED])  # fmt: skip
+
+
+def numbered(names: Sequence[str]) -> tuple[tuple[str, ...], Counts]:
+    """Return the different names in the order of their first, and the place of each name."""
+    places = {name: k for k, name in enumerate(dict.fromkeys(names))}
+    return tuple(places), np.array([places[name] for name in names], dtype=np.int64)
 
 
 def first_votes(votes: Iterable[Vote]) -> dict[tuple[str, int], Vote]:
@@ -139,11 +142,6 @@ def winner_of(vote: Vote) -> str | None:
     return vote.model_a if vote.winner == MODEL_A else vote.model_b
 
 
-def _outcome(vote: Vote, ours: str) -> int:
-    winner = winner_of(vote)
-    return TIED if winner is None else WON if winner == ours else LOST
-
-
 def _on_left(vote: Vote, ours: str) -> bool:
     if vote.left not in WINNERS[:2]:
         raise ValueError(f"left should be one of {', '.join(WINNERS[:2])}, got {vote.left!r}")
@@ -155,6 +153,3 @@ def _reasons(vote: Vote) -> list[bool]:
     if unknown:
         raise ValueError(f"reasons should be among {', '.join(REASONS)}, got {sorted(unknown)}")
     return [reason in vote.reasons for reason in REASONS]
-
-
-__getattr__ = renamed_names(__name__, "Over=Cluster")

@@ -7,8 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection, bindparam, insert, select
 
-from motifocal.study.answer_rules import is_token
-from motifocal.study.messages import Answer, Refused
+from motifocal.study.messages import Answer, Refused, is_token
 from motifocal.study.protocol import Protocol
 from motifocal.study.schedule import other_side
 from motifocal.study.store.leases import END, SET_STATE
@@ -37,8 +36,8 @@ def store_vote(
 ) -> None:
     """Insert the vote of annotator `who` for the lease `slot`, and end the lease.
 
-    The answer is one that `answer_rules.check_answer` has let pass. The very same answer again is
-    taken for a lost acknowledgement. Raises Refused.
+    `check_answer` has let the answer pass. The very same answer again is taken for a lost
+    acknowledgement. Raises Refused.
     """
     lease = connection.execute(_LEASE, {"token": slot}).first() if is_token(slot) else None
     if lease is None:

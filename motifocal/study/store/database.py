@@ -9,6 +9,7 @@ came before.
 from __future__ import annotations
 
 import os
+import sqlite3
 import weakref
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
@@ -18,17 +19,75 @@ from typing import Any, TypeVar
 
 from sqlalchemy import URL, Connection, Engine, Insert, create_engine, event, inspect, text
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError
+from sqlalchemy.exc import ArgumentError, DatabaseError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
-from motifocal._moved import renamed_names
-from motifocal.extras import install_extra
+from motifocal.extras import require
+from motifocal.files import disk
 from motifocal.study.store.group_commit import GroupCommit
-from motifocal.study.store.storage import StorageError, storage_errors
 
 T = TypeVar("T")
 
 BUSY_SECONDS = 60  # that a write waits for other processes' writes
 POOL = 32  # connections: as many as a server has threads
+_SQLITE_FULL = "database or disk is full"
+_SQLITE_BUSY = ("database is locked", "database table is locked")
+_SQLITE_DISK = ("disk I/O error", "attempt to write a readonly database",
+                "unable to open database file")
+#: SQLSTATE disk_full; serialization_failure, deadlock_detected, lock_not_available.
+_POSTGRESQL_FULL, _POSTGRESQL_BUSY = "53100", ("40001", "40P01", "55P03")
+
+
+class StorageError(OSError):
+    """The database cannot be read or written now; `busy` is whether only others are in the way."""
+
+    def __init__(self, words: str, *, busy: bool = False) -> None:
+        super().__init__(words)
+        self.busy = busy
+
+
+def url_for_display(url: URL) -> str:
+    """Return the URL as a person would write it, without a password."""
+    if url.get_backend_name() == "sqlite":
+        return str(url.database)
+    return url.render_as_string(hide_password=True)
+
+
+@contextmanager
+def storage_errors(url: URL) -> Iterator[None]:
+    """Raise a StorageError for whatever keeps the database from working inside the block."""
+    try:
+        yield
+    except PoolTimeoutError as error:
+        raise StorageError(f"{url_for_display(url)}: too many requests wait for it",
+                           busy=True) from error
+    except DatabaseError as error:
+        # Exactly DatabaseError is a damaged file. Other kinds are broken rules of the tables, of
+        # which the caller knows, or mistakes of the program.
+        if not (isinstance(error, OperationalError) or type(error) is DatabaseError):
+            raise
+        raise storage_error_of(error.orig or error, url) from error
+    except sqlite3.DatabaseError as error:  # not wrapped by SQLAlchemy where a transaction begins
+        raise storage_error_of(error, url) from error
+
+
+def storage_error_of(error: BaseException, url: URL) -> StorageError:
+    """Return a StorageError that describes an error of the database's driver."""
+    where, cause = url_for_display(url), " ".join(str(error).split())
+    state = getattr(error, "sqlstate", None)
+    if cause in _SQLITE_BUSY or state in _POSTGRESQL_BUSY:
+        return StorageError(f"{where}: another program holds it ({cause})", busy=True)
+    if url.get_backend_name() == "sqlite":
+        path = Path(where)
+        if cause == _SQLITE_FULL:
+            return StorageError(disk.full(path))
+        if cause in _SQLITE_DISK:
+            return StorageError(f"{where} cannot be used: {cause} ({disk.room_at(path)}); is its "
+                                "folder there, may it be written, is there a quota?")
+    if state == _POSTGRESQL_FULL:
+        return StorageError(f"{where} cannot be written, the disk of its server is full: make room "
+                            f"there ({cause})")
+    return StorageError(f"{where} cannot be used: {cause}")
 
 
 class Database:
@@ -148,11 +207,5 @@ def _sqlite(url: URL) -> Engine:
 
 
 def _postgresql(url: URL) -> Engine:
-    try:
-        import psycopg  # noqa: F401
-    except ImportError as error:
-        raise ValueError(f"PostgreSQL needs psycopg; {install_extra('postgresql')}") from error
+    require("psycopg", "postgresql", "PostgreSQL needs")
     return create_engine(url, pool_size=POOL, max_overflow=0, pool_pre_ping=True)
-
-
-__getattr__ = renamed_names(__name__, "located=parse_url")

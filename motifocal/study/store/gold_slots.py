@@ -48,7 +48,7 @@ def choose_gold(
     """Return the slot of a gold item for the annotator `me`, or None where there is none to show.
 
     The kinds come in turn, in an order of this annotator's own; a kind of which nothing is left,
-    or only the picture `avoid`, is passed over.
+    or only the image `avoid`, is passed over.
     """
     kinds = list(protocol.gold_kinds)
     random.Random(f"{plan.token} kinds").shuffle(kinds)

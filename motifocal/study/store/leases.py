@@ -86,8 +86,7 @@ _RUNNING = (
 )
 _ANSWERED = (
     select(func.count(), func.count(ITEM.c.rank))  # gold has no rank
-    .select_from(VOTE.join(ITEM, VOTE.c.item_id == ITEM.c.id))
-    .where(VOTE.c.annotator_id == _ME)
+    .select_from(VOTE.join(ITEM, VOTE.c.item_id == ITEM.c.id)).where(VOTE.c.annotator_id == _ME)
 )
 _LAST_SHOWN = (
     select(LEASE.c.id, LEASE.c.item_id, ITEM.c.picture, VOTE.c.id.label("vote"))
@@ -161,7 +160,7 @@ def assign(request: AssignmentRequest) -> Assignment | None:
         running = []
     current = running[0] if running else None
     if current is None and interrupted and last is not None:
-        current = _lease_item_again(request, last.item_id)
+        current = _lease(request, _CLAIM_SLOT_OF_ITEM, item=last.item_id, me=request.annotator)
     if current is None:
         current = _lease_next(request, answered + 1, real, "" if last is None else last.picture)
     if current is None:
@@ -207,7 +206,7 @@ def _lease_next(request: AssignmentRequest, number: int, real: int, avoid: str) 
         slot = choose_gold(request.connection, request.protocol, request.plan, request.annotator,
                            number, avoid)
         if slot is not None:
-            return _lease_slot(request, slot)
+            return _lease(request, _CLAIM_SLOT, slot=slot)
     candidates = request.connection.execute(
         _CANDIDATES, {"me": request.annotator, "avoid": avoid}).all()
     slots: dict[int, list[int]] = {}
@@ -215,27 +214,15 @@ def _lease_next(request: AssignmentRequest, number: int, real: int, avoid: str) 
         slots.setdefault(item, []).append(slot)
     items = list(slots)
     rng.shuffle(items)
-    for slot in (slot for item in items for slot in slots[item]):
-        lease = _lease_slot(request, slot)
-        if lease is not None:
-            return lease
-    return None
+    claims = (_lease(request, _CLAIM_SLOT, slot=slot) for item in items for slot in slots[item])
+    return next(filter(None, claims), None)
 
 
-def _lease_slot(request: AssignmentRequest, slot: int) -> LeaseRow | None:
-    """Lease this slot, unless another process has it by now."""
-    row = request.connection.execute(_CLAIM_SLOT, {"slot": slot}).first()
-    return None if row is None else _lease(request, row)
-
-
-def _lease_item_again(request: AssignmentRequest, item: int) -> LeaseRow | None:
-    """Lease a slot of an item that this annotator has seen and not judged."""
-    row = request.connection.execute(
-        _CLAIM_SLOT_OF_ITEM, {"item": item, "me": request.annotator}).first()
-    return None if row is None else _lease(request, row)
-
-
-def _lease(request: AssignmentRequest, row: Any) -> LeaseRow:
+def _lease(request: AssignmentRequest, claim: Any, **values: int) -> LeaseRow | None:
+    """Lease the slot that the statement `claim` finds, unless another process has it by now."""
+    row = request.connection.execute(claim, values).first()
+    if row is None:
+        return None
     slot, item = row[0], row[1]
     token = secrets.token_urlsafe(16)
     until = request.now + request.protocol.lease_seconds

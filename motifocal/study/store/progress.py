@@ -24,8 +24,7 @@ _COMPARISONS = (
     .group_by(COMPARISON.c.id, COMPARISON.c.model_a, COMPARISON.c.model_b)
     .order_by(COMPARISON.c.id)
 )  # fmt: skip
-_REAL = (VOTE.join(SLOT, VOTE.c.slot_id == SLOT.c.id)
-         .join(ITEM, VOTE.c.item_id == ITEM.c.id))  # fmt: skip
+_VOTES = VOTE.join(ITEM, VOTE.c.item_id == ITEM.c.id)
 _EARLIER = VOTE.alias("earlier")
 _RIGHT = case((ITEM.c.gold == REPEAT, _EARLIER.c.winner == VOTE.c.winner),
               else_=VOTE.c.winner == MODEL_A)  # fmt: skip
@@ -37,10 +36,11 @@ def progress(connection: Connection, protocol: Protocol, now: float) -> Progress
     done = sum(comparison.done for comparison in comparisons)
     expected = sum(comparison.wanted for comparison in comparisons)
     pace = _votes_per_hour(connection, now)
-    gold = gold_answers(connection, protocol)
+    gold = _gold_answers(connection, protocol)
     left, choices = connection.execute(
         select(func.count(case((VOTE.c.winner == SLOT.c.shown_left, 1))), func.count())
-        .select_from(_REAL).where(ITEM.c.gold.is_(None), VOTE.c.winner != TIE)).one()
+        .select_from(_VOTES.join(SLOT, VOTE.c.slot_id == SLOT.c.id))
+        .where(ITEM.c.gold.is_(None), VOTE.c.winner != TIE)).one()
     runs = select(func.count()).select_from(LEASE).where(
         LEASE.c.ended_at.is_(None), LEASE.c.expires_at > now)
     states = select(ANNOTATOR.c.state, func.count()).group_by(ANNOTATOR.c.state)
@@ -54,23 +54,20 @@ def progress(connection: Connection, protocol: Protocol, now: float) -> Progress
         annotators={state: count for state, count in connection.execute(states)},
         gold_answered=sum(row.answered for row in gold),
         gold_right=sum(row.right for row in gold),
-        failed_gold=len(_failed(gold, protocol)),
+        failed_gold=sum(protocol.fails_gold(row.answered, row.right) for row in gold),
         left_share=left / choices if choices else None,
         median_seconds=_median_seconds(connection),
     )
 
 
-def gold_answers(connection: Connection, protocol: Protocol) -> list[Any]:
+def _gold_answers(connection: Connection, protocol: Protocol) -> list[Any]:
     """Return (annotator's row id, answered, right) of all who have answered a counted gold item.
 
     Of a damaged video the whole one is right, of a repeat the choice that the annotator made
     before; a tie never is.
     """
-    joined = (
-        VOTE.join(ITEM, VOTE.c.item_id == ITEM.c.id)
-        .outerjoin(_EARLIER, and_(_EARLIER.c.item_id == ITEM.c.repeat_of,
-                                  _EARLIER.c.annotator_id == VOTE.c.annotator_id))
-    )  # fmt: skip
+    joined = _VOTES.outerjoin(_EARLIER, and_(_EARLIER.c.item_id == ITEM.c.repeat_of,
+                                             _EARLIER.c.annotator_id == VOTE.c.annotator_id))
     answers = (
         select(VOTE.c.annotator_id, func.count().label("answered"),
                func.count(case((_RIGHT, 1))).label("right"))
@@ -84,11 +81,8 @@ def gold_answers(connection: Connection, protocol: Protocol) -> list[Any]:
 
 def failed_gold(connection: Connection, protocol: Protocol) -> set[int]:
     """Return row ids of the annotators who fail the protocol's rule."""
-    return _failed(gold_answers(connection, protocol), protocol)
-
-
-def _failed(gold: list[Any], protocol: Protocol) -> set[int]:
-    return {row.annotator_id for row in gold if protocol.fails_gold(row.answered, row.right)}
+    return {row.annotator_id for row in _gold_answers(connection, protocol)
+            if protocol.fails_gold(row.answered, row.right)}
 
 
 def _votes_per_hour(connection: Connection, now: float) -> float | None:
@@ -98,7 +92,7 @@ def _votes_per_hour(connection: Connection, now: float) -> float | None:
     if first is None:
         return None
     recent = connection.execute(
-        select(func.count()).select_from(VOTE.join(ITEM, VOTE.c.item_id == ITEM.c.id))
+        select(func.count()).select_from(_VOTES)
         .where(VOTE.c.voted_at > now - HOUR, ITEM.c.gold.is_(None))).scalar_one()
     earlier = connection.execute(
         select(VOTE.c.id).where(VOTE.c.voted_at <= now - HOUR).limit(1)).first()
@@ -107,9 +101,7 @@ def _votes_per_hour(connection: Connection, now: float) -> float | None:
 
 
 def _median_seconds(connection: Connection) -> float | None:
-    real = (select(VOTE.c.milliseconds)
-            .select_from(VOTE.join(ITEM, VOTE.c.item_id == ITEM.c.id))
-            .where(ITEM.c.gold.is_(None)))  # fmt: skip
+    real = select(VOTE.c.milliseconds).select_from(_VOTES).where(ITEM.c.gold.is_(None))
     count = connection.execute(select(func.count()).select_from(real.subquery())).scalar_one()
     if not count:
         return None

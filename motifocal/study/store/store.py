@@ -15,21 +15,12 @@ from sqlalchemy import Connection, bindparam, func, select
 from sqlalchemy.exc import IntegrityError
 
 from motifocal.files.json_text import parse_json
-from motifocal.study.answer_rules import check_answer, is_token
-from motifocal.study.messages import (
-    Annotator,
-    Answer,
-    Media,
-    Progress,
-    Refused,
-    Side,
-    Task,
-)
+from motifocal.study import messages
+from motifocal.study.messages import Annotator, Answer, Media, Progress, Refused, Task, is_token
 from motifocal.study.protocol import Protocol
 from motifocal.study.schedule import GoldPlan
 from motifocal.study.store import annotators, answers, leases, progress, records
-from motifocal.study.store.database import Database, parse_url, translate_errors
-from motifocal.study.store.storage import url_for_display
+from motifocal.study.store.database import Database, parse_url, translate_errors, url_for_display
 from motifocal.study.store.tables import BLOB, ITEM, MEDIA, STUDY, VERSION
 from motifocal.study.votes import MODEL_A, Vote
 
@@ -154,8 +145,8 @@ class Store:
         left, right = _on_screen(current)
         upcoming = () if following is None else (following.picture, *_on_screen(following))
         length = plan.length(min(self.protocol.cap, self._items))
-        return Task(current.token, current.picture, current.prompt, Side(left), Side(right),
-                    assignment.number, max(length, assignment.number), upcoming)
+        return Task(current.token, current.picture, current.prompt, left, right, assignment.number,
+                    max(length, assignment.number), upcoming)
 
     def leave(self, id: str, now: float | None = None) -> None:
         """End the annotator's leases. Raise Refused("unknown")."""
@@ -169,12 +160,12 @@ class Store:
         The very same answer for the same slot is accepted again. Raises Refused: see `Refused`.
         """
         _check_id(id)
-        check_answer(self.protocol, answer)
+        messages.check_answer(self.protocol, answer)
         self._database.write(lambda connection: answers.store_vote(
             connection, self.protocol, id, slot, answer, _time(now)))
 
     def media(self, token: str) -> Media | None:
-        """Return the picture or video of this random name."""
+        """Return the image or video of this random name."""
         if not is_token(token):
             return None
         with self._database.read() as connection:

@@ -13,191 +13,176 @@ annotator of its lease: so there cannot be one vote too many.
 
 from __future__ import annotations
 
-from sqlalchemy import (
-    DDL,
-    CheckConstraint,
-    Column,
-    Double,
-    ForeignKey,
-    ForeignKeyConstraint,
-    Index,
-    Integer,
-    LargeBinary,
-    MetaData,
-    String,
-    Table,
-    Text,
-    UniqueConstraint,
-    event,
-    literal_column,
-)
+import sqlalchemy as sa
 
 VERSION = 1  # of these tables
 OPEN, LEASED, VOTED = "open", "leased", "voted"
 
-TABLES = MetaData()
+TABLES = sa.MetaData()
 
-STUDY = Table(
+STUDY = sa.Table(
     "study", TABLES,
-    Column("id", Integer, CheckConstraint("id = 1"), primary_key=True, autoincrement=False),
-    Column("version", Integer, nullable=False),
-    Column("created_at", Double, nullable=False),
-    Column("protocol", Text, nullable=False),
-    Column("protocol_sha256", String(64), nullable=False),
-    Column("material", Text, nullable=False),
-    Column("salt", String(64), nullable=False),
+    sa.Column("id", sa.Integer, sa.CheckConstraint("id = 1"), primary_key=True,
+              autoincrement=False),
+    sa.Column("version", sa.Integer, nullable=False),
+    sa.Column("created_at", sa.Double, nullable=False),
+    sa.Column("protocol", sa.Text, nullable=False),
+    sa.Column("protocol_sha256", sa.String(64), nullable=False),
+    sa.Column("material", sa.Text, nullable=False),
+    sa.Column("salt", sa.String(64), nullable=False),
 )  # fmt: skip
 
-BLOB = Table(
+BLOB = sa.Table(
     "blob", TABLES,
-    Column("id", Integer, primary_key=True),
-    Column("content_type", String(50), nullable=False),
-    Column("data", LargeBinary, nullable=False),
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("content_type", sa.String(50), nullable=False),
+    sa.Column("data", sa.LargeBinary, nullable=False),
 )  # fmt: skip
 
 # Several tokens may show one blob: a model's video in two comparisons has two.
-MEDIA = Table(
+MEDIA = sa.Table(
     "media", TABLES,
-    Column("token", String(64), primary_key=True),
-    Column("blob_id", ForeignKey("blob.id"), nullable=False),
+    sa.Column("token", sa.String(64), primary_key=True),
+    sa.Column("blob_id", sa.ForeignKey("blob.id"), nullable=False),
 )  # fmt: skip
 
-PAIR = Table(
+PAIR = sa.Table(
     "pair", TABLES,
-    Column("id", Integer, primary_key=True),
-    Column("stem", Text, nullable=False, unique=True),
-    Column("image_id", Text, nullable=False),
-    Column("prompt", Text, nullable=False),
-    Column("scenario", Text, nullable=False),
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("stem", sa.Text, nullable=False, unique=True),
+    sa.Column("image_id", sa.Text, nullable=False),
+    sa.Column("prompt", sa.Text, nullable=False),
+    sa.Column("scenario", sa.Text, nullable=False),
 )  # fmt: skip
 
-COMPARISON = Table(
+COMPARISON = sa.Table(
     "comparison", TABLES,
-    Column("id", Integer, primary_key=True),
-    Column("model_a", Text, nullable=False),
-    Column("model_b", Text, nullable=False),
-    UniqueConstraint("model_a", "model_b"),
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("model_a", sa.Text, nullable=False),
+    sa.Column("model_b", sa.Text, nullable=False),
+    sa.UniqueConstraint("model_a", "model_b"),
 )  # fmt: skip
 
 # `picture` is the same token for all items of one picture. `rank` is the item's place in the
 # random order of the study; gold items have none. A repeat is a repeat `of` an item.
-ITEM = Table(
+ITEM = sa.Table(
     "item", TABLES,
-    Column("id", Integer, primary_key=True),
-    Column("comparison_id", ForeignKey("comparison.id")),
-    Column("pair_id", ForeignKey("pair.id"), nullable=False),
-    Column("seed", Integer, nullable=False),
-    Column("model_a", Text, nullable=False),
-    Column("model_b", Text, nullable=False),
-    Column("picture", ForeignKey("media.token"), nullable=False),
-    Column("video_a", ForeignKey("media.token"), nullable=False),
-    Column("video_b", ForeignKey("media.token"), nullable=False),
-    Column("gold", String(20)),
-    Column("repeat_of", ForeignKey("item.id"), unique=True),
-    Column("rank", Integer, unique=True),
-    CheckConstraint("(gold IS NULL) = (rank IS NOT NULL)"),
-    CheckConstraint("(gold IS NOT NULL AND gold = 'repeat') = (repeat_of IS NOT NULL)"),
-    Index("item_gold", "gold"),
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("comparison_id", sa.ForeignKey("comparison.id")),
+    sa.Column("pair_id", sa.ForeignKey("pair.id"), nullable=False),
+    sa.Column("seed", sa.Integer, nullable=False),
+    sa.Column("model_a", sa.Text, nullable=False),
+    sa.Column("model_b", sa.Text, nullable=False),
+    sa.Column("picture", sa.ForeignKey("media.token"), nullable=False),
+    sa.Column("video_a", sa.ForeignKey("media.token"), nullable=False),
+    sa.Column("video_b", sa.ForeignKey("media.token"), nullable=False),
+    sa.Column("gold", sa.String(20)),
+    sa.Column("repeat_of", sa.ForeignKey("item.id"), unique=True),
+    sa.Column("rank", sa.Integer, unique=True),
+    sa.CheckConstraint("(gold IS NULL) = (rank IS NOT NULL)"),
+    sa.CheckConstraint("(gold IS NOT NULL AND gold = 'repeat') = (repeat_of IS NOT NULL)"),
+    sa.Index("item_gold", "gold"),
 )  # fmt: skip
 
-ANNOTATOR = Table(
+ANNOTATOR = sa.Table(
     "annotator", TABLES,
-    Column("id", Integer, primary_key=True),
-    Column("token", String(64), nullable=False, unique=True),
-    Column("source", String(20), nullable=False),
-    Column("state", String(20), nullable=False),
-    Column("tries", Integer, nullable=False),
-    Column("joined_at", Double, nullable=False),
-    Column("consented_at", Double),
-    Column("finished_at", Double),
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("token", sa.String(64), nullable=False, unique=True),
+    sa.Column("source", sa.String(20), nullable=False),
+    sa.Column("state", sa.String(20), nullable=False),
+    sa.Column("tries", sa.Integer, nullable=False),
+    sa.Column("joined_at", sa.Double, nullable=False),
+    sa.Column("consented_at", sa.Double),
+    sa.Column("finished_at", sa.Double),
 )  # fmt: skip
 
 # A recruitment service's id of an annotator, hashed; raw only if the protocol keeps it.
-PERSON = Table(
+PERSON = sa.Table(
     "person", TABLES,
-    Column("annotator_id", ForeignKey("annotator.id"), primary_key=True),
-    Column("source", String(20), nullable=False),
-    Column("external_hash", String(64), nullable=False),
-    Column("external", Text),
-    UniqueConstraint("source", "external_hash"),
+    sa.Column("annotator_id", sa.ForeignKey("annotator.id"), primary_key=True),
+    sa.Column("source", sa.String(20), nullable=False),
+    sa.Column("external_hash", sa.String(64), nullable=False),
+    sa.Column("external", sa.Text),
+    sa.UniqueConstraint("source", "external_hash"),
 )  # fmt: skip
 
 # A gold slot is made when it is leased, `only_for` one annotator, whose id is its number. A slot
 # that `replaces` another asks again for the vote of an annotator who failed the gold items.
-SLOT = Table(
+SLOT = sa.Table(
     "slot", TABLES,
-    Column("id", Integer, primary_key=True),
-    Column("item_id", ForeignKey("item.id"), nullable=False),
-    Column("number", Integer, nullable=False),
-    Column("shown_left", String(10), CheckConstraint("shown_left IN ('model_a', 'model_b')"),
-           nullable=False),
-    Column("state", String(10), CheckConstraint("state IN ('open', 'leased', 'voted')"),
-           nullable=False),
-    Column("rank", Integer),
-    Column("only_for", ForeignKey("annotator.id")),
-    Column("replaces", ForeignKey("slot.id"), unique=True),
-    CheckConstraint("(rank IS NULL) = (only_for IS NOT NULL)"),
-    UniqueConstraint("item_id", "number"),
-    UniqueConstraint("id", "item_id"),
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("item_id", sa.ForeignKey("item.id"), nullable=False),
+    sa.Column("number", sa.Integer, nullable=False),
+    sa.Column("shown_left", sa.String(10),
+              sa.CheckConstraint("shown_left IN ('model_a', 'model_b')"), nullable=False),
+    sa.Column("state", sa.String(10), sa.CheckConstraint("state IN ('open', 'leased', 'voted')"),
+              nullable=False),
+    sa.Column("rank", sa.Integer),
+    sa.Column("only_for", sa.ForeignKey("annotator.id")),
+    sa.Column("replaces", sa.ForeignKey("slot.id"), unique=True),
+    sa.CheckConstraint("(rank IS NULL) = (only_for IS NOT NULL)"),
+    sa.UniqueConstraint("item_id", "number"),
+    sa.UniqueConstraint("id", "item_id"),
 )  # fmt: skip
 # As it stands, not as a parameter: else no database can tell that the index below is meant.
-IS_OPEN = SLOT.c.state == literal_column("'open'")
+IS_OPEN = SLOT.c.state == sa.literal_column("'open'")
 _WANTED = IS_OPEN & SLOT.c.only_for.is_(None)
-Index("slot_wanted", SLOT.c.rank, SLOT.c.number,
-      sqlite_where=_WANTED, postgresql_where=_WANTED)
+sa.Index("slot_wanted", SLOT.c.rank, SLOT.c.number,
+         sqlite_where=_WANTED, postgresql_where=_WANTED)
 
-LEASE = Table(
+LEASE = sa.Table(
     "lease", TABLES,
-    Column("id", Integer, primary_key=True),
-    Column("token", String(64), nullable=False, unique=True),
-    Column("slot_id", Integer, nullable=False),
-    Column("item_id", Integer, nullable=False),
-    Column("annotator_id", ForeignKey("annotator.id"), nullable=False),
-    Column("leased_at", Double, nullable=False),
-    Column("expires_at", Double, nullable=False),
-    Column("shown_at", Double),
-    Column("ended_at", Double),
-    ForeignKeyConstraint(["slot_id", "item_id"], ["slot.id", "slot.item_id"]),
-    UniqueConstraint("id", "slot_id", "item_id", "annotator_id"),
-    Index("lease_judged", "annotator_id", "item_id"),
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("token", sa.String(64), nullable=False, unique=True),
+    sa.Column("slot_id", sa.Integer, nullable=False),
+    sa.Column("item_id", sa.Integer, nullable=False),
+    sa.Column("annotator_id", sa.ForeignKey("annotator.id"), nullable=False),
+    sa.Column("leased_at", sa.Double, nullable=False),
+    sa.Column("expires_at", sa.Double, nullable=False),
+    sa.Column("shown_at", sa.Double),
+    sa.Column("ended_at", sa.Double),
+    sa.ForeignKeyConstraint(["slot_id", "item_id"], ["slot.id", "slot.item_id"]),
+    sa.UniqueConstraint("id", "slot_id", "item_id", "annotator_id"),
+    sa.Index("lease_judged", "annotator_id", "item_id"),
 )  # fmt: skip
 _RUNS = LEASE.c.ended_at.is_(None)
-Index("lease_runs_once", LEASE.c.slot_id, unique=True, sqlite_where=_RUNS, postgresql_where=_RUNS)
-Index("lease_runs_for", LEASE.c.annotator_id, sqlite_where=_RUNS, postgresql_where=_RUNS)
-Index("lease_runs_until", LEASE.c.expires_at, sqlite_where=_RUNS, postgresql_where=_RUNS)
+sa.Index("lease_runs_once", LEASE.c.slot_id, unique=True, sqlite_where=_RUNS,
+         postgresql_where=_RUNS)
+sa.Index("lease_runs_for", LEASE.c.annotator_id, sqlite_where=_RUNS, postgresql_where=_RUNS)
+sa.Index("lease_runs_until", LEASE.c.expires_at, sqlite_where=_RUNS, postgresql_where=_RUNS)
 
-VOTE = Table(
+VOTE = sa.Table(
     "vote", TABLES,
-    Column("id", Integer, primary_key=True),
-    Column("lease_id", Integer, nullable=False, unique=True),
-    Column("slot_id", Integer, nullable=False, unique=True),
-    Column("item_id", Integer, nullable=False),
-    Column("annotator_id", Integer, nullable=False),
-    Column("winner", String(10), CheckConstraint("winner IN ('model_a', 'model_b', 'tie')"),
-           nullable=False),
-    Column("reasons", Text, nullable=False),
-    Column("milliseconds", Integer, CheckConstraint("milliseconds >= 0"), nullable=False),
-    Column("loops", Integer, CheckConstraint("loops >= 0"), nullable=False),
-    Column("hidden_milliseconds", Integer, CheckConstraint("hidden_milliseconds >= 0"),
-           nullable=False),
-    Column("voted_at", Double, nullable=False, index=True),
-    ForeignKeyConstraint(["lease_id", "slot_id", "item_id", "annotator_id"],
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("lease_id", sa.Integer, nullable=False, unique=True),
+    sa.Column("slot_id", sa.Integer, nullable=False, unique=True),
+    sa.Column("item_id", sa.Integer, nullable=False),
+    sa.Column("annotator_id", sa.Integer, nullable=False),
+    sa.Column("winner", sa.String(10),
+              sa.CheckConstraint("winner IN ('model_a', 'model_b', 'tie')"), nullable=False),
+    sa.Column("reasons", sa.Text, nullable=False),
+    sa.Column("milliseconds", sa.Integer, sa.CheckConstraint("milliseconds >= 0"), nullable=False),
+    sa.Column("loops", sa.Integer, sa.CheckConstraint("loops >= 0"), nullable=False),
+    sa.Column("hidden_milliseconds", sa.Integer, sa.CheckConstraint("hidden_milliseconds >= 0"),
+              nullable=False),
+    sa.Column("voted_at", sa.Double, nullable=False, index=True),
+    sa.ForeignKeyConstraint(["lease_id", "slot_id", "item_id", "annotator_id"],
                          ["lease.id", "lease.slot_id", "lease.item_id", "lease.annotator_id"]),
-    UniqueConstraint("annotator_id", "item_id"),
+    sa.UniqueConstraint("annotator_id", "item_id"),
 )  # fmt: skip
 
 # No privileges are needed for these, and no code path gets around them.
 for _table in (STUDY, VOTE):
     _refusal = f"rows of the table {_table.name} are only ever inserted"
     for _operation in ("UPDATE", "DELETE"):
-        event.listen(_table, "after_create", DDL(
+        sa.event.listen(_table, "after_create", sa.DDL(
             f"CREATE TRIGGER {_table.name}_no_{_operation.lower()} BEFORE {_operation} "
             f"ON {_table.name} BEGIN SELECT RAISE(ABORT, '{_refusal}'); END",
         ).execute_if(dialect="sqlite"))
-    event.listen(_table, "after_create", DDL(
+    sa.event.listen(_table, "after_create", sa.DDL(
         f"CREATE FUNCTION {_table.name}_refuse() RETURNS trigger LANGUAGE plpgsql AS "
         f"$$ BEGIN RAISE EXCEPTION '{_refusal}'; END $$").execute_if(dialect="postgresql"))
-    event.listen(_table, "after_create", DDL(
+    sa.event.listen(_table, "after_create", sa.DDL(
         f"CREATE TRIGGER {_table.name}_only_inserted BEFORE UPDATE OR DELETE OR TRUNCATE "
         f"ON {_table.name} FOR EACH STATEMENT EXECUTE FUNCTION {_table.name}_refuse()",
     ).execute_if(dialect="postgresql"))

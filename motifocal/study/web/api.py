@@ -1,6 +1,6 @@
 """Serve comparisons as JSON to the page's script, and store the votes that it sends.
 
-Also here: pictures and videos, by names that say nothing, whole or in parts.
+Also here: images and videos, by names that say nothing, whole or in parts.
 """
 
 from __future__ import annotations
@@ -16,8 +16,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from motifocal.files.json_text import parse_strict_json
-from motifocal.study.answer_rules import AnswerBody, Token, is_token
-from motifocal.study.messages import Annotator, Task
+from motifocal.study.messages import Annotator, AnswerBody, Token, is_token
 from motifocal.study.store.store import Store
 from motifocal.study.web.security import read_body
 
@@ -71,12 +70,7 @@ def _next(store: Store, annotator: Annotator) -> dict[str, object]:
     if annotator.state == "screened_out":
         return {"task": None}
     task = store.task(annotator.id)
-    return {"task": None if task is None else task_json(task)}
-
-
-def task_json(task: Task) -> dict[str, object]:
-    """Return a task as the page's script gets it: random names, and no model."""
-    return {**asdict(task), "left": task.left.video, "right": task.right.video}
+    return {"task": None if task is None else asdict(task)}
 
 
 def _vote_body(raw: bytes) -> VoteBody:
@@ -85,21 +79,18 @@ def _vote_body(raw: bytes) -> VoteBody:
         parse_strict_json(raw)  # refuses a name given twice, of which pydantic would take the last
         return VoteBody.model_validate_json(raw)
     except ValidationError as error:
-        raise HTTPException(HTTPStatus.UNPROCESSABLE_ENTITY, _one_line(error)) from error
+        # The first thing that is wrong, without what was sent: that may be anything.
+        first = error.errors(include_input=False, include_url=False, include_context=False)[0]
+        place = ".".join(str(part) for part in first["loc"][:1] if part in VoteBody.model_fields)
+        words = f"{place}: {first['msg']}" if place else first["msg"].partition(" at line")[0]
+        raise HTTPException(HTTPStatus.UNPROCESSABLE_ENTITY, words) from error
     except ValueError as error:
         words = f"This is no JSON that can be read: {str(error).partition(':')[0]}."
         raise HTTPException(HTTPStatus.UNPROCESSABLE_ENTITY, words) from error
 
 
-def _one_line(error: ValidationError) -> str:
-    """Return the first thing that is wrong, without what was sent: that may be anything."""
-    first = error.errors(include_input=False, include_url=False, include_context=False)[0]
-    place = ".".join(str(part) for part in first["loc"][:1] if part in VoteBody.model_fields)
-    return f"{place}: {first['msg']}" if place else str(first["msg"]).partition(" at line")[0]
-
-
 def media(request: Request) -> Response:
-    """Serve a picture or a video, whole or the part that was asked for.
+    """Serve an image or a video, whole or the part that was asked for.
 
     The tag is the random name itself: one made from the content would tell equal videos.
     """

@@ -17,16 +17,17 @@ from starlette.responses import FileResponse, Response
 from starlette.routing import Route
 
 from motifocal.study.messages import Refused
-from motifocal.study.store.storage import StorageError
+from motifocal.study.store.database import StorageError
 from motifocal.study.store.store import Store
 from motifocal.study.web import api, pages
 from motifocal.study.web.connections import log_failed_accepts
 from motifocal.study.web.dashboard import dashboard
+from motifocal.study.web.recruitment import Session
 from motifocal.study.web.rendering import ASSETS, failure
 from motifocal.study.web.secrets import Keys, read_keys
 from motifocal.study.web.security import Guard, Limits, Site, security_headers
 from motifocal.study.web.server_log import LOG
-from motifocal.study.web.session import Cookies, Session
+from motifocal.study.web.session import Cookies
 
 #: Why the store refuses -> the status of the answer. All of them mean: ask for the task again.
 REFUSALS: Mapping[str, int] = MappingProxyType({

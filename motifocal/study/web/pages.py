@@ -18,10 +18,9 @@ from starlette.responses import RedirectResponse, Response
 from motifocal.study.messages import Annotator
 from motifocal.study.protocol import Protocol
 from motifocal.study.web.api import annotator_of, required_annotator
-from motifocal.study.web.recruitment import LINK, LinkError, read_entry
+from motifocal.study.web.recruitment import LINK, LinkError, Session, read_entry
 from motifocal.study.web.rendering import render
 from motifocal.study.web.security import allow_frame, check_rate, read_body
-from motifocal.study.web.session import Session
 
 #: State of an annotator -> the page that is theirs. All addresses are relative, so that a proxy
 #: may serve the study under any path.
@@ -45,7 +44,7 @@ def enter(request: Request) -> Response:
         allow_frame(request.scope)
         return render(request, "preview.html", protocol=protocol)
     known = request.scope["session"]
-    session = Session.of(entry)
+    session = entry
     if known is not None and entry.source == LINK:
         session = known
     elif known is not None and (known.source, known.external) == (entry.source, entry.external):

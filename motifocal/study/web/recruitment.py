@@ -46,21 +46,27 @@ class LinkError(ValueError):
 
 
 @dataclass(frozen=True)
-class Entry:
-    """An annotator's origin. `external` is the service's id, or a random one for a plain link.
+class Session:
+    """Where an annotator comes from, and after consent their id in the store.
 
-    `assignment` and `submit_to` are Mechanical Turk's; `preview` is a worker who has not accepted.
+    `external` is the service's id, or a random one for a plain link; `assignment` and `submit_to`
+    are Mechanical Turk's.
     """
 
-    source: str
-    external: str
+    source: str = LINK
+    external: str = ""
+    annotator: str | None = None
     assignment: str | None = None
     submit_to: str | None = None
-    preview: bool = False
+
+    @property
+    def preview(self) -> bool:
+        """Whether it is a worker of Mechanical Turk who has not accepted the task."""
+        return self.source == MTURK and self.assignment is None
 
 
-def read_entry(parameters: Iterable[tuple[str, str]]) -> Entry:
-    """Read the entry from a link's parameters; other parameters are ignored.
+def read_entry(parameters: Iterable[tuple[str, str]]) -> Session:
+    """Read who comes from a link's parameters; other parameters are ignored.
 
     Raises LinkError for an id that is there twice, is empty or too long, holds other than letters,
     digits and `_.:@-`, or is the placeholder that the service should have replaced; and for a
@@ -74,12 +80,12 @@ def read_entry(parameters: Iterable[tuple[str, str]]) -> Entry:
         if name in known and given.setdefault(name, value) != value:
             raise LinkError(f"The link has two different values for {name}.")
     if given.get("assignmentId") == NOT_ACCEPTED:
-        return Entry(MTURK, "preview", preview=True)
+        return Session(MTURK)
     for source, name in PARAMETERS.items():
         if name in given:
             return _entry(source, name, given)
     _refuse_lost_id(name for name, _ in parameters)
-    return Entry(LINK, secrets.token_urlsafe(16))
+    return Session(LINK, secrets.token_urlsafe(16))
 
 
 def _refuse_lost_id(names: Iterable[str]) -> None:
@@ -94,16 +100,16 @@ def _refuse_lost_id(names: Iterable[str]) -> None:
                 "your answers could not be credited to you.")
 
 
-def _entry(source: str, name: str, given: Mapping[str, str]) -> Entry:
+def _entry(source: str, name: str, given: Mapping[str, str]) -> Session:
     external = _checked(name, given[name])
     if source != MTURK:
-        return Entry(source, external)
+        return Session(source, external)
     if "assignmentId" not in given:
         raise LinkError("The link has a workerId and no assignmentId.")
     host = given.get("turkSubmitTo", TURK_HOSTS[0]).rstrip("/")
     if host not in TURK_HOSTS:
         raise LinkError("The link would hand in the answers elsewhere than at Mechanical Turk.")
-    return Entry(source, external, _checked("assignmentId", given["assignmentId"]), host)
+    return Session(source, external, None, _checked("assignmentId", given["assignmentId"]), host)
 
 
 def _checked(name: str, value: str) -> str:

@@ -15,6 +15,8 @@ from markupsafe import Markup
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 
+from motifocal.files.toml_text import parse_toml
+
 TEMPLATES = Path(__file__).with_name("templates")
 ASSET_FOLDER = Path(__file__).with_name("assets")
 #: The player that keeps videos in step is the gallery's.
@@ -32,21 +34,7 @@ DEEPEST = 8
 #: Paths that scripts ask: they get JSON also where something fails.
 SPOKEN_TO_BY_SCRIPTS = ("/task", "/vote")
 
-FAILURES: Mapping[int, tuple[str, str]] = {
-    400: ("That did not work", "Something in the address or the answer was damaged."),
-    401: ("Please open your invitation again",
-          "We do not know who you are: either some time has passed, or the browser keeps no "
-          "cookies, which this study needs to remember where you are."),
-    403: ("That is not allowed", "This page refused what was sent to it."),
-    404: ("There is nothing here", "The address may be mistyped."),
-    405: ("That is not possible here", "The address is right, but this is no way to use it."),
-    429: ("One moment, please", "Too many requests came at once. Wait a little and load the page "
-          "again; nothing is lost."),
-    500: ("Something went wrong", "That is our fault. All answers you have submitted are safe. "
-          "Please load the page again in a minute."),
-    503: ("One moment, please", "The study is busy. All answers you have submitted are safe. "
-          "Please load the page again in a minute."),
-}  # fmt: skip
+FAILURES = parse_toml((TEMPLATES / "failures.toml").read_text(encoding="utf-8"))
 
 
 @cache
@@ -83,8 +71,9 @@ def render(request: Request, name: str, status: int = HTTPStatus.OK, **values: A
 def failure(request: Request, status: int, words: str = "", reason: str = "") -> Response:
     """Return a page about what went wrong, or JSON for a script."""
     default = HTTPStatus(status).phrase
-    title, what = FAILURES.get(status, (default, ""))
-    message = words if words and words != default else what
+    page = FAILURES.get(str(int(status)), {"title": default, "words": ""})
+    message = words if words and words != default else page["words"]
     if request.url.path in SPOKEN_TO_BY_SCRIPTS:
         return JSONResponse({"error": reason or str(int(status)), "words": message}, status)
-    return render(request, "failure.html", status, title=title, words=message, number=int(status))
+    return render(request, "failure.html", status, title=page["title"], words=message,
+                  number=int(status))

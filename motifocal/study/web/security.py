@@ -21,9 +21,9 @@ from starlette.exceptions import HTTPException
 from starlette.requests import HTTPConnection, Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from motifocal.study.web.recruitment import MTURK, TURK_FRAMES, TURK_HOSTS
+from motifocal.study.web.recruitment import MTURK, TURK_FRAMES, TURK_HOSTS, Session
 from motifocal.study.web.rendering import failure
-from motifocal.study.web.session import Cookies, Session
+from motifocal.study.web.session import Cookies
 
 MOST_BODY = 16_384  # bytes
 BODY_SECONDS = 10

@@ -5,30 +5,15 @@ from __future__ import annotations
 import hashlib
 import hmac
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 
 from itsdangerous import BadSignature, URLSafeTimedSerializer
 
-from motifocal.study.web.recruitment import LINK, MTURK, Entry
+from motifocal.study.web.recruitment import MTURK, Session
 
 ANNOTATOR, DASHBOARD = "study", "study_dashboard"
 WEEK = 7 * 24 * 3600
 LEAST_SECRET = 32  # bytes
-
-
-@dataclass(frozen=True)
-class Session:
-    """An entry, and after consent the annotator's id in the store."""
-
-    source: str = LINK
-    external: str = ""
-    annotator: str | None = None
-    assignment: str | None = None
-    submit_to: str | None = None
-
-    @classmethod
-    def of(cls, entry: Entry) -> Session:
-        return cls(entry.source, entry.external, None, entry.assignment, entry.submit_to)
 
 
 class Cookies:

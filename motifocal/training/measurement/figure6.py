@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 
 from motifocal.data.shards import Shards
-from motifocal.extras import install_extra
+from motifocal.extras import require
 from motifocal.files.atomic import replacing
 from motifocal.models.image.inputs import image_inputs
 from motifocal.models.schedule import NoiseSchedule
@@ -160,13 +160,10 @@ def draw_plot(path: Path, results: Mapping[str, RegionLosses]) -> None:
     Raises:
         ValueError: matplotlib is not installed.
     """
-    try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise ValueError(f"the plot needs matplotlib; {install_extra('train')}") from error
+    require("matplotlib", "train", "the plot needs")
+    from matplotlib.figure import Figure
+
     figure = Figure(figsize=(6.4, 4.0), dpi=150, layout="constrained")
-    FigureCanvasAgg(figure)
     axes = figure.add_subplot()
     for name, losses in results.items():
         low, high = losses.interval()
