@@ -9,12 +9,13 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import click
 from click.core import ParameterSource
 
-F = TypeVar("F", bound=Callable[..., Any])
+from motifocal.cli.options.declare import F, together
+
 #: Takes the command's parameters.
 Command = Callable[[dict[str, Any]], None]
 
@@ -141,23 +142,20 @@ class MotifWeights(click.ParamType):
         return weights
 
 
-def lora_options(command: F) -> F:
-    """Add --lora, --full, --memory and --motif-weight to `train`."""
-    for option in reversed((
-        click.option("--lora", type=click.IntRange(1), metavar="RANK",
-                     help="Fine-tune a model of diffusers with a LoRA of this rank.  "
-                     "[default: 16]"),
-        click.option("--full", is_flag=True,
-                     help="Fine-tune every weight of the transformer instead of a LoRA."),
-        click.option("--memory", type=MemorySize(), metavar="SIZE",
-                     help="Of the accelerator, e.g. 24G: takes the first way to store the frozen "
-                     "weights that fits by arithmetic, and says which (models of diffusers)."),
-        click.option("--motif-weight", type=MotifWeights(), metavar="WEIGHT[,WEIGHT...]",
-                     help="Lambda of the motion focal loss. With several, a run for each, from the "
-                     "same draws, and a page that sets them side by side (models of diffusers)."),
-    )):  # fmt: skip
-        command = option(command)
-    return command
+#: --lora, --full, --memory and --motif-weight of `train`.
+lora_options = together(
+    click.option("--lora", type=click.IntRange(1), metavar="RANK",
+                 help="Fine-tune a model of diffusers with a LoRA of this rank.  "
+                 "[default: 16]"),
+    click.option("--full", is_flag=True,
+                 help="Fine-tune every weight of the transformer instead of a LoRA."),
+    click.option("--memory", type=MemorySize(), metavar="SIZE",
+                 help="Of the accelerator, e.g. 24G: takes the first way to store the frozen "
+                 "weights that fits by arithmetic, and says which (models of diffusers)."),
+    click.option("--motif-weight", type=MotifWeights(), metavar="WEIGHT[,WEIGHT...]",
+                 help="Lambda of the motion focal loss. With several, a run for each, from the "
+                 "same draws, and a page that sets them side by side (models of diffusers)."),
+)
 
 
 fps_option = click.option(

@@ -3,29 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any
 
 import click
 
-F = TypeVar("F", bound=Callable[..., Any])
+from motifocal.cli.options.declare import F
+
 #: How much a clip moves, one number; and where it may move, an image.
 PRIORS = ("score", "mask")
 
 
-class Priors(click.ParamType):
-    """Names of PRIORS with commas between them; gives a tuple of them."""
-
-    name = "priors"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """Refuse what is none, and what is named twice."""
-        names = tuple(value.split(",") if isinstance(value, str) else value)
-        if not set(names) <= set(PRIORS) or len(set(names)) < len(names):
-            self.fail(f"should be {' or '.join(PRIORS)} or both, with a comma, got {value}", param,
-                      ctx)
-        return names
+def priors(value: Any) -> tuple[str, ...]:
+    """Parse names of PRIORS with commas between them, or a list of them, as a tuple."""
+    names = tuple(value.split(",") if isinstance(value, str) else value)
+    if not set(names) <= set(PRIORS) or len(set(names)) < len(names):
+        raise click.BadParameter(f"should be {' or '.join(PRIORS)} or both, with a comma, got "
+                                 f"{value}")
+    return names
 
 
 def prior_option(text: str) -> Callable[[F], F]:
     """--prior as the argument `prior`, a tuple of names."""
-    return click.option("--prior", type=Priors(), default=(), metavar="score,mask", help=text)
+    return click.option("--prior", type=priors, default=(), metavar="score,mask", help=text)
