@@ -43,6 +43,17 @@ MISTAKES: dict[str, tuple[tuple[str, ...], str]] = {
         ("animate", "duck.png", "it rises", "--model", "base"), "got no model_index.json in it"),
     "animate: a device that is none": (
         ("animate", "duck.png", "it rises", "--device", "gpu"), "should be auto, cpu, cuda"),
+    "animate: a motion score for a model that knows none": (
+        ("animate", "duck.png", "it rises", "--motion", "0.5"),
+        "--motion should go with a model trained with `motifocal train --prior score`"),
+    "train: a prior that is none": (
+        (*TRAIN, "--preset", "scenes", "--prior", "speed"), "should be score or mask or both"),
+    "train: tokens without an image encoder": (
+        (*TRAIN, "--preset", "scenes", "--set", "unet.image_condition=both",
+         "--set", "unet.image_token_dim=9"), "base should hold an image_encoder/"),
+    "prepare: tokens without an image encoder": (
+        ("prepare", "clips", "-o", "out", "--model", "base", "--image-tokens"),
+        "should hold a folder image_encoder/"),
     "train: an unknown setting": (
         (*TRAIN, "--preset", "scenes", "--set", "stpes=3"), "there is no setting 'stpes'"),
     "train: a bad value": (
