@@ -21,6 +21,7 @@ from torch import Tensor
 from motifocal.cli import cli
 from motifocal.media.video import read_video, write_image
 from motifocal.models.image.inputs import image_inputs, latent_tokens
+from motifocal.models.image.resampler_config import ResamplerConfig
 from motifocal.models.pipeline import TI2VPipeline
 from motifocal.models.released.checkpoint import import_checkpoint
 from motifocal.models.released.dynamicrafter import DYNAMICRAFTER_BASE, VIDEOCRAFTER1_I2V_BASE
@@ -251,8 +252,14 @@ def test_a_base_that_never_learnt_to_see_the_image_on_channels_may_leave_them() 
 
 def test_a_base_does_not_lose_what_it_has_learnt() -> None:
     base = tiny_unet(replace(UNET, image_condition="both", **LATENT_TOKENS))
-    with pytest.raises(ValueError, match=r"keep all that unet/ has learnt, they lack \S+ and"):
+    with pytest.raises(ValueError, match="image_token_dim should be 32, which unet/ has learnt"):
         first_weights(base, UNET)
+    with pytest.raises(ValueError, match="image_projection should be linear, which unet/ has"):
+        first_weights(base, replace(base.unet_config, image_projection="resampler",
+                                    resampler=ResamplerConfig(8, 1, 1, 8, 2)))
+    told = tiny_unet(replace(UNET, motion_score=True))
+    with pytest.raises(ValueError, match="motion_score should be True, which unet/ has learnt"):
+        first_weights(told, UNET)
     with pytest.raises(ValueError, match=r"unet should be .*got"):
         first_weights(base, replace(base.unet_config, temporal_dropout=0.3))
 

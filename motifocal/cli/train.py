@@ -173,7 +173,7 @@ def _settings(
     """
     from dataclasses import asdict
 
-    from motifocal.training.conditions import image_settings
+    from motifocal.training.conditions import check_start, image_settings
     from motifocal.training.folders import unet_config_of
     from motifocal.training.presets import PRESETS, current_names, resolve
 
@@ -201,7 +201,10 @@ def _settings(
         own = asdict(PRESETS[preset].unet) | network
         network |= image_settings(options["image_condition"], model, own)
     network |= {f"motion_{name}": True for name in PRIORS if name in options["prior"]}
-    return resolve(preset, overrides)
+    settings = resolve(preset, overrides)
+    if found is not None:
+        check_start(found, settings.unet)
+    return settings
 
 
 def _train(ctx: click.Context, settings: TrainingSettings, shards: Shards, output: Path,

@@ -6,6 +6,7 @@ Told from file names and JSON alone, before torch is needed.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,10 @@ from motifocal.models.unet_config import LATENT_PATCH, PLACE_FEATURES, UNetConfi
 
 #: Ways in which the image enters, as `train --image-condition` calls them, and in settings.
 IMAGE_CONDITIONS = {"concat": "concat", "cross-attention": "attention", "both": "both"}
+#: What of a configuration decides image tokens, and all that inputs are decided by.
+TOKENS = ("image_token_dim", "image_attention", "image_scale", "image_projection", "resampler",
+          "image_token_source")  # fmt: skip
+INPUTS = ("image_condition", *TOKENS, "motion_score", "motion_mask")
 
 
 def image_settings(word: str, model: Path | None, network: Mapping[str, Any]) -> dict[str, Any]:
@@ -37,6 +42,22 @@ def image_settings(word: str, model: Path | None, network: Mapping[str, Any]) ->
     return {"image_condition": condition, "image_token_dim": width,
             "image_token_source": "latents" if latents else "encoder",
             "image_attention": "decoupled"}
+
+
+def check_start(old: UNetConfig, new: UNetConfig) -> None:
+    """Raise ValueError unless a network of `new` can begin with all that one of `old` has learnt.
+
+    It may have inputs in addition, and no other difference.
+    """
+    if replace(new, **{name: getattr(old, name) for name in INPUTS}) != old:
+        raise ValueError(f"unet should be {new}, got {old}")
+    kept = [name for name in ("motion_score", "motion_mask") if getattr(old, name)]
+    kept += TOKENS if old.takes_image_tokens else ()
+    for name in kept:
+        had, has = getattr(old, name), getattr(new, name)
+        if had != has:
+            raise ValueError(f"unet.{name} should be {had}, which unet/ has learnt with, got "
+                             f"{has}; begin with new weights (--fresh)")
 
 
 def image_width_of(model: Path | None) -> int | None:

@@ -2,19 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import torch
 from torch import Tensor
 
 from motifocal.models.unet import TI2VUNet
 from motifocal.models.unet_config import UNetConfig
-
-#: What of a configuration may differ: how the image enters, and the motion priors.
-INPUTS = (
-    "image_condition", "image_token_dim", "image_attention", "image_scale", "image_projection",
-    "resampler", "image_token_source", "motion_score", "motion_mask",
-)  # fmt: skip
+from motifocal.training.conditions import check_start
 
 
 def first_weights(unet: TI2VUNet, config: UNetConfig) -> TI2VUNet:
@@ -29,15 +22,9 @@ def first_weights(unet: TI2VUNet, config: UNetConfig) -> TI2VUNet:
     old = unet.unet_config
     if old == config:
         return unet
-    if replace(config, **{name: getattr(old, name) for name in INPUTS}) != old:
-        raise ValueError(f"unet should be {config}, got {old}")
+    check_start(old, config)
     made = TI2VUNet.build(config)
     before, state = unet.state_dict(), made.state_dict()
-    lost = sorted(before.keys() - state.keys())
-    if lost:
-        raise ValueError(f"settings of the network should keep all that unet/ has learnt, they "
-                         f"lack {lost[0]} and {len(lost) - 1} more; begin with new weights "
-                         "(--fresh)")
     for name, tensor in state.items():
         if name == "conv_in.weight":
             _copy_inputs(before[name], old, tensor, config)
