@@ -289,6 +289,12 @@ def test_psnr_is_its_formula() -> None:
     assert psnr(black, black) == pytest.approx(58.92, abs=0.01)
 
 
+def test_psnr_sums_squares_exactly() -> None:
+    a, b = np.random.default_rng(0).integers(0, 256, (2, 64, 80, 3), dtype=np.uint8)
+    squares = sum((int(x) - int(y)) ** 2 for x, y in zip(a.flat, b.flat, strict=True))
+    assert psnr(a, b) == 10 * np.log10(255**2 / (squares / a.size))
+
+
 def test_drift_is_what_comes_after_the_first_frame() -> None:
     picture = texture(48, 64)
     frames = np.array([picture, 255 - picture, picture])

@@ -11,11 +11,12 @@ from typing import Any
 import pytest
 from tiny_bench import FPS, FRAMES, SIDE, DrawingModel, moving, write_benchmark
 
-from motifocal.bench.pairs import read_benchmark
+from motifocal.bench.pairs import SCENES, Benchmark, Pair, read_benchmark
 from motifocal.bench.results import (
     MANIFEST,
     Results,
     append_line,
+    claim_results,
     manifest_lines,
     open_results,
 )
@@ -267,3 +268,13 @@ def test_results_whose_ids_lead_out_of_the_folder_are_refused(bench: Path, tmp_p
     table.write_text(table.read_text().replace(",kite,", ",../../kite,"))
     with pytest.raises(ValueError, match="plain file name"):
         open_results(tmp_path / "out")
+
+
+def test_results_of_synthetic_scenes_go_on_under_their_earlier_title(tmp_path: Path) -> None:
+    benchmark = Benchmark(SCENES, (Pair("kite", "kite_1", "a kite rises"),), 1)
+    results = Results(tmp_path / "results", "model", {}, benchmark, (0,), None)
+    claim_results(results)
+    path = tmp_path / "results" / "run.json"
+    path.write_text(path.read_text().replace(f'"{SCENES}"', '"the drawn world"'))
+    assert open_results(results.folder).benchmark.title == SCENES
+    claim_results(results)
