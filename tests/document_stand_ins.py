@@ -15,6 +15,7 @@ import tiny_study
 import torch
 from click.testing import CliRunner
 from tiny_model import tiny_folder
+from tiny_vaes import tiny_vae
 
 from motifocal.cli import cli
 from motifocal.data.sources import SceneClips
@@ -102,5 +103,5 @@ def python_names(block_text: str) -> dict[str, Any]:
     return {
         "frames": frames, "clip": "clips/clip0.mp4", "heatmap": torch.rand(1, FRAMES, SIDE, SIDE),
         "prediction": torch.randn(shape, requires_grad=True), "target": torch.randn(shape),
-        "sigma": torch.rand(1) + 0.5, "weighting": torch.rand(1) + 0.5,
+        "vae": tiny_vae("sd"), "sigma": torch.rand(1) + 0.5, "weighting": torch.rand(1) + 0.5,
     }  # fmt: skip

@@ -67,7 +67,7 @@ def build_autoencoder(config: dict[str, Any], seed: int = 0) -> torch.nn.Module:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         try:
-            model: torch.nn.Module = kind.from_config(config)
+            model: torch.nn.Module = kind.from_config(config, trust_remote_code=False)
         except (TypeError, KeyError, AttributeError, ValueError) as error:
             raise ValueError(f"{name} should be built from its settings, got {error}") from error
     return model
