@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+import json
+import shutil
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from tiny_diffusers import TINY
-from tiny_finetune import invoke, prepare_arguments, prepared, tiny_clips
+from tiny_finetune import CLIPS, invoke, prepare_arguments, prepared, tiny_clips
 
+from motifocal.data.captions import CaptionedVideo
 from motifocal.data.clip_files import timeline_of
-from motifocal.data.selection import format_indices, frames_of
+from motifocal.data.selection import Selection, format_indices, frames_of
 from motifocal.data.trainer_rules import Request, trained_on
 from motifocal.loss.motion_loss import motion_weights
-from motifocal.motion.heatmap import HeatmapSettings
-from motifocal.training.finetune.cache import ClipCache
+from motifocal.media.arrays import Frames
+from motifocal.motion.heatmap import Heatmap, HeatmapSettings, clip_heatmap
+from motifocal.training.finetune import prepare
+from motifocal.training.finetune.cache import CacheSettings, ClipCache
+from motifocal.training.finetune.prepare import Sample
 
 
 @pytest.fixture(scope="module")
@@ -67,6 +75,64 @@ def test_preparing_goes_on_and_lists_what_is_damaged(
     refused = invoke(*arguments, "--threshold", "0.2")
     assert refused.exit_code != 0
     assert "threshold 0.05 (not 0.2)" in str(refused.exception)
+
+
+def test_a_cache_goes_on_in_the_precision_that_it_was_begun_in_alone(
+    made: tuple[Path, Path, Path]
+) -> None:
+    folder, model, cache = made
+    arguments = prepare_arguments("wan22-5b", folder / "clips", cache, model)
+    refused = invoke(*arguments, "--precision", "bfloat16")
+    assert refused.exit_code != 0
+    assert "precision 'float32' (not 'bfloat16')" in str(refused.exception)
+
+
+def test_files_of_another_precision_have_other_names(made: tuple[Path, Path, Path]) -> None:
+    _, _, folder = made
+    cache = ClipCache(folder)
+    heatmap = HeatmapSettings(**cache.settings["heatmap"])
+    settings = CacheSettings(**{**cache.settings, "heatmap": heatmap})
+    video = CaptionedVideo(folder / "0.mp4", "it falls", "0.mp4")
+    sample = Sample(video, Selection((0, 1, 2), 16.0, 32, 32), "0" * 64)
+    a, b = (sample.entry(replace(settings, precision=p)) for p in ("float32", "bfloat16"))
+    assert a.clip != b.clip
+    assert a.text != b.text
+
+
+def test_settings_of_a_cache_that_say_too_little_are_named(tmp_path: Path) -> None:
+    (tmp_path / "cache.json").write_text('{"model": "tiny", "family": "wan-ti2v"}')
+    with pytest.raises(ValueError, match=r"cache.json should say weights, precision, frames"):
+        ClipCache(tmp_path)
+
+
+def test_flow_is_estimated_on_the_device_that_encodes(
+    made: tuple[Path, Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, model, _ = made
+    devices = []
+
+    def measured(frames: Frames, *given: Any, device: str | None, **more: Any) -> Heatmap:
+        devices.append(device)
+        return clip_heatmap(frames, *given, **more)
+
+    monkeypatch.setattr(prepare, "clip_heatmap", measured)
+    result = invoke(*prepare_arguments("wan22-5b", folder / "clips", tmp_path, model))
+    assert result.exit_code == 0, result.output
+    assert devices == ["cpu"] * CLIPS
+
+
+def test_a_part_of_another_library_is_refused(
+    made: tuple[Path, Path, Path], tmp_path: Path
+) -> None:
+    folder, model, _ = made
+    foreign = shutil.copytree(model, tmp_path / "model")
+    index = json.loads((foreign / "model_index.json").read_text())
+    index["text_encoder"] = ["antigravity", "Encoder"]
+    (foreign / "model_index.json").write_text(json.dumps(index))
+    arguments = prepare_arguments("wan22-5b", folder / "clips", tmp_path / "cache", foreign)
+    refused = invoke(*arguments)
+    assert "text_encoder should be of diffusers or transformers, got antigravity" in str(
+        refused.exception)  # fmt: skip
 
 
 def test_what_the_model_cannot_take_is_refused_before_anything_is_read(

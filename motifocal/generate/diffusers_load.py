@@ -23,10 +23,8 @@ from motifocal.generate.model import OFFLOADS, Sampling
 from motifocal.generate.model_index import MOTIFOCAL, check_folder_or_id
 from motifocal.media.picture import one_line
 from motifocal.models.folder import MODEL_FILES, bars_on_a_terminal, loading_errors
-from motifocal.models.folder_files import INDEX, read_index, refuse_code
+from motifocal.models.folder_files import INDEX, check_libraries, read_index, refuse_code
 
-#: Modules of diffusers that pipelines name for parts of their own.
-PIPELINE_MODULES = ("ltx2",)
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
@@ -115,10 +113,7 @@ def _check_parts(index: Mapping[str, Any], folder: Path, name: str) -> None:
     """ValueError for a part of another library, one that is missing, one with code of its own."""
     parts = {part: value for part, value in index.items()
              if not part.startswith("_") and isinstance(value, list) and len(value) == 2}
-    for part, (library, kind) in parts.items():
-        if library not in (None, "diffusers", "transformers", *PIPELINE_MODULES):
-            raise ValueError(f"{name}: {part} should be of diffusers or transformers, got "
-                             f"{library}.{kind}")
+    check_libraries(index, name)
     for part, (library, _) in parts.items():
         if library is not None and not (folder / part).is_dir():
             raise ValueError(f"{name} should hold the part {part}, got no such folder in it")

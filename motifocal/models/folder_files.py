@@ -25,6 +25,8 @@ CLASSES: Mapping[str, tuple[str, str, str]] = {
     "image_encoder": ("config.json", "model_type", "clip_vision_model"),
     "scheduler": ("scheduler_config.json", "_class_name", "ScaledDDIMScheduler"),
 }
+#: Libraries that pipelines name for their parts: other than these two, modules of diffusers.
+LIBRARIES = ("diffusers", "transformers", "ltx2")
 #: The key under which a configuration names classes in Python files of its own folder, or of a
 #: repository on the hub.
 CLASS_KEY = "auto_map"
@@ -59,6 +61,19 @@ def part_folder(folder: Path, name: str) -> Path:
     if not (folder / name).is_dir():
         raise ValueError(f"{folder} should hold a folder {name}/, which it does not")
     return folder / name
+
+
+def check_libraries(index: Mapping[str, Any], name: str | Path) -> None:
+    """Raise ValueError where a model_index.json takes a part from a library that is not known.
+
+    diffusers imports whatever library is named there.
+    """
+    for part, value in index.items():
+        if part.startswith("_") or not isinstance(value, list) or len(value) != 2:
+            continue
+        if value[0] not in (None, *LIBRARIES):
+            raise ValueError(f"{name}: {part} should be of diffusers or transformers, got "
+                             f"{value[0]}.{value[1]}")
 
 
 def weights_digest(folder: Path) -> str:

@@ -54,13 +54,13 @@ def prepare_cache(options: dict[str, Any]) -> None:
     captioned = read_captions(options["clips_at"])
     settings = CacheSettings(
         str(options["model"]), family.name,
-        digest_of(folder, (*family.text_parts, *family.clip_parts)), options["frames"], height,
-        width, options["fps"] or family.fps, options["windows"], heatmap,
+        digest_of(folder, (*family.text_parts, *family.clip_parts)), precision,
+        options["frames"], height, width, options["fps"] or family.fps, options["windows"], heatmap,
     )  # fmt: skip
     lock_cache(output, settings)
     samples, rejected = _select(captioned.videos, settings, family, options["workers"])
     rejected = [*captioned.rejected, *rejected]
-    samples, damaged = _encode(samples, settings, folder, family, output, device, precision,
+    samples, damaged = _encode(samples, settings, folder, family, output, device,
                                options["workers"])  # fmt: skip
     entries = [sample.entry(settings, family.text_sees_image) for sample in samples]
     _finish(entries, [*rejected, *damaged], settings, output, options["clips_at"])
@@ -98,7 +98,7 @@ def _select(
 
 def _encode(
     samples: list[Sample], settings: CacheSettings, folder: Path, family: Family, output: Path,
-    device: str, precision: str, workers: int,
+    device: str, workers: int,
 ) -> tuple[list[Sample], list[Rejected]]:  # fmt: skip
     """Encode captions, then clips, with only the parts that each needs in memory."""
     import torch
@@ -109,12 +109,12 @@ def _encode(
     place = torch.device(device)
     captions = texts_of(samples, settings, family)
     with ExitStack() as stack, progress("encoding captions", len(captions)) as bar:
-        texts = loaded_parts(folder, family, family.text_parts, place, precision)
+        texts = loaded_parts(folder, family, family.text_parts, place, settings.precision)
         for done in encode_texts(output, captions, family, lambda: stack.enter_context(texts)):
             bar.reach(done)
     good, damaged = [], []
     with ExitStack() as stack, progress("encoding clips", len(samples)) as bar:
-        clips = loaded_parts(folder, family, family.clip_parts, place, precision)
+        clips = loaded_parts(folder, family, family.clip_parts, place, settings.precision)
         outcomes = encode_clips(output, samples, settings, family,
                                 lambda: stack.enter_context(clips), workers)  # fmt: skip
         for sample, reason in zip(samples, outcomes, strict=True):

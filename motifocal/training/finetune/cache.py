@@ -14,7 +14,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -33,13 +33,15 @@ WEIGHT, FPS = "weight", "fps"
 class CacheSettings:
     """What decides the contents of a cache besides the clips.
 
-    model: how it was named; weights: sha256 of the parts that encode. fps of None: every frame as
-    stored. windows: stretches of each clip, spread evenly.
+    model: how it was named; weights: sha256 of the parts that encode; precision: what they compute
+    in, a key of `parts.DTYPES`. fps of None: every frame as stored. windows: stretches of each
+    clip, spread evenly.
     """
 
     model: str
     family: str
     weights: str
+    precision: str
     frames: int
     height: int
     width: int
@@ -81,9 +83,12 @@ def picture_path(folder: Path, key: str) -> Path:
     return folder / "pictures" / f"{key}.png"
 
 
-def text_key(caption: str, family: str, weights: str, clip: str | None = None) -> str:
+def text_key(
+    caption: str, family: str, weights: str, precision: str, clip: str | None = None
+) -> str:
     """Name a caption's file; `clip` is the key of the picture that the text encoder sees too."""
-    return key_of({"caption": caption, "family": family, "weights": weights, "clip": clip})
+    return key_of({"caption": caption, "family": family, "weights": weights,
+                   "precision": precision, "clip": clip})  # fmt: skip
 
 
 def key_of(facts: Mapping[str, Any]) -> str:
@@ -100,6 +105,10 @@ class ClipCache:
             raise ValueError(f"{folder} should be a cache that `motifocal prepare --model` made "
                              f"for a model of diffusers, got no {SETTINGS} in it")  # fmt: skip
         self.settings: dict[str, Any] = read_json_object(folder / SETTINGS)
+        missing = [f.name for f in fields(CacheSettings) if f.name not in self.settings]
+        if missing:
+            raise ValueError(f"{folder / SETTINGS} should say {', '.join(missing)}, which it does "
+                             "not: prepare the clips anew")  # fmt: skip
         self.clips = _read_index(folder / INDEX)
 
     def __len__(self) -> int:
@@ -120,7 +129,8 @@ class ClipCache:
 
     def empty_text(self) -> dict[str, Tensor]:
         """Return what the text encoder made of the empty prompt, for guidance."""
-        key = text_key("", self.settings["family"], self.settings["weights"])
+        s = self.settings
+        key = text_key("", s["family"], s["weights"], s["precision"])
         return read_tensors(text_path(self.folder, key))
 
     def batch(

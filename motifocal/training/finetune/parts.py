@@ -15,7 +15,7 @@ import torch
 
 from motifocal.files.atomic import sha256_of
 from motifocal.models.folder import bars_on_a_terminal, loading_errors
-from motifocal.models.folder_files import part_folder, refuse_code
+from motifocal.models.folder_files import check_libraries, part_folder, refuse_code
 from motifocal.training.families.base import Family
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
@@ -45,6 +45,7 @@ def load_pipeline(folder: Path, family: Family, names: Sequence[str], precision:
     """Load the family's pipeline with the named parts, others None, on the CPU."""
     import diffusers
 
+    check_libraries(family.index, folder)
     wanted = {*names, _ALWAYS}
     absent = {part: _hollow(family, part) for part, value in family.index.items()
               if isinstance(value, list) and part not in wanted}

@@ -1,6 +1,6 @@
 """Encode captioned clips for fine-tuning, once for all; a run that is killed goes on.
 
-Letters: F frames, H W pixels.
+Letters: F frames, H W pixels, F' latent frames, h w latents.
 
 Files are named after the hash of all that decides them, so whatever is there already is right. The
 frames of a clip are those that `data.selection` selects, which `motifocal inspect` shows.
@@ -28,10 +28,11 @@ from motifocal.files.atomic import sha256_of, write_bytes, write_text
 from motifocal.files.json_text import parse_json
 from motifocal.files.settings import lock_settings
 from motifocal.files.tensor_file import open_safetensors
-from motifocal.loss.motion_loss import motion_weights
+from motifocal.loss.latent_grid import pool
 from motifocal.media.arrays import Frames
 from motifocal.media.picture import one_line
 from motifocal.media.video import VideoError, to_tensor, write_image
+from motifocal.motion.heatmap import clip_heatmap
 from motifocal.training.checkpoint import mixed_seed
 from motifocal.training.families.base import Family
 from motifocal.training.finetune.cache import (
@@ -61,15 +62,16 @@ class Sample:
     sha256: str
 
     def entry(self, settings: CacheSettings, text_sees_image: bool = False) -> CachedClip:
-        """Name its files: after the clip's bytes, its frames, size, model, heatmap settings.
+        """Name its files: after the clip's bytes, frames, size, model, precision, heatmap.
 
         Where the text encoder sees the picture, what it makes of a caption is the clip's own.
         """
         s, chosen = asdict(settings), self.selection
-        decides = {key: s[key] for key in ("family", "weights", "height", "width", "heatmap")}
+        names = ("family", "weights", "precision", "height", "width", "heatmap")
+        decides = {name: s[name] for name in names}
         clip = key_of({**decides, "clip": self.sha256, "frames": chosen.indices,
                        "fps": chosen.fps})
-        text = text_key(self.video.caption, settings.family, settings.weights,
+        text = text_key(self.video.caption, settings.family, settings.weights, settings.precision,
                         clip if text_sees_image else None)  # fmt: skip
         return CachedClip(self.video.name, self.video.caption, chosen.fps,
                           format_indices(chosen.indices), self.sha256, clip, text)
@@ -99,8 +101,8 @@ def samples_of(
         return [Sample(video, one, digest) for one in dict.fromkeys(chosen)]
 
     # Threads: FFmpeg lets go of the interpreter lock while it decodes.
-    with ThreadPoolExecutor(max(1, workers)) as pool:
-        yield from pool.map(look, videos)
+    with ThreadPoolExecutor(max(1, workers)) as threads:
+        yield from threads.map(look, videos)
 
 
 def lock_cache(folder: Path, settings: CacheSettings) -> None:
@@ -120,7 +122,8 @@ def texts_of(
     texts = {sample.entry(settings, family.text_sees_image).text: (sample.video.caption, sample)
              for sample in samples}  # fmt: skip
     if family.prompt_arguments and samples:
-        texts[text_key("", family.name, settings.weights)] = ("", samples[0])
+        key = text_key("", family.name, settings.weights, settings.precision)
+        texts[key] = ("", samples[0])
     return texts
 
 
@@ -164,8 +167,9 @@ def encode_clips(
     pending = [not _is_whole(clip_path(folder, entry.clip)) for entry in entries]
     pipe: Any = open_pipe() if any(pending) else None
     missing = [sample for sample, is_pending in zip(samples, pending, strict=True) if is_pending]
-    with ThreadPoolExecutor(max(1, workers)) as pool:
-        read = _ahead(pool, lambda sample: _read(sample, settings, family), missing)
+    device = None if pipe is None else str(pipe._execution_device)
+    with ThreadPoolExecutor(max(1, workers)) as threads:
+        read = _ahead(threads, lambda sample: _read(sample, settings, family, device), missing)
         for sample, entry, is_pending in zip(samples, entries, pending, strict=True):
             if not is_pending:
                 yield None
@@ -190,11 +194,16 @@ def write_index(folder: Path, entries: Iterable[CachedClip], rejected: Iterable[
         write_text(folder / name, "".join(lines))
 
 
-def _read(sample: Sample, settings: CacheSettings, family: Family) -> tuple[Frames, Tensor]:
-    """Decode a sample's frames (F, H, W, 3) and weight each latent by their motion."""
+def _read(
+    sample: Sample, settings: CacheSettings, family: Family, device: str | None
+) -> tuple[Frames, Tensor]:
+    """Decode a sample's frames (F, H, W, 3) and weight each latent by their motion, (F', h, w).
+
+    RAFT, where flow is its, computes on `device`.
+    """
     frames = frames_of(sample.video.path, sample.selection)
-    weights = motion_weights(frames, family.geometry, settings.heatmap, workers=1)
-    return frames, weights[0, 0]
+    heatmap = clip_heatmap(frames, settings.heatmap, workers=1, device=device)
+    return frames, pool(torch.from_numpy(heatmap), family.geometry)[0, 0]
 
 
 def _first_frame(sample: Sample) -> Image.Image:
@@ -205,14 +214,14 @@ def _first_frame(sample: Sample) -> Image.Image:
 
 
 def _ahead(
-    pool: ThreadPoolExecutor, work: Callable[[Sample], Any], items: list[Sample]
+    threads: ThreadPoolExecutor, work: Callable[[Sample], Any], items: list[Sample]
 ) -> Iterator[Future[Any]]:
     """Yield a future for each item in order, with a few of the next ones begun."""
     waiting = iter(items)
-    begun = [pool.submit(work, item) for item in islice(waiting, AHEAD)]
+    begun = [threads.submit(work, item) for item in islice(waiting, AHEAD)]
     while begun:
         yield begun.pop(0)
-        begun += [pool.submit(work, item) for item in islice(waiting, 1)]
+        begun += [threads.submit(work, item) for item in islice(waiting, 1)]
 
 
 def _is_whole(path: Path) -> bool:
