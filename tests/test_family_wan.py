@@ -18,7 +18,7 @@ from torch.nn.functional import mse_loss
 
 from motifocal.loss.motion_loss import motion_loss
 from motifocal.training.families.base import Draw, Family
-from motifocal.training.families.registry import family_of
+from motifocal.training.families.registry import FAMILIES, family_of
 from motifocal.training.families.wan import picture
 
 KINDS = {"wan22-5b": "wan-ti2v", "wan21": "wan-2.1", "wan22-a14b": "wan-a14b",
@@ -199,6 +199,22 @@ def kolmogorov_smirnov(a: np.ndarray[Any, Any], b: np.ndarray[Any, Any]) -> floa
 def test_a_wrong_shift_is_found_by_the_comparison_of_densities() -> None:
     a, b = published_sigmas(3.0, 0, 1, 100_000), published_sigmas(3.1, 0, 1, 100_000)
     assert kolmogorov_smirnov(a, b) > 1.95 * np.sqrt(2 / 100_000)
+
+
+def test_a_model_of_a_first_and_a_last_frame_has_no_family(tmp_path: Path) -> None:
+    folder = save_tiny("wan21", tmp_path / "model")
+    assert family_of(folder).name == "wan-2.1"
+    config = folder / "transformer/config.json"
+    config.write_text(json.dumps({**json.loads(config.read_text()), "pos_embed_seq_len": 514}))
+    with pytest.raises(ValueError, match="should be a model of a family that can be fine-tuned"):
+        family_of(folder)
+
+
+@pytest.mark.parametrize("name", sorted({family.pipeline for family in FAMILIES}))
+def test_a_folder_without_its_transformer_is_refused(name: str, tmp_path: Path) -> None:
+    (tmp_path / "model_index.json").write_text(json.dumps({"_class_name": name}))
+    with pytest.raises(ValueError, match=r"should hold transformer/config.json, got none"):
+        family_of(tmp_path)
 
 
 def test_a_text_to_video_model_has_no_family(tmp_path: Path) -> None:

@@ -40,6 +40,9 @@ def family_of(folder: Path) -> Family:
     """Return the family of a model folder; ValueError where none can train it."""
     index = read_index(folder)
     configs = read_configs(folder, index)
+    named = index.get("_class_name") in {family.pipeline for family in FAMILIES}
+    if named and "transformer" not in configs:
+        raise ValueError(f"{folder} should hold transformer/config.json, got none")
     for family in FAMILIES:
         if family.matches(index, configs):
             return family(index, configs)

@@ -139,7 +139,9 @@ class Wan21(_PictureInChannels):
     def matches(cls, index: Config, configs: Mapping[str, Config]) -> bool:
         image_to_video = index.get("_class_name") == "WanImageToVideoPipeline"
         single = not index.get("expand_timesteps") and index.get("boundary_ratio") is None
-        return image_to_video and single and "image_encoder" in configs
+        # Those for a first and a last frame (FLF2V) have positions for two pictures' tokens.
+        one_picture = configs.get("transformer", {}).get("pos_embed_seq_len") is None
+        return image_to_video and single and one_picture and "image_encoder" in configs
 
 
 class WanA14B(_PictureInChannels):
