@@ -8,6 +8,7 @@ import runpy
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -28,12 +29,15 @@ from tiny_finetune import (
 )
 from tiny_processes import end, torchrun
 
+from motifocal.cli.finetune.ab_page import CLIP_LOSSES, write_ab_page
 from motifocal.generate.diffusers_lora import load_lora
 from motifocal.media.video import write_image
 from motifocal.training.checkpoint import latest_step
+from motifocal.training.families.ltx2 import LTX2
 from motifocal.training.families.registry import family_of
 from motifocal.training.finetune.cache import ClipCache
 from motifocal.training.finetune.memory import first_that_fits, rungs, sizes_of
+from motifocal.training.finetune.run import check_rates
 from motifocal.training.finetune.settings import finetune_settings
 from motifocal.training.log import read_log
 
@@ -108,6 +112,19 @@ def test_every_weight_can_be_trained_and_settings_be_kept_without_training(
     after = load_file(tmp_path / "full/transformer/diffusion_pytorch_model.safetensors")
     assert before.keys() == after.keys()
     assert all((before[name] != after[name]).any() for name in before)
+
+
+def test_clips_of_several_rates_are_no_micro_batch_of_a_model_that_is_told_the_rate(
+    made: tuple[Path, Path, Path]
+) -> None:
+    _, model, folder = made
+    cache = ClipCache(folder)
+    cache.clips[0] = replace(cache.clips[0], fps=24.0)
+    two = finetune_settings({"model": "tiny", "micro_batch": 2, "global_batch": 2})
+    with pytest.raises(ValueError, match=r"micro_batch should be 1 .* clips of 16, 24 frames/s"):
+        check_rates(two, LTX2({}, {}), cache)
+    check_rates(two, family_of(model), cache)
+    check_rates(two.model_copy(update={"micro_batch": 1}), LTX2({}, {}), cache)
 
 
 def begin(arguments: list[str]) -> subprocess.Popen[bytes]:
@@ -192,6 +209,59 @@ def test_held_out_losses_are_parted_by_motion_and_repeat_where_nothing_is_learnt
     assert first["held_out"] == pytest.approx(second["held_out"], rel=1e-6)
     low, high = sorted((first["moving"], first["static"]))
     assert low <= first["held_out"] <= high
+
+
+def test_what_a_kill_came_before_is_measured_when_the_run_goes_on(
+    made: tuple[Path, Path, Path], tmp_path: Path
+) -> None:
+    _, model, cache = made
+    arguments = train_arguments(cache, tmp_path, model, "--held-out", str(cache), steps=1)
+    assert invoke(*arguments).exit_code == 0
+    files = tmp_path / "held_out.jsonl", tmp_path / "held_out_clips.json"
+    whole = [file.read_text() for file in files]
+    for file in files:  # as if killed between the last checkpoint and these
+        file.unlink()
+    assert invoke(*arguments).exit_code == 0
+    assert [file.read_text() for file in files] == whole
+    assert len(read_log(files[0])) == 1
+
+
+@pytest.mark.slow
+def test_an_expert_whose_lora_a_kill_came_before_is_written_when_the_run_goes_on(
+    tmp_path: Path
+) -> None:
+    model, cache = prepared("wan22-a14b", tmp_path)
+    arguments = train_arguments(cache, tmp_path / "run", model, steps=1)
+    assert invoke(*arguments).exit_code == 0
+    lora = tmp_path / "run/lora/pytorch_lora_weights.safetensors"
+    whole = lora.read_bytes()
+    lora.unlink()  # as if killed between the last checkpoint and this
+    result = invoke(*arguments)
+    assert result.exit_code == 0, result.output
+    assert lora.read_bytes() == whole
+    assert "transformer_2 is trained already" in result.output
+
+
+def test_the_page_of_two_runs_shows_both_experts(tmp_path: Path) -> None:
+    runs = {weight: tmp_path / f"motif-weight-{weight:g}" for weight in (0.0, 1.0)}
+    for weight, run in runs.items():
+        for part in ("transformer", "transformer_2"):
+            (run / part).mkdir(parents=True)
+            values = {"static": [2.0, 3.0], "moving": [1.0 + weight, None]}
+            (run / part / CLIP_LOSSES).write_text(json.dumps(values))
+    page = write_ab_page(tmp_path, runs, []).read_text()
+    for part in ("transformer", "transformer_2"):
+        assert f"where the clips move, {part}</td><td>1</td><td>2</td><td>+1 (" in page
+        assert f"where they stand still, {part}</td><td>2.5</td><td>2.5</td><td>+0 (" in page
+
+
+@pytest.mark.slow
+def test_two_processes_train_a_network_some_of_whose_weights_are_unused(tmp_path: Path) -> None:
+    model, cache = prepared("hunyuan15", tmp_path)
+    arguments = train_arguments(cache, tmp_path / "run", model, "--samples", "1", steps=2)
+    err = with_two_processes(arguments)
+    assert "no videos are sampled: for hunyuanvideo-1.5-i2v" in err
+    assert len(losses_of(tmp_path / "run")) == 2
 
 
 @pytest.mark.slow
@@ -365,6 +435,8 @@ def test_sizes_are_those_of_the_model_and_fp8_is_taken_where_bfloat16_does_not_f
     assert sizes.tokens == (1 + (frames - 1) // 4) * (height // 32) * (width // 32)
     (full, fp8, *_) = (sizes.needed(rung) for rung, _ in rungs(settings))
     assert full - fp8 == sizes.weights
+    wide = sizes.needed(settings.model_copy(update={"precision": "float32"}))
+    assert wide - sizes.needed(settings) >= 2 * sizes.weights
     chosen, words = first_that_fits(settings, model, family, clips, (full + fp8) / 2e9)
     assert chosen.storage == "fp8"
     assert "fp8" in words

@@ -169,6 +169,15 @@ def test_processes_that_would_train_apart_in_one_folder_are_refused(
         open_accelerator("no", cpu=True)
 
 
+def test_processes_wait_for_the_first_while_it_samples_for_hours() -> None:
+    tiny.fresh_accelerator()
+    accelerator = open_accelerator("no", cpu=True, some_unused=True)
+    assert accelerator.init_handler.timeout.total_seconds() > 6 * 3600
+    assert accelerator.ddp_handler.find_unused_parameters
+    tiny.fresh_accelerator()
+    assert not open_accelerator("no", cpu=True).ddp_handler.find_unused_parameters
+
+
 def test_a_setting_of_accelerate_launch_does_not_scale_the_loss(
     shards: Path, base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -9,9 +9,11 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 
 import torch
 from accelerate import Accelerator
+from accelerate.utils import DistributedDataParallelKwargs, InitProcessGroupKwargs
 from torch import Tensor
 
 # What `accelerate launch` sets where processes split a network: its state would have
@@ -23,9 +25,15 @@ SPLITTING = {
     "ACCELERATE_USE_PARALLELISM_CONFIG": "a parallelism configuration",
 }
 
+# How long processes wait for the first one, which measures and samples alone: minutes a video.
+PATIENCE = timedelta(hours=12)
 
-def open_accelerator(precision: str, cpu: bool) -> Accelerator:
+
+def open_accelerator(precision: str, cpu: bool, *, some_unused: bool = False) -> Accelerator:
     """Join the processes of this training; `cpu` leaves GPUs alone.
+
+    `some_unused` is for networks in which some weights that are trained do not enter the loss: the
+    processes then look in every step which they are, instead of waiting for their gradients.
 
     Raises ValueError for FSDP, DeepSpeed and the like, whose checkpoints are not supported, and
     where the processes that were started cannot work together (two on one MPS device).
@@ -36,9 +44,12 @@ def open_accelerator(precision: str, cpu: bool) -> Accelerator:
                 f"{name} is not supported: start with torchrun or with a plain multi-GPU "
                 f"configuration of accelerate, got {variable}={os.environ[variable]}"
             )
+    handlers = [InitProcessGroupKwargs(timeout=PATIENCE),
+                DistributedDataParallelKwargs(find_unused_parameters=some_unused)]  # fmt: skip
     accelerator = Accelerator(
-        mixed_precision=precision, cpu=cpu or not torch.accelerator.is_available()
-    )
+        mixed_precision=precision, cpu=cpu or not torch.accelerator.is_available(),
+        kwargs_handlers=handlers,
+    )  # fmt: skip
     started = int(os.environ.get("WORLD_SIZE", "1"))
     if accelerator.num_processes != started:
         raise ValueError(

@@ -48,8 +48,10 @@ def write_ab_page(output: Path, runs: Mapping[float, Path], captions: Sequence[s
     `captions` are those of the sampled videos.
     """
     measured = {weight: _measured(run) for weight, run in runs.items()}
-    rows = [_row(title, [values[name] for values in measured.values()])
-            for name, title in TITLES.items()
+    order = list(TITLES)
+    names = sorted({name for values in measured.values() for name in values},
+                   key=lambda name: (order.index(name.partition(" ")[0]), name))  # fmt: skip
+    rows = [_row(_title(name), [values[name] for values in measured.values()]) for name in names
             if all(values.get(name) for values in measured.values())]  # fmt: skip
     videos = [_newest_videos(run) for run in runs.values()]
     shown = []
@@ -69,11 +71,22 @@ def write_ab_page(output: Path, runs: Mapping[float, Path], captions: Sequence[s
 def _measured(run: Path) -> dict[str, list[float | None]]:
     """Return the values of a run, one a clip: losses, and how much its newest videos move.
 
-    None where a clip has no such loss: nothing moves in it, or all does.
+    None where a clip has no such loss: nothing moves in it, or all does. The losses of two experts,
+    each with a folder of its own in `run`, are named as in "moving transformer_2".
     """
-    losses = run / CLIP_LOSSES
-    found = dict(read_json_object(losses)) if losses.exists() else {}
-    return {**found, "motion": [_motion_of(video) for video in _newest_videos(run)]}
+    values: dict[str, list[float | None]] = {}
+    for path in (run / CLIP_LOSSES, *sorted(run.glob(f"*/{CLIP_LOSSES}"))):
+        if path.exists():
+            part = "" if path.parent == run else f" {path.parent.name}"
+            values |= {f"{region}{part}": of_clips
+                       for region, of_clips in read_json_object(path).items()}  # fmt: skip
+    return {**values, "motion": [_motion_of(video) for video in _newest_videos(run)]}
+
+
+def _title(name: str) -> str:
+    """Return what the page calls the values of `_measured` under a name."""
+    kind, _, part = name.partition(" ")
+    return f"{TITLES[kind]}, {part}" if part else TITLES[kind]
 
 
 def _motion_of(video: Path) -> float:

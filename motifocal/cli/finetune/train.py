@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from motifocal.training.finetune.settings import FinetuneSettings
 
 
+HELD_OUT = "held_out.jsonl"
 CURVES = ("loss", "diffusion", "motion", "norm", "rate")
 
 
@@ -38,7 +39,7 @@ def train_on_cache(options: dict[str, Any]) -> None:
     settings = settings_of(options)
     announce("loading")
     from motifocal.training.finetune.cache import ClipCache
-    from motifocal.training.finetune.run import parts_of
+    from motifocal.training.finetune.run import check_rates, parts_of
     from motifocal.training.processes import first_process_decides, open_accelerator
 
     cache = ClipCache(options["shards"])
@@ -46,11 +47,15 @@ def train_on_cache(options: dict[str, Any]) -> None:
     folder, family = opened(options["model"])
     settings.accumulation(processes=1)
     parts_of(settings, family)
+    check_rates(settings, family, cache)
     if options["memory"] is not None:
         settings = fitted(settings, folder, family, cache, options["memory"])
     if options["device"] not in ("auto", "cpu"):
         chosen_device(options["device"])
-    accelerator = open_accelerator(autocast(settings), options["device"] == "cpu")
+    some_unused = (family.some_unused or settings.lora_rank is None
+                   or bool(settings.lora_targets))  # fmt: skip
+    accelerator = open_accelerator(autocast(settings), options["device"] == "cpu",
+                                   some_unused=some_unused)  # fmt: skip
     output, arms = options["output"], _arms(settings, options)
     with first_process_decides(accelerator) as first:
         if first:  # it holds the folder for all
@@ -161,7 +166,7 @@ def _train_part(
     from motifocal.files.atomic import remove_temporaries
     from motifocal.training.checkpoint import latest_step
     from motifocal.training.finetune.parts import load_trained, release
-    from motifocal.training.finetune.result import write_result
+    from motifocal.training.finetune.result import is_written, write_result
     from motifocal.training.finetune.run import (
         lock_finetune,
         part_run_folder,
@@ -179,7 +184,8 @@ def _train_part(
         if first:
             remove_temporaries(place / "checkpoints")
             lock_finetune(place, settings, cache, family, latest_step(place / "checkpoints"))
-    if latest_step(place / "checkpoints") == settings.steps and len(family.trained) > 1:
+    done = latest_step(place / "checkpoints") == settings.steps
+    if len(family.trained) > 1 and done and is_written(output, settings, family, part):
         announce(f"{part} is trained already")
         return None
     whole = settings.lora_rank is None
@@ -200,14 +206,17 @@ def _train_part(
         if main:
             curves = chosen_trackers(options["log_with"])
             stack.enter_context(tracking(accelerator, curves, place, run.step, settings))
+            _catch_up(run, folder, options, bar.announce)
         for line in train(run, log):
             bar.reach(run.step, f"loss {line['loss']:.4f}, rate {line['rate']:.1e}, "
                       f"{line['seconds']:.2f} s")  # fmt: skip
             if main:
                 accelerator.log({key: line[key] for key in CURVES}, step=run.step)
-                _validate(run, folder, options, bar.announce)
+                if _is_due(run):
+                    _validate(run, folder, options, bar.announce)
             if run.step < settings.steps and any_process(accelerator, stop.signal is not None):
-                if latest_step(place / "checkpoints") < run.step:
+                # Not told from the folder: one process may have written already when another looks.
+                if run.step % settings.save_every:
                     save(run)
                 break
     if main:
@@ -220,23 +229,49 @@ def _train_part(
     return None if done else stop.exit_code
 
 
+def _is_due(run: FinetuneRun) -> bool:
+    """Tell whether the run is validated at the step where it stands."""
+    return run.step % run.settings.validate_every == 0 or run.step == run.settings.steps
+
+
+def _catch_up(
+    run: FinetuneRun, model: Path, options: dict[str, Any], say: Callable[[str], None]
+) -> None:
+    """Validate at the step that the run goes on from, where a kill came before that was done."""
+    from motifocal.training.finetune.samples import can_sample, samples_folder
+    from motifocal.training.log import read_log
+
+    held_out: ClipCache | None = options["held_out"]
+    count = min(options["samples"], len(held_out or run.cache))
+    if count and not can_sample(run):
+        say(f"no videos are sampled: for {run.family.name} that would take more than its "
+            "autoencoder beside what is trained")
+    if not run.step or not _is_due(run):
+        return
+    measured = {line["step"] for line in read_log(run.folder / HELD_OUT)}
+    unmeasured = held_out is not None and run.step not in measured
+    unsampled = count and can_sample(run) and not (
+        samples_folder(run) / f"{count - 1}.mp4").is_file()  # fmt: skip
+    if unmeasured or unsampled:
+        _validate(run, model, options, say)
+
+
 def _validate(
     run: FinetuneRun, model: Path, options: dict[str, Any], say: Callable[[str], None]
 ) -> None:
-    """Measure held-out clips and sample videos, where it is time."""
+    """Measure held-out clips and sample videos."""
     from motifocal.training.finetune.samples import can_sample, sample_videos
     from motifocal.training.finetune.validate import held_out_losses
     from motifocal.training.log import TrainingLog
 
     held_out: ClipCache | None = options["held_out"]
-    if run.step % run.settings.validate_every and run.step < run.settings.steps:
-        return
     if held_out is not None:
         measured = held_out_losses(run, held_out)
         losses = measured.line()
-        with TrainingLog(run.folder / "held_out.jsonl", run.step - 1) as log:
-            log.write({"step": run.step, **losses})
+        # The line comes last: where it is, the file of the clips' losses is that of its step.
         write_text(run.folder / CLIP_LOSSES, json.dumps(measured.of_clips()) + "\n")
+        with TrainingLog(run.folder / HELD_OUT, run.step - 1) as log:
+            log.write({"step": run.step, **losses})
         run.accelerator.log({key: losses[key] for key in ("held_out", "moving", "static")},
                             step=run.step)
         say(f"step {run.step}: held-out loss {losses['held_out']:.4f}, moving "

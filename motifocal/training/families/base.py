@@ -76,8 +76,12 @@ class Family(ABC):
     float32_parts: ClassVar[tuple[str, ...]] = ("vae",)
     #: Parts that can be trained, one after the other, each with a LoRA of its own.
     trained: ClassVar[tuple[str, ...]] = ("transformer",)
+    #: Whether the transformer is told the clips' rate, one for all of a batch.
+    one_rate: ClassVar[bool] = False
     #: How the names of modules end that get a LoRA.
     lora_targets: ClassVar[tuple[str, ...]] = ("to_q", "to_k", "to_v", "to_out.0")
+    #: Whether some of those modules do not enter the prediction: their LoRA gets no gradient.
+    some_unused: ClassVar[bool] = False
     #: diffusers' names of modules -> the original ones, replaced in this order, for a second LoRA
     #: file; empty where it takes more than other names.
     original_names: ClassVar[tuple[tuple[str, str], ...]] = ()

@@ -35,6 +35,7 @@ class HunyuanVideo15(FlowMatching):
     text_parts = ("tokenizer", "text_encoder", "tokenizer_2", "text_encoder_2")
     clip_parts = ("vae", "image_encoder", "feature_extractor")
     lora_targets = ATTENTION
+    some_unused = True  # what the last block makes of the text is thrown away
 
     @classmethod
     def matches(cls, index: Config, configs: Mapping[str, Config]) -> bool:

@@ -29,6 +29,7 @@ class LTX(FlowMatching):
     pipeline = "LTXImageToVideoPipeline"
     size_multiple = 32
     fps = 25.0
+    one_rate = True
     original_names = (("attn1", "attn1"), ("attn2", "attn2"))  # the same
 
     @classmethod

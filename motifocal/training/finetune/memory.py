@@ -24,8 +24,10 @@ from motifocal.training.finetune.settings import FinetuneSettings
 
 GIGABYTE = 1e9
 RESERVE = 1.5 * GIGABYTE  # kernels, the allocator's gaps
-#: Bytes of each way to store a frozen weight: nf4 has a scale for every 64 of them besides.
-STORED = {"full": 2.0, "fp8": 1.0, "nf4": 0.57}
+#: Bytes of a number in each precision, and of each other way to store a frozen weight: nf4 has a
+#: scale for every 64 of them besides.
+COMPUTED = {"bfloat16": 2.0, "float32": 4.0}
+STORED = {"fp8": 1.0, "nf4": 0.57}
 TRAINED = 16  # bytes a trained weight: itself, its gradient and AdamW's two averages, float32
 #: Values of a token that one block keeps for its own backward pass: so many times its width, and
 #: so many times the width of its feed-forward layer.
@@ -47,10 +49,11 @@ class Sizes:
         """Return the bytes that training takes with these settings."""
         trained = self.trained * (TRAINED + (4 if settings.ema_decay else 0))
         frozen = 0 if settings.lora_rank is None else self.weights
-        weights = frozen * STORED[settings.storage]
+        number = COMPUTED[settings.precision]
+        weights = frozen * STORED.get(settings.storage, number)
         block = WIDTHS * self.width + FEED_FORWARDS * self.feed_forward
         kept = self.layers * self.width if settings.gradient_checkpointing else self.layers * block
-        activations = 2.0 * settings.micro_batch * self.tokens * (kept + block)
+        activations = number * settings.micro_batch * self.tokens * (kept + block)
         return weights + trained + activations + RESERVE
 
 

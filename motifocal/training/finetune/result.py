@@ -17,9 +17,19 @@ from torch import Tensor
 
 from motifocal import __version__
 from motifocal.files.atomic import replacing_folder, write_text
+from motifocal.files.json_text import parse_json, read_json_object
+from motifocal.files.tensor_file import open_safetensors
 from motifocal.training.families.base import Family
-from motifocal.training.finetune.adapter import ORIGINAL, lora_config, lora_keys, write_lora
+from motifocal.training.finetune.adapter import (
+    LORA,
+    METADATA,
+    ORIGINAL,
+    lora_config,
+    lora_keys,
+    write_lora,
+)
 from motifocal.training.finetune.run import FinetuneRun
+from motifocal.training.finetune.settings import FinetuneSettings
 
 _CARD = """---
 {metadata}
@@ -68,6 +78,22 @@ def write_result(run: FinetuneRun, folder: Path) -> Path:
 def lora_folder(lora: Path, family: Family, part: str) -> Path:
     """Return where the LoRA of a transformer lies: that of the first in `lora` itself."""
     return lora if part == family.trained[0] else lora / part
+
+
+def is_written(folder: Path, settings: FinetuneSettings, family: Family, part: str) -> bool:
+    """Tell whether `folder` holds the result of all steps of a transformer.
+
+    A kill between the last checkpoint and `write_result` leaves none, or that of fewer steps.
+    """
+    if settings.lora_rank is None:
+        path = folder / "full" / f"{part}.json"
+        return path.is_file() and read_json_object(path).get("steps") == settings.steps
+    path = lora_folder(folder / "lora", family, part) / LORA
+    if not path.is_file():
+        return False
+    with open_safetensors(path) as file:
+        facts = parse_json((file.metadata() or {}).get(METADATA, "{}"))
+    return bool(facts.get("steps") == settings.steps)
 
 
 def averaged_weights(run: FinetuneRun) -> dict[str, Tensor]:

@@ -75,6 +75,15 @@ def parts_of(settings: FinetuneSettings, family: Family) -> tuple[str, ...]:
     return parts
 
 
+def check_rates(settings: FinetuneSettings, family: Family, cache: ClipCache) -> None:
+    """Raise ValueError for clips of several rates where a model is told one a batch."""
+    rates = sorted({clip.fps for clip in cache.clips})
+    if family.one_rate and settings.micro_batch > 1 and len(rates) > 1:
+        words = ", ".join(f"{rate:g}" for rate in rates)
+        raise ValueError(f"micro_batch should be 1 for {family.name} and clips of {words} frames/s "
+                         f"in one cache, got {settings.micro_batch}")
+
+
 def part_run_folder(folder: Path, family: Family, part: str) -> Path:
     """Return where the run of one transformer lies: a folder of its own where there are two."""
     return folder / part if len(family.trained) > 1 else folder
