@@ -35,9 +35,11 @@ from motifocal.media.video import write_image
 from motifocal.training.checkpoint import latest_step
 from motifocal.training.families.ltx2 import LTX2
 from motifocal.training.families.registry import family_of
+from motifocal.training.finetune.adapter import trained_weights
 from motifocal.training.finetune.cache import ClipCache
 from motifocal.training.finetune.memory import first_that_fits, rungs, sizes_of
-from motifocal.training.finetune.run import check_rates
+from motifocal.training.finetune.parts import load_trained
+from motifocal.training.finetune.run import check_rates, make_trainable
 from motifocal.training.finetune.settings import finetune_settings
 from motifocal.training.log import read_log
 
@@ -406,6 +408,22 @@ def test_frozen_weights_stored_in_fp8_train_almost_the_same_lora(
     full, fp8 = (losses_of(tmp_path / storage) for storage in ("full", "fp8"))
     assert [line["loss"] for line in fp8] == pytest.approx([line["loss"] for line in full], rel=0.1)
     assert full != fp8
+
+
+def test_the_first_weights_of_a_lora_do_not_depend_on_how_frozen_ones_are_stored(
+    made: tuple[Path, Path, Path]
+) -> None:
+    _, model, _ = made
+    family, first = family_of(model), []
+    for storage, precision in (("full", "float32"), ("full", "bfloat16"), ("fp8", "bfloat16")):
+        settings = finetune_settings({"model": "tiny", "lora_rank": 4, "storage": storage,
+                                      "precision": precision})  # fmt: skip
+        transformer = load_trained(model, family, "transformer", precision)
+        make_trainable(transformer, settings, family)
+        first.append({name: p.detach() for name, p in trained_weights(transformer).items()})
+    assert any(weights.any() for weights in first[0].values())
+    assert same(first[0], first[1])
+    assert same(first[0], first[2])
 
 
 def test_memory_takes_the_first_way_that_fits_and_names_a_length_where_none_does(

@@ -14,6 +14,7 @@ from typing import Any
 
 import torch
 from peft import LoraConfig
+from peft.tuners.lora import LoraLayer
 from safetensors.torch import save
 from torch import Tensor, nn
 
@@ -36,6 +37,10 @@ def add_lora(transformer: Any, rank: int, alpha: float, targets: Sequence[str]) 
     for parameter in transformer.parameters():
         if parameter.requires_grad:
             parameter.data = parameter.data.float()
+    # Drawn anew: peft has drawn in what the frozen weights are stored in, bfloat16 or even fp8.
+    for module in transformer.modules():
+        if isinstance(module, LoraLayer):
+            module.reset_lora_parameters(ADAPTER, init_lora_weights=True)
 
 
 def lora_config(rank: int, alpha: float, targets: Sequence[str]) -> LoraConfig:
