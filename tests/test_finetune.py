@@ -390,7 +390,8 @@ def test_animate_samples_with_the_lora(
     assert animated("wan22-5b", model, tmp_path, trained / "lora") != plain
     refused = invoke("animate", tmp_path / "picture.png", "it falls", "-o", tmp_path / "no.mp4",
                      "--lora", trained)  # fmt: skip
-    assert refused.exit_code != 0
+    assert refused.exit_code == 2
+    assert "--lora is for models of diffusers" in refused.output
 
 
 # Memory.
