@@ -236,11 +236,11 @@ def test_an_expert_whose_lora_a_kill_came_before_is_written_when_the_run_goes_on
     arguments = train_arguments(cache, tmp_path / "run", model, steps=1)
     assert invoke(*arguments).exit_code == 0
     lora = tmp_path / "run/lora/pytorch_lora_weights.safetensors"
-    whole = lora.read_bytes()
+    whole = load_file(lora)
     lora.unlink()  # as if killed between the last checkpoint and this
     result = invoke(*arguments)
     assert result.exit_code == 0, result.output
-    assert lora.read_bytes() == whole
+    assert same(load_file(lora), whole)
     assert "transformer_2 is trained already" in result.output
 
 
