@@ -58,9 +58,9 @@ Examples:
               help="Model folder whose vae/ encodes the clips; or an image-to-video pipeline of "
               "diffusers to be fine-tuned, by folder or hub id (owner/name).")
 @click.option("--size", type=Size(), default="320x512", show_default=True,
-              help="Height x width in pixels.")
+              help="Height x width in pixels; has to be given for models of diffusers.")
 @click.option("--frames", type=click.IntRange(2), default=16, show_default=True,
-              help="Frames of a clip.")
+              help="Frames of a clip; has to be given for models of diffusers.")
 @click.option("--max-stride", type=click.IntRange(1), default=4, show_default=True,
               help="Frame strides are drawn from 1 to this (folders).")
 @click.option("--strides", type=click.Choice(["once", "all"]), default="once", show_default=True,
@@ -92,18 +92,20 @@ Examples:
               help="Processes that read clips and estimate motion.")
 @click.option("--clips-per-shard", type=click.IntRange(1), default=64, show_default=True,
               help="Clips in one file.")
-@precision_option("What the autoencoder computes in.", choices=tuple(IN_MANIFEST),
+@precision_option("What the autoencoder computes in; for models of diffusers bfloat16 unless "
+                  "given, and the text encoder too.", choices=tuple(IN_MANIFEST),
                   before={old: new for new, old in IN_MANIFEST.items()})
 @device_option("Where the autoencoder and RAFT compute")
 @fps_option
 @quiet_option
 @with_finetuning("motifocal.cli.finetune.prepare:prepare_cache", PREPARE, PREPARE_SHARED)
 def prepare(clips_at: str, output: Path, model: Path, **options: Any) -> None:
-    """Turn CLIPS into shards of latents, heatmaps and captions.
+    """Encode CLIPS once for `train`: latents, motion heatmaps and captions.
 
     CLIPS is a folder of captioned clips in the format of any common trainer, a table of captions
-    beside its clips, or the word "scenes" for synthetic scenes. Prints where the shards lie, and a
-    picture of a few clips with their heatmaps: look at it.
+    beside its clips, or the word "scenes" for synthetic scenes. With a Motifocal model folder it
+    writes shards, and prints where they lie and a picture of a few clips with their heatmaps: look
+    at it. With a pipeline of diffusers it writes a cache for fine-tuning, and prints where it lies.
     """
     from motifocal.scenes.variant import SceneVariant
 

@@ -67,7 +67,7 @@ Examples:
 @click.option("--preset", type=click.Choice(["paper", "scenes"]),
               help="Settings to begin with: paper, the paper's for eight large GPUs, with its "
               "network of 1.4 billion parameters where the model folder has none; scenes, those "
-              "of the bundled model, 7.3 million.  [required]")
+              "of the bundled model, 7.3 million. Not for models of diffusers.  [required]")
 @config_option
 @click.option("--set", "assignments", metavar="KEY=VALUE", multiple=True,
               help="Change a setting, e.g. steps=500 or unet.temporal_dropout=0; repeatable.")
@@ -80,7 +80,8 @@ Examples:
 @click.option("--held-out", type=FOLDER,
               help="Shards that are not trained on, for samples and a second loss.")
 @click.option("--samples", type=click.IntRange(0), default=4, show_default=True,
-              help="Clips to sample every sample_every steps; 0 for none.")
+              help="Clips to sample every sample_every steps (models of diffusers: "
+              "validate_every); 0 for none.")
 @click.option("--probe-every", type=click.IntRange(0), default=0, show_default=True,
               help="Steps between two points of the learning curve on the synthetic scenes "
               "(probe.csv, see `scenes probe`); 0 for none.")
@@ -102,6 +103,9 @@ Examples:
 def train(ctx: click.Context, shards: Path, output: Path, model: Path,
           assignments: tuple[str, ...], **options: Any) -> None:
     """Train a denoiser on SHARDS with the motion focal loss.
+
+    SHARDS is the folder that `prepare` wrote. Where --model is a pipeline of diffusers, that is a
+    cache: a LoRA is trained, or with --full every weight, and there is no --preset.
 
     Run the same command again to go on after any kind of end. The folder of the run holds
     training.json (the settings), run.toml (options and settings, for --config), log.jsonl (one
