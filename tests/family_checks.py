@@ -307,3 +307,22 @@ def lora_round_trip(case: Case, folder: Path) -> None:
     after = case.sample()
     pipe.unload_lora_weights() if hasattr(pipe, "unload_lora_weights") else model.unload_lora()
     assert (after - before).abs().max() > 1e-3
+
+
+def loss_of_ltx_trainer(case: Case) -> None:
+    """λ = 0 is ltx-trainer's loss: the mean over the tokens after those of the clean frame."""
+    draw, prediction, loss = loss_of(case, 0.0)
+    latents = case.two["latents"].flatten(2).transpose(1, 2)  # (B, N, C)
+    first = 2 * 3
+    s = draw.time[:, None, None]
+    noisy = (1 - s) * latents + s * draw.noise
+    noisy[:, :first] = latents[:, :first]
+    assert torch.equal(draw.noisy, noisy)
+    for i in range(2):
+        # Their masked mean, of one sample, is the mean over the tokens that are not masked.
+        squared = (prediction[i] - (draw.noise[i] - latents[i])).pow(2)
+        assert torch.equal(loss.total[i], squared[first:].mean())
+        mask = torch.ones(len(squared), 1)
+        mask[:first] = 0
+        masked = squared.mul(mask).div(mask.mean()).mean()
+        torch.testing.assert_close(loss.total[i], masked, rtol=1e-6, atol=0)

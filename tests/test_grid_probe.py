@@ -79,6 +79,15 @@ def test_latents_that_lie_elsewhere_are_refused() -> None:
         probe_grid(Turned(), LatentGeometry)
 
 
+def test_an_encoder_that_takes_no_clip_is_refused_with_its_own_reason() -> None:
+    class Refusing(Averaging):
+        def encode(self, clip: Tensor) -> SimpleNamespace:
+            raise RuntimeError("images should have four channels")
+
+    with pytest.raises(ValueError, match=r"at most 41 frames .* four channels"):
+        probe_grid(Refusing(), LatentGeometry)
+
+
 @pytest.mark.slow
 def test_the_command_reads_the_configuration_alone(tmp_path: Path) -> None:
     minimax_h3_vae().save_config(tmp_path / "vae")

@@ -149,16 +149,18 @@ def _spatial_stride(encode: _Encoder) -> int:
 
 def _shortest_clip(encode: _Encoder) -> tuple[Tensor, Tensor]:
     """Return a clip of as few frames as the encoder takes, and its latents."""
+    reason = "no latents"
     for frames in range(1, max(GUESSED_ON) + 1):
         clip = _noise(frames, SIDE, 2 * SIDE)
         try:
             latents = encode(clip)
-        except (ValueError, RuntimeError):
-            continue  # encoders refuse a number of frames with either
+        except (ValueError, RuntimeError) as error:  # encoders refuse a number of frames by both
+            reason = str(error)
+            continue
         if latents.shape[1]:
             return clip, latents
     raise ValueError(f"an autoencoder should encode a clip of at most {max(GUESSED_ON)} frames of "
-                     f"{SIDE}x{2 * SIDE} pixels, got none")  # fmt: skip
+                     f"{SIDE}x{2 * SIDE} pixels, got: {reason}")  # fmt: skip
 
 
 def _first_changed(encode: _Encoder, frames: int, size: tuple[int, int]) -> list[int | None] | None:

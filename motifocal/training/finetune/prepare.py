@@ -148,7 +148,7 @@ def encode_texts(
             if family.text_sees_image:
                 images["images"] = [_first_frame(sample)]
         except (VideoError, OSError):
-            continue
+            continue  # the clip is named with the reason where its frames are read
         (tensors,) = family.encode_text(pipe, [caption], **images)
         _write(text_path(folder, key), tensors)
         done += 1
