@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -17,3 +18,15 @@ def shared() -> Path:
     if not Path(folder).is_dir():
         pytest.fail(f"MOTIFOCAL_SHARED should name a folder, got {folder}")
     return Path(folder)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _accelerator_of_this_file() -> None:
+    """Forget the Accelerator of another test file, which may have had another precision.
+
+    A process has one. Files that are shared among workers come in any order, and interleaved.
+    """
+    if "accelerate.state" in sys.modules:
+        from tiny import fresh_accelerator
+
+        fresh_accelerator()
