@@ -18,12 +18,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Job:
-    """One video to make: the file of the image, the prompt, a seed, and the .mp4 to write."""
+    """One video to make: the file of the image, the prompt, a seed, and the .mp4 to write.
+
+    A model that was trained with motion priors may be told how much moves, in [0, 1], and by an
+    image where: then all jobs of a call say so.
+    """
 
     image: Path
     prompt: str
     seed: int
     output: Path
+    motion: float | None = None
+    motion_mask: Path | None = None
 
 
 @dataclass(frozen=True)

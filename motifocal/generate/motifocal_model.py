@@ -106,10 +106,12 @@ class MotifocalModel(FrameModel):
             if after_step is not None:
                 after_step()
 
+        told = {name: [getattr(job, name) for job in jobs] for name in ("motion", "motion_mask")}
+        priors = {name: values for name, values in told.items() if None not in values}
         frames: Pixels = self.pipeline(
             images, [job.prompt for job in jobs], output_type="uint8",
             negative_prompt=self.settings["negative_prompt"],
             generator=[noise_generator(job.seed) for job in jobs],
-            callback_on_step_end=notify, **self._call,
+            callback_on_step_end=notify, **(self._call | priors),
         ).frames  # fmt: skip
         return frames

@@ -162,8 +162,8 @@ class TI2VPipeline(DiffusionPipeline):
         guidance_scale: float | None = None,
         guidance_rescale: float | None = None,
         eta: float = 0.0,
-        motion: float | None = None,
-        motion_mask: Picture | None = None,
+        motion: float | Sequence[float] | None = None,
+        motion_mask: Picture | Sequence[Picture] | None = None,
         generator: Generators | None = None,
         latents: Tensor | None = None,
         output_type: str = "pil",
@@ -188,8 +188,8 @@ class TI2VPipeline(DiffusionPipeline):
             guidance_rescale: how much of the contrast that guidance adds is taken out again, in
                 [0, 1] (arXiv 2305.08891, equation 16). Default: the folder's.
             eta: share of fresh noise a step.
-            motion: how much should move, in [0, 1]; not told where left out.
-            motion_mask: an image, white where something may move; everywhere where left out.
+            motion: how much should move, in [0, 1], or one a video; not told where left out.
+            motion_mask: an image, white where something may move, or one a video; else everywhere.
             generator: one for the batch, or one for each video, which then does not depend on the
                 others, up to rounding.
             latents: start noise `(B, C, F, h, w)`, instead of drawing it.
@@ -213,8 +213,8 @@ class TI2VPipeline(DiffusionPipeline):
         check_priors(self.unet.unet_config, motion, motion_mask)
 
         sentences = prompts if scale == 1 else [*negatives, *prompts]
-        priors = motion_priors(motion, motion_mask, size, self._factor, len(sentences),
-                               self._execution_device)
+        priors = motion_priors(motion, motion_mask, size, self._factor, len(prompts),
+                               len(sentences) // len(prompts), self._execution_device)
         conditions = self._conditions(images, sentences, len(prompts), size, rate, priors)
 
         # Latents stay float32 whatever the network computes in.

@@ -137,30 +137,44 @@ def image_latents(vae: AutoencoderKL, images: Tensor, batch: int, branches: int)
     return latent.expand(batch, -1, -1, -1).repeat(branches, 1, 1, 1)
 
 
+def one_a_video(name: str, given: Any, batch: int) -> list[Any]:
+    """Repeat one thing for all of a batch, or check that a list or tuple holds one a video."""
+    things = list(given) if isinstance(given, list | tuple) else [given] * batch
+    if len(things) != batch:
+        raise ValueError(f"{name} should be one or {batch}, got {len(things)}")
+    return things
+
+
 def motion_priors(
-    score: float | None, mask: Picture | None, size: tuple[int, int], factor: int, count: int,
-    device: torch.device,
+    score: float | Sequence[float] | None, mask: Picture | Sequence[Picture] | None,
+    size: tuple[int, int], factor: int, batch: int, branches: int, device: torch.device,
 ) -> tuple[Tensor | None, Tensor | None]:  # fmt: skip
-    """A score for each of `count` samples, (count,), and how much of each latent a mask lets move.
+    """A score for each of G B samples, (G B,), and how much of each latent a mask lets move.
 
-    The latter is (count, 1, h, w) in [0, 1]: the brightness of the mask, which is scaled and
-    cropped to `size` as the picture is; white moves, black stays.
+    The latter is (G B, 1, h, w) in [0, 1]: the brightness of the mask, which is scaled and
+    cropped to `size` as the picture is; white moves, black stays. Each branch has those of all B.
     """
-    scores = None if score is None else torch.full((count,), float(score), device=device)
-    if mask is None:
-        return scores, None
-    brightness = picture_tensor(mask, *size).to(device).mean(0, keepdim=True)[None] / 2 + 0.5
-    return scores, avg_pool2d(brightness, factor).clamp(0, 1).expand(count, -1, -1, -1)
+    scores, areas = None, None
+    if score is not None:
+        scores = torch.tensor(one_a_video("motion", score, batch), dtype=torch.float32)
+        scores = scores.repeat(branches).to(device)
+    if mask is not None:
+        masks = one_a_video("motion_mask", mask, batch)
+        pixels = torch.stack([picture_tensor(picture, *size) for picture in masks])
+        brightness = pixels.to(device).mean(1, keepdim=True) / 2 + 0.5
+        areas = avg_pool2d(brightness, factor).clamp(0, 1).repeat(branches, 1, 1, 1)
+    return scores, areas
 
 
-def check_priors(config: UNetConfig, motion: float | None, mask: Any) -> None:
+def check_priors(config: UNetConfig, motion: Any, mask: Any) -> None:
     """ValueError for motion priors that the network does not know, or a score out of range."""
     for name, value, known in (("motion", motion, config.motion_score),
                                ("motion_mask", mask, config.motion_mask)):
         if value is not None and not known:
             raise ValueError(f"{name} should not be given: the model was trained without it")
-    if motion is not None and not 0 <= motion <= 1:
-        raise ValueError(f"motion should be in [0, 1], got {motion}")
+    for score in [] if motion is None else np.ravel(motion):
+        if not 0 <= score <= 1:
+            raise ValueError(f"motion should be in [0, 1], got {score:g}")
 
 
 def check_image_encoder(config: UNetConfig | None, encoder: Any) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -13,6 +13,7 @@ import click
 
 from motifocal.cli.options.declare import output_option
 from motifocal.cli.options.device import chosen_device, device_option
+from motifocal.cli.options.priors import prior_option
 from motifocal.cli.options.scenes import BUNDLED, SIZE, source_folder, variant_of, variant_options
 from motifocal.cli.output.console import table_console
 from motifocal.cli.output.locking import lock_output
@@ -63,11 +64,14 @@ Examples:
               help="Model: also score the true clips passed through its autoencoder.")
 @click.option("--allow-missing", is_flag=True,
               help="Score although videos are missing; the report lists them and says INCOMPLETE.")
+@prior_option("Model trained with `train --prior`: tell it what holds for all prompts of an image, "
+              "as `scenes probe` does: the mean motion score of the true clips, the area where any "
+              "of them moves.")
 @variant_options
 @quiet_option
 def evaluate(
     source: str, output: Path, pairs: int, seed: int, noise: str, batch: int, autoencoder: bool,
-    allow_missing: bool, **options: Any,
+    allow_missing: bool, prior: tuple[str, ...], **options: Any,
 ) -> None:
     """Score VIDEOS: how often does a video follow its prompt?
 
@@ -88,11 +92,12 @@ def evaluate(
         chosen = eval_pairs(pairs, model.format.height, variant)
         note_unread(model.text_limit, (pair.prompt for pair in chosen))
         videos = output / "videos"
-        _animate_missing(model, folder, chosen, videos, seed, noise, batch)
+        _animate_missing(model, folder, chosen, videos, seed, noise, batch, prior)
         if autoencoder:
             references["truth through the autoencoder"] = _through_autoencoder(model.pipeline.vae)
-    elif autoencoder:
-        raise click.UsageError("--autoencoder needs a model, VIDEOS is a folder of videos")
+    elif autoencoder or prior:
+        option = "--autoencoder" if autoencoder else "--prior"
+        raise click.UsageError(f"{option} needs a model, VIDEOS is a folder of videos")
     else:
         chosen, videos = eval_pairs(pairs, options["size"] or 64, variant), folder
     bad: list[str] = []
@@ -120,19 +125,24 @@ def _open(folder: Path, options: Mapping[str, Any]) -> MotifocalModel:
 
 def _animate_missing(
     model: MotifocalModel, folder: Path, pairs: Sequence[EvalPair], videos: Path, seed: int,
-    noise: str, batch: int,
+    noise: str, batch: int, prior: Sequence[str],
 ) -> None:  # fmt: skip
     """Make the videos that are not there yet; the noise of each does not depend on the batch."""
     from motifocal.files.settings import lock_settings
     from motifocal.models.folder_files import weights_digest
+    from motifocal.models.pipeline_parts import check_priors
     from motifocal.scenes.variant import STANDARD
 
+    check_priors(model.pipeline.unet.unet_config, 0.0 if "score" in prior else None,
+                 "mask" if "mask" in prior else None)
     settings = {"weights": weights_digest(folder),
                 "size": pairs[0].size, "steps": model.settings["steps"],
                 "guidance": model.settings["guidance"], "seed": seed}
     # Folders of version 0.1 say nothing of what was not a choice then.
     if noise != FILE_NAME:
         settings["noise"] = noise
+    if prior:
+        settings["prior"] = sorted(prior)
     if pairs[0].variant != STANDARD:
         settings |= asdict(pairs[0].variant)
     lock_settings(videos / "made.json", settings)
@@ -140,13 +150,20 @@ def _animate_missing(
     batches = [missing[at : at + batch] for at in range(0, len(missing), batch)]
     with TemporaryDirectory() as images:
         for chunk in tracked(batches, "animating", len(batches)):
-            jobs = [_job(pair, seed, noise, Path(images), videos) for pair in chunk]
+            jobs = [_job(pair, seed, noise, Path(images), videos, prior) for pair in chunk]
             if reasons := [reason for reason in model.animate(jobs) if reason is not None]:
                 raise ValueError(reasons[0])
 
 
-def _job(pair: EvalPair, seed: int, noise: str, images: Path, videos: Path) -> Job:
-    """Return the video of a pair; its image is written to the folder `images`."""
+def _job(
+    pair: EvalPair, seed: int, noise: str, images: Path, videos: Path, prior: Sequence[str]
+) -> Job:
+    """Return the video of a pair; its image and the mask of its `prior` go to the folder `images`.
+
+    Both, and the motion score, are the same for all prompts of an image.
+    """
+    import numpy as np
+
     from motifocal.generate.model import Job
     from motifocal.media.picture import write_image
 
@@ -154,7 +171,19 @@ def _job(pair: EvalPair, seed: int, noise: str, images: Path, videos: Path) -> J
     if not image.exists():
         write_image(image, pair.image())
     start = zlib.crc32(name.encode()) if noise == FILE_NAME else seed
-    return Job(image, pair.prompt, start, videos / name)
+    job = Job(image, pair.prompt, start, videos / name)
+    if not prior:
+        return job
+    from motifocal.scenes.evaluation.evaluate import truth_of_pair
+    from motifocal.training.measurement.probe import mean_score
+
+    truth, mask = truth_of_pair(pair), image.with_suffix(".mask.png")
+    if "score" in prior:
+        job = replace(job, motion=mean_score(truth))
+    if "mask" in prior:
+        write_image(mask, np.repeat(np.uint8(255) * truth.region[..., None], 3, -1))
+        job = replace(job, motion_mask=mask)
+    return job
 
 
 def _through_autoencoder(vae: AutoencoderKL) -> Reference:

@@ -98,7 +98,7 @@ def encode_probe_set(
             truth = truth_of_pair(pair, FRAMES)
             image = _encode_image(truth, vae, stride)
             if config is not None and config.motion_score:
-                image = replace(image, score=float(np.mean([score_of(c) for c in truth.clips])))
+                image = replace(image, score=mean_score(truth))
             if config is not None and config.takes_encoded_tokens and image_encoder is not None:
                 first = to_tensor(truth.still[None])[:, 0][None]
                 image = replace(image, tokens=encode_images(image_encoder, first)[0].cpu())
@@ -106,6 +106,11 @@ def encode_probe_set(
             if progress is not None:
                 progress()
     return ProbeSet(tuple(pairs), images)
+
+
+def mean_score(truth: Truth) -> float:
+    """Return the mean motion score of the true clips of an image: it says nothing of a prompt."""
+    return float(np.mean([score_of(clip) for clip in truth.clips]))
 
 
 def _encode_image(truth: Truth, vae: AutoencoderKL, stride: int) -> ProbeImage:
