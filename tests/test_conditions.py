@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from dataclasses import replace
 from itertools import product
 from pathlib import Path
@@ -14,7 +15,7 @@ import tiny
 import torch
 from click.testing import CliRunner, Result
 from tiny_model import UNET, tiny_pipeline, tiny_unet
-from tiny_processes import end, torchrun
+from tiny_processes import end, process_of_rank, torchrun
 from tiny_released import released_tensors, small, tokenizer_folder
 from torch import Tensor
 
@@ -117,7 +118,7 @@ def test_every_combination_goes_from_clips_to_a_video(
 
 
 @pytest.mark.parametrize("image", ["cross-attention", "both"])
-def test_a_run_that_was_killed_goes_on_to_the_same_bits(
+def test_a_run_that_was_stopped_goes_on_to_the_same_bits(
     image: str, base: Path, shards: Path, tmp_path: Path
 ) -> None:
     words = ["--image-condition", image, "--prior", "score,mask"]
@@ -142,6 +143,33 @@ def test_two_processes_compute_what_one_does(base: Path, shards: Path, tmp_path:
         end(started)
     assert started.returncode == 0, err
     assert tiny.equal(tensors_of(tmp_path / "one"), tensors_of(tmp_path / "two"))
+
+
+@pytest.mark.slow
+def test_one_process_finishes_what_a_kill_ended_on_two(
+    base: Path, shards: Path, tmp_path: Path
+) -> None:
+    words = ["--image-condition", "both", "--prior", "score,mask"]
+    whole, killed = ([str(word) for word in train_words(shards, tmp_path / name, base, *words,
+                                                        micro_batch=2, steps=30)]
+                     for name in ("whole", "killed"))
+    started = torchrun(killed)
+    try:
+        deadline = time.monotonic() + 300
+        while latest_step(tmp_path / "killed" / "checkpoints") < 2:
+            assert started.poll() is None, "the training ended before its time"
+            assert time.monotonic() < deadline, "step 2 should have come by now"
+            time.sleep(0.01)
+        process_of_rank(started, 1).kill()
+        started.communicate(timeout=120)
+    finally:
+        end(started)
+    assert started.returncode != 0
+    assert 2 <= latest_step(tmp_path / "killed" / "checkpoints") < 30
+    for arguments in (killed, whole):
+        done = invoke(*arguments)
+        assert done.exit_code == 0, done.output
+    assert tiny.equal(tensors_of(tmp_path / "killed"), tensors_of(tmp_path / "whole"))
 
 
 def test_a_run_file_repeats_a_training_with_tokens_and_priors(
