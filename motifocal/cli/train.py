@@ -182,8 +182,8 @@ def _settings(
     from motifocal.training.presets import PRESETS, current_names, resolve
 
     preset, from_file = options["preset"], options["config"]
-    found = None if options["fresh"] or model is None else unet_config_of(model)
-    network: dict[str, Any] = {} if found is None else asdict(found)
+    started_from = None if options["fresh"] or model is None else unet_config_of(model)
+    network: dict[str, Any] = {} if started_from is None else asdict(started_from)
     given = from_file.get("unet", {})
     if not isinstance(given, dict):
         raise ValueError(f"unet should be a table of settings of the network, got {given!r}")
@@ -206,8 +206,8 @@ def _settings(
         network |= image_settings(options["image_condition"], model, own)
     network |= {f"motion_{name}": True for name in PRIORS if name in options["prior"]}
     settings = resolve(preset, overrides)
-    if found is not None:
-        check_start(found, settings.unet)
+    if started_from is not None:
+        check_start(started_from, settings.unet)
     return settings
 
 

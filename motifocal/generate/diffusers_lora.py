@@ -19,16 +19,16 @@ def lora_files(place: Path, pipeline: Any) -> list[tuple[Path, dict[str, Any]]]:
     for.
     """
     file = place / FILE if place.is_dir() else place
-    found: list[tuple[Path, dict[str, Any]]] = [(file, {})] if file.is_file() else []
+    files: list[tuple[Path, dict[str, Any]]] = [(file, {})] if file.is_file() else []
     second = place / SECOND / FILE
     if second.is_file():
         if getattr(pipeline, SECOND, None) is None:
             raise ValueError(f"{place} holds a LoRA for {SECOND}, which "
                              f"{type(pipeline).__name__} here does not have")  # fmt: skip
-        found.append((second, {f"load_into_{SECOND}": True}))
-    if not found:
+        files.append((second, {f"load_into_{SECOND}": True}))
+    if not files:
         raise ValueError(f"{place} should hold {FILE}, got no such file")
-    return found
+    return files
 
 
 def load_lora(pipeline: Any, place: Path) -> str:

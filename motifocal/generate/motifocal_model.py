@@ -106,8 +106,8 @@ class MotifocalModel(FrameModel):
             if after_step is not None:
                 after_step()
 
-        told = {name: [getattr(job, name) for job in jobs] for name in ("motion", "motion_mask")}
-        priors = {name: values for name, values in told.items() if None not in values}
+        given = {name: [getattr(job, name) for job in jobs] for name in ("motion", "motion_mask")}
+        priors = {name: values for name, values in given.items() if None not in values}
         frames: Pixels = self.pipeline(
             images, [job.prompt for job in jobs], output_type="uint8",
             negative_prompt=self.settings["negative_prompt"],

@@ -269,10 +269,10 @@ class TI2VPipeline(DiffusionPipeline):
             tokens, blank = encode_images(tower, pixels).to(device), grey_tokens(tower)
             tokens = tokens.expand(batch, -1, -1).repeat(branches, 1, 1)
         without = torch.arange(len(sentences), device=device) < len(sentences) - batch
-        told = image_inputs(config, latent, tokens, *priors, dropped=without, blank=blank)
+        inputs = image_inputs(config, latent, tokens, *priors, dropped=without, blank=blank)
         text = encode_distinct(self.tokenizer, self.text_encoder, sentences, device)
         return Conditions(text.to(self.unet.dtype), pixels.new_full((len(sentences),), float(fps)),
-                          {name: value.to(self.unet.dtype) for name, value in told.items()})
+                          {name: value.to(self.unet.dtype) for name, value in inputs.items()})
 
     def _predict(
         self, x: Tensor, t: Tensor, conditions: Conditions, scale: float, rescale: float

@@ -50,11 +50,11 @@ def load_tokenizer(location: str | Path, config: CLIPTextConfig) -> CLIPTokenize
         ValueError: its vocabulary or its start and end tokens are not those of the encoder.
     """
     tokenizer = CLIPTokenizer.from_pretrained(str(location), trust_remote_code=False)
-    found = (len(tokenizer), tokenizer.bos_token_id, tokenizer.eos_token_id)
+    ids = (len(tokenizer), tokenizer.bos_token_id, tokenizer.eos_token_id)
     expected = (config.vocab_size, config.bos_token_id, config.eos_token_id)
-    if found != expected:
+    if ids != expected:
         raise ValueError(
-            f"tokenizer should have (size, start, end) {expected}, got {found} from {location}"
+            f"tokenizer should have (size, start, end) {expected}, got {ids} from {location}"
         )
     return tokenizer
 

@@ -236,10 +236,11 @@ class TI2VUNet(UNet3DConditionModel):
 
     def _score_embedding(self, score: Tensor | float, sample: Tensor) -> Tensor:
         """Embed 1000 times the score as a timestep; zeros for clips of which it is not told."""
-        told = torch.as_tensor(score, device=sample.device)
-        sinusoid = self._sinusoid(self.time_proj, "motion_score", 1000 * told.nan_to_num(), sample)
+        scores = torch.as_tensor(score, device=sample.device)
+        times = 1000 * scores.nan_to_num()
+        sinusoid = self._sinusoid(self.time_proj, "motion_score", times, sample)
         embedded: Tensor = self.score_embedding(sinusoid)
-        return embedded * told.isfinite().expand(len(sample))[:, None].to(embedded.dtype)
+        return embedded * scores.isfinite().expand(len(sample))[:, None].to(embedded.dtype)
 
     def _middle(self, x: Tensor, emb: Tensor, context: Context, frames: int) -> Tensor:
         block = self.mid_block

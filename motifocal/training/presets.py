@@ -175,7 +175,7 @@ def resolve(preset: str, overrides: dict[str, Any]) -> TrainingSettings:
     try:
         settings = TrainingSettings.model_validate({**values, **overrides})
     except ValidationError as error:
-        faults = [describe_fault(found) for found in error.errors()]
+        faults = [describe_fault(fault) for fault in error.errors()]
         raise ValueError("; ".join(faults)) from error
     _check_schedule(settings, PRESETS[preset])
     return settings
@@ -199,18 +199,18 @@ def read_settings(path: Path) -> TrainingSettings:
     try:
         return TrainingSettings.model_validate_json(path.read_bytes())
     except ValidationError as error:
-        faults = "; ".join(describe_fault(found) for found in error.errors()[:3])
+        faults = "; ".join(describe_fault(fault) for fault in error.errors()[:3])
         raise ValueError(f"{path} should hold the settings of a training: {faults}") from error
 
 
-def describe_fault(found: ErrorDetails) -> str:
+def describe_fault(fault: ErrorDetails) -> str:
     """One of pydantic's findings as a phrase."""
-    key = ".".join(map(str, found["loc"]))
-    if found["type"] == "json_invalid":
-        return found["msg"]
-    if found["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
+    key = ".".join(map(str, fault["loc"]))
+    if fault["type"] == "json_invalid":
+        return fault["msg"]
+    if fault["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
         return f"there is no setting {key!r}"
-    if found["type"] == "value_error":
-        return ": ".join(filter(None, (key, str(found["ctx"]["error"]))))
-    message = found["msg"].removeprefix("Input ")
-    return f"{key} {message}, got {found['input']!r}"
+    if fault["type"] == "value_error":
+        return ": ".join(filter(None, (key, str(fault["ctx"]["error"]))))
+    message = fault["msg"].removeprefix("Input ")
+    return f"{key} {message}, got {fault['input']!r}"

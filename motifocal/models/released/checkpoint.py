@@ -135,7 +135,7 @@ def plan_import(base: BaseModel) -> Plan:
     return plan
 
 
-def check_names_and_shapes(plan: Plan, found: Mapping[str, tuple[int, ...]]) -> None:
+def check_names_and_shapes(plan: Plan, shapes: Mapping[str, tuple[int, ...]]) -> None:
     """Refuse a checkpoint that does not fit `plan` exactly.
 
     Raises:
@@ -143,15 +143,16 @@ def check_names_and_shapes(plan: Plan, found: Mapping[str, tuple[int, ...]]) -> 
     """
     shapes = plan.shapes()
     expected = shapes.keys() | plan.unused.keys()
-    for what, names in (("missing", expected - found.keys()), ("unknown", found.keys() - expected)):
+    names_of = {"missing": expected - shapes.keys(), "unknown": shapes.keys() - expected}
+    for what, names in names_of.items():
         if names:
             raise ValueError(
                 f"checkpoint should hold {len(expected)} known tensors, got {len(names)} {what}: "
                 + ", ".join(sorted(names)[:5])
             )
     for name, shape in shapes.items():
-        if tuple(found[name]) != shape:
-            raise ValueError(f"{name} should be {shape}, got {tuple(found[name])}")
+        if tuple(shapes[name]) != shape:
+            raise ValueError(f"{name} should be {shape}, got {tuple(shapes[name])}")
 
 
 def component_state(

@@ -116,12 +116,12 @@ def forward_flops(unet: TI2VUNet, inputs: dict[str, Tensor]) -> int:
 def optimizer_bytes(settings: TrainingSettings, unet: TI2VUNet) -> int:
     """Return what the optimiser keeps: AdamW two numbers a weight, Muon one for that in a matrix.
     """
-    one = sum(p.numel() for p in unet.parameters())
+    weights = sum(p.numel() for p in unet.parameters())
     if settings.optimizer == "adamw":
-        return 2 * FULL * one
+        return 2 * FULL * weights
     in_matrices = sum(p.numel() for name, p in unet.named_parameters()
                       if p.ndim >= 2 and not name.startswith(("conv_in", "conv_out")))
-    return FULL * (2 * one - in_matrices)
+    return FULL * (2 * weights - in_matrices)
 
 
 def kept_by_autograd(unet: TI2VUNet, inputs: dict[str, Tensor]) -> Activations:
