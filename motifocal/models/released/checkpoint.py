@@ -135,7 +135,7 @@ def plan_import(base: BaseModel) -> Plan:
     return plan
 
 
-def check_names_and_shapes(plan: Plan, shapes: Mapping[str, tuple[int, ...]]) -> None:
+def check_names_and_shapes(plan: Plan, stored: Mapping[str, tuple[int, ...]]) -> None:
     """Refuse a checkpoint that does not fit `plan` exactly.
 
     Raises:
@@ -143,7 +143,7 @@ def check_names_and_shapes(plan: Plan, shapes: Mapping[str, tuple[int, ...]]) ->
     """
     shapes = plan.shapes()
     expected = shapes.keys() | plan.unused.keys()
-    names_of = {"missing": expected - shapes.keys(), "unknown": shapes.keys() - expected}
+    names_of = {"missing": expected - stored.keys(), "unknown": stored.keys() - expected}
     for what, names in names_of.items():
         if names:
             raise ValueError(
@@ -151,8 +151,8 @@ def check_names_and_shapes(plan: Plan, shapes: Mapping[str, tuple[int, ...]]) ->
                 + ", ".join(sorted(names)[:5])
             )
     for name, shape in shapes.items():
-        if tuple(shapes[name]) != shape:
-            raise ValueError(f"{name} should be {shape}, got {tuple(shapes[name])}")
+        if tuple(stored[name]) != shape:
+            raise ValueError(f"{name} should be {shape}, got {tuple(stored[name])}")
 
 
 def component_state(
