@@ -251,10 +251,11 @@ def test_the_page_of_two_runs_shows_both_experts(tmp_path: Path) -> None:
             (run / part).mkdir(parents=True)
             values = {"static": [2.0, 3.0], "moving": [1.0 + weight, None]}
             (run / part / CLIP_LOSSES).write_text(json.dumps(values))
-    page = write_ab_page(tmp_path, runs, []).read_text()
+    page = write_ab_page(tmp_path, runs, None).read_text()
     for part in ("transformer", "transformer_2"):
-        assert f"where the clips move, {part}</td><td>1</td><td>2</td><td>+1 (" in page
-        assert f"where they stand still, {part}</td><td>2.5</td><td>2.5</td><td>+0 (" in page
+        assert f"where the clips move, {part}</td><td>1</td><td>2</td><td>+1</td>" in page
+        assert (f"where they stand still, {part}</td><td>2.5 (2 to 3)</td><td>2.5 (2 to 3)</td>"
+                "<td>+0 (+0 to +0)</td>") in page
 
 
 @pytest.mark.slow

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import html
 import json
-from collections.abc import Mapping, Sequence
+import math
+import os
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from motifocal.cli.finetune.ab_scenes import CHANGE, FOLLOWS, STANDS_STILL, scene_scores
+from motifocal.cli.finetune.ab_videos import newest_videos, results_of, scores_of, study_of
 from motifocal.files.atomic import write_text
 from motifocal.files.json_text import read_json_object
 
 if TYPE_CHECKING:
-    import numpy as np
-    import numpy.typing as npt
+    from motifocal.bench.results import Results
+    from motifocal.bench.score.tables import Summary
+    from motifocal.training.finetune.cache import ClipCache
 
 #: What is measured of a run, one value a clip: where it was written, and what the page calls it.
 CLIP_LOSSES = "held_out_clips.json"
@@ -21,101 +26,209 @@ TITLES = {
     "moving": "held-out loss where the clips move",
     "static": "held-out loss where they stand still",
     "motion": "motion of the sampled videos, % of the shorter side per second",
+    FOLLOWS: "videos nearest to the true clip of their sentence (1: all of them)",
+    STANDS_STILL: "videos nearest to the still picture",
+    CHANGE: "change where something may move, over the true clip's",
 }
+MOTION = "motion_amount"
+Values = dict[str, list[float | None]]
 _PAGE = """<!doctype html>
+<html lang="en">
 <meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
 <title>Runs side by side</title>
-<style>body {{ font-family: sans-serif; margin: 2em }}
-td, th {{ padding: 4px 12px; text-align: left }}
-video {{ max-width: 24em; display: block }}</style>
+<style>
+body {{ font: 16px/1.5 system-ui, sans-serif; margin: 0 auto; padding: 1em; max-width: 72em;
+  color: #1a1a1a; background: #fff }}
+.scroll {{ overflow-x: auto }}
+table {{ border-collapse: collapse; font-variant-numeric: tabular-nums }}
+td, th {{ padding: 4px 12px 4px 0; text-align: left; vertical-align: top }}
+th {{ border-bottom: 1px solid #999 }}
+tr + tr td {{ border-top: 1px solid #ddd }}
+td:first-child {{ min-width: 11em }}
+code {{ background: #eee; padding: 2px 4px; overflow-wrap: anywhere }}
+figure {{ margin: 0 0 1.5em }}
+.videos {{ display: grid; grid-template-columns: repeat({columns}, minmax(0, 16em)); gap: 8px }}
+.videos img, .videos video {{ width: 100%; display: block }}
+.videos span {{ font-size: 14px }}
+</style>
 <h1>&lambda; = {weights}</h1>
-<p>The same data, draws, pictures, captions and seeds. Differences are paired by clip, last minus
-first, with 95 % bootstrap intervals over clips.</p>
-<table>
+<p>The same data, noise, timesteps, pictures, captions and seeds. Numbers are means with 95 %
+bootstrap intervals over clips; differences are paired by clip, &lambda; = {last} minus
+&lambda; = {first}. An interval of a difference that holds 0 shows no difference.</p>
+<div class="scroll"><table>
 <tr><th></th>{heads}<th>difference</th><th>clips</th></tr>
 {rows}
-</table>
-<table>
-<tr><th>caption</th>{heads}</tr>
+</table></div>
+{sections}
+<h2>Videos</h2>
 {videos}
-</table>
+</html>
 """
 
 
-def write_ab_page(output: Path, runs: Mapping[float, Path], captions: Sequence[str]) -> Path:
+def write_ab_page(output: Path, runs: Mapping[float, Path], clips: ClipCache | None) -> Path:
     """Write ab.html into `output` for finished runs by their lambda; returns the page.
 
-    `captions` are those of the sampled videos.
+    `clips` are those whose pictures and captions the videos were sampled with; without them the
+    page has the held-out losses alone.
     """
-    measured = {weight: _measured(run) for weight, run in runs.items()}
-    order = list(TITLES)
-    names = sorted({name for values in measured.values() for name in values},
-                   key=lambda name: (order.index(name.partition(" ")[0]), name))  # fmt: skip
-    rows = [_row(_title(name), [values[name] for values in measured.values()]) for name in names
-            if all(values.get(name) for values in measured.values())]  # fmt: skip
-    videos = [_newest_videos(run) for run in runs.values()]
-    shown = []
-    for caption, *files in zip(captions, *videos, strict=False):
-        cells = "".join(f'<td><video src="{file.relative_to(output).as_posix()}" controls loop '
-                        "muted></video></td>" for file in files)  # fmt: skip
-        shown.append(f"<tr><td>{html.escape(caption)}</td>{cells}</tr>")
-    heads = "".join(f"<th>&lambda; = {weight:g}</th>" for weight in runs)
-    text = _PAGE.format(weights=", ".join(f"{weight:g}" for weight in runs), heads=heads,
-                        rows="\n".join(rows), videos="\n".join(shown))  # fmt: skip
+    measured: dict[float, Values] = {weight: losses_of(run) for weight, run in runs.items()}
+    groups = [clip.sha256 for clip in clips.clips] if clips else []
+    sections: list[str] = []
+    results = results_of(output, runs, clips) if clips else []
+    if clips and results:
+        summary = scores_of(results)
+        videos = {f"{weight:g}": newest_videos(run) for weight, run in runs.items()}
+        made, controls = scene_scores(clips, videos)
+        for weight, result in zip(runs, results, strict=True):
+            measured[weight]["motion"] = _motion_of(summary, result)
+            measured[weight] |= made.get(f"{weight:g}", {})
+        if controls:
+            sections.append(_controls(controls, groups))
+        sections += [_scores(summary), _study(results)]
+    text = _PAGE.format(
+        weights=", ".join(f"{weight:g}" for weight in runs), first=f"{min(runs):g}",
+        last=f"{max(runs):g}", columns=len(runs) + 1,
+        heads="".join(f"<th>&lambda; = {weight:g}</th>" for weight in runs),
+        rows="\n".join(_rows(measured, groups)), sections="\n".join(sections),
+        videos="\n".join(_videos(output, runs, clips)) if clips else "",
+    )  # fmt: skip
     write_text(output / "ab.html", text)
     by_name = {f"{weight:g}": values for weight, values in measured.items()}
     write_text(output / "ab.json", json.dumps(by_name, indent=1) + "\n")
     return output / "ab.html"
 
 
-def _measured(run: Path) -> dict[str, list[float | None]]:
-    """Return the values of a run, one a clip: losses, and how much its newest videos move.
+def losses_of(run: Path) -> Values:
+    """Return the held-out losses of a run, one a clip.
 
     None where a clip has no such loss: nothing moves in it, or all does. The losses of two experts,
     each with a folder of its own in `run`, are named as in "moving transformer_2".
     """
-    values: dict[str, list[float | None]] = {}
+    values: Values = {}
     for path in (run / CLIP_LOSSES, *sorted(run.glob(f"*/{CLIP_LOSSES}"))):
         if path.exists():
             part = "" if path.parent == run else f" {path.parent.name}"
             values |= {f"{region}{part}": of_clips
                        for region, of_clips in read_json_object(path).items()}  # fmt: skip
-    return {**values, "motion": [_motion_of(video) for video in _newest_videos(run)]}
+    return values
 
 
-def _title(name: str) -> str:
-    """Return what the page calls the values of `_measured` under a name."""
-    kind, _, part = name.partition(" ")
-    return f"{TITLES[kind]}, {part}" if part else TITLES[kind]
+def _motion_of(summary: Summary, results: Results) -> list[float | None]:
+    """Return how much each video moves; None where it could not be measured."""
+    (row,) = (row for row in summary.scores.models if row.name == results.model)
+    amounts = {video.path.name: video.numbers[MOTION] for video in row.videos}
+    return [amounts.get(pair.file(0)) for pair in results.benchmark.pairs]
 
 
-def _motion_of(video: Path) -> float:
-    from motifocal.bench.score.motion import motion
-    from motifocal.media.video import read_video
-    from motifocal.motion.flow import estimate_flow
-
-    clip = read_video(video)
-    return motion(clip.frames, estimate_flow(clip.frames), clip.fps)["motion_amount"]
-
-
-def _newest_videos(run: Path) -> list[Path]:
-    """Return the videos of the last step that was sampled at."""
-    steps = sorted((run / "samples").glob("step-*"))
-    return sorted(steps[-1].glob("*.mp4"), key=lambda path: int(path.stem)) if steps else []
+def _rows(measured: Mapping[float, Values], groups: Sequence[str]) -> Iterable[str]:
+    """Yield the lines of the first table: what all runs have values of."""
+    order = list(TITLES)
+    names = sorted({name for values in measured.values() for name in values},
+                   key=lambda name: (order.index(name.partition(" ")[0]), name))  # fmt: skip
+    for name in names:
+        if all(values.get(name) for values in measured.values()):
+            kind, _, part = name.partition(" ")
+            title = f"{TITLES[kind]}, {part}" if part else TITLES[kind]
+            yield _row(title, [values[name] for values in measured.values()], groups)
 
 
-def _row(title: str, values: Sequence[Sequence[float | None]]) -> str:
-    """Return a line of the table: each run's mean, and the difference of the last and the first."""
+def _row(title: str, values: Sequence[Sequence[float | None]], groups: Sequence[str]) -> str:
+    """Return a line: each run's mean, and the difference of the last and the first.
+
+    `groups` names the clip that each value is of: windows of one are no independent samples.
+    """
+    import numpy as np
+
+    arms = np.array(values, dtype=np.float64)
+    kept = [bool(finite.all()) for finite in np.isfinite(arms).T]
+    if not any(kept):
+        return f"<tr><td>{title}</td></tr>"
+    names = _names(groups, arms.shape[1])
+    of_kept = [name for name, keep in zip(names, kept, strict=True) if keep]
+    arms = arms[:, kept]
+    means = "".join(f"<td>{_interval(arm, of_kept)}</td>" for arm in arms)
+    return (f"<tr><td>{title}</td>{means}<td>{_interval(arms[-1] - arms[0], of_kept, '+')}</td>"
+            f"<td>{len(set(of_kept))}</td></tr>")
+
+
+def _names(groups: Sequence[str], count: int) -> list[str]:
+    return [*groups[:count]] if len(groups) >= count else [str(index) for index in range(count)]
+
+
+def _interval(values: object, groups: Sequence[str], sign: str = "") -> str:
+    """Return "mean (low to high)"; the mean alone of a single clip."""
     import numpy as np
 
     from motifocal.metrics import over_images
 
-    arms: npt.NDArray[np.float64] = np.array(values, dtype=np.float64)
-    arms = arms[:, np.isfinite(arms).all(0)]
-    if not arms.shape[1]:
-        return f"<tr><td>{title}</td></tr>"
-    clips = [str(index) for index in range(arms.shape[1])]
-    difference = over_images(arms[-1] - arms[0], clips)
-    means = "".join(f"<td>{mean:.4g}</td>" for mean in arms.mean(1))
-    return (f"<tr><td>{title}</td>{means}<td>{difference.mean:+.3g} ({difference.low:+.3g} to "
-            f"{difference.high:+.3g})</td><td>{len(clips)}</td></tr>")
+    made = over_images(np.asarray(values, dtype=np.float64), list(groups))
+    if math.isnan(made.low):
+        return f"{made.mean:{sign}.3g}"
+    return f"{made.mean:{sign}.3g} ({made.low:{sign}.3g} to {made.high:{sign}.3g})"
+
+
+def _controls(controls: Mapping[str, Values], groups: Sequence[str]) -> str:
+    """Return what the exact measures of scenes give for videos that should not be chosen."""
+    rows = []
+    for control, values in controls.items():
+        for measure, of_clips in values.items():
+            kept = [(value, name) for value, name in zip(of_clips, _names(groups, len(of_clips)),
+                                                         strict=True) if value is not None]
+            if kept:
+                made = _interval([value for value, _ in kept], [name for _, name in kept])
+                rows.append(f"<tr><td>{control}</td><td>{TITLES[measure]}</td><td>{made}</td></tr>")
+    return ("<h2>Controls of the scenes</h2>\n<p>The clips are synthetic scenes, so what every "
+            "sentence makes of a picture is known. <i>Another sentence</i>: how often a video "
+            "follows one that it was not given, on average over the others of its picture.</p>\n"
+            '<div class="scroll"><table>\n<tr><th>control</th><th></th><th>mean</th></tr>\n'
+            + "\n".join(rows) + "\n</table></div>")
+
+
+def _scores(summary: Summary) -> str:
+    """Return the scores of `bench score`, a line for each measure: runs, then control rows."""
+    from motifocal.bench.score.run import CONTROL
+    from motifocal.bench.score.tables import difference_cells, headings, row_cells
+
+    scores = summary.scores
+    columns = [row_cells(summary, row) for row in scores.rows]
+    last = scores.models[-1]
+    columns.insert(len(scores.models), [f"{last.name} − {scores.rows[0].name}",
+                                        *difference_cells(summary, last)[1:]])
+    lines = [*zip(headings(summary), *columns, strict=True)]
+    head, *body = (["", *map(html.escape, line[1:])] if index == 0 else [*map(html.escape, line)]
+                   for index, line in enumerate(lines))
+    table = [f"<tr>{''.join(f'<th>{cell}</th>' for cell in head)}</tr>",
+             *(f"<tr>{''.join(f'<td>{cell}</td>' for cell in line)}</tr>" for line in body)]
+    notes = [*scores.marks, *scores.failures,
+             *(f"{row.name}: {row.note}" for row in scores.rows if row.kind == CONTROL)]
+    return ("<h2>Scores, and control rows</h2>\n<p>A measure that a control wins does not see what "
+            "the control lacks; &dagger; marks those that a still picture wins by definition.</p>\n"
+            '<div class="scroll"><table>\n' + "\n".join(table) + "\n</table></div>\n<p>"
+            + "<br>".join(map(html.escape, notes)) + "</p>")
+
+
+def _study(results: Sequence[Results]) -> str:
+    """Return how people can vote on these videos."""
+    path, words = study_of(results)
+    text = f" {html.escape(words)}" if words else ""
+    if path is None:
+        return f"<h2>Votes of people</h2>\n<p>No study could be made:{text}</p>"
+    return (f"<h2>Votes of people</h2>\n<p>A study of these videos, {results[-1].model} beside the "
+            f"others, is ready: <code>motifocal study serve {html.escape(str(path))}</code>, then "
+            f"<code>motifocal study report {html.escape(str(path))}</code>.{text}</p>")
+
+
+def _videos(output: Path, runs: Mapping[float, Path], clips: ClipCache) -> Iterable[str]:
+    """Yield a figure for each clip: its picture and every run's video."""
+    from motifocal.training.finetune.cache import picture_path
+
+    for clip, *videos in zip(clips.clips, *map(newest_videos, runs.values()), strict=False):
+        picture = os.path.relpath(picture_path(clips.folder, clip.clip), output)
+        cells = [f'<span><img src="{html.escape(Path(picture).as_posix())}" alt="">picture</span>']
+        cells += [f'<span><video src="{video.relative_to(output).as_posix()}" controls loop muted '
+                  f"playsinline></video>&lambda; = {weight:g}</span>"
+                  for weight, video in zip(runs, videos, strict=True)]  # fmt: skip
+        yield (f"<figure><figcaption>{html.escape(clip.caption)}</figcaption>\n"
+               f'<div class="videos">{"".join(cells)}</div></figure>')

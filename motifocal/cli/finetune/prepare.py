@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import json
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from motifocal.cli.finetune.ab_scenes import SCENES, exported_scenes
 from motifocal.cli.finetune.model import opened
 from motifocal.cli.options.clips import settings_of
 from motifocal.cli.options.device import chosen_device
 from motifocal.cli.options.finetune import was_given
 from motifocal.cli.output.locking import lock_output
 from motifocal.cli.output.progress import announce, progress, tracked
+from motifocal.files.atomic import write_text
 
 if TYPE_CHECKING:
     from motifocal.data.captions import CaptionedVideo, Rejected
@@ -140,6 +143,8 @@ def _finish(
         click.echo(f"  {clip.name}: {clip.reason}", err=True)
     if not entries:
         raise ValueError(f"{clips} should hold clips that can be used, got none")
+    if (scenes := exported_scenes(Path(clips))) is not None:
+        write_text(output / SCENES, json.dumps(scenes, indent=1) + "\n")
     write_index(output, entries, rejected)
     spread = f" --rule uniform --samples {settings.windows}" if settings.windows > 1 else ""
     announce(f"{len(entries)} samples; to see their frames: motifocal inspect {clips} --frames "

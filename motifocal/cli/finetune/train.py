@@ -73,8 +73,7 @@ def train_on_cache(options: dict[str, Any]) -> None:
         arm = settings.model_copy(update={"motif_weight": weight})
         _train_arm(arm, place, cache, folder, family, accelerator, options)
     if accelerator.is_main_process and len(arms) > 1:
-        shown = options["held_out"] or cache
-        click.echo(write_ab_page(output, arms, shown.captions(range(len(shown)))))
+        click.echo(write_ab_page(output, arms, options["held_out"] or cache))
     accelerator.end_training()
 
 

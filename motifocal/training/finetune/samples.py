@@ -90,6 +90,8 @@ def _arguments(run: FinetuneRun, pipe: Any, clips: ClipCache, index: int) -> dic
     for name, argument in run.family.prompt_arguments.items():
         arguments[argument] = batch[name]
         arguments[f"negative_{argument}"] = empty[name][None].to(device)
+    if run.settings.sample_guidance is not None:
+        arguments["guidance_scale"] = run.settings.sample_guidance
     if "frame_rate" in inspect.signature(pipe.__call__).parameters:
         arguments["frame_rate"] = clips.clips[index].fps
     return arguments

@@ -16,7 +16,8 @@ class FinetuneSettings(BaseModel):
     lora_rank of None trains every weight. lora_alpha of None is the rank. lora_targets and parts,
     where empty, are the family's. ema_decay of 0 keeps no average. precision is that of the frozen
     weights; what is trained is float32. storage is how frozen weights lie in memory: "fp8" casts
-    each layer for its own computation, "nf4" is bitsandbytes' four bits.
+    each layer for its own computation, "nf4" is bitsandbytes' four bits. sample_guidance of None is
+    the guidance scale that the pipeline samples with.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -44,6 +45,7 @@ class FinetuneSettings(BaseModel):
     save_every: int = Field(default=100, gt=0)
     validate_every: int = Field(default=250, gt=0)
     sample_steps: int = Field(default=25, gt=0)
+    sample_guidance: float | None = Field(default=None, ge=0)
     seed: int = Field(default=0, ge=0)
 
     def accumulation(self, processes: int) -> int:
@@ -57,8 +59,8 @@ class FinetuneSettings(BaseModel):
 
 
 #: What may change between two starts of one run: it decides nothing that was computed so far.
-FREE_TO_CHANGE = frozenset({"save_every", "validate_every", "sample_steps", "steps",
-                            "gradient_checkpointing"})  # fmt: skip
+FREE_TO_CHANGE = frozenset({"save_every", "validate_every", "sample_steps", "sample_guidance",
+                            "steps", "gradient_checkpointing"})  # fmt: skip
 
 
 def finetune_settings(values: dict[str, Any]) -> FinetuneSettings:

@@ -1,0 +1,181 @@
+"""The page that sets runs side by side: exact scores, control rows, intervals, a study."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from motifocal.bench.results import open_results
+from motifocal.cli.finetune.ab_page import CLIP_LOSSES, write_ab_page
+from motifocal.cli.finetune.ab_scenes import (
+    SCENES,
+    another_of,
+    exported_scenes,
+    scene_scores,
+    truth_of_clip,
+)
+from motifocal.cli.finetune.ab_videos import SETTINGS, results_of, study_of
+from motifocal.media.arrays import Frames
+from motifocal.media.video import write_image, write_video
+from motifocal.motion.settings import HeatmapSettings
+from motifocal.scenes.evaluation.evaluate import Truth
+from motifocal.scenes.export import DatasetSettings, export_dataset, recipe
+from motifocal.training.finetune.cache import CachedClip, CacheSettings, ClipCache, picture_path
+from motifocal.training.finetune.prepare import lock_cache, write_index
+
+CLIPS, FRAMES, SIZE = 4, 9, 48
+Make = Callable[[Truth, int], Frames]
+
+
+@pytest.fixture
+def clips(tmp_path: Path) -> ClipCache:
+    """A cache of exported scenes, without latents: nothing here trains on it."""
+    settings = DatasetSettings(CLIPS, "eval", SIZE, FRAMES, 3, "static", False, False)
+    list(export_dataset(tmp_path / "scenes", settings))
+    folder = tmp_path / "cache"
+    lock_cache(folder, CacheSettings("m", "wan-ti2v", "0" * 64, "float32", FRAMES, SIZE, SIZE, 8.0,
+                                     1, HeatmapSettings()))  # fmt: skip
+    entries = []
+    for index in range(CLIPS):
+        made = recipe(index, "eval", 3)
+        entries.append(CachedClip(f"videos/{index:06d}.mp4", made.text, 8.0, f"0-{FRAMES - 1}",
+                                  f"{index:064d}", f"{index:040d}", "t"))  # fmt: skip
+    write_index(folder, entries, [])
+    (folder / SCENES).write_text(json.dumps(exported_scenes(tmp_path / "scenes")))
+    cache = ClipCache(folder)
+    for entry in cache.clips:
+        write_image(picture_path(folder, entry.clip), truth(cache, entry)[0].still)
+    return cache
+
+
+def truth(cache: ClipCache, clip: CachedClip) -> tuple[Truth, int]:
+    scenes = json.loads((cache.folder / SCENES).read_text())
+    return truth_of_clip(clip, scenes, SIZE, FRAMES)
+
+
+def sampled(cache: ClipCache, run: Path, make: Make) -> Path:
+    """A finished run whose videos are made so."""
+    place = run / "samples/step-00000003"
+    place.mkdir(parents=True)
+    for index, clip in enumerate(cache.clips):
+        write_video(place / f"{index}.mp4", make(*truth(cache, clip)), 8, crf=8)
+    (run / SETTINGS).write_text('{"lora_rank": 4}')
+    (run / CLIP_LOSSES).write_text(json.dumps({"moving": [1.0, 2.0, 4.0, None]}))
+    return run
+
+
+def still(of: Truth, asked: int) -> Frames:
+    return of.stands_still()
+
+
+def true(of: Truth, asked: int) -> Frames:
+    return of.clips[asked]
+
+
+def another(of: Truth, asked: int) -> Frames:
+    return of.clips[(asked + 1) % len(of.clips)]
+
+
+def runs(cache: ClipCache, folder: Path, first: Make, last: Make) -> dict[float, Path]:
+    return {0.0: sampled(cache, folder / "motif-weight-0", first),
+            1.0: sampled(cache, folder / "motif-weight-1", last)}  # fmt: skip
+
+
+def videos_of(made: dict[float, Path]) -> dict[str, list[Path]]:
+    return {f"{weight:g}": [run / f"samples/step-00000003/{index}.mp4" for index in range(CLIPS)]
+            for weight, run in made.items()}  # fmt: skip
+
+
+def test_true_clips_follow_their_sentence_still_ones_and_those_of_another_do_not(
+    clips: ClipCache, tmp_path: Path
+) -> None:
+    of_runs, controls = scene_scores(clips, videos_of(runs(clips, tmp_path / "a", still, true)))
+    assert of_runs["1"]["follows"] == [1.0] * CLIPS
+    assert of_runs["1"]["change"] == pytest.approx([1.0] * CLIPS, abs=0.1)
+    assert of_runs["0"]["follows"] == [0.0] * CLIPS
+    assert of_runs["0"]["stands_still"] == [1.0] * CLIPS
+    assert controls["still picture"] == {"follows": [0.0] * CLIPS, "stands_still": [1.0] * CLIPS,
+                                         "change": [0.0] * CLIPS}  # fmt: skip
+    assert controls[another_of("1")]["follows"] == [0.0] * CLIPS
+
+
+def test_videos_of_another_sentence_show_in_its_control_row(
+    clips: ClipCache, tmp_path: Path
+) -> None:
+    made, controls = scene_scores(clips, videos_of(runs(clips, tmp_path / "a", another, another)))
+    others = [len(truth(clips, clip)[0].clips) - 1 for clip in clips.clips]
+    assert made["0"]["follows"] == [0.0] * CLIPS
+    assert controls[another_of("0")]["follows"] == [1 / count for count in others]
+
+
+def test_nothing_exact_is_said_of_clips_that_are_no_scenes_or_no_whole_ones(
+    clips: ClipCache, tmp_path: Path
+) -> None:
+    videos = videos_of(runs(clips, tmp_path / "a", still, true))
+    scenes = json.loads((clips.folder / SCENES).read_text())
+    (clips.folder / SCENES).write_text(json.dumps({**scenes, "camera": "mixed"}))
+    assert scene_scores(clips, videos) == ({}, {})
+    (clips.folder / SCENES).unlink()
+    assert scene_scores(clips, videos) == ({}, {})
+    (tmp_path / "others").mkdir()
+    assert exported_scenes(tmp_path / "others") is None
+
+
+def test_the_page_has_intervals_control_rows_and_the_command_that_serves_the_study(
+    clips: ClipCache, tmp_path: Path
+) -> None:
+    made = runs(clips, tmp_path / "ab", still, true)
+    page = write_ab_page(tmp_path / "ab", made, clips).read_text()
+    values = json.loads((tmp_path / "ab/ab.json").read_text())
+    assert values["0"]["motion"] == [0.0] * CLIPS
+    assert min(values["1"]["motion"]) > 0
+    assert "<td>+1 (+1 to +1)</td>" in page  # follows
+    assert "2.33 (1 to 4)" in page  # the three clips with a loss where they move
+    for row in ("still picture", "frames shuffled", "another sentence, &lambda; = 1"):
+        assert row in page
+    (study,) = (tmp_path / "ab").glob("videos-*/study.db")
+    assert f"motifocal study serve {study}" in page
+    assert 'src="motif-weight-1/samples/step-00000003/3.mp4"' in page
+
+
+def test_a_study_is_kept_while_the_videos_are_the_same_and_another_is_made_of_others(
+    clips: ClipCache, tmp_path: Path
+) -> None:
+    made = runs(clips, tmp_path / "ab", still, true)
+    first, _ = study_of(results_of(tmp_path / "ab", made, clips))
+    assert first is not None
+    with sqlite3.connect(first) as database:
+        database.execute("PRAGMA user_version = 77")
+    again, _ = study_of(results_of(tmp_path / "ab", made, clips))
+    assert again == first
+    with sqlite3.connect(first) as database:
+        assert database.execute("PRAGMA user_version").fetchone() == (77,)
+    write_video(made[1.0] / "samples/step-00000003/0.mp4", np.zeros((FRAMES, SIZE, SIZE, 3),
+                np.uint8), 8)  # fmt: skip
+    other, _ = study_of(results_of(tmp_path / "ab", made, clips))
+    assert other is not None
+    assert other != first
+
+
+def test_results_of_the_runs_can_be_opened_as_those_of_a_benchmark(
+    clips: ClipCache, tmp_path: Path
+) -> None:
+    results = results_of(tmp_path / "ab", runs(clips, tmp_path / "ab", still, true), clips)
+    opened = [open_results(one.folder) for one in results]
+    assert [one.model for one in opened] == ["motif-weight-0", "motif-weight-1"]
+    assert all(not one.missing() for one in opened)
+    assert asdict(opened[0].format)["frames"] == FRAMES  # type: ignore[arg-type]
+
+
+def test_videos_that_hardly_move_make_a_study_without_known_answers(
+    clips: ClipCache, tmp_path: Path
+) -> None:
+    path, words = study_of(results_of(tmp_path, runs(clips, tmp_path, still, still), clips))
+    assert path is not None
+    assert words.startswith("There is no comparison with a known answer")
