@@ -13,11 +13,11 @@ from motifocal.bench.pairs import (
     PAPER,
     Pair,
     counts,
-    match,
     read_benchmark,
     subset_of,
     what_differs,
 )
+from motifocal.bench.video_names import match
 from motifocal.scenes.export import BenchmarkSettings, export_benchmark
 
 ROWS = [("a", "a1", "it moves"), ("a", "a1", "it stops"), ("b", "b_2", "it moves")]

@@ -36,7 +36,7 @@ ROOMS: dict[str, set[str]] = {
     "training": {"data", "loss", "models", "motion", "scenes"},
     "inspection": {"data", "models", "motion"},
     "bridges": {"data", "loss", "motion"},
-    "bench": {"data", "generate", "models", "motion"},
+    "bench": {"data", "generate", "models", "motion", "scenes"},
     "study": {"bench", "generate", "motion"},
 }
 ROOMS["cli"] = set(ROOMS)

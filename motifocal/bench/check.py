@@ -15,8 +15,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from motifocal.bench.pairs import match
 from motifocal.bench.results import ExpectedVideo, Results, manifest_lines
+from motifocal.bench.video_names import match
 from motifocal.generate.model import Format
 from motifocal.media.picture import PICTURE_SUFFIXES
 from motifocal.media.video import VideoError, read_image, read_video

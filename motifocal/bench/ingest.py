@@ -12,9 +12,10 @@ from types import MappingProxyType
 import cv2
 import numpy as np
 
-from motifocal.bench.pairs import Benchmark, Pair, match
+from motifocal.bench.pairs import Benchmark, Pair
 from motifocal.bench.results import ExpectedVideo, Results, append_line, claim_results
 from motifocal.bench.run import FitFunction, Shard, manifest_name, manifest_row, register_video
+from motifocal.bench.video_names import match
 from motifocal.files.atomic import replacing, sha256_of
 from motifocal.files.disk import NO_ROOM
 from motifocal.media.codec import FINE_CRF

@@ -19,9 +19,11 @@ ALIASES: dict[str, tuple[str, ...]] = {
 }
 
 
-def read_rows(path: Path) -> list[dict[str, str]]:
+def read_rows(
+    path: Path, columns: Mapping[str, tuple[str, ...]] = ALIASES
+) -> list[dict[str, str]]:
     """Read the rows of a .csv, .json or .jsonl file as image_id, prompt, scenario, file (what there
-    is).
+    is), or as other `columns`, each under one of its names.
 
     JSON holds a list of objects, an object with a list "pairs", or an object that maps an image id
     to its prompt or prompts. Other columns are left out. Raises ValueError, naming the row,
@@ -35,7 +37,8 @@ def read_rows(path: Path) -> list[dict[str, str]]:
     except UnicodeDecodeError as error:
         raise ValueError(f"{path} should be UTF-8: {error}") from error
     rows = readers[path.suffix.lower()](text, path)
-    return [_renamed(row, f"{path}, row {number}") for number, row in enumerate(rows, start=1)]
+    return [_renamed(row, f"{path}, row {number}", columns)
+            for number, row in enumerate(rows, start=1)]
 
 
 def _from_csv(text: str, path: Path) -> list[Mapping[str, object]]:
@@ -83,13 +86,15 @@ def _parsed(text: str, place: str) -> object:
     return value
 
 
-def _renamed(row: object, place: str) -> dict[str, str]:
+def _renamed(
+    row: object, place: str, known: Mapping[str, tuple[str, ...]]
+) -> dict[str, str]:
     """Return the known columns under their standard names, with their values stripped."""
     if not isinstance(row, Mapping):
         raise ValueError(f"{place} should be an object, got {row!r}")
     given = {str(key).strip().lower().replace(" ", "_"): value for key, value in row.items()}
     columns: dict[str, str] = {}
-    for name, aliases in ALIASES.items():
+    for name, aliases in known.items():
         there = [alias for alias in aliases if alias in given]
         if there:
             value = given[there[0]]

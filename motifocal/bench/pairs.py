@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from motifocal.bench import animate_bench
+from motifocal.bench.layouts import layout_of
 from motifocal.bench.pair_tables import read_rows
 from motifocal.files.json_text import parse_json
 from motifocal.files.names import composed, slug
@@ -29,12 +29,16 @@ PAPER = {"scenarios": 22, "pictures": 88, "sentences": 133, "pairs": 320}
 
 @dataclass(frozen=True)
 class Pair:
-    """An image to animate, and the prompt that says how. `image` is a file, or None."""
+    """An image to animate, and the prompt that says how. `image` is a file, or None.
+
+    `theirs` is what the benchmark's own tools call the video, without suffix, "" for `stem`.
+    """
 
     scenario: str
     image_id: str
     prompt: str
     image: Path | None = None
+    theirs: str = ""
 
     @property
     def stem(self) -> str:
@@ -80,7 +84,7 @@ class Benchmark:
 def read_benchmark(
     folder: Path, *, table: Path | None = None, own_pairs: bool = False
 ) -> Benchmark:
-    """Read the benchmark in `folder`: TI2V-Bench, Animate Bench, exported scenes, or own pairs.
+    """Read the benchmark in `folder`: TI2V-Bench, one of `layouts`, exported scenes, own pairs.
 
     The table is `folder/pairs.csv`, .json or .jsonl, or the file `table`; images lie in
     `folder/images` or in the folder itself. Columns: image_id, prompt, and perhaps scenario and
@@ -93,9 +97,10 @@ def read_benchmark(
     """
     if not folder.is_dir():
         raise ValueError(f"{folder} should be a folder with pairs.csv and images/")
-    if table is None and animate_bench.is_animate_bench(folder):
-        table = folder / "configs"
-        rows, images = animate_bench.read_animate_bench(folder, IMAGE_SUFFIXES)
+    layout = layout_of(folder) if table is None else None
+    if layout is not None:
+        table = folder / layout.table
+        rows, images = layout.read(folder, IMAGE_SUFFIXES)
     else:
         table = table or _table_in(folder)
         rows, images = read_rows(table), _images(folder)
@@ -104,8 +109,8 @@ def read_benchmark(
     _check_names(pairs, table)
     drawn = _is_drawn(folder)
     title = TI2V_BENCH if counts(pairs) == PAPER else SCENES if drawn else folder.name
-    if table == folder / "configs" and animate_bench.CASES.items() <= counts(pairs).items():
-        return Benchmark(animate_bench.ANIMATE_BENCH, pairs, len(pairs))
+    if layout is not None and layout.cases.items() <= counts(pairs).items():
+        return Benchmark(layout.title, pairs, len(pairs))
     if title != TI2V_BENCH and not (drawn or own_pairs):
         raise ValueError(f"{table}: {what_differs(pairs)}; say so if these are pairs of your own "
                          "(--own-pairs)")
@@ -176,26 +181,6 @@ def subset_of(
     return replace(benchmark, pairs=tuple(pairs), subset=", ".join(parts))
 
 
-def match(
-    names: Iterable[str], pairs: Sequence[Pair]
-) -> tuple[dict[str, tuple[Pair, int]], list[str]]:
-    """Match file names to pairs and seeds; return these, and the names that match none.
-
-    A name is `<image id>_<slug>_<seed>` with any suffix; the letters' case does not count, nor
-    whether accents are letters of their own.
-    """
-    by_stem = {composed(pair.stem).casefold(): pair for pair in pairs}
-    matched, unmatched = {}, []
-    for name in names:
-        stem, _, seed = Path(name).stem.rpartition("_")
-        pair = by_stem.get(composed(stem).casefold())
-        if pair is None or not (seed.isascii() and seed.isdigit()):
-            unmatched.append(name)
-        else:
-            matched[name] = (pair, int(seed))
-    return matched, unmatched
-
-
 def check_id(image_id: str, place: str) -> None:
     """Raise ValueError where an image id is no plain file name: it could lead out of a folder."""
     plain = not any(bad in image_id for bad in "/\\\0:") and image_id.isprintable()
@@ -233,7 +218,8 @@ def _pair(row: Mapping[str, str], images: Mapping[str, Path], place: str) -> Pai
     if not image_id or not slug(prompt):
         raise ValueError(f"{place} should have an image id and a sentence, got {dict(row)}")
     check_id(image_id, place)
-    pair = Pair(row.get("scenario", ""), image_id, prompt, images.get(composed(image_id)))
+    pair = Pair(row.get("scenario", ""), image_id, prompt, images.get(composed(image_id)),
+                row.get("theirs", ""))
     if len(pair.stem.encode()) + SEED_ROOM > LONGEST_NAME:
         longest = LONGEST_NAME - SEED_ROOM
         raise ValueError(f"{place}: id and sentence should give a name of at most {longest} bytes, "

@@ -68,7 +68,7 @@ class CommandModel:
             raise ValueError(f"timeout should be a positive number of seconds, got {timeout}")
         self.name = name
         self.settings: Mapping[str, Any] = {"command": template}
-        self._words = _parsed(template)
+        self._words = parse_template(template, PLACEHOLDERS)
         self._named = {field for word in self._words for _, field in word if field is not None}
         self._timeout, self._grace, self._logs = timeout, grace, logs
         self._seeds: set[int] = set()
@@ -119,8 +119,11 @@ class CommandModel:
                 "output": str(place), "output_dir": str(place.parent), "name": place.stem}
 
 
-def _parsed(template: str) -> list[Word]:
-    """Return the template's words, each as literal text and placeholders."""
+def parse_template(template: str, placeholders: Mapping[str, str]) -> list[Word]:
+    """Return the words of a command, each as literal text and placeholders.
+
+    Raises ValueError for quotes or braces that are not in pairs, and for other placeholders.
+    """
     lexer = shlex.shlex(template, posix=True, punctuation_chars=False)
     lexer.whitespace_split = True
     lexer.commenters = ""
@@ -132,10 +135,10 @@ def _parsed(template: str) -> list[Word]:
         raise ValueError(f"command should have its quotes in pairs, got {template!r}") from error
     if not words:
         raise ValueError("command should name a program, got none")
-    return [_parsed_word(word) for word in words]
+    return [_parsed_word(word, placeholders) for word in words]
 
 
-def _parsed_word(word: str) -> Word:
+def _parsed_word(word: str, placeholders: Mapping[str, str]) -> Word:
     try:
         pieces = list(Formatter().parse(word))
     except ValueError as error:
@@ -143,8 +146,8 @@ def _parsed_word(word: str) -> Word:
                          f"brace), got {word!r}") from error
     parsed: Word = []
     for text, field, form, conversion in pieces:
-        if field is not None and (field not in PLACEHOLDERS or form or conversion):
-            known = ", ".join(f"{{{name}}}" for name in PLACEHOLDERS)
+        if field is not None and (field not in placeholders or form or conversion):
+            known = ", ".join(f"{{{name}}}" for name in placeholders)
             raise ValueError(f"command should name only {known}, got {word!r}")
         parsed.append((text, field))
     return parsed

@@ -1,4 +1,4 @@
-"""`motifocal bench`: run, ingest, check, score and show videos of image-to-video models."""
+"""`motifocal bench`: run, ingest, check, score, judge and show videos of image-to-video models."""
 
 from __future__ import annotations
 
@@ -11,6 +11,9 @@ COMMANDS: Table = {
     "ingest": ("bench.ingest", "ingest", "Take in finished videos of any model."),
     "check": ("bench.check", "check", "Is every video there, whole, and of the right picture?"),
     "score": ("bench.score", "score", "Measure models, with control rows and intervals."),
+    "questions": ("bench.questions", "questions", "Yes-or-no questions of every pair."),
+    "judge": ("bench.judge", "judge", "Ask a vision-language model about every video."),
+    "calibrate": ("bench.calibrate", "calibrate", "How far a judge can be believed."),
     "gallery": ("bench.gallery", "gallery", "A page that shows models side by side."),
     "vbench": ("bench.vbench", "vbench", "Lay the videos out for VBench-I2V."),
 }

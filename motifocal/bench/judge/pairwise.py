@@ -1,0 +1,142 @@
+"""Ask a judge which of two videos shows its prompt better, in both orders.
+
+    preference = (P(A | A first) + 1 - P(B | B first)) / 2,    P(X | X first) = P(yes), X is better
+
+A judge that leans to the video that it is shown first says yes in both orders: the mean of both
+answers, less one half, is its position bias.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from motifocal.bench.judge.asking import AnswerCache, Outcome, Progress, ask_all
+from motifocal.bench.judge.judge import (
+    FRAMES,
+    PAIR_QUESTION,
+    PAIR_TEMPLATE,
+    UNREADABLE,
+    Answer,
+    Failure,
+    Judge,
+    Query,
+    sample_frames,
+)
+from motifocal.bench.judge.run import CACHE
+from motifocal.bench.results import ExpectedVideo, Results
+from motifocal.bench.score.choice import choose
+from motifocal.media.video import VideoError, read_video, resize_crop
+from motifocal.metrics import MeanInterval, over_images
+
+
+@dataclass(frozen=True)
+class Compared:
+    """Two videos of one pair: the outcome with ours first, and with theirs first."""
+
+    ours: ExpectedVideo
+    theirs: ExpectedVideo
+    ours_first: Outcome
+    theirs_first: Outcome
+
+    @property
+    def preference(self) -> float:
+        """The probability that ours is better, over both orders; nan where one failed."""
+        first, second = _probability(self.ours_first), _probability(self.theirs_first)
+        return (first + 1 - second) / 2
+
+    @property
+    def lean(self) -> float:
+        """How much more than one half goes to the video that is shown first; nan likewise."""
+        return (_probability(self.ours_first) + _probability(self.theirs_first) - 1) / 2
+
+    @property
+    def agrees(self) -> float:
+        """1 where both orders prefer the same video, 0 where not; nan likewise."""
+        first, second = _probability(self.ours_first), _probability(self.theirs_first)
+        return math.nan if math.isnan(first + second) else float((first >= 0.5) != (second >= 0.5))
+
+
+@dataclass(frozen=True)
+class Pairwise:
+    """One comparison: preference for ours, position bias, share of pairs whose orders agree."""
+
+    ours: str
+    theirs: str
+    compared: tuple[Compared, ...]
+    preference: MeanInterval
+    bias: MeanInterval
+    agree: MeanInterval
+    failures: tuple[Failure, ...]
+
+
+def compare_videos(
+    results: Sequence[Results], output: Path, judge: Judge, *, count: int = FRAMES,
+    progress: Progress = lambda doing, done, total: None,
+) -> list[Pairwise]:  # fmt: skip
+    """Compare the first model's videos with those of each other, on the pairs that both have.
+
+    Videos of another size are brought to the size of the first model's. Raises ValueError as
+    `judge_videos` does.
+    """
+    output.mkdir(parents=True, exist_ok=True)
+    ours, cache = results[0], AnswerCache(output / CACHE)
+    return [_comparison(ours, theirs, judge, cache, count, progress) for theirs in results[1:]]
+
+
+def _comparison(
+    ours: Results, theirs: Results, judge: Judge, cache: AnswerCache, count: int,
+    progress: Progress,
+) -> Pairwise:  # fmt: skip
+    videos = choose([ours, theirs], {}, common=True).videos
+    matches = list(zip(videos[ours.model], videos[theirs.model], strict=True))
+    doing = f"comparing with {theirs.model}"
+    outcomes: dict[tuple[int, bool], Outcome] = {}
+    progress(doing, 0, 2 * len(matches))
+    unreadable: dict[tuple[int, bool], Outcome] = {}
+    for place, outcome in ask_all(judge, _queries(matches, count, unreadable), cache):
+        outcomes[place] = outcome
+        progress(doing, len(outcomes), 2 * len(matches))
+    outcomes |= unreadable
+    compared = tuple(Compared(a, b, outcomes[place, True], outcomes[place, False])
+                     for place, (a, b) in enumerate(matches))
+    failures = tuple(outcome for outcome in outcomes.values() if isinstance(outcome, Failure))
+    return Pairwise(ours.model, theirs.model, compared, _mean(compared, "preference"),
+                    _mean(compared, "lean"), _mean(compared, "agrees"), failures)
+
+
+def _queries(
+    matches: Sequence[tuple[ExpectedVideo, ExpectedVideo]], count: int,
+    unreadable: dict[tuple[int, bool], Outcome],
+) -> Iterator[tuple[tuple[int, bool], Query]]:
+    """Yield both orders of every match; put those that do not decode into `unreadable`."""
+    for place, (ours, theirs) in enumerate(matches):
+        try:
+            first = sample_frames(read_video(ours.path).frames, count)
+            second = sample_frames(read_video(theirs.path).frames, len(first))
+        except VideoError as error:
+            unreadable |= dict.fromkeys([(place, True), (place, False)],
+                                        Failure(UNREADABLE, str(error)))
+            continue
+        second = resize_crop(second, *first.shape[1:3])
+        prompt = ours.pair.prompt
+        question = PAIR_QUESTION.format(prompt=prompt)
+        for ours_first in (True, False):
+            frames = np.concatenate((first, second) if ours_first else (second, first))
+            yield (place, ours_first), Query(frames, prompt, question, PAIR_TEMPLATE)
+
+
+def _probability(outcome: Outcome) -> float:
+    return outcome.probability if isinstance(outcome, Answer) else math.nan
+
+
+def _mean(compared: Sequence[Compared], name: str) -> MeanInterval:
+    there = [item for item in compared if not math.isnan(getattr(item, name))]
+    if not there:
+        return MeanInterval(math.nan, math.nan, math.nan)
+    return over_images(np.array([getattr(item, name) for item in there]),
+                       [item.ours.pair.image_id for item in there])
