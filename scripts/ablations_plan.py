@@ -47,6 +47,14 @@ ALL_ARMS = (
     Arm("lambda05", "λ = 0.5", ("motif_weight=0.5",)),
     Arm("change", "λ = 1, heatmap with change of colour", maps="change"),
 )
+# Losses of other papers on living scenes, beside the two arms that are trained there already.
+LOSSES = (
+    *(replace(arm, seeds=3, sampled=False, runs_of="lively") for arm in (PLAIN, MOTIF)),
+    Arm("difference", "difference of frames (VideoX-Fun)", ("motif_variant=difference",)),
+    Arm("dynamics", "dynamics enhancement (Vista)", ("motif_variant=dynamics",)),
+    Arm("dynamics-rms", "dynamics enhancement, mended", ("motif_variant=dynamics-rms",)),
+    Arm("consistency", "dynamics consistency (ReSim)", ("motif_variant=consistency",)),
+)
 ADAMW = ("optimizer=adamw",)
 TWO = (PLAIN, MOTIF)
 # How the network sees the image: the paper's arms, all with its loss.
@@ -81,10 +89,12 @@ EXPERIMENTS = (
     Experiment("calm", "calm"),
     Experiment("copier", "still", copier=True),
     Experiment("adamw", "still", settings=ADAMW),
+    Experiment("losses", "lively", LOSSES),
     Experiment("conditioning", "lively", CONDITIONS),
     Experiment("score", "lively", with_prior("score", "score")),
     Experiment("mask", "lively", with_prior("mask", "flow")),
 )
+PLANNED = ("losses",)  # not trained yet: only by `--only losses`
 
 
 @dataclass(frozen=True)
@@ -104,9 +114,11 @@ class Scale:
     experiments: tuple[str, ...]
 
 
-FULL = Scale(2048, 96, 320, 800, 100, 200, 40, 20, "[32,64]", 16, tuple(e.key for e in EXPERIMENTS))
+FULL = Scale(2048, 96, 320, 800, 100, 200, 40, 20, "[32,64]", 16,
+             tuple(e.key for e in EXPERIMENTS if e.key not in PLANNED))
 QUICK = Scale(64, 32, 16, 4, 2, 2, 1, 2, "[8,16]", 8, ("still", "copier"))
-QUICK_ARMS = {"lambda0": 2, "lambda1": 2, "objects": 1, "cross-attention": 1, "both": 1}
+QUICK_ARMS = {"lambda0": 2, "lambda1": 2, "objects": 1, "cross-attention": 1, "both": 1,
+              "difference": 1, "dynamics": 1, "dynamics-rms": 1, "consistency": 1}
 
 
 @dataclass(frozen=True)

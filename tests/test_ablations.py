@@ -16,6 +16,7 @@ import ablations_page  # noqa: E402
 import ablations_plan  # noqa: E402
 
 from motifocal.cli import train as train_command  # noqa: E402
+from motifocal.loss.neighbours import NEIGHBOURS  # noqa: E402
 
 
 def test_the_plan_holds_every_arm_with_its_seeds_and_the_deciding_ones_first() -> None:
@@ -32,12 +33,24 @@ def test_the_plan_holds_every_arm_with_its_seeds_and_the_deciding_ones_first() -
 def test_the_page_has_a_place_for_every_experiment() -> None:
     page = (ROOT / "docs" / "proof.md").read_text(encoding="utf-8")
     places = [m[2] for m in ablations_page.BLOCK.finditer(page)]
-    assert sorted(places) == sorted(e.key for e in ablations_plan.EXPERIMENTS)
+    assert sorted(places) == sorted(
+        e.key for e in ablations_plan.EXPERIMENTS if e.key not in ablations_plan.PLANNED)
 
 
 def test_the_page_says_what_the_results_say() -> None:
     page = (ROOT / "docs" / "proof.md").read_text(encoding="utf-8")
     assert ablations_page.filled(page, ROOT / "runs" / "ablations", pictures=None) == page
+
+
+def test_the_losses_of_other_papers_are_planned_with_three_seeds_and_run_when_asked_for() -> None:
+    jobs = ablations_plan.plan(ablations_plan.FULL, ["losses"])
+    assert all(job.experiment.key != "losses" for job in ablations_plan.plan(ablations_plan.FULL))
+    new = [job for job in jobs if not job.arm.runs_of]
+    assert len(new) == 4 * 3
+    variants = {setting.partition("=")[2] for job in new for setting in job.arm.settings}
+    assert variants == set(NEIGHBOURS)
+    shared = {job.name for job in jobs if job.arm.runs_of}
+    assert shared <= {job.name for job in ablations_plan.plan(ablations_plan.FULL, ["lively"])}
 
 
 def test_runs_that_two_experiments_share_are_made_once_and_in_either() -> None:

@@ -28,7 +28,7 @@ NOT_RUN = {
     "pip check": "reports on the environment of the reader",
     "pipx install *": "tests/test_install.py runs what it installs",
     "* --judge *": "needs a judge's weights or a server: tests/test_judges*.py",
-    "motifocal bench calibrate *": "likewise: tests/test_calibrate.py",
+    "motifocal bench calibrate*": "likewise: tests/test_calibrate.py",
     "* --device cuda*": "needs a GPU and published weights",
     "*--model Wan-AI/*": "needs published weights",
     "*--model zai-org/*": "needs published weights",

@@ -17,6 +17,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from motifocal.loss.neighbours import NEIGHBOURS, neighbour_part
+
 
 class MotionFocalLoss(NamedTuple):
     """The loss and its two parts, each (B,), float32 (float64 for float64 inputs).
@@ -39,6 +41,8 @@ def motion_focal_loss(
     timestep_weight: Tensor | None = None,
     variant: str = "motif",
     check: bool = True,
+    latents: Tensor | None = None,
+    clean: Tensor | None = None,
 ) -> MotionFocalLoss:
     """Compute the motion focal loss of every sample, unreduced over the batch; draws no randomness.
 
@@ -46,15 +50,18 @@ def motion_focal_loss(
         prediction: (B, C, F', h, w), (B, F', C, h, w), tokens (B, N, C) or any other layout.
         target: same shape as ``prediction``.
         heatmap: m' in [0, 1], shape of ``prediction`` with size 1 for the channels. May be None
-            for the variant "none" only.
+            for the variants that use none: "none" and ``neighbours.NEIGHBOURS``.
         weight: lambda, at least 0. With 0 the total is the plain mean squared error bit for bit.
         valid: 0/1, broadcastable to ``prediction``; 0 takes a location out of the loss. All means
             are over valid elements; elsewhere the gradient is exactly zero, whatever is there.
         timestep_weight: (B,), multiplies both parts (min-SNR and the like).
-        variant: a key of ``VARIANTS``.
+        variant: a key of ``VARIANTS``, or of ``neighbours.NEIGHBOURS``: published losses that
+            compare frames, for (B, C, F', h, w) without ``valid``.
         check: look at the values of ``heatmap`` and ``valid`` (not only at the shapes). On an
             accelerator this waits for the device once a step; call ``check_values`` where the maps
             are made, on the CPU, and pass False to be rid of it.
+        latents: the clean latents, like ``prediction``, for the variant "consistency".
+        clean: (B,), error of the clean latents per error of the prediction, for the same.
 
     Raises:
         ValueError: on wrong shapes, a heatmap outside [0, 1] or with nan, a mask that is not 0/1,
@@ -80,7 +87,9 @@ def motion_focal_loss(
         diffusion = error.sum(inner) / valid.to(torch.bool).expand_as(error).sum(inner)
 
     # The motion part. The channels are summed first, so the product with m' is a small tensor.
-    if heatmap is None:
+    if variant in NEIGHBOURS:
+        motion = neighbour_part(difference, variant, latents, clean)
+    elif heatmap is None:
         motion = torch.zeros_like(diffusion)
     else:
         channels = tuple(d for d in inner if heatmap.shape[d] != error.shape[d])
@@ -187,11 +196,14 @@ def _check_arguments(
         raise ValueError(f"prediction should be (B, ...) with 2 dimensions or more, got {shape}")
     if target.shape != prediction.shape:
         raise ValueError(f"target should be {shape}, got {tuple(target.shape)}")
-    if variant not in VARIANTS:
-        raise ValueError(f"variant should be one of {sorted(VARIANTS)}, got {variant!r}")
+    if variant not in VARIANTS and variant not in NEIGHBOURS:
+        known = sorted([*VARIANTS, *NEIGHBOURS])
+        raise ValueError(f"variant should be one of {known}, got {variant!r}")
+    if variant in NEIGHBOURS and valid is not None:
+        raise ValueError(f'valid should be None for the variant "{variant}", which compares frames')
     if not (math.isfinite(weight) and weight >= 0):
         raise ValueError(f"weight should be finite and at least 0, got {weight}")
-    if heatmap is None and variant != "none":
+    if heatmap is None and variant != "none" and variant not in NEIGHBOURS:
         raise ValueError(f'heatmap should be a tensor for the variant "{variant}", got None')
     if heatmap is not None:
         _check_heatmap_shape(tuple(heatmap.shape), shape)

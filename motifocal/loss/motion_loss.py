@@ -16,10 +16,12 @@ import re
 from typing import TYPE_CHECKING
 
 import torch
+from einops import rearrange
 from torch import Tensor
 
 from motifocal.loss.focal import MotionFocalLoss, check_values, motion_focal_loss
 from motifocal.loss.latent_grid import FAMILIES, LatentGeometry, pool, to_layout, valid_mask
+from motifocal.loss.neighbours import NEIGHBOURS
 
 if TYPE_CHECKING:
     from motifocal.media.arrays import Frames
@@ -75,6 +77,8 @@ def motion_loss(
     *,
     timestep_weight: Tensor | None = None,
     variant: str = "motif",
+    latents: Tensor | None = None,
+    clean: Tensor | None = None,
 ) -> MotionFocalLoss:
     """Compute every sample's motion focal loss in the model's layout, without conditioned latents.
 
@@ -93,7 +97,9 @@ def motion_loss(
             frame use ``dataclasses.replace(FAMILIES[...], conditioned_first=False)``.
         motif_weight: lambda, the paper's is 1.
         timestep_weight: (B,) or (B, 1, ...), multiplies both parts: sigma weights, min-SNR.
-        variant: a key of ``loss.focal.VARIANTS``.
+        variant: a key of ``loss.focal.VARIANTS``, or of ``loss.neighbours.NEIGHBOURS``.
+        latents: the clean latents (B, C, F', h, w), for the variant "consistency" alone.
+        clean: (B,), see ``loss.neighbours.StepTensors``, for the same.
 
     Raises:
         ValueError: weights of another batch, grid or layout than the prediction, or outside [0, 1];
@@ -127,9 +133,18 @@ def motion_loss(
         )
     if timestep_weight is not None:
         timestep_weight = timestep_weight.reshape(-1).to(prediction.device)
+    if variant in NEIGHBOURS:
+        # They compare frames, of which the layout has one axis.
+        prediction, target = (
+            rearrange(tensor, f"{geometry.layout} -> b c f h w", h=weights.shape[3],
+                      w=weights.shape[4])
+            for tensor in (prediction, target)
+        )
+        if latents is not None:
+            latents = latents[:, :, -prediction.shape[2] :].to(prediction.device)
     return motion_focal_loss(
-        prediction, target, heatmap, weight=motif_weight, timestep_weight=timestep_weight,
-        variant=variant, check=False,
+        prediction, target, None if variant in NEIGHBOURS else heatmap, weight=motif_weight, timestep_weight=timestep_weight,
+        variant=variant, check=False, latents=latents, clean=clean,
     )  # fmt: skip
 
 

@@ -73,6 +73,11 @@ class NoiseSchedule:
         scaled, _ = self._split(prediction, x_t, t)
         return (scaled / self._coefficients(t, x_t)[2]).to(x_t.dtype)
 
+    def clean_error(self, t: Tensor) -> Tensor:
+        """How much an error of the prediction is one of the clean latent at t (B,): (B,)."""
+        one = torch.ones(len(t), 1, device=t.device)
+        return self.x0_from(one, torch.zeros_like(one), t)[:, 0].abs()
+
     def step(
         self, prediction: Tensor, x_t: Tensor, t: int, t_prev: int, eta: float = 0.0,
         noise: Tensor | None = None, t_scale: int | None = None,

@@ -76,7 +76,8 @@ def training_step(
     # L = L_diffusion + lambda L_motif, with the motion heatmap m' inside the square.
     target = schedule.target(batch.latents, random.noise, random.timesteps)
     return motion_focal_loss(prediction, target, batch.heatmap, weight=settings.motif_weight,
-                             variant=settings.motif_variant, check=False)
+                             variant=settings.motif_variant, check=False, latents=batch.latents,
+                             clean=schedule.clean_error(random.timesteps))
 
 
 def told_priors(batch: LatentBatch, untold: Tensor) -> tuple[Tensor | None, Tensor]:

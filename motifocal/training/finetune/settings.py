@@ -28,7 +28,8 @@ class FinetuneSettings(BaseModel):
     lora_targets: tuple[str, ...] = ()
     parts: tuple[str, ...] = ()
     motif_weight: float = Field(default=1.0, ge=0)
-    motif_variant: Literal["motif", "inverse", "none", "normalised"] = "motif"
+    motif_variant: Literal["motif", "inverse", "none", "normalised", "difference", "dynamics",
+                           "dynamics-rms"] = "motif"
     steps: int = Field(default=1000, gt=0)
     global_batch: int = Field(default=1, gt=0)
     micro_batch: int = Field(default=1, gt=0)
