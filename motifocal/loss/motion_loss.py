@@ -143,8 +143,9 @@ def motion_loss(
         if latents is not None:
             latents = latents[:, :, -prediction.shape[2] :].to(prediction.device)
     return motion_focal_loss(
-        prediction, target, None if variant in NEIGHBOURS else heatmap, weight=motif_weight, timestep_weight=timestep_weight,
-        variant=variant, check=False, latents=latents, clean=clean,
+        prediction, target, None if variant in NEIGHBOURS else heatmap, weight=motif_weight,
+        timestep_weight=timestep_weight, variant=variant, check=False, latents=latents,
+        clean=clean,
     )  # fmt: skip
 
 
