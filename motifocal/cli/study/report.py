@@ -22,6 +22,7 @@ Examples:
   motifocal study report study.db -o report
   motifocal study report votes.jsonl --protocol protocol.json -o report
   motifocal study report study.db --scores scores -o report
+  motifocal study report study.db --judge judged/scores.json -o report
   motifocal study report postgresql://localhost/study --over scenario -o report
 """)
 @click.argument("source", metavar="SOURCE")
@@ -31,6 +32,9 @@ Examples:
               "that all others were compared with]")
 @click.option("--scores", type=FOLDER, metavar="DIR", help="A folder that motifocal bench score "
               "wrote: how far each automatic measure goes with the votes.")
+@click.option("--judge", "judges", type=FILE, metavar="FILE", multiple=True, help="The scores.json "
+              "that motifocal bench judge wrote: how far the judge goes with the votes. May be "
+              "given several times.")
 @click.option("--over", type=click.Choice(list(OVER)), default="picture", show_default=True,
               help="What another study would draw anew: intervals and tests are over these.")
 @click.option("--protocol", type=FILE, metavar="FILE", help="For a file of votes: the study's "
@@ -42,7 +46,8 @@ Examples:
 @click.option("--resamples", type=click.IntRange(min=200), default=2000, show_default=True,
               help="Bootstrap resamples of each interval.")
 @click.option("--no-figures", is_flag=True, help="Leave out the figures, which need matplotlib.")
-def report(source: str, output: Path, ours: str | None, scores: Path | None, over: str,
+def report(source: str, output: Path, ours: str | None, scores: Path | None,
+           judges: tuple[Path, ...], over: str,
            protocol: Path | None, votes: int | None, seed: int, resamples: int,
            no_figures: bool) -> None:
     """Make the report of SOURCE: a study's file or PostgreSQL URL, or a JSONL of votes.
@@ -57,6 +62,7 @@ def report(source: str, output: Path, ours: str | None, scores: Path | None, ove
     from motifocal.study.report.report import make_report
     from motifocal.study.report.source import read_source
     from motifocal.study.stats.intervals import Resampling
+    from motifocal.study.stats.judge_votes import read_judge
     from motifocal.study.stats.metric_votes import read_scores
 
     if not no_figures:
@@ -68,6 +74,7 @@ def report(source: str, output: Path, ours: str | None, scores: Path | None, ove
         resampling=Resampling(seed=seed, resamples=resamples),
         cluster_by="scenario" if over == "scenario" else "image_id",
         measured=None if scores is None else read_scores(scores),
+        judged=[read_judge(path) for path in judges],
     )
     written = write_files(result, output, figures=not no_figures)
     _print(result)

@@ -38,6 +38,8 @@ def write_files(report: Report, output: Path, *, figures: bool = True) -> list[P
              "sentence.txt": sentence(report)}
     if report.metrics is not None:
         texts["metrics.csv"] = to_metrics_csv(report)
+    if report.judges:
+        texts["judges.csv"] = to_judges_csv(report)
     output.mkdir(parents=True, exist_ok=True)
     for name, text in texts.items():
         write_text(output / name, text)
@@ -84,6 +86,7 @@ def to_json(report: Report) -> str:
         "no_bradley_terry": report.no_scores,
         "scenarios": [asdict(part) for part in report.scenarios],
         "metrics": None if report.metrics is None else asdict(report.metrics),
+        "judges": [asdict(judge) for judge in report.judges],
         "versions": {"motifocal": __version__, "numpy": np.__version__,
                      "scipy": scipy.__version__},
     }  # fmt: skip
@@ -166,6 +169,16 @@ def to_metrics_csv(report: Report) -> str:
                   "even": row.even}
                  | _bounds("agreement", row.agreement) | _bounds("tau", row.tau)
                  for row in report.metrics.rows], report)
+
+
+def to_judges_csv(report: Report) -> str:
+    """Return a CSV with one line a judge, comparison and part of its pairs."""
+    return _csv([{"judge": judge.judge, "ours": report.ours, "theirs": row.theirs,
+                  "part": row.part, "pairs": row.pairs, "not_asked": row.not_asked,
+                  "failed": row.failed, "even": row.even}
+                 | _bounds("agreement", row.agreement) | _bounds("alpha_people", row.alpha_people)
+                 | _bounds("alpha_with", row.alpha_with)
+                 for judge in report.judges for row in judge.rows], report)
 
 
 def _csv(rows: Sequence[Mapping[str, object]], report: Report) -> str:

@@ -22,6 +22,7 @@ from motifocal.study.stats.bradley_terry import (
 )
 from motifocal.study.stats.compare import Comparison, compare
 from motifocal.study.stats.intervals import DEFAULT, Estimate, Resampling
+from motifocal.study.stats.judge_votes import JudgeScores, JudgeVotes, judge_votes
 from motifocal.study.stats.metric_votes import MetricScores, MetricVotes, metric_votes
 from motifocal.study.stats.tally import Cluster, Tally, comparisons, first_votes, tally
 from motifocal.study.votes import TIE, Vote
@@ -71,6 +72,7 @@ class Report:
     no_scores: str
     edges: Mapping[tuple[str, str], tuple[int, int, int]]
     metrics: MetricVotes | None
+    judges: tuple[JudgeVotes, ...] = ()
 
     @property
     def pictures(self) -> int:
@@ -109,6 +111,7 @@ class Report:
 def make_report(
     source: Source, *, ours: str | None = None, resampling: Resampling = DEFAULT,
     cluster_by: Cluster = "image_id", measured: MetricScores | None = None,
+    judged: Sequence[JudgeScores] = (),
 ) -> Report:  # fmt: skip
     """Compute the report. The same source and seed give the same report.
 
@@ -146,6 +149,7 @@ def make_report(
                   if ties_reported else {}),
         scores=scores, no_scores=no_scores, edges=_edges(counted),
         metrics=None if measured is None else metric_votes(tallies, seeds, measured, resampling),
+        judges=tuple(judge_votes(tallies, seeds, scores, resampling) for scores in judged),
     )  # fmt: skip
 
 

@@ -9,6 +9,7 @@ from motifocal.bench.score.tables import latex_table, markdown_table, markdown_t
 from motifocal.study.report import words
 from motifocal.study.report.report import Report
 from motifocal.study.report.words import NO_NUMBER, decimal, p_text, plain, with_interval
+from motifocal.study.stats.judge_votes import JudgeVotes
 from motifocal.study.stats.metric_votes import POOLED
 from motifocal.study.votes import REASONS
 
@@ -32,6 +33,7 @@ def tables(report: Report) -> list[Table]:
     printed += [_scores(report)] if report.scores else []
     printed += [_gold(report)] if report.gold else []
     printed += [_metrics(report)] if report.metrics is not None else []
+    printed += [_judge(judge) for judge in report.judges]
     return [*printed, _scenarios(report)]
 
 
@@ -155,6 +157,25 @@ def _metrics(report: Report) -> Table:
         tuple(rows),
         ("50 % and 0 are chance. Where neither direction is better, the larger number is taken.",
          *(f"Of the scores: {plain(mark)}" for mark in report.metrics.marks)),
+    )  # fmt: skip
+
+
+def _judge(judge: JudgeVotes) -> Table:
+    rows = []
+    for row in judge.rows:
+        who = "all" if row.theirs == POOLED else plain(row.theirs)
+        rows.append((f"{plain(row.part)}, against {who}", str(row.pairs), str(row.not_asked),
+                     str(row.failed), str(row.even), with_interval(row.agreement),
+                     decimal(row.alpha_people), decimal(row.alpha_with)))
+    return Table(
+        f"{plain(judge.judge)} beside the votes",
+        ("pairs, against", "pairs", "not asked", "failed", "no majority",
+         "agrees with the majority (%)", "alpha of people", "alpha with the judge"),
+        tuple(rows),
+        ("50 % is chance. A failure agrees with nobody: it is wrong in the share, and an answer of "
+         "its own in Krippendorff's alpha, where the judge is one more annotator.",
+         f"On its control rows: {plain(judge.verdict)}",
+         *(f"Of the judge's scores: {plain(mark)}" for mark in judge.marks)),
     )  # fmt: skip
 
 

@@ -36,7 +36,14 @@ def agreement(tally: Tally, resampling: Resampling = DEFAULT) -> Estimate:
     The alphas of several comparisons must not be had from all votes at once: that different models
     win different comparisons would then pass for agreement.
     """
-    sums = tally.per_cluster(_agreement_sums(tally.outcomes.astype(np.float64)))
+    return agreement_of_counts(tally, tally.outcomes, resampling)
+
+
+def agreement_of_counts(
+    tally: Tally, counts: npt.ArrayLike, resampling: Resampling = DEFAULT
+) -> Estimate:
+    """Return the alpha of other counts (P, V) of a tally's pairs, with an interval over images."""
+    sums = tally.per_cluster(_agreement_sums(np.asarray(counts, dtype=np.float64)))
     sums = sums[sums[:, :-1].sum(axis=1) > 0].T
     value = float(_alpha_of_sums(sums.sum(axis=1)))
     low, high, method = interval(sums, _alpha_of_sums, resampling)
