@@ -115,7 +115,7 @@ def judge_votes(
     for counted, choice in zip(tallies, chosen, strict=True):
         rows += _comparison(counted, choice, resampling)
     rows += _parts(POOLED, np.concatenate(chosen),
-                   np.concatenate([leads(counted) for counted in tallies]),
+                   np.concatenate([_lead(counted) for counted in tallies]),
                    [counted.clusters[k] for counted in tallies for k in counted.cluster],
                    [name for counted in tallies for name in counted.scenarios], resampling)
     return JudgeVotes(scores.judge, scores.verdict, tuple(rows), scores.marks)
@@ -144,12 +144,16 @@ def _comparison(tally: Tally, choice: Values, resampling: Resampling) -> list[Ju
     votes = np.zeros((int(asked.sum()), 4))
     votes[:, :3] = people.outcomes
     votes[np.arange(len(votes)), choice[asked].astype(int)] += 1
-    rows = _parts(tally.theirs, choice, leads(tally), [tally.clusters[k] for k in tally.cluster],
+    rows = _parts(tally.theirs, choice, _lead(tally), [tally.clusters[k] for k in tally.cluster],
                   tally.scenarios, resampling)
     if asked.any():
         rows[0] = JudgeVote(**{**vars(rows[0]), "alpha_people": agreement(people, resampling),
                                "alpha_with": agreement_of_counts(people, votes, resampling)})
     return rows
+
+
+def _lead(tally: Tally) -> Values:
+    return leads(tally).astype(np.float64)
 
 
 def _parts(
