@@ -36,8 +36,10 @@ _MODULES = {
         "score_report=report score_tables=tables score_summary=tables score_plot=plot "
         "steadiness=temporal",
     ("bench", "generate"):
-        "model models=open model_index text_limit diffusers_families diffusers_load "
+        "model models=open model_index text_limit diffusers_load "
         "diffusers_call diffusers_model command_model process motifocal_model",
+    ("bench", "generate.families"): "diffusers_families=registry",
+    ("generate", "generate.families"): "diffusers_families=registry",
     ("bridges", "bridges"): "trainers=cached_latents",
     ("bridges", "data"): "clips=clip_files",
     ("bridges", "loss"): "loop=motion_loss",

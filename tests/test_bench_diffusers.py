@@ -14,9 +14,11 @@ import numpy as np
 import pytest
 import torch
 from tiny_diffusers import KINDS, SENTENCES, TINY, save_tiny, tiny_pipeline, wan22_5b
+from tiny_more_diffusers import MORE_KINDS
 
-from motifocal.generate.diffusers_families import FAMILIES, Family, family_of
 from motifocal.generate.diffusers_model import DiffusersModel, as_frames
+from motifocal.generate.families.family import Family
+from motifocal.generate.families.registry import FAMILIES, family_of
 from motifocal.generate.model import Format, Job, Sampling
 from motifocal.generate.open import open_model
 from motifocal.media.picture import Pixels
@@ -161,8 +163,11 @@ def test_what_is_left_open_is_what_the_authors_sample_with(
         family.check_size(family.size)
 
 
-def test_every_family_is_tested_here(families: dict[str, tuple[str, Family]]) -> None:
-    assert {name for name, _ in families.values()} == set(FAMILIES)
+def test_every_family_is_tested_here_or_in_test_bench_more_diffusers(
+    families: dict[str, tuple[str, Family]],
+) -> None:
+    more = {type(build()).__name__ for build in MORE_KINDS.values()}
+    assert {name for name, _ in families.values()} | more == set(FAMILIES)
 
 
 def test_hunyuan_15_chooses_the_published_sizes_for_a_wide_picture() -> None:

@@ -31,27 +31,41 @@ def gemma() -> Any:
     return transformers.Gemma3ForConditionalGeneration(config)
 
 
-def connectors() -> Any:
-    return LTX2TextConnectors(
-        caption_channels=WIDTH, text_proj_in_factor=LAYERS + 1,
-        video_connector_num_attention_heads=2, video_connector_attention_head_dim=8,
-        video_connector_num_layers=1, video_connector_num_learnable_registers=None,
-        audio_connector_num_attention_heads=2, audio_connector_attention_head_dim=8,
-        audio_connector_num_layers=1, audio_connector_num_learnable_registers=None,
-        connector_rope_base_seq_len=32, rope_double_precision=False,
-    )  # fmt: skip
+#: What LTX-2.3 and later have besides: the prompt is projected once for the video and once for the
+#: sound, attention is gated, and the cross attention is modulated.
+LATER_CONNECTORS = {
+    "per_modality_projections": True, "video_hidden_dim": 32, "audio_hidden_dim": 16,
+    "video_connector_attention_head_dim": 16, "video_gated_attn": True, "audio_gated_attn": True,
+}  # fmt: skip
+LATER_NETWORK = {
+    "gated_attn": True, "cross_attn_mod": True, "audio_gated_attn": True,
+    "audio_cross_attn_mod": True, "use_prompt_embeddings": False, "perturbed_attn": True,
+}  # fmt: skip
 
 
-def transformer() -> Any:
+def connectors(later: bool = False) -> Any:
+    return LTX2TextConnectors(**{
+        "caption_channels": WIDTH, "text_proj_in_factor": LAYERS + 1,
+        "video_connector_num_attention_heads": 2, "video_connector_attention_head_dim": 8,
+        "video_connector_num_layers": 1, "video_connector_num_learnable_registers": None,
+        "audio_connector_num_attention_heads": 2, "audio_connector_attention_head_dim": 8,
+        "audio_connector_num_layers": 1, "audio_connector_num_learnable_registers": None,
+        "connector_rope_base_seq_len": 32, "rope_double_precision": False,
+        **(LATER_CONNECTORS if later else {}),
+    })  # fmt: skip
+
+
+def transformer(later: bool = False) -> Any:
     return diffusers.LTX2VideoTransformer3DModel(
         in_channels=8, out_channels=8, num_attention_heads=2, attention_head_dim=16,
         cross_attention_dim=32, audio_in_channels=4, audio_out_channels=4,
         audio_num_attention_heads=2, audio_attention_head_dim=8, audio_cross_attention_dim=16,
         num_layers=1, caption_channels=WIDTH, rope_double_precision=False,
+        **(LATER_NETWORK if later else {}),
     )  # fmt: skip
 
 
-def tiny_ltx2() -> Any:
+def tiny_ltx2(later: bool = False) -> Any:
     torch.manual_seed(0)
     audio_vae = diffusers.AutoencoderKLLTX2Audio(
         base_channels=4, output_channels=2, ch_mult=(1,), num_res_blocks=1, latent_channels=2,
@@ -64,7 +78,7 @@ def tiny_ltx2() -> Any:
     pipe: Any = diffusers.LTX2ImageToVideoPipeline(
         scheduler=diffusers.FlowMatchEulerDiscreteScheduler(), vae=ltx2_vae(),
         audio_vae=audio_vae, text_encoder=gemma(), tokenizer=tiny_tokenizer(64, start=False),
-        connectors=connectors(), transformer=transformer(), vocoder=vocoder,
+        connectors=connectors(later), transformer=transformer(later), vocoder=vocoder,
     )  # fmt: skip
     pipe.set_progress_bar_config(disable=True)
     return pipe

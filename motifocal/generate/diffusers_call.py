@@ -17,7 +17,10 @@ TILING = "vae_tiling"
 _SPOKEN_FOR = {
     "self", "image", "prompt", "negative_prompt", "height", "width", "num_frames",
     "num_inference_steps", "generator", "output_type", "return_dict", "num_videos_per_prompt",
-    "video", "conditions", "last_image",
+    "video", "conditions", "last_image", "frames", "cond_image", "seed", "action",
+    "pyramid_num_inference_steps_list",
+    # How many latents are made at a time, which decides the length.
+    "latent_window_size", "num_latent_frames_per_chunk",
 }  # fmt: skip
 _ONLY_TENSORS = ("latents", "embeds", "mask", "callback")
 _FILES = {"motion_mask"}

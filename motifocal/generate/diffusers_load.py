@@ -18,7 +18,7 @@ from huggingface_hub import hf_hub_download, snapshot_download
 from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
 
 from motifocal.extras import install_extra
-from motifocal.generate.diffusers_families import IN_FLOAT32, PACKAGES, class_of
+from motifocal.generate.families.registry import IN_FLOAT32, NEED_FTFY, class_of, other_packages
 from motifocal.generate.model import OFFLOADS, Sampling
 from motifocal.generate.model_index import MOTIFOCAL, check_folder_or_id
 from motifocal.media.picture import one_line
@@ -64,6 +64,7 @@ def load(name: str, folder: Path, sampling: Sampling) -> Any:
     kind = class_of(index, name)
     _check_parts(index, folder, name)
     _check_packages(kind, folder)
+    _check_other_packages(kind, index)
     check_device(sampling)
     dtypes = {"default": DTYPES[sampling.dtype]}
     dtypes |= dict.fromkeys(IN_FLOAT32.get(kind, ()), torch.float32)
@@ -123,7 +124,7 @@ def _check_parts(index: Mapping[str, Any], folder: Path, name: str) -> None:
 
 def _check_packages(kind: str, folder: Path) -> None:
     """ValueError for packages that would be missed only later, or under another name."""
-    needed = list(PACKAGES.get(kind, ()))
+    needed = ["ftfy"] if kind in NEED_FTFY else []
     vocabularies = {path.parent for path in folder.glob("*/*.model")}
     if any(not (place / "tokenizer.json").exists() for place in vocabularies):
         needed += ["sentencepiece", "google.protobuf"]
@@ -131,6 +132,14 @@ def _check_packages(kind: str, folder: Path) -> None:
     if missing:
         raise ValueError(f"{kind} should find the packages {', '.join(missing)}; "
                          f"{install_extra('models')}")
+
+
+def _check_other_packages(kind: str, index: Mapping[str, Any]) -> None:
+    """ValueError for packages that have to be installed by themselves, such as a guardrail."""
+    missing = [name for name in other_packages(kind, index) if not _is_there(name)]
+    if missing:
+        raise ValueError(f"{kind} should find {' and '.join(missing)}, without which diffusers "
+                         f"does not run it: pip install {' '.join(missing)}")
 
 
 def _is_there(module: str) -> bool:

@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from motifocal.generate.diffusers_call import extra_arguments, played_rate, seeded
-from motifocal.generate.diffusers_families import family_of
 from motifocal.generate.diffusers_load import load
 from motifocal.generate.diffusers_lora import load_lora
+from motifocal.generate.families.registry import family_of
 from motifocal.generate.frame_model import JOB_FAILURES, FrameModel
 from motifocal.generate.model import Format, Job, Sampling
 from motifocal.generate.text_limit import limit_of_class
@@ -28,7 +28,7 @@ from motifocal.models.noise import noise_generator
 class DiffusersModel(FrameModel):
     """A loaded pipeline behind `motifocal.generate.model.Model`.
 
-    What `sampling` leaves open is what the authors sample with (`diffusers_families`). The image
+    What `sampling` leaves open is what the authors sample with (`families`). The image
     is scaled and cropped to the size; the first frame is what the pipeline makes of it. A video
     depends on its own job alone. Raises ValueError for what the pipeline cannot make.
     """
@@ -90,18 +90,18 @@ class DiffusersModel(FrameModel):
         given: dict[str, Any] = {"prompt": prompt} if self._family.reads else {}
         if self._family.sees:
             fitted = resize_crop(image, self.format.height, self.format.width)
-            given["image"] = Image.fromarray(fitted)
+            given |= self._family.image_arguments(Image.fromarray(fitted), self.format.frames)
         with seeded(seed, place):
             made = self._pipeline(
                 output_type="np", **given, **self._call, generator=noise_generator(seed, noise),
             )
-        return as_frames(np.asarray(made.frames[0]), self.format)
+        return as_frames(np.asarray(self._family.video_of(made)), self.format)
 
     def _fixed(self, sampling: Sampling) -> dict[str, Any]:
         """Return the arguments of the call that are the same for all jobs."""
         settings, family = self.settings, self._family
-        fixed = {"num_frames": settings["frames"] + family.dropped,
-                 "num_inference_steps": settings["steps"]}
+        fixed = {family.frames_name: family.asked(settings["frames"]),
+                 **family.step_arguments(settings["steps"])}
         if family.takes_size:
             fixed |= dict(zip(("height", "width"), settings["size"], strict=True))
         if family.fps_name is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from motifocal.generate.diffusers_families import class_of
+from motifocal.generate.families.registry import class_of
 from motifocal.models.folder_files import read_config, read_index
 
 BUNDLED = "bundled"

@@ -22,7 +22,7 @@ def open_model(name: str, sampling: Sampling, *, hash_weights: bool = True) -> F
     """Load the model `name`: "bundled", a folder, or an id on the Hugging Face hub.
 
     A folder or a hub's model is either Motifocal's own or any image-to-video pipeline in
-    `diffusers_families.FAMILIES`. Its settings tell a folder's weights by their sha256, which takes
+    `families.registry.FAMILIES`. Its settings tell a folder's weights by their sha256, which takes
     seconds for large ones, unless `hash_weights` is False. Raises ValueError, in one line, for what
     is none of these or cannot sample as asked.
     """

@@ -10,7 +10,7 @@ from typing import Any
 import diffusers
 from transformers import PreTrainedTokenizerBase
 
-from motifocal.generate.diffusers_families import class_of
+from motifocal.generate.families.registry import class_of
 from motifocal.models.folder import load_text_limit, load_tokenizer
 from motifocal.models.folder_files import INDEX, read_index
 from motifocal.models.text_limit import TextLimit

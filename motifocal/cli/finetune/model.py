@@ -22,7 +22,7 @@ def opened(model: Path | str) -> tuple[Path, Family]:
 
 def _pipeline_of(index: Mapping[str, Any], name: str) -> str:
     """Return the class of a model that can be fine-tuned, whether or not `animate` knows it."""
-    from motifocal.generate.diffusers_families import class_of
+    from motifocal.generate.families.registry import class_of
     from motifocal.training.families.registry import FAMILIES
 
     named = index.get("_class_name")
