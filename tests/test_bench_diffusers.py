@@ -25,7 +25,10 @@ from motifocal.media.picture import Pixels
 from motifocal.media.video import read_video, write_image
 
 # diffusers' schedulers hand tensors to numpy 2 in the manner of numpy 1.
-pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning"),
+    pytest.mark.filterwarnings("ignore:__array_wrap__ must accept:DeprecationWarning"),
+]
 
 Open = Callable[..., DiffusersModel]
 

@@ -60,7 +60,7 @@ def kept(tensor: Tensor, family: str) -> Tensor:
 
 def test_families_of_each_kind_are_tried() -> None:
     assert {geometry.layout for geometry in FAMILIES.values()} == {
-        "b c f h w", "b f c h w", "b (f h w) c"}  # fmt: skip
+        "b c f h w", "b f c h w", "b (f h w) c", "b f h w c"}  # fmt: skip
     assert {geometry.conditioned_first for geometry in FAMILIES.values()} == {True, False}
 
 

@@ -17,7 +17,8 @@ from motifocal.loss.latent_grid import FAMILIES, LatentGeometry, pool, to_layout
 
 PAGE = Path(__file__).parents[1] / "docs" / "latents.md"
 # Of families whose clips are not 1 + a multiple of the stride.
-LENGTHS = {"sd": "any number", "svd": "any number", "minimax-h3": "17n + 5"}
+LENGTHS = {"sd": "any number", "svd": "any number", "minimax-h3": "17n + 5",
+           "helios": "33n, or such and 1 + 4m"}  # fmt: skip
 
 # A busy machine misses deadlines; the same cases every time make a failure repeatable.
 steady = settings(deadline=None, derandomize=True)
@@ -178,6 +179,16 @@ def test_every_frame_belongs_to_a_latent_and_latents_follow_each_other(
         ("hunyuan", 129, 33),
         ("hunyuan", 1, 1),
         ("hunyuan-1.5", 121, 31),
+        ("kandinsky-5", 121, 31),
+        ("kandinsky-6", 125, 32),
+        ("cosmos-2.5", 93, 24),
+        ("cosmos-3", 189, 48),
+        ("sana-video", 81, 21),
+        ("motif-video", 121, 31),
+        ("skyreels-v1", 97, 25),
+        ("skyreels-v2-df", 97, 25),
+        ("framepack", 145, 37),  # the image's, and four sections of nine
+        ("helios", 99, 27),  # three sections of nine
         ("minimax-h3", 5, 2),
         ("minimax-h3", 124, 37),  # 17 n + 5 frames, 5 n + 2 latents, n = 7
     ],
@@ -196,6 +207,7 @@ def test_latent_frames_are_those_of_the_published_models(
         ("ltx", 16, "9 or 17"),
         ("ltx", 0, "1"),
         ("minimax-h3", 17, "5 or 22"),
+        ("helios", 65, "62 or 66"),
         ("minimax-h3", 2, "1 or 5"),
         ("sd", 0, "1"),
         ("wan", -7, "1"),

@@ -31,6 +31,12 @@ ONE_MSE_LOSS = (
 )  # fmt: skip
 CLEAN_FIRST_LATENT = ("wan-5b", "ltx", "ltx-2", "hunyuan")
 
+#: No published trainer of these was read: their grid is tested, and not a step of training.
+GRID_ALONE = {
+    "minimax-h3", "kandinsky-5", "kandinsky-6", "cosmos-2.5", "cosmos-3", "sana-video",
+    "motif-video", "skyreels-v1", "skyreels-v2-df", "framepack", "helios",
+}  # fmt: skip
+
 every_family = pytest.mark.parametrize("family", STEPS)
 
 
@@ -102,7 +108,7 @@ def same(some: list[Tensor | None], others: list[Tensor | None]) -> bool:
 
 def test_every_family_of_the_table_takes_a_step() -> None:
     # MiniMax-H3's network takes packed rows of text, keyframes, sound and video: not tried.
-    assert {name.split(" ")[0] for name in STEPS} == set(FAMILIES) - {"minimax-h3"}
+    assert {name.split(" ")[0] for name in STEPS} == set(FAMILIES) - GRID_ALONE
     assert set(FRAME_TO_LATENT) == set(STEPS)
 
 

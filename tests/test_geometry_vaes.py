@@ -7,10 +7,12 @@ first latent that changes is the one that covers the frame.
 
 from __future__ import annotations
 
+import inspect
 from dataclasses import replace
 from functools import cache
 from typing import Any
 
+import diffusers
 import pytest
 import torch
 from einops import rearrange
@@ -29,6 +31,19 @@ LENGTHS = {
     "cogvideox": (1, 5, 9, 13, 21, 29), "cogvideox-1.5": (1, 5, 9, 13, 21, 29),
     "ltx": (1, 9, 17), "ltx-2": (1, 9, 17), "hunyuan": (1, 5, 13, 17, 21, 33),
     "hunyuan-1.5": (1, 5, 13, 21), "minimax-h3": (5, 22, 39),
+    # The same classes as above, so a clip of one length; Helios encodes 33 frames at a time.
+    "kandinsky-5": (13,), "kandinsky-6": (13,), "cosmos-2.5": (13,), "cosmos-3": (13,),
+    "sana-video": (13,), "motif-video": (13,), "skyreels-v1": (13,), "skyreels-v2-df": (13,),
+    "framepack": (13,), "helios": (33, 38),
+}  # fmt: skip
+#: Families that are known by a pipeline of diffusers alone -> its class.
+PIPELINES = {
+    "kandinsky-5": "Kandinsky5I2VPipeline", "kandinsky-6": "Kandinsky6TI2VAPipeline",
+    "cosmos-2.5": "Cosmos2_5_PredictBasePipeline", "cosmos-3": "Cosmos3OmniPipeline",
+    "sana-video": "SanaImageToVideoPipeline", "motif-video": "MotifVideoImage2VideoPipeline",
+    "skyreels-v1": "HunyuanSkyreelsImageToVideoPipeline",
+    "skyreels-v2-df": "SkyReelsV2DiffusionForcingImageToVideoPipeline",
+    "framepack": "HunyuanVideoFramepackPipeline", "helios": "HeliosPipeline",
 }  # fmt: skip
 CASES = [(family, frames) for family, lengths in LENGTHS.items() for frames in lengths]
 
@@ -75,6 +90,13 @@ def test_every_family_is_measured() -> None:
     assert set(LENGTHS) == set(FAMILIES)
 
 
+@pytest.mark.parametrize("family", PIPELINES)
+def test_the_autoencoder_is_of_the_class_that_the_pipeline_asks_for(family: str) -> None:
+    pipeline = getattr(diffusers, PIPELINES[family])
+    asked_for = str(inspect.signature(pipeline.__init__).parameters["vae"].annotation)
+    assert type(tiny_vae(family)).__name__ in asked_for
+
+
 @pytest.mark.parametrize(("family", "frames"), CASES)
 def test_a_frame_first_changes_the_latent_that_covers_it(family: str, frames: int) -> None:
     assert faults(FAMILIES[family], family, frames) == []
@@ -112,6 +134,10 @@ def wrong_tables() -> list[tuple[str, dict[str, Any], int]]:
                    for stride, frames in ((2, 13), (3, 13), (5, 21))]
     for family in ("ltx", "ltx-2"):
         tables += [(family, {"temporal_stride": stride}, 17) for stride in (2, 4, 16)]
+    for family in ("kandinsky-5", "kandinsky-6", "cosmos-2.5", "cosmos-3", "sana-video",
+                   "motif-video", "skyreels-v1", "skyreels-v2-df", "framepack"):  # fmt: skip
+        tables += [(family, {"temporal_stride": stride}, 13) for stride in (2, 3)]
+    tables += [("helios", {"block_frames": 29}, 38), ("helios", {"temporal_stride": 2}, 33)]
     tables += [("minimax-h3", wrong, 22) for wrong in (
         {"temporal_stride": 2}, {"block_frames": 21, "last_block_frames": 1},
         {"temporal_stride": 1, "block_frames": None, "last_block_frames": None})]

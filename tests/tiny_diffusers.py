@@ -132,14 +132,17 @@ def wan22_a14b() -> Any:
     )  # fmt: skip
 
 
-def wan22_5b(pipeline: str = "WanImageToVideoPipeline") -> Any:
-    """The picture is the first latent, at 16x; published under its text-to-video class."""
-    vae = diffusers.AutoencoderKLWan(
+def wan22_vae() -> Any:
+    return diffusers.AutoencoderKLWan(
         base_dim=4, decoder_base_dim=4, z_dim=48, dim_mult=[1, 1, 1, 1], num_res_blocks=1,
         temperal_downsample=[False, True, True], latents_mean=[0.0] * 48, latents_std=[1.0] * 48,
         is_residual=True, in_channels=12, out_channels=12, patch_size=2, scale_factor_spatial=16,
     )  # fmt: skip
-    parts = {**wan_parts(), "vae": vae, "transformer": wan_transformer(None, 48, 48)}
+
+
+def wan22_5b(pipeline: str = "WanImageToVideoPipeline") -> Any:
+    """The picture is the first latent, at 16x; published under its text-to-video class."""
+    parts = {**wan_parts(), "vae": wan22_vae(), "transformer": wan_transformer(None, 48, 48)}
     return getattr(diffusers, pipeline)(**parts, expand_timesteps=True)
 
 

@@ -23,10 +23,12 @@ from tiny_diffusers import (
     tiny_t5,
     tiny_tokenizer,
     unipc,
+    wan22_vae,
     wan_parts,
     wan_vae,
 )
 from tiny_kandinsky import processor, qwen
+from tiny_vaes import cosmos_vae
 from torch import nn
 
 CHAT = (
@@ -238,14 +240,6 @@ def cosmos_transformer(**others: Any) -> Any:
     ))  # fmt: skip
 
 
-def cosmos_vae() -> Any:
-    return diffusers.AutoencoderKLCosmos(
-        latent_channels=4, encoder_block_out_channels=(8, 8, 8, 8),
-        decode_block_out_channels=(8, 8, 8, 8), attention_resolutions=(8,), resolution=64,
-        num_layers=1, latents_mean=None, latents_std=None,
-    )  # fmt: skip
-
-
 def cosmos_parts() -> dict[str, Any]:
     return {
         "text_encoder": tiny_t5(), "tokenizer": tiny_tokenizer(512, start=False),
@@ -288,15 +282,13 @@ def cosmos25() -> Any:
 
 
 def cosmos3() -> Any:
-    from tiny_diffusers import wan22_5b
-
     transformer = diffusers.Cosmos3OmniTransformer(
         head_dim=12, hidden_size=24, intermediate_size=32, num_attention_heads=2,
         num_hidden_layers=1, num_key_value_heads=1, vocab_size=900,
         rope_scaling={"mrope_section": [2, 2, 2]}, rope_theta=1e4,
     )  # fmt: skip
     return diffusers.Cosmos3OmniPipeline(
-        transformer=awake(transformer), text_tokenizer=chat_tokenizer(512), vae=wan22_5b().vae,
+        transformer=awake(transformer), text_tokenizer=chat_tokenizer(512), vae=wan22_vae(),
         scheduler=unipc(5.0), enable_safety_checker=False,
     )  # fmt: skip
 

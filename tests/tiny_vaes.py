@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import diffusers
@@ -16,9 +17,11 @@ from diffusers.models.attention_processor import Attention
 from diffusers.models.autoencoders.autoencoder_kl_hunyuanvideo15 import HunyuanVideo15AttnBlock
 from diffusers.models.autoencoders.autoencoder_kl_wan import WanAttentionBlock
 from einops import rearrange
-from tiny_diffusers import tiny_pipeline
+from tiny_diffusers import hunyuan_vae, tiny_pipeline, wan22_vae, wan_vae
 from torch import Tensor, nn
 
+#: Frames that Helios encodes at a time.
+HELIOS_SECTION = 33
 #: The tiny pipeline whose autoencoder is the family's; those without one are built below.
 PIPELINES = {
     "sd": "i2vgen-xl", "svd": "svd", "wan": "wan21", "wan-5b": "wan22-5b",
@@ -43,6 +46,15 @@ def minimax_h3_vae() -> Any:
     )  # fmt: skip
 
 
+def cosmos_vae() -> Any:
+    """That of Cosmos-Predict1, which no family here has: 8x, and 8 frames a latent."""
+    return diffusers.AutoencoderKLCosmos(
+        latent_channels=4, encoder_block_out_channels=(8, 8, 8, 8),
+        decode_block_out_channels=(8, 8, 8, 8), attention_resolutions=(8,), resolution=64,
+        num_layers=1, latents_mean=None, latents_std=None,
+    )  # fmt: skip
+
+
 def ltx095_vae() -> Any:
     """LTX-Video from 0.9.5 on: the same grid by other blocks."""
     return diffusers.AutoencoderKLLTXVideo(
@@ -55,10 +67,19 @@ def ltx095_vae() -> Any:
     )  # fmt: skip
 
 
+#: The autoencoders that are built by themselves; those of a pipeline's class are tested to be so.
+BUILT: dict[str, Callable[[], Any]] = {
+    "ltx-2": ltx2_vae, "minimax-h3": minimax_h3_vae, "kandinsky-5": hunyuan_vae,
+    "kandinsky-6": hunyuan_vae, "cosmos-2.5": wan_vae, "cosmos-3": wan22_vae,
+    "sana-video": wan_vae, "motif-video": wan_vae, "skyreels-v1": hunyuan_vae,
+    "skyreels-v2-df": wan_vae, "framepack": hunyuan_vae, "helios": wan_vae,
+}  # fmt: skip
+
+
 def tiny_vae(family: str) -> Any:
     """The same every time; float64, so that rounding lies far below every change looked for."""
     torch.manual_seed(0)
-    built = {"ltx-2": ltx2_vae, "minimax-h3": minimax_h3_vae}.get(family)
+    built = BUILT.get(family)
     vae = built() if built else tiny_pipeline(PIPELINES[family]).vae
     if family == "hunyuan-1.5":
         vae.enable_slicing()  # its causal attention takes one clip at a time
@@ -106,6 +127,9 @@ def encode(family: str, vae: Any, clip: Tensor) -> Tensor:
     if family in ("sd", "svd"):  # autoencoders of pictures: the frames go in as a batch
         pictures = vae.encode(rearrange(clip, "b c f h w -> (b f) c h w")).latent_dist.mean
         return rearrange(pictures, "(b f) c h w -> b c f h w", b=len(clip))
+    if family == "helios":
+        sections = clip.split(HELIOS_SECTION, 2)
+        return torch.cat([vae.encode(section).latent_dist.mean for section in sections], 2)
     latents = vae.encode(clip).latent_dist.mean
     if family == "cogvideox-1.5":  # patch_size_t is 2
         latents = torch.cat([latents[:, :, : latents.shape[2] % 2], latents], 2)

@@ -84,7 +84,12 @@ class _Encoder:
 
 def _mean(encoded: Any) -> Tensor:
     posterior = getattr(encoded, "latent_dist", None)
-    latents: Tensor = encoded.latent if posterior is None else posterior.mean
+    if posterior is None:
+        latents: Tensor = encoded.latent
+    elif hasattr(posterior, "mean"):
+        latents = posterior.mean
+    else:  # of an autoencoder without noise
+        latents = posterior.mode()
     return latents
 
 

@@ -21,7 +21,9 @@ MOST_PIXELS = 2**27  # of a sample, all frames together: some 5 GB while its mot
 TRAINERS = ("plain", "musubi", "ltx", "diffsynth", "finetrainers", "cogvideox-lora")
 EXTRACTIONS = ("head", "chunk", "slide", "uniform", "full")
 FAMILIES = ("sd", "svd", "wan", "wan-5b", "cogvideox", "cogvideox-1.5", "ltx", "ltx-2", "hunyuan",
-            "hunyuan-1.5", "minimax-h3")  # fmt: skip
+            "hunyuan-1.5", "minimax-h3", "kandinsky-5", "kandinsky-6", "cosmos-2.5", "cosmos-3",
+            "sana-video", "motif-video", "skyreels-v1", "skyreels-v2-df", "framepack",
+            "helios")  # fmt: skip
 
 
 # The option of each setting of a Request, and the rate of musubi-tuner's models by family.
