@@ -166,6 +166,57 @@ def _read_animate_bench(folder: Path) -> None:
     read_benchmark(folder, own_pairs=True)
 
 
+def _make_omit(folder: Path) -> None:
+    samples = [{"id": f"s{k}", "image-path": f"a/s{k}.png", "prompt": f"cat {k} appears",
+                "main-category": "addition",
+                "questions": [{"question": "Is there a cat?", "expected_answer": "yes"}]}
+               for k in range(3)]
+    (folder / "meta.json").write_text(json.dumps(samples))
+
+
+def _read_omit(folder: Path) -> None:
+    from motifocal.bench.judge.question_table import questions_of_benchmark
+    from motifocal.bench.pairs import read_benchmark
+
+    questions_of_benchmark(folder, read_benchmark(folder, own_pairs=True).pairs)
+
+
+def _make_comp(folder: Path) -> None:
+    (folder / "prompts").mkdir()
+    (folder / "first_frames").mkdir()
+    (folder / "prompts" / "motion.txt").write_text("the car turns left\nit stops\n")
+
+
+def _make_questions(folder: Path) -> None:
+    (folder / "questions.csv").write_text(
+        "image_id,prompt,kind,question,expected\na,it moves,own,Is it red?,no\n"
+        "b,it stops,,Is it blue?,\n")
+
+
+def _read_questions(folder: Path) -> None:
+    from motifocal.bench.judge.question_table import read_questions
+    from motifocal.bench.pairs import Pair
+
+    read_questions(folder / "questions.csv", [Pair("", "a", "it moves"), Pair("", "b", "it stops")])
+
+
+def _make_judge(folder: Path) -> None:
+    video = {"model": "m", "scenario": "s", "image_id": "a", "prompt": "it moves", "seed": 0,
+             "score": 0.5, "failure": None}
+    (folder / "scores.json").write_text(json.dumps(
+        {"kind": "motifocal judge", "judge": "J", "verdict": "", "marks": [], "videos": [video]}))
+    (folder / "answers.jsonl").write_text(
+        json.dumps({"key": "k", "probability": 0.5, "mass": 1.0}) + "\n")
+
+
+def _read_judge(folder: Path) -> None:
+    from motifocal.bench.judge.asking import AnswerCache
+    from motifocal.study.stats.judge_votes import read_judge
+
+    AnswerCache(folder / "answers.jsonl")
+    read_judge(folder / "scores.json")
+
+
 def _read_shards(folder: Path) -> None:
     from motifocal.data.shards import Shards
 
@@ -294,6 +345,9 @@ KINDS: Mapping[str, Kind] = {
     "animate bench": Kind(_make_animate_bench, _read_animate_bench, ("configs/*.yaml",)),
     "pairs csv": _table("pairs.csv"), "pairs json": _table("pairs.json"),
     "pairs jsonl": _table("pairs.jsonl"),
+    "omit-i2v": Kind(_make_omit, _read_omit), "questions": Kind(_make_questions, _read_questions),
+    "i2v-compbench": Kind(_make_comp, _read_animate_bench, ("prompts/*.txt",)),
+    "judge": Kind(_make_judge, _read_judge),
     "results": Kind(_make_results, _read_results, ("*.json", "*.csv", "*.jsonl")),
     "checkpoint": Kind(_make_checkpoint, _read_checkpoint, archive=True),
     "safetensors": _tensors("weights.safetensors"), "pt": _tensors("weights.pt"),

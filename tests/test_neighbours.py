@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import math
 import re
 from pathlib import Path
 from typing import get_args, get_type_hints
 
 import pytest
+import tiny
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from motifocal.data.shards import Shards
 from motifocal.loss.focal import VARIANTS, motion_focal_loss
 from motifocal.loss.latent_grid import FAMILIES, to_layout
 from motifocal.loss.motion_loss import motion_loss
 from motifocal.loss.neighbours import NEIGHBOURS
 from motifocal.models.schedule import noise_schedule
+from motifocal.training.loop import train
 from motifocal.training.presets import TrainingSettings
 
 B, C, FRAMES, H, W = 2, 4, 6, 5, 3
@@ -176,6 +180,32 @@ def test_the_schedule_says_how_much_an_error_is_one_of_the_clean_latents(
              - schedule.x0_from(prediction, noisy, t))
     factor = schedule.clean_error(t)[:, None, None, None, None]
     assert torch.allclose(moved.abs(), factor * error.abs(), rtol=1e-2, atol=1e-4)
+
+
+@pytest.fixture(scope="module")
+def materials(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Shards]:
+    folder = tmp_path_factory.mktemp("materials")
+    return tiny.tiny_base(folder / "base"), tiny.tiny_shards(folder / "shards")
+
+
+def after_two_steps(folder: Path, materials: tuple[Path, Shards], **changed: object) -> Tensor:
+    run = tiny.tiny_run(folder, *materials, steps=2, optimizer="adamw", **changed)
+    lines = list(train(run))
+    assert len(lines) == 2
+    assert all(math.isfinite(line["loss"]) for line in lines)
+    return torch.cat([value.flatten() for value in tiny.weights(run).values()])
+
+
+@pytest.mark.slow
+def test_two_steps_of_training_run_with_every_variant_and_differ(
+    materials: tuple[Path, Shards], tmp_path: Path
+) -> None:
+    plain = after_two_steps(tmp_path / "plain", materials, motif_weight=0)
+    trained = {variant: after_two_steps(tmp_path / variant, materials, motif_variant=variant)
+               for variant in NEIGHBOURS}
+    for variant, weights in trained.items():
+        assert not torch.equal(weights, plain), variant
+    assert len({float(weights.double().sum()) for weights in trained.values()}) == len(trained)
 
 
 def test_the_settings_and_the_page_know_every_variant() -> None:

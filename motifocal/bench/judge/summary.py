@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,7 +16,7 @@ from motifocal.bench.judge.judge import YES, Answer, Failure
 from motifocal.bench.judge.questions import DOES
 from motifocal.bench.judge.run import Asked, Judged
 from motifocal.bench.results import ExpectedVideo
-from motifocal.bench.score.run import CONTROL
+from motifocal.bench.score.run import CONTROL, MODEL
 from motifocal.metrics import MeanInterval, over_images
 
 NO_INTERVAL = MeanInterval(math.nan, math.nan, math.nan)
@@ -67,7 +67,7 @@ def summarise(judged: Judged) -> list[JudgedRow]:
     rows: dict[tuple[str, str], list[Asked]] = defaultdict(list)
     for asked in judged.asked:
         rows[asked.row, asked.kind].append(asked)
-    own = _by_pair(rows[judged.control, "model"], _yes)
+    own = _by_pair(rows[judged.control, MODEL], _yes)
     return [_row(name, kind, of_row, own) for (name, kind), of_row in rows.items()]
 
 
@@ -84,18 +84,19 @@ def _row(name: str, kind: str, asked: Sequence[Asked], own: Values) -> JudgedRow
 
 def _yes(asked: Asked) -> float:
     """Return P(yes) to the question about the prompt, nan for others and failures."""
-    counts = asked.question.kind == DOES and isinstance(asked.outcome, Answer)
-    return asked.outcome.probability if counts else math.nan  # type: ignore[union-attr]
+    if asked.question.kind != DOES or not isinstance(asked.outcome, Answer):
+        return math.nan
+    return asked.outcome.probability
 
 
 def _rounded(probability: float) -> float:
     return probability if math.isnan(probability) else float(probability >= SAYS_YES)
 
 
-def _by_pair(asked: Iterable[Asked], value: object) -> Values:
+def _by_pair(asked: Iterable[Asked], value: Callable[[Asked], float]) -> Values:
     numbers: dict[tuple[str, str], list[float]] = defaultdict(list)
     for item in asked:
-        number = value(item)  # type: ignore[operator]
+        number = value(item)
         if not math.isnan(number):
             numbers[item.video.pair.stem, item.video.pair.image_id].append(number)
     return {pair: math.fsum(of_pair) / len(of_pair) for pair, of_pair in numbers.items()}
