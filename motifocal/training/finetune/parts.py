@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import gc
+import importlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -88,17 +89,38 @@ def load_trained(folder: Path, family: Family, part: str, precision: str, nf4: b
     place = part_folder(folder, part)
     refuse_code(place)
     kind = getattr(diffusers, family.index[part][1])
-    options: dict[str, Any] = {}
-    if nf4:
-        options["quantization_config"] = diffusers.BitsAndBytesConfig(
-            load_in_4bit=True, bnb_4bit_quant_type="nf4",
-            bnb_4bit_compute_dtype=DTYPES[precision],
-        )  # fmt: skip
     with loading_errors(place), bars_on_a_terminal():
-        return kind.from_pretrained(
+        network = kind.from_pretrained(
             place, torch_dtype=DTYPES[precision], use_safetensors=True, local_files_only=True,
-            trust_remote_code=False, **options,
+            trust_remote_code=False,
         )  # fmt: skip
+    if nf4:
+        store_in_four_bits(network, DTYPES[precision])
+    return network
+
+
+def store_in_four_bits(network: Any, computed: torch.dtype) -> None:
+    """Replace linear layers by bitsandbytes' of nf4 weights, which compute in `computed`.
+
+    Layers that the model's authors keep in float32 stay. Not by diffusers' quantiser, which
+    refuses to work without a GPU. Raises ValueError where bitsandbytes is not installed.
+    """
+    try:
+        bnb: Any = importlib.import_module("bitsandbytes")
+    except ModuleNotFoundError as error:
+        raise ValueError("storage nf4 needs the package bitsandbytes, which is not installed"
+                         ) from error  # fmt: skip
+    kept = set(network._keep_in_fp32_modules or ())
+    linear = {name: module for name, module in network.named_modules()
+              if type(module) is torch.nn.Linear and kept.isdisjoint(name.split("."))}
+    for name, module in linear.items():
+        packed = bnb.nn.Linear4bit(module.in_features, module.out_features, bias=False,
+                                   compute_dtype=computed, quant_type="nf4", device="meta")
+        packed.weight = bnb.nn.Params4bit(module.weight.data, requires_grad=False,
+                                          quant_type="nf4").to("cpu")  # fmt: skip
+        packed.bias = module.bias
+        network.set_submodule(name, packed)
+    network.is_loaded_in_4bit = True  # peft asks for it
 
 
 def release(device: torch.device) -> None:
