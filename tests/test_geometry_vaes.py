@@ -8,6 +8,7 @@ first latent that changes is the one that covers the frame.
 from __future__ import annotations
 
 import inspect
+from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
 from typing import Any
@@ -16,7 +17,7 @@ import diffusers
 import pytest
 import torch
 from einops import rearrange
-from tiny_vaes import encode, ltx095_vae, neutral, tiny_vae, unspread
+from tiny_vaes import encode, ltx095_vae, ltx23_vae, neutral, tiny_vae, unspread
 from torch import Tensor
 
 from motifocal.loss.latent_grid import FAMILIES, LatentGeometry
@@ -102,11 +103,15 @@ def test_a_frame_first_changes_the_latent_that_covers_it(family: str, frames: in
     assert faults(FAMILIES[family], family, frames) == []
 
 
-@pytest.mark.parametrize("frames", [9, 17])
-def test_later_releases_of_ltx_have_the_same_grid(frames: int) -> None:
+@pytest.mark.parametrize(("family", "build", "frames"), [
+    ("ltx", ltx095_vae, 9), ("ltx", ltx095_vae, 17), ("ltx-2", ltx23_vae, 17),
+])  # fmt: skip
+def test_later_releases_of_ltx_have_the_same_grid(
+    family: str, build: Callable[[], Any], frames: int
+) -> None:
     torch.manual_seed(0)
-    vae = ltx095_vae().double().eval()
-    assert first_to_change("ltx", vae, frames) == measured("ltx", frames)
+    vae = build().double().eval()
+    assert first_to_change(family, vae, frames) == measured(family, frames)
 
 
 @pytest.mark.parametrize("family", ["wan", "wan-5b", "ltx", "ltx-2", "hunyuan-1.5"])

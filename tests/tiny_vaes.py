@@ -24,9 +24,8 @@ from torch import Tensor, nn
 HELIOS_SECTION = 33
 #: The tiny pipeline whose autoencoder is the family's; those without one are built below.
 PIPELINES = {
-    "sd": "i2vgen-xl", "svd": "svd", "wan": "wan21", "wan-5b": "wan22-5b",
-    "cogvideox": "cogvideox", "cogvideox-1.5": "cogvideox15", "ltx": "ltx", "hunyuan": "hunyuan",
-    "hunyuan-1.5": "hunyuan15",
+    "sd": "i2vgen-xl", "svd": "svd", "cogvideox": "cogvideox", "cogvideox-1.5": "cogvideox15",
+    "ltx": "ltx", "hunyuan-1.5": "hunyuan15",
 }  # fmt: skip
 
 
@@ -35,6 +34,19 @@ def ltx2_vae() -> Any:
         latent_channels=8, block_out_channels=(8, 8, 8, 8), decoder_block_out_channels=(8, 16, 32),
         layers_per_block=(1, 1, 1, 1, 1), decoder_layers_per_block=(1, 1, 1, 1),
         spatial_compression_ratio=32, temporal_compression_ratio=8,
+    )  # fmt: skip
+
+
+def ltx23_vae() -> Any:
+    """LTX-2.3: the encoder's last block is no wider, and the decoder has a block more."""
+    return diffusers.AutoencoderKLLTX2Video(
+        latent_channels=8, block_out_channels=(8, 8, 8, 8),
+        decoder_block_out_channels=(8, 8, 8, 8), layers_per_block=(1, 1, 1, 1, 1),
+        decoder_layers_per_block=(1, 1, 1, 1, 1), decoder_spatio_temporal_scaling=(True,) * 4,
+        decoder_inject_noise=(False,) * 5, upsample_residual=(False,) * 4,
+        upsample_type=("spatiotemporal", "spatiotemporal", "temporal", "spatial"),
+        upsample_factor=(2, 2, 1, 2), decoder_causal=False, spatial_compression_ratio=32,
+        temporal_compression_ratio=8,
     )  # fmt: skip
 
 
@@ -69,6 +81,7 @@ def ltx095_vae() -> Any:
 
 #: The autoencoders that are built by themselves; those of a pipeline's class are tested to be so.
 BUILT: dict[str, Callable[[], Any]] = {
+    "wan": wan_vae, "wan-5b": wan22_vae, "hunyuan": hunyuan_vae,
     "ltx-2": ltx2_vae, "minimax-h3": minimax_h3_vae, "kandinsky-5": hunyuan_vae,
     "kandinsky-6": hunyuan_vae, "cosmos-2.5": wan_vae, "cosmos-3": wan22_vae,
     "sana-video": wan_vae, "motif-video": wan_vae, "skyreels-v1": hunyuan_vae,
