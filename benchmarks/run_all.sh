@@ -6,7 +6,7 @@ cd "$(dirname "$0")/.."
 export OMP_WAIT_POLICY="${OMP_WAIT_POLICY:-PASSIVE}"
 python="${PYTHON:-.venv/bin/python}"
 
-for name in step unet sampling heatmap score startup scenes study; do
+for name in step unet sampling heatmap score startup scenes study finetune trainer_faults; do
   echo "benchmarks/$name.py" >&2
   table="$("$python" "benchmarks/$name.py" "$@")"
   printf '%s\n\n' "$table"

@@ -5,6 +5,8 @@ from __future__ import annotations
 import importlib.util
 import re
 import shlex
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -20,6 +22,7 @@ SCRIPTS = sorted(
     if "\n    options = parser(" in path.read_text() or "read(parser(" in path.read_text()
 )
 
+OTHER_TRAINERS, FAULTS = "finetune", "trainer_faults"  # import other trainers
 Load = Callable[[str], ModuleType]
 
 
@@ -45,13 +48,24 @@ def rows_of(output: str) -> list[list[str]]:
     return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[2:]]
 
 
+def in_a_process_apart(name: str, *arguments: str) -> str:
+    """What a script prints that imports other trainers with empty modules beside them."""
+    command = [sys.executable, str(FOLDER / f"{name}.py"), *arguments]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", SCRIPTS)
 def test_a_quick_run_prints_a_table_of_ratios(
     name: str, load: Load, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    load(name).main(["--quick"])
-    output = capsys.readouterr().out
+    if name == OTHER_TRAINERS:
+        output = in_a_process_apart(name, "--quick")
+    else:
+        load(name).main(["--quick"])
+        output = capsys.readouterr().out
     assert re.search(r"\d+ cores?, Python 3\.\d+\.\d+, torch .*; 2 rounds\.$", output, re.MULTILINE)
     rows = rows_of(output)
     assert len(rows) >= 2
@@ -131,7 +145,18 @@ def test_every_benchmark_is_run_by_run_all_and_has_its_place_on_the_page() -> No
     loop = re.search(r"^for name in (.*); do$", script, re.MULTILINE)
     assert loop is not None
     page = (ROOT / "docs" / "benchmarks.md").read_text(encoding="utf-8")
-    assert len(SCRIPTS) == 8
-    assert sorted(shlex.split(loop[1])) == SCRIPTS
-    assert sorted(re.findall(r"<!-- begin (\w+) -->", page)) == SCRIPTS
-    assert sorted(re.findall(r"<!-- end (\w+) -->", page)) == SCRIPTS
+    assert len(SCRIPTS) == 9
+    names = sorted([*SCRIPTS, FAULTS])
+    assert sorted(shlex.split(loop[1])) == names
+    assert sorted(re.findall(r"<!-- begin (\w+) -->", page)) == names
+    assert sorted(re.findall(r"<!-- end (\w+) -->", page)) == names
+
+
+@pytest.mark.slow
+def test_the_faults_of_other_trainers_are_not_ours_and_are_as_the_page_says() -> None:
+    rows = rows_of(in_a_process_apart(FAULTS))
+    assert [ours for _, ours, *_ in rows] == ["no", "no", "no"]
+    page = (ROOT / "docs" / "benchmarks.md").read_text(encoding="utf-8")
+    (printed,) = re.findall(r"<!-- begin trainer_faults -->(.*?)<!-- end", page, re.DOTALL)
+    for here, on_page in zip(rows, rows_of(printed), strict=True):
+        assert set(here) <= set(on_page)  # a trainer that is not installed has no column

@@ -14,7 +14,7 @@ import pytest
 SCRIPTS = Path(__file__).parents[1] / "scripts"
 
 
-@pytest.fixture(params=["torchvision", "diffsynth"])
+@pytest.fixture(params=["torchvision", "diffsynth", "finetrainers"])
 def package(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
