@@ -17,6 +17,8 @@ EXTRA_OF = {
     "matplotlib": "report", "scipy": "report",
     "psycopg": "postgresql",
     "torchvision": "raft",
+    "ray": "ray",
+    "pyarrow": "parquet",
 }  # fmt: skip
 # Where torch or what `models` brings is missing, all that this code needs is; first match first.
 _EXTRA_OF_CODE = {

@@ -15,12 +15,12 @@ from motifocal.bench.pairs import SCENES, Benchmark, Pair, read_benchmark
 from motifocal.bench.results import (
     MANIFEST,
     Results,
-    append_line,
     claim_results,
     manifest_lines,
     open_results,
 )
 from motifocal.bench.run import Shard, run
+from motifocal.files.json_lines import append_line
 from motifocal.generate.model import Format, Job
 from motifocal.media.video import read_image, read_video, write_video
 

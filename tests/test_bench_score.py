@@ -31,6 +31,7 @@ from motifocal.bench.score.controls import (
 )
 from motifocal.bench.score.measures import MEASURES, Measure, measure
 from motifocal.bench.score.run import CACHE, Row, Scores, score
+from motifocal.data.workers.threads import Threads
 from motifocal.generate.model import Job
 from motifocal.media.picture import Pixels
 from motifocal.media.video import Clip, read_image, read_video, write_image, write_video
@@ -165,7 +166,8 @@ def numbers(row: Row) -> dict[tuple[str, int], dict[str, float]]:
 
 def test_nothing_is_decoded_or_estimated_twice(results: list[Results], tmp_path: Path) -> None:
     counted, words = Counted(), Words()
-    scores = score(results, tmp_path / "out", tools=counted.tools(learned=(words,)), workers=3)
+    scores = score(results, tmp_path / "out", tools=counted.tools(learned=(words,)),
+                   workers=Threads(3))
     videos = [video.path.as_posix() for each in results for video in each.expected()]
     assert counted.decoded == Counter(videos)
     # 15 videos, one of each of the 3 pictures shuffled; stills need no estimate, one a picture.
@@ -288,9 +290,10 @@ def test_running_again_computes_nothing_and_gives_the_same_scores(
     results: list[Results], tmp_path: Path
 ) -> None:
     tools = {"learned": (Words(),)}
-    first = score(results, tmp_path / "out", tools=Counted().tools(**tools), workers=1)
+    first = score(results, tmp_path / "out", tools=Counted().tools(**tools), workers=Threads(1))
     counted, words = Counted(), Words()
-    again = score(results, tmp_path / "out", tools=counted.tools(learned=(words,)), workers=3)
+    again = score(results, tmp_path / "out", tools=counted.tools(learned=(words,)),
+                  workers=Threads(3))
     assert counted.all == words.looks == 0
     assert repr(again) == repr(first)  # nan is not equal to itself
 
@@ -338,7 +341,7 @@ def test_a_killed_run_goes_on_where_it_stopped(results: list[Results], tmp_path:
         return counted.decode(path)
 
     with pytest.raises(KilledError):
-        score(results, tmp_path / "out", tools=counted.tools(decode=dying), workers=1)
+        score(results, tmp_path / "out", tools=counted.tools(decode=dying), workers=Threads(1))
     kept = tmp_path / "out" / CACHE
     text = kept.read_text()
     assert 0 < len(text.splitlines()) < 25
@@ -390,7 +393,7 @@ def test_what_the_measures_refuse_names_the_file(results: list[Results], tmp_pat
         write_image(results[1].image(video.pair), textured(0, 8, 8))
         write_video(video.path, read_video(video.path).frames[:, :8, :8], FPS)
     with pytest.raises(ValueError, match=r"second/videos/.*\.mp4: frames should be"):
-        score([results[1]], tmp_path / "out", workers=1)
+        score([results[1]], tmp_path / "out", workers=Threads(1))
 
 
 def test_common_takes_the_pairs_that_all_models_have_and_says_so(

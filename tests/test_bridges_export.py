@@ -293,11 +293,11 @@ def test_nothing_is_lost_when_it_is_stopped(
 ) -> None:
     done: list[str] = []
 
-    def stopping(clip: Any, *rest: Any) -> Any:
+    def stopping(job: Any, *rest: Any) -> Any:
         if done:
             raise KeyboardInterrupt
-        done.append(clip.name)
-        return real(clip, *rest)
+        done.append(job.clip.name)
+        return real(job, *rest)
 
     real = export_samples.export_clip
     monkeypatch.setattr(export_samples, "export_clip", stopping)

@@ -16,6 +16,7 @@ from motifocal.data import sources
 from motifocal.data.caption_formats import listed
 from motifocal.data.captions import CaptionedVideo, place_of, read_captions
 from motifocal.data.sources import VideoFolderClips, scan_videos, usable
+from motifocal.data.workers.threads import Threads
 from motifocal.files.atomic import sha256_of
 from motifocal.inspection.entries import gather
 from motifocal.media.video import write_video
@@ -382,7 +383,7 @@ def test_unreadable_and_short_videos_are_found_beforehand(tmp_path: Path) -> Non
     cut.path.write_bytes(cut.path.read_bytes()[:400])
     empty = CaptionedVideo(tmp_path / "empty.mp4", "nothing", "empty.mp4")
     empty.path.touch()
-    scanned = scan_videos([short, whole, cut, empty], tmp_path / "notes.jsonl", workers=2)
+    scanned = scan_videos([short, whole, cut, empty], tmp_path / "notes.jsonl", Threads(2))
     videos, lengths, digests, rejected = usable(scanned, frames=4)
     assert (videos, lengths, digests) == ((whole,), (9,), (sha256_of(whole.path),))
     assert [r.name for r in rejected] == ["short.mp4", "cut.mp4", "empty.mp4"]
@@ -403,7 +404,7 @@ def test_a_video_that_is_gone_or_closed_is_rejected_and_the_others_are_used(
         return "0" * 64
 
     monkeypatch.setattr(sources, "sha256_of", closed)
-    found = usable(scan_videos(videos, tmp_path / "notes.jsonl", workers=1), 4)
+    found = usable(scan_videos(videos, tmp_path / "notes.jsonl", Threads(1)), 4)
     assert [video.name for video in found.videos] == ["a.mp4"]
     reasons = {rejected.name: rejected.reason for rejected in found.rejected}
     assert "Permission denied" in reasons["b.mp4"]
@@ -415,7 +416,7 @@ def test_a_scan_reads_its_notes_and_decodes_only_what_changed(
 ) -> None:
     videos = [counting_video(tmp_path / f"{k}.mp4", 4 + k) for k in range(3)]
     notes = tmp_path / "notes.jsonl"
-    before = list(scan_videos(videos, notes, workers=1))
+    before = list(scan_videos(videos, notes, Threads(1)))
     with notes.open("a") as file:
         file.write('{"name": "2.mp4", "si')  # what a kill leaves
     counting_video(videos[1].path, 7)
@@ -426,17 +427,17 @@ def test_a_scan_reads_its_notes_and_decodes_only_what_changed(
         return 7
 
     monkeypatch.setattr(sources, "count_frames", count)
-    after = list(scan_videos(videos, notes, workers=1))
+    after = list(scan_videos(videos, notes, Threads(1)))
     assert decoded == ["1.mp4"]
     assert [found.frames for _, found in after] == [4, 7, 6]
     assert (after[0], after[2]) == (before[0], before[2])
-    assert len(list(scan_videos(videos, notes, workers=1))) == 3
+    assert len(list(scan_videos(videos, notes, Threads(1)))) == 3
     assert decoded == ["1.mp4"]
     videos[0].path.write_bytes(videos[0].path.read_bytes())  # another date, the same bytes
-    assert [found.frames for _, found in scan_videos(videos, notes, workers=1)] == [4, 7, 6]
+    assert [found.frames for _, found in scan_videos(videos, notes, Threads(1))] == [4, 7, 6]
     assert decoded == ["1.mp4"]
     notes.write_text("[]\nnull\n{}\n" + '{"name": "2.mp4"}\n' + notes.read_text())
-    assert len(list(scan_videos(videos, notes, workers=1))) == 3
+    assert len(list(scan_videos(videos, notes, Threads(1)))) == 3
     assert decoded == ["1.mp4"]
 
 

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -221,10 +221,10 @@ def test_after_a_kill_what_is_there_is_not_computed_again(
         write(tmp_path / f"clips/{name}.mp4")
     work = command.measure
 
-    def full_disk(row: command.ClipRow, *rest: object) -> command.ClipRow:
+    def full_disk(row: command.ClipRow, **options: Any) -> command.ClipRow:
         if row.heatmap == "b.npz":
             raise OSError(28, "No space left on device")
-        return work(row, *rest)
+        return work(row, **options)
 
     monkeypatch.setattr(command, "measure", full_disk)
     ended = heatmap(tmp_path / "clips", "-o", tmp_path / "maps", "--workers", 1)

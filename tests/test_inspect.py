@@ -17,7 +17,7 @@ from doctor_clips import FPS, audio_only, encode, huge, joined, moving, pan, sav
 
 from motifocal.cli.inspect import inspect
 from motifocal.cli.output.inspect_tables import clean
-from motifocal.inspection import run as running
+from motifocal.data.workers.processes import Processes
 from motifocal.inspection.faults import FAULTS
 from motifocal.inspection.page import read_report
 from motifocal.media.video import write_image
@@ -262,7 +262,8 @@ def test_a_second_run_decodes_nothing_and_says_the_same(
 
     output, result = inspected
     first = report_of(output)
-    monkeypatch.setattr(running, "in_processes", forbidden)
+    assert not (output / "finished.json").exists()  # there are links: its clips are listed again
+    monkeypatch.setattr(Processes, "run", forbidden)
     again = called(bad[0], "-o", output, *OPTIONS)
     assert report_of(output) == first
     assert again.stdout == result.stdout

@@ -14,6 +14,7 @@ from click.testing import CliRunner, Result
 from motifocal.cli import cli
 from motifocal.data.shards import Shards
 from motifocal.data.sources import SceneClips, VideoFolderClips, scan_videos, usable
+from motifocal.data.workers.threads import Threads
 from motifocal.media.video import write_video
 
 FRAMES, SIZE = 7, 32
@@ -66,7 +67,7 @@ def windows(clips: Path, output: Path) -> list[range]:
     from motifocal.data.captions import read_captions
     from motifocal.data.sources import dynamic_stride
 
-    found = usable(scan_videos(read_captions(clips).videos, output / "notes.jsonl", 1), 3)
+    found = usable(scan_videos(read_captions(clips).videos, output / "notes.jsonl", Threads(1)), 3)
     source = VideoFolderClips(*found[:3], frames=3, height=SIZE, width=SIZE, max_stride=4,
                               windows=1, seed=0)
     generators = (np.random.default_rng([0, index]) for index in range(len(source)))

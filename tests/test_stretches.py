@@ -20,6 +20,7 @@ from motifocal.data.shard_file import DamagedShard, write_shard
 from motifocal.data.shards import Shards, epochs_of_step, indices_of_step
 from motifocal.data.sources import SceneClips, VideoFolderClips, scan_videos, usable
 from motifocal.data.stretches import Draw, dynamic_stride
+from motifocal.data.workers.threads import Threads
 from motifocal.loss.latent_grid import LatentGeometry, pool
 from motifocal.media.video import read_video, to_tensor, write_video
 from motifocal.models.autoencoder import encode
@@ -50,7 +51,7 @@ def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def source(clips: Path, windows: int | str = "all") -> VideoFolderClips:
     notes = clips / ".notes.jsonl"
-    found = usable(scan_videos(read_captions(clips).videos, notes, 1), FRAMES)
+    found = usable(scan_videos(read_captions(clips).videos, notes, Threads(1)), FRAMES)
     return VideoFolderClips(*found[:3], FRAMES, SIZE, SIZE, MOST, windows, 0,
                             draw=SETTINGS.draw)  # type: ignore[arg-type]
 

@@ -13,11 +13,12 @@ import cv2
 import numpy as np
 
 from motifocal.bench.pairs import Benchmark, Pair
-from motifocal.bench.results import ExpectedVideo, Results, append_line, claim_results
+from motifocal.bench.results import ExpectedVideo, Results, claim_results
 from motifocal.bench.run import FitFunction, Shard, manifest_name, manifest_row, register_video
 from motifocal.bench.video_names import match
 from motifocal.files.atomic import replacing, sha256_of
 from motifocal.files.disk import NO_ROOM
+from motifocal.files.json_lines import append_line
 from motifocal.media.codec import FINE_CRF
 from motifocal.media.picture import Pixels, VideoError, one_line, read_image
 from motifocal.media.video import list_videos, read_video, resize_crop, write_video

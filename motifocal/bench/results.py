@@ -10,7 +10,6 @@
 from __future__ import annotations
 
 import json
-import os
 import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
@@ -21,6 +20,7 @@ from motifocal.bench.pair_tables import read_rows
 from motifocal.bench.pairs import SCENES, Benchmark, Pair, check_id
 from motifocal.files.atomic import write_text
 from motifocal.files.csv_text import csv_text
+from motifocal.files.json_lines import read_lines
 from motifocal.files.json_text import parse_json
 from motifocal.files.settings import lock_settings
 from motifocal.generate.model import Format
@@ -133,36 +133,10 @@ def _check_same_pairs(results: Results) -> None:
                      f"{', '.join(words)}; choose the same pairs or another folder")
 
 
-def append_line(path: Path, line: Mapping[str, Any]) -> None:
-    """Add one JSON line in a single write, on a line of its own even after a torn one."""
-    data = (json.dumps(line, ensure_ascii=False, allow_nan=False) + "\n").encode()
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
-    try:
-        size = os.fstat(descriptor).st_size
-        if size:
-            os.lseek(descriptor, size - 1, os.SEEK_SET)
-        torn = size > 0 and os.read(descriptor, 1) != b"\n"
-        os.write(descriptor, b"\n" + data if torn else data)
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
 def manifest_lines(folder: Path) -> Iterator[dict[str, Any]]:
     """Yield all lines of all shards' manifests, without lines that a crash has torn."""
     for path in sorted(folder.glob(f"{MANIFEST}*.jsonl")):
         yield from read_lines(path)
-
-
-def read_lines(path: Path) -> Iterator[dict[str, Any]]:
-    """Yield the objects in a file of JSON lines, without lines that a crash has torn."""
-    for text in path.read_text(encoding="utf-8", errors="replace").split("\n"):
-        try:
-            line = parse_json(text or "null")
-        except ValueError:
-            continue
-        if isinstance(line, dict):
-            yield line
 
 
 def _read_pairs(folder: Path) -> tuple[Pair, ...]:

@@ -13,8 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from motifocal.bench.results import MANIFEST, ExpectedVideo, Results, append_line, claim_results
+from motifocal.bench.results import MANIFEST, ExpectedVideo, Results, claim_results
 from motifocal.files.atomic import sha256_of
+from motifocal.files.json_lines import append_line
 from motifocal.generate.model import Format, Job, Model
 from motifocal.media.picture import Pixels
 from motifocal.media.video import VideoError, read_image, read_video, resize_crop, write_image

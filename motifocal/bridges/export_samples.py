@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -19,7 +18,7 @@ from motifocal.bridges.weight_cache import (
     write_weight,
 )
 from motifocal.data.captions import CaptionedVideo
-from motifocal.data.clip_files import ClipHashes, timeline_of
+from motifocal.data.clip_files import HashRow, hash_row, timeline_of
 from motifocal.data.selection import Selection, frames_of
 from motifocal.data.trainer_rules import TRAINERS, Request, misread, trained_on
 from motifocal.loss.latent_grid import FAMILIES, LatentGeometry, pool
@@ -53,23 +52,33 @@ class ExportConfig:
         return FAMILIES[self.family]
 
 
+@dataclass(frozen=True)
+class ExportJob:
+    """A clip to be exported, with its rows and its hash from an earlier run."""
+
+    clip: CaptionedVideo
+    before: tuple[SampleRow, ...] = ()
+    known: HashRow | None = None
+
+
 def export_clip(
-    clip: CaptionedVideo, config: ExportConfig, hashes: ClipHashes, before: Sequence[SampleRow],
-    threads: int,
-) -> list[SampleRow]:  # fmt: skip
-    """Write what is missing of a clip; `before` are its rows from an earlier run.
+    job: ExportJob, config: ExportConfig, threads: int
+) -> tuple[list[SampleRow], HashRow]:
+    """Write what is missing of a clip; return its rows and its hash.
 
     Raises VideoError where the clip cannot be read, is too short or becomes samples that the
     family cannot take.
     """
+    clip, before = job.clip, job.before
     try:
-        digest = hashes.of(clip.path)
+        hashed = hash_row(clip.path, job.known)
     except OSError as error:
         raise VideoError(f"{clip.path}: cannot be read ({one_line(error)})") from error
+    digest = str(hashed[-1])
     same = bool(before) and all(row.sha256 == digest for row in before)
     files = [config.output / name for row in before for name in files_of(row, config)]
     if same and all(file.exists() for file in files):
-        return list(before)
+        return list(before), hashed
     # A mask is known by its name, so one of a clip that has changed since must go at once.
     for file in files if config.kind == "masks" and not same else ():
         file.unlink(missing_ok=True)
@@ -87,7 +96,7 @@ def export_clip(
                         selection.width, selection.resize, mean_weight=0.0)
         written, mean = write(clip.path, row, config, threads)
         rows.append(replace(row, file=written, mean_weight=mean))
-    return rows
+    return rows, hashed
 
 
 def files_of(row: SampleRow, config: ExportConfig) -> list[str]:

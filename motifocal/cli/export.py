@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from contextlib import closing
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,23 +13,32 @@ import click
 from motifocal.cli.options.clips import heatmap_options, settings_of
 from motifocal.cli.options.declare import ANY_PATH, output_option
 from motifocal.cli.options.frames import FAMILIES, frame_options, request_of
+from motifocal.cli.options.scale import (
+    check_table,
+    part_of,
+    scale_options,
+    table_options,
+    workers_of,
+)
 from motifocal.cli.output.locking import lock_output
 from motifocal.cli.output.measured_clips import (
     end_with_left_out,
-    in_threads,
+    measured,
+    threads_a_clip,
     why_left_out,
     write_filmstrips,
 )
 from motifocal.cli.output.progress import quiet_option
 
 if TYPE_CHECKING:
-    from motifocal.bridges.export_samples import ExportConfig
+    from motifocal.bridges.export_samples import ExportConfig, ExportJob
     from motifocal.bridges.export_table import SampleRow
     from motifocal.data.captions import CaptionedVideo
+    from motifocal.data.clip_files import HashRow
+    from motifocal.data.workers.items import Part, Workers
 
 SETTINGS = "export.json"
 TABLES = {"masks": "masks.jsonl", "latents": "weights.jsonl"}
-SAVED_EVERY = 50  # clips: what a killed run has to find out again at most
 
 
 # fmt: off
@@ -59,9 +67,12 @@ Examples:
 @click.option("--workers", type=click.IntRange(1),
               help="Clips measured at a time.  [default: the cores of this machine]")
 @heatmap_options
+@table_options
+@scale_options
 @quiet_option
 def export(clips: Path, output: Path, kind: str, family: str, values: str, motif_weight: float,
-           with_clips: bool, workers: int | None, **options: Any) -> None:
+           with_clips: bool, workers: int | None, ray: str | None, shard: tuple[int, int],
+           table: str | None, errors: str, **options: Any) -> None:
     # fmt: on
     """Make weights of CLIPS for a trainer: of the frames, rate, crop and latents that it has.
 
@@ -73,6 +84,7 @@ def export(clips: Path, output: Path, kind: str, family: str, values: str, motif
     from motifocal.bridges.export_samples import ExportConfig
     from motifocal.bridges.export_table import check_names
     from motifocal.data.captions import read_clips
+    from motifocal.data.workers.threads import Threads
     from motifocal.files.settings import lock_settings
     from motifocal.motion.flow import usable_cores
 
@@ -81,16 +93,31 @@ def export(clips: Path, output: Path, kind: str, family: str, values: str, motif
     if with_clips and kind != "masks":
         raise click.BadParameter("is for --as masks", param_hint="--with-clips")
     trainer, request = request_of(options, family)
+    check_table(table)
     config = ExportConfig(output, kind, family, trainer, request, settings_of(options), values,
                           motif_weight, with_clips)
     folder = read_clips(clips, output)
     check_names(folder.videos if kind == "masks" else ())
-    lock_output(output)
+    part = part_of(shard)
+    lock_output(output, part.word)
     lock_settings(output / SETTINGS, deciding_settings(config, clips))
-    rows, refused = export_clips(folder.videos, config, workers or usable_cores())
-    print_results(folder.videos, rows, config)
-    left_out = [*((rejected.name, rejected.reason) for rejected in folder.rejected), *refused]
-    end_with_left_out(left_out, len(rows) + len(left_out), "exported")
+    videos = [video for video in folder.videos if part.holds(video.name)]
+    who = workers_of(ray, workers, Threads(workers or usable_cores()))
+    rows, refused = export_clips(videos, config, who, part)
+    if part.word:
+        click.echo(output / part.file(TABLES[kind]))
+    else:
+        print_results(videos, rows, config)
+    rejected = [one for one in folder.rejected if part.holds(one.name)]
+    left_out = [*((one.name, one.reason) for one in rejected), *refused]
+    if table is not None:
+        from motifocal.bridges.export_table import write_described
+
+        path = output / Path(part.file(TABLES[kind])).with_suffix(f".samples.{table}")
+        write_described(path, rows, left_out, deciding_settings(config, clips))
+        click.echo(path)
+    end_with_left_out(left_out, len(rows) + len(left_out), "exported",
+                      keep=errors == "keep")
 
 
 def deciding_settings(config: ExportConfig, clips: Path) -> dict[str, Any]:
@@ -109,43 +136,49 @@ def deciding_settings(config: ExportConfig, clips: Path) -> dict[str, Any]:
 
 
 def export_clips(
-    clips: Sequence[CaptionedVideo], config: ExportConfig, workers: int
+    clips: Sequence[CaptionedVideo], config: ExportConfig, workers: Workers, part: Part
 ) -> tuple[dict[str, list[SampleRow]], list[tuple[str, str]]]:
     """Export every clip; return the rows of each, and (name, reason) of those that cannot be.
 
     However it ends, the table then holds all clips that are done.
     """
-    from motifocal.bridges.export_samples import export_clip
-    from motifocal.bridges.export_table import read_table, write_table
-    from motifocal.data.clip_files import HASHES, ClipHashes
-    from motifocal.media.picture import VideoError
+    from contextlib import closing
+    from functools import partial
 
-    table = config.output / TABLES[config.kind]
-    before, hashes = read_table(table), ClipHashes(config.output / HASHES)
+    from motifocal.bridges.export_samples import ExportJob
+    from motifocal.bridges.export_table import ExportTable
+
+    table = ExportTable(config.output, TABLES[config.kind], part)
+    jobs = [ExportJob(clip, tuple(table.rows.get(clip.name, ())), table.hashes.known(clip.path))
+            for clip in clips]
+    work = partial(export_or_refuse, config=config, threads=threads_a_clip(workers, len(clips)))
     rows: dict[str, list[SampleRow]] = {}
     reasons: dict[str, str] = {}
-
-    def work(clip: CaptionedVideo, threads: int) -> None:
-        try:
-            rows[clip.name] = export_clip(clip, config, hashes, before.get(clip.name, []), threads)
-        except (VideoError, OSError) as error:
-            reasons[clip.name] = why_left_out(error, clip.path)
-
-    def save() -> None:
-        # A clip that is refused now has changed since: nothing of it is there any more.
-        kept = {name: samples for name, samples in before.items() if name not in reasons}
-        write_table(table, {**kept, **rows})
-        hashes.save()
-
-    try:
-        with closing(in_threads(work, clips, workers)) as done:
-            for number, _ in enumerate(done, start=1):
-                if number % SAVED_EVERY == 0:
-                    save()
-    finally:
-        save()
+    with table.journal() as journal, closing(measured(work, jobs, workers)) as all_done:
+        for done in all_done:
+            clip = done.job.clip
+            if done.result is None or isinstance(done.result, str):
+                # Refused now, it has changed since: nothing of it is there any more.
+                reasons[clip.name] = str(done.reason or done.result)
+                table.refuse(journal, clip)
+            else:
+                rows[clip.name], hashed = done.result
+                table.add(journal, clip, rows[clip.name], hashed)
     return ({clip.name: rows[clip.name] for clip in clips if clip.name in rows},
             [(clip.name, reasons[clip.name]) for clip in clips if clip.name in reasons])
+
+
+def export_or_refuse(
+    job: ExportJob, config: ExportConfig, threads: int
+) -> tuple[list[SampleRow], HashRow] | str:
+    """Export a clip, or say why it cannot be."""
+    from motifocal.bridges import export_samples
+    from motifocal.media.picture import VideoError
+
+    try:
+        return export_samples.export_clip(job, config, threads)
+    except (VideoError, OSError) as error:
+        return why_left_out(error, job.clip.path)
 
 
 def print_results(

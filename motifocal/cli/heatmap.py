@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,24 +14,35 @@ from motifocal.cli.options.clips import heatmap_options, settings_of
 from motifocal.cli.options.declare import ANY_PATH, FOLDER, RATE, Size, output_option
 from motifocal.cli.options.device import chosen_device, device_option
 from motifocal.cli.options.masks import GivenMasks, Ids, given_masks, object_ids
+from motifocal.cli.options.scale import (
+    GPU_SHARE,
+    check_table,
+    part_of,
+    scale_options,
+    table_options,
+    workers_of,
+)
 from motifocal.cli.output.clip_table import (
     ClipRow,
     list_clips,
     name_clips,
     plan_rows,
     read_table,
+    write_described,
     write_table,
 )
 from motifocal.cli.output.locking import lock_output
 from motifocal.cli.output.measured_clips import (
     end_with_left_out,
-    in_threads,
+    measured,
+    threads_a_clip,
     why_left_out,
     write_filmstrips,
 )
 from motifocal.cli.output.progress import phase, quiet_option
 
 if TYPE_CHECKING:
+    from motifocal.data.workers.items import Workers
     from motifocal.media.arrays import Frames
     from motifocal.motion.heatmap import Heatmap, HeatmapSettings
 
@@ -82,10 +94,13 @@ Examples:
 @click.option("--workers", type=click.IntRange(1),
               help="Clips measured at a time.  [default: the cores of this machine]")
 @device_option("Where RAFT runs")
+@table_options
+@scale_options
 @quiet_option
 def heatmap(clips: tuple[Path, ...], output: Path, overlay: bool, suffix: str,
             size: tuple[int, int] | None, fps: float | None, workers: int | None,
-            device: str, masks: Path | None, objects: Ids, **given: Any) -> None:
+            device: str, masks: Path | None, objects: Ids, ray: str | None,
+            shard: tuple[int, int], table: str | None, errors: str, **given: Any) -> None:
     # fmt: on
     """Write a motion heatmap of every CLIP, and print how much of it moves.
 
@@ -93,29 +108,60 @@ def heatmap(clips: tuple[Path, ...], output: Path, overlay: bool, suffix: str,
     for each, clips.csv with all of them, and filmstrip.png: look at it. Clips that cannot be read
     are listed, and the exit code is 1; the others are done. Running again does what is missing.
     """
+    from motifocal.data.workers.items import files_of_parts
+    from motifocal.data.workers.threads import Threads
     from motifocal.motion.flow import usable_cores
     from motifocal.motion.raft import NETWORKS
 
     if size and suffix == "mp4" and (size[0] % 2 or size[1] % 2):
         raise click.BadParameter(f"should be even for .mp4, got {size[0]}x{size[1]}",
                                  param_hint="--size")  # fmt: skip
+    check_table(table)
     settings = None if masks else settings_of(dict(given))
     names = name_clips(list_clips(clips, output))
     mask_folder = given_masks(masks, objects, names, given)
     raft_device = chosen_device(device) if settings and settings.source in NETWORKS else None
     config = MapConfig(output, f".{suffix}", settings, mask_folder, size, fps, overlay, raft_device)
-    lock_output(output)
+    part = part_of(shard)
+    lock_output(output, part.word)
     lock_folder(config)
-    table = read_table(output / TABLE)
+    before, parts = read_table(output / TABLE), sorted(output.glob(files_of_parts(TABLE)))
+    for path in parts:
+        before |= read_table(path)
     mask_files = mask_folder.find_all() if mask_folder else {}
-    rows = plan_rows(names, output, config.suffix, table, mask_files)
-    write_table(output / TABLE, {**table, **rows}.values())
+    rows = plan_rows(names, output, config.suffix, before, mask_files, part)
+    path = output / part.file(TABLE)
+    others = read_table(path) if part.word else before
+    write_table(path, {**others, **rows}.values())
     todo = [row for row in rows.values() if not is_done(row, config)]
-    measured = in_threads(lambda row, threads: measure(row, config, threads), todo,
-                          workers or usable_cores())
-    rows |= {row.clip: row for row in measured}
-    write_table(output / TABLE, {**table, **rows}.values())
-    print_results(list(rows.values()), len(rows) - len(todo), config)
+    who = workers_of(ray, workers, Threads(workers or usable_cores()),
+                     gpus=GPU_SHARE if raft_device == "cuda" else 0)
+    rows |= measure_all(todo, config, who)
+    write_table(path, {**others, **rows}.values())
+    if table is not None:
+        write_described(path.with_suffix(f".{table}"), rows.values(),
+                        {"heatmap": asdict(settings) if settings else None})
+    if part.word:
+        click.echo(path)
+    else:
+        for merged in parts:  # all that is in them is in the table now
+            merged.unlink(missing_ok=True)
+        print_results(list(rows.values()), len(rows) - len(todo), config)
+    end_with_left_out(left_out(rows.values()), len(rows), "measured", keep=errors == "keep")
+
+
+def measure_all(
+    rows: Sequence[ClipRow], config: MapConfig, workers: Workers
+) -> dict[str, ClipRow]:
+    """Measure clips, and return their rows by clip."""
+    work = partial(measure, config=config, threads=threads_a_clip(workers, len(rows)))
+    return {done.job.clip: done.result or replace(done.job, reason=str(done.reason))
+            for done in measured(work, rows, workers)}
+
+
+def left_out(rows: Iterable[ClipRow]) -> list[tuple[str, str]]:
+    """List (clip, reason) of the clips without a map."""
+    return [(row.clip, row.reason) for row in rows if row.moving_fraction is None]
 
 
 def lock_folder(config: MapConfig) -> None:
@@ -212,7 +258,7 @@ def read_clip(clip: Path, config: MapConfig) -> tuple[Frames, float, tuple[int, 
 
 
 def print_results(rows: Sequence[ClipRow], before: int, config: MapConfig) -> None:
-    """Print the fractions, what was left out, and a picture; exit code 1 with bad clips."""
+    """Print the fractions and a picture."""
     good = [row for row in rows if row.moving_fraction is not None]
     for row in good:
         click.echo(f"{row.moving_fraction:7.1%}  {config.output / row.heatmap}")
@@ -225,8 +271,6 @@ def print_results(rows: Sequence[ClipRow], before: int, config: MapConfig) -> No
             )  # fmt: skip
         click.echo(picture)
         click.echo(summary(good, before, config.settings), err=True)
-    left_out = [(row.clip, row.reason) for row in rows if row.moving_fraction is None]
-    end_with_left_out(left_out, len(rows), "measured")
 
 
 def frames_and_map(row: ClipRow, config: MapConfig) -> tuple[str, Frames, Heatmap]:

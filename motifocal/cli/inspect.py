@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,15 +13,28 @@ from click.core import ParameterSource
 from motifocal.cli.options.clips import heatmap_options, settings_of
 from motifocal.cli.options.declare import ANY_PATH, FOLDER, output_option
 from motifocal.cli.options.frames import FAMILIES, frame_options, request_of
+from motifocal.cli.options.scale import (
+    between_option,
+    check_table,
+    part_of,
+    scale_options,
+    table_option,
+    workers_of,
+)
 from motifocal.cli.output.locking import lock_output
 from motifocal.cli.output.progress import announce, phase, quiet_option, tracked
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from motifocal.data.workers.items import Part, Workers
     from motifocal.inspection.entries import Folder
     from motifocal.inspection.finding import InspectSettings
+    from motifocal.inspection.finished import Finished
     from motifocal.inspection.run import Look
+    from motifocal.inspection.table import Between
 
-REPORT = "inspect.json"
+REPORT, PAGE, FINDINGS = "inspect.json", "inspect.html", "findings.jsonl"
 LEVELS = ("error", "warning", "note", "never")
 
 
@@ -53,10 +67,14 @@ Examples:
 @click.option("--fail-on", type=click.Choice(LEVELS), default="error", show_default=True,
               help="Exit code 1 where a fault of this level, or a worse one, is found.")
 @heatmap_options
+@table_option
+@between_option
+@scale_options
 @quiet_option
 def inspect(clips: Path, output: Path | None, family: str | None, model: Path | None,
-            heat_size: int, workers: int | None, time_limit: float, fail_on: str, **options: Any
-            ) -> None:
+            heat_size: int, workers: int | None, time_limit: float, fail_on: str,
+            ray: str | None, shard: tuple[int, int], table: str | None,
+            between: tuple[Between, ...], **options: Any) -> None:
     # fmt: on
     """Look at every clip of CLIPS before a model is trained on it.
 
@@ -66,33 +84,106 @@ def inspect(clips: Path, output: Path | None, family: str | None, model: Path | 
     hold inspect.html to look at and inspect.json for scripts. CLIPS itself is only read. A second
     run looks at new and changed files alone.
     """
-    from motifocal.inspection.checks.collisions import mark_collisions
-    from motifocal.inspection.entries import gather, mark_unread
+    from motifocal.data.workers.processes import Processes
     from motifocal.inspection.finding import InspectSettings
-    from motifocal.inspection.run import look_at
     from motifocal.motion.flow import usable_cores
 
     source = click.get_current_context().get_parameter_source("frames")
+    check_table(table)
+    if between and table is None:
+        raise click.UsageError("--between goes with --table, whose column selected it decides")
     trainer, request = request_of(options, family)
     settings = InspectSettings(trainer, request, settings_of(options), heat_size)
-    announce(f"listing {clips}")
-    folder = gather(clips)
-    if model is not None:
-        from motifocal.generate.text_limit import limit_of_folder
+    asked = Asked(clips, settings, model, table, between, source is ParameterSource.DEFAULT)
+    who = workers_of(ray, workers, Processes(workers or usable_cores()))
+    part, folder, state = part_of(shard), None, None
+    if clips.suffix.lower() == ".toml":  # names a folder elsewhere
+        folder = asked.folder()
+    output = _output(output, folder.path if folder else clips if clips.is_dir() else clips.parent)
+    lock_output(output, part.word)
+    if part.word is None:
+        # Before clips are listed: what changes meanwhile makes the next run another.
+        state, said = asked.before(output)
+        if said is not None:
+            _end(said, fail_on)
+            return
+    folder = folder or asked.folder()
+    looks = _looked(folder, asked, output, who, time_limit, part)
+    if part.word:
+        for _ in looks:
+            pass
+        click.echo(output / part.file(FINDINGS))
+        return
+    by_place = {look.place: look for look in looks}
+    _end(_written(folder, by_place, asked, output, state), fail_on)
 
-        if (limit := limit_of_folder(model)) is not None:
-            mark_unread(folder.entries, limit)
-    mark_collisions(folder, trainer)
-    output = _output(output, folder.path)
-    lock_output(output)
-    looks = look_at(folder.entries, settings, output, workers=workers or usable_cores(),
-                    seconds=time_limit)
-    clips_there = sum(entry.path is not None for entry in folder.entries)
-    by_place = {look.place: look for look in tracked(looks, "looking at clips", clips_there)}
-    report = _written(folder, by_place, settings, output,
-                      default_frames=source is ParameterSource.DEFAULT)
-    worst = {clip["level"] for clip in report["clips"]}
-    if worst & set(LEVELS[: LEVELS.index(fail_on) + 1]) and fail_on != "never":
+
+@dataclass(frozen=True)
+class Asked:
+    """What decides the report: the clips, and the options that change what is said of them."""
+
+    clips: Path
+    settings: InspectSettings
+    model: Path | None
+    table: str | None
+    between: tuple[Between, ...]
+    default_frames: bool
+
+    def folder(self) -> Folder:
+        """List the clips, with the faults that no clip has to be opened for."""
+        announce(f"listing {self.clips}")
+        from motifocal.inspection.checks.collisions import mark_collisions
+        from motifocal.inspection.entries import gather, mark_unread
+
+        folder = gather(self.clips)
+        if self.model is not None:
+            from motifocal.generate.text_limit import limit_of_folder
+
+            if (limit := limit_of_folder(self.model)) is not None:
+                mark_unread(folder.entries, limit)
+        mark_collisions(folder, self.settings.trainer)
+        return folder
+
+    def state(self, output: Path) -> str | None:
+        """Hash the clips and all that is asked; None where that cannot be told."""
+        from motifocal import __version__
+        from motifocal.inspection.finished import run_state
+
+        between = [(one.column, one.low, one.high) for one in self.between]
+        deciding = {"version": __version__, "settings": self.settings.digest(),
+                    "table": self.table, "between": between, "default": self.default_frames}
+        return run_state(self.clips, output, deciding, [self.model] if self.model else [])
+
+    def written(self, output: Path) -> list[Path]:
+        """List the files that a run writes."""
+        names = [REPORT, PAGE, *([f"clips.{self.table}"] if self.table else [])]
+        return [output / name for name in names]
+
+    def before(self, output: Path) -> tuple[str | None, Finished | None]:
+        """Return the state, and what an earlier run said if nothing has changed since."""
+        from motifocal.inspection.finished import read_finished
+
+        with phase(f"looking for changes in {self.clips}"):
+            state = self.state(output)
+            return state, read_finished(output, state, self.written(output))
+
+
+def _looked(
+    folder: Folder, asked: Asked, output: Path, workers: Workers, seconds: float, part: Part
+) -> Iterator[Look]:
+    """Look at the clips of a part, with progress on stderr."""
+    from motifocal.inspection.run import look_at
+
+    count = sum(entry.path is not None and part.holds(entry.name) for entry in folder.entries)
+    looks = look_at(folder.entries, asked.settings, output, workers=workers, seconds=seconds,
+                    part=part)
+    return tracked(looks, "looking at clips", count)
+
+
+def _end(said: Finished, fail_on: str) -> None:
+    """Print what was found, and end with exit code 1 where something is as bad as `fail_on`."""
+    click.echo(said.text, nl=False)
+    if set(said.levels) & set(LEVELS[: LEVELS.index(fail_on) + 1]) and fail_on != "never":
         sys.exit(1)
 
 
@@ -110,24 +201,40 @@ def _output(output: Path | None, folder: Path) -> Path:
 
 
 def _written(
-    folder: Folder, looks: dict[int, Look], settings: InspectSettings, output: Path, *,
-    default_frames: bool,
-) -> dict[str, Any]:  # fmt: skip
-    """Write the report and its page, print its sums and where they are."""
+    folder: Folder, looks: dict[int, Look], asked: Asked, output: Path, state: str | None
+) -> Finished:
+    """Write the report, its page and its table; return what is said of them."""
     import json
     from datetime import date
 
-    from motifocal.cli.output.inspect_tables import print_report
+    from motifocal.cli.output.inspect_tables import report_text
     from motifocal.files.atomic import write_text
+    from motifocal.inspection.finished import Finished, write_finished
     from motifocal.inspection.page import write_page
     from motifocal.inspection.report import make_report
 
     with phase("comparing clips and writing the report"):
-        report = make_report(folder, looks, settings, made=date.today(),
-                             default_frames=default_frames)  # fmt: skip
+        report = make_report(folder, looks, asked.settings, made=date.today(),
+                             default_frames=asked.default_frames)  # fmt: skip
         write_text(output / REPORT, json.dumps(report, indent=1, allow_nan=False) + "\n")
-        page = write_page(report, output)
-    print_report(report)
-    click.echo(output / REPORT)
-    click.echo(page)
-    return report
+        write_page(report, output)
+        chosen = _write_table(report, looks, asked, output)
+    written = asked.written(output)
+    text = report_text(report) + chosen + "".join(f"{path}\n" for path in written)
+    finished = Finished(text, tuple(sorted({clip["level"] for clip in report["clips"]})))
+    # A clip that took its process down is looked at again.
+    again = "decoder-failed" in report["summary"]["by_fault"]
+    write_finished(output, None if again else state, finished, written)
+    return finished
+
+
+def _write_table(
+    report: dict[str, Any], looks: dict[int, Look], asked: Asked, output: Path
+) -> str:
+    """Write the table, if asked for; return what is said of the clips that it selects."""
+    if asked.table is None:
+        return ""
+    from motifocal.inspection.table import write_clip_table
+
+    chosen = write_clip_table(output / f"clips.{asked.table}", report, looks, asked.between)
+    return f"selected {chosen} of {len(report['clips'])} clips\n" if asked.between else ""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from motifocal.cli.options.clips import heatmap_options, settings_of
+from motifocal.cli.options.clips import heatmap_options, prior_option, settings_of
 from motifocal.cli.options.declare import Size
 from motifocal.cli.options.device import chosen_device, device_option, precision_option
 from motifocal.cli.options.finetune import (
@@ -15,25 +15,33 @@ from motifocal.cli.options.finetune import (
     PREPARE_SHARED,
     ModelName,
     fps_option,
+    was_given,
     with_finetuning,
 )
 from motifocal.cli.options.masks import object_ids
-from motifocal.cli.options.priors import prior_option
+from motifocal.cli.options.scale import GPU_SHARE, part_of, scale_options, workers_of
 from motifocal.cli.options.scenes import variant_of, variant_options
 from motifocal.cli.output.clip_source import (
     SCENES,
     check_masks,
+    check_part,
     check_windows,
     folder_clips,
     scene_clips,
     windows,
 )
 from motifocal.cli.output.locking import lock_output
-from motifocal.cli.output.progress import announce, phase, progress, quiet_option
+from motifocal.cli.output.progress import announce, phase, progress, quiet_option, tracked
 
 if TYPE_CHECKING:
-    from motifocal.data.prepare import ClipSource
+    from collections.abc import Callable, Iterator
+
+    from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
+    from transformers import CLIPVisionModelWithProjection
+
+    from motifocal.data.prepare import ClipSource, PrepareSettings
     from motifocal.data.shards import Shards
+    from motifocal.data.workers.items import Part, Workers
     from motifocal.motion.heatmap import HeatmapSettings
 
 #: Precisions, and what they are called in the manifest of shards.
@@ -97,6 +105,10 @@ Examples:
                   before={old: new for new, old in IN_MANIFEST.items()})
 @device_option("Where the autoencoder and RAFT compute")
 @fps_option
+@scale_options
+@click.option("--webdataset", is_flag=True, help="Also write each shard as a WebDataset tar.")
+@click.option("--check-only", is_flag=True, help="End once the clips are checked: first for all "
+              "parts of --shard, so that each need not check what is another's (folders).")
 @quiet_option
 @with_finetuning("motifocal.cli.finetune.prepare:prepare_cache", PREPARE, PREPARE_SHARED)
 def prepare(clips_at: str, output: Path, model: Path, **options: Any) -> None:
@@ -122,18 +134,59 @@ def prepare(clips_at: str, output: Path, model: Path, **options: Any) -> None:
     from motifocal.files.atomic import remove_temporaries
 
     options["device"] = chosen_device(options["device"])
-    lock_output(output)
-    remove_temporaries(output)
+    part = part_of(options["shard"])
+    lock_output(output, part.word)
+    if part.word is None:
+        remove_temporaries(output)
+    workers = _workers(options)
+    if options["check_only"]:
+        check_part(clips_at, output, workers, part)
+        return
     clips, described = (
         scene_clips(options, variant) if clips_at == SCENES
-        else folder_clips(clips_at, output, model, options)
+        else folder_clips(clips_at, output, model, options, workers, part)
     )
-    _write_shards(clips, described, output, model, heatmap, options)
+    _write_shards(clips, described, output, model, heatmap, options, workers, part)
+    if part.word:
+        return
+    if options["webdataset"]:
+        from motifocal.data.preparing.webdataset import write_tars
+
+        shards = Shards(output)
+        for _ in tracked(write_tars(shards), "writing tars", len(shards.files)):
+            pass
     _show_moving_fractions(Shards(output))
     click.echo(output)
     with phase("drawing a picture of a few clips"):
         look = _picture(clips, heatmap, output / "look.png", options)
     click.echo(look)
+
+
+def _workers(options: dict[str, Any]) -> Workers:
+    """Return what checks clips, and on a cluster encodes them too."""
+    from motifocal.data.workers.threads import Threads
+
+    given = options["workers"] if was_given(click.get_current_context(), "workers") else None
+    return workers_of(options["ray"], given, Threads(max(1, options["workers"])),
+                      gpus=GPU_SHARE if options["device"] == "cuda" else 0)
+
+
+def load_encoders(
+    model: Path, device: str, image_tokens: bool
+) -> tuple[AutoencoderKL, CLIPVisionModelWithProjection | None]:
+    """Load the autoencoder of a model folder, and its image encoder if asked for."""
+    import torch
+
+    from motifocal.models.folder import load_image_encoder
+    from motifocal.training.run_folder import load_vae
+
+    vae = load_vae(model)
+    torch.nn.Module.to(vae, device)
+    if not image_tokens:
+        return vae, None
+    tower = load_image_encoder(model, torch.float32)
+    torch.nn.Module.to(tower, device)  # type: ignore[type-var]
+    return vae, tower
 
 
 def _check_inputs(clips_at: str, model: Path, options: dict[str, Any]) -> None:
@@ -152,24 +205,12 @@ def _check_inputs(clips_at: str, model: Path, options: dict[str, Any]) -> None:
 
 def _write_shards(
     clips: ClipSource, described: dict[str, Any], output: Path, model: Path,
-    heatmap: HeatmapSettings, options: dict[str, Any],
+    heatmap: HeatmapSettings, options: dict[str, Any], workers: Workers, part: Part,
 ) -> None:
-    from contextlib import nullcontext
-
-    import torch
-
     from motifocal.data.prepare import PrepareSettings
-    from motifocal.data.prepare import prepare as write_shards
-    from motifocal.models.folder import load_image_encoder
-    from motifocal.training.run_folder import (
-        fingerprint,
-        geometry_of,
-        load_vae,
-        weights_fingerprint,
-    )
+    from motifocal.training.run_folder import fingerprint, geometry_of, weights_fingerprint
 
-    vae = load_vae(model)
-    tower = load_image_encoder(model, torch.float32) if options["image_tokens"] else None
+    vae, tower = load_encoders(model, options["device"], options["image_tokens"])
     geometry = geometry_of(vae)
     stride, (height, width) = geometry.spatial_stride, options["size"]
     if height % stride or width % stride:
@@ -177,22 +218,47 @@ def _write_shards(
         raise click.BadParameter(fault, param_hint="--size")
     described = {**described, "autoencoder": fingerprint(vae),
                  "precision": IN_MANIFEST[options["precision"]]}
-    device = torch.device(options["device"])
-    torch.nn.Module.to(vae, device)
     if tower is not None:
-        described["image_encoder"] = weights_fingerprint(torch.nn.Module.to(tower, device))
+        described["image_encoder"] = weights_fingerprint(tower)
     if "score" in options["prior"]:
         described["motion_score"] = True
     settings = PrepareSettings(heatmap, geometry, options["clips_per_shard"], frames_per_chunk=16,
                                motion_score="score" in options["prior"],
                                draw=getattr(clips, "draw", None))
-    bf16 = options["precision"] == "bfloat16"
-    with (progress("encoding clips", len(clips)) as bar,
-          torch.autocast(device.type, torch.bfloat16) if bf16 else nullcontext()):
-        made = write_shards(clips, output, vae, settings, described=described,
-                            workers=options["workers"], notify=bar.say, image_encoder=tower)
-        for done in made:
+    with progress("encoding clips", len(clips)) as bar:
+        for done in _made(clips, output, model, settings, described, (vae, tower), options,
+                          workers, part, bar.say):  # fmt: skip
             bar.reach(done)
+
+
+def _made(
+    clips: ClipSource, output: Path, model: Path, settings: PrepareSettings,
+    described: dict[str, Any], encoders: tuple[AutoencoderKL, CLIPVisionModelWithProjection | None],
+    options: dict[str, Any], workers: Workers, part: Part, notify: Callable[[str], None],
+) -> Iterator[int]:  # fmt: skip
+    """Write shards here or on a cluster; yields the clips done so far."""
+    from contextlib import nullcontext
+    from functools import partial
+
+    import torch
+
+    from motifocal.data.prepare import plan_shards
+    from motifocal.data.prepare import prepare as write_shards
+
+    vae, tower = encoders
+    bf16, device = options["precision"] == "bfloat16", options["device"]
+    if options["ray"] is None:
+        with torch.autocast(device, torch.bfloat16) if bf16 else nullcontext():
+            yield from write_shards(clips, output, vae, settings, described=described,
+                                    workers=options["workers"], notify=notify,
+                                    image_encoder=tower, part=part)  # fmt: skip
+        return
+    from motifocal.data.preparing.on_workers import prepare_on
+
+    plan = plan_shards(clips, output, settings, described=described, notify=notify, part=part,
+                       image_tokens=tower is not None)
+    load = partial(load_encoders, model.absolute(), device, tower is not None)
+    yield from prepare_on(workers, clips, plan, output.absolute(), settings, load, bfloat16=bf16)
 
 
 def _show_moving_fractions(shards: Shards) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from motifocal.cli.options.clips import PRIORS, prior_option
 from motifocal.cli.options.cost import SparedArgument, SparedOption, cost_options, print_cost
 from motifocal.cli.options.device import chosen_device
 from motifocal.cli.options.finetune import (
@@ -17,7 +18,6 @@ from motifocal.cli.options.finetune import (
     lora_options,
     with_finetuning,
 )
-from motifocal.cli.options.priors import PRIORS, prior_option
 from motifocal.cli.options.renamed import old_option, warn_of_old_name
 from motifocal.cli.options.run_file import config_option, write_run_file
 from motifocal.cli.options.trackers import chosen_trackers, log_with_option

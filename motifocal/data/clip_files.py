@@ -42,6 +42,21 @@ def timeline_of(path: str | Path) -> Timeline:
     return Timeline(starts, end, rate, float(source.grain), seconds)
 
 
+#: A clip's size, times of change (nanoseconds), and sha256.
+HashRow = list[int | str]
+
+
+def hash_row(clip: str | Path, known: HashRow | None = None) -> HashRow:
+    """Hash a clip unless its size and times are those that are known; OSError if it is not there.
+    """
+    state = os.stat(clip)
+    # The last one no program can set: it tells a file that was put in another's place.
+    stamp = [state.st_size, state.st_mtime_ns, state.st_ctime_ns]
+    if known is not None and known[:-1] == stamp:
+        return known
+    return [*stamp, sha256_of(Path(clip))]
+
+
 class ClipHashes:
     """sha256 of clips, computed once for each size and time of change; several threads may ask.
 
@@ -51,7 +66,7 @@ class ClipHashes:
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
-        self._known: dict[str, list[int | str]] = {}
+        self._known: dict[str, HashRow] = {}
         self._lock = threading.Lock()
         if self.path.exists():
             try:
@@ -66,21 +81,27 @@ class ClipHashes:
 
     def of(self, clip: str | Path) -> str:
         """Return the clip's sha256; OSError where it cannot be read."""
-        name = os.path.abspath(clip)
-        state = os.stat(name)
-        # The last one no program can set: it tells a file that was put in another's place.
-        stamp = [state.st_size, state.st_mtime_ns, state.st_ctime_ns]
+        row = hash_row(clip, self.known(clip))
+        self.learn(clip, row)
+        return str(row[-1])
+
+    def known(self, clip: str | Path) -> HashRow | None:
+        """Return what was known of a clip, which may have changed since."""
         with self._lock:
-            known = self._known.get(name)
-        if known is not None and known[:-1] == stamp:
-            return str(known[-1])
-        digest = sha256_of(Path(name))
+            return self._known.get(os.path.abspath(clip))
+
+    def learn(self, clip: str | Path, row: HashRow) -> None:
+        """Remember the row that `hash_row` gave."""
         with self._lock:
-            self._known[name] = [*stamp, digest]
-        return digest
+            self._known[os.path.abspath(clip)] = row
+
+    def take_over(self, other: ClipHashes) -> None:
+        """Remember what the other does, unless something is known here."""
+        with self._lock:
+            self._known = {**other._known, **self._known}
 
     def save(self) -> None:
         """Write what is known; the file appears whole."""
         with self._lock:
-            text = json.dumps(self._known, indent=0)
+            text = json.dumps(self._known, indent=0, sort_keys=True)
         write_text(self.path, text + "\n")

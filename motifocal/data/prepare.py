@@ -6,7 +6,7 @@ Letters: F frames, F' latent frames, H W pixels, h w latents.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -20,9 +20,11 @@ from torch.utils.data import DataLoader, Dataset, Subset
 from transformers import CLIPVisionModelWithProjection
 
 from motifocal.data.manifest import MANIFEST, read_manifest
-from motifocal.data.shard_file import DamagedShard, ShardClip, write_shard
-from motifocal.data.shards import open_shard, rows_of_shards, shard_path
+from motifocal.data.preparing.written import WrittenShards
+from motifocal.data.shard_file import ShardClip, write_shard
+from motifocal.data.shards import rows_of_shards, shard_path
 from motifocal.data.stretches import Draw, write_stretches
+from motifocal.data.workers.items import WHOLE, Part
 from motifocal.files.json_text import parse_json
 from motifocal.files.settings import lock_settings
 from motifocal.loss.latent_grid import LatentGeometry, pool
@@ -83,6 +85,10 @@ class ClipSource(Protocol):
     def __len__(self) -> int: ...
     def __getitem__(self, index: int) -> CaptionedClip: ...
 
+    def reader(self, index: int) -> Callable[[], CaptionedClip]:
+        """Return what gives the clip; it can be sent to another process, and holds no more."""
+        ...
+
     def source_digest(self, index: int) -> str:
         """Hash what the clip is made from: sha256, 64 digits."""
         ...
@@ -113,18 +119,22 @@ class _ClipsWithHeatmaps(Dataset[dict[str, Any]]):
         return len(self.source)
 
     def __getitem__(self, index: int) -> dict[str, Any]:
-        clip = self.source[index]
-        # A worker process was forked and cannot use an accelerator that its parent uses: RAFT
-        # waits for `_write`.
-        exact = clip.mask is not None and not self.settings.motion_score
-        here = exact or self.settings.heatmap.source not in NETWORKS
-        return {
-            "frames": torch.from_numpy(np.ascontiguousarray(clip.frames)),
-            "mask": clip.mask,
-            "motion": _motion(clip, self.settings) if here else None,
-            "caption": clip.caption,
-            "fps": clip.fps,
-        }
+        return read_item(self.source[index], self.settings)
+
+
+def read_item(clip: CaptionedClip, settings: PrepareSettings) -> dict[str, Any]:
+    """Return all of a clip that `encode_item` needs."""
+    # A worker process was forked and cannot use an accelerator that its parent uses: RAFT
+    # waits for `encode_item`.
+    exact = clip.mask is not None and not settings.motion_score
+    here = exact or settings.heatmap.source not in NETWORKS
+    return {
+        "frames": torch.from_numpy(np.ascontiguousarray(clip.frames)),
+        "mask": None if clip.mask is None else torch.from_numpy(clip.mask),
+        "motion": _motion(clip, settings) if here else None,
+        "caption": clip.caption,
+        "fps": clip.fps,
+    }
 
 
 def _motion(
@@ -159,6 +169,7 @@ def prepare(
     workers: int = 1,
     notify: Callable[[str], None] = lambda sentence: None,
     image_encoder: CLIPVisionModelWithProjection | None = None,
+    part: Part = WHOLE,
 ) -> Iterator[int]:
     """Write the shards that are missing or not as they should be; yields the clips done so far.
 
@@ -168,60 +179,74 @@ def prepare(
     manifest, and a folder whose manifest says something else is refused rather than mixed. Raises
     ValueError for that, and for an empty source.
     """
-    if len(source) == 0:
-        raise ValueError("there should be at least one clip to prepare, got none")
-    if settings.draw and settings.geometry.temporal_stride != 1:
-        raise ValueError("stretches should have one latent a frame, got a temporal stride of "
-                         f"{settings.geometry.temporal_stride}")
-    if settings.draw and (settings.motion_score or image_encoder):
-        raise ValueError("stretches should be without motion score and image tokens, which are of "
-                         "one window")
-    folder.mkdir(parents=True, exist_ok=True)
-    _lock(folder, settings, described, len(source))
-    draw = settings.draw
-    rows = rows_of_shards(len(source), settings.clips_per_shard)
-    digests = [source.source_digest(index) for index in range(len(source))]
-    numbers = [number for number, clips in enumerate(rows)
-               if not _is_done(shard_path(folder, number), [digests[i] for i in clips], draw,
-                               notify)]
-    missing = [index for number in numbers for index in rows[number]]
-    ahead = 1 if draw else 8  # stretches are long
+    plan = plan_shards(source, folder, settings, described=described, notify=notify, part=part,
+                       image_tokens=image_encoder is not None)
+    missing = [index for job in plan.missing for index in job.indices]
+    ahead = 1 if settings.draw else 8  # stretches are long
     loader = DataLoader(Subset(_ClipsWithHeatmaps(source, settings), missing), batch_size=None,
                         num_workers=workers, prefetch_factor=ahead if workers else None,
                         worker_init_fn=_single_thread)
     # A forked process that gives up its parent's threads would wait for them forever.
     with one_opencv_thread():
         items = iter(loader)  # the workers start here
-    done = len(source) - len(missing)
-    for number in numbers:
-        clips = [_encoded(next(items), autoencoder, settings, image_encoder)
-                 for _ in rows[number]]
-        write = write_shard if draw is None else write_stretches
-        write(shard_path(folder, number), clips, [digests[i] for i in rows[number]])
+    done = plan.done
+    for job in plan.missing:
+        clips = [encode_item(next(items), autoencoder, settings, image_encoder)
+                 for _ in job.indices]
+        write_job(folder, job, clips, settings)
+        plan.written.add(job.number, job.digests)
         done += len(clips)
         yield done
 
 
-def _is_done(
-    path: Path, digests: list[str], draw: Draw | None, notify: Callable[[str], None]
-) -> bool:
-    """Tell whether the shard is there, whole, and made from what the clips are now."""
-    if not path.exists():
-        return False
-    try:
-        shard = open_shard(path, len(digests), draw)
-        shard.verify()
-    except DamagedShard as error:
-        notify(f"{error.reason}: made anew")
-        return False
-    if shard.sources is None:
-        notify(f"{path} is of an earlier version and does not say what its clips were made from: "
-               f"whether they have changed cannot be told")
-        return True
-    changed = sum(a.hex() != b for a, b in zip(shard.sources, digests, strict=True))
-    if changed:
-        notify(f"{path}: {changed} of its {len(digests)} clips have changed: made anew")
-    return not changed
+@dataclass(frozen=True)
+class ShardJob:
+    """A shard to be written: its number, and the indices and digests of its clips."""
+
+    number: int
+    indices: range
+    digests: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class ShardPlan:
+    """The shards to be written, and how many clips are in the others."""
+
+    written: WrittenShards
+    missing: tuple[ShardJob, ...]
+    done: int
+
+
+def plan_shards(
+    source: ClipSource, folder: Path, settings: PrepareSettings, *, described: dict[str, Any],
+    notify: Callable[[str], None], part: Part, image_tokens: bool,
+) -> ShardPlan:  # fmt: skip
+    """Write the manifest, or compare with it, and tell which shards of a part are missing."""
+    if len(source) == 0:
+        raise ValueError("there should be at least one clip to prepare, got none")
+    if settings.draw and settings.geometry.temporal_stride != 1:
+        raise ValueError("stretches should have one latent a frame, got a temporal stride of "
+                         f"{settings.geometry.temporal_stride}")
+    if settings.draw and (settings.motion_score or image_tokens):
+        raise ValueError("stretches should be without motion score and image tokens, which are of "
+                         "one window")
+    folder.mkdir(parents=True, exist_ok=True)
+    _lock(folder, settings, described, len(source))
+    rows = rows_of_shards(len(source), settings.clips_per_shard)
+    jobs = [ShardJob(number, clips, tuple(source.source_digest(index) for index in clips))
+            for number, clips in enumerate(rows) if part.holds(shard_path(folder, number).name)]
+    written = WrittenShards(folder, settings.draw, part)
+    missing = tuple(job for job in jobs if not written.holds(job.number, job.digests, notify))
+    return ShardPlan(written, missing, sum(len(job.indices) for job in jobs)
+                     - sum(len(job.indices) for job in missing))
+
+
+def write_job(
+    folder: Path, job: ShardJob, clips: Sequence[ShardClip], settings: PrepareSettings
+) -> None:
+    """Write a shard, whole or not at all."""
+    write = write_shard if settings.draw is None else write_stretches
+    write(shard_path(folder, job.number), clips, job.digests)
 
 
 def _single_thread(worker: int) -> None:
@@ -255,7 +280,7 @@ def _upgraded(manifest: dict[str, Any]) -> dict[str, Any]:
     return {**manifest, "heatmap": vars(settings_from(manifest["heatmap"]))}
 
 
-def _encoded(
+def encode_item(
     item: dict[str, Any], autoencoder: AutoencoderKL, settings: PrepareSettings,
     image_encoder: CLIPVisionModelWithProjection | None,
 ) -> ShardClip:  # fmt: skip

@@ -6,13 +6,12 @@ Letters: F frames, H W pixels.
 from __future__ import annotations
 
 import hashlib
-import json
-from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -20,8 +19,9 @@ from motifocal.data.captions import CaptionedVideo, Rejected
 from motifocal.data.clip_masks import ClipMask
 from motifocal.data.prepare import CaptionedClip
 from motifocal.data.stretches import Draw, dynamic_stride
-from motifocal.files.atomic import sha256_of, write_text
-from motifocal.files.json_text import parse_json
+from motifocal.data.workers.items import WHOLE, Part, Workers, files_of_parts, in_order
+from motifocal.files.atomic import sha256_of
+from motifocal.files.json_lines import LineWriter, read_lines
 from motifocal.media.arrays import Frames, Image
 from motifocal.media.picture import one_line
 from motifocal.media.video import (
@@ -61,6 +61,10 @@ class SceneClips:
 
     def __len__(self) -> int:
         return self.count
+
+    def reader(self, index: int) -> Callable[[], CaptionedClip]:
+        """Return what draws the clip."""
+        return partial(self.__getitem__, index)
 
     def __getitem__(self, index: int) -> CaptionedClip:
         made = recipe(index, self.split, self.seed, variant=self.variant)
@@ -111,18 +115,15 @@ class VideoFolderClips:
         return len(self.videos) * (1 if self.windows == "all" else self.windows)
 
     def __getitem__(self, index: int) -> CaptionedClip:
+        return self.reader(index)()
+
+    def reader(self, index: int) -> Callable[[], CaptionedClip]:
+        """Return what reads the clip from its video."""
         place = index % len(self.videos)
-        video, length, size = self.videos[place], self.lengths[place], (self.height, self.width)
-        taken = self._frames_of(index, length)
-        if self.draw is None:
-            clip = read_video(video.path, num_frames=self.frames, start=taken.start,
-                              stride=taken.step)
-            frames, fps = resize_crop(clip.frames, *size), clip.fps
-        else:
-            frames = _scaled(video.path, taken, *size)
-            fps = read_video(video.path, num_frames=self.frames, start=taken.start).fps
-        mask = self.masks[place].heatmap(length, size, taken) if self.masks else None
-        return CaptionedClip(frames, video.caption, fps, mask)
+        length = self.lengths[place]
+        return _Window(self.videos[place], length, self._frames_of(index, length), self.frames,
+                       (self.height, self.width), self.draw is not None,
+                       self.masks[place] if self.masks else None)
 
     def _frames_of(self, index: int, length: int) -> range:
         """Draw which frames of its video, of this length, make up a clip or a stretch."""
@@ -142,6 +143,30 @@ class VideoFolderClips:
             return self.digests[place]
         both = self.digests[place] + self.masks[place].sha256
         return hashlib.sha256(both.encode()).hexdigest()
+
+
+@dataclass(frozen=True)
+class _Window:
+    """Reads frames of a video as a clip, or as a stretch that clips are drawn from."""
+
+    video: CaptionedVideo
+    length: int
+    taken: range
+    frames: int
+    size: tuple[int, int]
+    stretch: bool
+    mask: ClipMask | None
+
+    def __call__(self) -> CaptionedClip:
+        path, taken = self.video.path, self.taken
+        if self.stretch:
+            frames = _scaled(path, taken, *self.size)
+            fps = read_video(path, num_frames=self.frames, start=taken.start).fps
+        else:
+            clip = read_video(path, num_frames=self.frames, start=taken.start, stride=taken.step)
+            frames, fps = resize_crop(clip.frames, *self.size), clip.fps
+        mask = self.mask.heatmap(self.length, self.size, taken) if self.mask else None
+        return CaptionedClip(frames, self.video.caption, fps, mask)
 
 
 def _scaled(path: Path, frames: range, height: int, width: int) -> Frames:
@@ -183,25 +208,35 @@ class Usable(NamedTuple):
 
 
 def scan_videos(
-    videos: Iterable[CaptionedVideo], notes: Path, workers: int
+    videos: Sequence[CaptionedVideo], notes: Path, workers: Workers, part: Part = WHOLE
 ) -> Iterator[tuple[CaptionedVideo, Scanned]]:
     """Decode every video once to find its length or its damage, in the order given.
 
     `notes` is a JSONL file in which findings are kept: a later call decodes only files whose bytes
-    have changed.
+    have changed. A part of a run adds to a file of its own, and reads those of all parts.
     """
-    known = _read_notes(notes)
-
-    def scan(video: CaptionedVideo) -> tuple[CaptionedVideo, Scanned]:
-        return video, _scanned(video, known.get(video.name))
-
-    # Threads: FFmpeg lets go of the interpreter lock while it decodes.
-    with ThreadPoolExecutor(max(1, workers)) as pool, notes.open("a", encoding="utf-8") as file:
-        for video, finding in pool.map(scan, videos):
-            if known.get(video.name) != finding:
-                file.write(json.dumps(asdict(finding)) + "\n")
-                file.flush()
+    known: dict[str, Scanned] = {}
+    for path in (notes, *notes.parent.glob(files_of_parts(notes.name))):
+        known |= _read_notes(path)
+    jobs = [_Scan(video, known.get(video.name)) for video in videos]
+    with LineWriter.open(notes.with_name(part.file(notes.name))) as writer:
+        for done in in_order(workers.run(_scan, jobs), jobs):
+            video, finding = done.job.video, done.result
+            if finding is None:  # tried again by the next run
+                finding = Scanned(video.name, 0, 0, 0, "", None, done.reason)
+            if done.job.before != finding:
+                writer.add(asdict(finding))
             yield video, finding
+
+
+@dataclass(frozen=True)
+class _Scan:
+    video: CaptionedVideo
+    before: Scanned | None
+
+
+def _scan(job: _Scan) -> Scanned:
+    return _scanned(job.video, job.before)
 
 
 def _scanned(video: CaptionedVideo, before: Scanned | None) -> Scanned:
@@ -242,18 +277,15 @@ def usable(scanned: Iterable[tuple[CaptionedVideo, Scanned]], frames: int) -> Us
 
 
 def _read_notes(notes: Path) -> dict[str, Scanned]:
-    """Read earlier findings by name; damaged lines go from the file: a kill leaves half a one."""
-    if not notes.exists():
-        return {}
-    lines = notes.read_text(encoding="utf-8", errors="replace").split("\n")
-    findings = [finding for finding in map(_read_note, lines) if finding is not None]
-    write_text(notes, "".join(json.dumps(asdict(finding)) + "\n" for finding in findings))
+    """Read earlier findings by name; damaged lines are passed over: a kill leaves half a one."""
+    lines = read_lines(notes) if notes.exists() else ()
+    findings = (finding for finding in map(_read_note, lines) if finding is not None)
     return {finding.name: finding for finding in findings}
 
 
-def _read_note(line: str) -> Scanned | None:
-    """Parse a finding, or None where the line is none, such as one of an earlier version."""
+def _read_note(line: dict[str, Any]) -> Scanned | None:
+    """Make a finding, or None where the line is none, such as one of an earlier version."""
     try:
-        return Scanned(**parse_json(line))
-    except (ValueError, TypeError):
+        return Scanned(**line)
+    except TypeError:
         return None

@@ -115,6 +115,8 @@ def _of_motion(clip: DecodedClip, cuts: Sequence[int]) -> dict[str, Any]:
     return {
         "motion": round(motion.own, 2),
         "camera": round(motion.camera, 2),
+        **{name: round(getattr(motion, name), 3)
+           for name in ("flow_mean", "flow_p95", "own_mean", "own_p95")},
         "still": motion.still and not changes(clip.tiny, cuts),
         "camera_only": motion.camera_only,
     }

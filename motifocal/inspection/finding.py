@@ -12,7 +12,7 @@ from motifocal.data.trainer_rules import Request
 from motifocal.motion.heatmap import HeatmapSettings
 
 #: Raised when a look finds other things than before, so that older findings are not believed.
-VERSION = 4
+VERSION = 5
 
 
 @dataclass(frozen=True)
@@ -61,6 +61,7 @@ class Finding:
     interlaced: whether frames are made of two fields.
     enlarged, kept: factor by which the first sample scales the clip, and the share of the picture
         that is left of it then.
+    flow_mean, flow_p95, own_mean, own_p95: as ``speeds.Motion`` has them.
     moving_fraction, most_moving: mean over the maps that were measured, and that of the map with
         most.
     content: the file's SHA-256. look: a ``duplicates.Fingerprint`` as text.
@@ -78,6 +79,10 @@ class Finding:
     trained_cuts: tuple[int, ...] = ()
     motion: float | None = None
     camera: float | None = None
+    flow_mean: float | None = None
+    flow_p95: float | None = None
+    own_mean: float | None = None
+    own_p95: float | None = None
     still: bool = False
     camera_only: bool = False
     samples: tuple[str, ...] = ()

@@ -15,12 +15,12 @@ from functools import partial
 from pathlib import Path
 from typing import TextIO
 
+from motifocal.data.workers.items import WHOLE, Done, Part, Workers, files_of_parts
 from motifocal.files import disk
 from motifocal.files.json_text import parse_json
 from motifocal.inspection.entries import Entry
 from motifocal.inspection.examine import Job, examine
 from motifocal.inspection.finding import Finding, InspectSettings, finding_from
-from motifocal.inspection.workers import Done, in_processes
 
 FINDINGS, THUMBS = "findings.jsonl", "thumbs"
 
@@ -51,26 +51,31 @@ class Look:
 
 
 def look_at(
-    entries: Sequence[Entry], settings: InspectSettings, output: Path, *, workers: int,
-    seconds: float, work: Work = examine,
+    entries: Sequence[Entry], settings: InspectSettings, output: Path, *, workers: Workers,
+    seconds: float, work: Work = examine, part: Part = WHOLE,
 ) -> Iterator[Look]:
     """Yield the entries that have a file with their findings: first those known, then new ones.
 
     Args:
-        output: a folder, made if it is not there; one run at a time.
-        workers: clips looked at at a time, each in a process of its own.
+        output: a folder, made if it is not there; one run at a time, or one of each part.
+        workers: what looks at clips; to survive every one, processes or a cluster.
         seconds: given to one clip, and to each megabyte of it one more; when they are over it is
             given up. Such a clip, and one that took its process down, is looked at again by the
             next run.
         work: what looks at a clip.
+        part: looks only at the clips of this part, and writes a file of findings of its own; the
+            whole knows the findings of all parts.
 
     Raises OSError where nothing can be written to the output folder, as when the disk is full. What
     was found until then is kept there.
     """
     (output / THUMBS).mkdir(parents=True, exist_ok=True)
-    known = read_findings(output / FINDINGS)
+    own = output / part.file(FINDINGS)
+    known: dict[str, Finding] = {}
+    for findings in (*output.glob(files_of_parts(FINDINGS)), output / FINDINGS):
+        known |= read_findings(findings, mend=part == WHOLE or findings == own)
     waiting: dict[Job, Look] = {}
-    for look in _looks(entries, settings):
+    for look in _looks(entries, settings, part):
         finding = look.finding or known.get(look.key)
         if finding is not None and (not finding.thumb or (output / look.thumb).exists()):
             yield Look(look.place, look.key, look.bytes, finding)
@@ -84,8 +89,8 @@ def look_at(
     def given(job: Job) -> float:
         return seconds + waiting[job].bytes / 1e6
 
-    with (output / FINDINGS).open("a", encoding="utf-8") as file:
-        for done in in_processes(partial(_call, work, settings), waiting, workers, given):
+    with own.open("a", encoding="utf-8") as file:
+        for done in workers.run(partial(_call, work, settings), list(waiting), given):
             look = waiting[done.job]
             finding = _kept(file, look, done)
             yield Look(look.place, look.key, look.bytes, finding)
@@ -124,10 +129,12 @@ def _opens(path: Path) -> bool:
         return False
 
 
-def _looks(entries: Sequence[Entry], settings: InspectSettings) -> Iterator[Look]:
+def _looks(
+    entries: Sequence[Entry], settings: InspectSettings, part: Part
+) -> Iterator[Look]:
     digest = settings.digest()
     for place, entry in enumerate(entries):
-        if entry.path is not None:
+        if entry.path is not None and part.holds(entry.name):
             try:
                 state = entry.path.stat()
             except OSError as error:  # other programs work here too
@@ -141,15 +148,17 @@ def _looks(entries: Sequence[Entry], settings: InspectSettings) -> Iterator[Look
             yield Look(place, key, state.st_size, None)
 
 
-def read_findings(path: Path) -> dict[str, Finding]:
-    """Read earlier findings by key. Half a last line, left by a kill, is taken out of the file.
+def read_findings(path: Path, *, mend: bool = True) -> dict[str, Finding]:
+    """Read earlier findings by key. Half a last line, left by a kill, is passed over.
+
+    It is taken out of the file too, unless `mend` says that another process may be writing it.
 
     Raises ValueError where another line is none of ours: the file is of another program.
     """
     if not path.exists():
         return {}
     whole, _, rest = path.read_bytes().rpartition(b"\n")
-    if rest:
+    if rest and mend:
         with path.open("r+b") as file:
             file.truncate(len(whole) + 1 if whole else 0)
     findings = {}

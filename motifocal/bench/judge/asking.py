@@ -18,7 +18,7 @@ from motifocal.bench.judge.judge import (
     Query,
     query_key,
 )
-from motifocal.bench.results import append_line, read_lines
+from motifocal.files.json_lines import append_line, read_lines
 
 T = TypeVar("T")
 Outcome = Answer | Failure

@@ -10,8 +10,8 @@ import hashlib
 import inspect
 import json
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from functools import partial
 from importlib.metadata import version
@@ -22,11 +22,12 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from motifocal.bench.results import append_line, read_lines
 from motifocal.bench.run import sha256_of
 from motifocal.bench.score import fidelity, measures, motion, temporal
 from motifocal.bench.score.controls import shuffle_order, still
 from motifocal.bench.score.measures import MEASURES, Measure, measure
+from motifocal.data.workers.items import Workers
+from motifocal.files.json_lines import append_line, read_lines
 from motifocal.media import codec, video
 from motifocal.media.arrays import Frames
 from motifocal.media.picture import check_file
@@ -137,27 +138,24 @@ class ScoreCache:
 
 
 def compute_scores(
-    jobs: Iterable[ClipJob], tools: Tools, cache: ScoreCache, workers: int
+    jobs: Sequence[ClipJob], tools: Tools, cache: ScoreCache, workers: Workers
 ) -> Iterator[tuple[ClipJob, dict[str, ClipScores] | str]]:
     """Yield every job as it gets done, with its scores by kind of clip, or why there are none.
 
-    Clips go to `workers` threads; each is decoded once and let go before the thread takes the
-    next, so that memory holds as many clips as there are workers. New numbers are kept at once.
+    Each clip is decoded once and let go before its worker takes the next, so that memory holds as
+    many clips as there are workers. New numbers are kept at once.
     """
-    pool = ThreadPoolExecutor(workers)
-    try:
-        futures = {pool.submit(_records_of, job, tools, cache.lines): job for job in jobs}
-        for future in as_completed(futures):
-            outcome = future.result()
-            if isinstance(outcome, str):
-                yield futures[future], outcome
+    work = partial(_records_of, tools=tools, cached=dict(cache.lines))
+    with closing(workers.run(work, jobs)) as all_done:
+        for done in all_done:
+            if done.result is None or isinstance(done.result, str):
+                path = done.job.video or done.job.image
+                yield done.job, done.result or f"{path}: {done.reason}"
                 continue
-            for line in outcome.values():
+            for line in done.result.values():
                 if line["key"] not in cache.lines:
                     cache.add(line)
-            yield futures[future], _scores_of(outcome)
-    finally:
-        pool.shutdown(cancel_futures=True)
+            yield done.job, _scores_of(done.result)
 
 
 def _records_of(

@@ -94,6 +94,10 @@ class ClipAlignment(Learned):
         # One clip keeps all cores busy; several at once would only share them.
         self._lock = threading.Lock()
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Let another process load the same files, rather than send it the weights."""
+        return type(self), (self.source, str(self._vision.model.device))
+
     def embed(self, frames: Frames, image: npt.NDArray[np.uint8],
               orders: Sequence[Sequence[int]]) -> list[ClipFeatures]:
         with self._lock:
@@ -134,6 +138,9 @@ class DinoConsistency(Learned):
         self._vision = _load(found_folder(location), location, DINO_KINDS, device)
         self.fingerprint, self.source = self._vision.fingerprint, self._vision.source
         self._lock = threading.Lock()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.source, str(self._vision.model.device))
 
     def embed(self, frames: Frames, image: npt.NDArray[np.uint8],
               orders: Sequence[Sequence[int]]) -> list[ClipFeatures]:

@@ -27,6 +27,8 @@ from motifocal.bench.score.clip import (
 )
 from motifocal.bench.score.clip import SHUFFLED as SHUFFLED_CLIP
 from motifocal.bench.score.measures import Measure
+from motifocal.data.workers.items import Workers
+from motifocal.data.workers.threads import Threads
 from motifocal.motion.flow import usable_cores
 
 CACHE = "numbers.jsonl"
@@ -87,7 +89,7 @@ def score(
     allow_missing: bool = False,
     control: str | None = None,
     tools: Tools | None = None,
-    workers: int | None = None,
+    workers: Workers | None = None,
     seed: int = 0,
     progress: Progress = lambda doing, done, total: None,
 ) -> Scores:
@@ -112,7 +114,8 @@ def score(
     failed: dict[Path, str] = {}
     choice = choose(results, failed, common=common, allow_missing=allow_missing)
     output.mkdir(parents=True, exist_ok=True)
-    run = _Run(tools, ScoreCache(output / CACHE), workers or usable_cores(), seed, progress)
+    run = _Run(tools, ScoreCache(output / CACHE), workers or Threads(usable_cores()), seed,
+               progress)
     clip_scores = run.videos(results, choice, control, failed)
     # What does not decode is known only now; it may refuse the score or leave pairs out.
     choice = choose(results, failed, common=common, allow_missing=allow_missing)
@@ -135,7 +138,7 @@ class _Run:
 
     tools: Tools
     cache: ScoreCache
-    workers: int
+    workers: Workers
     seed: int
     progress: Progress
 

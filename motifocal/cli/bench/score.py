@@ -10,6 +10,7 @@ import click
 
 from motifocal.cli.options.declare import FOLDER, NEW_FOLDER
 from motifocal.cli.options.device import chosen_device, device_option
+from motifocal.cli.options.scale import GPU_SHARE, ray_option, workers_of
 from motifocal.cli.output.console import print_table
 from motifocal.cli.output.locking import lock_output
 from motifocal.cli.output.progress import announce, phases, quiet_option
@@ -45,10 +46,11 @@ Examples:
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True,
               help="Of the control rows: how frames are shuffled and sentences swapped.")
 @click.option("--no-plot", is_flag=True, help="Leave plot.png out, which needs matplotlib.")
+@ray_option
 @quiet_option
 def score(results: tuple[Path, ...], output: Path, common: bool, allow_missing: bool,
           control: str | None, clip: str | None, dino: str | None, device: str,
-          workers: int | None, seed: int, no_plot: bool) -> None:
+          workers: int | None, seed: int, no_plot: bool, ray: str | None) -> None:
     """Measure the videos in the folders RESULTS, one of each model, beside control rows.
 
     The control rows are a still picture, the frames shuffled, and the videos of another sentence:
@@ -64,6 +66,8 @@ def score(results: tuple[Path, ...], output: Path, common: bool, allow_missing: 
     from motifocal.bench.score.report import write_files
     from motifocal.bench.score.run import score as compute_scores
     from motifocal.bench.score.tables import summarise
+    from motifocal.data.workers.threads import Threads
+    from motifocal.motion.flow import usable_cores
 
     if not no_plot:
         check_matplotlib()
@@ -77,9 +81,11 @@ def score(results: tuple[Path, ...], output: Path, common: bool, allow_missing: 
     for measure in tools.learned:
         note_unread(measure.text_limit,
                     (pair.prompt for result in opened for pair in result.benchmark.pairs))
+    who = workers_of(ray, workers, Threads(workers or usable_cores()),
+                     gpus=GPU_SHARE if tools.learned and chosen_device(device) == "cuda" else 0)
     with phases() as show_progress:
         scores = compute_scores(opened, output, common=common, allow_missing=allow_missing,
-                                control=control, tools=tools, workers=workers, seed=seed,
+                                control=control, tools=tools, workers=who, seed=seed,
                                 progress=show_progress)
     summary = summarise(scores)
     written = write_files(summary, output)

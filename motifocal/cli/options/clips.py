@@ -1,12 +1,13 @@
-"""Options that say how heatmaps are made, and the settings that they give."""
+"""Options that say how heatmaps are made, and what a network is told of the motion: --prior."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from motifocal.cli.options.declare import together
+from motifocal.cli.options.declare import F, together
 from motifocal.cli.options.renamed import old_option
 
 if TYPE_CHECKING:
@@ -81,3 +82,21 @@ def settings_of(options: dict[str, Any]) -> HeatmapSettings:
                                      "--raft-weights", param_hint="--fetch-raft")  # fmt: skip
         fetch_weights(settings.source)
     return settings
+
+
+#: How much a clip moves, one number; and where it may move, an image.
+PRIORS = ("score", "mask")
+
+
+def priors(value: Any) -> tuple[str, ...]:
+    """Parse names of PRIORS with commas between them, or a list of them, as a tuple."""
+    names = tuple(value.split(",") if isinstance(value, str) else value)
+    if not set(names) <= set(PRIORS) or len(set(names)) < len(names):
+        raise click.BadParameter(f"should be {' or '.join(PRIORS)} or both, with a comma, got "
+                                 f"{value}")
+    return names
+
+
+def prior_option(text: str) -> Callable[[F], F]:
+    """--prior as the argument `prior`, a tuple of names."""
+    return click.option("--prior", type=priors, default=(), metavar="score,mask", help=text)

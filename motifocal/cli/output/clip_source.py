@@ -17,9 +17,11 @@ if TYPE_CHECKING:
     from motifocal.data.prepare import ClipSource
     from motifocal.data.sources import Usable
     from motifocal.data.stretches import Draw
+    from motifocal.data.workers.items import Part, Workers
     from motifocal.scenes.variant import SceneVariant
 
 SCENES = "scenes"
+NOTES, REJECTED = "videos.jsonl", "rejected.jsonl"
 SCENE_MASKS = ("none", "objects", "moving")
 
 
@@ -76,7 +78,7 @@ def scene_clips(
 
 
 def folder_clips(
-    source: str, output: Path, model: Path, options: dict[str, Any]
+    source: str, output: Path, model: Path, options: dict[str, Any], workers: Workers, part: Part
 ) -> tuple[ClipSource, dict[str, Any]]:
     import hashlib
 
@@ -85,12 +87,12 @@ def folder_clips(
     from motifocal.data.sources import VideoFolderClips, scan_videos, usable
 
     captioned = read_captions(source)
-    scan = scan_videos(captioned.videos, output / "videos.jsonl", options["workers"])
+    scan = scan_videos(captioned.videos, output / NOTES, workers, part)
     scanned = tracked(scan, "checking clips", len(captioned.videos))
     names = name_clips([video.path for video in captioned.videos]) if captioned.videos else {}
     found, masks = _with_masks(usable(scanned, options["frames"]), names, options)
     videos, lengths, digests, unusable = found
-    _list_rejected((*captioned.rejected, *unusable), output)
+    _list_rejected((*captioned.rejected, *unusable), output / part.file(REJECTED))
     if not videos:
         raise ValueError(f"{source} should hold usable clips, got none")
     _note_unread(videos, model)
@@ -145,14 +147,24 @@ def _note_unread(videos: Sequence[CaptionedVideo], model: Path) -> None:
         note_unread(load_text_limit(model), (video.caption for video in videos))
 
 
-def _list_rejected(rejected: tuple[Rejected, ...], output: Path) -> None:
+def check_part(source: str, output: Path, workers: Workers, part: Part) -> None:
+    """Decode the videos of a part, and keep what was found beside the shards."""
+    from motifocal.data.captions import read_captions
+    from motifocal.data.sources import scan_videos
+
+    videos = [video for video in read_captions(source).videos if part.holds(video.name)]
+    for _ in tracked(scan_videos(videos, output / NOTES, workers, part), "checking clips",
+                     len(videos)):  # fmt: skip
+        pass
+
+
+def _list_rejected(rejected: tuple[Rejected, ...], path: Path) -> None:
     """Print what is left out, and keep the list beside the shards."""
     import json
     from dataclasses import asdict
 
     from motifocal.files.atomic import write_text
 
-    path = output / "rejected.jsonl"
     write_text(path, "".join(json.dumps(asdict(r)) + "\n" for r in rejected))
     if rejected:
         click.echo(f"left out, {len(rejected)} clips (kept in {path}):", err=True)

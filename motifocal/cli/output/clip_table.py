@@ -12,6 +12,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from itertools import chain, count
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from motifocal.data.workers.items import Part
 
 
 @dataclass(frozen=True)
@@ -47,6 +51,21 @@ COLUMNS = [field.name for field in fields(ClipRow)]
 EARLIER = {"hot": "moving_fraction"}
 
 
+#: Of each column: its type in Arrow's words, its unit, and what it holds.
+DESCRIBED = {
+    "heatmap": ("string", "", "The map's file, relative to the table."),
+    "clip": ("string", "", "Absolute path of the clip."),
+    "bytes": ("int64", "bytes", "Size of the clip, with its mask where one was given."),
+    "modified": ("int64", "ns since 1970", "When the clip, or its mask, was changed last."),
+    "frames": ("int64", "frames", "Frames of the map; 0 where there is none."),
+    "height": ("int64", "pixels", "Height of the map."),
+    "width": ("int64", "pixels", "Width of the map."),
+    "moving_fraction": ("double", "share, 0 to 1", "Share of the area of all frames whose map is "
+                        "above 0.5; null where there is no map."),
+    "reason": ("string", "", "Why there is no map; null where there is one."),
+}  # fmt: skip
+
+
 def list_clips(given: Iterable[Path], output: Path) -> list[Path]:
     """List all clips once, as absolute paths; what lies under the output folder is none."""
     paths = chain.from_iterable(clips_in(path) for path in given)
@@ -80,21 +99,28 @@ def name_clips(clips: Sequence[Path]) -> dict[Path, str]:
 
 def plan_rows(
     clips: Mapping[Path, str], output: Path, suffix: str, table: Mapping[str, ClipRow],
-    masks: Mapping[Path, Path],
+    masks: Mapping[Path, Path], part: Part,
 ) -> dict[str, ClipRow]:  # fmt: skip
-    """Make a row for each clip: as the table has it, or with a name that nothing else has.
+    """Make a row for each clip of a part: as the table has it, or with a name of its own.
 
-    Maps are called like their clips. What was made of a clip that has changed since, or its mask
-    has, is deleted, so that no map is ever taken for one of another clip.
+    Maps are called like their clips; every part names all, so that none takes another's name.
+    What was made of a clip that has changed since, or its mask has, is deleted, so that no map is
+    ever taken for one of another clip.
     """
     names = {name.casefold() for row in table.values() for name in (row.heatmap, row.overlay)}
     rows = {}
     for clip, called in clips.items():
-        before = table.get(str(clip))
+        before, own = table.get(str(clip)), part.holds(called)
+        if before is not None and not own:
+            continue
         sources = [clip, *([masks[clip]] if clip in masks else [])]
         if before is None:
-            row = with_unused_name(make_row(sources, shorten_path(called)), output, suffix, names)
+            # Maps that lie there may be other parts', which run at the same time.
+            there = output if part.word is None else None
+            row = with_unused_name(make_row(sources, shorten_path(called)), there, suffix, names)
             names |= {row.heatmap.casefold(), row.overlay.casefold()}
+            if not own:
+                continue
         else:
             row = make_row(sources, before.heatmap)
             if before.same_clip(row):
@@ -127,11 +153,13 @@ def make_row(sources: Sequence[Path], heatmap: str) -> ClipRow:
     return ClipRow(heatmap, str(sources[0]), sum(state.st_size for state in states), modified)
 
 
-def with_unused_name(row: ClipRow, output: Path, suffix: str, names: set[str]) -> ClipRow:
-    """Give the row its map's suffix, and a number where another clip has the name."""
+def with_unused_name(
+    row: ClipRow, output: Path | None, suffix: str, names: set[str]
+) -> ClipRow:
+    """Give the row its map's suffix, and a number where another clip or a file has the name."""
 
     def is_free(name: str) -> bool:
-        return name.casefold() not in names and not (output / name).exists()
+        return name.casefold() not in names and not (output and (output / name).exists())
 
     tails = chain([""], (f"-{number}" for number in count(2)))
     tried = (replace(row, heatmap=f"{row.heatmap}{tail}{suffix}") for tail in tails)
@@ -166,3 +194,13 @@ def write_table(path: Path, rows: Iterable[ClipRow]) -> None:
     names = [*COLUMNS, *EARLIER.values()]
     cells = map(asdict, rows)
     write_text(path, csv_text([*COLUMNS, *EARLIER], ([row[n] for n in names] for row in cells)))
+
+
+def write_described(path: Path, rows: Iterable[ClipRow], about: Mapping[str, Any]) -> None:
+    """Write the table once more, as .parquet or .jsonl, with what each column holds."""
+    from motifocal.files.parquet import columns_from, write_rows
+
+    columns = columns_from({name: {"kind": kind, "unit": unit, "definition": definition}
+                            for name, (kind, unit, definition) in DESCRIBED.items()})
+    cells = (asdict(row) | {"reason": row.reason or None} for row in rows)
+    write_rows(path, columns, cells, about)

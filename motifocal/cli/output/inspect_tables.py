@@ -22,17 +22,19 @@ _BARS = "\u2581\u2582\u2583\u2584\u2585\u2586\u2587\u2588"
 _TENTHS = 10  # bars of the distribution
 
 
-def print_report(report: Mapping[str, Any]) -> None:
-    """Print what was found to stdout."""
+def report_text(report: Mapping[str, Any]) -> str:
+    """Return what was found as it is printed, with ANSI codes on a terminal."""
     console = table_console(160)
-    console.print(_headline(report))
-    for line in report["advice"]:
-        console.print(Text(clean(line), style=_STYLES["warning"]))
-    if report["summary"]["by_fault"]:
-        console.print(_sums(report))
-        console.print(_worst(report))
-    if any(clip["moving_fraction"] is not None for clip in report["clips"]):
-        console.print(_distribution(report["clips"]))
+    with console.capture() as captured:
+        console.print(_headline(report))
+        for line in report["advice"]:
+            console.print(Text(clean(line), style=_STYLES["warning"]))
+        if report["summary"]["by_fault"]:
+            console.print(_sums(report))
+            console.print(_worst(report))
+        if any(clip["moving_fraction"] is not None for clip in report["clips"]):
+            console.print(_distribution(report["clips"]))
+    return captured.get()
 
 
 def _headline(report: Mapping[str, Any]) -> Text:

@@ -14,6 +14,7 @@ import click
 from motifocal.cli.output.progress import tracked
 
 if TYPE_CHECKING:
+    from motifocal.data.workers.items import Done, Workers
     from motifocal.media.arrays import Frames, Image
     from motifocal.motion.heatmap import Heatmap
 
@@ -24,27 +25,19 @@ FILMSTRIP = "filmstrip.png"
 _STRIPS, _COLUMNS, _HEIGHT = 6, 6, 128
 
 
-def in_threads(
-    work: Callable[[T, int], R], clips: Sequence[T], workers: int
-) -> Generator[R, None, None]:
-    """Yield `work(clip, threads)` of every clip as it is done, with progress on stderr.
-
-    `threads` is how many a clip may use by itself: more than one where clips are few. What `work`
-    raises ends it all.
-    """
-    from concurrent.futures import ThreadPoolExecutor, as_completed
-
+def measured(
+    work: Callable[[T], R], clips: Sequence[T], workers: Workers
+) -> Generator[Done[T, R], None, None]:
+    """Yield `work(clip)` of every clip as it is done, with progress on stderr."""
     from motifocal.motion.flow import one_opencv_thread
 
-    threads = max(1, workers // max(1, len(clips)))
-    # Threads, not processes: decoder, flow and encoder let go of the interpreter lock.
-    with one_opencv_thread(), ThreadPoolExecutor(workers) as pool:
-        try:
-            futures = [pool.submit(work, clip, threads) for clip in clips]
-            for future in tracked(as_completed(futures), "measuring clips", len(clips)):
-                yield future.result()
-        finally:
-            pool.shutdown(cancel_futures=True)
+    with one_opencv_thread():
+        yield from tracked(workers.run(work, clips), "measuring clips", len(clips))
+
+
+def threads_a_clip(workers: Workers, clips: int) -> int:
+    """Return how many threads each clip may use by itself: several where clips are few."""
+    return max(1, getattr(workers, "count", 1) // max(1, clips))
 
 
 def why_left_out(error: ValueError | OSError, clip: str | Path) -> str:
@@ -60,8 +53,12 @@ def why_left_out(error: ValueError | OSError, clip: str | Path) -> str:
     return one_line(error).removeprefix(f"{clip}: ")
 
 
-def end_with_left_out(left_out: Sequence[tuple[str, str]], clips: int, participle: str) -> None:
-    """List (name, reason) of the clips that were left out, and end with exit code 1 if there are.
+def end_with_left_out(
+    left_out: Sequence[tuple[str, str]], clips: int, participle: str, *, keep: bool = False
+) -> None:
+    """List (name, reason) of the clips that were left out.
+
+    If there are any, end with exit code 1, unless `keep` asks to go on.
     """
     if not left_out:
         return
@@ -69,7 +66,8 @@ def end_with_left_out(left_out: Sequence[tuple[str, str]], clips: int, participl
     click.echo(f"left out, {count}:", err=True)
     for name, reason in left_out:
         click.echo(f"  {name}: {reason}", err=True)
-    raise click.ClickException(f"{count} could not be {participle}")
+    if not keep:
+        raise click.ClickException(f"{count} could not be {participle}")
 
 
 def write_filmstrips(

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from motifocal.cli.options.clips import prior_option
 from motifocal.cli.options.declare import output_option
 from motifocal.cli.options.device import chosen_device, device_option
-from motifocal.cli.options.priors import prior_option
 from motifocal.cli.options.scenes import BUNDLED, SIZE, source_folder, variant_of, variant_options
 from motifocal.cli.output.console import table_console
 from motifocal.cli.output.locking import lock_output

@@ -40,17 +40,26 @@ LEAST_CHANGE = 40
 MIN_SHARE, MAJORITY = 0.05, 0.5
 #: The fastest so much of the picture says how fast: a thing on one percent of it is seen.
 _FASTEST = 99.0
+_HIGH = 95.0  # percentile of the speeds in the table of clips
 _SMOOTH = 1.5  # standard deviation in tiny pixels: finer is noise
 
 
 @dataclass(frozen=True)
 class Motion:
-    """Mean speeds (%/s) of what moves itself and of the camera, and what follows from them."""
+    """Mean speeds (%/s) of what moves itself and of the camera, and what follows from them.
+
+    flow_mean, flow_p95: mean and 95th percentile over pixels of the whole motion, and own_mean,
+        own_p95 of what the camera does not explain; each the mean over the moments.
+    """
 
     own: float
     camera: float
     still: bool
     camera_only: bool
+    flow_mean: float
+    flow_p95: float
+    own_mean: float
+    own_p95: float
 
 
 def measure_motion(pairs: Sequence[Pair], cuts: Sequence[int]) -> Motion | None:
@@ -58,12 +67,13 @@ def measure_motion(pairs: Sequence[Pair], cuts: Sequence[int]) -> Motion | None:
     speeds = [_speeds(pair) for pair in pairs if not _across_cut(pair, cuts)]
     if not speeds:
         return None
-    own, camera = np.array(speeds).T
+    own, camera, *over_pixels = np.array(speeds).T
     moves = own > np.maximum(LEAST_SPEED, CAMERA_ERROR * camera)
     by_camera = camera > LEAST_SPEED
     still = _is_static(own) and _is_static(camera)
     camera_only = by_camera.mean() >= MAJORITY and moves.mean() < MAJORITY and not still
-    return Motion(float(own.mean()), float(camera.mean()), still, bool(camera_only))
+    return Motion(float(own.mean()), float(camera.mean()), still, bool(camera_only),
+                  *(float(values.mean()) for values in over_pixels))
 
 
 def _is_static(speeds: NDArray[np.float64]) -> bool:
@@ -93,14 +103,21 @@ def _across_cut(pair: Pair, cuts: Sequence[int]) -> bool:
     return any(before < cut <= after for cut in cuts)
 
 
-def _speeds(pair: Pair) -> tuple[float, float]:
-    """Return the speeds (own, camera) in percent of the shorter side a second."""
+def _speeds(pair: Pair) -> tuple[float, ...]:
+    """Return the speeds (own, camera) in percent of the shorter side a second.
+
+    Then mean and 95th percentile over pixels of all motion, and those of what moves by itself.
+    """
     flow = estimate_flow(pair.frames, workers=1)
     left, evidence = own_motion(pair.frames, flow, NOISE)
     by_itself = np.where(evidence[0], np.hypot(*left[0]), 0)
     by_camera = np.hypot(*(flow - left)[0])
     percent = 100 / (min(pair.frames.shape[1:3]) * pair.seconds)
-    return float(np.percentile(by_itself, _FASTEST)) * percent, float(by_camera.mean()) * percent
+    fastest, high = np.percentile(by_itself, [_FASTEST, _HIGH])
+    whole = np.hypot(*flow[0])
+    speeds = (fastest, by_camera.mean(), whole.mean(), np.percentile(whole, _HIGH),
+              by_itself.mean(), high)
+    return tuple(float(speed) * percent for speed in speeds)
 
 
 def cuts_within(cuts: Sequence[int], indices: Sequence[int]) -> list[int]:

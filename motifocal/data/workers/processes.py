@@ -11,31 +11,36 @@ import multiprocessing
 import signal
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
-from typing import Generic, TypeVar
+from typing import Generic
 
 import cv2
 
-J = TypeVar("J")
-R = TypeVar("R")
+from motifocal.data.workers.items import Done, J, R, unlimited
 
 _CONTEXT = multiprocessing.get_context("spawn")
 _READY = "ready"
+_LONGEST_WAIT = 3600.0  # seconds; systems do not take any number
 _ENDING = 5.0  # seconds for a process that was asked to end
 
 
 @dataclass(frozen=True)
-class Done(Generic[J, R]):
-    """A job with its result, or with the reason why there is none."""
+class Processes:
+    """`count` processes; an item whose process ends, or takes too long, is given up."""
 
-    job: J
-    result: R | None
-    reason: str | None = None
+    count: int
+
+    def run(
+        self, work: Callable[[J], R], jobs: Sequence[J],
+        seconds: Callable[[J], float] = unlimited,
+    ) -> Generator[Done[J, R], None, None]:  # fmt: skip
+        """Yield items as they are done, or given up with a reason."""
+        return in_processes(work, jobs, self.count, seconds)
 
 
 @dataclass(eq=False)
@@ -50,7 +55,7 @@ class _Worker(Generic[J]):
 
 def in_processes(
     work: Callable[[J], R], jobs: Iterable[J], count: int, seconds: Callable[[J], float]
-) -> Iterator[Done[J, R]]:
+) -> Generator[Done[J, R], None, None]:
     """Yield results in the order in which they are done; a job has `seconds(job)`.
 
     `work` and the jobs have to be picklable, so `work` is a function of a module. What a job raises
@@ -129,6 +134,8 @@ def _ready_workers(workers: list[_Worker[J]]) -> list[_Worker[J]]:
     """Wait for workers that have an answer or have ended, at most until the next deadline."""
     deadlines = [worker.deadline for worker in workers if worker.job is not None]
     left = max(0.0, min(deadlines) - time.monotonic()) + 0.01 if deadlines else None
+    if left is not None:
+        left = min(left, _LONGEST_WAIT)
     by_sign = {sign: w for w in workers for sign in (w.pipe, w.process.sentinel)}
     heard = wait(list(by_sign), timeout=left)
     return list(dict.fromkeys(by_sign[sign] for sign in heard))  # type: ignore[index]

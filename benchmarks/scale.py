@@ -1,0 +1,198 @@
+"""A million clips: what the driver costs, a second run, and each stage for a clip.
+
+Rows: a table of clips is drawn, with an empty file for each, and `inspect` takes them as a part of
+a run (--shard), with workers that answer at once: what is left is bookkeeping, and the time that
+the work takes, measured on a few clips, is only added up. Printed are CPU seconds and memory of
+the process, tenth by tenth, so that growth would show. Then the run is finished, and what it takes
+to see that nothing has changed is measured in a process of its own.
+
+Stages: clips of 5 s at 1280 x 720 are drawn and encoded as H.264; each stage does them in one
+thread. CPU seconds, so that other processes matter little. Hours of more clips are these times a
+number: nothing was run on so many.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import multiprocessing
+import os
+import resource
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from measure import markdown, processor
+
+from motifocal.bridges.export_samples import ExportConfig, ExportJob, export_clip
+from motifocal.data.captions import CaptionedVideo
+from motifocal.data.trainer_rules import Request
+from motifocal.data.workers.items import Done
+from motifocal.files.folder_state import folder_state
+from motifocal.inspection.entries import gather
+from motifocal.inspection.examine import Job, examine
+from motifocal.inspection.finding import Finding, InspectSettings
+from motifocal.inspection.run import look_at
+from motifocal.media.video import read_video, resize_crop, write_video
+from motifocal.motion.heatmap import DEFAULT_SETTINGS, clip_heatmap
+from motifocal.motion.heatmap_files import save_heatmap
+
+REQUEST = Request(((77, 480, 832),), fps=16.0)
+SETTINGS = InspectSettings("plain", REQUEST, DEFAULT_SETTINGS)
+TENTHS, IN_A_FOLDER = 10, 1000
+FPS, SECONDS = 30, 5
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    options = argparse.ArgumentParser(description=__doc__,
+                                      formatter_class=argparse.RawDescriptionHelpFormatter)
+    options.add_argument("--rows", type=int, default=1_000_000, help="default: %(default)s")
+    options.add_argument("--clips", type=int, default=4, help="of 720p; default: %(default)s")
+    values = options.parse_args(arguments)
+    cv2.setNumThreads(1)
+    print(f"{processor()}, Python {sys.version.split()[0]}", flush=True)
+    with tempfile.TemporaryDirectory() as name:
+        if values.clips:
+            stages(Path(name), values.clips)
+        if values.rows:
+            rows(Path(name), values.rows)
+
+
+# The driver
+
+
+def rows(folder: Path, count: int) -> None:
+    """Print what the driver of a run over so many rows costs."""
+    clips = folder / "clips"
+    draw_table(clips, count)
+    context = multiprocessing.get_context("spawn")
+    with context.Pool(1, maxtasksperchild=1) as pool:  # a process for each: memory is its peak
+        lines = pool.apply(first_run, (clips, folder / "report", count))
+        print(f"{count} rows, bookkeeping of a part's driver:", markdown(
+            ("clips", "CPU a clip", "memory"), lines), sep="\n\n", flush=True)
+        seconds, peak = pool.apply(second_run, (clips, folder / "report"))
+        print(f"\nstart-up of a finished run over {count} rows: {seconds:.1f} s CPU, "
+              f"{peak:.0f} MB at most", flush=True)
+
+
+def draw_table(folder: Path, count: int) -> None:
+    folder.mkdir()
+    with (folder / "metadata.jsonl").open("w") as table:
+        for number in range(count):
+            name = f"{number // IN_A_FOLDER:05d}/{number:08d}.mp4"
+            if number % IN_A_FOLDER == 0:
+                (folder / name).parent.mkdir()
+            os.close(os.open(folder / name, os.O_CREAT | os.O_WRONLY))
+            caption = f"clip {number} of a table, with a caption as long as most of them are"
+            table.write(json.dumps({"file_name": name, "text": caption}) + "\n")
+
+
+class Instant:
+    """Workers that answer at once, with a finding like that of a clip."""
+
+    def run(
+        self, work: Any, jobs: Sequence[Any], seconds: Callable[[Any], float] | None = None
+    ) -> Iterator[Done[Any, Any]]:
+        for number, job in enumerate(jobs):
+            yield Done(job, Finding(
+                width=1280, height=720, fps=30.0, frames=150, seconds=5.0, watched=150, motion=3.2,
+                moving_fraction=0.12, content=f"{number:064x}", samples=("0-149",), look="0" * 128))
+
+
+def first_run(clips: Path, output: Path, count: int) -> list[list[str]]:
+    began = time.process_time()
+    folder = gather(clips)
+    lines = [["listed", f"{(time.process_time() - began) / count * 1e6:.0f} µs",
+              f"{memory():.0f} MB"]]
+    tenth = -(-count // TENTHS)
+    looks = look_at(folder.entries, SETTINGS, output, workers=Instant(), seconds=60)
+    began = time.process_time()
+    for done, _ in enumerate(looks, start=1):
+        if done % tenth == 0 or done == count:
+            now = time.process_time()
+            lines.append([str(done), f"{(now - began) / tenth * 1e6:.0f} µs", f"{memory():.0f} MB"])
+            began = now
+    return lines
+
+
+def second_run(clips: Path, output: Path) -> tuple[float, float]:
+    began = time.process_time()
+    folder_state(clips, without=output)
+    return time.process_time() - began, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
+
+
+def memory() -> float:
+    """Return the memory of this process, MB."""
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
+
+
+# The stages
+
+
+def stages(folder: Path, count: int) -> None:
+    """Print what each stage costs a clip, and what more of them would."""
+    clips = [draw_clip(folder / f"{number}.mp4", number) for number in range(count)]
+    config = ExportConfig(folder / "weights", "latents", "wan", "plain", REQUEST, DEFAULT_SETTINGS,
+                          "loss", 1.0, False)
+    (folder / "weights").mkdir()
+    (folder / "thumbs").mkdir()
+    ways: dict[str, Callable[[Path], Any]] = {
+        "decode alone": read_video,
+        "`inspect`": lambda clip: examine(Job(clip, folder / "thumbs" / f"{clip.stem}.webp"),
+                                          SETTINGS),
+        "`heatmap --size 480x832`": partial(heatmap_of, folder=folder),
+        "`export --as latents`, 77 frames at 480x832": lambda clip: export_clip(
+            ExportJob(CaptionedVideo(clip, "", clip.name)), config, 1),
+    }
+    read = sum(clip.stat().st_size for clip in clips) / count
+    lines = []
+    for name, way in ways.items():
+        before, began = size_of(folder), time.process_time()
+        for clip in clips:
+            way(clip)
+        each = (time.process_time() - began) / count
+        written = (size_of(folder) - before) / count
+        lines.append([name, f"{each:.2f} s", f"{3600 / each:.0f}", f"{read / 1e3:.0f} kB",
+                      f"{written / 1e3:.1f} kB", f"{each * 1e6 / 3600:,.0f}",
+                      f"{each * 1e8 / 3600:,.0f}"])
+    head = ("stage", "CPU a clip", "clips an hour a core", "read", "written",
+            "core hours, 1 M clips", "100 M clips")
+    print(f"{count} clips of {SECONDS} s, 1280 x 720, {FPS} frames/s:", markdown(head, lines),
+          "", sep="\n\n", flush=True)
+
+
+def draw_clip(path: Path, seed: int) -> Path:
+    """Draw a patch that crosses a resting picture, with some noise."""
+    rng = np.random.default_rng(seed)
+    ground = sum(cv2.resize(rng.normal(size=(cells, cells, 3)).astype(np.float32), (1280, 720),
+                            interpolation=cv2.INTER_CUBIC) for cells in (4, 16, 64))
+    ground = cv2.normalize(ground, None, 20, 235, cv2.NORM_MINMAX).astype(np.uint8)
+    patch = np.ascontiguousarray(ground[::-1][:200, :200])
+    frames = np.repeat(ground[None], FPS * SECONDS, axis=0)
+    for number, frame in enumerate(frames):
+        frame[260:460, 100 + 6 * number : 300 + 6 * number] = patch
+        frame += rng.integers(0, 6, frame.shape, dtype=np.uint8)
+    write_video(path, frames, FPS)
+    return path
+
+
+def heatmap_of(clip: Path, folder: Path) -> None:
+    video = read_video(clip)
+    frames = resize_crop(video.frames, 480, 832)
+    maps = clip_heatmap(frames, DEFAULT_SETTINGS, workers=1)
+    save_heatmap(folder / f"{clip.stem}.npz", maps, DEFAULT_SETTINGS, fps=video.fps)
+
+
+def size_of(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+
+
+if __name__ == "__main__":
+    main()

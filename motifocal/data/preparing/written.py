@@ -1,0 +1,79 @@
+"""Keep which shards are written, so that a later run need not read them to know.
+
+`written.jsonl` gets a line for each shard: its number, the state of its file, and a hash of what
+its clips were made from. A shard whose file has that state is what was written; any other is read
+to its end and checked, clip by clip.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from motifocal.data.shard_file import DamagedShard
+from motifocal.data.shards import open_shard, shard_path
+from motifocal.data.stretches import Draw
+from motifocal.data.workers.items import WHOLE, Part, files_of_parts
+from motifocal.files.json_lines import append_line, read_lines
+
+WRITTEN = "written.jsonl"
+
+
+class WrittenShards:
+    """The shards of a folder; a part adds to a file of its own, and reads those of all parts."""
+
+    def __init__(self, folder: Path, draw: Draw | None, part: Part = WHOLE) -> None:
+        self.folder, self.draw, self.path = folder, draw, folder / part.file(WRITTEN)
+        self._known: dict[int, tuple[list[int], str]] = {}
+        for path in (folder / WRITTEN, *folder.glob(files_of_parts(WRITTEN))):
+            for line in read_lines(path) if path.exists() else ():
+                self._known[line["shard"]] = (line["state"], line["sources"])
+
+    def holds(self, number: int, digests: Sequence[str], notify: Callable[[str], None]) -> bool:
+        """Tell whether the shard is there, whole, and made from what the clips are now."""
+        path = shard_path(self.folder, number)
+        if not path.exists():
+            return False
+        if self._known.get(number) == (_state(path), _hash(digests)):
+            return True
+        if not is_done(path, digests, self.draw, notify):
+            return False
+        self.add(number, digests)
+        return True
+
+    def add(self, number: int, digests: Sequence[str]) -> None:
+        """Keep a shard that was written, or read to its end, just now."""
+        self._known[number] = _state(shard_path(self.folder, number)), _hash(digests)
+        state, sources = self._known[number]
+        append_line(self.path, {"shard": number, "state": state, "sources": sources})
+
+
+def _state(path: Path) -> list[int]:
+    state = path.stat()
+    # The last one no program can set: it tells a file that was put in another's place.
+    return [state.st_size, state.st_mtime_ns, state.st_ctime_ns]
+
+
+def _hash(digests: Sequence[str]) -> str:
+    return hashlib.sha256("".join(digests).encode()).hexdigest()
+
+
+def is_done(
+    path: Path, digests: Sequence[str], draw: Draw | None, notify: Callable[[str], None]
+) -> bool:
+    """Read a shard to its end: whether it is whole, and made from what the clips are now."""
+    try:
+        shard = open_shard(path, len(digests), draw)
+        shard.verify()
+    except DamagedShard as error:
+        notify(f"{error.reason}: made anew")
+        return False
+    if shard.sources is None:
+        notify(f"{path} is of an earlier version and does not say what its clips were made from: "
+               f"whether they have changed cannot be told")
+        return True
+    changed = sum(a.hex() != b for a, b in zip(shard.sources, digests, strict=True))
+    if changed:
+        notify(f"{path}: {changed} of its {len(digests)} clips have changed: made anew")
+    return not changed

@@ -1,0 +1,93 @@
+"""The one interface of all workers: a function is applied to items, each result comes as done.
+
+The function and the items have to be picklable where workers are processes. A model that the
+function loads at its first call stays in the worker: every worker has one copy of the function.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Generic, Protocol, TypeVar
+
+J = TypeVar("J")
+R = TypeVar("R")
+
+
+@dataclass(frozen=True)
+class Done(Generic[J, R]):
+    """An item with its result, or with the reason why there is none."""
+
+    job: J
+    result: R | None
+    reason: str | None = None
+
+
+def unlimited(job: object) -> float:
+    """Give every item all the time it takes."""
+    return float("inf")
+
+
+class Workers(Protocol):
+    """What applies functions to items: `Threads`, `Processes` or `Cluster`."""
+
+    def run(
+        self, work: Callable[[J], R], jobs: Sequence[J],
+        seconds: Callable[[J], float] = unlimited,
+    ) -> Generator[Done[J, R], None, None]:  # fmt: skip
+        """Yield every item once, as it is done; one that takes longer than `seconds` is given up.
+        """
+        ...
+
+
+def in_order(done: Iterable[Done[J, R]], jobs: Sequence[J]) -> Iterator[Done[J, R]]:
+    """Yield in the order of the items what comes in any order; items are compared by identity."""
+    ahead: dict[int, Done[J, R]] = {}
+    waiting = iter(jobs)
+    job = next(waiting, None)
+    for one in done:
+        ahead[id(one.job)] = one
+        while job is not None and id(job) in ahead:
+            yield ahead.pop(id(job))
+            job = next(waiting, None)
+
+
+@dataclass(frozen=True)
+class Part:
+    """Part `index` (from 1) of `count` parts of all items, told by their names alone.
+
+    An item stays in its part whatever other items there are, so that parts on machines that know
+    nothing of each other make up the whole.
+    """
+
+    index: int = 1
+    count: int = 1
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.index <= self.count:
+            raise ValueError(f"part should be i/n with 1 <= i <= n, got {self.index}/{self.count}")
+
+    def holds(self, name: str) -> bool:
+        """Tell whether the item of this name is in this part."""
+        digest = hashlib.sha256(name.encode("utf-8", "surrogateescape")).digest()
+        return int.from_bytes(digest[:8], "big") % self.count == self.index - 1
+
+    @property
+    def word(self) -> str | None:
+        """"2-of-4" for names of files and locks; None for the whole."""
+        return f"{self.index}-of-{self.count}" if self.count > 1 else None
+
+    def file(self, name: str) -> str:
+        """Name the file of this part: "clips.csv" for the whole, else "clips-2-of-4.csv"."""
+        stem, dot, suffix = name.rpartition(".")
+        return f"{stem}-{self.word}{dot}{suffix}" if self.word else name
+
+
+WHOLE = Part()
+
+
+def files_of_parts(name: str) -> str:
+    """Return a glob pattern for the files that `Part.file` names, but the whole's."""
+    stem, dot, suffix = name.rpartition(".")
+    return f"{stem}-*-of-*{dot}{suffix}"

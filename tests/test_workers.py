@@ -1,0 +1,331 @@
+"""Functions over items: threads, processes, parts, and a Ray cluster that loses a node."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import os
+import tarfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+import pytest
+from click.testing import CliRunner, Result
+from doctor_clips import moving, save
+from tiny import tiny_base
+from tiny_bench import DrawingModel, write_benchmark
+from worker_functions import Loading, poisonous, square
+
+from motifocal.bench.pairs import read_benchmark
+from motifocal.bench.results import Results
+from motifocal.bench.run import run as animate_all
+from motifocal.bench.score.run import score
+from motifocal.cli.export import export
+from motifocal.cli.heatmap import heatmap
+from motifocal.cli.inspect import inspect
+from motifocal.cli.prepare import prepare
+from motifocal.data.shards import Shards
+from motifocal.data.workers.cluster import Cluster
+from motifocal.data.workers.items import Done, Part, in_order
+from motifocal.data.workers.threads import Threads
+
+#: Clips of the test that loses a node; 600 take some minutes.
+CLIPS = int(os.environ.get("MOTIFOCAL_CLUSTER_CLIPS", "40"))
+#: On the loopback interface; for 127.0.0.1 Ray takes another address of the machine.
+HERE = "127.0.0.2"
+_STORE = 80 * 2**20  # bytes, the least that Ray takes
+
+
+# Interface and parts
+
+
+def test_every_item_is_answered_once_by_threads() -> None:
+    done = list(Threads(3).run(square, list(range(9))))
+    assert sorted((one.job, one.result) for one in done) == [(n, n * n) for n in range(9)]
+
+
+def test_what_is_done_in_any_order_comes_in_that_of_the_items() -> None:
+    jobs = [object() for _ in range(5)]
+    done = (Done(jobs[place], place) for place in (3, 0, 1, 4, 2))
+    assert [one.result for one in in_order(done, jobs)] == [0, 1, 2, 3, 4]
+
+
+def test_parts_hold_every_name_once_and_are_about_as_large() -> None:
+    names = [f"clips/{number}.mp4" for number in range(3000)]
+    parts = [Part(index, 3) for index in (1, 2, 3)]
+    counts = [sum(part.holds(name) for name in names) for part in parts]
+    assert all(sum(part.holds(name) for part in parts) == 1 for name in names)
+    assert min(counts) > 900
+    assert all(Part().holds(name) for name in names)
+
+
+def test_a_name_stays_in_its_part_whatever_else_there_is() -> None:
+    """By `printf a.mp4 | sha256sum`, whose first 16 digits are a multiple of 4."""
+    assert [Part(index, 4).holds("a.mp4") for index in (1, 2, 3, 4)] == [True, False, False, False]
+    assert Part(2, 4).file("clips.csv") == "clips-2-of-4.csv"
+    assert Part().file("clips.csv") == "clips.csv"
+    with pytest.raises(ValueError, match="part should be i/n with 1 <= i <= n, got 5/4"):
+        Part(5, 4)
+
+
+def drawn(folder: Path, count: int) -> Path:
+    for number in range(count):
+        clip = moving(number, frames=6, height=48, width=64, speed=2.0 + number % 3)
+        save(folder / f"{number:03d}.mp4", clip)
+        (folder / f"{number:03d}.txt").write_text(f"a square, number {number}")
+    return folder
+
+
+def invoke(command: Any, *arguments: object) -> Result:
+    result = CliRunner().invoke(command, [str(argument) for argument in arguments])
+    assert result.exit_code == 0, f"{result.output} {result.exception!r}"
+    return result
+
+
+def files(folder: Path, *patterns: str) -> dict[str, bytes]:
+    paths = [path for pattern in patterns for path in folder.glob(pattern)]
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in paths}
+
+
+OF_INSPECT = ("inspect.json", "inspect.html", "thumbs/*")
+INSPECT = ("--frames", 5, "--size", "48x64", "--fail-on", "never", "-q")
+EXPORT = ("--as", "latents", "--family", "wan", "--size", "48x64", "--frames", 5, "-q")
+PREPARE = ("--size", "48x64", "--frames", 4, "--max-stride", 1, "--clips-per-shard", 2, "-q")
+
+
+@pytest.fixture(scope="module")
+def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return drawn(tmp_path_factory.mktemp("clips"), CLIPS)
+
+
+@pytest.fixture(scope="module")
+def few(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return drawn(tmp_path_factory.mktemp("few"), 6)
+
+
+@pytest.mark.slow
+def test_parts_of_inspect_make_the_report_of_the_whole(few: Path, tmp_path: Path) -> None:
+    invoke(inspect, few, "-o", tmp_path / "whole", *INSPECT)
+    for part in ("2/2", "1/2"):
+        invoke(inspect, few, "-o", tmp_path / "parts", *INSPECT, "--shard", part)
+    assert not (tmp_path / "parts" / "inspect.json").exists()
+    lines = [path.read_text().splitlines() for path in (tmp_path / "parts").glob("findings-*")]
+    assert sorted(map(len, lines))[0] > 0
+    invoke(inspect, few, "-o", tmp_path / "parts", *INSPECT)
+    assert files(tmp_path / "parts", *OF_INSPECT) == files(tmp_path / "whole", *OF_INSPECT)
+    assert not (tmp_path / "parts" / "findings.jsonl").exists()  # nothing was looked at again
+
+
+def test_parts_of_heatmap_and_export_make_the_tables_of_the_whole(
+    few: Path, tmp_path: Path
+) -> None:
+    (few / "000.mov").write_bytes((few / "000.mp4").read_bytes())  # would have the same map's name
+    for name, command, options, table in (("h", heatmap, ("-q",), "clips.csv"),
+                                          ("e", export, EXPORT, "weights.jsonl")):  # fmt: skip
+        whole, parts = tmp_path / f"{name}-whole", tmp_path / f"{name}-parts"
+        invoke(command, few, "-o", whole, *options)
+        for part in ("3/3", "1/3", "2/3"):
+            invoke(command, few, "-o", parts, *options, "--shard", part)
+        assert not (parts / table).exists()
+        invoke(command, few, "-o", parts, *options)
+        assert files(parts, "**/*.*") == files(whole, "**/*.*")
+    (few / "000.mov").unlink()
+
+
+@pytest.mark.slow
+def test_parts_of_prepare_write_the_shards_of_the_whole(few: Path, tmp_path: Path) -> None:
+    base = tiny_base(tmp_path / "base")
+    options = ("--model", base, *PREPARE, "--workers", 0)
+    invoke(prepare, few, "-o", tmp_path / "whole", *options)
+    for part in ("1/2", "2/2"):
+        invoke(prepare, few, "-o", tmp_path / "parts", *options, "--shard", part, "--check-only")
+    notes = [path.read_bytes() for path in (tmp_path / "parts").glob("videos-*")]
+    for part in ("1/2", "2/2"):
+        invoke(prepare, few, "-o", tmp_path / "parts", *options, "--shard", part)
+    assert [path.read_bytes() for path in (tmp_path / "parts").glob("videos-*")] == notes
+    shards = files(tmp_path / "whole", "*.safetensors")
+    assert files(tmp_path / "parts", "*.safetensors") == shards
+    assert len(shards) == 3
+
+
+@pytest.mark.slow
+def test_tars_hold_what_the_shards_hold_and_are_made_once(few: Path, tmp_path: Path) -> None:
+    options = ("--model", tiny_base(tmp_path / "base"), *PREPARE, "--workers", 0, "--webdataset")
+    out = tmp_path / "out"
+    invoke(prepare, few, "-o", out, *options)
+    shards, number = Shards(out), 0
+    for file in shards.files:
+        with tarfile.open(file.path.with_suffix(".tar")) as tar:
+            content = {member.name: tar.extractfile(member).read() for member in tar}
+        for row in range(len(file.captions)):
+            clip = file.clip(row)
+            about = json.loads(content.pop(f"{number:06d}.json"))
+            assert (about["caption"], about["fps"]) == (clip.caption, float(clip.fps))
+            for name in ("latents", "heatmap"):
+                stored = np.load(io.BytesIO(content.pop(f"{number:06d}.{name}.npy")))
+                assert np.array_equal(stored, clip.tensors()[name].numpy())
+            number += 1
+        assert content == {}
+    before = {path: path.stat().st_mtime_ns for path in out.glob("*.tar")}
+    tars = files(out, "*.tar")
+    (out / "shard-00001.tar").write_bytes(b"damaged")
+    invoke(prepare, few, "-o", out, *options)
+    assert files(out, "*.tar") == tars
+    after = {path: path.stat().st_mtime_ns for path in out.glob("*.tar")}
+    assert [path.name for path in before if before[path] != after[path]] == ["shard-00001.tar"]
+
+
+# A Ray cluster of two nodes, which are processes of this machine
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Any]:
+    pytest.importorskip("ray")
+    from ray.cluster_utils import Cluster as Nodes
+
+    checks = {"health_check_initial_delay_ms": 1000, "health_check_period_ms": 1000,
+              "health_check_failure_threshold": 5}  # fmt: skip
+    head = {"num_cpus": 1, "object_store_memory": _STORE, "include_dashboard": False,
+            "node_ip_address": HERE, "_system_config": checks}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+        # What the workers import: the functions of these tests, and the package where it lies.
+        for folder in Path(__file__).parents[:2]:
+            patch.setenv("PYTHONPATH", str(folder), prepend=os.pathsep)
+        nodes = Nodes(initialize_head=True, head_node_args=head)
+        yield nodes
+        nodes.shutdown()
+
+
+def kill(node: Any) -> None:
+    """End a node as a power cut does: its raylet and all of its workers at once."""
+    (raylet,) = node.all_processes["raylet"]
+    family = [*psutil.Process(raylet.process.pid).children(recursive=True),
+              psutil.Process(raylet.process.pid)]
+    for process in family:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.kill()
+
+
+@contextlib.contextmanager
+def losing_a_node(cluster: Any, reached: Callable[[], bool]) -> Iterator[list[bool]]:
+    """Add a node and kill it as soon as so much is done; the list then says that it was killed."""
+    node = cluster.add_node(num_cpus=1, object_store_memory=_STORE, node_ip_address=HERE)
+    killed: list[bool] = []
+    ended = threading.Event()
+
+    def watch() -> None:
+        while not ended.wait(0.02):
+            if reached():
+                kill(node)
+                killed.append(True)
+                return
+
+    thread = threading.Thread(target=watch)
+    thread.start()
+    try:
+        yield killed
+    finally:
+        ended.set()
+        thread.join()
+        cluster.remove_node(node, allow_graceful=False)
+
+
+@pytest.mark.slow
+def test_a_model_is_loaded_once_and_a_poisonous_item_given_up_by_name(cluster: Any) -> None:
+    workers = Cluster(cluster.address)
+    done = list(workers.run(Loading(), list(range(40))))
+    assert sorted(one.result for one in done) == [(number, 1) for number in range(40)]
+    answers = {one.job: one for one in workers.run(poisonous, list(range(12)))}
+    assert {job: one.result for job, one in answers.items()} == {
+        number: None if number in (3, 5) else number**2 for number in range(12)}
+    assert answers[3].reason == "its process ended, 2 times"
+    assert answers[5].reason == "ValueError: five is right out"
+
+
+@pytest.mark.slow
+def test_what_takes_too_long_is_given_up(cluster: Any) -> None:
+    done = list(Cluster(cluster.address).run(
+        time.sleep, [0, 600], lambda job: 1.5 if job else 600.0))
+    assert [(one.job, one.reason) for one in done] == [
+        (0, None), (600, "no end after 2 s, 2 times")]
+
+
+@pytest.mark.slow
+def test_inspect_loses_nothing_with_a_node_and_says_what_it_says_on_one_machine(
+    cluster: Any, clips: Path, tmp_path: Path
+) -> None:
+    here, there = tmp_path / "here", tmp_path / "there"
+    invoke(inspect, clips, "-o", here, *INSPECT, "--workers", 1)
+    findings = there / "findings.jsonl"
+
+    def a_third() -> bool:
+        return findings.exists() and findings.read_bytes().count(b"\n") >= CLIPS // 3
+
+    with losing_a_node(cluster, a_third) as killed:
+        invoke(inspect, clips, "-o", there, *INSPECT, "--ray", cluster.address)
+    assert killed
+    assert files(there, *OF_INSPECT) == files(here, *OF_INSPECT)
+    lines = [path.read_text().splitlines() for path in (findings, here / "findings.jsonl")]
+    assert sorted(lines[0]) == sorted(lines[1])
+    assert len({json.loads(line)["key"] for line in lines[0]}) == len(lines[0]) == CLIPS
+
+
+@pytest.mark.slow
+def test_prepare_loses_nothing_with_a_node_and_writes_what_it_writes_on_one_machine(
+    cluster: Any, clips: Path, tmp_path: Path
+) -> None:
+    here, there = tmp_path / "here", tmp_path / "there"
+    options = ("--model", tiny_base(tmp_path / "base"), *PREPARE)
+    invoke(prepare, clips, "-o", here, *options, "--workers", 0)
+
+    def a_third() -> bool:
+        return len(list(there.glob("*.safetensors"))) >= CLIPS // 6
+
+    with losing_a_node(cluster, a_third) as killed:
+        invoke(prepare, clips, "-o", there, *options, "--ray", cluster.address)
+    assert killed
+    kinds = ("*.safetensors", "manifest.json", "rejected.jsonl", "videos.jsonl", "look.png")
+    assert files(there, *kinds) == files(here, *kinds)
+    assert len(list(there.glob("*.safetensors"))) == CLIPS // 2
+
+
+@pytest.mark.slow
+def test_heatmap_export_and_their_tables_are_those_of_one_machine(
+    cluster: Any, few: Path, tmp_path: Path
+) -> None:
+    (few / "bad.mp4").write_bytes(b"no video")
+    for name, command, options in (("h", heatmap, ("-q",)), ("e", export, EXPORT)):
+        here, there = tmp_path / f"{name}-here", tmp_path / f"{name}-there"
+        arguments = [few, *options]
+        runner = CliRunner()
+        first = runner.invoke(command, [*map(str, arguments), "-o", str(here)])
+        second = runner.invoke(command, [*map(str, arguments), "-o", str(there), "--ray",
+                                         cluster.address])
+        assert first.exit_code == second.exit_code == 1
+        assert first.output.replace(str(here), "") == second.output.replace(str(there), "")
+        assert files(there, "**/*.*") == files(here, "**/*.*")
+    (few / "bad.mp4").unlink()
+
+
+@pytest.mark.slow
+def test_scores_are_those_of_one_machine(cluster: Any, tmp_path: Path) -> None:
+    bench = read_benchmark(write_benchmark(tmp_path / "bench"), own_pairs=True)
+    model = DrawingModel()
+    results = Results(tmp_path / "results", "drawing", model.settings, bench, (0,), model.format)
+    assert all(outcome.new for outcome in animate_all(model, results))
+    here = score([results], tmp_path / "here", workers=Threads(1))
+    there = score([results], tmp_path / "there", workers=Cluster(cluster.address))
+    assert repr(there) == repr(here).replace(str(tmp_path / "here"), str(tmp_path / "there"))
+
+
+def test_an_address_that_is_none_is_refused(tmp_path: Path) -> None:
+    result = CliRunner().invoke(inspect, ["--ray", str(tmp_path)])
+    assert result.exit_code == 2
+    assert "without an address write --ray last" in result.output
