@@ -27,7 +27,6 @@ from tiny_finetune import (
     train_arguments,
     weights_of,
 )
-from tiny_processes import end, torchrun
 
 from motifocal.cli.finetune.ab_page import CLIP_LOSSES, write_ab_page
 from motifocal.generate.diffusers_lora import load_lora
@@ -161,43 +160,6 @@ def test_a_run_that_was_killed_goes_on_to_what_the_unbroken_one_computes(
     assert same(*loras)
 
 
-def with_two_processes(arguments: list[str]) -> str:
-    """Run `motifocal ARGUMENTS` on two processes; what they say on stderr."""
-    started = torchrun(arguments)
-    try:
-        _, err = started.communicate(timeout=300)
-    finally:
-        end(started)
-    assert started.returncode == 0, err
-    return err
-
-
-@pytest.mark.slow
-def test_two_processes_compute_what_one_does_bit_for_bit(
-    made: tuple[Path, Path, Path], trained: Path, tmp_path: Path
-) -> None:
-    _, model, cache = made
-    err = with_two_processes(train_arguments(cache, tmp_path, model))
-    assert "training on 2 processes, cpu" in err
-    assert losses_of(tmp_path) == losses_of(trained)
-    assert same(weights_of(tmp_path), weights_of(trained))
-
-
-@pytest.mark.slow
-def test_a_run_goes_on_with_another_number_of_processes(
-    made: tuple[Path, Path, Path], trained: Path, tmp_path: Path
-) -> None:
-    _, model, cache = made
-    with_two_processes(train_arguments(cache, tmp_path, model, steps=1))
-    result = invoke(*train_arguments(cache, tmp_path, model, steps=2))
-    assert result.exit_code == 0, result.output
-    assert "resuming at step 1" in result.output
-    err = with_two_processes(train_arguments(cache, tmp_path, model))
-    assert "resuming at step 2" in err
-    assert losses_of(tmp_path) == losses_of(trained)
-    assert same(weights_of(tmp_path), weights_of(trained))
-
-
 def test_held_out_losses_are_parted_by_motion_and_repeat_where_nothing_is_learnt(
     made: tuple[Path, Path, Path], tmp_path: Path
 ) -> None:
@@ -228,22 +190,6 @@ def test_what_a_kill_came_before_is_measured_when_the_run_goes_on(
     assert len(read_log(files[0])) == 1
 
 
-@pytest.mark.slow
-def test_an_expert_whose_lora_a_kill_came_before_is_written_when_the_run_goes_on(
-    tmp_path: Path
-) -> None:
-    model, cache = prepared("wan22-a14b", tmp_path)
-    arguments = train_arguments(cache, tmp_path / "run", model, steps=1)
-    assert invoke(*arguments).exit_code == 0
-    lora = tmp_path / "run/lora/pytorch_lora_weights.safetensors"
-    whole = load_file(lora)
-    lora.unlink()  # as if killed between the last checkpoint and this
-    result = invoke(*arguments)
-    assert result.exit_code == 0, result.output
-    assert same(load_file(lora), whole)
-    assert "transformer_2 is trained already" in result.output
-
-
 def test_the_page_of_two_runs_shows_both_experts(tmp_path: Path) -> None:
     runs = {weight: tmp_path / f"motif-weight-{weight:g}" for weight in (0.0, 1.0)}
     for weight, run in runs.items():
@@ -256,15 +202,6 @@ def test_the_page_of_two_runs_shows_both_experts(tmp_path: Path) -> None:
         assert f"where the clips move, {part}</td><td>1</td><td>2</td><td>+1</td>" in page
         assert (f"where they stand still, {part}</td><td>2.5 (2 to 3)</td><td>2.5 (2 to 3)</td>"
                 "<td>+0 (+0 to +0)</td>") in page
-
-
-@pytest.mark.slow
-def test_two_processes_train_a_network_some_of_whose_weights_are_unused(tmp_path: Path) -> None:
-    model, cache = prepared("hunyuan15", tmp_path)
-    arguments = train_arguments(cache, tmp_path / "run", model, "--samples", "1", steps=2)
-    err = with_two_processes(arguments)
-    assert "no videos are sampled: for hunyuanvideo-1.5-i2v" in err
-    assert len(losses_of(tmp_path / "run")) == 2
 
 
 @pytest.mark.slow

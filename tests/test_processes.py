@@ -12,12 +12,13 @@ import tiny
 import torch
 from accelerate import Accelerator
 from click.testing import CliRunner, Result
+from tiny_finetune import tensors_of
 from tiny_processes import end, process_of_rank, torchrun, train_arguments
 from torch import nn
 
 from motifocal import cli
 from motifocal.files.output_lock import output_lock
-from motifocal.training.checkpoint import latest_step, load_checkpoint
+from motifocal.training.checkpoint import latest_step
 from motifocal.training.log import read_log
 from motifocal.training.optimizer import build_optimizer, check_parameters
 from motifocal.training.processes import SPLITTING, gather_places, in_words, open_accelerator
@@ -41,24 +42,6 @@ def invoke(*given: str) -> Result:
     tiny.fresh_accelerator()
     torch.set_num_threads(1)
     return CliRunner().invoke(cli.cli, given)
-
-
-def tensors_of(run: Path) -> dict[str, torch.Tensor]:
-    """Every tensor of the newest checkpoint by its path: weights, average, optimiser state."""
-    found: dict[str, torch.Tensor] = {}
-
-    def collect(name: str, value: Any) -> None:
-        if isinstance(value, torch.Tensor):
-            found[name] = value
-        elif isinstance(value, dict):
-            for key, inner in value.items():
-                collect(f"{name}/{key}", inner)
-        elif isinstance(value, list | tuple):
-            for index, inner in enumerate(value):
-                collect(f"{name}/{index}", inner)
-
-    collect("", load_checkpoint(run / "checkpoints"))
-    return found
 
 
 def losses_of(run: Path) -> list[dict[str, float]]:
@@ -113,10 +96,11 @@ def test_a_run_whose_second_process_was_killed_goes_on_to_the_weights_of_the_unb
             assert time.monotonic() < deadline, "step 2 should have come by now"
             time.sleep(0.01)
         process_of_rank(started, 1).kill()
-        started.communicate(timeout=120)
+        _, err = started.communicate(timeout=120)
     finally:
         end(started)
     assert started.returncode != 0
+    assert "motifocal: another process of this training has ended; run the same command" in err
     assert latest_step(tmp_path / "two/checkpoints") < 12
     again = torchrun(arguments)
     try:

@@ -391,6 +391,16 @@ def test_ctrl_c_saves_a_checkpoint_and_the_run_goes_on_to_the_same_weights(
     assert list((tmp_path / "tensorboard").iterdir())
     assert same_as(tmp_path, unbroken(PLAIN))
 
+    # So are those of the last step, which is no third one, its losses, and weights to be kept.
+    (tmp_path / "samples/step-00000005.png").unlink()
+    losses = (tmp_path / "held_out.jsonl").read_text()
+    (tmp_path / "held_out.jsonl").write_text(losses.splitlines(keepends=True)[0])
+    result = invoke(*given, *held_out, "--keep-every", "5")
+    assert result.exit_code == 0, result.output
+    assert (tmp_path / "samples/step-00000005.png").is_file()
+    assert (tmp_path / "held_out.jsonl").read_text() == losses
+    assert (tmp_path / "kept/step-00000005/unet").is_dir()
+
 
 def same_as(run: Path, expected: dict[str, torch.Tensor]) -> bool:
     """Whether the newest checkpoint of `run` holds these weights and averages."""

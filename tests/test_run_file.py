@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from motifocal import cli
+from motifocal.cli.options.finetune import TRAIN as OF_FINETUNING
 from motifocal.cli.options.run_file import OF_THE_CALL
 from motifocal.cli.train import train
 from motifocal.files.toml_text import format_toml, parse_toml
@@ -76,7 +77,8 @@ def test_a_run_from_its_own_file_equals_the_first_bit_for_bit(run: Path, tmp_pat
 
 def test_the_file_of_a_run_holds_every_option_and_every_setting(run: Path) -> None:
     values = parse_toml((run / "run.toml").read_text())
-    options = {param.name for param in train.params if param.expose_value} - OF_THE_CALL
+    options = {param.name for param in train.params if param.expose_value}
+    options -= OF_THE_CALL | OF_FINETUNING
     not_given = {"held_out", "image_condition"}
     assert set(values) == set(TrainingSettings.model_fields) | options - not_given
     assert values["unet"]["head_width"] == 4

@@ -83,6 +83,24 @@ def weights_of(run: Path) -> dict[str, torch.Tensor]:
     return weights
 
 
+def tensors_of(run: Path) -> dict[str, torch.Tensor]:
+    """Every tensor of the newest checkpoint by its path: weights, average, optimiser state."""
+    found: dict[str, torch.Tensor] = {}
+
+    def collect(name: str, value: Any) -> None:
+        if isinstance(value, torch.Tensor):
+            found[name] = value
+        elif isinstance(value, dict):
+            for key, inner in value.items():
+                collect(f"{name}/{key}", inner)
+        elif isinstance(value, list | tuple):
+            for index, inner in enumerate(value):
+                collect(f"{name}/{index}", inner)
+
+    collect("", load_checkpoint(run / "checkpoints"))
+    return found
+
+
 def same(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> bool:
     """Bit for bit."""
     return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)

@@ -19,7 +19,7 @@ from motifocal.cli.options.finetune import (
     with_finetuning,
 )
 from motifocal.cli.options.renamed import old_option, warn_of_old_name
-from motifocal.cli.options.run_file import config_option, write_run_file
+from motifocal.cli.options.run_file import RUN_FILE, config_option, write_run_file
 from motifocal.cli.options.trackers import chosen_trackers, log_with_option
 from motifocal.cli.output.locking import lock_output
 from motifocal.cli.output.progress import announce, progress, quiet_option
@@ -35,7 +35,6 @@ if TYPE_CHECKING:
     from motifocal.training.presets import TrainingSettings
 
 FOLDER = click.Path(path_type=Path, exists=True, file_okay=False)
-RUN_FILE = "run.toml"
 
 
 def require_preset(preset: str | None) -> None:
@@ -136,7 +135,7 @@ def train(ctx: click.Context, shards: Path, output: Path, model: Path,
         if first:  # it holds the folder for all
             _lock(output, prepared, model, settings, options["dry_run"])
     if accelerator.is_main_process and options["dry_run"]:
-        write_run_file(ctx, output / RUN_FILE, settings)
+        write_run_file(ctx, output / RUN_FILE, settings.model_dump(mode="json"))
     if not options["dry_run"]:
         code = _train(ctx, settings, prepared, output, model, accelerator, options)
         accelerator.end_training()
@@ -224,8 +223,7 @@ def _train(ctx: click.Context, settings: TrainingSettings, shards: Shards, outpu
     from motifocal.models.folder import load_image_encoder
     from motifocal.training.log import TrainingLog
     from motifocal.training.loop import save, start, train
-    from motifocal.training.measurement.probe_curve import keep_weights
-    from motifocal.training.processes import any_process, in_words
+    from motifocal.training.processes import any_process, ending_together, in_words
     from motifocal.training.run_folder import check_encoders, load_text, load_unet, load_vae
     from motifocal.training.signals import stop_on_signals
     from motifocal.training.trackers import tracking
@@ -244,16 +242,18 @@ def _train(ctx: click.Context, settings: TrainingSettings, shards: Shards, outpu
     if run.step:
         announce(f"resuming at step {run.step}")
     if main:
-        write_run_file(ctx, output / RUN_FILE, settings)
+        write_run_file(ctx, output / RUN_FILE, settings.model_dump(mode="json"))
     curves = chosen_trackers(options["log_with"]) if main else ()
     held_out = Shards(options["held_out"]) if options["held_out"] else None
     with ExitStack() as stack:
         bar = stack.enter_context(progress("training: steps", settings.steps, run.step))
         shown = TrainingBar(bar, settings.global_batch)
         stop = stack.enter_context(stop_on_signals(bar.announce))
+        stack.enter_context(ending_together(accelerator))
         log = stack.enter_context(TrainingLog(output / "log.jsonl", run.step)) if main else None
         reporter = (Reporter(run, vae, held_out, options["samples"],
-                             _prober(run, vae, options), bar.announce) if main else None)
+                             _prober(run, vae, options), bar.announce, options["keep_every"])
+                    if main else None)  # fmt: skip
         if reporter is not None:
             stack.enter_context(tracking(accelerator, curves, output, run.step, settings))
             reporter.catch_up()
@@ -261,8 +261,6 @@ def _train(ctx: click.Context, settings: TrainingSettings, shards: Shards, outpu
             shown.show(line)
             if reporter is not None:
                 reporter.after(line)
-                if options["keep_every"] and run.step % options["keep_every"] == 0:
-                    keep_weights(run)
             if run.step < settings.steps and any_process(accelerator, stop.signal is not None):
                 save(run)
                 break

@@ -7,8 +7,10 @@ each one at once would cost more than it tells.
 from __future__ import annotations
 
 import json
+import math
 import os
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import IO
@@ -32,9 +34,14 @@ class TrainingLog:
         self._waiting: list[str] = []
         self._written = time.monotonic()
 
-    def write(self, line: dict[str, float]) -> None:
-        """Take a line; it is on disk `seconds` later at the latest, if more lines follow."""
-        self._waiting.append(json.dumps(line) + "\n")
+    def write(self, line: Mapping[str, float | None]) -> None:
+        """Take a line; it is on disk `seconds` later at the latest, if more lines follow.
+
+        A number that is not finite becomes null: JSON has no nan.
+        """
+        finite = {key: value if value is None or math.isfinite(value) else None
+                  for key, value in line.items()}  # fmt: skip
+        self._waiting.append(json.dumps(finite) + "\n")
         if time.monotonic() - self._written > self.seconds:
             self.flush()
 

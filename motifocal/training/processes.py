@@ -7,14 +7,15 @@ batch, and gradients are averaged over the processes.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 
 import torch
 from accelerate import Accelerator
 from accelerate.utils import DistributedDataParallelKwargs, InitProcessGroupKwargs
-from torch import Tensor
+from torch import Tensor, nn
+from torch.distributed.tensor import DTensor
 
 # What `accelerate launch` sets where processes split a network: its state would have
 # to be gathered before it is saved.
@@ -42,7 +43,8 @@ def open_accelerator(precision: str, cpu: bool, *, some_unused: bool = False) ->
         if os.environ.get(variable, "false").lower() in ("1", "true", "yes", "on"):
             raise ValueError(
                 f"{name} is not supported: start with torchrun or with a plain multi-GPU "
-                f"configuration of accelerate, got {variable}={os.environ[variable]}"
+                "configuration of accelerate (and --fsdp to shard a model that is fine-tuned), "
+                f"got {variable}={os.environ[variable]}"
             )
     handlers = [InitProcessGroupKwargs(timeout=PATIENCE),
                 DistributedDataParallelKwargs(find_unused_parameters=some_unused)]  # fmt: skip
@@ -81,18 +83,55 @@ def first_process_decides(accelerator: Accelerator) -> Iterator[bool]:
             raise SystemExit(1)
 
 
+class LostProcess(ConnectionError):  # noqa: N818
+    """Another process of a training has ended, so that this one cannot go on."""
+
+
+@contextmanager
+def ending_together(accelerator: Accelerator) -> Iterator[None]:
+    """Inside, LostProcess takes the place of what the backend raises once a process has ended."""
+    try:
+        yield
+    except RuntimeError as error:
+        if accelerator.num_processes > 1 and _is_of_backend(error):
+            raise LostProcess("another process of this training has ended; run the same command "
+                              "again to go on from the last checkpoint") from error
+        raise
+
+
+def _is_of_backend(error: RuntimeError) -> bool:
+    """Tell whether processes could not reach each other: gloo's errors have no type of their own.
+    """
+    return isinstance(error, torch.distributed.DistError) or "gloo" in str(error).lower()
+
+
 def check_same_step(accelerator: Accelerator, step: int) -> None:
     """Raise ValueError where processes resume at different steps: they read different folders."""
-    steps = accelerator.gather(torch.tensor([step], device=accelerator.device)).tolist()
+    steps = _numbers(accelerator, step)
     if len(set(steps)) > 1:
         raise ValueError(f"processes should resume from one folder, got checkpoints of {steps}")
 
 
 def any_process(accelerator: Accelerator, value: bool) -> bool:
     """Return whether `value` is true in any process; all of them have to ask at the same place."""
+    return bool(greatest(accelerator, int(value)))
+
+
+def greatest(accelerator: Accelerator, number: int) -> int:
+    """Return the greatest of the processes' numbers; all have to ask at the same place."""
+    return max(_numbers(accelerator, number))
+
+
+def first_of(accelerator: Accelerator, number: int) -> int:
+    """Return the first process's number; all have to ask at the same place."""
+    return _numbers(accelerator, number)[0]
+
+
+def _numbers(accelerator: Accelerator, number: int) -> list[int]:
     if accelerator.num_processes == 1:
-        return value
-    return bool(accelerator.reduce(torch.tensor(float(value), device=accelerator.device)) > 0)
+        return [int(number)]
+    numbers = accelerator.gather(torch.tensor([int(number)], device=accelerator.device))
+    return [int(each) for each in numbers.tolist()]
 
 
 def gather_places(accelerator: Accelerator, values: Tensor) -> Tensor:
@@ -104,3 +143,24 @@ def gather_places(accelerator: Accelerator, values: Tensor) -> Tensor:
     together = accelerator.gather(values).cpu()
     together = together.view(accelerator.num_processes, *values.shape)
     return together.transpose(0, 1).reshape(-1, values.shape[-1])
+
+
+def clip_gradients(parameters: Iterable[nn.Parameter], most: float) -> float:
+    """Scale gradients so that their norm is at most `most`; return the norm that they had.
+
+    The squares are summed in float64 where the device has it: the norm, in float32, then does not
+    depend on how weights are sharded.
+    """
+    gradients = [p.grad for p in parameters if p.grad is not None]
+    if not gradients:
+        return 0.0
+    local = [g.to_local() if isinstance(g, DTensor) else g for g in gradients]
+    wide = torch.float32 if local[0].device.type == "mps" else torch.float64
+    squares = torch.stack([torch.linalg.vector_norm(g, dtype=wide).square() for g in local]).sum()
+    if isinstance(gradients[0], DTensor):
+        torch.distributed.all_reduce(squares, group=gradients[0].device_mesh.get_group())
+    norm = squares.sqrt().float()
+    scale = (most / (norm + 1e-6)).clamp(max=1.0)
+    for gradient in local:
+        gradient.mul_(scale.to(gradient.dtype))
+    return float(norm)

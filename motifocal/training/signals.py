@@ -7,6 +7,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import FrameType
+from typing import Any
+
+from motifocal.training.processes import LostProcess
 
 
 @dataclass
@@ -23,7 +26,11 @@ class Stop:
 
 @contextmanager
 def stop_on_signals(say: Callable[[str], None]) -> Iterator[Stop]:
-    """Inside, SIGINT and SIGTERM are noted for the caller to end the run; a second one ends it."""
+    """Inside, SIGINT and SIGTERM are noted for the caller to end the run; a second one ends it.
+
+    Where LostProcess is raised, SIGTERM is ignored from then on: torchrun sends it at that moment,
+    and this process would end before it says why.
+    """
     stop = Stop()
 
     def note(number: int, frame: FrameType | None) -> None:
@@ -32,9 +39,13 @@ def stop_on_signals(say: Callable[[str], None]) -> Iterator[Stop]:
         stop.signal = number
         say("stopping after this step; once more to stop at once")
 
-    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
+    before: dict[int, Any] = {number: signal.signal(number, note)
+                              for number in (signal.SIGINT, signal.SIGTERM)}  # fmt: skip
     try:
         yield stop
+    except LostProcess:
+        before[signal.SIGTERM] = signal.SIG_IGN
+        raise
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

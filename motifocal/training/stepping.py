@@ -21,7 +21,7 @@ from torch import Tensor
 from motifocal.loss.focal import MotionFocalLoss
 from motifocal.training.log import TrainingLog
 from motifocal.training.optimizer import learning_rate, set_rate
-from motifocal.training.processes import gather_places
+from motifocal.training.processes import clip_gradients, gather_places
 
 #: Takes a place in the global batch; gives the loss of every sample and words for each bad one.
 Compute = Callable[[int], tuple[MotionFocalLoss, list[str]]]
@@ -108,12 +108,12 @@ def accumulate(run: SteppedRun, network: Any, compute: Compute) -> dict[str, flo
     if not torch.isfinite(means).all():  # known to every process, so that none waits for another
         where = "; ".join(gather_object(blame)[:3])
         raise NonFiniteLoss(f"loss is not finite at step {run.step} ({where}); weights untouched")
-    norm = accelerator.clip_grad_norm_(network.parameters(), settings.max_grad_norm)
-    if not math.isfinite(float(norm)):
-        raise NonFiniteLoss(f"gradient norm is {float(norm)} at step {run.step}; weights untouched")
+    norm = clip_gradients(network.parameters(), settings.max_grad_norm)
+    if not math.isfinite(norm):
+        raise NonFiniteLoss(f"gradient norm is {norm} at step {run.step}; weights untouched")
     run.optimizer.step()
     return {"loss": float(means[0]), "diffusion": float(means[1]), "motion": float(means[2]),
-            "norm": float(norm), "rate": rate}
+            "norm": norm, "rate": rate}
 
 
 def not_finite(total: Tensor, times: Tensor, captions: list[str]) -> list[str]:

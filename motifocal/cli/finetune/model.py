@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,14 +31,17 @@ def _pipeline_of(index: Mapping[str, Any], name: str) -> str:
     return class_of(index, name)
 
 
-def check_cache(cache: ClipCache, family: Family, folder: Path) -> None:
-    """Raise ValueError where a cache was made by another model's parts."""
+def check_caches(caches: Sequence[ClipCache], family: Family, folder: Path) -> None:
+    """Raise ValueError where a cache was made by another model's parts, whose files are read once.
+    """
     from motifocal.training.finetune.parts import digest_of
 
-    made = cache.settings["family"]
-    if made != family.name:
-        raise ValueError(f"{cache.folder} should be made for {family.name}, got {made}")
+    for cache in caches:
+        made = cache.settings["family"]
+        if made != family.name:
+            raise ValueError(f"{cache.folder} should be made for {family.name}, got {made}")
     digest = digest_of(folder, (*family.text_parts, *family.clip_parts))
-    if cache.settings["weights"] != digest:
-        raise ValueError(f"{cache.folder} should be made by this model's text encoder and "
-                         "autoencoder, got other weights")  # fmt: skip
+    for cache in caches:
+        if cache.settings["weights"] != digest:
+            raise ValueError(f"{cache.folder} should be made by this model's text encoder and "
+                             "autoencoder, got other weights")  # fmt: skip

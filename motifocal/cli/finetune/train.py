@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import sys
-from collections.abc import Callable
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
@@ -12,35 +10,35 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from motifocal.cli.finetune.ab_page import CLIP_LOSSES, write_ab_page
-from motifocal.cli.finetune.model import check_cache, opened
+from motifocal.cli.finetune.ab_page import write_ab_page
+from motifocal.cli.finetune.model import check_caches, opened
+from motifocal.cli.finetune.settings import autocast, fitted, settings_of, write_own_run_file
+from motifocal.cli.finetune.validation import catch_up, is_due, takes_part, validate
 from motifocal.cli.options.device import chosen_device
 from motifocal.cli.options.trackers import chosen_trackers
 from motifocal.cli.output.locking import lock_output
 from motifocal.cli.output.progress import announce, progress
-from motifocal.files.atomic import write_text
-from motifocal.files.json_text import parse_json
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
 
     from motifocal.training.families.base import Family
     from motifocal.training.finetune.cache import ClipCache
-    from motifocal.training.finetune.run import FinetuneRun
     from motifocal.training.finetune.settings import FinetuneSettings
 
 
-HELD_OUT = "held_out.jsonl"
 CURVES = ("loss", "diffusion", "motion", "norm", "rate")
 
 
 def train_on_cache(options: dict[str, Any]) -> None:
     """Train the transformers of a model one after the other, and print where the result lies."""
     settings = settings_of(options)
+    if options["fsdp"] and options["memory"] is not None:
+        raise click.UsageError("--memory is for weights that each process holds: leave out --fsdp")
     announce("loading")
     from motifocal.training.finetune.cache import ClipCache
-    from motifocal.training.finetune.run import check_rates, parts_of
-    from motifocal.training.processes import first_process_decides, open_accelerator
+    from motifocal.training.finetune.run import check_rates, check_sharding, parts_of
+    from motifocal.training.processes import ending_together, open_accelerator
 
     cache = ClipCache(options["shards"])
     options["held_out"] = ClipCache(options["held_out"]) if options["held_out"] else None
@@ -56,25 +54,57 @@ def train_on_cache(options: dict[str, Any]) -> None:
                    or bool(settings.lora_targets))  # fmt: skip
     accelerator = open_accelerator(autocast(settings), options["device"] == "cpu",
                                    some_unused=some_unused)  # fmt: skip
-    output, arms = options["output"], _arms(settings, options)
-    with first_process_decides(accelerator) as first:
-        if first:  # it holds the folder for all
-            for data in filter(None, (cache, options["held_out"])):
-                check_cache(data, family, folder)
-            lock_output(output)
-            click.echo(settings.model_dump_json(indent=1))
-            for weight, place in arms.items():
-                if options["dry_run"]:
-                    arm = settings.model_copy(update={"motif_weight": weight})
-                    _keep_settings(arm, cache, family, place)
-    if options["dry_run"]:
-        return
-    for weight, place in arms.items():
-        arm = settings.model_copy(update={"motif_weight": weight})
-        _train_arm(arm, place, cache, folder, family, accelerator, options)
-    if accelerator.is_main_process and len(arms) > 1:
-        click.echo(write_ab_page(output, arms, options["held_out"] or cache))
+    if options["fsdp"]:
+        check_sharding(settings, accelerator)
+    with ending_together(accelerator):
+        _begin(settings, cache, folder, family, accelerator, options)
+        if not options["dry_run"]:
+            _train(settings, cache, folder, family, accelerator, options)
     accelerator.end_training()
+
+
+def _begin(
+    settings: FinetuneSettings, cache: ClipCache, folder: Path, family: Family,
+    accelerator: Accelerator, options: dict[str, Any],
+) -> None:  # fmt: skip
+    """Take the folder of all runs, check the caches, and write each run's settings."""
+    from motifocal.training.processes import first_process_decides
+
+    with first_process_decides(accelerator) as first:
+        if not first:  # the first holds the folder for all
+            return
+        check_caches([data for data in (cache, options["held_out"]) if data], family, folder)
+        lock_output(options["output"])
+        click.echo(settings.model_dump_json(indent=1))
+        for weight, output in _arms(settings, options).items():
+            arm = settings.model_copy(update={"motif_weight": weight})
+            _keep_settings(arm, cache, folder, family, output, print_paths=options["dry_run"])
+            write_own_run_file(output, arm)
+
+
+def _train(
+    settings: FinetuneSettings, cache: ClipCache, folder: Path, family: Family,
+    accelerator: Accelerator, options: dict[str, Any],
+) -> None:  # fmt: skip
+    """Train with every lambda, print where results lie, and compare them; ends on a signal."""
+    from motifocal.training.finetune.run import parts_of
+
+    arms, parts = _arms(settings, options), parts_of(settings, family)
+    for weight, output in arms.items():
+        arm = settings.model_copy(update={"motif_weight": weight})
+        for part in parts:
+            done, code = _train_part(arm, output, cache, folder, family, part, accelerator, options)
+            is_last = (output, part) == (list(arms.values())[-1], parts[-1])
+            if not done or (code and not is_last):
+                if accelerator.is_main_process:
+                    click.echo("saved; run the same command again to go on", err=True)
+                accelerator.end_training()
+                sys.exit(code)
+        if accelerator.is_main_process:
+            click.echo(output / ("lora" if arm.lora_rank else "full"))
+    if accelerator.is_main_process and len(arms) > 1:
+        page = write_ab_page(options["output"], arms, options["held_out"] or cache)
+        click.echo(page)
 
 
 def _arms(settings: FinetuneSettings, options: dict[str, Any]) -> dict[float, Path]:
@@ -85,29 +115,14 @@ def _arms(settings: FinetuneSettings, options: dict[str, Any]) -> dict[float, Pa
     return {weight: output / f"motif-weight-{weight:g}" for weight in weights}
 
 
-def _train_arm(
-    settings: FinetuneSettings, output: Path, cache: ClipCache, folder: Path, family: Family,
-    accelerator: Accelerator, options: dict[str, Any],
-) -> None:  # fmt: skip
-    """Train the transformers of one run, and print where the result lies; ends on a signal."""
-    from motifocal.training.finetune.run import parts_of
-
-    for part in parts_of(settings, family):
-        code = _train_part(settings, output, cache, folder, family, part, accelerator, options)
-        if code is not None:
-            if accelerator.is_main_process:
-                click.echo("saved; run the same command again to go on", err=True)
-            accelerator.end_training()
-            sys.exit(code)
-    if accelerator.is_main_process:
-        click.echo(output / ("lora" if settings.lora_rank else "full"))
-
-
 def _keep_settings(
-    settings: FinetuneSettings, cache: ClipCache, family: Family, output: Path
-) -> None:
-    """Write the settings where the runs would be, and print where they lie."""
+    settings: FinetuneSettings, cache: ClipCache, model: Path, family: Family, output: Path,
+    print_paths: bool,
+) -> None:  # fmt: skip
+    """Keep the settings and inputs where the runs are; ValueError where a run has others."""
+    from motifocal.files.atomic import remove_temporaries
     from motifocal.training.checkpoint import latest_step
+    from motifocal.training.finetune.parts import base_digest
     from motifocal.training.finetune.run import (
         SETTINGS,
         lock_finetune,
@@ -117,82 +132,50 @@ def _keep_settings(
 
     for part in parts_of(settings, family):
         place = part_run_folder(output, family, part)
-        lock_finetune(place, settings, cache, family, latest_step(place / "checkpoints"))
-        click.echo(place / SETTINGS)
+        done = latest_step(place / "checkpoints")
+        remove_temporaries(place / "checkpoints")
+        lock_finetune(place, settings, cache, family, done, base_digest(model, family, part))
+        if print_paths:
+            click.echo(place / SETTINGS)
 
 
-def settings_of(options: dict[str, Any]) -> FinetuneSettings:
-    """Return the settings that --lora, --full and --set say."""
-    from motifocal.training.finetune.settings import finetune_settings
+def _is_done(
+    output: Path, place: Path, settings: FinetuneSettings, family: Family, part: str
+) -> bool:
+    """Tell whether all steps of a transformer are taken, and its result is written."""
+    from motifocal.training.checkpoint import latest_step
+    from motifocal.training.finetune.result import is_written
 
-    if options["lora"] is not None and options["full"]:
-        raise click.UsageError("give either --lora or --full")
-    values: dict[str, Any] = {"model": str(options["model"])}
-    if options["lora"] is not None or options["full"]:
-        values["lora_rank"] = options["lora"]
-    for assignment in options["assignments"]:
-        key, equals, text = assignment.partition("=")
-        if not equals:
-            raise click.BadParameter(f"should be KEY=VALUE, got {assignment!r}", param_hint="--set")
-        try:
-            values[key] = parse_json(text)
-        except ValueError:
-            values[key] = text  # a word
-    return finetune_settings(values)
-
-
-def autocast(settings: FinetuneSettings) -> str:
-    """Return accelerate's mixed precision: frozen weights have their own, trained ones do not."""
-    return "bf16" if settings.lora_rank is None and settings.precision == "bfloat16" else "no"
-
-
-def fitted(
-    settings: FinetuneSettings, folder: Path, family: Family, cache: ClipCache, gigabytes: float
-) -> FinetuneSettings:
-    """Return the settings of the first way to store the model that fits, and say which it is."""
-    from motifocal.training.finetune.memory import first_that_fits
-
-    rung, words = first_that_fits(settings, folder, family, cache, gigabytes)
-    announce(words)
-    return rung
+    return (latest_step(place / "checkpoints") == settings.steps
+            and is_written(output, settings, family, part))
 
 
 def _train_part(
     settings: FinetuneSettings, output: Path, cache: ClipCache, folder: Path, family: Family,
     part: str, accelerator: Accelerator, options: dict[str, Any],
-) -> int | None:  # fmt: skip
-    """Train one transformer to the end or to a signal; the exit code if it was a signal."""
-    from motifocal.files.atomic import remove_temporaries
-    from motifocal.training.checkpoint import latest_step
-    from motifocal.training.finetune.parts import load_trained, release
-    from motifocal.training.finetune.result import is_written, write_result
-    from motifocal.training.finetune.run import (
-        lock_finetune,
-        part_run_folder,
-        save,
-        start,
-        train,
-    )
+) -> tuple[bool, int]:  # fmt: skip
+    """Train one transformer to the end or to a signal: whether it is done, and the exit code."""
+    from motifocal.training.finetune.parts import base_digest, load_trained, release
+    from motifocal.training.finetune.result import write_result
+    from motifocal.training.finetune.run import part_run_folder, save, start, train
     from motifocal.training.log import TrainingLog
-    from motifocal.training.processes import any_process, first_process_decides, in_words
+    from motifocal.training.processes import ending_together, first_of, greatest, in_words
     from motifocal.training.signals import stop_on_signals
     from motifocal.training.trackers import tracking
 
     place, main = part_run_folder(output, family, part), accelerator.is_main_process
-    with first_process_decides(accelerator) as first:
-        if first:
-            remove_temporaries(place / "checkpoints")
-            lock_finetune(place, settings, cache, family, latest_step(place / "checkpoints"))
-    done = latest_step(place / "checkpoints") == settings.steps
-    if len(family.trained) > 1 and done and is_written(output, settings, family, part):
+    # Only the first looks: on a shared disk the others may see its files later.
+    if len(family.trained) > 1 and first_of(
+            accelerator, main and _is_done(output, place, settings, family, part)):
         announce(f"{part} is trained already")
-        return None
-    whole = settings.lora_rank is None
-    announce(f"loading {part}, then training on {in_words(accelerator)}")
-    transformer = load_trained(folder, family, part, "float32" if whole else settings.precision,
-                               nf4=settings.storage == "nf4")  # fmt: skip
+        return True, 0
+    announce(f"loading {part}, then training on {in_words(accelerator)}"
+             f"{', sharded' if options['fsdp'] else ''}")
+    width = "float32" if settings.lora_rank is None else settings.precision
+    transformer = load_trained(folder, family, part, width, nf4=settings.storage == "nf4")
     notify = partial(click.echo, err=True) if main else _leave_to_the_first_process
-    run = start(place, cache, family, part, transformer, settings, accelerator, notify)
+    run = start(place, cache, family, part, transformer, settings, accelerator, notify,
+                options["fsdp"], base_digest(folder, family, part) if main else "")
     del transformer
     count = sum(weight.numel() for weight in run.weights.values())
     announce(f"{part}: {count / 1e6:.2f} million weights are trained")
@@ -201,83 +184,33 @@ def _train_part(
     with ExitStack() as stack:
         bar = stack.enter_context(progress(f"{part}: steps", settings.steps, run.step))
         stop = stack.enter_context(stop_on_signals(bar.announce))
+        stack.enter_context(ending_together(accelerator))
         log = stack.enter_context(TrainingLog(place / "log.jsonl", run.step)) if main else None
         if main:
             curves = chosen_trackers(options["log_with"])
             stack.enter_context(tracking(accelerator, curves, place, run.step, settings))
-            _catch_up(run, folder, options, bar.announce)
+        say = bar.announce if main else _leave_to_the_first_process
+        if takes_part(run):
+            catch_up(run, folder, options, say)
         for line in train(run, log):
             bar.reach(run.step, f"loss {line['loss']:.4f}, rate {line['rate']:.1e}, "
                       f"{line['seconds']:.2f} s")  # fmt: skip
             if main:
                 accelerator.log({key: line[key] for key in CURVES}, step=run.step)
-                if _is_due(run):
-                    _validate(run, folder, options, bar.announce)
-            if run.step < settings.steps and any_process(accelerator, stop.signal is not None):
+            if is_due(run) and takes_part(run):
+                validate(run, folder, options, say)
+            if run.step < settings.steps and greatest(accelerator, stop.exit_code):
                 # Not told from the folder: one process may have written already when another looks.
                 if run.step % settings.save_every:
                     save(run)
                 break
-    if main:
-        write_result(run, output)
-    accelerator.wait_for_everyone()
+    write_result(run, output)
+    code = greatest(accelerator, stop.exit_code)
     done = run.step == settings.steps
     accelerator.free_memory()
     del run
     release(accelerator.device)
-    return None if done else stop.exit_code
-
-
-def _is_due(run: FinetuneRun) -> bool:
-    """Tell whether the run is validated at the step where it stands."""
-    return run.step % run.settings.validate_every == 0 or run.step == run.settings.steps
-
-
-def _catch_up(
-    run: FinetuneRun, model: Path, options: dict[str, Any], say: Callable[[str], None]
-) -> None:
-    """Validate at the step that the run goes on from, where a kill came before that was done."""
-    from motifocal.training.finetune.samples import can_sample, samples_folder
-    from motifocal.training.log import read_log
-
-    held_out: ClipCache | None = options["held_out"]
-    count = min(options["samples"], len(held_out or run.cache))
-    if count and not can_sample(run):
-        say(f"no videos are sampled: for {run.family.name} that would take more than its "
-            "autoencoder beside what is trained")
-    if not run.step or not _is_due(run):
-        return
-    measured = {line["step"] for line in read_log(run.folder / HELD_OUT)}
-    unmeasured = held_out is not None and run.step not in measured
-    unsampled = count and can_sample(run) and not (
-        samples_folder(run) / f"{count - 1}.mp4").is_file()  # fmt: skip
-    if unmeasured or unsampled:
-        _validate(run, model, options, say)
-
-
-def _validate(
-    run: FinetuneRun, model: Path, options: dict[str, Any], say: Callable[[str], None]
-) -> None:
-    """Measure held-out clips and sample videos."""
-    from motifocal.training.finetune.samples import can_sample, sample_videos
-    from motifocal.training.finetune.validate import held_out_losses
-    from motifocal.training.log import TrainingLog
-
-    held_out: ClipCache | None = options["held_out"]
-    if held_out is not None:
-        measured = held_out_losses(run, held_out)
-        losses = measured.line()
-        # The line comes last: where it is, the file of the clips' losses is that of its step.
-        write_text(run.folder / CLIP_LOSSES, json.dumps(measured.of_clips()) + "\n")
-        with TrainingLog(run.folder / HELD_OUT, run.step - 1) as log:
-            log.write({"step": run.step, **losses})
-        run.accelerator.log({key: losses[key] for key in ("held_out", "moving", "static")},
-                            step=run.step)
-        say(f"step {run.step}: held-out loss {losses['held_out']:.4f}, moving "
-            f"{losses['moving']:.4f}, static {losses['static']:.4f}")
-    if options["samples"] and can_sample(run):
-        say(f"step {run.step}: sampling {options['samples']} videos")
-        sample_videos(run, model, held_out or run.cache, options["samples"])
+    return done, code
 
 
 def _leave_to_the_first_process(text: str) -> None:

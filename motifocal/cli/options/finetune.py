@@ -29,11 +29,16 @@ class ModelName(click.Path):
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> Any:
-        from motifocal.generate.model_index import HUB_ID
-
-        if isinstance(value, str) and HUB_ID.fullmatch(value) and not Path(value).exists():
+        if isinstance(value, str) and is_hub_id(value):
             return value
         return super().convert(value, param, ctx)
+
+
+def is_hub_id(text: str, folder: Path = Path()) -> bool:
+    """Tell whether a name is an id on the hub, owner/name, rather than a folder inside `folder`."""
+    from motifocal.generate.model_index import HUB_ID
+
+    return bool(HUB_ID.fullmatch(text)) and not (folder / text).exists()
 
 
 def is_of_diffusers(model: Path | str | None) -> bool:
@@ -99,9 +104,11 @@ PREPARE_SHARED = frozenset({
     "fetch_raft", "camera", "unit", "threshold", "slope", "floor", "percentile", "noise", "sharp",
     "change",
 })  # fmt: skip
-TRAIN = frozenset({"lora", "full", "memory", "motif_weight"})
-TRAIN_SHARED = frozenset({"shards", "output", "model", "assignments", "held_out", "samples",
-                          "log_with", "device", "dry_run"})  # fmt: skip
+TRAIN = frozenset({"lora", "full", "memory", "motif_weight", "fsdp"})
+TRAIN_SHARED = frozenset({"shards", "output", "model", "config", "assignments", "held_out",
+                          "samples", "log_with", "device", "dry_run"})  # fmt: skip
+#: What the run.toml of a fine-tuning holds besides its settings.
+IN_RUN_FILE = TRAIN_SHARED | {"full", "fsdp"}
 
 
 class MemorySize(click.ParamType):
@@ -142,7 +149,7 @@ class MotifWeights(click.ParamType):
         return weights
 
 
-#: --lora, --full, --memory and --motif-weight of `train`.
+#: --lora, --full, --memory, --fsdp and --motif-weight of `train`.
 lora_options = together(
     click.option("--lora", type=click.IntRange(1), metavar="RANK",
                  help="Fine-tune a model of diffusers with a LoRA of this rank.  "
@@ -152,6 +159,9 @@ lora_options = together(
     click.option("--memory", type=MemorySize(), metavar="SIZE",
                  help="Of the accelerator, e.g. 24G: takes the first way to store the frozen "
                  "weights that fits by arithmetic, and says which (models of diffusers)."),
+    click.option("--fsdp", is_flag=True,
+                 help="Shard the weights over the processes that torchrun starts, for a model that "
+                 "one accelerator cannot hold (models of diffusers)."),
     click.option("--motif-weight", type=MotifWeights(), metavar="WEIGHT[,WEIGHT...]",
                  help="Lambda of the motion focal loss. With several, a run for each, from the "
                  "same draws, and a page that sets them side by side (models of diffusers)."),

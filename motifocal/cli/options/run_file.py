@@ -9,23 +9,23 @@ from __future__ import annotations
 
 import difflib
 import os
+from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from motifocal.cli.options.declare import FILE, F
 from motifocal.cli.options.finetune import TRAIN as FINETUNING
+from motifocal.cli.options.finetune import is_hub_id
 from motifocal.cli.options.renamed import warn_of_old_name
 from motifocal.files.toml_text import format_toml, parse_toml
 
-if TYPE_CHECKING:
-    from motifocal.training.presets import TrainingSettings
-
-#: Options that say how this call is made, not what is computed, and those for another kind of
-#: model, which keeps its settings elsewhere.
-OF_THE_CALL = FINETUNING | {"config", "assignments", "dry_run", "quiet", "cost", "tflops",
-                            "utilisation", "devices"}
+RUN_FILE = "run.toml"
+#: Options that say how this call is made, not what is computed, and those that only choose a
+#: setting, which a file has under the setting's name.
+OF_THE_CALL = frozenset({"config", "assignments", "dry_run", "quiet", "cost", "tflops",
+                         "utilisation", "devices", "lora", "memory", "motif_weight"})  # fmt: skip
 
 
 def config_option(command: F) -> F:
@@ -38,14 +38,24 @@ def config_option(command: F) -> F:
     )(command)  # fmt: skip
 
 
-def write_run_file(ctx: click.Context, path: Path, settings: TrainingSettings) -> None:
-    """Write the file that `--config` takes to repeat this call, with every setting."""
+def write_run_file(
+    ctx: click.Context, path: Path, settings: Mapping[str, Any],
+    names: Collection[str] | None = None, changed: Mapping[str, Any] | None = None,
+) -> None:  # fmt: skip
+    """Write the file that `--config` takes to repeat this call, with every setting.
+
+    `names` are the options that it holds, by default those for Motifocal's own models; `changed`
+    are values that count more than those of the call.
+    """
     from motifocal.files.atomic import write_text
 
-    options = {name: _plain(ctx.params[name], path.parent) for name in _options_of(ctx)}
-    stored = settings.model_dump(mode="json")
-    network = {key: value for key, value in stored.pop("unet").items() if value is not None}
-    text = format_toml({**options, **stored, "unet": network})
+    kept = [name for name in _options_of(ctx) if
+            (name not in FINETUNING if names is None else name in names)]  # fmt: skip
+    values = {**ctx.params, **(changed or {})}
+    options = {name: _plain(values[name], path.parent) for name in kept}
+    stored = dict(settings)
+    network = {key: value for key, value in stored.pop("unet", {}).items() if value is not None}
+    text = format_toml({**options, **stored, **({"unet": network} if network else {})})
     write_text(path, "# motifocal train --config run.toml\n" + text)
 
 
@@ -53,6 +63,7 @@ def _read(ctx: click.Context, param: click.Parameter, path: Path | None) -> dict
     """Make the options of the file the defaults of the command, and return its settings."""
     if path is None:
         return {}
+    from motifocal.training.finetune.settings import FinetuneSettings
     from motifocal.training.presets import TrainingSettings, current_names
 
     try:
@@ -60,7 +71,9 @@ def _read(ctx: click.Context, param: click.Parameter, path: Path | None) -> dict
     except ValueError as error:
         raise ValueError(f"{path} should be TOML, got: {error}") from error
     values = current_names(values, warn_of_old_name)
-    options, settings = _options_of(ctx), set(TrainingSettings.model_fields)
+    # Which of them are settings of the model that is trained is told where all options are known.
+    options = _options_of(ctx)
+    settings = {*TrainingSettings.model_fields, *FinetuneSettings.model_fields}
     for key in values:
         if key not in options and key not in settings:
             close = difflib.get_close_matches(key, [*options, *settings], 1)
@@ -82,6 +95,8 @@ def _from_file(param: click.Parameter, value: Any, path: Path) -> Any:
     if isinstance(param.type, click.Path):
         if not isinstance(value, str):
             raise ValueError(f"{path}: {param.name} should be a path, got {value!r}")
+        if param.name == "model" and is_hub_id(value, path.parent):
+            return value
         return str(path.parent / value)
     return value
 

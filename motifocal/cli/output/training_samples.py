@@ -17,11 +17,13 @@ from motifocal.models.noise import noise_generator
 from motifocal.models.pipeline import TI2VPipeline
 from motifocal.models.schedule import ddim_scheduler
 from motifocal.models.unet import TI2VUNet
-from motifocal.training.log import TrainingLog
+from motifocal.training.checkpoint import kept_weights
+from motifocal.training.log import TrainingLog, read_log
 from motifocal.training.loop import Run, averaged_unet
 from motifocal.training.measurement.figure6 import evaluate_loss_ratio, middles
-from motifocal.training.measurement.probe_curve import Prober
+from motifocal.training.measurement.probe_curve import Prober, keep_weights
 
+HELD_OUT = "held_out.jsonl"
 HELD_OUT_CLIPS, HELD_OUT_TIMES = 64, 5
 CURVES = ("loss", "diffusion", "motion", "norm", "rate")
 SMOOTH = 0.95  # of the loss and the speed that are shown
@@ -47,35 +49,50 @@ def _smooth(before: float, now: float) -> float:
 
 
 class Reporter:
-    """Curves, held-out losses and samples of a run; for the main process.
+    """Curves, held-out losses, samples and kept weights of a run; for the main process.
 
     Samples are of held-out clips, or of clips trained on where there are none held out.
     """
 
     def __init__(
         self, run: Run, vae: AutoencoderKL, held_out: Shards | None, samples: int,
-        prober: Prober | None, say: Callable[[str], None],
-    ) -> None:
+        prober: Prober | None, say: Callable[[str], None], keep_every: int = 0,
+    ) -> None:  # fmt: skip
         self.run, self.vae, self.held_out, self.samples = run, vae, held_out, samples
-        self.prober, self.say = prober, say
+        self.prober, self.say, self.keep_every = prober, say, keep_every
         self.shards = held_out or run.shards
 
     def after(self, line: dict[str, float]) -> None:
         """Take the log line of a step."""
         self._log({key: line[key] for key in CURVES})
-        settings = self.run.settings
-        if self.run.step % settings.sample_every == 0 or self.run.step == settings.steps:
+        if self._is_due():
             self._report()
+        if self.keep_every and self.run.step % self.keep_every == 0:
+            keep_weights(self.run)
         if self.prober is not None and self.prober.due(self.run):
             self._probe(self.prober)
 
     def catch_up(self) -> None:
-        """Make the samples of the step the run resumes at, should a kill have cut them off."""
-        due = self.run.step and self.run.step % self.run.settings.sample_every == 0
-        if due and self.samples and not self._sheet().exists():
+        """Make up for what a kill cut off between the checkpoint that the run resumes at and this.
+        """
+        step = self.run.step
+        if step and self._is_due() and self._is_missing():
             self._report()
+        kept = kept_weights(self.run.folder, step)
+        if step and self.keep_every and step % self.keep_every == 0 and not kept.exists():
+            keep_weights(self.run)
         if self.prober is not None and self.prober.missed(self.run):
             self._probe(self.prober)
+
+    def _is_due(self) -> bool:
+        settings = self.run.settings
+        return self.run.step % settings.sample_every == 0 or self.run.step == settings.steps
+
+    def _is_missing(self) -> bool:
+        """Tell whether held-out losses or samples of this step are not there."""
+        scored = {line["step"] for line in read_log(self.run.folder / HELD_OUT)}
+        unscored = self.held_out is not None and self.run.step not in scored
+        return unscored or bool(self.samples and not self._sheet().exists())
 
     def _probe(self, prober: Prober) -> None:
         """Add a point to the learning curve of the averaged weights."""
@@ -111,7 +128,7 @@ class Reporter:
         # The second is the earlier name of the third, for one more release.
         scores = {"held_out": float(losses.mean.mean()), "hot_over_mean": ratio,
                   "moving_over_mean": ratio}
-        with TrainingLog(self.run.folder / "held_out.jsonl", self.run.step - 1) as log:
+        with TrainingLog(self.run.folder / HELD_OUT, self.run.step - 1) as log:
             log.write({"step": self.run.step, **scores})
         self._log(scores)
 

@@ -6,7 +6,7 @@ Letters: B batch, C channels, F frames, H W pixels, F' latent frames, h w latent
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -30,7 +30,9 @@ class LTX(FlowMatching):
     size_multiple = 32
     fps = 25.0
     one_rate = True
-    original_names = (("attn1", "attn1"), ("attn2", "attn2"))  # the same
+    original_names: ClassVar[tuple[tuple[str, str], ...]] = (
+        ("proj_in", "patchify_proj"), ("time_embed", "adaln_single"),
+    )  # fmt: skip
 
     @classmethod
     def matches(cls, index: Config, configs: Mapping[str, Config]) -> bool:

@@ -35,6 +35,16 @@ class LTX2(LTX):
     text_parts = ("tokenizer", "text_encoder", "connectors")
     lora_targets = tuple(f"attn{number}.{name}" for number in (1, 2)
                          for name in ("to_q", "to_k", "to_v", "to_out.0"))  # fmt: skip
+    original_names = (
+        *LTX.original_names,
+        ("audio_proj_in", "audio_patchify_proj"), ("audio_time_embed", "audio_adaln_single"),
+        ("av_cross_attn_video_scale_shift", "av_ca_video_scale_shift_adaln_single"),
+        ("av_cross_attn_video_a2v_gate", "av_ca_a2v_gate_adaln_single"),
+        ("av_cross_attn_audio_scale_shift", "av_ca_audio_scale_shift_adaln_single"),
+        ("av_cross_attn_audio_v2a_gate", "av_ca_v2a_gate_adaln_single"),
+        ("prompt_adaln", "prompt_adaln_single"),
+        ("audio_prompt_adaln", "audio_prompt_adaln_single"),
+    )  # fmt: skip
 
     @classmethod
     def matches(cls, index: Config, configs: Mapping[str, Config]) -> bool:

@@ -14,13 +14,15 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from motifocal.files.atomic import sha256_of
 from motifocal.files.json_text import parse_json, read_json_object
 from motifocal.files.tensor_file import read_tensors
 from motifocal.motion.settings import HeatmapSettings
@@ -48,6 +50,17 @@ class CacheSettings:
     fps: float | None
     windows: int
     heatmap: HeatmapSettings
+
+    @cached_property
+    def facts(self) -> dict[str, Any]:
+        """Return the settings for JSON, and for the names of files.
+
+        A file of weights is known by its sha256 there, wherever it lies.
+        """
+        facts = asdict(self)
+        if self.heatmap.raft_weights is not None:
+            facts["heatmap"]["raft_weights"] = sha256_of(Path(self.heatmap.raft_weights))
+        return facts
 
 
 @dataclass(frozen=True)

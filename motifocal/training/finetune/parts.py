@@ -6,8 +6,10 @@
 from __future__ import annotations
 
 import gc
+import hashlib
 import importlib
-from collections.abc import Iterator, Sequence
+import json
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -15,12 +17,15 @@ from typing import Any
 import torch
 
 from motifocal.files.atomic import sha256_of
+from motifocal.files.json_text import parse_json
+from motifocal.files.tensor_file import open_safetensors
 from motifocal.models.folder import bars_on_a_terminal, loading_errors
 from motifocal.models.folder_files import check_libraries, part_folder, refuse_code
 from motifocal.training.families.base import Family
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 _ALWAYS = "scheduler"  # a few numbers
+SAMPLED = 4096  # bytes
 
 
 @contextmanager
@@ -48,7 +53,7 @@ def load_pipeline(folder: Path, family: Family, names: Sequence[str], precision:
 
     check_libraries(family.index, folder)
     wanted = {*names, _ALWAYS}
-    absent = {part: _hollow(family, part) for part, value in family.index.items()
+    absent = {part: hollow(family, part) for part, value in family.index.items()
               if isinstance(value, list) and part not in wanted}
     dtypes: dict[str, Any] = {"default": DTYPES[precision]}
     dtypes |= dict.fromkeys(family.float32_parts, torch.float32)
@@ -65,7 +70,7 @@ def load_pipeline(folder: Path, family: Family, names: Sequence[str], precision:
     return pipe
 
 
-def _hollow(family: Family, part: str) -> Any:
+def hollow(family: Family, part: str) -> Any:
     """Make a model of diffusers without any memory for its weights; None for other parts.
 
     Some pipelines read the configuration of all their parts while they are made.
@@ -136,3 +141,40 @@ def digest_of(folder: Path, names: Sequence[str]) -> str:
              for path in sorted((folder / name).rglob("*"))
              if path.suffix in (".safetensors", ".json", ".txt", ".model")]
     return sha256_of(*files)
+
+
+def base_digest(folder: Path, family: Family, part: str) -> str:
+    """Return the sha256 of what decides the training of a transformer, besides the encoders.
+
+    Of all JSON configuration (that of the scheduler decides the noise levels), and of every
+    tensor's name, type, shape and first, middle and last SAMPLED bytes: read in a second where all
+    bytes would take a minute, and no tensor of another model is the same in all three.
+    """
+    facts = {"index": _own(family.index), "configs": {name: _own(config)
+             for name, config in family.configs.items()}}  # fmt: skip
+    digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode())
+    for path in sorted((folder / part).glob("*.safetensors")):
+        for sample in _samples(path):
+            digest.update(sample)
+    return digest.hexdigest()
+
+
+def _own(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Leave out who wrote a configuration, and where."""
+    return {key: value for key, value in config.items()
+            if key not in ("_diffusers_version", "_name_or_path", "transformers_version")}
+
+
+def _samples(path: Path) -> Iterator[bytes]:
+    """Yield a safetensors file's header, and bytes of every tensor."""
+    with open_safetensors(path), path.open("rb") as file:  # the first refuses damaged headers
+        start = 8 + int.from_bytes(file.read(8), "little")
+        header = file.read(start - 8)
+        yield header
+        for name, tensor in sorted(parse_json(header.decode()).items()):
+            if name == "__metadata__":
+                continue
+            low, high = tensor["data_offsets"]
+            for offset in sorted({low, (low + high) // 2, max(low, high - SAMPLED)}):
+                file.seek(start + offset)
+                yield file.read(min(SAMPLED, high - offset))

@@ -66,9 +66,9 @@ class Sample:
 
         Where the text encoder sees the picture, what it makes of a caption is the clip's own.
         """
-        s, chosen = asdict(settings), self.selection
+        chosen = self.selection
         names = ("family", "weights", "precision", "height", "width", "heatmap")
-        decides = {name: s[name] for name in names}
+        decides = {name: settings.facts[name] for name in names}
         clip = key_of({**decides, "clip": self.sha256, "frames": chosen.indices,
                        "fps": chosen.fps})
         text = text_key(self.video.caption, settings.family, settings.weights, settings.precision,
@@ -106,10 +106,15 @@ def samples_of(
 
 
 def lock_cache(folder: Path, settings: CacheSettings) -> None:
-    """Keep the settings; ValueError where the folder was made with others."""
+    """Keep the settings; ValueError where the folder was made with others.
+
+    The model is known by its weights, however it is named now.
+    """
     for name in FOLDERS:
         (folder / name).mkdir(parents=True, exist_ok=True)
-    lock_settings(folder / SETTINGS, parse_json(json.dumps(asdict(settings))))
+    facts = parse_json(json.dumps(settings.facts))
+    lock_settings(folder / SETTINGS, facts,
+                  upgrade=lambda stored: {**stored, "model": facts["model"]})
 
 
 def texts_of(

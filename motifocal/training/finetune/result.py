@@ -28,8 +28,10 @@ from motifocal.training.finetune.adapter import (
     lora_keys,
     write_lora,
 )
+from motifocal.training.finetune.parts import hollow
 from motifocal.training.finetune.run import FinetuneRun
 from motifocal.training.finetune.settings import FinetuneSettings
+from motifocal.training.finetune.sharding import gathered
 
 _CARD = """---
 {metadata}
@@ -62,17 +64,22 @@ motifocal animate picture.png "what happens" --model {model} --lora {folder}
 def write_result(run: FinetuneRun, folder: Path) -> Path:
     """Write the trained weights of a run, averaged where an average is kept, into `folder`.
 
-    Returns where they lie. For the main process.
+    Returns where they lie. All processes take part; the first one writes.
     """
-    facts = facts_of(run)
-    if run.settings.lora_rank is None:
-        return _write_whole(run, folder / "full", facts)
-    place = lora_folder(folder / "lora", run.family, run.part)
-    s = run.settings
+    s, whole = run.settings, run.settings.lora_rank is None
+    main, facts = run.accelerator.is_main_process, facts_of(run)
+    place = folder / ("full" if whole else "lora")
+    weights = gathered(averaged_weights(run), keep=main)
+    if not main:
+        return place
+    if whole:
+        _write_whole(run, weights, place, facts)
+        return place
     config = lora_config(s.lora_rank or 0, s.alpha, s.lora_targets or run.family.lora_targets)
-    write_lora(place, lora_keys(averaged_weights(run)), config, run.family.original_names, facts)
-    write_text(folder / "lora" / "README.md", _card(run, facts))
-    return folder / "lora"
+    write_lora(lora_folder(place, run.family, run.part), lora_keys(weights), config,
+               run.family.original_names, facts)
+    write_text(place / "README.md", _card(run, facts))
+    return place
 
 
 def lora_folder(lora: Path, family: Family, part: str) -> Path:
@@ -118,15 +125,17 @@ def facts_of(run: FinetuneRun) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _write_whole(run: FinetuneRun, folder: Path, facts: dict[str, Any]) -> Path:
-    """Save the whole transformer in diffusers' format."""
-    network = run.accelerator.unwrap_model(run.network)
-    for parameter, value in zip(run.weights.values(), averaged_weights(run).values(), strict=True):
-        parameter.data.copy_(value)
+def _write_whole(
+    run: FinetuneRun, weights: dict[str, Tensor], folder: Path, facts: dict[str, Any]
+) -> None:
+    """Save the whole transformer in diffusers' format, from a network without memory of its own."""
+    trained = run.accelerator.unwrap_model(run.network)
+    buffers = {name: value for name, value in trained.state_dict().items() if name not in weights}
+    network = hollow(run.family, run.part)
+    network.load_state_dict({**buffers, **weights}, assign=True)
     with replacing_folder(folder / run.part) as temporary:
         network.save_pretrained(temporary)
     write_text(folder / f"{run.part}.json", json.dumps(facts, indent=1) + "\n")
-    return folder
 
 
 def _card(run: FinetuneRun, facts: dict[str, Any]) -> str:

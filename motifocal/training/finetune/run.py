@@ -36,6 +36,13 @@ from motifocal.training.finetune.settings import (
     FinetuneSettings,
     read_finetune_settings,
 )
+from motifocal.training.finetune.sharding import (
+    gathered,
+    is_sharded,
+    optimizer_state,
+    shard,
+    sharded_like,
+)
 from motifocal.training.folders import keep_settings
 from motifocal.training.log import TrainingLog
 from motifocal.training.optimizer import build_optimizer, check_parameters
@@ -59,6 +66,11 @@ class FinetuneRun:
     cache: ClipCache
     folder: Path
     step: int = 0
+
+    @property
+    def is_sharded(self) -> bool:
+        """Whether all processes have to take part wherever the network computes."""
+        return is_sharded(self.network)
 
     @property
     def weights(self) -> dict[str, torch.nn.Parameter]:
@@ -89,13 +101,31 @@ def part_run_folder(folder: Path, family: Family, part: str) -> Path:
     return folder / part if len(family.trained) > 1 else folder
 
 
+def check_sharding(settings: FinetuneSettings, accelerator: Accelerator) -> None:
+    """Raise ValueError where weights cannot be sharded, or there is nothing to shard them over."""
+    if accelerator.num_processes == 1:
+        raise ValueError("--fsdp should have two processes or more (torchrun --nproc_per_node 2 -m "
+                         "motifocal train ...), got 1")
+    if settings.storage != "full":
+        raise ValueError(f"storage should be full where weights are sharded, got "
+                         f"{settings.storage}")
+    if settings.optimizer != "adamw":
+        raise ValueError("optimizer should be adamw where weights are sharded, since muon needs "
+                         f"whole matrices, got {settings.optimizer}")
+
+
 def lock_finetune(
-    folder: Path, settings: FinetuneSettings, cache: ClipCache, family: Family, done: int
-) -> None:
-    """Keep settings and data of a run; refuse to go on (`done` steps) with others."""
-    inputs = {"clips": cache.digest, "family": family.name, "weights": cache.settings["weights"]}
+    folder: Path, settings: FinetuneSettings, cache: ClipCache, family: Family, done: int,
+    base: str,
+) -> None:  # fmt: skip
+    """Keep settings, data and base model of a run; refuse to go on (`done` steps) with others.
+
+    `base` is the `base_digest` of what is trained.
+    """
+    inputs = {"clips": cache.digest, "family": family.name, "weights": cache.settings["weights"],
+              "base": base}  # fmt: skip
     if done:
-        lock_settings(folder / INPUTS, inputs)
+        lock_settings(folder / INPUTS, inputs, upgrade=lambda stored: {"base": base, **stored})
     keep_settings(folder / SETTINGS, settings, read_finetune_settings, FREE_TO_CHANGE, done)
     write_text(folder / INPUTS, json.dumps(inputs, indent=1) + "\n")
 
@@ -103,24 +133,27 @@ def lock_finetune(
 def start(
     folder: Path, cache: ClipCache, family: Family, part: str, transformer: Any,
     settings: FinetuneSettings, accelerator: Accelerator,
-    notify: Callable[[str], None] = warnings.warn,
+    notify: Callable[[str], None] = warnings.warn, fsdp: bool = False, base: str = "",
 ) -> FinetuneRun:  # fmt: skip
     """Set up the run of one transformer, from its newest checkpoint where there is one.
 
     `transformer` is as `load_trained` gave it. `notify` is told of damaged checkpoints that are
-    passed over. Raises ValueError where the folder belongs to a run with other settings or clips.
+    passed over. `fsdp` shards the network over the processes, where each has it whole otherwise.
+    `base` is its `base_digest`. Raises ValueError where the folder belongs to a run with other
+    settings, clips or base.
     """
     settings.accumulation(accelerator.num_processes)
     state = load_checkpoint(folder / "checkpoints", notify)
     step = state["step"] if state else 0
     with first_process_decides(accelerator) as first:
         if first:
-            lock_finetune(folder, settings, cache, family, step)
+            lock_finetune(folder, settings, cache, family, step, base)
     check_same_step(accelerator, step)
     make_trainable(transformer, settings, family)
     if state is not None:
         load_trained_weights(transformer, state["weights"])
-    wrapped = accelerator.prepare(transformer.train())
+    transformer.train()
+    wrapped = shard(transformer, accelerator) if fsdp else accelerator.prepare(transformer)
     trained = accelerator.unwrap_model(wrapped)
     optimizer = build_optimizer(settings.optimizer, trained, settings.learning_rate,
                                 settings.weight_decay)  # fmt: skip
@@ -130,10 +163,11 @@ def start(
         average = EMAModel(trained_weights(trained).values(), decay=settings.ema_decay,
                            use_ema_warmup=True, power=0.75)  # fmt: skip
     if state is not None:
-        optimizer.load_state_dict(state["optimizer"])
+        optimizer.load_state_dict(optimizer_state(state["optimizer"], optimizer))
         if average is not None:
             average.load_state_dict(state["average"])
-            average.to(accelerator.device)
+            pairs = zip(average.shadow_params, trained_weights(trained).values(), strict=True)
+            average.shadow_params = [sharded_like(value, weight) for value, weight in pairs]
     return FinetuneRun(settings, accelerator, family, part, wrapped, average, optimizer, cache,
                        folder, step)  # fmt: skip
 
@@ -206,13 +240,15 @@ def sample_losses(
 
 
 def save(run: FinetuneRun) -> None:
-    """Write the checkpoint of the current step (main process only)."""
-    if run.accelerator.is_main_process:
-        state: dict[str, Any] = {
-            "weights": {name: p.detach() for name, p in run.weights.items()},
-            "optimizer": run.optimizer.state_dict(),
-        }
-        if run.average is not None:
-            state["average"] = run.average.state_dict()
+    """Write the checkpoint of the current step; all processes take part, the first one writes."""
+    state: dict[str, Any] = {
+        "weights": {name: p.detach() for name, p in run.weights.items()},
+        "optimizer": run.optimizer.state_dict(),
+    }
+    if run.average is not None:
+        state["average"] = run.average.state_dict()
+    main = run.accelerator.is_main_process
+    state = gathered(state, keep=main)
+    if main:
         save_checkpoint(run.folder / "checkpoints", run.step, state)
     run.accelerator.wait_for_everyone()

@@ -47,6 +47,8 @@ def samples_folder(run: FinetuneRun) -> Path:
 def sample_videos(run: FinetuneRun, model: Path, clips: ClipCache, count: int) -> list[Path]:
     """Sample videos of the first `count` clips' pictures and captions; the page shows all so far.
 
+    Where weights are sharded, all processes sample, and the first one writes.
+
     `model` is the folder that the transformer is from. The text features are those of the cache, so
     only the autoencoder, and an image encoder, are loaded beside the transformer.
     """
@@ -58,21 +60,24 @@ def sample_videos(run: FinetuneRun, model: Path, clips: ClipCache, count: int) -
         if isinstance(part, torch.nn.Module):
             part.to(run.accelerator.device)
     folder, written = samples_folder(run), []
-    folder.mkdir(parents=True, exist_ok=True)
+    main = run.accelerator.is_main_process
     network.eval()
     try:
         with averaged(run):
             for index in range(min(count, len(clips))):
                 written.append(folder / f"{index}.mp4")
                 made = pipe(**_arguments(run, pipe, clips, index)).frames[0]
-                frames = (np.asarray(made) * 255).round().clip(0, 255).astype(np.uint8)
-                write_video(written[-1], frames, clips.clips[index].fps)
+                if main:
+                    folder.mkdir(parents=True, exist_ok=True)
+                    frames = (np.asarray(made) * 255).round().clip(0, 255).astype(np.uint8)
+                    write_video(written[-1], frames, clips.clips[index].fps)
     finally:
         network.train()
         pipe.register_modules(**{run.part: None})
         del pipe, parts
         release(run.accelerator.device)
-    _write_page(run.folder / "samples", clips.captions(range(len(written))))
+    if main:
+        _write_page(run.folder / "samples", clips.captions(range(len(written))))
     return written
 
 

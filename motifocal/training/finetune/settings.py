@@ -59,9 +59,10 @@ class FinetuneSettings(BaseModel):
         return float(self.lora_rank or 0) if self.lora_alpha is None else self.lora_alpha
 
 
-#: What may change between two starts of one run: it decides nothing that was computed so far.
-FREE_TO_CHANGE = frozenset({"save_every", "validate_every", "sample_steps", "sample_guidance",
-                            "steps", "gradient_checkpointing"})  # fmt: skip
+#: What may change between two starts of one run: it decides nothing that was computed so far. The
+#: model is known by its weights, wherever it lies.
+FREE_TO_CHANGE = frozenset({"model", "save_every", "validate_every", "sample_steps",
+                            "sample_guidance", "steps", "gradient_checkpointing"})  # fmt: skip
 
 
 def finetune_settings(values: dict[str, Any]) -> FinetuneSettings:

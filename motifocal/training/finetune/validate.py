@@ -8,6 +8,7 @@ at fixed quantiles of the times that the model is trained at.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -31,25 +32,28 @@ class HeldOut:
 
     sums: Tensor
 
-    def line(self) -> dict[str, float]:
+    def line(self) -> dict[str, float | None]:
         """Return the plain loss: overall, moving, static, and at each quantile.
 
-        nan where nothing moves, or all does.
+        None for no place: where nothing moves, or all does; and for a loss that is not finite.
         """
-        total, counts = self.sums[..., 0], self.sums[..., 1]
-        static, moving = (total.sum((0, 1)) / counts.sum((0, 1))).tolist()
-        by_quantile = total.sum((0, 2)) / counts.sum((0, 2))
-        return {
-            "held_out": float(total.sum() / counts.sum()), "moving": moving, "static": static,
-            **{f"q{q:g}": float(loss) for q, loss in zip(QUANTILES, by_quantile, strict=True)},
-        }  # fmt: skip
+        total, counts = self.sums.unbind(-1)
+        static, moving = _means(total.sum((0, 1)), counts.sum((0, 1)))
+        by_quantile = _means(total.sum((0, 2)), counts.sum((0, 2)))
+        (overall,) = _means(total.sum()[None], counts.sum()[None])
+        return {"held_out": overall, "moving": moving, "static": static,
+                **{f"q{q:g}": loss for q, loss in zip(QUANTILES, by_quantile, strict=True)}}
 
     def of_clips(self) -> dict[str, list[float | None]]:
         """Return each clip's loss where it stands still and where it moves; None for no place."""
-        totals, counts = (part.tolist() for part in self.sums.sum(1).unbind(-1))
-        return {name: [total[region] / count[region] if count[region] else None
-                       for total, count in zip(totals, counts, strict=True)]
+        totals, counts = self.sums.sum(1).unbind(-1)
+        return {name: _means(totals[:, region], counts[:, region])
                 for region, name in enumerate(("static", "moving"))}  # fmt: skip
+
+
+def _means(totals: Tensor, counts: Tensor) -> list[float | None]:
+    """Divide; None where that is not finite, since JSON has no nan."""
+    return [mean if math.isfinite(mean) else None for mean in (totals / counts).tolist()]
 
 
 @torch.no_grad()
