@@ -145,8 +145,7 @@ def check(words: list[str]) -> None:
         importlib.import_module(module)
     elif words[0] == "python":
         assert (ROOT / words[1]).exists()
-        inputs = importlib.import_module("training_inputs")
-        inputs.arguments("", (64, 64), (32, 32), frames=9, argv=words[2:])
+        importlib.import_module(Path(words[1]).stem).arguments(words[2:])
 
 
 def run_command(words: list[str]) -> None:
