@@ -28,6 +28,7 @@ from numpy.typing import NDArray
 from motifocal.media.arrays import Frames
 from motifocal.motion.flow import DIS_PRESETS
 from motifocal.motion.heatmap import DEFAULT_SETTINGS, Heatmap, HeatmapSettings, clip_heatmap
+from motifocal.motion.settings import REGION_SETTINGS
 from motifocal.scenes.render import SceneClip, render
 from motifocal.scenes.stage import SCENARIOS, make_stage
 from motifocal.scenes.world import Action, Stage
@@ -116,6 +117,7 @@ def sources(raft_weights: Mapping[str, str | None]) -> dict[str, Way]:
         "DIS": by_settings(full),
         "DIS, at most 240 pixels": by_settings(replace(full, flow_size=240)),
         "DIS, fast": by_settings(replace(full, preset="fast")),
+        "DIS, by regions": by_settings(REGION_SETTINGS),
         "Farnebäck": by_settings(replace(full, source="farneback")),
     }
     for name, weights in raft_weights.items():

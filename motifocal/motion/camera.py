@@ -41,6 +41,8 @@ LEAST_MOTION = 0.05
 _MAJORITY = 0.5
 # A richer model is used only if the weights that agree exactly with it are higher by this.
 _MIN_GAIN = 0.1
+# ... and, where a small share may decide, if that of the simpler one is below this.
+_ROUGH = 0.6
 # How far flow may be from the camera's and still agree: pixels, and a share of its length.
 _AGREES, _AGREES_SHARE = 0.3, 0.2
 # What the flow has beside a camera's and is no more than this share of it is its error.
@@ -70,7 +72,8 @@ def textured(frames: Frames) -> NDArray[np.bool_]:
 
 def fit_camera(
     flow: Flow, valid: NDArray[np.bool_] | None = None,
-    models: Sequence[Model] = (SIMILARITY, AFFINE, HOMOGRAPHY),
+    models: Sequence[Model] = (SIMILARITY, AFFINE, HOMOGRAPHY), *,
+    texture_share: float | None = None,
 ) -> Cameras:
     """Fit the camera's motion between consecutive frames: exactly the identity where it rests.
 
@@ -85,6 +88,8 @@ def fit_camera(
         flow: (F-1, 2, H, W) pixels a frame.
         valid: (F-1, H, W) bool, where flow can be believed (``textured``); None is everywhere.
         models: from the simplest to the richest; a later one needs an inlier share higher by 0.1.
+        texture_share: take the camera on which more than this share of ``valid`` agrees, plain
+            areas left out of account; somebody else has to judge it. None: more than half of all.
 
     Returns:
         (F-1, 3, 3) float64, the matrices that ``cv2.warpPerspective`` takes.
@@ -102,24 +107,32 @@ def fit_camera(
     grid, steps = Grid(height, width), np.empty((count, 3, 3))
     for first in range(0, count, _PAIRS):
         some = slice(first, first + _PAIRS)
-        steps[some] = _select_models(grid, grid.pick(flow[some]), grid.weights(valid[some]), models)
+        weights, share = grid.weights(valid[some]), _MAJORITY
+        if texture_share is not None:
+            weights /= np.maximum(weights.sum(axis=1, keepdims=True), 1e-6)
+            share = texture_share
+        steps[some] = _select_models(grid, grid.pick(flow[some]), weights, models, share)
     return grid.cameras(steps)
 
 
 def _select_models(
-    grid: Grid, observed: Floats, weights: Floats, models: Sequence[Model]
+    grid: Grid, observed: Floats, weights: Floats, models: Sequence[Model], share: float
 ) -> Floats:
     """Fit the simplest model that will do to each pair: steps (P, 3, 3), 0 where it rests."""
     steps, exact = np.zeros((len(observed), 3, 3)), np.zeros(len(observed))
     lengths = np.hypot(observed[:, 0], observed[:, 1])
-    moving = np.sum(weights * (lengths > LEAST_MOTION), axis=1) > _MAJORITY
+    least = LEAST_MOTION if share >= _MAJORITY else 2 * LEAST_MOTION
+    moving = np.sum(weights * (lengths > least), axis=1) > share
     for number, model in enumerate(models):
         # Nothing richer is tried where it could not earn its place: most rests, or most agrees.
-        tried = np.flatnonzero(moving & (exact + _MIN_GAIN * (number > 0) < 1))
+        # Where a small share decides, only what is found roughly is tried to be found exactly.
+        tried = np.flatnonzero(moving & (exact + _MIN_GAIN * (number > 0) < 1)
+                               & ((number == 0) | (share >= _MAJORITY)
+                                  | ((exact > 0) & (exact < _ROUGH))))  # fmt: skip
         if not tried.size:
             break
         step = robust_fit(model, grid, observed[tried], weights[tried])
-        moves, agree = _judged(observed[tried], weights[tried], grid.field(step)[0])
+        moves, agree = _judged(observed[tried], weights[tried], grid.field(step)[0], share)
         better = moves & grid.unfolded(step) & (agree > exact[tried] + _MIN_GAIN * (number > 0))
         steps[tried[better]], exact[tried[better]] = step[better], agree[better]
     return steps
@@ -141,11 +154,26 @@ def _fields(cameras: Cameras, height: int, width: int) -> Iterator[Flow]:
     rest = np.zeros((2, height, width), np.float32)
     for camera in cameras / cameras[:, 2:, 2:]:
         step = camera - np.eye(3)
-        if step.any():
+        if not step[2].any() and step.any():  # an affine map, without whole fields of float64
+            parts = [np.add.outer(row[1] * np.arange(height), row[0] * np.arange(width) + row[2])
+                     for row in step[:2]]  # fmt: skip
+            yield np.array(parts, np.float32)
+        elif step.any():
             motion, depth = moved(step[None], x, y)
             yield (motion / depth[:, None]).reshape(2, height, width).astype(np.float32)
         else:
             yield rest
+
+
+def scaled_cameras(cameras: Cameras, x: float, y: float) -> Cameras:
+    """Convert cameras to pixels of an image that is x and y times as wide and high."""
+    # Pixel 0 covers 0 to 1, so its centre lies at half of either size's pixel.
+    half = np.array([[1, 0, 0.5], [0, 1, 0.5], [0, 0, 1]])
+    to = np.linalg.inv(half) @ np.diag([x, y, 1.0]) @ half
+    scaled = to @ cameras @ np.linalg.inv(to)
+    # Rest is exact.
+    scaled[~(cameras - np.eye(3)).any(axis=(1, 2))] = np.eye(3)
+    return scaled
 
 
 def own_motion(
@@ -160,16 +188,22 @@ def own_motion(
     """
     cameras = fit_camera(flow, textured(frames))
     evidence = beside_camera(frames, cameras, noise, sharp=sharp)
+    left, beyond = own_flow(flow, cameras)
+    return left, evidence & beyond
+
+
+def own_flow(flow: Flow, cameras: Cameras) -> tuple[Flow, NDArray[np.bool_]]:
+    """Return flow (F-1, 2, H, W) without the cameras', and where it is more than error (F-1, H, W).
+    """
     left = flow.astype(np.float32)
+    beyond = np.ones((len(flow), *flow.shape[2:]), np.bool_)
     # A pair at a time: of a long clip, whole fields of float32 add up.
-    for by_camera, own, here in zip(
-        _fields(cameras, *frames.shape[1:3]), left, evidence, strict=True
-    ):
+    for by_camera, own, here in zip(_fields(cameras, *flow.shape[2:]), left, beyond, strict=True):
         if by_camera.any():
             own -= by_camera
-            error = np.hypot(*by_camera) * _ERROR_SHARE
-            here &= (error == 0) | (np.hypot(*own) > error)
-    return left, evidence
+            error = cv2.magnitude(*by_camera) * _ERROR_SHARE
+            here[:] = (error == 0) | (cv2.magnitude(*own) > error)
+    return left, beyond
 
 
 def beside_camera(
@@ -214,7 +248,9 @@ def _check_flow(flow: Flow) -> None:
         raise ValueError(f"flow should be finite, got {np.count_nonzero(~np.isfinite(flow))} not")
 
 
-def _judged(observed: Floats, weights: Floats, field: Floats) -> tuple[NDArray[np.bool_], Floats]:
+def _judged(
+    observed: Floats, weights: Floats, field: Floats, share: float
+) -> tuple[NDArray[np.bool_], Floats]:
     """Tell for each pair whether weights (P, N) favour the camera over rest, and how exactly.
 
     Slow motion agrees with rest too; what counts is which of the two is nearer.
@@ -224,4 +260,4 @@ def _judged(observed: Floats, weights: Floats, field: Floats) -> tuple[NDArray[n
     nearer = residual < np.hypot(observed[:, 0], observed[:, 1])
     carried = np.sum(weights * (nearer & (residual < _AGREES + _AGREES_SHARE * length)), axis=1)
     exact: Floats = np.sum(weights * (nearer & (residual < _AGREES)), axis=1)
-    return (length.mean(axis=1) >= LEAST_MOTION) & (carried > _MAJORITY), exact
+    return (length.mean(axis=1) >= LEAST_MOTION) & (carried > share), exact

@@ -5,6 +5,8 @@ F frames, H W pixels. Frames are `(F, H, W, 3)` uint8 RGB, flow is `(F-1, 2, H, 
 
 from __future__ import annotations
 
+import math
+from functools import reduce
 from itertools import pairwise
 
 import cv2
@@ -12,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from motifocal.media.arrays import Frames, check_frames
-from motifocal.motion.flow import Flow, grey_of
+from motifocal.motion.flow import Flow, grey_of, reduced_frames, resized_flow
 
 # Standard deviation in pixels of the smoothing that averages noise away before frames are compared,
 # and of the slighter one that keeps to the outline of what moved.
@@ -53,30 +55,67 @@ def motion_evidence(frames: Frames, noise: float, *, sharp: bool = True) -> NDAr
     return evidence
 
 
-def colour_change(frames: Frames, flow: Flow) -> NDArray[np.float32]:
+def colour_change(
+    frames: Frames, flow: Flow, size: int = 0, where: NDArray[np.bool_] | None = None
+) -> NDArray[np.float32]:
     """Measure colour change that the flow does not explain: (F-1, H, W) float32, grey levels.
 
     Flow says where a point of frame l is in frame l + 1. What changes its appearance without motion
     stays where it is: the colour there differs, by this much in the channel that differs most,
     smoothed over a few pixels. What the next frame hides differs as well: a strip in front of a
     moving thing. Where the flow leaves the picture nothing is known, which counts as 0.
+
+    Args:
+        size: measure on frames whose shorter side is at most this, and enlarge; 0 is full size.
+        where: (F-1, H, W), the only places that are asked for; 0 elsewhere.
     """
     check_frames(frames)
     if flow.shape != (expected := (len(frames) - 1, 2, *frames.shape[1:3])):
         raise ValueError(f"flow should be {expected}, got {flow.shape}")
-    height, width = frames.shape[1:3]
-    x, y = np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32))
-    change = np.zeros((len(flow), height, width), np.float32)
-    for pair, (dx, dy) in enumerate(flow):
-        to_x, to_y = x + dx, y + dy
-        followed = cv2.remap(
-            frames[pair + 1], to_x, to_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
-        )
-        inside = (to_x >= 0) & (to_x <= width - 1) & (to_y >= 0) & (to_y <= height - 1)
-        differs = np.where(inside[..., None], followed.astype(np.float32) - frames[pair], 0)
-        smooth = np.abs(cv2.GaussianBlur(differs, (0, 0), _EVIDENCE_SIGMA)).max(axis=-1)
-        change[pair] = np.where(inside, smooth, 0)
+    whole = frames.shape[1:3]
+    small = reduced_frames(frames, size)
+    small_flow = resized_flow(flow, *small.shape[1:3])
+    change = np.zeros((len(flow), *whole), np.float32)
+    for pair, levels in enumerate(change):
+        box = np.s_[:, :] if where is None else _box(where[pair], small.shape[1:3])
+        if box is None:
+            continue
+        found = np.zeros(small.shape[1:3], np.float32)
+        found[box] = _unexplained(small[pair], small[pair + 1], small_flow[pair], box)
+        levels[:] = cv2.resize(found, whole[::-1]) if found.shape != whole else found
+        if where is not None:
+            levels *= where[pair]
     return change
+
+
+def _unexplained(
+    frame: NDArray[np.uint8], after: NDArray[np.uint8], flow: Flow, box: tuple[slice, slice]
+) -> NDArray[np.float32]:
+    """Return the change in a box of a frame that its flow (2, h, w) does not explain."""
+    height, width = frame.shape[:2]
+    rows, columns = box
+    to_x = np.arange(width, dtype=np.float32)[columns] + flow[0][box]
+    to_y = np.arange(height, dtype=np.float32)[rows, None] + flow[1][box]
+    followed = cv2.remap(after, to_x, to_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    inside = (to_x >= 0) & (to_x <= width - 1) & (to_y >= 0) & (to_y <= height - 1)
+    differs = np.where(inside[..., None], followed.astype(np.float32) - frame[box], 0)
+    blurred = cv2.split(np.abs(cv2.GaussianBlur(differs, (0, 0), _EVIDENCE_SIGMA)))
+    levels: NDArray[np.float32] = np.where(inside, reduce(cv2.max, blurred), np.float32(0))
+    return levels
+
+
+def _box(mask: NDArray[np.bool_], size: tuple[int, int]) -> tuple[slice, slice] | None:
+    """Return the box of a mask (H, W) and a rim for smoothing, at another size; None of nothing."""
+    x, y, width, height = cv2.boundingRect(mask.view(np.uint8))
+    if not width:
+        return None
+    rim = math.ceil(3 * _EVIDENCE_SIGMA)
+    spans = ((y, y + height, mask.shape[0], size[0]), (x, x + width, mask.shape[1], size[1]))
+    rows, columns = (
+        slice(max(0, start * to // of - rim), -(-stop * to // of) + rim)
+        for start, stop, of, to in spans
+    )
+    return rows, columns
 
 
 def _changed(grey: list[NDArray[np.uint8]], limit: float, sigma: float) -> NDArray[np.bool_]:

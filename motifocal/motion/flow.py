@@ -68,11 +68,11 @@ def estimate_flow(
     if workers is not None and workers < 1:
         raise ValueError(f"workers should be at least 1, got {workers}")
     options = FlowOptions(preset, raft, workers or usable_cores())
-    flow = ESTIMATORS[method](_reduced(frames, size), options)
-    return _enlarged(flow, *frames.shape[1:3])
+    flow = ESTIMATORS[method](reduced_frames(frames, size), options)
+    return resized_flow(flow, *frames.shape[1:3])
 
 
-def _reduced(frames: Frames, size: int) -> Frames:
+def reduced_frames(frames: Frames, size: int) -> Frames:
     """Reduce frames to a shorter side of at most ``size`` pixels, averaging over the area."""
     height, width = frames.shape[1:3]
     shorter = min(height, width)
@@ -83,15 +83,17 @@ def _reduced(frames: Frames, size: int) -> Frames:
     return np.array(small, np.uint8)
 
 
-def _enlarged(flow: Flow, height: int, width: int) -> Flow:
-    """Enlarge flow to another size and to that size's pixels: (F-1, 2, height, width)."""
+def resized_flow(flow: Flow, height: int, width: int) -> Flow:
+    """Bring flow to another size and to that size's pixels: (F-1, 2, height, width)."""
     if flow.shape[2:] == (height, width):
         return flow
+    # Flow is smooth: where it is reduced, samples of it will do.
+    method = cv2.INTER_LINEAR if width > flow.shape[3] else cv2.INTER_NEAREST
     scale = np.array([width / flow.shape[3], height / flow.shape[2]], np.float32)
     large = np.empty((len(flow), 2, height, width), np.float32)
     for vectors, here in zip(flow, large, strict=True):
         for part, large_part, factor in zip(vectors, here, scale, strict=True):
-            cv2.resize(part, (width, height), dst=large_part, interpolation=cv2.INTER_LINEAR)
+            cv2.resize(part, (width, height), dst=large_part, interpolation=method)
             large_part *= factor
     return large
 

@@ -16,9 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from motifocal.media.arrays import Frames
+from motifocal.motion.background import regions_beside_camera
 from motifocal.motion.camera import own_motion
 from motifocal.motion.change import colour_change, motion_evidence
 from motifocal.motion.flow import Flow, estimate_flow
+from motifocal.motion.regions import moving_regions
 from motifocal.motion.settings import DEFAULT_SETTINGS, UNITS, HeatmapSettings, settings_from
 
 __all__ = [
@@ -35,6 +37,8 @@ __all__ = [
 
 Heatmap = NDArray[np.float32]
 
+# Shorter side at which change is measured where regions have the outline, pixels.
+_CHANGE_SIZE = 160
 MOVING = 0.5  # above it a place moves: where sigma crosses its threshold
 
 
@@ -73,7 +77,8 @@ def motion_heatmap(
         if change.shape != magnitude.shape:
             raise ValueError(f"change should be {magnitude.shape}, got {change.shape}")
         per_level = np.float32(settings.threshold / settings.change)
-        magnitude = np.maximum(magnitude, change * per_level)
+        for length, levels in zip(magnitude, change, strict=True):
+            np.maximum(length, levels * per_level, out=length)
     return _sigma(magnitude, settings)
 
 
@@ -106,14 +111,23 @@ def clip_flow(
 
 def flow_heatmap(frames: Frames, flow: Flow, settings: HeatmapSettings) -> Heatmap:
     """Map frames and their flow to the heatmap of ``clip_heatmap``."""
-    # Before the camera is taken out: what moves with it is where the whole flow says.
-    change = colour_change(frames, flow) if settings.change else None
-    evidence = None
-    if settings.camera:
-        flow, evidence = own_motion(frames, flow, settings.noise, sharp=settings.sharp)
+    own, evidence, by_regions = flow, None, settings.evidence == "regions"
+    if settings.noise and by_regions:
+        if settings.camera:
+            own, evidence = regions_beside_camera(frames, flow, settings.noise)
+        else:
+            evidence = moving_regions(frames, flow, settings.noise)
+    elif settings.camera:
+        own, evidence = own_motion(frames, flow, settings.noise, sharp=settings.sharp)
     elif settings.noise:
         evidence = motion_evidence(frames, settings.noise, sharp=settings.sharp)
-    return motion_heatmap(flow, settings, evidence=evidence, change=change)
+    change = None
+    if settings.change:
+        # Of the whole flow: what moves with the camera is where that says. Regions leave out what
+        # is merely uncovered, which has changed as well.
+        change = (colour_change(frames, flow, _CHANGE_SIZE, evidence) if by_regions
+                  else colour_change(frames, flow))  # fmt: skip
+    return motion_heatmap(own, settings, evidence=evidence, change=change)
 
 
 def _unit_length(magnitude: NDArray[np.float32], settings: HeatmapSettings) -> np.float32:

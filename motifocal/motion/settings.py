@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from motifocal.motion.flow import DIS_PRESETS, ESTIMATORS
 from motifocal.motion.raft import RaftOptions
 
+EVIDENCE = ("regions", "pixels")
 NOISE = 2.5  # grey levels: where frames differ by less, nothing moves
 
 # The length in pixels that counts as 1, from the magnitude (F-1, H, W) of a clip's whole flow.
@@ -37,7 +38,10 @@ class HeatmapSettings:
     percentile: of the clip's magnitudes, for the unit "percentile".
     noise: grey levels; where frames differ by less, nothing moves (``evidence.motion_evidence``;
         only ``clip_heatmap`` sees the frames). 0 switches it off.
-    sharp: keep to the outline of what moves; without it some 4 pixels around it count as moving.
+    evidence: a key of ``EVIDENCE``, how frames are compared. "regions" judges regions of similar
+        colour by the edges around them (``regions.moving_regions``); "pixels" judges pixels
+        (``change.motion_evidence``).
+    sharp: of "pixels": keep to the outline; without it some 4 pixels around it count as moving.
     change: grey levels; where colours change by more that the flow does not explain (appearance
         change without motion) counts as moving too (``change.colour_change``). Not in the paper;
         0: off.
@@ -56,6 +60,7 @@ class HeatmapSettings:
     floor: float = 0.15
     percentile: float = 99.0
     noise: float = NOISE
+    evidence: str = "pixels"
     sharp: bool = True
     change: float = 0.0
     source: str = "dis"
@@ -67,7 +72,8 @@ class HeatmapSettings:
     raft_weights: str | None = None
 
     def __post_init__(self) -> None:
-        names = {"unit": list(UNITS), "source": list(ESTIMATORS), "preset": list(DIS_PRESETS)}
+        names = {"unit": list(UNITS), "source": list(ESTIMATORS), "preset": list(DIS_PRESETS),
+                 "evidence": EVIDENCE}  # fmt: skip
         for name, known in names.items():
             given = getattr(self, name)
             if given not in known:
@@ -88,10 +94,15 @@ class HeatmapSettings:
 
 
 DEFAULT_SETTINGS = HeatmapSettings()
+#: Regions, with flow as coarse as they need it: the measured settings of docs/heatmap.md.
+REGION_SETTINGS = HeatmapSettings(
+    evidence="regions", change=12.0, preset="fast", flow_size=160, camera=True
+)
 # What maps were made with before the setting was there.
 _BEFORE: dict[str, Any] = {
-    "sharp": False, "change": 0.0, "source": "dis", "preset": "medium", "flow_size": 0,
-    "camera": False, "raft_iterations": 12, "raft_precision": "float32", "raft_weights": None,
+    "evidence": "pixels", "sharp": False, "change": 0.0, "source": "dis", "preset": "medium",
+    "flow_size": 0, "camera": False, "raft_iterations": 12, "raft_precision": "float32",
+    "raft_weights": None,
 }  # fmt: skip
 # A field's annotation -> the types that JSON has for it.
 _TYPES: dict[str, tuple[type, ...]] = {

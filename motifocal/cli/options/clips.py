@@ -54,8 +54,13 @@ heatmap_options = together(
     click.option("--noise", type=float, default=2.5, show_default=True,
                  help="Grey levels; where frames differ less, nothing moves. Raise it for "
                  "grainy clips; 0 believes the flow everywhere."),
+    click.option("--evidence", type=click.Choice(["pixels", "regions"]), default="pixels",
+                 show_default=True,
+                 help="Compare frames pixel by pixel, or by regions of similar colour, which "
+                 "fills plain insides and leaves out what is uncovered."),
     click.option("--sharp/--wide", default=True, show_default=True,
-                 help="Keep to the outline of what moves, or leave some 4 pixels around it."),
+                 help="With --evidence pixels: keep to the outline of what moves, or leave some "
+                 "4 pixels around it."),
     click.option("--change", type=float, default=0.0, show_default=True,
                  help="Grey levels; colours that change by more without motion count as "
                  "moving too. 0: motion alone, as in the paper."),

@@ -1,0 +1,219 @@
+"""Find what moves between frames as regions of similar colour, judged by the edges around them.
+
+F frames, H W pixels, h w pixels of the reduced frames. Frames are `(F, H, W, 3)` uint8 RGB, flow is
+`(F-1, 2, H, W)` float32 in pixels.
+
+Not in the paper; our reading. The inside of a plain thing does not change while it moves, its edges
+do. An edge that moves differs from what is at its place before and after; what is merely covered or
+uncovered equals one of the two. So each edge votes, and a region goes with most of the votes in and
+around it, so that plain insides are filled and what is uncovered is left out (docs/heatmap.md).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from functools import reduce
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from motifocal.media.arrays import Frames, check_frames
+from motifocal.motion.camera import Cameras, scaled_cameras
+from motifocal.motion.flow import Flow, reduced_frames, resized_flow
+
+# Grey levels, uint8, and votes and slopes, float32: (h, w). OpenCV's stubs name no exact type.
+Levels = NDArray[Any]
+Votes = NDArray[Any]
+
+#: Frames are compared at a shorter side of at most this, pixels; outlines are enlarged from it.
+_SIZE = 320
+# Smoothing before frames are compared, and the steepness of an edge, grey levels a pixel.
+_SIGMA, _EDGE = 1.0, 3.0
+# Each frame is compared with those so many before and after it: slow edges need the longer step.
+_STEPS = (1, 2)
+# A still edge counts as one that was given the chance to move by this many pixels.
+_CHANCE = 2.0
+# Flow is believed to this share of its length.
+_ERROR = 0.15
+# Votes for rest: of each pixel at the picture's border, and of each plain pixel that stays equal.
+_BORDER, _PLAIN = 3.0, 0.05
+# Edges vote on both of their sides, so many pixels away, with half a vote.
+_ACROSS = 3
+# Farther than this from anything plain, pixels vote among their 5 x 5 neighbours alone.
+_TEXTURE = 4
+# Where a camera is undone: the error that edges are allowed, pixels.
+_MISALIGNED = 0.25
+
+
+def moving_regions(
+    frames: Frames, flow: Flow, noise: float, cameras: Cameras | None = None
+) -> NDArray[np.bool_]:
+    """Tell which regions of frame l move against the background until l + 1: (F-1, H, W) bool.
+
+    Args:
+        flow: (F-1, 2, H, W) without the camera's motion; says which edges should have changed.
+        noise: grey levels, as in ``change.motion_evidence``.
+        cameras: (F-1, 3, 3), undone before frames are compared; None is a static camera.
+    """
+    check_frames(frames)
+    height, width = frames.shape[1:3]
+    small = reduced_frames(frames, _SIZE)
+    h, w = small.shape[1:3]
+    if cameras is not None:
+        cameras = scaled_cameras(cameras, w / width, h / height)
+    comparison = _Comparison(small, cameras)
+    # Smoothing over s pixels divides the deviation of independent noise by about 3.5 s, and
+    # ``noise`` is meant for 1.5.
+    limit = noise * 1.5 / _SIGMA
+    moving = np.empty((len(frames) - 1, height, width), np.bool_)
+    for pair, vectors in enumerate(resized_flow(flow, h, w)):
+        here = _regions_of(comparison, pair, vectors, limit)
+        if (h, w) != (height, width):
+            here = np.asarray(cv2.resize(here, (width, height), interpolation=cv2.INTER_LINEAR))
+        moving[pair] = here > 127
+    return moving
+
+
+class _Comparison:
+    """Smoothed frames, and how far they differ, in any channel, once cameras are undone."""
+
+    def __init__(self, frames: Frames, cameras: Cameras | None) -> None:
+        self.smooth = [cv2.split(cv2.GaussianBlur(frame, (0, 0), _SIGMA)) for frame in frames]
+        still = cameras is None or not (cameras - np.eye(3)).any()
+        self.cameras = None if still else cameras
+        self.allowed = 0.0 if still else _MISALIGNED
+        self._pairs: dict[tuple[int, int], Levels] = {}
+
+    def sides(self, frame: int, step: int) -> list[Levels]:
+        """Return how far a frame differs from that so many before, and after, as far as there."""
+        self._pairs = {key: value for key, value in self._pairs.items()
+                       if key[0] >= frame - max(_STEPS)}  # fmt: skip
+        return [self._between(frame, other) for other in (frame - step, frame + step)
+                if 0 <= other < len(self.smooth)]  # fmt: skip
+
+    def _between(self, frame: int, other: int) -> Levels:
+        first, last = sorted((frame, other))
+        if (first, last) not in self._pairs:
+            self._pairs[first, last] = self._pair(first, last)
+        levels = self._pairs[first, last]
+        camera = self._camera(first, last)
+        if frame == first or camera is None:
+            return levels
+        return warped(levels, np.linalg.inv(camera).astype(np.float64, copy=False))
+
+    def _pair(self, first: int, last: int) -> Levels:
+        camera, before, after = self._camera(first, last), self.smooth[first], self.smooth[last]
+        seen = None
+        if camera is not None:
+            # A fourth channel that is full tells where the camera still saw.
+            full = np.full_like(after[0], 255)
+            *after, seen = cv2.split(warped(cv2.merge([*after, full]), camera))
+        levels = _most(cv2.absdiff(b, a) for b, a in zip(before, after, strict=True))
+        if seen is not None:
+            levels[seen < 255] = 0
+        return levels
+
+    def _camera(self, first: int, last: int) -> NDArray[np.float64] | None:
+        """Return the camera's motion from one frame to a later one; None where it rests."""
+        if self.cameras is None or not (self.cameras[first:last] - np.eye(3)).any():
+            return None
+        return chained(self.cameras[first:last])
+
+
+def chained(cameras: Cameras) -> NDArray[np.float64]:
+    """Return the motion of cameras (N, 3, 3) one after the other: (3, 3)."""
+    whole: NDArray[np.float64] = reduce(lambda so_far, step: step @ so_far, cameras)
+    return whole
+
+
+def warped(image: Levels, camera: NDArray[np.float64]) -> Levels:
+    """Return an image as it was before the camera (3, 3) moved; 0 where that is not known."""
+    size = image.shape[1], image.shape[0]
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    if not camera[2, :2].any():  # several times as fast
+        return cv2.warpAffine(image, camera[:2] / camera[2, 2], size, flags=flags).astype(
+            np.uint8, copy=False
+        )
+    return cv2.warpPerspective(image, camera, size, flags=flags).astype(np.uint8, copy=False)
+
+
+def _regions_of(comparison: _Comparison, frame: int, vectors: Votes, limit: float) -> Levels:
+    """Return 255 in the regions of a frame that move, else 0: (h, w)."""
+    change, following, reach = _two_sided(comparison, frame)
+    slope, expected = _edges(comparison.smooth[frame], vectors * np.float32(reach))
+    changed = change > (limit + comparison.allowed * slope if comparison.allowed else limit)
+    edge = slope > _EDGE
+    moves = edge & changed
+    rests = edge & ~changed & (expected > limit)
+    votes = np.subtract(moves.view(np.int8), rests.view(np.int8)).astype(np.float32)
+    votes -= (~edge & (following < limit)) * np.float32(_PLAIN)
+    votes[[0, -1]] -= _BORDER
+    votes[:, [0, -1]] -= _BORDER
+    # Edges go with the nearest plain region.
+    distance, nearest = cv2.distanceTransformWithLabels(
+        edge.view(np.uint8), cv2.DIST_L2, 3, labelType=cv2.DIST_LABEL_CCOMP
+    )
+    region = nearest.astype(np.int32, copy=False)
+    totals = _totals(region, votes, moves | rests)
+    moving = np.take((totals > 0).astype(np.uint8) * np.uint8(255), region)
+    near = cv2.boxFilter(votes, -1, (5, 5), normalize=False)
+    np.copyto(moving, (near > 0).view(np.uint8) * np.uint8(255), where=distance > _TEXTURE)
+    return cv2.medianBlur(moving, 5).astype(np.uint8, copy=False)
+
+
+def _two_sided(comparison: _Comparison, frame: int) -> tuple[Levels, Levels, int]:
+    """Return by how much a frame differs from before and after alike, grey levels (h, w).
+
+    Also how far it differs from the next frame, and the longest step that was compared.
+    """
+    sides = comparison.sides(frame, 1)
+    change, following, reach = _least(sides), sides[-1], 1
+    for step in _STEPS[1:]:
+        sides = comparison.sides(frame, step)
+        # In the midst of a clip one side alone cannot tell what is merely uncovered.
+        if len(sides) == 2 or (sides and not frame):
+            change, reach = _most((change, _least(sides))), step
+    return change, following, reach
+
+
+def _edges(channels: Sequence[Levels], vectors: Votes) -> tuple[Votes, Votes]:
+    """Return the slope of channels (h, w) and the change to be expected of their flow (2, h, w).
+
+    Grey levels a pixel, and grey levels, of the channel that has most. An edge along its own
+    direction of motion changes nothing, so nothing is expected of it.
+    """
+    slopes, expected = [], []
+    for channel in channels:
+        x, y = (cv2.Sobel(channel, cv2.CV_32F, *axis, ksize=3, scale=1 / 8)
+                for axis in ((1, 0), (0, 1)))  # fmt: skip
+        slopes.append(cv2.magnitude(x, y))
+        expected.append(np.abs(x * vectors[0] + y * vectors[1]))
+    slope = _most(slopes)
+    length = cv2.magnitude(vectors[0], vectors[1])
+    # What an estimator errs by, across an edge, would be taken for motion of the edge.
+    sure = np.maximum(_CHANCE - length, 0) - _ERROR * length
+    return slope, _most(expected) + sure * slope
+
+
+def _totals(region: NDArray[np.int32], votes: Votes, informed: NDArray[np.bool_]) -> Votes:
+    """Sum the votes in each region, and half of those of edges just beyond its rim."""
+    count = int(region.max()) + 1
+    totals: Votes = np.bincount(region.ravel(), votes.ravel(), count)
+    rows, columns = np.nonzero(informed)
+    own, cast = region[rows, columns], votes[rows, columns] / 2
+    bottom, right = region.shape[0] - 1, region.shape[1] - 1
+    for down, along in ((0, _ACROSS), (_ACROSS, 0), (0, -_ACROSS), (-_ACROSS, 0)):
+        beyond = region[np.clip(rows + down, 0, bottom), np.clip(columns + along, 0, right)]
+        across = beyond != own
+        totals += np.bincount(beyond[across], cast[across], count)
+    return totals
+
+
+def _most(images: Iterable[Levels]) -> Levels:
+    return reduce(lambda one, other: np.asarray(cv2.max(one, other)), images)
+
+
+def _least(images: Iterable[Levels]) -> Levels:
+    return reduce(lambda one, other: np.asarray(cv2.min(one, other)), images)

@@ -1,0 +1,102 @@
+"""Evidence by regions: plain insides are filled, what is uncovered is left out, cameras undone."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, replace
+
+import numpy as np
+import pytest
+
+from motifocal.motion.background import background_cameras
+from motifocal.motion.camera import scaled_cameras
+from motifocal.motion.flow import estimate_flow
+from motifocal.motion.heatmap import Heatmap, HeatmapSettings, clip_heatmap
+from motifocal.motion.settings import REGION_SETTINGS, settings_from
+from motifocal.scenes.render import Camera, SceneClip, render
+from motifocal.scenes.stage import make_stage
+
+STATIC = replace(REGION_SETTINGS, camera=False)
+
+
+def filmed(scenario: str, camera: Camera = "static", *, moves: bool = True) -> SceneClip:
+    stage = make_stage(scenario, "train", 0)
+    return render(stage, stage.actions[0] if moves else None, size=160, frames=8, camera=camera)
+
+
+def overlap(heatmap: Heatmap, clip: SceneClip) -> float:
+    hot, truth = heatmap[:-1] > 0.5, clip.mask[:-1]
+    return float((hot & truth).sum() / (hot | truth).sum())
+
+
+def plain_square(step: int) -> np.ndarray:
+    """A white square of 40 pixels before a wall of grey tiles, moved by ``step`` pixels a frame."""
+    tiles = np.random.default_rng(0).integers(40, 120, (12, 16, 1)).repeat(3, axis=2)
+    frames = np.tile(tiles.repeat(10, axis=0).repeat(10, axis=1).astype(np.uint8), (6, 1, 1, 1))
+    for number, frame in enumerate(frames):
+        frame[40:80, 20 + step * number : 60 + step * number] = 240
+    return frames
+
+
+@pytest.mark.parametrize("scenario", ["fish", "car"])
+def test_regions_are_nearer_to_the_truth_than_pixels(scenario: str) -> None:
+    clip = filmed(scenario)
+    by_regions = overlap(clip_heatmap(clip.frames, REGION_SETTINGS, workers=1), clip)
+    assert by_regions > overlap(clip_heatmap(clip.frames, workers=1), clip) + 0.05
+    assert by_regions > 0.75
+
+
+def test_the_inside_of_a_plain_thing_is_filled_and_what_it_leaves_is_not() -> None:
+    heatmap = clip_heatmap(plain_square(6), STATIC, workers=1)
+    hot = heatmap[2] > 0.5
+    assert hot[44:76, 36:68].all()
+    assert not hot[44:76, :29].any()
+    assert not hot[:34].any()
+
+
+@pytest.mark.parametrize("camera", ["left", "in"])
+def test_what_moves_before_a_moving_camera_is_found_and_little_else(camera: Camera) -> None:
+    clip = filmed("fish", camera)
+    assert overlap(clip_heatmap(clip.frames, REGION_SETTINGS, workers=1), clip) > 0.6
+    only = clip_heatmap(filmed("fish", camera, moves=False).frames, REGION_SETTINGS, workers=1)
+    assert (only > 0.5).mean() < 0.02
+
+
+def test_a_resting_camera_changes_not_a_bit() -> None:
+    frames = filmed("balloons").frames
+    maps = [clip_heatmap(frames, settings, workers=1) for settings in (REGION_SETTINGS, STATIC)]
+    assert np.array_equal(*maps)
+
+
+def test_a_pan_over_a_mostly_plain_sky_is_found_by_comparing_frames() -> None:
+    frames = filmed("balloons", "down", moves=False).frames
+    flow = estimate_flow(frames, preset="fast", workers=1)
+    down = background_cameras(frames, flow)[:, 1, 2]
+    # The camera travels 0.22 of the picture's height.
+    assert down.sum() == pytest.approx(-0.22 * 160, abs=4)
+
+
+def test_cameras_scale_with_the_picture_and_rest_stays_exact() -> None:
+    pan = np.eye(3)[None].repeat(2, axis=0)
+    pan[0, :2, 2] = 3, -2
+    scaled = scaled_cameras(pan, 2, 4)
+    assert scaled[0] == pytest.approx(np.array([[1, 0, 6], [0, 1, -8], [0, 0, 1]]))
+    assert np.array_equal(scaled[1], np.eye(3))
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 7), (3, 5), (8, 64), (400, 30)])
+def test_frames_of_any_size_and_number_have_regions(shape: tuple[int, int]) -> None:
+    for count in (1, 2, 4):
+        frames = np.random.default_rng(0).integers(0, 256, (count, *shape, 3)).astype(np.uint8)
+        heatmap = clip_heatmap(frames, REGION_SETTINGS, workers=1)
+        assert heatmap.shape == frames.shape[:3]
+        assert heatmap.min() >= 0
+        assert heatmap.max() <= 1
+
+
+def test_maps_of_a_time_without_the_setting_were_made_by_pixels() -> None:
+    values = asdict(HeatmapSettings())
+    del values["evidence"]
+    assert settings_from(values) == HeatmapSettings(evidence="pixels")
+    assert settings_from(asdict(REGION_SETTINGS)) == REGION_SETTINGS
+    with pytest.raises(ValueError, match="evidence should be one of"):
+        HeatmapSettings(evidence="guess")
