@@ -45,7 +45,8 @@ table {{ border-collapse: collapse; font-variant-numeric: tabular-nums }}
 td, th {{ padding: 4px 12px 4px 0; text-align: left; vertical-align: top }}
 th {{ border-bottom: 1px solid #999 }}
 tr + tr td {{ border-top: 1px solid #ddd }}
-td:first-child {{ min-width: 11em }}
+td:first-child {{ min-width: 9em }}
+td + td, th + th {{ white-space: nowrap }}
 code {{ background: #eee; padding: 2px 4px; overflow-wrap: anywhere }}
 figure {{ margin: 0 0 1.5em }}
 .videos {{ display: grid; grid-template-columns: repeat({columns}, minmax(0, 16em)); gap: 8px }}
