@@ -30,6 +30,7 @@ from motifocal.cli.export import export
 from motifocal.cli.heatmap import heatmap
 from motifocal.cli.inspect import inspect
 from motifocal.cli.prepare import prepare
+from motifocal.data.preparing.written import WrittenShards
 from motifocal.data.shards import Shards
 from motifocal.data.workers.cluster import Cluster
 from motifocal.data.workers.items import Done, Part, in_order
@@ -152,6 +153,11 @@ def test_parts_of_prepare_write_the_shards_of_the_whole(few: Path, tmp_path: Pat
     shards = files(tmp_path / "whole", "*.safetensors")
     assert files(tmp_path / "parts", "*.safetensors") == shards
     assert len(shards) == 3
+
+
+def test_damaged_lines_about_shards_are_passed_over(tmp_path: Path) -> None:
+    (tmp_path / "written.jsonl").write_text('{"shard": 0}\n[1]\n{"shard": 1, "state": [1, 2')
+    assert not WrittenShards(tmp_path, None).holds(0, ["00"], print)
 
 
 @pytest.mark.slow

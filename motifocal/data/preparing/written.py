@@ -28,7 +28,8 @@ class WrittenShards:
         self._known: dict[int, tuple[list[int], str]] = {}
         for path in (folder / WRITTEN, *folder.glob(files_of_parts(WRITTEN))):
             for line in read_lines(path) if path.exists() else ():
-                self._known[line["shard"]] = (line["state"], line["sources"])
+                if {"shard", "state", "sources"} <= line.keys():
+                    self._known[line["shard"]] = (line["state"], line["sources"])
 
     def holds(self, number: int, digests: Sequence[str], notify: Callable[[str], None]) -> bool:
         """Tell whether the shard is there, whole, and made from what the clips are now."""
