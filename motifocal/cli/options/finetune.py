@@ -102,7 +102,7 @@ PREPARE_SHARED = frozenset({
     "clips_at", "output", "model", "size", "frames", "windows", "workers", "precision", "device",
     "source", "preset", "flow_size", "raft_iterations", "raft_precision", "raft_weights",
     "fetch_raft", "camera", "unit", "threshold", "slope", "floor", "percentile", "noise", "sharp",
-    "change",
+    "change", "evidence",
 })  # fmt: skip
 TRAIN = frozenset({"lora", "full", "memory", "motif_weight", "fsdp"})
 TRAIN_SHARED = frozenset({"shards", "output", "model", "config", "assignments", "held_out",
