@@ -6,6 +6,7 @@ are not to blame; one whose own process ended is, and is given up when that happ
 
 from __future__ import annotations
 
+import logging
 import os
 import time
 from collections import deque
@@ -93,7 +94,7 @@ def connected(address: str) -> Iterator[None]:
     else:
         place = {"address": address}
     try:
-        ray.init(log_to_driver=False, logging_level="ERROR", **place)
+        ray.init(log_to_driver=False, logging_level=logging.ERROR, **place)
     except (ConnectionError, RuntimeError) as error:
         raise ValueError(f"no Ray cluster answers at {address}: {error}") from error
     try:
