@@ -66,8 +66,9 @@ _MODULES = {
     ("data", "data"): "trainers=trainer_rules frame_stride=sources",
     ("data", "media"): "labelled=sheet",
     ("doctor", "inspection"):
-        "watch=decode_pass entries examine faults diagnose finding run report workers page "
-        "advice=diagnose thumbs",
+        "watch=decode_pass entries examine faults diagnose finding run report page advice=diagnose "
+        "thumbs",
+    ("doctor", "data.workers"): "workers=processes",
     ("doctor", "inspection.checks"):
         "motion=speeds bars caption_words collisions cuts detail duplicates repeats",
     ("models", "models"): "weights=videocrafter2",
