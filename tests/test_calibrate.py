@@ -116,6 +116,21 @@ def test_a_judge_that_sees_motion_but_not_which_is_said_to() -> None:
                             "clip")
 
 
+def test_nothing_is_said_of_control_clips_where_one_picture_alone_was_answered() -> None:
+    truth = truths()
+    image = asked()[0][0].pair.image_id
+
+    def exact(query: Query) -> float | Failure:
+        return float(truth[query.frames.tobytes() + query.prompt.encode()])
+
+    answers = [CaseAnswer(case, RuleJudge(exact).ask([query])[0]) for case, query in asked()
+               if case.pair.image_id == image]
+    report = make_report("oracle", {}, "scenes", 4, TEMPLATE, answers)
+    assert statement(report) == (
+        "Whether oracle tells a sentence's own clip from another sentence's clip or from the still "
+        "picture cannot be said: that needs answers about two pictures or more.")
+
+
 def test_failures_are_wrong_answers_and_are_counted() -> None:
     known = truths()
 

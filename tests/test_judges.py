@@ -37,6 +37,8 @@ from motifocal.bench.judge.judge import (
 )
 from motifocal.bench.judge.pairwise import Pairwise, compare_videos
 from motifocal.bench.judge.program import ProgramJudge
+from motifocal.bench.judge.question_table import with_prompt_question
+from motifocal.bench.judge.questions import DOES, Question
 from motifocal.bench.judge.report import to_markdown, write_files
 from motifocal.bench.judge.run import (
     CONTROLS,
@@ -174,6 +176,20 @@ def test_a_judge_that_does_not_tell_the_controls_apart_is_named_in_the_table(
     assert "**mover DOES NOT TELL" in to_markdown(judged, summarise(judged))
 
 
+def test_the_controls_are_compared_by_the_question_of_the_rules_where_a_table_words_it_anew(
+    tmp_path: Path,
+) -> None:
+    results = results_in(tmp_path)
+    questions = {pair.stem: with_prompt_question(pair, [Question("Is it dark?", "no", DOES)])
+                 for pair in results.benchmark.pairs}
+    judge = RuleJudge(lambda query: 0.1 if "dark" in query.text else 0.9)
+    judged = judge_videos([results], tmp_path / "out", judge, questions=questions)
+    rows = {row.name: row for row in summarise(judged)}
+    assert rows["drawing"].yes.mean == pytest.approx(0.9)
+    assert rows[STILL].difference.mean == pytest.approx(0)
+    assert rows["drawing"].score.mean == pytest.approx(0.9)
+
+
 def test_a_judge_that_always_says_yes_tells_nothing_apart(tmp_path: Path) -> None:
     judged = judge_videos([results_in(tmp_path)], tmp_path / "out", RuleJudge(lambda q: 1.0))
     rows = summarise(judged)
@@ -309,6 +325,18 @@ def test_a_preference_is_the_same_in_both_orders(tmp_path: Path) -> None:
     assert result.preference.mean == pytest.approx(0.8)
     assert result.bias.mean == pytest.approx(0.0)
     assert result.agree.mean == 1.0
+
+
+def test_a_shorter_video_is_compared_with_as_many_frames_of_the_longer_one(tmp_path: Path) -> None:
+    both = [results_in(tmp_path, "ours"), results_in(tmp_path, "theirs")]
+    for video in both[1].expected():
+        write_video(video.path, read_video(video.path).frames[:3], 8)
+    judge = RuleJudge(lambda query: 0.5)
+    compare_videos(both, tmp_path / "out", judge, count=4)
+    own = sample_frames(read_video(both[0].expected()[0].path).frames, 3)
+    assert {len(query.frames) for query in judge.asked} == {6}
+    assert (judge.asked[0].frames[:3] == own).all()
+    assert (judge.asked[1].frames[3:] == own).all()
 
 
 def test_a_comparison_that_failed_in_one_order_has_no_preference(tmp_path: Path) -> None:

@@ -167,6 +167,9 @@ def top(*tokens: Any) -> dict[str, Any]:
     (completion(message={"content": None, "refusal": "I cannot\nhelp"}), REFUSED),
     (completion(finish_reason="content_filter"), REFUSED),
     (completion(logprobs=top(("Sure", -0.1), ("I", -3))), NEITHER),
+    (completion(logprobs=top(("Yes", -0.6))), NO_LOGPROBS),
+    (completion(logprobs={"content": [{"token": "Yes", "logprob": -0.6, "top_logprobs": []}]}),
+     NO_LOGPROBS),
     (completion(logprobs=top(("Yes", 2.0))), BAD_ANSWER),
     (completion(logprobs=top(("Yes", "nan"))), BAD_ANSWER),
     (completion(logprobs=top((7, -1.0))), BAD_ANSWER),
@@ -187,6 +190,14 @@ def test_a_right_answer_is_read() -> None:
     assert outcome.probability == pytest.approx(0.8)
     # The first token stands among its alternatives, and counts once.
     assert outcome.mass == pytest.approx(1.0)
+
+
+def test_the_first_token_counts_once_where_only_it_says_its_bytes() -> None:
+    body = completion(" YES")
+    body["choices"][0]["logprobs"]["content"][0]["bytes"] = [32, 89, 69, 83]
+    outcome = read_answer(json.dumps(body).encode())
+    assert isinstance(outcome, Answer)
+    assert outcome.probability == pytest.approx(0.8)
 
 
 def asked(handler: Any, **settings: Any) -> Answer | Failure:
@@ -286,3 +297,28 @@ def test_the_key_comes_from_the_environment_and_goes_encrypted_or_nowhere(
     assert "secret" not in json.dumps(dict(judge.identity))
     monkeypatch.delenv(KEY)
     assert EndpointJudge("http://example.org/v1", "m").name == "m"
+
+
+@pytest.mark.parametrize("key", ["secret\rX", "secret\n X", "sécret"])
+def test_a_key_that_no_header_can_hold_is_refused_without_being_shown(
+    monkeypatch: pytest.MonkeyPatch, key: str
+) -> None:
+    monkeypatch.setenv(KEY, key)
+    with pytest.raises(ValueError, match="should hold printable ASCII letters only") as error:
+        EndpointJudge("http://127.0.0.1:1/v1", "m")
+    assert "cret" not in str(error.value)
+
+
+def test_the_end_of_a_line_behind_the_key_is_no_part_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(KEY, "secret\r\n")
+    assert isinstance(asked(answering(completion())), Answer)
+
+
+def test_what_is_for_this_machine_goes_through_no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        proxy = f"http://127.0.0.1:{listener.getsockname()[1]}"
+    for name in ("http_proxy", "HTTP_PROXY"):
+        monkeypatch.setenv(name, proxy)
+    for name in ("no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    assert isinstance(asked(answering(completion())), Answer)

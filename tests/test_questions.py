@@ -241,3 +241,43 @@ def test_no_image_outside_of_the_folder_is_taken(tmp_path: Path) -> None:
     (folder / "meta.json").write_text(json.dumps(
         [{"id": "a", "prompt": "it moves", "image-path": "../secret.png"}]))
     assert read_benchmark(folder, own_pairs=True).pairs[0].image is None
+
+
+def test_own_pairs_beside_a_meta_file_are_own_pairs(tmp_path: Path) -> None:
+    folder = write_benchmark(tmp_path / "bench")
+    (folder / "meta.json").write_text('{"made": "by hand"}')
+    pairs = read_benchmark(folder, own_pairs=True).pairs
+    assert len(pairs) == 5
+    assert questions_of_benchmark(folder, pairs) == questions_by_rule(pairs)
+
+
+def test_pairs_of_another_table_have_the_questions_of_the_rules(tmp_path: Path) -> None:
+    folder, table = omit_folder(tmp_path / "omit"), tmp_path / "own.csv"
+    table.write_text("image_id,prompt\nsample_1,the cat jumps\nkite,a kite flies in\n")
+    pairs = read_benchmark(folder, table=table, own_pairs=True).pairs
+    assert questions_of_benchmark(folder, pairs) == questions_by_rule(pairs)
+
+
+def test_an_id_of_omit_i2v_that_ends_like_an_image_keeps_its_image_and_questions(
+    tmp_path: Path,
+) -> None:
+    folder = omit_folder(tmp_path / "omit")
+    meta = folder / "meta.json"
+    meta.write_text(meta.read_text().replace('"id": "sample_1"', '"id": "sample_1.png"'))
+    benchmark = subset_of(read_benchmark(folder, own_pairs=True))
+    pair = benchmark.pairs[1]
+    assert pair.image_id == "sample_1"
+    questions = questions_of_benchmark(folder, benchmark.pairs)[pair.stem]
+    assert questions[0].text == "Is there a cat 1?"
+
+
+@pytest.mark.parametrize("change", [('"yes"', '"perhaps"'), ('"Is there a cat 1?"', '" "')])
+def test_a_question_of_omit_i2v_that_cannot_be_asked_is_refused_with_its_sample(
+    tmp_path: Path, change: tuple[str, str]
+) -> None:
+    folder = omit_folder(tmp_path / "omit")
+    pairs = read_benchmark(folder, own_pairs=True).pairs
+    before, sample, after = (folder / "meta.json").read_text().partition('"sample_1"')
+    (folder / "meta.json").write_text(before + sample + after.replace(*change, 1))
+    with pytest.raises(ValueError, match="sample_1: questions should have question and"):
+        questions_of_benchmark(folder, pairs)

@@ -26,6 +26,7 @@ Rows = list[dict[str, str]]
 Read = Callable[[Path, tuple[str, ...]], tuple[Rows, dict[str, Path]]]
 OMIT, COMP = "OmitI2V", "I2V-CompBench v2"
 META, PROMPTS, FIRST_FRAMES = "meta.json", "prompts", "first_frames"
+TABLES = ("pairs.csv", "pairs.json", "pairs.jsonl")  # a folder that holds one has no other layout
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,9 @@ class Layout:
 
 
 def layout_of(folder: Path) -> Layout | None:
-    """Return the layout that a folder has, or None."""
+    """Return the layout that a folder has, or None, as for one with a table of pairs."""
+    if any((folder / name).exists() for name in TABLES):
+        return None
     for found, layout in _LAYOUTS:
         if found(folder):
             return layout
@@ -81,19 +84,24 @@ def _inside(folder: Path, name: str) -> Path | None:
 def omit_questions(folder: Path) -> dict[str, list[tuple[str, str]]]:
     """Map the ids of OmitI2V to their questions with the expected answers, yes or no.
 
-    Raises ValueError, naming the sample, for a question of another form.
+    Raises ValueError, naming the sample, for a question of another form or another answer.
     """
     questions = {}
     for sample in _samples(folder):
         listed = sample.get("questions") or []
         try:
-            questions[sample["id"]] = [(str(item["question"]),
-                                        str(item["expected_answer"]).strip().lower())
-                                       for item in listed]
-        except (TypeError, KeyError) as error:
+            questions[sample["id"]] = [_question(item) for item in listed]
+        except (TypeError, KeyError, ValueError) as error:
             raise ValueError(f"{folder / META}, {sample['id']}: questions should have question and "
-                             f"expected_answer, got {error!r}") from error
+                             f"expected_answer, yes or no, got {error!r}") from error
     return questions
+
+
+def _question(item: Mapping[str, Any]) -> tuple[str, str]:
+    text, expected = str(item["question"]).strip(), str(item["expected_answer"]).strip().lower()
+    if not text or expected not in ("yes", "no"):
+        raise ValueError(f"{text!r} with {expected!r}")
+    return text, expected
 
 
 def read_comp(folder: Path, suffixes: tuple[str, ...]) -> tuple[Rows, dict[str, Path]]:

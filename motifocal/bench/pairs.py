@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from motifocal.bench.layouts import layout_of
+from motifocal.bench.layouts import TABLES, layout_of
 from motifocal.bench.pair_tables import read_rows
 from motifocal.files.json_text import parse_json
 from motifocal.files.names import composed, slug
@@ -189,8 +189,7 @@ def check_id(image_id: str, place: str) -> None:
 
 
 def _table_in(folder: Path) -> Path:
-    tables = [folder / f"pairs{suffix}" for suffix in (".csv", ".json", ".jsonl")]
-    tables = [path for path in tables if path.exists()]
+    tables = [folder / name for name in TABLES if (folder / name).exists()]
     if len(tables) != 1:
         listed = " and ".join(path.name for path in tables) or "none of them"
         raise ValueError(f"{folder} should hold one of pairs.csv, .json, .jsonl, got {listed}")
@@ -211,15 +210,16 @@ def _images(folder: Path) -> dict[str, Path]:
 
 
 def _pair(row: Mapping[str, str], images: Mapping[str, Path], place: str) -> Pair:
-    image_id = row.get("image_id", "")
+    image_id = given = row.get("image_id", "")
     if Path(image_id).suffix.lower() in IMAGE_SUFFIXES:
         image_id = Path(image_id).stem
     prompt = " ".join(row.get("prompt", "").split())
     if not image_id or not slug(prompt):
         raise ValueError(f"{place} should have an image id and a sentence, got {dict(row)}")
     check_id(image_id, place)
-    pair = Pair(row.get("scenario", ""), image_id, prompt, images.get(composed(image_id)),
-                row.get("theirs", ""))
+    # A layout's reader names images as its table does.
+    image = images.get(composed(image_id)) or images.get(given)
+    pair = Pair(row.get("scenario", ""), image_id, prompt, image, row.get("theirs", ""))
     if len(pair.stem.encode()) + SEED_ROOM > LONGEST_NAME:
         longest = LONGEST_NAME - SEED_ROOM
         raise ValueError(f"{place}: id and sentence should give a name of at most {longest} bytes, "

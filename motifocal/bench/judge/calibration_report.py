@@ -127,7 +127,13 @@ def statement(report: JudgeReport) -> str:
             return (f"{report.judge} says {word} to nearly everything: yes in {yes:.0f} % of its "
                     f"answers, where {true:.0f} % of the statements are true. Its answers say "
                     f"nothing about a video.{failed}")
-    alike = [clip for clip, difference in report.apart.items() if not difference.low > 0]
+    unknown = [clip for clip, less in report.apart.items() if math.isnan(less.low)]
+    alike = [clip for clip, less in report.apart.items() if less.low <= 0]
+    if unknown:
+        known = f" It does not tell it from {alike[0]}." if alike else ""
+        return (f"Whether {report.judge} tells a sentence's own clip from "
+                f"{' or from '.join(unknown)} cannot be said: that needs answers about two "
+                f"pictures or more.{known}{failed}")
     if len(alike) == len(report.apart):
         return (f"{report.judge} answers alike whatever happens after the first frame: it tells a "
                 f"sentence's own clip neither from {ANOTHER} nor from {STILL}. It judges the "

@@ -3,8 +3,8 @@
 Letters: N frames of a query.
 
 One POST to /chat/completions a query, the frames as PNG data, one token asked for with its
-likeliest alternatives. What comes back is not trusted: its size and time are limited, redirects are
-refused, and every field is checked before it is used.
+likeliest alternatives. What comes back is not trusted: its size and time are limited (of the
+headers, each wait alone), redirects are refused, and every field is checked before it is used.
 """
 
 from __future__ import annotations
@@ -56,7 +56,8 @@ class EndpointJudge:
     """A model named `model` behind `address`, the part of the URL before /chat/completions.
 
     `batch` questions are asked at once. Raises ValueError for an address that is none, holds a
-    password, or would send the API key unencrypted to another machine.
+    password, or would send the API key unencrypted to another machine; and for a key that no header
+    can hold.
     """
 
     def __init__(
@@ -65,14 +66,16 @@ class EndpointJudge:
     ) -> None:  # fmt: skip
         if not 0 < timeout < math.inf:
             raise ValueError(f"timeout should be a positive number of seconds, got {timeout}")
-        self._key = os.environ.get(KEY, "")
+        self._key = _key()
         check_address(address, bool(self._key))
         self._url = address.rstrip("/") + "/chat/completions"
         self._model, self._timeout, self.batch, self._top = model, timeout, batch, top
         self.name = model
         self.identity: Mapping[str, Any] = {"judge": "endpoint", "address": address.rstrip("/"),
                                             "model": model, "top": top}
-        self._opener = urllib.request.build_opener(_NoRedirects)
+        # A proxy of the environment would be given frames and key that are for this machine.
+        direct = [urllib.request.ProxyHandler({})] * _is_loopback(urlsplit(address).hostname or "")
+        self._opener = urllib.request.build_opener(_NoRedirects, *direct)
 
     def ask(self, queries: Sequence[Query]) -> list[Answer | Failure]:
         """Answer every query, all of them at once."""
@@ -131,6 +134,15 @@ class _NoRedirects(urllib.request.HTTPRedirectHandler):
         return None
 
 
+def _key() -> str:
+    """Return the API key, "" for none. Raise ValueError, without the key, where it is no text of a
+    header: http.client would name it in its error."""
+    key = os.environ.get(KEY, "").strip()
+    if not (key.isascii() and key.isprintable()):
+        raise ValueError(f"{KEY} should hold printable ASCII letters only")
+    return key
+
+
 def check_address(address: str, with_key: bool) -> None:
     """Raise ValueError for an address that nothing should be sent to."""
     try:
@@ -183,7 +195,10 @@ def read_answer(content: bytes) -> Answer | Failure:
             return Failure(EMPTY, "")
         return Failure(NO_LOGPROBS, f"the text is {plain(str(message['content']))[:40]!r}")
     try:
-        return answer_of(list(_probabilities(tokens[0])))
+        first = list(_probabilities(tokens[0]))
+        if len(first) < 2:  # P(yes) over that of yes and no would be 0 or 1, however unsure
+            return Failure(NO_LOGPROBS, "of the first token alone, without its alternatives")
+        return answer_of(first)
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         return Failure(BAD_ANSWER, f"log-probabilities: {plain(one_line(error))}")
 
@@ -191,7 +206,10 @@ def read_answer(content: bytes) -> Answer | Failure:
 def _probabilities(first: Any) -> Iterator[tuple[str, float]]:
     """Yield the texts and probabilities of the first token and its alternatives, each once."""
     seen: dict[tuple[str, str], float] = {}
-    for entry in [*first["top_logprobs"], first]:
+    entries = [*first["top_logprobs"]]
+    if all(entry["token"] != first["token"] for entry in entries):
+        entries.append(first)
+    for entry in entries:
         token, logarithm = entry["token"], float(entry["logprob"])
         if not isinstance(token, str) or not logarithm <= 1e-3:
             raise ValueError(f"{token!r} has the log-probability {logarithm}")

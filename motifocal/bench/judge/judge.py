@@ -47,7 +47,7 @@ FAILURES: Mapping[str, str] = {
     BAD_STATUS: "the endpoint answered with an error, or redirected elsewhere",
     BAD_ANSWER: "the answer is not of the form that the interface prescribes",
     TOO_LARGE: "the question or the answer is larger than the limit",
-    NO_LOGPROBS: "the endpoint gave a text without log-probabilities",
+    NO_LOGPROBS: "the endpoint gave no log-probabilities, or the first token's alone",
     PROGRAM: "the program ended with an error or wrote no probability",
     UNREADABLE: "the video does not decode",
 }

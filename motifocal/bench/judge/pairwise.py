@@ -116,12 +116,13 @@ def _queries(
     """Yield both orders of every match; put those that do not decode into `unreadable`."""
     for place, (ours, theirs) in enumerate(matches):
         try:
-            first = sample_frames(read_video(ours.path).frames, count)
-            second = sample_frames(read_video(theirs.path).frames, len(first))
+            clips = [read_video(video.path).frames for video in (ours, theirs)]
         except VideoError as error:
             unreadable |= dict.fromkeys([(place, True), (place, False)],
                                         Failure(UNREADABLE, str(error)))
             continue
+        shared = min(count, *map(len, clips))  # the question names two halves of equal length
+        first, second = (sample_frames(clip, shared) for clip in clips)
         second = resize_crop(second, *first.shape[1:3])
         prompt = ours.pair.prompt
         question = PAIR_QUESTION.format(prompt=prompt)

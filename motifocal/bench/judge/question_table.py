@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from motifocal.bench.judge.judge import YES
-from motifocal.bench.judge.questions import DOES, OWN, Question, prompt_question, questions_of
+from motifocal.bench.judge.questions import OWN, Question, prompt_question, questions_of
 from motifocal.bench.layouts import OMIT, layout_of, omit_questions
 from motifocal.bench.pair_tables import ALIASES, read_rows
 from motifocal.bench.pairs import Pair, first_few
@@ -23,13 +23,14 @@ COLUMNS = {
 Questions = Mapping[str, tuple[Question, ...]]
 
 
-def questions_by_rule(pairs: Iterable[Pair]) -> Questions:
+def questions_by_rule(pairs: Iterable[Pair]) -> dict[str, tuple[Question, ...]]:
     """Return the questions that the rules make of each pair's prompt."""
     return {pair.stem: tuple(questions_of(pair.prompt)) for pair in pairs}
 
 
 def questions_of_benchmark(folder: Path, pairs: Sequence[Pair]) -> Questions:
-    """Return OmitI2V's own questions where `folder` holds it, and else those made by rule.
+    """Return OmitI2V's own questions where `folder` holds it, and else those made by rule, as for
+    pairs of another table.
 
     Raises ValueError for questions of another form.
     """
@@ -37,9 +38,9 @@ def questions_of_benchmark(folder: Path, pairs: Sequence[Pair]) -> Questions:
     if layout is None or layout.title != OMIT:
         return questions_by_rule(pairs)
     listed = omit_questions(folder)
-    return {pair.stem: with_prompt_question(
-                pair, [Question(text, expected) for text, expected in listed[pair.image_id]])
-            for pair in pairs}
+    return questions_by_rule(pairs) | {
+        pair.stem: with_prompt_question(pair, [Question(*item) for item in listed[pair.theirs]])
+        for pair in pairs if pair.theirs in listed}
 
 
 def read_questions(path: Path, pairs: Sequence[Pair]) -> Questions:
@@ -72,11 +73,10 @@ def read_questions(path: Path, pairs: Sequence[Pair]) -> Questions:
 
 
 def with_prompt_question(pair: Pair, questions: Sequence[Question]) -> tuple[Question, ...]:
-    """Return the questions and, if it is not among them, the one about the prompt, which the
-    control rows are compared by."""
-    if any(question.kind == DOES for question in questions):
-        return tuple(questions)
-    return (*questions, prompt_question(pair.prompt))
+    """Return the questions and, if it is not among them word by word, the one about the prompt,
+    which the control rows are compared by."""
+    about_prompt = prompt_question(pair.prompt)
+    return tuple(questions) if about_prompt in questions else (*questions, about_prompt)
 
 
 def questions_csv(pairs: Iterable[Pair], questions: Questions) -> str:

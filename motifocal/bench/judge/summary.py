@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from motifocal.bench.judge.judge import YES, Answer, Failure
-from motifocal.bench.judge.questions import DOES
+from motifocal.bench.judge.questions import prompt_question
 from motifocal.bench.judge.run import Asked, Judged
 from motifocal.bench.results import ExpectedVideo
 from motifocal.bench.score.run import CONTROL, MODEL
@@ -83,8 +83,10 @@ def _row(name: str, kind: str, asked: Sequence[Asked], own: Values) -> JudgedRow
 
 
 def _yes(asked: Asked) -> float:
-    """Return P(yes) to the question about the prompt, nan for others and failures."""
-    if asked.question.kind != DOES or not isinstance(asked.outcome, Answer):
+    """Return P(yes) to the question about the prompt as `prompt_question` words it, as the control
+    rows do; nan for others and failures."""
+    if (asked.question != prompt_question(asked.prompt)
+            or not isinstance(asked.outcome, Answer)):
         return math.nan
     return asked.outcome.probability
 
@@ -154,7 +156,8 @@ def verdict(judged: Judged, rows: Sequence[JudgedRow]) -> str:
         words.append(f"{judged.judge} tells the videos of {judged.control} from: "
                      f"{', '.join(told)}")
     if unknown:
-        words.append(f"it cannot be said of: {', '.join(unknown)} (fewer than two pictures)")
+        words.append(f"it cannot be said of: {', '.join(unknown)} (answers about fewer than two "
+                     "pictures)")
     failed = sum(sum(row.failures.values()) for row in rows)
     if failed:
         words.append(f"{failed} of {len(judged.asked)} questions failed")
