@@ -172,7 +172,10 @@ def diffsynth_rate() -> str:
 
 
 def finetrainers_first_latent() -> str:
-    """Hand TI2V-5B's kind of network to WanModelSpecification, and take its trainer's loss."""
+    """Hand TI2V-5B's kind of network to WanModelSpecification, and take its trainer's loss.
+
+    The trainer has no code for that network: without `image_dim` it takes a Wan as text to video.
+    """
     import diffusers
     from finetrainers.models.wan.base_specification import WanModelSpecification
 
@@ -194,7 +197,9 @@ def finetrainers_first_latent() -> str:
     made, target, _ = specification.forward(
         lambda **named: (prediction,), {}, encoded, torch.full((1, 1, 1, 1, 1), 0.5)
     )
-    return in_loss((made.float() - target.float()).pow(2).mean(), prediction)
+    answer = in_loss((made.float() - target.float()).pow(2).mean(), prediction)
+    as_text = specification.transformer_config.image_dim is None
+    return answer + (": it trains that model as text to video" if as_text else "")
 
 
 def finetrainers_order() -> str:

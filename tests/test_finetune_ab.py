@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -179,3 +179,42 @@ def test_videos_that_hardly_move_make_a_study_without_known_answers(
     path, words = study_of(results_of(tmp_path, runs(clips, tmp_path, still, still), clips))
     assert path is not None
     assert words.startswith("There is no comparison with a known answer")
+
+
+@pytest.mark.parametrize("caption", ["a fish swims to the left " * 12, "\u0130" * 150])
+def test_long_captions_are_cut_to_what_names_of_videos_have_room_for_and_the_page_says_so(
+    clips: ClipCache, tmp_path: Path, caption: str
+) -> None:
+    first, *others = clips.clips
+    long = [replace(clip, caption=caption.strip()) for clip in (first, first)]
+    write_index(clips.folder, [*long, *others[1:]], [])
+    clips = ClipCache(clips.folder)
+    made = runs(clips, tmp_path / "ab", still, true)
+    assert "too long for a video's name: 2 of 4" in write_ab_page(tmp_path / "ab", made, clips
+                                                                  ).read_text()  # fmt: skip
+    for results in results_of(tmp_path / "ab", made, clips):
+        opened = open_results(results.folder)
+        assert not opened.missing()
+        assert len({pair.stem for pair in opened.benchmark.pairs}) == CLIPS
+        assert opened.benchmark.pairs[0].prompt[:50] == caption[:50]
+
+
+def test_captions_of_several_lines_are_one_line_in_names_and_sentences(
+    clips: ClipCache, tmp_path: Path
+) -> None:
+    entries = [replace(clip, caption="a fish\n\tswims  left") for clip in clips.clips]
+    write_index(clips.folder, entries, [])
+    results = results_of(tmp_path / "ab", runs(clips, tmp_path / "ab", still, true),
+                         ClipCache(clips.folder))  # fmt: skip
+    assert {pair.prompt for pair in results[0].benchmark.pairs} == {"a fish swims left"}
+    assert results[0].benchmark.pairs[0].file(0).endswith("_a_fish_swims_left_0.mp4")
+
+
+def test_differences_are_of_the_largest_and_the_smallest_lambda_in_any_order(
+    clips: ClipCache, tmp_path: Path
+) -> None:
+    made = runs(clips, tmp_path / "ab", still, true)
+    page = write_ab_page(tmp_path / "ab", {1.0: made[1.0], 0.0: made[0.0]}, clips).read_text()
+    assert "<td>+1 (+1 to +1)</td>" in page  # follows: all of lambda 1, none of lambda 0
+    assert "motif-weight-1 \N{MINUS SIGN} motif-weight-0" in page
+    assert "motif-weight-1 beside the others" in page

@@ -11,7 +11,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from motifocal.cli.finetune.ab_scenes import CHANGE, FOLLOWS, STANDS_STILL, scene_scores
-from motifocal.cli.finetune.ab_videos import newest_videos, results_of, scores_of, study_of
+from motifocal.cli.finetune.ab_videos import (
+    newest_videos,
+    results_of,
+    scores_of,
+    sentence_of,
+    study_of,
+)
 from motifocal.files.atomic import write_text
 from motifocal.files.json_text import read_json_object
 
@@ -72,8 +78,10 @@ def write_ab_page(output: Path, runs: Mapping[float, Path], clips: ClipCache | N
     """Write ab.html into `output` for finished runs by their lambda; returns the page.
 
     `clips` are those whose pictures and captions the videos were sampled with; without them the
-    page has the held-out losses alone.
+    page has the held-out losses alone. Runs are in the order of their lambda, as the differences
+    are of the largest and the smallest.
     """
+    runs = dict(sorted(runs.items()))
     measured: dict[float, Values] = {weight: losses_of(run) for weight, run in runs.items()}
     groups = [clip.sha256 for clip in clips.clips] if clips else []
     sections: list[str] = []
@@ -87,7 +95,7 @@ def write_ab_page(output: Path, runs: Mapping[float, Path], clips: ClipCache | N
             measured[weight] |= made.get(f"{weight:g}", {})
         if controls:
             sections.append(_controls(controls, groups))
-        sections += [_scores(summary), _study(results)]
+        sections += [_scores(summary), _study(results), *_cut_captions(clips, results)]
     text = _PAGE.format(
         weights=", ".join(f"{weight:g}" for weight in runs), first=f"{min(runs):g}",
         last=f"{max(runs):g}", columns=len(runs) + 1,
@@ -219,6 +227,15 @@ def _study(results: Sequence[Results]) -> str:
     return (f"<h2>Votes of people</h2>\n<p>A study of these videos, {results[-1].model} beside the "
             f"others, is ready: <code>motifocal study serve {html.escape(str(path))}</code>, then "
             f"<code>motifocal study report {html.escape(str(path))}</code>.{text}</p>")
+
+
+def _cut_captions(clips: ClipCache, results: Sequence[Results]) -> Iterable[str]:
+    """Yield how many captions the scores and the study have a part of, if there are any."""
+    captions = [clip.caption for clip in clips.clips[:len(results[0].benchmark.pairs)]]
+    cut = sum(sentence_of(caption) != " ".join(caption.split()) for caption in captions)
+    if cut:
+        yield (f"<p>Captions that are too long for a video's name: {cut} of {len(captions)}. "
+               "Scores and study have their beginning and a hash of the whole in their place.</p>")
 
 
 def _videos(output: Path, runs: Mapping[float, Path], clips: ClipCache) -> Iterable[str]:
