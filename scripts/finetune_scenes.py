@@ -6,7 +6,8 @@ From nothing but this project: scenes are drawn; an autoencoder of Wan's class i
 every weight of a small Wan 2.2 TI2V is trained on its latents until videos move; LoRAs of that base
 are trained on other scenes with `--motif-weight 0,1`; `ab.html` sets them side by side on scenes
 that neither saw. All but the autoencoder goes through `motifocal prepare` and `motifocal train`.
-Each stage goes on where it was stopped; `stages.jsonl` has the time of each start.
+Each stage goes on where it was stopped; `stages.jsonl` has the time of each start. A folder is of
+one `--autoencoder` and one `--base`, which `lengths.json` keeps; `--lora` and `--videos` may grow.
 
 Letters: B batch, F frames, H W pixels.
 """
@@ -31,6 +32,7 @@ import transformers
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
 from torch import Tensor
 
+from motifocal.files.settings import lock_settings
 from motifocal.media.video import read_video, to_tensor
 from motifocal.training.checkpoint import load_checkpoint, mixed_seed, save_checkpoint
 
@@ -65,11 +67,24 @@ def main(arguments: Sequence[str] | None = None) -> None:
     folder = given.pop("output")
     folder.mkdir(parents=True, exist_ok=True)
     lengths = Lengths(**given)
+    try:
+        keep_lengths(folder, lengths)
+    except ValueError as error:
+        options.error(str(error))
     for name, stage in stages(folder, lengths).items():
         began = time.monotonic()
         stage()
         with (folder / "stages.jsonl").open("a") as file:
             file.write(json.dumps({"stage": name, "seconds": time.monotonic() - began}) + "\n")
+
+
+def keep_lengths(folder: Path, lengths: Lengths) -> None:
+    """Write what the base is trained for; ValueError where the folder's is trained for another.
+
+    A schedule is made for its length, and the LoRAs are of the base that is there.
+    """
+    of_base = {"autoencoder": lengths.autoencoder, "base": lengths.base}
+    lock_settings(folder / "lengths.json", of_base)
 
 
 def stages(folder: Path, lengths: Lengths) -> dict[str, Callable[[], Any]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import runpy
 import sqlite3
 from collections.abc import Callable
 from dataclasses import asdict, replace
@@ -218,3 +219,15 @@ def test_differences_are_of_the_largest_and_the_smallest_lambda_in_any_order(
     assert "<td>+1 (+1 to +1)</td>" in page  # follows: all of lambda 1, none of lambda 0
     assert "motif-weight-1 \N{MINUS SIGN} motif-weight-0" in page
     assert "motif-weight-1 beside the others" in page
+
+
+@pytest.mark.parametrize("length", ["base", "autoencoder"])
+def test_the_scenes_script_refuses_another_length_of_a_base_that_is_there(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], length: str
+) -> None:
+    script = runpy.run_path(str(Path(__file__).parents[1] / "scripts/finetune_scenes.py"))
+    script["keep_lengths"](tmp_path, script["Lengths"](lora=5))
+    script["keep_lengths"](tmp_path, script["Lengths"](lora=9, videos=3))
+    with pytest.raises(SystemExit, match="2"):
+        script["main"](["-o", str(tmp_path), f"--{length}", "9"])
+    assert f"says {length} 1500 (not 9)" in " ".join(capsys.readouterr().err.split())
