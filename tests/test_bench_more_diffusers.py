@@ -230,6 +230,11 @@ def test_cosmos_3_is_refused_without_its_guardrail_unless_its_folder_switches_it
         open_model(str(folder), Sampling())
 
 
+def test_the_guardrail_of_cosmos_3_is_not_switched_off_by_an_extra_argument(fresh: Open) -> None:
+    with pytest.raises(ValueError, match=r"got enable_safety_check$"):
+        fresh("cosmos3", extra={"enable_safety_check": False})
+
+
 def test_a_kandinsky_6_for_text_alone_is_refused() -> None:
     pipeline = MORE_KINDS["kandinsky6"]()
     pipeline.transformer.register_to_config(visual_cond=False)

@@ -401,6 +401,20 @@ def test_a_command_that_cannot_work_is_refused(command: str) -> None:
         ProgramJudge(command, "reward")
 
 
+@pytest.mark.parametrize(("option", "judge", "words"), [
+    (["--batch", "2"], ["--command", "run {frames} {output}"], "a program answers one question"),
+    (["--model", "m"], ["--command", "run {frames} {output}"], "--model needs an address as judge"),
+    (["--model", "m"], ["--judge", "folder"], "--model needs an address as judge"),
+])  # fmt: skip
+def test_an_option_that_has_no_effect_on_a_judge_is_refused(
+    tmp_path: Path, option: list[str], judge: list[str], words: str
+) -> None:
+    results = results_in(tmp_path, prompts={"ball": ("the ball rises",)})
+    done = CliRunner().invoke(cli, ["bench", "judge", str(results.folder), *judge, *option,
+                                    "-o", str(tmp_path / "out")])
+    assert (done.exit_code, words in done.output) == (2, True), done.output
+
+
 def test_the_command_judges_two_models_and_compares_nothing_it_cannot(tmp_path: Path) -> None:
     prompts = {"ball": ("the ball rises",), "kite": ("a kite flies in",)}
     ours, theirs = (results_in(tmp_path, name, prompts) for name in ("ours", "theirs"))

@@ -188,6 +188,8 @@ def test_the_command_prints_the_judges_and_writes_their_table(
     '{"kind": "motifocal judge", "judge": "J", "verdict": "", "marks": [], "videos": [{}]}',
     '{"kind": "motifocal judge", "judge": "J", "verdict": "", "marks": [], "videos": [{"model": '
     '"m", "scenario": "", "image_id": "a", "prompt": "b", "seed": 0, "score": 7}]}',
+    '{"kind": "motifocal judge", "judge": "J", "verdict": "", "marks": [], "videos": [{"model": '
+    '"m", "scenario": "", "image_id": "a", "prompt": "b", "seed": Infinity, "score": 1}]}',
 ])  # fmt: skip
 def test_a_file_that_no_judge_wrote_is_refused(tmp_path: Path, content: str) -> None:
     path = tmp_path / "scores.json"

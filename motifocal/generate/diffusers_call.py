@@ -21,6 +21,8 @@ _SPOKEN_FOR = {
     "pyramid_num_inference_steps_list",
     # How many latents are made at a time, which decides the length.
     "latent_window_size", "num_latent_frames_per_chunk",
+    # Cosmos 3's guardrail, which its licence asks for.
+    "enable_safety_check",
 }  # fmt: skip
 _ONLY_TENSORS = ("latents", "embeds", "mask", "callback")
 _FILES = {"motion_mask"}

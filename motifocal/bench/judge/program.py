@@ -27,8 +27,9 @@ MOST_READ = 256  # bytes of the output
 class ProgramJudge:
     """A program behind a template such as `python reward.py {frames} {prompt} {output}`.
 
-    There is one process a query, without a shell. `name` stands in tables. Raises ValueError for a
-    template that does not name {frames} and {output}.
+    There is one process a query, without a shell. `name` stands in tables. Its answers are kept by
+    the template: what a program's files hold is not looked at. Raises ValueError for a template
+    that does not name {frames} and {output}.
     """
 
     def __init__(self, template: str, name: str, *, timeout: float = 120.0) -> None:

@@ -24,7 +24,8 @@ Examples:
 """)
 @click.argument("judge", required=False)
 @judge_options
-@output_option("Folder of the report. What was answered is kept there: run again to go on.",
+@output_option("Folder of the report. What was answered is kept there: run again to go on, and "
+               "take another folder after a change in a program or behind an address.",
                required=False, default=Path("calibration"), show_default=True)
 @click.option("--pairs", type=click.IntRange(min=1), default=320, show_default=True,
               help="Pairs of picture and sentence; each is asked of up to three clips.")

@@ -32,7 +32,8 @@ Examples:
               "MOTIFOCAL_API_KEY.")
 @judge_options
 @output_option("Folder of the table and the answers. What was answered is kept there: run again to "
-               "go on.", required=False, default=Path("judged"), show_default=True)
+               "go on, and take another folder after a change in a program or behind an address.",
+               required=False, default=Path("judged"), show_default=True)
 @click.option("--questions", type=FILE, metavar="FILE", help="A table of questions: image_id, "
               "prompt, question, expected.  [default: made by rule]")
 @click.option("--template", metavar="TEXT", help="What is said around a question: {question}, and "

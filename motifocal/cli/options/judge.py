@@ -38,14 +38,23 @@ def judge_of(judge: str | None, options: dict[str, Any]) -> Judge:
     """Take the options of `judge_options`, but for --frames, out of a command's; return the judge.
 
     `judge` is a model folder, a hub id or an address. Raises UsageError unless there is either a
-    judge or a command.
+    judge or a command, and for --model or --batch where they have no effect.
     """
     values = {name: options.pop(name) for name in OPTIONS}
     if (judge is None) == (values["command"] is None):
         raise click.UsageError("give a judge (a model folder, a hub id or an address) or --command")
+    if values["model"] and not _is_address(judge):
+        raise click.UsageError("--model needs an address as judge")
+    if values["batch"] and judge is None:
+        raise click.UsageError("--batch and --command exclude each other: a program answers one "
+                               "question at a time")
     made = _made(judge, values)
     made.name = values["name"] or made.name
     return made
+
+
+def _is_address(judge: str | None) -> bool:
+    return judge is not None and judge.startswith(("http://", "https://"))
 
 
 def _made(judge: str | None, values: dict[str, Any]) -> Judge:
@@ -54,7 +63,7 @@ def _made(judge: str | None, values: dict[str, Any]) -> Judge:
 
         return ProgramJudge(values["command"], values["name"] or "program",
                             timeout=values["timeout"])
-    if judge.startswith(("http://", "https://")):
+    if _is_address(judge):
         if not values["model"]:
             raise click.UsageError("an address needs --model, the name of the model behind it")
         from motifocal.bench.judge.endpoint import EndpointJudge

@@ -82,7 +82,7 @@ def read_judge(path: Path) -> JudgeScores:
         scores = dict(_score(video) for video in content["videos"])
         return JudgeScores(str(content["judge"]), str(content["verdict"]), scores,
                            tuple(str(mark) for mark in content["marks"]))
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
         raise ValueError(f"{path} should be what motifocal bench judge writes, got "
                          f"{error!r}") from error
 
