@@ -139,6 +139,20 @@ def test_kept_errors_are_rows_with_a_reason_and_no_exit_code(clips: Path, tmp_pa
     assert len(lines) == 5
 
 
+def test_parts_of_export_write_tables_that_the_whole_does_not_take_for_its_own(
+    clips: Path, tmp_path: Path
+) -> None:
+    options = ("--as", "latents", "--family", "wan", "--size", "48x64", "--frames", 5, "-q",
+               "--table", "jsonl", "--errors", "keep")  # fmt: skip
+    for part in ("1/2", "2/2", "1/1"):
+        result = run(export, clips, "-o", tmp_path / "e", *options, "--shard", part)
+        assert result.exit_code == 0, result.output
+    parts = [path.read_text().splitlines() for path in (tmp_path / "e").glob("*.samples-*-of-2.*")]
+    whole = (tmp_path / "e" / "weights.samples.jsonl").read_text().splitlines()
+    assert len(parts) == 2
+    assert sorted(line for part in parts for line in part) == sorted(whole)
+
+
 def test_a_table_appears_whole_or_not_at_all(tmp_path: Path) -> None:
     columns = (Column("a", "int64", "", "A number."),)
     path = tmp_path / "t.jsonl"

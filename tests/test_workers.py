@@ -94,7 +94,7 @@ def files(folder: Path, *patterns: str) -> dict[str, bytes]:
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in paths}
 
 
-OF_INSPECT = ("inspect.json", "inspect.html", "thumbs/*")
+OF_INSPECT = ("inspect.json", "inspect.html", "thumbs/*.webp")  # not what a killed worker wrote to
 INSPECT = ("--frames", 5, "--size", "48x64", "--fail-on", "never", "-q")
 EXPORT = ("--as", "latents", "--family", "wan", "--size", "48x64", "--frames", 5, "-q")
 PREPARE = ("--size", "48x64", "--frames", 4, "--max-stride", 1, "--clips-per-shard", 2, "-q")
@@ -315,7 +315,8 @@ def test_heatmap_export_and_their_tables_are_those_of_one_machine(
         second = runner.invoke(command, [*map(str, arguments), "-o", str(there), "--ray",
                                          cluster.address])
         assert first.exit_code == second.exit_code == 1
-        assert first.output.replace(str(here), "") == second.output.replace(str(there), "")
+        assert first.stdout.replace(str(here), "") == second.stdout.replace(str(there), "")
+        assert first.stderr in second.stderr  # where Ray may speak of a node that is lost
         assert files(there, "**/*.*") == files(here, "**/*.*")
     (few / "bad.mp4").unlink()
 

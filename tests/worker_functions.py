@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 
@@ -17,6 +18,13 @@ def poisonous(number: int) -> int:
     if number == 5:
         raise ValueError("five is right out")
     return number * number
+
+
+def on_a_full_disk(number: int) -> int:
+    """1 has no room for its result."""
+    if number == 1:
+        raise OSError(errno.ENOSPC, "No space left on device", "map.npz")
+    return number
 
 
 class Loading:

@@ -113,7 +113,8 @@ def export(clips: Path, output: Path, kind: str, family: str, values: str, motif
     if table is not None:
         from motifocal.bridges.export_table import write_described
 
-        path = output / Path(part.file(TABLES[kind])).with_suffix(f".samples.{table}")
+        # Not weights-1-of-2.samples.jsonl, which the whole would take for a part's own table.
+        path = output / part.file(f"{Path(TABLES[kind]).stem}.samples.{table}")
         write_described(path, rows, left_out, deciding_settings(config, clips))
         click.echo(path)
     end_with_left_out(left_out, len(rows) + len(left_out), "exported",

@@ -166,8 +166,9 @@ def _workers(options: dict[str, Any]) -> Workers:
     """Return what checks clips, and on a cluster encodes them too."""
     from motifocal.data.workers.threads import Threads
 
-    given = options["workers"] if was_given(click.get_current_context(), "workers") else None
-    return workers_of(options["ray"], given, Threads(max(1, options["workers"])),
+    count = max(1, options["workers"])
+    given = count if was_given(click.get_current_context(), "workers") else None
+    return workers_of(options["ray"], given, Threads(count),
                       gpus=GPU_SHARE if options["device"] == "cuda" else 0)
 
 

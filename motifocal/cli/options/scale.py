@@ -33,7 +33,8 @@ ray_option = click.option(
     "--ray", metavar="[ADDRESS]", is_flag=False, flag_value=LOCAL, is_eager=True,
     callback=_check_address,
     help="Work on a Ray cluster: HOST:PORT, auto for the one that this machine is part of; "
-    "without an address one is started here. Its machines need the same files at the same paths.",
+    "without an address one is started here. Its machines need the same files at the same paths, "
+    "and the folder in which this is started.",
 )  # fmt: skip
 
 #: Adds --ray and --shard, as `workers_of` and `part_of` take them.

@@ -10,12 +10,13 @@ import logging
 import os
 import time
 from collections import deque
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Generic
 
 from motifocal.data.workers.items import Done, J, R, unlimited
+from motifocal.files.disk import NO_ROOM
 
 LOCAL = "local"
 TRIES, NODE_LOSSES, FAILED_STARTS = 2, 5, 4
@@ -67,11 +68,17 @@ class Cluster:
     ) -> Generator[Done[J, R], None, None]:  # fmt: skip
         """Yield items as they are done, or given up with a reason.
 
-        Raises RuntimeError where a worker cannot be started, as without Motifocal on its node.
+        Items may hold relative paths: workers change to the current directory of the caller.
+
+        Raises ConnectionError where a worker cannot be started, as without Motifocal on its node;
+        ValueError where Ray is started here and this machine has not what one takes; OSError where
+        a disk is full.
         """
         if not jobs:
             return
-        with connected(self.address):
+        with connected(self.address) as resources:
+            if resources is not None:
+                self.check_room(resources)
             run = _Run(self, work, deque(_Job(job) for job in jobs), seconds)
             try:
                 yield from run.results()
@@ -79,18 +86,30 @@ class Cluster:
                 run.end()
 
 
+    def check_room(self, resources: Mapping[str, float]) -> None:
+        """Raise ValueError where no worker fits into what Ray has and always will have."""
+        for name, share in (("CPU", self.cpus), ("GPU", self.gpus)):
+            if resources.get(name, 0) < share:
+                raise ValueError(f"a worker takes {share:g} {name}, and of these Ray sees "
+                                 f"{resources.get(name, 0):g} on this machine")  # fmt: skip
+
+
 @contextmanager
-def connected(address: str) -> Iterator[None]:
-    """Connect to a cluster, or start one on this machine; the one that the process has is kept."""
+def connected(address: str) -> Iterator[Mapping[str, float] | None]:
+    """Connect to a cluster, or start one on this machine; the one that the process has is kept.
+
+    Yields the resources of one that is started here; None of others, which may grow.
+    """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is sent anywhere
     import ray
 
     if ray.is_initialized():
-        yield
+        yield None
         return
     if address == LOCAL:
-        place: dict[str, Any] = {"_node_ip_address": "127.0.0.1", "include_dashboard": False,
-                                 "object_store_memory": _OBJECT_STORE}
+        # Without an address Ray would take that of RAY_ADDRESS, or a cluster that runs here.
+        place: dict[str, Any] = {"address": "local", "_node_ip_address": "127.0.0.1",
+                                 "include_dashboard": False, "object_store_memory": _OBJECT_STORE}
     else:
         place = {"address": address}
     try:
@@ -98,7 +117,7 @@ def connected(address: str) -> Iterator[None]:
     except (ConnectionError, RuntimeError) as error:
         raise ValueError(f"no Ray cluster answers at {address}: {error}") from error
     try:
-        yield
+        yield ray.cluster_resources() if address == LOCAL else None
     finally:
         ray.shutdown()
 
@@ -106,9 +125,10 @@ def connected(address: str) -> Iterator[None]:
 class _Server(Generic[J, R]):
     """The actor on a node."""
 
-    def __init__(self, work: Callable[[J], R]) -> None:
+    def __init__(self, work: Callable[[J], R], folder: str) -> None:
         import cv2
 
+        os.chdir(folder)  # paths may be relative, and Ray's is where the node was started
         cv2.setNumThreads(1)  # there is a worker for each core
         self.work = work
 
@@ -124,6 +144,8 @@ class _Server(Generic[J, R]):
         try:
             return self.work(job), None
         except Exception as error:  # told by the driver, as the reason why there is no result
+            if isinstance(error, OSError) and error.errno in NO_ROOM:
+                raise  # no other item could be written either
             return None, f"{type(error).__name__}: {error}"
 
 
@@ -185,7 +207,7 @@ class _Run(Generic[J, R]):
         server = self.ray.remote(_Server).options(
             num_cpus=self.cluster.cpus, num_gpus=self.cluster.gpus, max_restarts=0)
         for _ in range(wanted - len(self.idle) - len(self.leases)):
-            actor = _Actor(server.remote(self.work))
+            actor = _Actor(server.remote(self.work, os.getcwd()))
             self.leases[actor.handle.node.remote()] = _Lease(actor)
 
     def _lend(self) -> None:
@@ -214,8 +236,11 @@ class _Run(Generic[J, R]):
     def _after_loss(self, lease: _Lease[J], error: Exception) -> Iterator[Done[J, R]]:
         """Keep the items of a lost lease for another worker; yield those that are given up."""
         ends = self.ray.exceptions
-        if not isinstance(error, ends.RayActorError | ends.ObjectLostError):
-            raise RuntimeError(f"a worker cannot be started or asked: {error}") from error
+        if isinstance(error, ends.RayTaskError) and isinstance(error.cause, OSError):
+            raise error.cause  # of a full disk
+        if not isinstance(error, (ends.RayActorError, ends.ObjectLostError, ends.OutOfMemoryError,
+                                  ends.WorkerCrashedError, ends.NodeDiedError)):  # fmt: skip
+            raise ConnectionError(f"a worker cannot be started or asked: {error}") from error
         nodes = {node["NodeID"] for node in self.ray.nodes() if node["Alive"]}
         if lease.actor.node in nodes:
             yield from self._blame(lease, "its process ended")
@@ -223,7 +248,7 @@ class _Run(Generic[J, R]):
         if not lease.jobs:
             self.failed_starts += 1
             if self.failed_starts == FAILED_STARTS:
-                raise RuntimeError(f"workers end at their start: {error}") from error
+                raise ConnectionError(f"workers end at their start: {error}") from error
         for job in lease.jobs:
             job.with_node += 1
             if job.with_node < NODE_LOSSES:
@@ -242,6 +267,8 @@ class _Run(Generic[J, R]):
     def _overdue(self) -> Iterator[Done[J, R]]:
         now = time.monotonic()
         for reference in [one for one, lease in self.leases.items() if lease.deadline < now]:
+            if self.ray.wait([reference], timeout=0)[0]:
+                continue  # in time, but the driver was busy with others: read next
             lease = self.leases.pop(reference)
             self.ray.kill(lease.actor.handle)
             given = sum(self.seconds(job.job) for job in lease.jobs)
