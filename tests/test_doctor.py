@@ -453,9 +453,6 @@ def test_a_finding_survives_being_written(tmp_path: Path) -> None:
         assert finding_from(json.loads(json.dumps(asdict(finding)))) == finding
     with pytest.raises(ValueError, match="should have the keys of this version"):
         finding_from({"width": 1})
-    values = asdict(found)
-    values["hot"], values["hottest"] = values.pop("moving_fraction"), values.pop("most_moving")
-    assert finding_from(values) == found  # as version 0.1 wrote it
 
 
 def test_settings_that_differ_have_digests_that_differ() -> None:

@@ -348,6 +348,23 @@ def test_a_lost_thumbnail_is_made_again(entries: list[Entry], tmp_path: Path) ->
     assert (out / first.thumb).exists()
 
 
+@pytest.mark.parametrize("difference", ["lacking", "more"])
+def test_a_finding_of_another_version_is_not_believed_and_its_clip_is_looked_at_anew(
+    difference: str, entries: list[Entry], tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    first = looked(entries[:2], out)
+    seen(out)
+    lines = [json.loads(line) for line in (out / FINDINGS).read_text().splitlines()]
+    if difference == "lacking":
+        del lines[0]["finding"]["own_mean"]
+    else:
+        lines[0]["finding"]["hot"] = 0.5
+    (out / FINDINGS).write_text("".join(json.dumps(line) + "\n" for line in lines))
+    assert looked(entries[:2], out) == first
+    assert len(seen(out)) == 1
+
+
 @pytest.mark.parametrize("line", ['{"name": 1}', "[]", "oops", '{"key": "a", "finding": {}}'])
 def test_somebody_elses_file_is_refused(line: str, tmp_path: Path) -> None:
     (tmp_path / FINDINGS).write_text(line + "\n")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
@@ -13,6 +14,7 @@ from doctor_clips import moving, save
 from motifocal.cli.inspect import inspect
 from motifocal.files.folder_state import folder_state
 from motifocal.inspection import entries
+from motifocal.inspection.finished import FINISHED
 
 OPTIONS = ("--frames", "5", "--size", "48x64", "--fail-on", "never", "-q")
 
@@ -93,6 +95,38 @@ def test_a_finished_run_says_the_same_again_without_listing_until_something_chan
         change(folder, output)
         run(folder, output, "--table", "jsonl")
         assert listed == ["clips"] * count, change.__name__
+
+
+def test_a_run_in_which_the_system_refused_a_file_is_not_said_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "clips").mkdir()
+    (tmp_path / "clips" / "empty.mp4").touch()
+    real = Path.open
+
+    def refusing(path: Path, *given: Any, **more: Any) -> Any:
+        if path.name == "empty.mp4":
+            raise PermissionError(13, "Permission denied", str(path))
+        return real(path, *given, **more)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "open", refusing)
+        run(tmp_path / "clips", tmp_path / "report")
+    assert not (tmp_path / "report" / FINISHED).exists()
+    run(tmp_path / "clips", tmp_path / "report")
+    assert (tmp_path / "report" / FINISHED).exists()
+
+
+@pytest.mark.parametrize("hidden", ["clip", "table"])
+def test_a_run_over_what_is_hidden_is_not_said_again(hidden: str, tmp_path: Path) -> None:
+    """The state of the folder would be the same with other files there."""
+    clips, table = (".raw/0.mp4", "t.csv") if hidden == "clip" else ("0.mp4", ".t.csv")
+    (tmp_path / "clips" / ".raw").mkdir(parents=True)
+    (tmp_path / "clips" / clips).touch()
+    (tmp_path / "clips" / table).write_text(f"video,prompt\n{clips},it falls\n")
+    run(tmp_path / "clips" / table, tmp_path / "report")
+    assert (tmp_path / "report" / "inspect.json").exists()
+    assert not (tmp_path / "report" / FINISHED).exists()
 
 
 def test_the_state_of_a_folder_is_that_of_all_its_files(tmp_path: Path) -> None:

@@ -107,6 +107,13 @@ def test_json_lines_have_the_same_rows_and_need_no_second_look(
     assert len((tmp_path / "findings.jsonl").read_text().splitlines()) == 5
 
 
+def test_a_part_of_inspect_refuses_the_table_of_the_whole(clips: Path, tmp_path: Path) -> None:
+    result = run(inspect, clips, "-o", tmp_path / "out", "--shard", "1/2", "--table", "jsonl")
+    assert result.exit_code == 2
+    assert "--table goes without --shard" in result.output
+    assert not (tmp_path / "out").exists()
+
+
 @pytest.mark.parametrize("between", ["own_mean", "own_mean:50-20", "faults:1-2", "own_mean:5-101"])
 def test_percentiles_that_are_none_are_refused(between: str, clips: Path) -> None:
     result = run(inspect, clips, "--table", "jsonl", "--between", between)

@@ -92,6 +92,9 @@ def inspect(clips: Path, output: Path | None, family: str | None, model: Path | 
     check_table(table)
     if between and table is None:
         raise click.UsageError("--between goes with --table, whose column selected it decides")
+    if table is not None and shard[1] > 1:
+        raise click.UsageError("--table goes without --shard: the table is of all clips, and is "
+                               "written by the same command once all parts are done")
     trainer, request = request_of(options, family)
     settings = InspectSettings(trainer, request, settings_of(options), heat_size)
     asked = Asked(clips, settings, model, table, between, source is ParameterSource.DEFAULT)
@@ -209,7 +212,7 @@ def _written(
 
     from motifocal.cli.output.inspect_tables import report_text
     from motifocal.files.atomic import write_text
-    from motifocal.inspection.finished import Finished, write_finished
+    from motifocal.inspection.finished import Finished, can_be_said_again, write_finished
     from motifocal.inspection.page import write_page
     from motifocal.inspection.report import make_report
 
@@ -222,9 +225,8 @@ def _written(
     written = asked.written(output)
     text = report_text(report) + chosen + "".join(f"{path}\n" for path in written)
     finished = Finished(text, tuple(sorted({clip["level"] for clip in report["clips"]})))
-    # A clip that took its process down is looked at again.
-    again = "decoder-failed" in report["summary"]["by_fault"]
-    write_finished(output, None if again else state, finished, written)
+    lasting = can_be_said_again(folder.entries, looks)
+    write_finished(output, state if lasting else None, finished, written)
     return finished
 
 

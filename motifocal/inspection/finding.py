@@ -112,8 +112,12 @@ class Finding:
     thumb_height: int = 1
 
 
-# Keys of version 0.1 -> theirs of today.
-_EARLIER = {"hot": "moving_fraction", "hottest": "most_moving"}
+_KEYS = {field.name for field in fields(Finding)}
+
+
+def is_of_another_version(values: object) -> bool:
+    """Tell whether JSON holds a finding with other keys than those of this version."""
+    return isinstance(values, dict) and "problem" in values and set(values) != _KEYS
 
 
 def finding_from(values: Mapping[str, Any]) -> Finding:
@@ -121,10 +125,8 @@ def finding_from(values: Mapping[str, Any]) -> Finding:
 
     Raises ValueError for other keys than a finding's.
     """
-    known = {field.name for field in fields(Finding)}
-    values = {_EARLIER.get(key, key): value for key, value in values.items()}
-    if set(values) != known:
-        wrong = sorted(known ^ set(values))
+    if set(values) != _KEYS:
+        wrong = sorted(_KEYS ^ set(values))
         raise ValueError(f"a finding should have the keys of this version, got others: {wrong}")
     lists = {key: tuple(value) for key, value in values.items() if isinstance(value, list)}
     return Finding(**{**values, **lists})

@@ -10,13 +10,14 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from motifocal.files.atomic import write_text
 from motifocal.files.folder_state import folder_state
 from motifocal.files.json_text import read_json_object
-from motifocal.inspection.run import FINDINGS, THUMBS
+from motifocal.inspection.entries import Entry
+from motifocal.inspection.run import FINDINGS, THUMBS, Look, opens
 
 FINISHED = "finished.json"
 
@@ -38,12 +39,34 @@ def run_state(
     """
     if clips.suffix.lower() == ".toml":  # names folders elsewhere
         return None
+    if clips.is_file() and _is_hidden(clips.name):
+        return None
     states = [folder_state(clips if clips.is_dir() else clips.parent, without=output)]
     states += [folder_state(model) for model in models]
     if None in states:
         return None
     text = json.dumps([states, str(clips.absolute()), deciding], sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def can_be_said_again(entries: Sequence[Entry], looks: Mapping[int, Look]) -> bool:
+    """Tell whether all that was found stays true while the folder's state does.
+
+    It need not where a clip took its process down or the system does not let it be read, as either
+    is looked at again; nor where a table names what lies in a hidden folder, which the state leaves
+    out.
+    """
+    if any(_is_hidden(entry.name) for entry in entries):
+        return False
+    for place, look in looks.items():
+        problem, path = look.finding and look.finding.problem, entries[place].path
+        if problem and (problem[0] == "decoder-failed" or path is None or not opens(path)):
+            return False
+    return True
+
+
+def _is_hidden(name: str) -> bool:
+    return any(part.startswith(".") for part in PurePosixPath(name).parts)
 
 
 def write_finished(

@@ -20,7 +20,12 @@ from motifocal.files import disk
 from motifocal.files.json_text import parse_json
 from motifocal.inspection.entries import Entry
 from motifocal.inspection.examine import Job, examine
-from motifocal.inspection.finding import Finding, InspectSettings, finding_from
+from motifocal.inspection.finding import (
+    Finding,
+    InspectSettings,
+    finding_from,
+    is_of_another_version,
+)
 
 FINDINGS, THUMBS = "findings.jsonl", "thumbs"
 
@@ -112,7 +117,7 @@ def _kept(file: TextIO, look: Look, done: Done[Job, Finding | Unwritable]) -> Fi
         error = OSError(done.result.words)
         error.errno = done.result.errno
         raise error
-    if done.result.problem and not _opens(done.job.path):
+    if done.result.problem and not opens(done.job.path):
         return done.result
     with disk.writing(Path(file.name)):
         file.write(json.dumps({"key": look.key, "finding": asdict(done.result)}) + "\n")
@@ -120,7 +125,7 @@ def _kept(file: TextIO, look: Look, done: Done[Job, Finding | Unwritable]) -> Fi
     return done.result
 
 
-def _opens(path: Path) -> bool:
+def opens(path: Path) -> bool:
     """Tell whether the system lets it be read; what it refuses, it may allow later."""
     try:
         with path.open("rb"):
@@ -149,9 +154,10 @@ def _looks(
 
 
 def read_findings(path: Path, *, mend: bool = True) -> dict[str, Finding]:
-    """Read earlier findings by key. Half a last line, left by a kill, is passed over.
+    """Read earlier findings by key. Those of another version are passed over.
 
-    It is taken out of the file too, unless `mend` says that another process may be writing it.
+    So is half a last line, left by a kill. It is taken out of the file too, unless `mend` says that
+    another process may be writing it.
 
     Raises ValueError where another line is none of ours: the file is of another program.
     """
@@ -165,7 +171,8 @@ def read_findings(path: Path, *, mend: bool = True) -> dict[str, Finding]:
     for number, line in enumerate(whole.split(b"\n") if whole else [], start=1):
         try:
             values = parse_json(line)
-            findings[values["key"]] = finding_from(values["finding"])
+            if not is_of_another_version(values["finding"]):
+                findings[values["key"]] = finding_from(values["finding"])
         except (ValueError, KeyError, TypeError) as error:
             raise ValueError(
                 f"{path}, line {number} should be a finding of this version ({error}); "
