@@ -368,6 +368,24 @@ def test_other_settings_are_refused_by_name(export: Export, folder: Path, tmp_pa
     assert "says heatmap floor 0.15 (not 0.3); use the same settings" in ended.err
 
 
+@pytest.mark.parametrize("kind", [latents, masks])
+def test_a_folder_made_before_a_setting_was_there_is_gone_on_with(
+    kind: Callable[[], list[object]], export: Export, folder: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "w"
+    assert export(folder, "-o", out, *kind()).code == 0
+    before = stamps(out, ".safetensors", ".mp4")
+    settings = json.loads((out / "export.json").read_text())
+    assert settings.pop("heatmap evidence") == "pixels"
+    (out / "export.json").write_text(json.dumps(settings))
+    again = export(folder, "-o", out, *kind())
+    assert again.code == 0, again.err
+    assert before
+    assert stamps(out, ".safetensors", ".mp4") == before
+    refused = export(folder, "-o", out, *kind(), "--evidence", "regions")
+    assert "heatmap evidence 'pixels' (not 'regions')" in refused.err
+
+
 def test_two_clips_of_one_name_are_refused(export: Export, folder: Path, tmp_path: Path) -> None:
     write_video(folder / "A.gif", square_clip(), 16)
     ended = export(folder, "-o", tmp_path / "m", *masks())

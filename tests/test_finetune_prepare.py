@@ -21,8 +21,8 @@ from motifocal.loss.motion_loss import motion_weights
 from motifocal.media.arrays import Frames
 from motifocal.motion.heatmap import Heatmap, HeatmapSettings, clip_heatmap
 from motifocal.training.finetune import prepare
-from motifocal.training.finetune.cache import CacheSettings, ClipCache
-from motifocal.training.finetune.prepare import Sample
+from motifocal.training.finetune.cache import CacheSettings, ClipCache, key_of
+from motifocal.training.finetune.prepare import Sample, lock_cache
 
 
 @pytest.fixture(scope="module")
@@ -97,6 +97,27 @@ def test_files_of_another_precision_have_other_names(made: tuple[Path, Path, Pat
     a, b = (sample.entry(replace(settings, precision=p)) for p in ("float32", "bfloat16"))
     assert a.clip != b.clip
     assert a.text != b.text
+
+
+def test_a_cache_from_before_other_evidence_is_gone_on_with_under_its_names(
+    made: tuple[Path, Path, Path], tmp_path: Path
+) -> None:
+    _, _, folder = made
+    stored = ClipCache(folder).settings
+    settings = CacheSettings(**{**stored, "heatmap": HeatmapSettings(**stored["heatmap"])})
+    del stored["heatmap"]["evidence"]
+    (tmp_path / "cache.json").write_text(json.dumps(stored))
+    lock_cache(tmp_path, settings)
+    clip = Sample(CaptionedVideo(folder / "0.mp4", "it falls", "0.mp4"),
+                  Selection((0, 1, 2), 16.0, 32, 32), "0" * 64)  # fmt: skip
+    names = ("family", "weights", "precision", "height", "width", "heatmap")
+    before = {**{name: stored[name] for name in names}, "clip": "0" * 64, "frames": (0, 1, 2),
+              "fps": 16.0}  # fmt: skip
+    assert clip.entry(settings).clip == key_of(before)
+    regions = replace(settings, heatmap=replace(settings.heatmap, evidence="regions"))
+    assert clip.entry(regions).clip != key_of(before)
+    with pytest.raises(ValueError, match=r"evidence 'pixels' \(not 'regions'\)"):
+        lock_cache(tmp_path, regions)
 
 
 def test_settings_of_a_cache_that_say_too_little_are_named(tmp_path: Path) -> None:

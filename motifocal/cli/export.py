@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from motifocal.data.workers.items import Part, Workers
 
 SETTINGS = "export.json"
+HEATMAP = "heatmap "  # before the names of its settings
 TABLES = {"masks": "masks.jsonl", "latents": "weights.jsonl"}
 
 
@@ -100,7 +101,7 @@ def export(clips: Path, output: Path, kind: str, family: str, values: str, motif
     check_names(folder.videos if kind == "masks" else ())
     part = part_of(shard)
     lock_output(output, part.word)
-    lock_settings(output / SETTINGS, deciding_settings(config, clips))
+    lock_settings(output / SETTINGS, deciding_settings(config, clips), upgrade=_upgraded)
     videos = [video for video in folder.videos if part.holds(video.name)]
     who = workers_of(ray, workers, Threads(workers or usable_cores()))
     rows, refused = export_clips(videos, config, who, part)
@@ -129,11 +130,21 @@ def deciding_settings(config: ExportConfig, clips: Path) -> dict[str, Any]:
         del request["max_pixels"], request["division"]
     chosen = {"as": config.kind, "family": config.family, "trainer": config.trainer, **request}
     # One level, so that a refusal names just what differs.
-    chosen |= {f"heatmap {name}": value for name, value in asdict(config.settings).items()}
+    chosen |= {HEATMAP + name: value for name, value in asdict(config.settings).items()}
     if config.kind == "masks":
         chosen |= {"values": config.values, "motif_weight": config.motif_weight,
                    "with_clips": config.with_clips, "clips": os.path.abspath(clips)}  # fmt: skip
     return chosen
+
+
+def _upgraded(stored: dict[str, Any]) -> dict[str, Any]:
+    """Fill in the heatmap settings that there were not yet when a folder was made."""
+    from motifocal.motion.heatmap import settings_from
+
+    heatmap = {name.removeprefix(HEATMAP): value for name, value in stored.items()
+               if name.startswith(HEATMAP)}  # fmt: skip
+    whole = asdict(settings_from(heatmap))
+    return {**stored, **{HEATMAP + name: value for name, value in whole.items()}}
 
 
 def export_clips(

@@ -69,6 +69,9 @@ class Sample:
         chosen = self.selection
         names = ("family", "weights", "precision", "height", "width", "heatmap")
         decides = {name: settings.facts[name] for name in names}
+        if settings.heatmap.evidence == "pixels":  # as files were named when there was no other
+            decides["heatmap"] = {name: value for name, value in decides["heatmap"].items()
+                                  if name != "evidence"}  # fmt: skip
         clip = key_of({**decides, "clip": self.sha256, "frames": chosen.indices,
                        "fps": chosen.fps})
         text = text_key(self.video.caption, settings.family, settings.weights, settings.precision,
@@ -113,8 +116,14 @@ def lock_cache(folder: Path, settings: CacheSettings) -> None:
     for name in FOLDERS:
         (folder / name).mkdir(parents=True, exist_ok=True)
     facts = parse_json(json.dumps(settings.facts))
-    lock_settings(folder / SETTINGS, facts,
-                  upgrade=lambda stored: {**stored, "model": facts["model"]})
+
+    def upgrade(stored: dict[str, Any]) -> dict[str, Any]:
+        heatmap = stored.get("heatmap")
+        if isinstance(heatmap, dict):  # begun when there was no other evidence
+            stored = {**stored, "heatmap": {"evidence": "pixels", **heatmap}}
+        return {**stored, "model": facts["model"]}
+
+    lock_settings(folder / SETTINGS, facts, upgrade=upgrade)
 
 
 def texts_of(
