@@ -16,6 +16,7 @@ from motifocal.data import sources
 from motifocal.data.caption_formats import listed
 from motifocal.data.captions import CaptionedVideo, place_of, read_captions
 from motifocal.data.sources import VideoFolderClips, scan_videos, usable
+from motifocal.data.workers.items import Part
 from motifocal.data.workers.threads import Threads
 from motifocal.files.atomic import sha256_of
 from motifocal.inspection.entries import gather
@@ -439,6 +440,30 @@ def test_a_scan_reads_its_notes_and_decodes_only_what_changed(
     notes.write_text("[]\nnull\n{}\n" + '{"name": "2.mp4"}\n' + notes.read_text())
     assert len(list(scan_videos(videos, notes, Threads(1)))) == 3
     assert decoded == ["1.mp4"]
+
+
+def test_of_notes_of_parts_and_of_the_whole_the_newest_counts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    videos = [counting_video(tmp_path / f"{k}.mp4", 4) for k in range(2)]
+    notes = tmp_path / "notes.jsonl"
+    part = Part(1, 1000)
+    decoded: list[str] = []
+
+    def count(path: Path) -> int:
+        decoded.append(path.name)
+        return 7
+
+    list(scan_videos(videos, notes, Threads(1), part))
+    monkeypatch.setattr(sources, "count_frames", count)
+    counting_video(videos[1].path, 7)
+    for _ in range(2):  # the whole, after the part
+        assert [found.frames for _, found in scan_videos(videos, notes, Threads(1))] == [4, 7]
+    assert decoded == ["1.mp4"]
+    counting_video(videos[1].path, 8)
+    for _ in range(2):  # a part, after the whole
+        list(scan_videos(videos, notes, Threads(1), part))
+    assert decoded == ["1.mp4"] * 2
 
 
 COMPOSED, DECOMPOSED = "caf\u00e9/gar\u00e7on.mp4", "cafe\u0301/garc\u0327on.mp4"

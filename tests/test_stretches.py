@@ -218,6 +218,7 @@ def test_the_command_stores_every_frame_and_masks_once(
     [
         (["clips", "--windows", "all"], "--windows all goes with --strides all"),
         (["scenes", "--strides", "all"], "--strides all goes with folders"),
+        (["scenes", "--check-only"], "--check-only goes with folders"),
         (["clips", "--strides", "all", "--prior", "score"], "are of one window"),
         (["clips", "--strides", "all", "--image-tokens"], "are of one window"),
         (["clips", "--windows", "0"], "--windows"),

@@ -156,7 +156,9 @@ def test_parts_of_prepare_write_the_shards_of_the_whole(few: Path, tmp_path: Pat
 
 
 def test_damaged_lines_about_shards_are_passed_over(tmp_path: Path) -> None:
-    (tmp_path / "written.jsonl").write_text('{"shard": 0}\n[1]\n{"shard": 1, "state": [1, 2')
+    (tmp_path / "written.jsonl").write_text(
+        '{"shard": 0}\n[1]\n{"shard": [0], "state": [], "sources": ""}\n'
+        '{"shard": 1, "state": [1, 2')
     assert not WrittenShards(tmp_path, None).holds(0, ["00"], print)
 
 

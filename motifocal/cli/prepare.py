@@ -106,7 +106,8 @@ Examples:
 @device_option("Where the autoencoder and RAFT compute")
 @fps_option
 @scale_options
-@click.option("--webdataset", is_flag=True, help="Also write each shard as a WebDataset tar.")
+@click.option("--webdataset", is_flag=True, help="Also write each shard as a WebDataset tar; of "
+              "parts of --shard, the same command without it once all are there.")
 @click.option("--check-only", is_flag=True, help="End once the clips are checked: first for all "
               "parts of --shard, so that each need not check what is another's (folders).")
 @quiet_option
@@ -126,6 +127,8 @@ def prepare(clips_at: str, output: Path, model: Path, **options: Any) -> None:
     if clips_at != SCENES and (variant != SceneVariant() or options["static"]):
         raise click.UsageError("--background, --difficulty and --static go with the synthetic "
                                "scenes")
+    if clips_at == SCENES and options["check_only"]:
+        raise click.UsageError("--check-only goes with folders")
     check_windows(clips_at, options)
     _check_inputs(clips_at, model, options)
     check_masks(clips_at, options, given.keys() - options.keys())

@@ -217,7 +217,9 @@ def scan_videos(
     """
     known: dict[str, Scanned] = {}
     for path in (notes, *notes.parent.glob(files_of_parts(notes.name))):
-        known |= _read_notes(path)
+        for name, note in _read_notes(path).items():
+            if name not in known or note.changed > known[name].changed:
+                known[name] = note
     jobs = [_Scan(video, known.get(video.name)) for video in videos]
     with LineWriter.open(notes.with_name(part.file(notes.name))) as writer:
         for done in in_order(workers.run(_scan, jobs), jobs):
@@ -286,6 +288,7 @@ def _read_notes(notes: Path) -> dict[str, Scanned]:
 def _read_note(line: dict[str, Any]) -> Scanned | None:
     """Make a finding, or None where the line is none, such as one of an earlier version."""
     try:
-        return Scanned(**line)
+        note = Scanned(**line)
     except TypeError:
         return None
+    return note if isinstance(note.changed, int) else None

@@ -10,7 +10,6 @@ from typing import Any, Literal
 
 from motifocal.files.atomic import replacing
 
-TableFormat = Literal["jsonl", "parquet"]
 Kind = Literal["string", "double", "int64", "bool", "list<string>", "list<int64>"]
 #: Rows that are written at once: a table may have more than memory holds.
 ROWS_AT_ONCE = 10_000

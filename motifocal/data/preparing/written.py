@@ -25,18 +25,20 @@ class WrittenShards:
 
     def __init__(self, folder: Path, draw: Draw | None, part: Part = WHOLE) -> None:
         self.folder, self.draw, self.path = folder, draw, folder / part.file(WRITTEN)
-        self._known: dict[int, tuple[list[int], str]] = {}
+        # All that was kept of each: the whole's line may be older than a part's, or newer.
+        self._known: dict[int, list[tuple[list[int], str]]] = {}
         for path in (folder / WRITTEN, *folder.glob(files_of_parts(WRITTEN))):
             for line in read_lines(path) if path.exists() else ():
-                if {"shard", "state", "sources"} <= line.keys():
-                    self._known[line["shard"]] = (line["state"], line["sources"])
+                if {"state", "sources"} <= line.keys() and isinstance(line.get("shard"), int):
+                    known = self._known.setdefault(line["shard"], [])
+                    known.append((line["state"], line["sources"]))
 
     def holds(self, number: int, digests: Sequence[str], notify: Callable[[str], None]) -> bool:
         """Tell whether the shard is there, whole, and made from what the clips are now."""
         path = shard_path(self.folder, number)
         if not path.exists():
             return False
-        if self._known.get(number) == (_state(path), _hash(digests)):
+        if (_state(path), _hash(digests)) in self._known.get(number, ()):
             return True
         if not is_done(path, digests, self.draw, notify):
             return False
@@ -45,8 +47,8 @@ class WrittenShards:
 
     def add(self, number: int, digests: Sequence[str]) -> None:
         """Keep a shard that was written, or read to its end, just now."""
-        self._known[number] = _state(shard_path(self.folder, number)), _hash(digests)
-        state, sources = self._known[number]
+        state, sources = _state(shard_path(self.folder, number)), _hash(digests)
+        self._known.setdefault(number, []).append((state, sources))
         append_line(self.path, {"shard": number, "state": state, "sources": sources})
 
 
