@@ -15,6 +15,7 @@ from pathlib import Path
 
 from motifocal.data.selection import Timeline
 from motifocal.files.atomic import sha256_of, write_text
+from motifocal.files.folder_state import file_stamp
 from motifocal.files.json_text import parse_json
 from motifocal.media.picture import check_file
 from motifocal.media.video import DEFAULT_FPS, VideoError, stored
@@ -49,9 +50,7 @@ HashRow = list[int | str]
 def hash_row(clip: str | Path, known: HashRow | None = None) -> HashRow:
     """Hash a clip unless its size and times are those that are known; OSError if it is not there.
     """
-    state = os.stat(clip)
-    # The last one no program can set: it tells a file that was put in another's place.
-    stamp = [state.st_size, state.st_mtime_ns, state.st_ctime_ns]
+    stamp = [*file_stamp(os.stat(clip))]
     if known is not None and known[:-1] == stamp:
         return known
     return [*stamp, sha256_of(Path(clip))]

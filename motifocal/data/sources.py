@@ -21,6 +21,7 @@ from motifocal.data.prepare import CaptionedClip
 from motifocal.data.stretches import Draw, dynamic_stride
 from motifocal.data.workers.items import WHOLE, Part, Workers, files_of_parts, in_order
 from motifocal.files.atomic import sha256_of
+from motifocal.files.folder_state import file_stamp
 from motifocal.files.json_lines import LineWriter, read_lines
 from motifocal.media.arrays import Frames, Image
 from motifocal.media.picture import one_line
@@ -244,10 +245,9 @@ def _scan(job: _Scan) -> Scanned:
 def _scanned(video: CaptionedVideo, before: Scanned | None) -> Scanned:
     """Return what is known of a video, or what decoding it finds now."""
     try:
-        state = video.path.stat()
+        stamp = file_stamp(video.path.stat())
     except OSError as error:  # gone since the folder was listed
         return Scanned(video.name, 0, 0, 0, "", None, one_line(error))
-    stamp = (state.st_size, state.st_mtime_ns, state.st_ctime_ns)
     if before and (before.size, before.modified, before.changed) == stamp:
         return before
     try:

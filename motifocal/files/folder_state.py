@@ -1,4 +1,4 @@
-"""Tell whether anything below a folder has changed, without opening a file."""
+"""Tell whether a file, or anything below a folder, has changed, without opening a file."""
 
 from __future__ import annotations
 
@@ -6,6 +6,15 @@ import hashlib
 import os
 from collections.abc import Iterator
 from pathlib import Path
+
+
+def file_stamp(state: os.stat_result) -> tuple[int, int, int]:
+    """Return a file's size and its times of change in nanoseconds, of its bytes and of its entry.
+
+    The last no program can set: it tells a file that was put in another's place with its size and
+    date.
+    """
+    return state.st_size, state.st_mtime_ns, state.st_ctime_ns
 
 
 def folder_state(folder: Path, without: Path | None = None) -> str | None:
@@ -45,5 +54,4 @@ def _lines(folder: str, below: str, skipped: str | None) -> Iterator[str]:
         except FileNotFoundError:  # a link that leads nowhere
             yield f"{name}\0gone\n"
             continue
-        # The time of change no program can set: it tells a file that was put in another's place.
-        yield f"{name}\0{state.st_size} {state.st_mtime_ns} {state.st_ctime_ns}\n"
+        yield f"{name}\0{' '.join(map(str, file_stamp(state)))}\n"

@@ -17,6 +17,7 @@ from typing import TextIO
 
 from motifocal.data.workers.items import WHOLE, Done, Part, Workers, files_of_parts
 from motifocal.files import disk
+from motifocal.files.folder_state import file_stamp
 from motifocal.files.json_text import parse_json
 from motifocal.inspection.entries import Entry
 from motifocal.inspection.examine import Job, examine
@@ -146,9 +147,7 @@ def _looks(
                 gone = f"it was there when the folder was listed ({error.strerror})"
                 yield Look(place, "", 0, Finding(problem=("missing", gone)))
                 continue
-            # With the time of change that no program can set: another file may be put in a
-            # clip's place with its size and date.
-            state_now = [digest, state.st_size, state.st_mtime_ns, state.st_ctime_ns, entry.name]
+            state_now = [digest, *file_stamp(state), entry.name]
             key = hashlib.sha256(json.dumps(state_now).encode()).hexdigest()
             yield Look(place, key, state.st_size, None)
 

@@ -15,6 +15,7 @@ from motifocal.data.shard_file import DamagedShard
 from motifocal.data.shards import open_shard, shard_path
 from motifocal.data.stretches import Draw
 from motifocal.data.workers.items import WHOLE, Part, files_of_parts
+from motifocal.files.folder_state import file_stamp
 from motifocal.files.json_lines import append_line, read_lines
 
 WRITTEN = "written.jsonl"
@@ -53,9 +54,7 @@ class WrittenShards:
 
 
 def _state(path: Path) -> list[int]:
-    state = path.stat()
-    # The last one no program can set: it tells a file that was put in another's place.
-    return [state.st_size, state.st_mtime_ns, state.st_ctime_ns]
+    return [*file_stamp(path.stat())]
 
 
 def _hash(digests: Sequence[str]) -> str:
