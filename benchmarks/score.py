@@ -33,6 +33,7 @@ from motifocal.bench.score.plot import draw_plot
 from motifocal.bench.score.report import write_files
 from motifocal.bench.score.run import score
 from motifocal.bench.score.tables import summarise
+from motifocal.data.workers.threads import Threads
 from motifocal.media.video import read_video, write_video
 from motifocal.motion.flow import estimate_flow
 from motifocal.scenes.export import BenchmarkSettings, export_benchmark
@@ -106,7 +107,7 @@ def score_all(
 ) -> None:
     output = next(outputs)
     summary = summarise(score(results, output, allow_missing=True, control=control,
-                              workers=workers))
+                              workers=Threads(workers)))
     write_files(summary, output)
     draw_plot(output / "plot.png", summary)
 

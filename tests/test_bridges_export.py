@@ -118,10 +118,14 @@ COVERED = {
     "cogvideox-1.5": [[0], *FOURS], "ltx": EIGHTS, "ltx-2": EIGHTS, "hunyuan": FOURS,
     "hunyuan-1.5": FOURS,
     "minimax-h3": [[0], *FOURS[1:5], [17], list(range(18, 22))],
+    **dict.fromkeys(("kandinsky-5", "kandinsky-6", "cosmos-2.5", "cosmos-3", "sana-video",
+                     "motif-video", "skyreels-v1", "skyreels-v2-df", "framepack", "helios"), FOURS),
 }  # fmt: skip
 STRIDE = {"sd": 8, "svd": 8, "wan": 8, "wan-5b": 16, "cogvideox": 8, "cogvideox-1.5": 8,
           "ltx": 32, "ltx-2": 32, "hunyuan": 8, "hunyuan-1.5": 16,
-          "minimax-h3": 16}  # fmt: skip
+          "minimax-h3": 16, "kandinsky-5": 8, "kandinsky-6": 8, "cosmos-2.5": 8, "cosmos-3": 16,
+          "sana-video": 8, "motif-video": 8, "skyreels-v1": 8, "skyreels-v2-df": 8,
+          "framepack": 8, "helios": 8}  # fmt: skip
 
 
 def truth(family: str) -> np.ndarray:

@@ -31,7 +31,6 @@ NOT_RUN = {
     "motifocal bench calibrate*": "likewise: tests/test_calibrate.py",
     "* --device cuda*": "needs a GPU and published weights",
     "*--model Wan-AI/*": "needs published weights",
-    "*--model zai-org/*": "needs published weights",
     "*--model Lightricks/*": "needs published weights",
     "* --command *": "runs another project's program",
     "torchrun *": "two processes: tests/test_processes.py runs them",

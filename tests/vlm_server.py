@@ -40,7 +40,8 @@ class Model:
 
     def __init__(self, folder: Path) -> None:
         self.processor = _processor(folder)
-        self.model = transformers.AutoModelForImageTextToText.from_pretrained(folder).eval()
+        self.model = transformers.AutoModelForImageTextToText.from_pretrained(
+            folder, trust_remote_code=False).eval()
         self.lock, self.requests = threading.Lock(), 0
 
     def __call__(self, body: dict[str, Any]) -> Response:
@@ -103,7 +104,7 @@ def serving(handler: Handler) -> Iterator[str]:
         return await asyncio.to_thread(handler, body)
 
     app = Starlette(routes=[Route(ROUTE, completions, methods=["POST"])])
-    server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=0, log_level="error",
+    server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=0, log_config=None,
                                            lifespan="off"))
     thread = threading.Thread(target=server.run)
     thread.start()
