@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from dataclasses import replace
 from itertools import product
 from pathlib import Path
@@ -15,7 +14,7 @@ import tiny
 import torch
 from click.testing import CliRunner, Result
 from tiny_model import UNET, tiny_pipeline, tiny_unet
-from tiny_processes import end, process_of_rank, torchrun
+from tiny_processes import end, kill_second_process, torchrun
 from tiny_released import released_tensors, small, tokenizer_folder
 from torch import Tensor
 
@@ -153,18 +152,7 @@ def test_one_process_finishes_what_a_kill_ended_on_two(
     whole, killed = ([str(word) for word in train_words(shards, tmp_path / name, base, *words,
                                                         micro_batch=2, steps=30)]
                      for name in ("whole", "killed"))
-    started = torchrun(killed)
-    try:
-        deadline = time.monotonic() + 300
-        while latest_step(tmp_path / "killed" / "checkpoints") < 2:
-            assert started.poll() is None, "the training ended before its time"
-            assert time.monotonic() < deadline, "step 2 should have come by now"
-            time.sleep(0.01)
-        process_of_rank(started, 1).kill()
-        started.communicate(timeout=120)
-    finally:
-        end(started)
-    assert started.returncode != 0
+    kill_second_process(torchrun(killed), tmp_path / "killed" / "checkpoints")
     assert 2 <= latest_step(tmp_path / "killed" / "checkpoints") < 30
     for arguments in (killed, whole):
         done = invoke(*arguments)

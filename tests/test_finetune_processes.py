@@ -6,7 +6,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 from tiny_finetune import invoke, losses_of, prepared, same, tensors_of, train_arguments
-from tiny_processes import end, process_of_rank, torchrun
+from tiny_processes import end, kill_second_process, torchrun
 
 from motifocal.training.checkpoint import latest_step
 from motifocal.training.finetune.run import check_sharding
@@ -53,19 +52,7 @@ def test_sharded_processes_of_which_one_was_killed_go_on_as_one_and_as_two_to_th
     assert invoke(*train_arguments(cache, tmp_path / "whole", model, **long)).exit_code == 0
     run = tmp_path / "run"
     arguments = train_arguments(cache, run, model, **long)
-    started = torchrun([*arguments, "--fsdp"])
-    try:
-        deadline = time.monotonic() + 300
-        while latest_step(run / "checkpoints") < 2:
-            assert started.poll() is None, "the training ended before its time"
-            assert time.monotonic() < deadline, "step 2 should have come by now"
-            time.sleep(0.01)
-        process_of_rank(started, 1).kill()
-        # torchrun itself kills what has not ended 30 seconds later.
-        _, err = started.communicate(timeout=120)
-    finally:
-        end(started)
-    assert started.returncode != 0
+    err = kill_second_process(torchrun([*arguments, "--fsdp"]), run / "checkpoints")
     assert "motifocal: another process of this training has ended; run the same command" in err
     step = latest_step(run / "checkpoints")
     assert 2 <= step < 23

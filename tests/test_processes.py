@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,7 @@ import torch
 from accelerate import Accelerator
 from click.testing import CliRunner, Result
 from tiny_finetune import tensors_of
-from tiny_processes import end, process_of_rank, torchrun, train_arguments
+from tiny_processes import end, kill_second_process, torchrun, train_arguments
 from torch import nn
 
 from motifocal import cli
@@ -88,18 +87,7 @@ def test_a_run_whose_second_process_was_killed_goes_on_to_the_weights_of_the_unb
     changed = {**TWO_PLACES, "optimizer": "muon", "steps": 12}
     assert invoke(*train_arguments(shards, tmp_path / "one", base, **changed)).exit_code == 0
     arguments = train_arguments(shards, tmp_path / "two", base, **changed)
-    started = torchrun(arguments)
-    try:
-        deadline = time.monotonic() + 300
-        while latest_step(tmp_path / "two/checkpoints") < 2:
-            assert started.poll() is None, "the training ended before its time"
-            assert time.monotonic() < deadline, "step 2 should have come by now"
-            time.sleep(0.01)
-        process_of_rank(started, 1).kill()
-        _, err = started.communicate(timeout=120)
-    finally:
-        end(started)
-    assert started.returncode != 0
+    err = kill_second_process(torchrun(arguments), tmp_path / "two/checkpoints")
     assert "motifocal: another process of this training has ended; run the same command" in err
     assert latest_step(tmp_path / "two/checkpoints") < 12
     again = torchrun(arguments)

@@ -5,12 +5,15 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import psutil
 import tiny
+
+from motifocal.training.checkpoint import latest_step
 
 TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", "2",
             "--rdzv_backend", "c10d", "--rdzv_endpoint", "127.0.0.1:0",
@@ -37,6 +40,25 @@ def process_of_rank(started: subprocess.Popen[str], rank: int) -> psutil.Process
     children = psutil.Process(started.pid).children()
     (found,) = (child for child in children if child.environ().get("RANK") == str(rank))
     return found
+
+
+def kill_second_process(started: subprocess.Popen[str], checkpoints: Path, step: int = 2) -> str:
+    """Kill rank 1 once `checkpoints` hold this step, and wait; what was said on stderr.
+
+    torchrun itself kills what has not ended 30 seconds later.
+    """
+    try:
+        deadline = time.monotonic() + 300
+        while latest_step(checkpoints) < step:
+            assert started.poll() is None, "the training ended before its time"
+            assert time.monotonic() < deadline, f"step {step} should have come by now"
+            time.sleep(0.01)
+        process_of_rank(started, 1).kill()
+        _, err = started.communicate(timeout=120)
+    finally:
+        end(started)
+    assert started.returncode != 0
+    return err
 
 
 def end(started: subprocess.Popen[str]) -> None:

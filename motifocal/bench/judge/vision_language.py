@@ -17,12 +17,11 @@ from typing import Any
 
 import torch
 import transformers
-from huggingface_hub import snapshot_download
-from huggingface_hub.errors import HFValidationError
 from PIL import Image
 from transformers.models.auto.processing_auto import PROCESSOR_MAPPING_NAMES
 
 from motifocal.bench.judge.judge import Answer, Failure, Query, answer_of, form_of
+from motifocal.bench.score.learned import found_folder
 from motifocal.files.atomic import sha256_of
 from motifocal.media.picture import one_line
 from motifocal.models.folder import bars_on_a_terminal, loading_errors
@@ -41,7 +40,7 @@ class VisionLanguageJudge:
     def __init__(
         self, location: str, *, device: str = "cpu", precision: str = "float32", batch: int = 1
     ) -> None:
-        folder = _folder(location)
+        folder = found_folder(location, FILES)
         self.batch = batch
         with loading_errors(location), bars_on_a_terminal():
             self._processor = _processor(folder)
@@ -95,18 +94,6 @@ class VisionLanguageJudge:
 def _message(query: Query) -> list[dict[str, Any]]:
     images = [{"type": "image", "image": Image.fromarray(frame)} for frame in query.frames]
     return [{"role": "user", "content": [*images, {"type": "text", "text": query.text}]}]
-
-
-def _folder(location: str) -> Path:
-    """Return the folder, or the hub's copy in the cache, fetched if need be."""
-    if Path(location).is_dir():
-        return Path(location)
-    try:
-        return Path(snapshot_download(location, allow_patterns=list(FILES)))
-    except (OSError, HFValidationError) as error:
-        raise ValueError(f"{location} should be a model's folder or its id on the hub; it is no "
-                         f"folder, and the hub has not given it ({one_line(error)[:200]})"
-                         ) from error
 
 
 def _processor(folder: Path) -> Any:

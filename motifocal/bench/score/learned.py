@@ -170,16 +170,16 @@ def _cosines(a: Features, b: Features) -> npt.NDArray[np.float64]:
     return np.where(same, 1.0, (a.astype(np.float64) * b).sum(axis=-1).clip(-1, 1))
 
 
-def found_folder(location: str) -> Path:
-    """Return a model's local folder: the one given, or the hub's copy in the cache, fetched if need
-    be.
+def found_folder(location: str, files: Sequence[str] = FILES) -> Path:
+    """Return a model's local folder: the one given, or the hub's copy in the cache, of which
+    `files` (patterns) are fetched if need be.
 
     Raises ValueError, in one line, where there is neither.
     """
     if Path(location).is_dir():
         return Path(location)
     try:
-        return Path(snapshot_download(location, allow_patterns=list(FILES)))
+        return Path(snapshot_download(location, allow_patterns=list(files)))
     except (OSError, HFValidationError) as error:
         raise ValueError(f"{location} should be a model's folder or its id on the hub; it is no "
                          f"folder, and the hub has not given it ({one_line(error)[:200]})"
