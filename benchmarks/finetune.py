@@ -84,10 +84,10 @@ def peak_memory(step: Step) -> int:
 
 def resident(field: str) -> int:
     """Return a number of bytes that the system tells of this process."""
-    found = re.search(rf"{field}:\s+(\d+) kB", Path("/proc/self/status").read_text())
-    if found is None:
+    match = re.search(rf"{field}:\s+(\d+) kB", Path("/proc/self/status").read_text())
+    if match is None:
         raise ValueError(f"/proc/self/status should hold {field}")
-    return 1024 * int(found[1])
+    return 1024 * int(match[1])
 
 
 def random(*shape: int, seed: int) -> Tensor:

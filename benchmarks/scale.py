@@ -157,11 +157,11 @@ def stages(folder: Path, count: int) -> None:
         before, began = size_of(folder), time.process_time()
         for clip in clips:
             way(clip)
-        each = (time.process_time() - began) / count
+        seconds = (time.process_time() - began) / count
         written = (size_of(folder) - before) / count
-        lines.append([name, f"{each:.2f} s", f"{3600 / each:.0f}", f"{read / 1e3:.0f} kB",
-                      f"{written / 1e3:.1f} kB", f"{each * 1e6 / 3600:,.0f}",
-                      f"{each * 1e8 / 3600:,.0f}"])
+        lines.append([name, f"{seconds:.2f} s", f"{3600 / seconds:.0f}", f"{read / 1e3:.0f} kB",
+                      f"{written / 1e3:.1f} kB", f"{seconds * 1e6 / 3600:,.0f}",
+                      f"{seconds * 1e8 / 3600:,.0f}"])
     head = ("stage", "CPU a clip", "clips an hour a core", "read", "written",
             "core hours, 1 M clips", "100 M clips")
     print(f"{count} clips of {SECONDS} s, 1280 x 720, {FPS} frames/s:", markdown(head, lines),

@@ -28,14 +28,14 @@ POOLS: dict[str, Callable[[NDArray[Any]], NDArray[Any]]] = {
 
 def masks(rounds: int, seed: int, size: int) -> list[NDArray[np.float32]]:
     """Return the exact masks (F, H, W) of every scenario in which something moves."""
-    found = []
+    shares = []
     for number, name in enumerate(sorted(SCENARIOS) * rounds):
         stage = make_stage(name, "eval", seed + number)
         actions = [action for action in stage.actions if displaces(stage, action)]
         if actions:
             clip = render(stage, actions[number % len(actions)], size=size)
-            found.append(clip.mask[:-1].astype(np.float32))
-    return found
+            shares.append(clip.mask[:-1].astype(np.float32))
+    return shares
 
 
 def measured(mask: NDArray[np.float32], name: str) -> tuple[float, float, float]:

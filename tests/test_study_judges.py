@@ -145,7 +145,7 @@ def test_what_it_was_not_asked_about_is_left_out_and_counted(
     assert (rows["First", ALL].not_asked, rows["Second", ALL].not_asked) == (10, 48)
     assert rows["First", ALL].agreement.value == 1
     assert np.isnan(rows["Second", ALL].agreement.value)
-    with pytest.raises(ValueError, match="J should have judged Ours, First, Second, got X"):
+    with pytest.raises(ValueError, match="the scores by J should be of Ours, First, Second, got X"):
         make_report(source_of(votes), resampling=QUICK,
                     judged=[JudgeScores("J", "", {("X", "y", 0): 0.5}, ())])
 

@@ -43,8 +43,8 @@ def layout_of(folder: Path) -> Layout | None:
     """Return the layout that a folder has, or None, as for one with a table of pairs."""
     if any((folder / name).exists() for name in TABLES):
         return None
-    for found, layout in _LAYOUTS:
-        if found(folder):
+    for matches, layout in _LAYOUTS:
+        if matches(folder):
             return layout
     return None
 
@@ -116,8 +116,9 @@ def read_comp(folder: Path, suffixes: tuple[str, ...]) -> tuple[Rows, dict[str, 
             rows.append({"scenario": table.stem, "image_id": image_id, "prompt": prompt,
                          "theirs": f"{table.stem}/{name}"})
             stem = folder / FIRST_FRAMES / table.stem
-            found = [stem / f"{name}{end}{suffix}" for end in ("_16x9", "") for suffix in suffixes]
-            image = next((path for path in found if path.is_file()), None)
+            candidates = [stem / f"{name}{end}{suffix}"
+                          for end in ("_16x9", "") for suffix in suffixes]
+            image = next((path for path in candidates if path.is_file()), None)
             if image is not None:
                 images[image_id] = image
     return rows, images

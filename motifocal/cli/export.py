@@ -109,8 +109,8 @@ def export(clips: Path, output: Path, kind: str, family: str, values: str, motif
         click.echo(output / part.file(TABLES[kind]))
     else:
         print_results(videos, rows, config)
-    rejected = [one for one in folder.rejected if part.holds(one.name)]
-    left_out = [*((one.name, one.reason) for one in rejected), *refused]
+    rejected = [clip for clip in folder.rejected if part.holds(clip.name)]
+    left_out = [*((clip.name, clip.reason) for clip in rejected), *refused]
     if table is not None:
         from motifocal.bridges.export_table import write_described
 

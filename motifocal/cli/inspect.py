@@ -106,9 +106,9 @@ def inspect(clips: Path, output: Path | None, family: str | None, model: Path | 
     lock_output(output, part.word)
     if part.word is None:
         # Before clips are listed: what changes meanwhile makes the next run another.
-        state, said = asked.before(output)
-        if said is not None:
-            _end(said, fail_on)
+        state, finished = asked.before(output)
+        if finished is not None:
+            _end(finished, fail_on)
             return
     folder = folder or asked.folder()
     looks = _looked(folder, asked, output, who, time_limit, part)
@@ -152,7 +152,7 @@ class Asked:
         from motifocal import __version__
         from motifocal.inspection.finished import run_state
 
-        between = [(one.column, one.low, one.high) for one in self.between]
+        between = [(limit.column, limit.low, limit.high) for limit in self.between]
         deciding = {"version": __version__, "settings": self.settings.digest(),
                     "table": self.table, "between": between, "default": self.default_frames}
         return run_state(self.clips, output, deciding, [self.model] if self.model else [])
@@ -183,10 +183,10 @@ def _looked(
     return tracked(looks, "looking at clips", count)
 
 
-def _end(said: Finished, fail_on: str) -> None:
+def _end(finished: Finished, fail_on: str) -> None:
     """Print what was found, and end with exit code 1 where something is as bad as `fail_on`."""
-    click.echo(said.text, nl=False)
-    if set(said.levels) & set(LEVELS[: LEVELS.index(fail_on) + 1]) and fail_on != "never":
+    click.echo(finished.text, nl=False)
+    if set(finished.levels) & set(LEVELS[: LEVELS.index(fail_on) + 1]) and fail_on != "never":
         sys.exit(1)
 
 

@@ -55,13 +55,13 @@ def write_clip_table(
 ) -> int:  # fmt: skip
     """Write a row for each clip of a report, in its order; return how many are selected."""
     rows = list(clip_rows(report, looks))
-    limits = [(one, one.values(rows)) for one in between]
+    limits = [(limit, limit.values(rows)) for limit in between]
     for row in rows:
         row["selected"] = row["level"] != "error" and all(
-            values is not None and row[one.column] is not None
-            and values[0] <= row[one.column] <= values[1] for one, values in limits)
-    thresholds = [{"column": one.column, "percentiles": [one.low, one.high],
-                   "values": None if values is None else list(values)} for one, values in limits]
+            values is not None and row[limit.column] is not None
+            and values[0] <= row[limit.column] <= values[1] for limit, values in limits)
+    thresholds = [{"column": limit.column, "percentiles": [limit.low, limit.high],
+                   "values": None if values is None else list(values)} for limit, values in limits]
     write_rows(path, COLUMNS, rows, {"settings": report["settings"], "between": thresholds})
     return sum(row["selected"] for row in rows)
 

@@ -75,8 +75,8 @@ class NoiseSchedule:
 
     def clean_error(self, t: Tensor) -> Tensor:
         """How much an error of the prediction is one of the clean latent at t (B,): (B,)."""
-        one = torch.ones(len(t), 1, device=t.device)
-        return self.x0_from(one, torch.zeros_like(one), t)[:, 0].abs()
+        ones = torch.ones(len(t), 1, device=t.device)
+        return self.x0_from(ones, torch.zeros_like(ones), t)[:, 0].abs()
 
     def step(
         self, prediction: Tensor, x_t: Tensor, t: int, t_prev: int, eta: float = 0.0,

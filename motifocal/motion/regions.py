@@ -212,8 +212,8 @@ def _totals(region: NDArray[np.int32], votes: Votes, informed: NDArray[np.bool_]
 
 
 def _most(images: Iterable[Levels]) -> Levels:
-    return reduce(lambda one, other: np.asarray(cv2.max(one, other)), images)
+    return reduce(lambda first, other: np.asarray(cv2.max(first, other)), images)
 
 
 def _least(images: Iterable[Levels]) -> Levels:
-    return reduce(lambda one, other: np.asarray(cv2.min(one, other)), images)
+    return reduce(lambda first, other: np.asarray(cv2.min(first, other)), images)

@@ -65,8 +65,8 @@ def calibrate(
                          f"got {len(probability)}, {len(truth)} and {len(images)}")
     names, cluster = np.unique(images, return_inverse=True)
     there = np.isfinite(probability)
-    said = np.where(there, probability >= SAYS_YES, False)
-    right = (said == truth) & there
+    says_yes = np.where(there, probability >= SAYS_YES, False)
+    right = (says_yes == truth) & there
 
     def sums(values: Array) -> Array:
         return np.bincount(cluster, values, len(names)).astype(np.float64)
@@ -75,8 +75,8 @@ def calibrate(
     counts = sums(np.ones(len(truth)))
     answered = sums(there.astype(np.float64))
     accuracy = _ratio(sums(right.astype(np.float64)), counts)
-    yes = _ratio(sums(said.astype(np.float64)), answered)
-    bias = _ratio(sums((said.astype(np.float64) - truth) * there), answered)
+    yes = _ratio(sums(says_yes.astype(np.float64)), answered)
+    bias = _ratio(sums((says_yes.astype(np.float64) - truth) * there), answered)
     auc = _auc(probability[there], truth[there], cluster[there], len(names))
     error = _error(probability[there], truth[there], cluster[there], len(names))
     of = [_interval(measure, weights) for measure in (accuracy, auc, error, bias, yes)]

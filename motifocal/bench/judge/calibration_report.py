@@ -90,13 +90,14 @@ def _arrays(answers: Sequence[CaseAnswer]) -> tuple[Array, np.ndarray[Any, Any],
 
 def _difference(answers: Sequence[CaseAnswer], clip: str) -> MeanInterval:
     """Return the mean of P(yes) to a pair's own clip less that to `clip`, over images."""
-    said = {(answer.case.pair, answer.case.clip): answer.outcome.probability
-            for answer in answers if isinstance(answer.outcome, Answer)}
-    pairs = [pair for pair, shown in said if shown == clip and (pair, OWN) in said]
+    probabilities = {(answer.case.pair, answer.case.clip): answer.outcome.probability
+                     for answer in answers if isinstance(answer.outcome, Answer)}
+    pairs = [pair for pair, other in probabilities
+             if other == clip and (pair, OWN) in probabilities]
     if not pairs:
         return MeanInterval(math.nan, math.nan, math.nan)
-    return over_images(np.array([said[pair, OWN] - said[pair, clip] for pair in pairs]),
-                       [pair.image_id for pair in pairs])
+    differences = [probabilities[pair, OWN] - probabilities[pair, clip] for pair in pairs]
+    return over_images(np.array(differences), [pair.image_id for pair in pairs])
 
 
 def _platt(
@@ -109,9 +110,9 @@ def _platt(
     if fitting.all() or not fitting.any():
         raise ValueError("Platt scaling needs two pictures or more, to fit and to measure")
     platt = fit_platt(probability[fitting], truth[fitting])
-    held = [image for image in images if image not in drawn]
-    before = calibrate(probability[~fitting], truth[~fitting], held, seed)
-    after = calibrate(platt.apply(probability[~fitting]), truth[~fitting], held, seed)
+    held_out = [image for image in images if image not in drawn]
+    before = calibrate(probability[~fitting], truth[~fitting], held_out, seed)
+    after = calibrate(platt.apply(probability[~fitting]), truth[~fitting], held_out, seed)
     return platt, before, after
 
 
@@ -212,11 +213,11 @@ def _json(report: JudgeReport) -> dict[str, Any]:
 def _csv(report: JudgeReport) -> str:
     lines = []
     for answer in report.answers:
-        case, said = answer.case, isinstance(answer.outcome, Answer)
+        case, answered = answer.case, isinstance(answer.outcome, Answer)
         lines.append([case.pair.image_id, case.pair.prompt, case.pair.kind, case.clip,
                       "yes" if case.truth else "no",
                       answer.outcome.probability if isinstance(answer.outcome, Answer)
-                      else math.nan, "" if said else str(answer.outcome)])
+                      else math.nan, "" if answered else str(answer.outcome)])
     return csv_text(("image_id", "prompt", "kind", "clip", "truth", "probability", "failure"),
                     lines)
 

@@ -152,9 +152,9 @@ def verdict(judged: Judged, rows: Sequence[JudgedRow]) -> str:
                      "says of them is not about what happens in them; motifocal bench calibrate "
                      "tells which")
     elif len(unknown) < len(controls):
-        told = [row.name for row in controls if row.told_apart]
+        told_apart = [row.name for row in controls if row.told_apart]
         words.append(f"{judged.judge} tells the videos of {judged.control} from: "
-                     f"{', '.join(told)}")
+                     f"{', '.join(told_apart)}")
     if unknown:
         words.append(f"it cannot be said of: {', '.join(unknown)} (answers about fewer than two "
                      "pictures)")

@@ -114,5 +114,5 @@ def truth_of_clip(
 
 
 def _number(clip: CachedClip) -> int | None:
-    found = re.search(r"(\d{6})(\.mp4)?$", clip.name)
-    return int(found[1]) if found else None
+    match = re.search(r"(\d{6})(\.mp4)?$", clip.name)
+    return int(match[1]) if match else None

@@ -88,8 +88,8 @@ def _keep(
     write_text(run.folder / CLIP_LOSSES, json.dumps(of_clips, allow_nan=False) + "\n")
     with TrainingLog(run.folder / HELD_OUT, run.step - 1) as log:
         log.write({"step": run.step, **losses})
-    told = {name: losses[name] for name in ("held_out", "moving", "static")}
-    run.accelerator.log({name: loss for name, loss in told.items() if loss is not None},
+    printed = {name: losses[name] for name in ("held_out", "moving", "static")}
+    run.accelerator.log({name: loss for name, loss in printed.items() if loss is not None},
                         step=run.step)  # fmt: skip
-    words = ["none" if loss is None else f"{loss:.4f}" for loss in told.values()]
+    words = ["none" if loss is None else f"{loss:.4f}" for loss in printed.values()]
     say(f"step {run.step}: held-out loss {words[0]}, moving {words[1]}, static {words[2]}")

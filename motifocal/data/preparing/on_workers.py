@@ -96,8 +96,8 @@ def _blamed(workers: Workers, lent: _Lent, reason: str, settings: PrepareSetting
     """Say which clips of a shard that could not be written cannot be read in a worker."""
     names = {id(read): _name(read, index)
              for read, index in zip(lent.readers, lent.job.indices, strict=True)}
-    bad = [f"{names[id(one.job)]}: {one.reason}"
-           for one in workers.run(_ReadClip(settings), lent.readers) if one.reason is not None]
+    bad = [f"{names[id(done.job)]}: {done.reason}"
+           for done in workers.run(_ReadClip(settings), lent.readers) if done.reason is not None]
     return ", ".join(sorted(bad)) or f"shard {lent.job.number}: {reason}"
 
 

@@ -85,7 +85,6 @@ class Cluster:
             finally:
                 run.end()
 
-
     def check_room(self, resources: Mapping[str, float]) -> None:
         """Raise ValueError where no worker fits into what Ray has and always will have."""
         for name, share in (("CPU", self.cpus), ("GPU", self.gpus)):
@@ -138,9 +137,9 @@ class _Server(Generic[J, R]):
         return str(ray.get_runtime_context().get_node_id())
 
     def do(self, jobs: list[J]) -> list[tuple[R | None, str | None]]:
-        return [self._one(job) for job in jobs]
+        return [self._result(job) for job in jobs]
 
-    def _one(self, job: J) -> tuple[R | None, str | None]:
+    def _result(self, job: J) -> tuple[R | None, str | None]:
         try:
             return self.work(job), None
         except Exception as error:  # told by the driver, as the reason why there is no result
@@ -203,10 +202,10 @@ class _Run(Generic[J, R]):
             if self.cluster.workers is not None:
                 self.most = min(self.most, self.cluster.workers)
         busy = sum(bool(lease.jobs) for lease in self.leases.values())
-        wanted = min(self.most, busy + len(self.waiting) + len(self.lost))
+        needed = min(self.most, busy + len(self.waiting) + len(self.lost))
         server = self.ray.remote(_Server).options(
             num_cpus=self.cluster.cpus, num_gpus=self.cluster.gpus, max_restarts=0)
-        for _ in range(wanted - len(self.idle) - len(self.leases)):
+        for _ in range(needed - len(self.idle) - len(self.leases)):
             actor = _Actor(server.remote(self.work, os.getcwd()))
             self.leases[actor.handle.node.remote()] = _Lease(actor)
 
@@ -224,9 +223,9 @@ class _Run(Generic[J, R]):
 
     def _resize(self, lease: _Lease[J]) -> None:
         """Make leases larger or smaller, by how long this one took."""
-        each = (time.monotonic() - lease.lent) / len(lease.jobs)
+        seconds = (time.monotonic() - lease.lent) / len(lease.jobs)
         most = min(_MOST_LEASED, 2 * self.size)
-        self.size = max(1, min(most, int(_LEASE_SECONDS / max(each, 1e-6))))
+        self.size = max(1, min(most, int(_LEASE_SECONDS / max(seconds, 1e-6))))
 
     def _ready(self) -> list[Any]:
         """Wait for an answer, or until it is time to look at deadlines and the cluster again."""
@@ -266,7 +265,7 @@ class _Run(Generic[J, R]):
 
     def _overdue(self) -> Iterator[Done[J, R]]:
         now = time.monotonic()
-        for reference in [one for one, lease in self.leases.items() if lease.deadline < now]:
+        for reference in [key for key, lease in self.leases.items() if lease.deadline < now]:
             if self.ray.wait([reference], timeout=0)[0]:
                 continue  # in time, but the driver was busy with others: read next
             lease = self.leases.pop(reference)

@@ -46,8 +46,8 @@ def in_order(done: Iterable[Done[J, R]], jobs: Sequence[J]) -> Iterator[Done[J, 
     ahead: dict[int, Done[J, R]] = {}
     waiting = iter(jobs)
     job = next(waiting, None)
-    for one in done:
-        ahead[id(one.job)] = one
+    for result in done:
+        ahead[id(result.job)] = result
         while job is not None and id(job) in ahead:
             yield ahead.pop(id(job))
             job = next(waiting, None)

@@ -144,7 +144,7 @@ def _ready_workers(workers: list[_Worker[J]]) -> list[_Worker[J]]:
 def _answer(worker: _Worker[J]) -> Done[J, R] | None:
     """Receive a worker's answer; a worker that ended instead is no longer ready."""
     try:
-        said = worker.pipe.recv()
+        answer = worker.pipe.recv()
     except (EOFError, OSError):
         worker.process.join(_ENDING)
         code = worker.process.exitcode
@@ -155,11 +155,11 @@ def _answer(worker: _Worker[J]) -> Done[J, R] | None:
             return None
         return Done(worker.job, None, f"its process ended ({_ended(code)})")
     if not worker.ready:
-        worker.ready = said == _READY
+        worker.ready = answer == _READY
         return None
     job, worker.job = worker.job, None
     assert job is not None  # nothing is answered that was not asked
-    return Done(job, said)
+    return Done(job, answer)
 
 
 def _ended(code: int | None) -> str:

@@ -21,7 +21,7 @@ from motifocal.files.json_text import parse_strict_json
 from motifocal.study.stats.agreement import agreement, agreement_of_counts
 from motifocal.study.stats.compare import leads
 from motifocal.study.stats.intervals import DEFAULT, NONE, Estimate, Resampling, share
-from motifocal.study.stats.tally import LOST, TIED, WON, Tally, Values, numbered
+from motifocal.study.stats.tally import LOST, TIED, WON, Tally, Values, check_compared, numbered
 
 KIND = "motifocal judge"  # what a judge's scores.json says it is
 POOLED = ""  # the name of all comparisons together
@@ -104,11 +104,7 @@ def judge_votes(
     `seeds` says which sampling seed each pair of each tally is of. Raises ValueError where none of
     the compared models was judged.
     """
-    models = dict.fromkeys(name for counted in tallies for name in (counted.ours, counted.theirs))
-    judged = {model for model, _, _ in scores.scores}
-    if not judged & set(models):
-        raise ValueError(f"{scores.judge} should have judged {', '.join(models)}, got "
-                         f"{', '.join(sorted(judged)) or 'none'}")
+    check_compared(tallies, f"the scores by {scores.judge}", {model for model, *_ in scores.scores})
     chosen = [_choices(counted, seed, scores) for counted, seed in
               zip(tallies, seeds, strict=True)]
     rows: list[JudgeVote] = []

@@ -21,7 +21,15 @@ from motifocal.files.json_text import parse_strict_json
 from motifocal.study.stats import intervals
 from motifocal.study.stats.compare import leads
 from motifocal.study.stats.intervals import DEFAULT, Estimate, Resampling, share
-from motifocal.study.stats.tally import LOST, WON, Counts, Tally, Values, numbered
+from motifocal.study.stats.tally import (
+    LOST,
+    WON,
+    Counts,
+    Tally,
+    Values,
+    check_compared,
+    numbered,
+)
 
 MODEL = "model"  # kind of a row in scores.csv that is no control
 LOWER = "lower"
@@ -115,11 +123,7 @@ def metric_votes(
     `seeds` says which sampling seed each pair of each tally is of. Raises ValueError where none of
     the compared models has scores.
     """
-    models = dict.fromkeys(name for counted in tallies for name in (counted.ours, counted.theirs))
-    scored = {model for model, _, _ in measured.numbers}
-    if not scored & set(models):
-        raise ValueError(f"the scores should be of {', '.join(models)}, got "
-                         f"{', '.join(sorted(scored)) or 'none'}")
+    check_compared(tallies, "the scores", {model for model, _, _ in measured.numbers})
     rows = []
     for measure, better in measured.better.items():
         sign = -1.0 if better == LOWER else 1.0

@@ -6,7 +6,7 @@ P pairs (an image, a prompt and a sampling seed: what five annotators judge), K 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -153,3 +153,11 @@ def _reasons(vote: Vote) -> list[bool]:
     if unknown:
         raise ValueError(f"reasons should be among {', '.join(REASONS)}, got {sorted(unknown)}")
     return [reason in vote.reasons for reason in REASONS]
+
+
+def check_compared(tallies: Sequence[Tally], scores: str, models: Collection[str]) -> None:
+    """Raise ValueError, naming the `scores`, where they are of none of the compared models."""
+    compared = dict.fromkeys(name for tally in tallies for name in (tally.ours, tally.theirs))
+    if not set(models) & set(compared):
+        raise ValueError(f"{scores} should be of {', '.join(compared)}, got "
+                         f"{', '.join(sorted(models)) or 'none'}")
