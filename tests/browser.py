@@ -93,9 +93,10 @@ def until(page: Page, condition: str, seconds: float = TIMEOUT_MS / 1000) -> Non
 
 
 def _is_failure(request: Any) -> bool:
-    """Whether it is more than a video, or a page's icon, that was let go of while it loaded."""
-    icon = urlsplit(request.url).path.endswith("/icon.svg")
-    loose = request.resource_type == "media" or icon
+    """Whether it is more than what a page that is left may let go of while it loads: a video, its
+    icon, the index of its search."""
+    path = urlsplit(request.url).path
+    loose = request.resource_type == "media" or path.endswith(("/icon.svg", "/search_index.json"))
     return not (loose and "ERR_ABORTED" in (request.failure or ""))
 
 
