@@ -38,7 +38,7 @@ from motifocal.files.folder_state import folder_state
 from motifocal.inspection.entries import gather
 from motifocal.inspection.examine import Job, examine
 from motifocal.inspection.finding import Finding, InspectSettings
-from motifocal.inspection.run import look_at
+from motifocal.inspection.run import inspect_entries
 from motifocal.media.video import read_video, resize_crop, write_video
 from motifocal.motion.heatmap import DEFAULT_SETTINGS, clip_heatmap
 from motifocal.motion.heatmap_files import save_heatmap
@@ -111,7 +111,7 @@ def first_run(clips: Path, output: Path, count: int) -> list[list[str]]:
     lines = [["listed", f"{(time.process_time() - began) / count * 1e6:.0f} µs",
               f"{memory():.0f} MB"]]
     tenth = -(-count // TENTHS)
-    looks = look_at(folder.entries, SETTINGS, output, workers=Instant(), seconds=60)
+    looks = inspect_entries(folder.entries, SETTINGS, output, workers=Instant(), seconds=60)
     began = time.process_time()
     for done, _ in enumerate(looks, start=1):
         if done % tenth == 0 or done == count:

@@ -22,7 +22,7 @@ from motifocal.inspection.examine import Job, examine
 from motifocal.inspection.finding import Finding, InspectSettings
 from motifocal.inspection.page import read_report
 from motifocal.inspection.report import make_report
-from motifocal.inspection.run import FINDINGS, look_at, read_findings
+from motifocal.inspection.run import FINDINGS, inspect_entries, read_findings
 from motifocal.motion.heatmap import HeatmapSettings
 
 SETTINGS = InspectSettings("plain", Request(((5, 48, 64),)), HeatmapSettings())
@@ -152,7 +152,7 @@ def test_a_full_disk_is_named_with_what_to_do_and_not_blamed_on_the_clips(
     entries: list[Entry], tmp_path: Path
 ) -> None:
     output = tmp_path / "report"
-    looks = look_at(entries, SETTINGS, output, workers=Processes(1), seconds=600,
+    looks = inspect_entries(entries, SETTINGS, output, workers=Processes(1), seconds=600,
                     work=on_a_full_disk)
     assert next(looks).finding.problem is None
     with pytest.raises(OSError, match=r"thumbs/\w+\.webp cannot be written, the disk is full .* "
@@ -161,7 +161,7 @@ def test_a_full_disk_is_named_with_what_to_do_and_not_blamed_on_the_clips(
     assert raised.value.errno == errno.ENOSPC
     # What was found before is kept, and the clips that were not looked at are by the next run.
     assert len(read_findings(output / FINDINGS)) == 1
-    again = list(look_at(entries, SETTINGS, output, workers=Processes(1), seconds=600))
+    again = list(inspect_entries(entries, SETTINGS, output, workers=Processes(1), seconds=600))
     assert [look.finding.problem for look in again] == [None] * 5
 
 
@@ -182,7 +182,8 @@ def looked(entries: list[Entry], output: Path, **changed) -> dict[int, Finding |
     given = {"workers": Processes(1), "seconds": 60, "work": counted, "settings": SETTINGS,
              **changed}
     settings = given.pop("settings")
-    return {look.place: look.finding for look in look_at(entries, settings, output, **given)}
+    inspected = inspect_entries(entries, settings, output, **given)
+    return {clip.place: clip.finding for clip in inspected}
 
 
 def seen(output: Path) -> list[str]:
@@ -313,7 +314,7 @@ def test_what_a_kill_left_is_gone_on_with(entries: list[Entry], tmp_path: Path) 
 @pytest.mark.slow
 def test_stopping_in_the_middle_keeps_what_is_done(entries: list[Entry], tmp_path: Path) -> None:
     out = tmp_path / "out"
-    looks = look_at(entries, SETTINGS, out, workers=Processes(1), seconds=600, work=counted)
+    looks = inspect_entries(entries, SETTINGS, out, workers=Processes(1), seconds=600, work=counted)
     next(looks)
     next(looks)
     looks.close()
@@ -340,10 +341,10 @@ def test_a_clip_that_kills_its_process_is_named_and_tried_again(
 def test_a_lost_thumbnail_is_made_again(entries: list[Entry], tmp_path: Path) -> None:
     out = tmp_path / "out"
     one = entries[:1]
-    (first,) = look_at(one, SETTINGS, out, workers=Processes(1), seconds=600)
+    (first,) = inspect_entries(one, SETTINGS, out, workers=Processes(1), seconds=600)
     assert (out / first.thumb).exists()
     (out / first.thumb).unlink()
-    (again,) = look_at(one, SETTINGS, out, workers=Processes(1), seconds=600)
+    (again,) = inspect_entries(one, SETTINGS, out, workers=Processes(1), seconds=600)
     assert again == first
     assert (out / first.thumb).exists()
 
@@ -385,9 +386,9 @@ def test_the_report_is_one_that_the_page_takes(tmp_path: Path) -> None:
     (clips / "empty.mp4").touch()
     folder = gather(clips)
     out = tmp_path / "out"
-    looks = {one.place: one for one in look_at(folder.entries, SETTINGS, out, workers=Processes(2),
-                                                seconds=600)}  # fmt: skip
-    report = make_report(folder, looks, SETTINGS, made=date(2026, 1, 2))
+    found = inspect_entries(folder.entries, SETTINGS, out, workers=Processes(2), seconds=600)
+    inspected = {clip.place: clip for clip in found}
+    report = make_report(folder, inspected, SETTINGS, made=date(2026, 1, 2))
     read_report(json.loads(json.dumps(report, allow_nan=False)))
     faults = {clip["name"]: [f["code"] for f in clip["faults"]] for clip in report["clips"]}
     assert faults == {
@@ -419,7 +420,7 @@ def test_names_that_print_alike_stay_apart(tmp_path: Path) -> None:
 
 def test_the_module_of_the_run_says_how_findings_are_kept(tmp_path: Path) -> None:
     """One line of JSON for each, so that other tools can read them."""
-    look = running.Look(0, "ab" * 32, 10, None)
+    look = running.InspectedClip(0, "ab" * 32, 10, None)
     assert look.thumb == f"thumbs/{'ab' * 8}.webp"
     line = json.dumps({"key": look.key, "finding": asdict(Finding(frames=3))})
     (tmp_path / FINDINGS).write_text(line + "\n")

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from motifocal.inspection.entries import Folder
     from motifocal.inspection.finding import InspectSettings
     from motifocal.inspection.finished import Finished
-    from motifocal.inspection.run import Look
+    from motifocal.inspection.run import InspectedClip
     from motifocal.inspection.table import Between
 
 REPORT, PAGE, FINDINGS = "inspect.json", "inspect.html", "findings.jsonl"
@@ -97,32 +97,32 @@ def inspect(clips: Path, output: Path | None, family: str | None, model: Path | 
                                "written by the same command once all parts are done")
     trainer, request = request_of(options, family)
     settings = InspectSettings(trainer, request, settings_of(options), heat_size)
-    asked = Asked(clips, settings, model, table, between, source is ParameterSource.DEFAULT)
+    inputs = ReportInputs(clips, settings, model, table, between, source is ParameterSource.DEFAULT)
     who = workers_of(ray, workers, Processes(workers or usable_cores()))
     part, folder, state = part_of(shard), None, None
     if clips.suffix.lower() == ".toml":  # names a folder elsewhere
-        folder = asked.folder()
+        folder = inputs.folder()
     output = _output(output, folder.path if folder else clips if clips.is_dir() else clips.parent)
     lock_output(output, part.word)
     if part.word is None:
         # Before clips are listed: what changes meanwhile makes the next run another.
-        state, finished = asked.before(output)
+        state, finished = inputs.before(output)
         if finished is not None:
             _end(finished, fail_on)
             return
-    folder = folder or asked.folder()
-    looks = _looked(folder, asked, output, who, time_limit, part)
+    folder = folder or inputs.folder()
+    inspected = _inspected(folder, inputs, output, who, time_limit, part)
     if part.word:
-        for _ in looks:
+        for _ in inspected:
             pass
         click.echo(output / part.file(FINDINGS))
         return
-    by_place = {look.place: look for look in looks}
-    _end(_written(folder, by_place, asked, output, state), fail_on)
+    by_place = {clip.place: clip for clip in inspected}
+    _end(_written(folder, by_place, inputs, output, state), fail_on)
 
 
 @dataclass(frozen=True)
-class Asked:
+class ReportInputs:
     """What decides the report: the clips, and the options that change what is said of them."""
 
     clips: Path
@@ -171,16 +171,16 @@ class Asked:
             return state, read_finished(output, state, self.written(output))
 
 
-def _looked(
-    folder: Folder, asked: Asked, output: Path, workers: Workers, seconds: float, part: Part
-) -> Iterator[Look]:
+def _inspected(
+    folder: Folder, inputs: ReportInputs, output: Path, workers: Workers, seconds: float, part: Part
+) -> Iterator[InspectedClip]:
     """Look at the clips of a part, with progress on stderr."""
-    from motifocal.inspection.run import look_at
+    from motifocal.inspection.run import inspect_entries
 
     count = sum(entry.path is not None and part.holds(entry.name) for entry in folder.entries)
-    looks = look_at(folder.entries, asked.settings, output, workers=workers, seconds=seconds,
-                    part=part)
-    return tracked(looks, "looking at clips", count)
+    inspected = inspect_entries(folder.entries, inputs.settings, output, workers=workers,
+                                seconds=seconds, part=part)
+    return tracked(inspected, "looking at clips", count)
 
 
 def _end(finished: Finished, fail_on: str) -> None:
@@ -204,7 +204,8 @@ def _output(output: Path | None, folder: Path) -> Path:
 
 
 def _written(
-    folder: Folder, looks: dict[int, Look], asked: Asked, output: Path, state: str | None
+    folder: Folder, inspected: dict[int, InspectedClip], inputs: ReportInputs, output: Path,
+    state: str | None,
 ) -> Finished:
     """Write the report, its page and its table; return what is said of them."""
     import json
@@ -217,26 +218,26 @@ def _written(
     from motifocal.inspection.report import make_report
 
     with phase("comparing clips and writing the report"):
-        report = make_report(folder, looks, asked.settings, made=date.today(),
-                             default_frames=asked.default_frames)  # fmt: skip
+        report = make_report(folder, inspected, inputs.settings, made=date.today(),
+                             default_frames=inputs.default_frames)  # fmt: skip
         write_text(output / REPORT, json.dumps(report, indent=1, allow_nan=False) + "\n")
         write_page(report, output)
-        chosen = _write_table(report, looks, asked, output)
-    written = asked.written(output)
+        chosen = _write_table(report, inspected, inputs, output)
+    written = inputs.written(output)
     text = report_text(report) + chosen + "".join(f"{path}\n" for path in written)
     finished = Finished(text, tuple(sorted({clip["level"] for clip in report["clips"]})))
-    lasting = can_be_said_again(folder.entries, looks)
+    lasting = can_be_said_again(folder.entries, inspected)
     write_finished(output, state if lasting else None, finished, written)
     return finished
 
 
 def _write_table(
-    report: dict[str, Any], looks: dict[int, Look], asked: Asked, output: Path
+    report: dict[str, Any], inspected: dict[int, InspectedClip], inputs: ReportInputs, output: Path
 ) -> str:
     """Write the table, if asked for; return what is said of the clips that it selects."""
-    if asked.table is None:
+    if inputs.table is None:
         return ""
     from motifocal.inspection.table import write_clip_table
 
-    chosen = write_clip_table(output / f"clips.{asked.table}", report, looks, asked.between)
-    return f"selected {chosen} of {len(report['clips'])} clips\n" if asked.between else ""
+    chosen = write_clip_table(output / f"clips.{inputs.table}", report, inspected, inputs.between)
+    return f"selected {chosen} of {len(report['clips'])} clips\n" if inputs.between else ""

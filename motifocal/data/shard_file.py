@@ -72,7 +72,7 @@ class ShardClip:
 def write_shard(path: Path, clips: Sequence[ShardClip], sources: Sequence[str]) -> None:
     """Write clips, and the sha256 (64 digits) of what each was made from; whole or not at all."""
     stored = [clip.tensors() for clip in clips]
-    tensors = {key: torch.stack([each[key] for each in stored]) for key in stored[0]}
+    tensors = {key: torch.stack([clip[key] for clip in stored]) for key in stored[0]}
     write_checked(path, tensors, clips, sources)
 
 

@@ -109,8 +109,8 @@ def write_stretches(path: Path, clips: Sequence[ShardClip], sources: Sequence[st
     """Write stretches, latents (C, R, h, w) and heatmap (R, S, h, w); whole or not at all."""
     turned = [replace(clip, latents=clip.latents.transpose(0, 1).contiguous()) for clip in clips]
     stored = [clip.tensors() for clip in turned]
-    tensors = {key: torch.cat([each[key] for each in stored]) for key in ("latents", "heatmap")}
-    tensors["fps"] = torch.stack([each["fps"] for each in stored])
+    tensors = {key: torch.cat([clip[key] for clip in stored]) for key in ("latents", "heatmap")}
+    tensors["fps"] = torch.stack([clip["fps"] for clip in stored])
     tensors["length"] = torch.tensor([len(clip.latents) for clip in turned])
     write_checked(path, tensors, turned, sources)
 

@@ -17,7 +17,7 @@ from motifocal.files.atomic import write_text
 from motifocal.files.folder_state import folder_state
 from motifocal.files.json_text import read_json_object
 from motifocal.inspection.entries import Entry
-from motifocal.inspection.run import FINDINGS, THUMBS, Look, opens
+from motifocal.inspection.run import FINDINGS, THUMBS, InspectedClip, opens
 
 FINISHED = "finished.json"
 
@@ -49,7 +49,7 @@ def run_state(
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def can_be_said_again(entries: Sequence[Entry], looks: Mapping[int, Look]) -> bool:
+def can_be_said_again(entries: Sequence[Entry], inspected: Mapping[int, InspectedClip]) -> bool:
     """Tell whether all that was found stays true while the folder's state does.
 
     It need not where a clip took its process down or the system does not let it be read, as either
@@ -58,8 +58,8 @@ def can_be_said_again(entries: Sequence[Entry], looks: Mapping[int, Look]) -> bo
     """
     if any(_is_hidden(entry.name) for entry in entries):
         return False
-    for place, look in looks.items():
-        problem, path = look.finding and look.finding.problem, entries[place].path
+    for place, clip in inspected.items():
+        problem, path = clip.finding and clip.finding.problem, entries[place].path
         if problem and (problem[0] == "decoder-failed" or path is None or not opens(path)):
             return False
     return True

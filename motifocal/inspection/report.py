@@ -13,28 +13,28 @@ from motifocal.inspection.diagnose import MOST_DRIFT, advice_on_frames, diagnose
 from motifocal.inspection.entries import Entry, Folder
 from motifocal.inspection.faults import FAULTS, GOOD, OLD_CODES, worst
 from motifocal.inspection.finding import Finding, InspectSettings
-from motifocal.inspection.run import Look
+from motifocal.inspection.run import InspectedClip
 from motifocal.motion.heatmap import mean_moving_fraction
 
 VERSION = 1
 
 
 def make_report(
-    folder: Folder, looks: Mapping[int, Look], settings: InspectSettings, *, made: date,
-    default_frames: bool = False,
+    folder: Folder, inspected: Mapping[int, InspectedClip], settings: InspectSettings, *,
+    made: date, default_frames: bool = False,
 ) -> dict[str, Any]:
-    """Make the report as plain values; `looks` are by the place of their entry.
+    """Make the report as plain values; `inspected` are by the place of their entry.
 
     Keys: version, title, made, settings, faults, summary, advice, clips; `inspection.page` names
     the rest and what each has to be. `default_frames`: whether the frames are the default.
     """
-    findings = {place: look.finding for place, look in looks.items() if look.finding}
+    findings = {place: clip.finding for place, clip in inspected.items() if clip.finding}
     doubles = _duplicates(folder.entries, findings)
     frames = min(count for count, _, _ in settings.request.buckets)
     clips: list[dict[str, Any]] = []
     names = _names(folder.entries)
     for place, entry in enumerate(folder.entries):
-        look, finding = looks.get(place), findings.get(place)
+        clip, finding = inspected.get(place), findings.get(place)
         faults = diagnose(entry, finding, captioned=folder.captioned, frames=frames,
                           camera=settings.heatmap.camera)  # fmt: skip
         of = None
@@ -43,7 +43,7 @@ def make_report(
             of = names[other]
             words = "the same bytes as" if code == "duplicate" else "the same pictures as"
             faults.append((code, f"{words} {of}"))
-        clips.append(_clip(names[place], entry, look, finding, faults, of))
+        clips.append(_clip(names[place], entry, clip, finding, faults, of))
     advice = advice_on_frames(list(findings.values()), frames, is_default=default_frames)
     return {
         "version": VERSION,
@@ -96,7 +96,7 @@ def _names(entries: Sequence[Entry]) -> list[str]:
 def _clip(
     name: str,
     entry: Entry,
-    look: Look | None,
+    clip: InspectedClip | None,
     finding: Finding | None,
     faults: Sequence[tuple[str, str]],
     duplicate_of: str | None,
@@ -113,7 +113,7 @@ def _clip(
         **own("width", "height", "fps"),
         "variable_rate": seen.drift > MOST_DRIFT,
         **own("frames", "seconds"),
-        "bytes": look.bytes if look else 0,
+        "bytes": clip.bytes if clip else 0,
         "caption": None if entry.caption is None else printable(entry.caption),
         "moving_fraction": seen.moving_fraction,
         "hot": seen.moving_fraction,  # the earlier name, for one more release
@@ -123,7 +123,7 @@ def _clip(
         "cuts": list(seen.cuts),
         "duplicate_of": duplicate_of,
         "samples": list(seen.samples),
-        "thumb": look.thumb if look and seen.thumb else None,
+        "thumb": clip.thumb if clip and seen.thumb else None,
         **own("thumb_width", "thumb_height"),
     }
 

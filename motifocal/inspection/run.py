@@ -42,7 +42,7 @@ class Unwritable:
 
 
 @dataclass(frozen=True)
-class Look:
+class InspectedClip:
     """A clip to be looked at, or one that was: its entry's place, key, size and finding."""
 
     place: int
@@ -56,10 +56,10 @@ class Look:
         return f"{THUMBS}/{self.key[:16]}.webp"
 
 
-def look_at(
+def inspect_entries(
     entries: Sequence[Entry], settings: InspectSettings, output: Path, *, workers: Workers,
     seconds: float, work: Work = examine, part: Part = WHOLE,
-) -> Iterator[Look]:
+) -> Iterator[InspectedClip]:
     """Yield the entries that have a file with their findings: first those known, then new ones.
 
     Args:
@@ -80,15 +80,15 @@ def look_at(
     known: dict[str, Finding] = {}
     for findings in (*output.glob(files_of_parts(FINDINGS)), output / FINDINGS):
         known |= read_findings(findings, mend=part == WHOLE or findings == own)
-    waiting: dict[Job, Look] = {}
-    for look in _looks(entries, settings, part):
-        finding = look.finding or known.get(look.key)
-        if finding is not None and (not finding.thumb or (output / look.thumb).exists()):
-            yield Look(look.place, look.key, look.bytes, finding)
+    waiting: dict[Job, InspectedClip] = {}
+    for clip in _to_inspect(entries, settings, part):
+        finding = clip.finding or known.get(clip.key)
+        if finding is not None and (not finding.thumb or (output / clip.thumb).exists()):
+            yield InspectedClip(clip.place, clip.key, clip.bytes, finding)
             continue
-        path = entries[look.place].path
-        assert path is not None  # _looks leaves out what has none
-        waiting[Job(path, output / look.thumb)] = look
+        path = entries[clip.place].path
+        assert path is not None  # _to_inspect leaves out what has none
+        waiting[Job(path, output / clip.thumb)] = clip
     if not waiting:
         return
 
@@ -97,9 +97,9 @@ def look_at(
 
     with own.open("a", encoding="utf-8") as file:
         for done in workers.run(partial(_call, work, settings), list(waiting), given):
-            look = waiting[done.job]
-            finding = _kept(file, look, done)
-            yield Look(look.place, look.key, look.bytes, finding)
+            clip = waiting[done.job]
+            finding = _kept(file, clip, done)
+            yield InspectedClip(clip.place, clip.key, clip.bytes, finding)
 
 
 def _call(work: Work, settings: InspectSettings, job: Job) -> Finding | Unwritable:
@@ -110,7 +110,7 @@ def _call(work: Work, settings: InspectSettings, job: Job) -> Finding | Unwritab
         return Unwritable(error.errno, str(error))
 
 
-def _kept(file: TextIO, look: Look, done: Done[Job, Finding | Unwritable]) -> Finding:
+def _kept(file: TextIO, clip: InspectedClip, done: Done[Job, Finding | Unwritable]) -> Finding:
     """Return the finding, written down unless the clip has to be looked at again."""
     if done.result is None:
         return Finding(problem=("decoder-failed", str(done.reason)))
@@ -121,7 +121,7 @@ def _kept(file: TextIO, look: Look, done: Done[Job, Finding | Unwritable]) -> Fi
     if done.result.problem and not opens(done.job.path):
         return done.result
     with disk.writing(Path(file.name)):
-        file.write(json.dumps({"key": look.key, "finding": asdict(done.result)}) + "\n")
+        file.write(json.dumps({"key": clip.key, "finding": asdict(done.result)}) + "\n")
         file.flush()
     return done.result
 
@@ -135,9 +135,9 @@ def opens(path: Path) -> bool:
         return False
 
 
-def _looks(
+def _to_inspect(
     entries: Sequence[Entry], settings: InspectSettings, part: Part
-) -> Iterator[Look]:
+) -> Iterator[InspectedClip]:
     digest = settings.digest()
     for place, entry in enumerate(entries):
         if entry.path is not None and part.holds(entry.name):
@@ -145,11 +145,11 @@ def _looks(
                 state = entry.path.stat()
             except OSError as error:  # other programs work here too
                 gone = f"it was there when the folder was listed ({error.strerror})"
-                yield Look(place, "", 0, Finding(problem=("missing", gone)))
+                yield InspectedClip(place, "", 0, Finding(problem=("missing", gone)))
                 continue
             state_now = [digest, *file_stamp(state), entry.name]
             key = hashlib.sha256(json.dumps(state_now).encode()).hexdigest()
-            yield Look(place, key, state.st_size, None)
+            yield InspectedClip(place, key, state.st_size, None)
 
 
 def read_findings(path: Path, *, mend: bool = True) -> dict[str, Finding]:

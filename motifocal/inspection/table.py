@@ -16,7 +16,7 @@ import numpy as np
 from motifocal.files.parquet import columns_from, write_rows
 from motifocal.files.toml_text import parse_toml
 from motifocal.inspection.finding import Finding
-from motifocal.inspection.run import Look
+from motifocal.inspection.run import InspectedClip
 
 #: As `columns.toml` has them, in the order of the table.
 COLUMNS = columns_from(parse_toml(
@@ -50,11 +50,11 @@ class Between:
 
 
 def write_clip_table(
-    path: Path, report: Mapping[str, Any], looks: Mapping[int, Look],
+    path: Path, report: Mapping[str, Any], inspected: Mapping[int, InspectedClip],
     between: Sequence[Between] = (),
 ) -> int:  # fmt: skip
     """Write a row for each clip of a report, in its order; return how many are selected."""
-    rows = list(clip_rows(report, looks))
+    rows = list(clip_rows(report, inspected))
     limits = [(limit, limit.values(rows)) for limit in between]
     for row in rows:
         row["selected"] = row["level"] != "error" and all(
@@ -67,13 +67,13 @@ def write_clip_table(
 
 
 def clip_rows(
-    report: Mapping[str, Any], looks: Mapping[int, Look]
+    report: Mapping[str, Any], inspected: Mapping[int, InspectedClip]
 ) -> Iterator[dict[str, Any]]:
     """Yield what the table says of each clip, without `selected`."""
     levels = {code: fault["level"] for code, fault in report["faults"].items()}
     for place, clip in enumerate(report["clips"]):
-        look = looks.get(place)
-        seen = (look.finding if look else None) or Finding()
+        seen = inspected[place].finding if place in inspected else None
+        seen = seen or Finding()
         errors = [fault["words"] for fault in clip["faults"] if levels[fault["code"]] == "error"]
         yield {
             **{name: clip[name] for name in

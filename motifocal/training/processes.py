@@ -131,7 +131,7 @@ def _numbers(accelerator: Accelerator, number: int) -> list[int]:
     if accelerator.num_processes == 1:
         return [int(number)]
     numbers = accelerator.gather(torch.tensor([int(number)], device=accelerator.device))
-    return [int(each) for each in numbers.tolist()]
+    return [int(value) for value in numbers.tolist()]
 
 
 def gather_places(accelerator: Accelerator, values: Tensor) -> Tensor:

@@ -80,12 +80,12 @@ def prepare_on(
     lent = [_Lent(job, tuple(source.reader(index) for index in job.indices))
             for job in plan.missing]
     done, lost = plan.done, []
-    for one in workers.run(_WriteShard(folder, settings, load, bfloat16), lent):
-        if one.result is None:
-            lost.append((one.job, one.reason))
+    for shard in workers.run(_WriteShard(folder, settings, load, bfloat16), lent):
+        if shard.result is None:
+            lost.append((shard.job, shard.reason))
         else:
-            plan.written.add(one.job.job.number, one.job.job.digests)
-            done += one.result
+            plan.written.add(shard.job.job.number, shard.job.job.digests)
+            done += shard.result
             yield done
     if lost:
         raise ValueError("; ".join(_blamed(workers, job, str(reason), settings)

@@ -196,16 +196,16 @@ def fit(frames: Frames, count: int, size: int) -> Frames:
 
 
 def follows_text(
-    frames: Frames, truths: Sequence[Frames], still: Image, asked: int, region: Region
+    frames: Frames, truths: Sequence[Frames], still: Image, prompt: int, region: Region
 ) -> tuple[bool, int]:
-    """Return whether the prompt `asked` is the one whose true clip is nearest, and which one is.
+    """Return whether the true clip of prompt number `prompt` is nearest, and which one is.
 
     The distance is the mean squared error inside `region` over all frames. The candidates are the
     N true clips, numbered as given, and the still image (H, W, 3), number N. A tie with another
     candidate does not follow. Raises ValueError for shapes that do not fit or an empty region.
     """
-    if not 0 <= asked < len(truths):
-        raise ValueError(f"asked should be from 0 to {len(truths) - 1}, got {asked}")
+    if not 0 <= prompt < len(truths):
+        raise ValueError(f"prompt should be from 0 to {len(truths) - 1}, got {prompt}")
     if any(truth.shape != frames.shape for truth in truths) or frames.shape[1:] != still.shape:
         shapes = [still.shape, *{truth.shape for truth in truths}]
         raise ValueError(f"still and truths should fit frames {frames.shape}, got {shapes}")
@@ -215,16 +215,16 @@ def follows_text(
     made = frames[:, region].astype(np.float32)
     distances = [mean_squared_error(made, truth[:, region]) for truth in (*truths, still[None])]
     nearest = int(np.argmin(distances))
-    tied = sum(distance <= distances[asked] for distance in distances) > 1
-    return nearest == asked and not tied, nearest
+    tied = sum(distance <= distances[prompt] for distance in distances) > 1
+    return nearest == prompt and not tied, nearest
 
 
-def judge(frames: Frames, truth: Truth, asked: int) -> Score:
-    """Score one video (F, H, W, 3) of the prompt number `asked` against what is true."""
-    follows, nearest = follows_text(frames, truth.clips, truth.still, asked, truth.region)
+def judge(frames: Frames, truth: Truth, prompt: int) -> Score:
+    """Score one video (F, H, W, 3) of the prompt number `prompt` against what is true."""
+    follows, nearest = follows_text(frames, truth.clips, truth.still, prompt, truth.region)
     outside = ~truth.region
     background = psnr(frames[:, outside], truth.still[outside]) if outside.any() else float("nan")
-    motion = _change(frames, truth.region) / _change(truth.clips[asked], truth.region)
+    motion = _change(frames, truth.region) / _change(truth.clips[prompt], truth.region)
     return Score(float(follows), float(nearest == len(truth.clips)), psnr(frames[0], truth.still),
                  ssim(frames[0], truth.still), background, motion)
 

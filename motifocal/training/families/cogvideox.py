@@ -66,16 +66,16 @@ class CogVideoX(Family):
         return kind.from_config(dict(self.configs["scheduler"]), trust_remote_code=False)
 
     def encode_text(self, pipe: Any, prompts: Sequence[str]) -> list[dict[str, Tensor]]:
-        found = [pipe.encode_prompt(prompt, do_classifier_free_guidance=False)
-                 for prompt in prompts]
-        return [{"text": text[0]} for text, _ in found]
+        encoded = [pipe.encode_prompt(prompt, do_classifier_free_guidance=False)
+                   for prompt in prompts]
+        return [{"text": text[0]} for text, _ in encoded]
 
     def encode_clip(
         self, pipe: Any, video: Tensor, fps: float, generator: torch.Generator
     ) -> dict[str, Tensor]:
         def encode(clip: Tensor) -> Tensor:
-            found = pipe.vae.encode(clip.to(pipe.vae.device, pipe.vae.dtype))
-            sample: Tensor = found.latent_dist.sample(generator)
+            encoded = pipe.vae.encode(clip.to(pipe.vae.device, pipe.vae.dtype))
+            sample: Tensor = encoded.latent_dist.sample(generator)
             return sample[0].float()
 
         config = pipe.vae.config

@@ -45,8 +45,9 @@ class HunyuanVideo15(FlowMatching):
 
     def encode_text(self, pipe: Any, prompts: Sequence[str]) -> list[dict[str, Tensor]]:
         names = ("text", "text_mask", "glyphs", "glyph_mask")
-        found = [pipe.encode_prompt(prompt) for prompt in prompts]
-        return [{name: value[0] for name, value in zip(names, one, strict=True)} for one in found]
+        encoded = [pipe.encode_prompt(prompt) for prompt in prompts]
+        return [{name: value[0] for name, value in zip(names, values, strict=True)}
+                for values in encoded]
 
     def encode_clip(
         self, pipe: Any, video: Tensor, fps: float, generator: torch.Generator

@@ -49,8 +49,8 @@ class LTX(FlowMatching):
         self, pipe: Any, video: Tensor, fps: float, generator: torch.Generator
     ) -> dict[str, Tensor]:
         vae = pipe.vae
-        found = vae.encode(video.to(vae.device, vae.dtype)).latent_dist.sample(generator)
-        latents = pipe._normalize_latents(found, vae.latents_mean, vae.latents_std)
+        encoded = vae.encode(video.to(vae.device, vae.dtype)).latent_dist.sample(generator)
+        latents = pipe._normalize_latents(encoded, vae.latents_mean, vae.latents_std)
         return {"latents": latents[0].float()}
 
     def draw_sigma(self, generator: torch.Generator, latents: Tensor, part: str) -> Tensor:

@@ -64,8 +64,8 @@ class LTX2(LTX):
         self, pipe: Any, video: Tensor, fps: float, generator: torch.Generator
     ) -> dict[str, Tensor]:
         vae = pipe.vae
-        found = vae.encode(video.to(vae.device, vae.dtype)).latent_dist.mode()
-        latents = pipe._normalize_latents(found, vae.latents_mean, vae.latents_std)
+        encoded = vae.encode(video.to(vae.device, vae.dtype)).latent_dist.mode()
+        latents = pipe._normalize_latents(encoded, vae.latents_mean, vae.latents_std)
         return {"latents": latents[0].float()}
 
     def forward(self, model: Any, draw: Draw, batch: Batch) -> Tensor:

@@ -52,9 +52,9 @@ def load_pipeline(folder: Path, family: Family, names: Sequence[str], precision:
     import diffusers
 
     check_libraries(family.index, folder)
-    wanted = {*names, _ALWAYS}
+    loaded = {*names, _ALWAYS}
     absent = {part: hollow(family, part) for part, value in family.index.items()
-              if isinstance(value, list) and part not in wanted}
+              if isinstance(value, list) and part not in loaded}
     dtypes: dict[str, Any] = {"default": DTYPES[precision]}
     dtypes |= dict.fromkeys(family.float32_parts, torch.float32)
     for part in names:
@@ -80,11 +80,11 @@ def hollow(family: Family, part: str) -> Any:
     library, kind = family.index[part][:2]
     if library != "diffusers" or part not in family.configs:
         return None
-    found = getattr(diffusers, kind)
-    if not issubclass(found, torch.nn.Module):
+    model = getattr(diffusers, kind)
+    if not issubclass(model, torch.nn.Module):
         return None
     with torch.device("meta"):
-        return found.from_config(family.configs[part], trust_remote_code=False)
+        return model.from_config(family.configs[part], trust_remote_code=False)
 
 
 def load_trained(folder: Path, family: Family, part: str, precision: str, nf4: bool = False) -> Any:

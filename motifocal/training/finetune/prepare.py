@@ -90,7 +90,7 @@ def samples_of(
     rule = FrameRule("uniform", settings.frames, settings.fps, samples=settings.windows,
                      later=later)
 
-    def look(video: CaptionedVideo) -> list[Sample] | Rejected:
+    def select(video: CaptionedVideo) -> list[Sample] | Rejected:
         try:
             timeline = timeline_of(video.path)
             chosen = selected(timeline, rule, settings.height, settings.width)
@@ -101,11 +101,11 @@ def samples_of(
         except (VideoError, OSError) as error:
             return Rejected(video.name, one_line(error).removeprefix(f"{video.path}: "))
         # Evenly spread stretches of a short clip can be the same one.
-        return [Sample(video, one, digest) for one in dict.fromkeys(chosen)]
+        return [Sample(video, selection, digest) for selection in dict.fromkeys(chosen)]
 
     # Threads: FFmpeg lets go of the interpreter lock while it decodes.
     with ThreadPoolExecutor(max(1, workers)) as threads:
-        yield from threads.map(look, videos)
+        yield from threads.map(select, videos)
 
 
 def lock_cache(folder: Path, settings: CacheSettings) -> None:

@@ -183,18 +183,18 @@ def _noise(pair: EvalPair, shape: torch.Size, seed: int) -> Tensor:
     return torch.randn(shape, generator=generator)
 
 
-def judge_latents(predicted: Tensor, image: ProbeImage, asked: int) -> ProbeScore:
+def judge_latents(predicted: Tensor, image: ProbeImage, prompt: int) -> ProbeScore:
     """Compare predicted latents (C, F, h, w) with all candidates inside the moving region.
 
     A tie with another candidate does not follow.
     """
     distances = _distances(predicted, image)
     static = len(distances) - 1
-    if not 0 <= asked < static:
-        raise ValueError(f"asked should be from 0 to {static - 1}, got {asked}")
-    right = distances[asked]
-    others = np.delete(distances, asked)
-    scale = _distances(image.candidates[-1], image)[asked]
+    if not 0 <= prompt < static:
+        raise ValueError(f"prompt should be from 0 to {static - 1}, got {prompt}")
+    right = distances[prompt]
+    others = np.delete(distances, prompt)
+    scale = _distances(image.candidates[-1], image)[prompt]
     nearest = int(np.argmin(distances))
     follows = bool(right < others.min())
     return ProbeScore(follows, nearest == static and not follows, nearest,
