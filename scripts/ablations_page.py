@@ -38,15 +38,20 @@ def finished(results: Path, experiment: Experiment, arm: Arm) -> dict[int, Path]
 
 
 def groups(results: Path, experiment: Experiment) -> list[tuple[list[int], list[Arm]]]:
-    """Arms that can be compared with the baseline, together where they have the same seeds."""
-    baseline = experiment.arms[0]
-    mine = finished(results, experiment, baseline)
+    """Arms that can be compared with the baseline, together where they have the same seeds.
+
+    Runs of another experiment stand beside each group whose seeds they have.
+    """
+    baseline, *others = experiment.arms
+    done = {arm: finished(results, experiment, arm) for arm in experiment.arms}
     together: dict[tuple[int, ...], list[Arm]] = {}
-    for arm in experiment.arms[1:]:
-        seeds = tuple(seed for seed in finished(results, experiment, arm) if seed in mine)
-        if seeds:
+    for arm in others:
+        seeds = tuple(seed for seed in done[arm] if seed in done[baseline])
+        if seeds and not arm.runs_of:
             together.setdefault(seeds, []).append(arm)
-    return [(list(seeds), [baseline, *arms]) for seeds, arms in together.items()]
+    return [(list(seeds), [baseline, *(arm for arm in others if arm in own
+                                       or (arm.runs_of and done[arm].keys() >= set(seeds)))])
+            for seeds, own in together.items()]
 
 
 def lined_up(results: Path, experiment: Experiment, seeds: list[int], arms: list[Arm],
@@ -70,6 +75,10 @@ def block(results: Path, experiment: Experiment, pictures: Path | None) -> str:
                      f"(images/{name})\n")
         parts += figure6(results, experiment, seeds, arms)
         parts += sampled(results, experiment, seeds, arms)
+        if second := [arm for arm in arms if arm.key == experiment.also_against]:
+            others = [arm for arm in arms[1:] if arm not in second]
+            again = compare(lined_up(results, experiment, seeds, [*second, *others]))
+            parts.append(f"The same curves, against {second[0].label}:\n\n" + to_markdown(again))
         if experiment.key == "still":
             apart = compare(lined_up(results, experiment, seeds, arms, APPEARANCE))
             parts.append("Of these, the scenarios in which only colours change (bulbs, traffic "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -33,8 +34,7 @@ def test_the_plan_holds_every_arm_with_its_seeds_and_the_deciding_ones_first() -
 def test_the_page_has_a_place_for_every_experiment() -> None:
     page = (ROOT / "docs" / "proof.md").read_text(encoding="utf-8")
     places = [m[2] for m in ablations_page.BLOCK.finditer(page)]
-    assert sorted(places) == sorted(
-        e.key for e in ablations_plan.EXPERIMENTS if e.key not in ablations_plan.PLANNED)
+    assert sorted(places) == sorted(e.key for e in ablations_plan.EXPERIMENTS)
 
 
 def test_the_page_says_what_the_results_say() -> None:
@@ -42,15 +42,38 @@ def test_the_page_says_what_the_results_say() -> None:
     assert ablations_page.filled(page, ROOT / "runs" / "ablations", pictures=None) == page
 
 
-def test_the_losses_of_other_papers_are_planned_with_three_seeds_and_run_when_asked_for() -> None:
+def test_every_loss_of_another_paper_is_an_arm_with_three_seeds() -> None:
     jobs = ablations_plan.plan(ablations_plan.FULL, ["losses"])
-    assert all(job.experiment.key != "losses" for job in ablations_plan.plan(ablations_plan.FULL))
     new = [job for job in jobs if not job.arm.runs_of]
-    assert len(new) == 4 * 3
+    assert len(new) == 3 * len(NEIGHBOURS)
     variants = {setting.partition("=")[2] for job in new for setting in job.arm.settings}
     assert variants == set(NEIGHBOURS)
     shared = {job.name for job in jobs if job.arm.runs_of}
     assert shared <= {job.name for job in ablations_plan.plan(ablations_plan.FULL, ["lively"])}
+
+
+def test_losses_of_other_papers_are_compared_with_both_arms_on_the_seeds_that_they_have(
+    tmp_path: Path,
+) -> None:
+    lively = ROOT / "runs" / "ablations" / "lively"
+    shutil.copytree(lively, tmp_path / "lively")
+    (tmp_path / "losses").mkdir()
+    losses = next(e for e in ablations_plan.EXPERIMENTS if e.key == "losses")
+    assert ablations_page.block(tmp_path, losses, None) == "No results yet.\n"
+    for seed in range(2):  # two seeds of λ = 1 as if they were of another loss
+        for end in (".csv.gz", ".json", ".figure6.csv"):
+            shutil.copy(lively / f"lambda1-seed{seed}{end}",
+                        tmp_path / "losses" / f"difference-seed{seed}{end}")
+    both, alone = ablations_page.block(tmp_path, losses, None).split("against λ = 1")
+    # The copy differs from λ = 0 as λ = 1 does, and from λ = 1 not at all.
+    copies, originals = ([line.split("|")[2:] for line in both.splitlines()
+                          if line.startswith(f"| {label} |")]
+                         for label in ("difference of frames (VideoX-Fun)", "λ = 1 (the paper's)"))
+    assert len(copies) == 4
+    assert copies == originals
+    assert "+0.0 [+0.0, +0.0]" in alone
+    assert "2 seeds" in alone
+    assert "2 runs;" in alone
 
 
 def test_runs_that_two_experiments_share_are_made_once_and_in_either() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import re
 from pathlib import Path
@@ -73,6 +74,27 @@ def resim(denoised: Tensor, clean: Tensor, diffusion: Tensor) -> Tensor:
     return diffusion + 0.1 * sums / denoised.numel()
 
 
+def lamo(denoised: Tensor, clean: Tensor, sigma: Tensor) -> Tensor:
+    """Its motion drift loss (lambda 0.4, tau 2) by loops, one sample as (T, C, h, w)."""
+    channels, ratios = range(clean.shape[1]), []
+    for t in range(clean.shape[0] - 2):
+        moved, true = ([float((z[t + 2, c] - z[t, c]).mean()) for c in channels]
+                       for z in (denoised, clean))
+        gap = sum((a - b) ** 2 for a, b in zip(moved, true, strict=True))
+        ratios.append(gap / max(sum(b**2 for b in true), 1e-8))
+    return 0.4 * (1 - sigma**2) * sum(ratios) / len(ratios)
+
+
+def ltd(predict: Tensor, target: Tensor, clean: Tensor) -> Tensor:
+    """Our reading of its abstract, voxel by voxel, one sample as (T, C, h, w)."""
+    frames, channels, height, width = clean.shape
+    weight = torch.ones_like(clean[:, :1])
+    for t, y, x in itertools.product(range(1, frames), range(height), range(width)):
+        change = (clean[t, :, y, x] - clean[t - 1, :, y, x]).norm() / channels**0.5
+        weight[t, 0, y, x] = 1 + math.log(1 + float(change))
+    return (weight * (predict - target) ** 2).mean()
+
+
 def test_the_difference_of_frames_is_that_of_videox_fun() -> None:
     expected = torch.stack([videox_fun(PREDICTION[b : b + 1], TARGET[b : b + 1])
                             for b in range(B)])
@@ -97,6 +119,28 @@ def test_dynamics_consistency_is_that_of_resim_in_clean_latents() -> None:
     assert torch.allclose(got, expected, rtol=1e-12)
 
 
+def test_the_motion_drift_is_that_of_lamo_in_clean_latents() -> None:
+    sigma = torch.tensor([0.7, 0.2], dtype=torch.float64)
+    denoised = LATENTS - sigma[:, None, None, None, None] * (PREDICTION - TARGET)
+    expected = torch.stack([lamo(denoised[b].transpose(0, 1), LATENTS[b].transpose(0, 1), sigma[b])
+                            for b in range(B)])
+    loss = motion_focal_loss(PREDICTION, TARGET, None, variant="drift", latents=LATENTS,
+                             clean=sigma, noise_level=sigma)
+    assert torch.allclose(loss.motion, expected, rtol=1e-12)
+    noise_alone = motion_focal_loss(PREDICTION, TARGET, None, variant="drift", latents=LATENTS,
+                                    clean=sigma, noise_level=torch.ones(B))
+    assert torch.equal(noise_alone.total, noise_alone.diffusion)
+
+
+def test_the_latent_discrepancy_weighs_each_voxel_by_how_far_it_is_from_the_frame_before() -> None:
+    expected = torch.stack([ltd(*(x[b].transpose(0, 1) for x in (PREDICTION, TARGET, LATENTS)))
+                            for b in range(B)])
+    assert torch.allclose(total("discrepancy", latents=LATENTS), expected, rtol=1e-12)
+    still = LATENTS[:, :, :1].expand_as(LATENTS)
+    plain = motion_focal_loss(PREDICTION, TARGET, None, variant="none")
+    assert torch.equal(total("discrepancy", latents=still), plain.total)
+
+
 def test_what_the_published_weights_add_vanishes_with_size_and_the_mended_do_not() -> None:
     """Vista's own clips: 25 frames of 72 x 128 latents, 221 184 positions behind the first."""
     prediction, target = noise(4, 1, 1, 25, 72, 128), noise(5, 1, 1, 25, 72, 128)
@@ -118,7 +162,8 @@ def test_weight_zero_is_the_plain_loss_bit_for_bit(variant: str) -> None:
 def test_a_constant_error_has_no_dynamics_and_a_change_has(variant: str) -> None:
     constant = TARGET + noise(6, B, C, 1, H, W)
     still = motion_focal_loss(constant, TARGET, None, variant=variant, latents=LATENTS)
-    expected = -0.25 * still.diffusion if variant == "difference" else 0 * still.diffusion
+    expected = {"difference": -0.25 * still.diffusion, "discrepancy": still.motion}.get(
+        variant, 0 * still.diffusion)  # the discrepancy looks at the latents, not at the error
     assert torch.allclose(still.motion, expected, atol=1e-12)
     moving = motion_focal_loss(PREDICTION, TARGET, None, variant=variant, latents=LATENTS)
     assert (moving.motion > 0).all()
@@ -154,8 +199,11 @@ def test_a_clip_of_one_latent_has_the_plain_loss(variant: str) -> None:
 
 
 def test_wrong_arguments_are_named() -> None:
-    with pytest.raises(ValueError, match="latents should be the clean latents"):
-        total("consistency")
+    for variant in ("consistency", "drift", "discrepancy"):
+        with pytest.raises(ValueError, match=f'clean latents for the variant "{variant}"'):
+            total(variant)
+    with pytest.raises(ValueError, match=re.escape("noise_level should be (2,), got (3,)")):
+        total("drift", latents=LATENTS, noise_level=torch.zeros(3))
     with pytest.raises(ValueError, match=re.escape("latents should be (2, 4, 6, 5, 3), got (2, 4, "
                                                    "5, 5, 3)")):
         total("consistency", latents=LATENTS[:, :, 1:])

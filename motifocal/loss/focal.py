@@ -43,6 +43,7 @@ def motion_focal_loss(
     check: bool = True,
     latents: Tensor | None = None,
     clean: Tensor | None = None,
+    noise_level: Tensor | None = None,
 ) -> MotionFocalLoss:
     """Compute the motion focal loss of every sample, unreduced over the batch; draws no randomness.
 
@@ -60,8 +61,10 @@ def motion_focal_loss(
         check: look at the values of ``heatmap`` and ``valid`` (not only at the shapes). On an
             accelerator this waits for the device once a step; call ``check_values`` where the maps
             are made, on the CPU, and pass False to be rid of it.
-        latents: the clean latents, like ``prediction``, for the variant "consistency".
-        clean: (B,), error of the clean latents per error of the prediction, for the same.
+        latents: the clean latents, like ``prediction``, for the variants "consistency", "drift"
+            and "discrepancy".
+        clean: (B,), error of the clean latents per error of the prediction, for the first two.
+        noise_level: (B,) in [0, 1], for "drift": sigma of a flow, t / T of a schedule.
 
     Raises:
         ValueError: on wrong shapes, a heatmap outside [0, 1] or with nan, a mask that is not 0/1,
@@ -88,7 +91,7 @@ def motion_focal_loss(
 
     # The motion part. The channels are summed first, so the product with m' is a small tensor.
     if variant in NEIGHBOURS:
-        motion = neighbour_part(difference, variant, latents, clean)
+        motion = neighbour_part(difference, variant, latents, clean, noise_level)
     elif heatmap is None:
         motion = torch.zeros_like(diffusion)
     else:

@@ -79,6 +79,7 @@ def motion_loss(
     variant: str = "motif",
     latents: Tensor | None = None,
     clean: Tensor | None = None,
+    noise_level: Tensor | None = None,
 ) -> MotionFocalLoss:
     """Compute every sample's motion focal loss in the model's layout, without conditioned latents.
 
@@ -98,8 +99,10 @@ def motion_loss(
         motif_weight: lambda, the paper's is 1.
         timestep_weight: (B,) or (B, 1, ...), multiplies both parts: sigma weights, min-SNR.
         variant: a key of ``loss.focal.VARIANTS``, or of ``loss.neighbours.NEIGHBOURS``.
-        latents: the clean latents (B, C, F', h, w), for the variant "consistency" alone.
-        clean: (B,), see ``loss.neighbours.StepTensors``, for the same.
+        latents: the clean latents (B, C, F', h, w), for the variants "consistency", "drift" and
+            "discrepancy".
+        clean: (B,), see ``loss.neighbours.StepTensors``, for the first two.
+        noise_level: (B,), see there too, for "drift".
 
     Raises:
         ValueError: weights of another batch, grid or layout than the prediction, or outside [0, 1];
@@ -145,7 +148,7 @@ def motion_loss(
     return motion_focal_loss(
         prediction, target, None if variant in NEIGHBOURS else heatmap, weight=motif_weight,
         timestep_weight=timestep_weight, variant=variant, check=False, latents=latents,
-        clean=clean,
+        clean=clean, noise_level=noise_level,
     )  # fmt: skip
 
 

@@ -21,6 +21,16 @@ difference of frames, so they need the layout b c f h w, which ``motion_loss`` m
     d - x is c e, with c the factor from the prediction to the clean latents; our reading: the norm
     in the units of L_diffusion, a mean; s_j the mean of |x_{i+j} - x_i|; c = 1 where it is not
     given. Its authors published no code; the formula is that of a digest of the paper.
+"drift" (LaMo's motion drift loss, arXiv 2605.23878: its `physical_motion_lamo.py`; tau = 2):
+    0.4 (1 - s^2) mean_i ||m_i(d) - m_i(x)||^2 / ||m_i(x)||^2,  m_i(x) = mean of x_{i+tau} - x_i
+    over h and w; ||.|| over channels; s in [0, 1] is the noise level, 0 where it is not given. Its
+    code takes the mean of 1 - s^2 over the batch; here each sample has its own. The motion field
+    that it trains for guidance in sampling is no part of this.
+"discrepancy" (latent temporal discrepancy, LTD, arXiv 2601.20504):
+    mean e_i^2 (1 + w_i),  w_i = log(1 + r_i),  r_i = rms over channels of (x_i - x_{i-1}),  w_1 = 0
+    Our reading of the abstract (a larger penalty where latents differ more from frame to frame, the
+    regular one where they are stable) and of a digest (a scalar a voxel, scaled by a logarithm).
+    The paper's own formula was not to be had.
 """
 
 from __future__ import annotations
@@ -29,10 +39,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
+import torch
 from torch import Tensor
 
 RATIO = 0.25  # of VideoX-Fun's --motion_sub_loss_ratio
 INTERVALS, CONSISTENCY = 4, 0.1  # ReSim's K and the weight of its loss
+LAG, DRIFT, LEAST_DRIFT = 2, 0.4, 1e-8  # LaMo's tau, lambda and smallest divisor
 TINY = 1e-12
 
 
@@ -40,14 +52,16 @@ TINY = 1e-12
 class StepTensors:
     """What a training step has in hand, in float32 and the layout (B, C, F', h, w).
 
-    error: prediction - target. latents: the clean latents, which only "consistency" needs. clean:
-    (B,), how much of an error of the prediction is one of the clean latents that it stands for:
-    sigma of a flow or v-prediction, sigma / alpha of a noise prediction.
+    error: prediction - target. latents: the clean latents, which "consistency", "drift" and
+    "discrepancy" need. clean: (B,), how much of an error of the prediction is one of the clean
+    latents that it stands for: sigma of a flow or v-prediction, sigma / alpha of a noise
+    prediction. noise_level: (B,) in [0, 1], sigma of a flow, t / T of a schedule of T timesteps.
     """
 
     error: Tensor
     latents: Tensor | None = None
     clean: Tensor | None = None
+    noise_level: Tensor | None = None
 
 
 def _steps(x: Tensor, interval: int = 1) -> Tensor:
@@ -57,6 +71,11 @@ def _steps(x: Tensor, interval: int = 1) -> Tensor:
 
 def _mean(x: Tensor) -> Tensor:
     return x.flatten(1).mean(1)
+
+
+def _over_clip(x: Tensor, step: StepTensors) -> Tensor:
+    """Sum over a part of the frames, divided by the number of elements of all."""
+    return x.flatten(1).sum(1) / step.error[0].numel()
 
 
 def _difference(step: StepTensors) -> Tensor:
@@ -70,8 +89,7 @@ def _dynamics(step: StepTensors, norm: Callable[[Tensor], Tensor]) -> Tensor:
     if not changes.shape[2]:
         return step.error.new_zeros(len(step.error))
     weight = (changes / norm(changes).clamp(min=TINY)).detach()
-    later = step.error[:, :, 1:].square() * weight
-    return later.flatten(1).sum(1) / step.error[0].numel()
+    return _over_clip(step.error[:, :, 1:].square() * weight, step)
 
 
 def _norm(changes: Tensor) -> Tensor:
@@ -82,18 +100,40 @@ def _root_mean_square(changes: Tensor) -> Tensor:
     return changes.square().mean((2, 3, 4), keepdim=True).sqrt()
 
 
-def _consistency(step: StepTensors) -> Tensor:
+def _clean_latents(step: StepTensors, variant: str) -> Tensor:
     if step.latents is None:
-        raise ValueError('latents should be the clean latents for the variant "consistency", got '
+        raise ValueError(f'latents should be the clean latents for the variant "{variant}", got '
                          "None")
+    return step.latents
+
+
+def _consistency(step: StepTensors) -> Tensor:
+    latents = _clean_latents(step, "consistency")
     total = step.error.new_zeros(len(step.error))
     for interval in range(1, min(INTERVALS, step.error.shape[2] - 1) + 1):
-        scale = _mean(_steps(step.latents, interval).abs()).clamp(min=TINY)
-        squared = _steps(step.error, interval).square().flatten(1).sum(1)
-        total = total + squared / scale / step.error[0].numel()
+        scale = _mean(_steps(latents, interval).abs()).clamp(min=TINY)
+        total = total + _over_clip(_steps(step.error, interval).square(), step) / scale
     if step.clean is not None:
         total = total * step.clean.square()
     return CONSISTENCY * total
+
+
+def _drift(step: StepTensors) -> Tensor:
+    latents = _clean_latents(step, "drift")
+    if step.error.shape[2] <= LAG:
+        return step.error.new_zeros(len(step.error))
+    error, drift = (_steps(x, LAG).mean((3, 4)).square().sum(1) for x in (step.error, latents))
+    total = _mean(error / drift.clamp(min=LEAST_DRIFT))
+    if step.clean is not None:
+        total = total * step.clean.square()
+    if step.noise_level is not None:
+        total = total * (1 - step.noise_level.square())
+    return DRIFT * total
+
+
+def _discrepancy(step: StepTensors) -> Tensor:
+    differences = _steps(_clean_latents(step, "discrepancy")).square().mean(1, keepdim=True).sqrt()
+    return _over_clip(step.error[:, :, 1:].square() * torch.log1p(differences), step)
 
 
 #: Variant -> its motion part.
@@ -102,19 +142,26 @@ NEIGHBOURS: dict[str, Callable[[StepTensors], Tensor]] = {
     "dynamics": partial(_dynamics, norm=_norm),
     "dynamics-rms": partial(_dynamics, norm=_root_mean_square),
     "consistency": _consistency,
+    "drift": _drift,
+    "discrepancy": _discrepancy,
 }
 
 
 def neighbour_part(
-    error: Tensor, variant: str, latents: Tensor | None = None, clean: Tensor | None = None
+    error: Tensor,
+    variant: str,
+    latents: Tensor | None = None,
+    clean: Tensor | None = None,
+    noise_level: Tensor | None = None,
 ) -> Tensor:
     """Compute the motion part (B,) of one of ``NEIGHBOURS``.
 
     Args:
         error: prediction - target, (B, C, F', h, w), without conditioned latents.
         variant: a key of ``NEIGHBOURS``.
-        latents: the clean latents, same shape; needed by "consistency".
-        clean: (B,), see `StepTensors`; used by "consistency".
+        latents: the clean latents, same shape; needed by "consistency", "drift", "discrepancy".
+        clean: (B,), see `StepTensors`; used by "consistency" and "drift".
+        noise_level: (B,), see `StepTensors`; used by "drift".
 
     Raises:
         ValueError: shapes that differ, latents missing.
@@ -125,8 +172,9 @@ def neighbour_part(
                          f"{shape}")  # fmt: skip
     if latents is not None and latents.shape != error.shape:
         raise ValueError(f"latents should be {shape}, got {tuple(latents.shape)}")
-    if clean is not None and tuple(clean.shape) != shape[:1]:
-        raise ValueError(f"clean should be {shape[:1]}, got {tuple(clean.shape)}")
-    step = StepTensors(error, None if latents is None else latents.detach().to(error),
-                       None if clean is None else clean.to(error))  # fmt: skip
+    for name, value in {"clean": clean, "noise_level": noise_level}.items():
+        if value is not None and tuple(value.shape) != shape[:1]:
+            raise ValueError(f"{name} should be {shape[:1]}, got {tuple(value.shape)}")
+    step = StepTensors(error, *(None if tensor is None else tensor.detach().to(error)
+                                for tensor in (latents, clean, noise_level)))  # fmt: skip
     return NEIGHBOURS[variant](step)

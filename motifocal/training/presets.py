@@ -55,7 +55,7 @@ class TrainingSettings(BaseModel):
     timestep_power: float = Field(gt=0)
     motif_weight: float = Field(ge=0)
     motif_variant: Literal["motif", "inverse", "none", "normalised", "difference", "dynamics",
-                           "dynamics-rms", "consistency"]
+                           "dynamics-rms", "consistency", "drift", "discrepancy"]
     text_dropout: float = Field(ge=0, le=1)
     prior_dropout: float = Field(default=0.1, ge=0, le=1)
     steps: int = Field(gt=0)

@@ -77,7 +77,8 @@ def training_step(
     target = schedule.target(batch.latents, random.noise, random.timesteps)
     return motion_focal_loss(prediction, target, batch.heatmap, weight=settings.motif_weight,
                              variant=settings.motif_variant, check=False, latents=batch.latents,
-                             clean=schedule.clean_error(random.timesteps))
+                             clean=schedule.clean_error(random.timesteps),
+                             noise_level=random.timesteps / len(schedule.alphas_cumprod))
 
 
 def told_priors(batch: LatentBatch, untold: Tensor) -> tuple[Tensor | None, Tensor]:
