@@ -44,7 +44,7 @@ TABLES: dict[str, list[tuple[str, str, str, str, str]]] = {
          TRAIN + " --set motif_variant=none"),
         ("—", "**Ours**: variant normalised by the heatmap's mass", "loss", "def _normalised(",
          TRAIN + " --set motif_variant=normalised"),
-        ("—", "losses of other papers: VideoX-Fun, Vista, ReSim, LaMo, LTD ([losses.md](losses.md))",
+        ("—", "other papers: VideoX-Fun, Vista, ReSim, LaMo, LTD ([losses.md](losses.md))",
          "loss", "NEIGHBOURS: dict", TRAIN + " --set motif_variant=dynamics-rms"),
     ],
     "The motion heatmap": [
