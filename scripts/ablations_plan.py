@@ -59,6 +59,7 @@ LOSSES = (
 )
 ADAMW = ("optimizer=adamw",)
 TWO = (PLAIN, MOTIF)
+THREE_SEEDS = tuple(replace(arm, seeds=3) for arm in TWO)
 # How the network sees the image: the paper's arms, all with its loss.
 CONDITIONS = (
     replace(MOTIF, label="x-cat (the paper's)", seeds=3, runs_of="lively"),
@@ -92,9 +93,9 @@ EXPERIMENTS = (
     Experiment("still", "still", ALL_ARMS),
     Experiment("lively", "lively"),
     Experiment("hard", "hard"),
-    Experiment("calm", "calm"),
-    Experiment("copier", "still", copier=True),
-    Experiment("adamw", "still", settings=ADAMW),
+    Experiment("calm", "calm", THREE_SEEDS),
+    Experiment("copier", "still", THREE_SEEDS, copier=True),
+    Experiment("adamw", "still", THREE_SEEDS, settings=ADAMW),
     Experiment("losses", "lively", LOSSES, also_against="lambda1"),
     Experiment("conditioning", "lively", CONDITIONS),
     Experiment("score", "lively", with_prior("score", "score")),
