@@ -1,6 +1,7 @@
 """Vision-language models of real classes with random weights, saved as model folders, in a second.
 
     qwen_folder(folder)        Qwen2.5-VL         intern_folder(folder)        InternVL
+    llava_folder(folder)       LLaVA, which needs no video processor and so no torchvision
 
 The output layer answers yes or no to everything: its other rows are zero, those of the forms of yes
 and no lie near what the model's last hidden state is, so that both are always among the likeliest
@@ -45,13 +46,13 @@ def template(image: str) -> str:
     )
 
 
-def answering(model: Any, tokenizer: Any, state: torch.Tensor) -> Any:
-    """Make the rows of yes and no of the output layer lie near this last hidden state (D,)."""
+def answering(model: Any, tokenizer: Any, state: torch.Tensor, forms: Sequence[str]) -> Any:
+    """Make the rows of `forms` of the output layer lie near this last hidden state (D,)."""
     generator = torch.Generator().manual_seed(3)
     state = state / state.norm()
     with torch.no_grad():
         model.lm_head.weight.zero_()
-        for form in FORMS:
+        for form in forms:
             (token,) = tokenizer(form, add_special_tokens=False)["input_ids"]
             noise = torch.randn(len(state), generator=generator)
             model.lm_head.weight[token] = 2 * state + 0.4 * noise
@@ -110,15 +111,41 @@ def intern_folder(folder: Path, seed: int = 1) -> Path:
                  template("<IMG_CONTEXT>"), {"image_seq_length": 4})
 
 
+def llava_folder(folder: Path, seed: int = 2) -> Path:
+    """LLaVA: two layers, width 32, images of 28 pixels in 16 patches. It says "Yes" and "No" alone.
+    """
+    from transformers.models.clip import image_processing_pil_clip as pictures
+
+    special = ["<pad>", "<|im_start|>", "<|im_end|>", "<image>"]
+    tokenizer = tokenizer_of(special, {"image_token": "<image>"})
+    config = transformers.LlavaConfig(
+        vision_config=transformers.CLIPVisionConfig(
+            hidden_size=WIDTH, intermediate_size=48, num_hidden_layers=2, num_attention_heads=2,
+            image_size=28, patch_size=7),
+        text_config={"model_type": "llama", "vocab_size": len(tokenizer), "hidden_size": WIDTH,
+                     "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 2,
+                     "num_key_value_heads": 2, "max_position_embeddings": 2048,
+                     "tie_word_embeddings": False},
+        image_token_index=tokenizer.convert_tokens_to_ids("<image>"), image_seq_length=16,
+        tie_word_embeddings=False)
+    torch.manual_seed(seed)
+    model = transformers.LlavaForConditionalGeneration(config).eval()
+    images = pictures.CLIPImageProcessorPil(size={"shortest_edge": 28},
+                                            crop_size={"height": 28, "width": 28})
+    return saved(folder, model, tokenizer, images, "LlavaProcessor", template("<image>"),
+                 {"patch_size": 7, "vision_feature_select_strategy": "default",
+                  "num_additional_image_tokens": 1}, ("Yes", "No"))
+
+
 def saved(folder: Path, model: Any, tokenizer: Any, images: Any, processor: str, chat: str,
-          settings: dict[str, Any]) -> Path:
-    """Write a model folder as the hub has them; the output layer says yes or no."""
+          settings: dict[str, Any], forms: Sequence[str] = FORMS) -> Path:
+    """Write a model folder as the hub has them; the output layer says one of `forms`."""
     import json
 
     text = tokenizer("<|im_start|>assistant\n", add_special_tokens=False, return_tensors="pt")
     with torch.no_grad():
         state = model(input_ids=text["input_ids"], output_hidden_states=True).hidden_states[-1]
-    answering(model, tokenizer, state[0, -1])
+    answering(model, tokenizer, state[0, -1], forms)
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     images.save_pretrained(folder)

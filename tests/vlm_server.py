@@ -96,14 +96,14 @@ def completion(content: str = "Yes", **choice: Any) -> dict[str, Any]:
 
 
 @contextmanager
-def serving(handler: Handler) -> Iterator[str]:
+def serving(handler: Handler, route: str = ROUTE) -> Iterator[str]:
     """Run a server with this handler in a thread; gives the address up to /v1."""
 
     async def completions(request: Request) -> Response:
         body = await request.json()
         return await asyncio.to_thread(handler, body)
 
-    app = Starlette(routes=[Route(ROUTE, completions, methods=["POST"])])
+    app = Starlette(routes=[Route(route, completions, methods=["POST"])])
     server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=0, log_config=None,
                                            lifespan="off"))
     thread = threading.Thread(target=server.run)

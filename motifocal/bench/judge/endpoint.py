@@ -50,6 +50,8 @@ MOST_SENT = 64 * 2**20  # bytes of a question
 MOST_READ = 2**20  # bytes of an answer
 TOP = 20  # alternatives of the first token; the most that the interface allows
 PIECE = 65536
+SYSTEM_ONE = "/systemone"  # the end of addresses that are asked typed questions
+MOST_IMAGES = 4  # with a typed question
 
 
 class EndpointJudge:
@@ -60,6 +62,8 @@ class EndpointJudge:
     can hold.
     """
 
+    path = "/chat/completions"
+
     def __init__(
         self, address: str, model: str, *, timeout: float = 120.0, batch: int = 4,
         top: int = TOP,
@@ -68,7 +72,7 @@ class EndpointJudge:
             raise ValueError(f"timeout should be a positive number of seconds, got {timeout}")
         self._key = _key()
         check_address(address, bool(self._key))
-        self._url = address.rstrip("/") + "/chat/completions"
+        self._url = address.rstrip("/") + self.path
         self._model, self._timeout, self.batch, self._top = model, timeout, batch, top
         self.name = model
         self.identity: Mapping[str, Any] = {"judge": "endpoint", "address": address.rstrip("/"),
@@ -99,6 +103,9 @@ class EndpointJudge:
             return Failure(NO_CONNECTION, plain(one_line(error)))
         if content is None:
             return Failure(TOO_LARGE, f"the answer has more than {MOST_READ} bytes")
+        return self._read(content)
+
+    def _read(self, content: bytes) -> Answer | Failure:
         return read_answer(content)
 
     def _request(self, query: Query) -> dict[str, Any]:
@@ -125,6 +132,41 @@ class EndpointJudge:
                 if time.monotonic() > end:  # a server that sends a byte now and then
                     raise TimeoutError
         return b"".join(pieces)
+
+
+class SystemOneJudge(EndpointJudge):
+    """A model named `model` behind `transformers serve`; `address` ends in /systemone.
+
+    The server puts the text and "Answer Yes or No only." behind the frames, and answers with the
+    probability of the token "Yes", of "Yes" and "No" alone.
+    """
+
+    path = ""
+
+    def __init__(
+        self, address: str, model: str, *, timeout: float = 120.0, batch: int = 4
+    ) -> None:
+        super().__init__(address, model, timeout=timeout, batch=batch)
+        self.identity = {"judge": "systemone", "address": address.rstrip("/"), "model": model}
+
+    def ask(self, queries: Sequence[Query]) -> list[Answer | Failure]:
+        """Answer every query. Raises ValueError for more frames than the server takes."""
+        most = max((len(query.frames) for query in queries), default=0)
+        if most > MOST_IMAGES:
+            raise ValueError(f"transformers serve takes at most {MOST_IMAGES} images with a "
+                             f"question, got {most} frames: give fewer with --frames")
+        return super().ask(queries)
+
+    def _request(self, query: Query) -> dict[str, Any]:
+        frames = {f"[[frame {place}]]": data_url(frame).partition(",")[2]
+                  for place, frame in enumerate(query.frames)}
+        return {"model": self._model, "state": "".join(frames),
+                "questions": {"q": {"type": "noul", "instructions": query.text}},
+                "assets": {name: {"type": "image", "format": "png", "data_base64": data}
+                           for name, data in frames.items()}}
+
+    def _read(self, content: bytes) -> Answer | Failure:
+        return read_decision(content)
 
 
 class _NoRedirects(urllib.request.HTTPRedirectHandler):
@@ -216,6 +258,17 @@ def _probabilities(first: Any) -> Iterator[tuple[str, float]]:
         seen.setdefault((token, str(entry.get("bytes"))), math.exp(min(logarithm, 0.0)))
     for (token, _), probability in seen.items():
         yield token, probability
+
+
+def read_decision(content: bytes) -> Answer | Failure:
+    """Read P(yes) off the body of an answer to a typed question, which may hold anything."""
+    try:
+        value = parse_json(content)["answers"]["q"]["noul"]
+        if isinstance(value, bool) or not 0 <= value <= 1:
+            raise ValueError(f"{value!r} is no probability")
+        return Answer(float(value))
+    except (ValueError, KeyError, TypeError) as error:
+        return Failure(BAD_ANSWER, plain(f"{type(error).__name__}: {one_line(error)}"))
 
 
 def plain(text: str) -> str:

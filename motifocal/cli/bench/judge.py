@@ -28,8 +28,8 @@ Examples:
 """)
 @click.argument("results", nargs=-1, required=True, type=FOLDER)
 @click.option("--judge", metavar="JUDGE", help="A vision-language model (a folder or a hub id), or "
-              "the address of an OpenAI-compatible server, up to /v1. An API key is read from "
-              "MOTIFOCAL_API_KEY.")
+              "the address of an OpenAI-compatible server, up to /v1; of `transformers serve`, up "
+              "to /v1/systemone. An API key is read from MOTIFOCAL_API_KEY.")
 @judge_options
 @output_option("Folder of the table and the answers. What was answered is kept there: run again to "
                "go on, and take another folder after a change in a program or behind an address.",

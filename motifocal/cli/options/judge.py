@@ -66,10 +66,10 @@ def _made(judge: str | None, values: dict[str, Any]) -> Judge:
     if _is_address(judge):
         if not values["model"]:
             raise click.UsageError("an address needs --model, the name of the model behind it")
-        from motifocal.bench.judge.endpoint import EndpointJudge
+        from motifocal.bench.judge.endpoint import SYSTEM_ONE, EndpointJudge, SystemOneJudge
 
-        return EndpointJudge(judge, values["model"], timeout=values["timeout"],
-                             batch=values["batch"] or 4)
+        kind = SystemOneJudge if judge.rstrip("/").endswith(SYSTEM_ONE) else EndpointJudge
+        return kind(judge, values["model"], timeout=values["timeout"], batch=values["batch"] or 4)
     from motifocal.generate.model_index import check_folder_or_id
 
     check_folder_or_id(judge)
