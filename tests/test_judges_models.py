@@ -6,7 +6,10 @@ import csv
 import json
 import math
 import socket
+import subprocess
+import sys
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,7 +18,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 from tiny_judges import results_in
-from tiny_vlm import intern_folder, qwen_folder
+from tiny_vlm import intern_folder, qwen_folder, smolvlm_folder
 from vlm_server import Model, answering, completion, serving
 
 from motifocal.bench.judge import endpoint
@@ -109,6 +112,72 @@ def test_frames_and_their_order_change_the_answer(folders: dict[str, Path]) -> N
                Query(query.frames, query.prompt, "Is it night?")]
     own, *others = probabilities(judge.ask([query, *changed]))
     assert all(abs(own - other) > 1e-5 for other in others)
+
+
+def test_smolvlm_judges_where_the_package_that_its_processor_wants_is_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from transformers.models.smolvlm import processing_smolvlm
+
+    smolvlm_folder(tmp_path)
+    monkeypatch.setattr(processing_smolvlm, "num2words", str)  # counts frames of videos in words
+    judge = VisionLanguageJudge(str(tmp_path))
+    queries = videos(3)
+    single = [probabilities(judge.ask([query]))[0] for query in queries]
+    assert probabilities(judge.ask(queries)) == pytest.approx(single, abs=1e-5)
+    assert len(set(single)) == 3
+    monkeypatch.setattr(processing_smolvlm, "num2words", None)
+    with pytest.raises(ValueError, match="cannot be loaded: Package `num2words` is required"):
+        VisionLanguageJudge(str(tmp_path))
+
+
+@pytest.mark.slow
+def test_a_model_is_calibrated_and_compares_two_models_in_both_orders(
+    tmp_path: Path, folders: dict[str, Path]
+) -> None:
+    folder = str(folders["internvl"])
+    done = CliRunner().invoke(cli, ["bench", "calibrate", folder, "--device", "cpu", "--pairs", "6",
+                                    "--size", "28", "--frames", "3", "--batch", "6", "-q",
+                                    "-o", str(tmp_path / "calibration")])
+    assert done.exit_code == 0, done.output
+    content = json.loads((tmp_path / "calibration" / "calibration.json").read_text())
+    assert content["identity"]["judge"] == "transformers"
+    assert content["tables"]["all"]["failures"] == 0
+    # It was made to say no to nearly everything, and the report says so.
+    assert "internvl says no to nearly everything" in content["statement"]
+
+    prompts = {"ball": ("the ball rises",), "kite": ("a kite flies in",)}
+    both = [str(results_in(tmp_path, name, prompts).folder) for name in ("ours", "theirs")]
+    done = CliRunner().invoke(cli, ["bench", "judge", *both, "--judge", folder, "--device", "cpu",
+                                    "--frames", "2", "--batch", "4", "--pairwise", "-q",
+                                    "-o", str(tmp_path / "judged")])
+    assert done.exit_code == 0, done.output
+    scores = json.loads((tmp_path / "judged" / "scores.json").read_text())
+    (compared,) = scores["pairwise"]
+    assert compared["failures"] == []
+    assert compared["position_bias"]["mean"] == pytest.approx(-0.5, abs=0.2)  # no in either order
+
+
+@pytest.mark.slow
+def test_a_calibration_that_was_killed_and_resumed_equals_one_that_was_not(
+    tmp_path: Path, folders: dict[str, Path]
+) -> None:
+    def arguments(name: str) -> list[str]:
+        return ["bench", "calibrate", str(folders["qwen2_5_vl"]), "--device", "cpu", "--pairs",
+                "12", "--size", "28", "--frames", "2", "-q", "-o", str(tmp_path / name)]
+
+    kept = tmp_path / "killed" / "answers.jsonl"
+    started = subprocess.Popen([sys.executable, "-m", "motifocal", *arguments("killed")])
+    while started.poll() is None and not (kept.exists() and kept.read_bytes().count(b"\n") > 2):
+        time.sleep(0.005)
+    started.kill()
+    started.wait()
+    assert kept.exists()
+    for name in ("killed", "whole"):
+        done = CliRunner().invoke(cli, arguments(name))
+        assert done.exit_code == 0, done.output
+    for name in ("calibration.json", "calibration.md", "answers.csv"):
+        assert (tmp_path / "killed" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
 
 
 def test_a_folder_that_is_no_judge_is_refused_in_one_line(

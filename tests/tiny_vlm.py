@@ -1,6 +1,7 @@
 """Vision-language models of real classes with random weights, saved as model folders, in a second.
 
     qwen_folder(folder)        Qwen2.5-VL         intern_folder(folder)        InternVL
+    smolvlm_folder(folder)     SmolVLM (2)
     llava_folder(folder)       LLaVA, which needs no video processor and so no torchvision
 
 The output layer answers yes or no to everything: its other rows are zero, those of the forms of yes
@@ -109,6 +110,32 @@ def intern_folder(folder: Path, seed: int = 1) -> Path:
                                                crop_to_patches=False)
     return saved(folder, model, tokenizer, images, "InternVLProcessor",
                  template("<IMG_CONTEXT>"), {"image_seq_length": 4})
+
+
+def smolvlm_folder(folder: Path, seed: int = 3) -> Path:
+    """SmolVLM: two layers, width 32, images of 28 pixels in 16 patches, four tokens each."""
+    from transformers.models.smolvlm import image_processing_pil_smolvlm as pictures
+
+    special = ["<pad>", "<|im_start|>", "<|im_end|>", "<fake_token_around_image>", "<image>",
+               "<end_of_utterance>", "<global-img>"]
+    tokenizer = tokenizer_of(special, {
+        "fake_image_token": "<fake_token_around_image>", "image_token": "<image>",
+        "end_of_utterance_token": "<end_of_utterance>", "global_image_token": "<global-img>"})
+    config = transformers.SmolVLMConfig(
+        vision_config={"hidden_size": WIDTH, "intermediate_size": 48, "num_hidden_layers": 2,
+                       "num_attention_heads": 2, "image_size": 28, "patch_size": 7},
+        text_config={"model_type": "llama", "vocab_size": len(tokenizer), "hidden_size": WIDTH,
+                     "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 2,
+                     "num_key_value_heads": 2, "max_position_embeddings": 2048,
+                     "tie_word_embeddings": False, "pad_token_id": 0},
+        image_token_id=tokenizer.convert_tokens_to_ids("<image>"), scale_factor=2,
+        tie_word_embeddings=False, pad_token_id=0)
+    torch.manual_seed(seed)
+    model = transformers.SmolVLMForConditionalGeneration(config).eval()
+    images = pictures.SmolVLMImageProcessorPil(
+        size={"longest_edge": 28}, max_image_size={"longest_edge": 28}, do_image_splitting=False)
+    return saved(folder, model, tokenizer, images, "SmolVLMProcessor", template("<image>"),
+                 {"image_seq_len": 4})
 
 
 def llava_folder(folder: Path, seed: int = 2) -> Path:

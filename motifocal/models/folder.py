@@ -147,6 +147,8 @@ def loading_errors(name: str | Path) -> Iterator[None]:
     """Whatever the libraries raise while they load the files of `name` becomes a ValueError."""
     try:
         yield
+    except ImportError as error:  # a package that this model's code wants
+        raise ValueError(f"{name} cannot be loaded: {one_line(error)[:300]}") from error
     # Damage has no type of its own: it comes as KeyError, TypeError, RuntimeError, SafetensorError,
     # UnpicklingError, and tokenizers raises Exception itself.
     except Exception as error:

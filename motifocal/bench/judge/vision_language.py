@@ -103,16 +103,28 @@ def _processor(folder: Path) -> Any:
     name = PROCESSOR_MAPPING_NAMES.get(config.model_type)
     if name is None:
         raise ValueError(f"a {config.model_type} takes no images and text")
-    kind = getattr(transformers, name)
-    attributes = [part for part in kind.get_attributes() if part != "video_processor"]
-    images_only: Any = type(kind.__name__, (kind,), {
-        "get_attributes": classmethod(lambda cls: attributes)})
-    processor: Any = images_only.from_pretrained(folder, trust_remote_code=False)
+    processor: Any = _images_only(getattr(transformers, name)).from_pretrained(
+        folder, trust_remote_code=False)
     # Pillow everywhere: with torchvision installed the same frame would differ slightly.
     processor.image_processor = transformers.AutoImageProcessor.from_pretrained(
         folder, backend="pil", trust_remote_code=False)
     processor.tokenizer.padding_side = "left"
     return processor
+
+
+def _images_only(kind: Any) -> Any:
+    """Return the class of processors without a video processor, None where one insists on it."""
+    every = kind.get_attributes()
+    attributes = [part for part in every if part != "video_processor"]
+
+    def made(cls: Any, parts: Sequence[Any], settings: dict[str, Any], **more: Any) -> Any:
+        named = dict(zip(attributes, parts, strict=True))
+        return kind.from_args_and_dict.__func__(cls, [named.get(part) for part in every], settings,
+                                                **more)
+
+    return type(kind.__name__, (kind,), {
+        "get_attributes": classmethod(lambda cls: attributes),
+        "from_args_and_dict": classmethod(made)})
 
 
 def _model(folder: Path, precision: torch.dtype) -> Any:
