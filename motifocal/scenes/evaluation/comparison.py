@@ -197,5 +197,5 @@ def draw_curves(path: Path, comparison: Comparison) -> None:
         axes.set(xlabel="optimiser steps", ylabel=words[measure])
         axes.grid(alpha=0.2)
     figure.axes[0].axhline(aligned.chance, color="grey", linewidth=0.8, linestyle=":")
-    figure.axes[0].legend()
+    figure.legend(*figure.axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
     figure.savefig(path)
