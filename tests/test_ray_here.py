@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -33,7 +32,7 @@ def ray() -> Iterator[Any]:
 
 
 def run_of(jobs: list[int]) -> _Run[int, int]:
-    return _Run(Cluster(), square, deque(map(_Job, jobs)), unlimited)
+    return _Run(Cluster(), square, jobs, unlimited)
 
 
 @pytest.mark.slow

@@ -39,7 +39,7 @@ PLAIN, BESIDE, LISTS = "a plain folder of videos", "text files beside", "finetra
 _LOOK = 65_536  # bytes of a table that tell whether it is one of captions
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Row:
     """One clip as it is written down: `name` and `caption` as they stand, of any type.
 
@@ -193,7 +193,7 @@ def _json_rows(table: Path) -> Iterator[Row]:
 
 
 def _jsonl_rows(table: Path) -> Iterator[Row]:
-    for number, line in enumerate(_text(table).split("\n"), start=1):
+    for number, line in enumerate(_lines(table), start=1):
         if not line.strip():
             continue
         place = f"{table}, line {number}"
@@ -283,6 +283,13 @@ def _named_by_toml(config: Path) -> Path:
 def _text(path: Path) -> str:
     """Read text; bytes that are not UTF-8 become surrogates, which `_undecoded` finds."""
     return path.read_bytes().decode("utf-8-sig", "surrogateescape")
+
+
+def _lines(path: Path) -> Iterator[str]:
+    """Read text as `_text` does, line by line: a table may have millions."""
+    with path.open("rb") as file:
+        for number, line in enumerate(file):
+            yield line.decode("utf-8" if number else "utf-8-sig", "surrogateescape")
 
 
 def _undecoded(*values: Any) -> bool:

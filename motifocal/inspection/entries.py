@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from motifocal.models.text_limit import TextLimit
 
 
-@dataclass
+@dataclass(slots=True)
 class Entry:
     """One clip, or a row that leads to none (`path` is None then).
 
@@ -65,15 +65,13 @@ def gather(location: str | Path) -> Folder:
         if place is not None:
             places[place] = entry
     has_table = listing.format not in (BESIDE, PLAIN)
-    videos, closed = _videos(listing.folder)
-    for path in videos:
-        name = path.relative_to(listing.folder).as_posix()
-        if name not in places:
-            entry = _entry(Row(name, name), name, listing.folder)
-            if has_table and entry.path is not None:
-                table = listing.table.name if listing.table else "the table"
-                entry.faults.append(("not-listed", f"no row of {table} names it"))
-            entries.append(entry)
+    names, closed = _unnamed_videos(listing.folder, places)
+    for name in names:
+        entry = _entry(Row(name, name), name, listing.folder)
+        if has_table and entry.path is not None:
+            table = listing.table.name if listing.table else "the table"
+            entry.faults.append(("not-listed", f"no row of {table} names it"))
+        entries.append(entry)
     for error in closed:
         name = Path(error.filename).relative_to(listing.folder).as_posix()
         words = f"a folder that cannot be looked into ({error.strerror})"
@@ -119,22 +117,24 @@ def _words(caption: Any) -> str | None:
     return caption.strip() if isinstance(caption, str) else None
 
 
-def _videos(folder: Path) -> tuple[list[Path], list[OSError]]:
-    """List all below the folder that is named like a video, and folders that cannot be read.
+def _unnamed_videos(folder: Path, named: Container[str]) -> tuple[list[str], list[OSError]]:
+    """List names of videos below the folder but those of `named`, and folders that cannot be read.
 
     Linked folders are not entered, and hidden ones left out.
     """
-    videos: list[Path] = []
+    names: list[str] = []
     closed: list[OSError] = []
     for here, folders, files in os.walk(folder, onerror=closed.append):
         folders[:] = [name for name in folders if not name.startswith(".")]
         linked = [name for name in folders if os.path.islink(os.path.join(here, name))]
-        videos += [
-            Path(here, name)
+        below = Path(here).relative_to(folder).as_posix()
+        names += [
+            place
             for name in (*files, *linked)
-            if Path(name).suffix.lower() in VIDEO_SUFFIXES and not name.startswith(".")
+            if os.path.splitext(name)[1].lower() in VIDEO_SUFFIXES and not name.startswith(".")
+            and (place := name if below == "." else f"{below}/{name}") not in named
         ]
-    return sorted(videos, key=natural_key), closed
+    return sorted(names, key=lambda name: natural_key(folder / name)), closed
 
 
 def _short(text: str, folder: Path) -> str:

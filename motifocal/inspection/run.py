@@ -9,14 +9,16 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from array import array
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import TextIO
 
 from motifocal.data.workers.items import WHOLE, Done, Part, Workers, files_of_parts
 from motifocal.files import disk
+from motifocal.files.atomic import remove_temporaries
 from motifocal.files.folder_state import file_stamp
 from motifocal.files.json_text import parse_json
 from motifocal.inspection.entries import Entry
@@ -80,26 +82,58 @@ def inspect_entries(
     known: dict[str, Finding] = {}
     for findings in (*output.glob(files_of_parts(FINDINGS)), output / FINDINGS):
         known |= read_findings(findings, mend=part == WHOLE or findings == own)
-    waiting: dict[Job, InspectedClip] = {}
-    for clip in _to_inspect(entries, settings, part):
+    waiting = array("Q")  # places: of a million clips, all that is kept of each
+    for clip in _to_inspect(entries, settings, range(len(entries)), part):
         finding = clip.finding or known.get(clip.key)
         if finding is not None and (not finding.thumb or (output / clip.thumb).exists()):
             yield InspectedClip(clip.place, clip.key, clip.bytes, finding)
-            continue
-        path = entries[clip.place].path
-        assert path is not None  # _to_inspect leaves out what has none
-        waiting[Job(path, output / clip.thumb)] = clip
-    if not waiting:
+        else:
+            waiting.append(clip.place)
+    yield from _newly_inspected(_Waiting(entries, settings, output, waiting, seconds), own, workers,
+                                work)
+    if part == WHOLE:  # parts may be writing
+        remove_temporaries(output / THUMBS)
+
+
+@dataclass
+class _Waiting:
+    """The clips to be looked at, as jobs that are made when they are needed."""
+
+    entries: Sequence[Entry]
+    settings: InspectSettings
+    output: Path
+    places: Sequence[int]
+    seconds: float
+    lent: dict[Job, InspectedClip] = field(default_factory=dict)
+    gone: list[InspectedClip] = field(default_factory=list)  # since they were listed
+
+    def jobs(self) -> Iterator[Job]:
+        for clip in _to_inspect(self.entries, self.settings, self.places):
+            path = self.entries[clip.place].path
+            if clip.finding is not None or path is None:
+                self.gone.append(clip)
+                continue
+            job = Job(path, self.output / clip.thumb)
+            self.lent[job] = clip
+            yield job
+
+    def given(self, job: Job) -> float:
+        return self.seconds + self.lent[job].bytes / 1e6
+
+
+def _newly_inspected(
+    waiting: _Waiting, own: Path, workers: Workers, work: Work
+) -> Iterator[InspectedClip]:
+    """Have clips looked at; yield each as it is done and written down."""
+    if not waiting.places:
         return
-
-    def given(job: Job) -> float:
-        return seconds + waiting[job].bytes / 1e6
-
+    call = partial(_call, work, waiting.settings)
     with own.open("a", encoding="utf-8") as file:
-        for done in workers.run(partial(_call, work, settings), list(waiting), given):
-            clip = waiting[done.job]
+        for done in workers.run(call, waiting.jobs(), waiting.given):
+            clip = waiting.lent.pop(done.job)
             finding = _kept(file, clip, done)
             yield InspectedClip(clip.place, clip.key, clip.bytes, finding)
+    yield from waiting.gone
 
 
 def _call(work: Work, settings: InspectSettings, job: Job) -> Finding | Unwritable:
@@ -121,7 +155,7 @@ def _kept(file: TextIO, clip: InspectedClip, done: Done[Job, Finding | Unwritabl
     if done.result.problem and not opens(done.job.path):
         return done.result
     with disk.writing(Path(file.name)):
-        file.write(json.dumps({"key": clip.key, "finding": asdict(done.result)}) + "\n")
+        file.write(json.dumps({"key": clip.key, "finding": vars(done.result)}) + "\n")
         file.flush()
     return done.result
 
@@ -136,10 +170,13 @@ def opens(path: Path) -> bool:
 
 
 def _to_inspect(
-    entries: Sequence[Entry], settings: InspectSettings, part: Part
+    entries: Sequence[Entry], settings: InspectSettings, places: Iterable[int], part: Part = WHOLE
 ) -> Iterator[InspectedClip]:
+    """Yield the clips of the part as they are on the disk now; those that are gone have a finding.
+    """
     digest = settings.digest()
-    for place, entry in enumerate(entries):
+    for place in places:
+        entry = entries[place]
         if entry.path is not None and part.holds(entry.name):
             try:
                 state = entry.path.stat()

@@ -10,12 +10,13 @@ import logging
 import os
 import time
 from collections import deque
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import chain, islice
 from typing import Any, Generic
 
-from motifocal.data.workers.items import Done, J, R, unlimited
+from motifocal.data.workers.items import Done, J, R, top_up, unlimited
 from motifocal.files.disk import NO_ROOM
 
 LOCAL = "local"
@@ -63,7 +64,7 @@ class Cluster:
     gpus: float = 0
 
     def run(
-        self, work: Callable[[J], R], jobs: Sequence[J],
+        self, work: Callable[[J], R], jobs: Iterable[J],
         seconds: Callable[[J], float] = unlimited,
     ) -> Generator[Done[J, R], None, None]:  # fmt: skip
         """Yield items as they are done, or given up with a reason.
@@ -74,12 +75,14 @@ class Cluster:
         ValueError where Ray is started here and this machine has not what one takes; OSError where
         a disk is full.
         """
-        if not jobs:
+        source = iter(jobs)
+        first = list(islice(source, 1))
+        if not first:  # no cluster is needed, so none has to answer
             return
         with connected(self.address) as resources:
             if resources is not None:
                 self.check_room(resources)
-            run = _Run(self, work, deque(_Job(job) for job in jobs), seconds)
+            run = _Run(self, work, chain(first, source), seconds)
             try:
                 yield from run.results()
             finally:
@@ -152,14 +155,15 @@ class _Run(Generic[J, R]):
     """One call of `Cluster.run`: the actors, what each has, and what is still to be lent."""
 
     def __init__(
-        self, cluster: Cluster, work: Callable[[J], R], waiting: deque[_Job[J]],
+        self, cluster: Cluster, work: Callable[[J], R], jobs: Iterable[J],
         seconds: Callable[[J], float],
     ) -> None:  # fmt: skip
         import ray
 
         self.ray, self.cluster, self.seconds = ray, cluster, seconds
         self.work = ray.put(work)  # once, not with every actor
-        self.waiting = waiting
+        self.source = (_Job(job) for job in jobs)
+        self.waiting: deque[_Job[J]] = deque()  # the next of them
         self.lost: deque[_Job[J]] = deque()  # to be done again, each alone
         self.idle: list[_Actor] = []
         self.leases: dict[Any, _Lease[J]] = {}  # by the reference to their results
@@ -167,7 +171,7 @@ class _Run(Generic[J, R]):
         self.most, self.looked, self.failed_starts = 0, float("-inf"), 0
 
     def results(self) -> Iterator[Done[J, R]]:
-        while self.waiting or self.lost or any(lease.jobs for lease in self.leases.values()):
+        while self._is_work_left():
             self._start_actors()
             self._lend()
             for reference in self._ready():
@@ -192,8 +196,15 @@ class _Run(Generic[J, R]):
         for actor in actors:
             self.ray.kill(actor.handle)
 
-    def _start_actors(self) -> None:
-        """Start as many as the cluster, which may grow and shrink, has room and work for."""
+    def _is_work_left(self) -> bool:
+        """Tell whether results are to come, once as many items are waiting as may be lent next."""
+        self._look_at_size()
+        top_up(self.waiting, self.source, 2 * self.most * _MOST_LEASED)
+        return bool(self.waiting or self.lost
+                    or any(lease.jobs for lease in self.leases.values()))
+
+    def _look_at_size(self) -> None:
+        """Ask from time to time how many workers the cluster, which may grow, has room for."""
         if time.monotonic() - self.looked > _LOOK_AGAIN:
             self.looked, room = time.monotonic(), self.ray.cluster_resources()
             limits = [room.get(name, 0) // share for name, share in
@@ -201,6 +212,9 @@ class _Run(Generic[J, R]):
             self.most = max(1, int(min(limits, default=1)))
             if self.cluster.workers is not None:
                 self.most = min(self.most, self.cluster.workers)
+
+    def _start_actors(self) -> None:
+        """Start as many as there is room and work for."""
         busy = sum(bool(lease.jobs) for lease in self.leases.values())
         needed = min(self.most, busy + len(self.waiting) + len(self.lost))
         server = self.ray.remote(_Server).options(

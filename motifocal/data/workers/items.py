@@ -7,8 +7,10 @@ function loads at its first call stays in the worker: every worker has one copy 
 from __future__ import annotations
 
 import hashlib
+from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Generic, Protocol, TypeVar
 
 J = TypeVar("J")
@@ -33,12 +35,19 @@ class Workers(Protocol):
     """What applies functions to items: `Threads`, `Processes` or `Cluster`."""
 
     def run(
-        self, work: Callable[[J], R], jobs: Sequence[J],
+        self, work: Callable[[J], R], jobs: Iterable[J],
         seconds: Callable[[J], float] = unlimited,
     ) -> Generator[Done[J, R], None, None]:  # fmt: skip
         """Yield every item once, as it is done; one that takes longer than `seconds` is given up.
+
+        Items are taken from `jobs` as workers need them, so that a million need no list.
         """
         ...
+
+
+def top_up(waiting: deque[J], source: Iterator[J], count: int) -> None:
+    """Take items from `source` until `count` are waiting, or none is left."""
+    waiting.extend(islice(source, max(0, count - len(waiting))))
 
 
 def in_order(done: Iterable[Done[J, R]], jobs: Sequence[J]) -> Iterator[Done[J, R]]:

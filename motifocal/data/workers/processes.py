@@ -11,7 +11,7 @@ import multiprocessing
 import signal
 import time
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing import resource_tracker
@@ -21,7 +21,7 @@ from typing import Generic
 
 import cv2
 
-from motifocal.data.workers.items import Done, J, R, unlimited
+from motifocal.data.workers.items import Done, J, R, top_up, unlimited
 
 _CONTEXT = multiprocessing.get_context("spawn")
 _READY = "ready"
@@ -36,7 +36,7 @@ class Processes:
     count: int
 
     def run(
-        self, work: Callable[[J], R], jobs: Sequence[J],
+        self, work: Callable[[J], R], jobs: Iterable[J],
         seconds: Callable[[J], float] = unlimited,
     ) -> Generator[Done[J, R], None, None]:  # fmt: skip
         """Yield items as they are done, or given up with a reason."""
@@ -65,8 +65,9 @@ def in_processes(
     """
     if count < 1:
         raise ValueError(f"count should be at least 1, got {count}")
-    waiting = deque(jobs)
+    source, waiting = iter(jobs), deque[J]()
     workers: list[_Worker[J]] = []
+    top_up(waiting, source, count)
     try:
         while waiting or any(worker.job is not None for worker in workers):
             busy = sum(worker.job is not None for worker in workers)
@@ -84,6 +85,7 @@ def in_processes(
                     worker.seconds = seconds(worker.job)
                     worker.deadline = time.monotonic() + worker.seconds
                     worker.pipe.send(worker.job)
+                    top_up(waiting, source, count)
             for worker in [w for w in workers if w.job is not None]:
                 if time.monotonic() > worker.deadline and worker.job is not None:
                     workers.remove(worker)

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from collections.abc import Callable, Generator, Iterable
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
+from itertools import islice
 
 from motifocal.data.workers.items import Done, J, R, unlimited
+
+#: Items of a thread that are at work or next, so that none waits for the one that takes results.
+_AHEAD = 8
 
 
 @dataclass(frozen=True)
@@ -16,14 +20,19 @@ class Threads:
     count: int
 
     def run(
-        self, work: Callable[[J], R], jobs: Sequence[J],
+        self, work: Callable[[J], R], jobs: Iterable[J],
         seconds: Callable[[J], float] = unlimited,
     ) -> Generator[Done[J, R], None, None]:  # fmt: skip
         """Yield items as they are done; `seconds` is not kept, as no thread can be ended."""
         with ThreadPoolExecutor(self.count) as pool:
             try:
-                futures = {pool.submit(work, job): job for job in jobs}
-                for future in as_completed(futures):
-                    yield Done(futures[future], future.result())
+                source, futures = iter(jobs), dict[Future[R], J]()
+                while True:
+                    for job in islice(source, _AHEAD * self.count - len(futures)):
+                        futures[pool.submit(work, job)] = job
+                    if not futures:
+                        return
+                    for future in wait(futures, return_when=FIRST_COMPLETED).done:
+                        yield Done(futures.pop(future), future.result())
             finally:
                 pool.shutdown(cancel_futures=True)
