@@ -1,4 +1,4 @@
-"""A benchmark's output on stdin becomes its section of docs/benchmarks.md.
+"""A benchmark's output on stdin becomes its section of docs/benchmarks.md, or of another page.
 
 The page holds `<!-- begin NAME -->` and `<!-- end NAME -->`; what lies between is replaced.
 """
@@ -8,7 +8,8 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-PAGE = Path(__file__).parents[1] / "docs" / "benchmarks.md"
+DOCS = Path(__file__).parents[1] / "docs"
+PAGES = {"scale": "scale.md"}  # of the others it is benchmarks.md
 
 
 def replaced(page: str, name: str, text: str) -> str:
@@ -30,8 +31,8 @@ def main() -> None:
     text = sys.stdin.read()
     if not text.strip():
         sys.exit("stdin should hold a benchmark's output, got nothing")
-    page = PAGE.read_text(encoding="utf-8")
-    PAGE.write_text(replaced(page, sys.argv[1], text), encoding="utf-8")
+    page = DOCS / PAGES.get(sys.argv[1], "benchmarks.md")
+    page.write_text(replaced(page.read_text(encoding="utf-8"), sys.argv[1], text), encoding="utf-8")
 
 
 if __name__ == "__main__":

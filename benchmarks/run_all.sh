@@ -1,12 +1,13 @@
 #!/usr/bin/env bash
-# Runs every benchmark and writes the tables into docs/benchmarks.md. Wants a quiet machine.
+# Runs every benchmark and writes the tables into docs/benchmarks.md, and those of scale.py into
+# docs/scale.md. Wants a quiet machine.
 # With --quick it is a smoke run: everything runs for seconds, and the page is left alone.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 export OMP_WAIT_POLICY="${OMP_WAIT_POLICY:-PASSIVE}"
 python="${PYTHON:-.venv/bin/python}"
 
-for name in step unet sampling heatmap score startup scenes study finetune trainer_faults; do
+for name in step unet sampling heatmap score startup scenes study finetune trainer_faults scale; do
   echo "benchmarks/$name.py" >&2
   table="$("$python" "benchmarks/$name.py" "$@")"
   printf '%s\n\n' "$table"

@@ -8,7 +8,11 @@ short files for its report, and the command is started again, which sees that no
 
 Stages: clips of 5 s at 1280 x 720 are drawn and encoded as H.264; each stage does them in one
 thread. CPU seconds, so that other processes matter little. Hours of more clips are these times a
-number: nothing was run on so many.
+number: nothing was run on so many. What autoencoders compute on a GPU is counted, not run; GPU
+hours are at a speed that is assumed.
+
+Throughput: `inspect` does copies of one such clip with one worker and with two, first as processes,
+then on a Ray that is started here. Seconds on the clock, so two cores have to be free.
 """
 
 from __future__ import annotations
@@ -18,6 +22,7 @@ import json
 import multiprocessing
 import os
 import resource
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -29,19 +34,25 @@ from typing import Any
 
 import cv2
 import numpy as np
+import torch
+from diffusers import AutoencoderKL, AutoencoderKLWan
 from measure import markdown, processor
+from torch.utils.flop_counter import FlopCounterMode
 
 from motifocal.bridges.export_samples import ExportConfig, ExportJob, export_clip
 from motifocal.cli.inspect import Asked
 from motifocal.data.captions import CaptionedVideo
 from motifocal.data.trainer_rules import Request
-from motifocal.data.workers.items import Done
+from motifocal.data.workers.cluster import Cluster
+from motifocal.data.workers.items import Done, Workers
+from motifocal.data.workers.processes import Processes
 from motifocal.inspection.entries import gather
 from motifocal.inspection.examine import Job, examine
 from motifocal.inspection.finding import Finding, InspectSettings
 from motifocal.inspection.finished import Finished, write_finished
 from motifocal.inspection.run import inspect_entries
 from motifocal.media.video import read_video, resize_crop, write_video
+from motifocal.motion.flow import usable_cores
 from motifocal.motion.heatmap import DEFAULT_SETTINGS, clip_heatmap
 from motifocal.motion.heatmap_files import save_heatmap
 
@@ -49,6 +60,7 @@ REQUEST = Request(((77, 480, 832),), fps=16.0)
 SETTINGS = InspectSettings("plain", REQUEST, DEFAULT_SETTINGS)
 TENTHS, IN_A_FOLDER = 10, 1000
 FPS, SECONDS = 30, 5
+ASSUMED = 100e12  # operations that a GPU does a second in these convolutions, in bfloat16
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -56,14 +68,23 @@ def main(arguments: Sequence[str] | None = None) -> None:
                                       formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--rows", type=int, default=1_000_000, help="default: %(default)s")
     options.add_argument("--clips", type=int, default=4, help="of 720p; default: %(default)s")
+    options.add_argument("--throughput", type=int, default=14, metavar="CLIPS",
+                         help="of 720p, by one worker and by two; default: %(default)s")
+    options.add_argument("--quick", action="store_true", help="a smoke run: figures mean nothing")
     values = options.parse_args(arguments)
+    if values.quick:
+        values.rows, values.clips, values.throughput = 1000, 1, 0
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # of workers too
     cv2.setNumThreads(1)
     print(f"{processor()}, Python {sys.version.split()[0]}", flush=True)
     with tempfile.TemporaryDirectory() as name:
         if values.clips:
             stages(Path(name), values.clips)
+            encoding()
         if values.rows:
             rows(Path(name), values.rows)
+        if values.throughput:
+            throughput(Path(name), values.throughput)
 
 
 # The driver
@@ -181,6 +202,60 @@ def stages(folder: Path, count: int) -> None:
             "core hours, 1 M clips", "100 M clips")
     print(f"{count} clips of {SECONDS} s, 1280 x 720, {FPS} frames/s:", markdown(head, lines),
           "", sep="\n\n", flush=True)
+
+
+def encoding() -> None:
+    """Print what an autoencoder computes for a clip, and GPU hours at the assumed speed."""
+    kl = {"block_out_channels": (128, 256, 512, 512), "layers_per_block": 2,
+          "down_block_types": ("DownEncoderBlock2D",) * 4,
+          "up_block_types": ("UpDecoderBlock2D",) * 4}
+    lines = []
+    with torch.device("meta"), torch.no_grad():
+        for name, encoder, shape in (
+            ("Stable Diffusion, 16 frames at 320x512", AutoencoderKL(**kl), (16, 3, 320, 512)),
+            ("Wan 2.1, 77 frames at 480x832", AutoencoderKLWan(), (1, 3, 77, 480, 832)),
+        ):
+            with FlopCounterMode(display=False) as counter:
+                encoder.encode(torch.zeros(shape))
+            count = counter.get_total_flops()
+            lines.append([name, f"{count / 1e12:.1f}", f"{count / ASSUMED * 1e6 / 3600:,.0f}",
+                          f"{count / ASSUMED * 1e8 / 3600:,.0f}"])
+    head = ("autoencoder", "TFLOP a clip", "GPU hours, 1 M clips", "100 M clips")
+    print(f"Encoding, counted; GPU hours if a GPU does {ASSUMED / 1e12:.0f} TFLOP/s, which is "
+          "assumed:", markdown(head, lines), "", sep="\n\n", flush=True)
+
+
+# Workers
+
+
+def throughput(folder: Path, count: int) -> None:
+    """Print how many clips `inspect` does with one worker and with two, and the ratio."""
+    drawn = draw_clip(folder / "drawn.mp4", 0)
+    (folder / "copies").mkdir()
+    jobs = [Job(folder / "copies" / f"{number}.mp4", folder / "copies" / f"{number}.webp")
+            for number in range(count)]
+    for job in jobs:
+        shutil.copyfile(drawn, job.path)
+    ways: dict[str, Callable[[int], Workers]] = {
+        "processes": Processes, "Ray": lambda workers: Cluster(workers=workers)}
+    lines = []
+    for name, way in ways.items():
+        one, two = (clips_a_second(way(workers), jobs, workers) for workers in (1, 2))
+        lines.append([name, f"{one * 3600:.0f}", f"{two * 3600:.0f}", f"{two / one:.2f}"])
+    head = ("workers", "clips an hour, 1 worker", "2 workers", "ratio")
+    print(f"\n`inspect` of {count} clips, {usable_cores()} cores:", markdown(head, lines),
+          sep="\n\n", flush=True)
+
+
+def clips_a_second(workers: Workers, jobs: Sequence[Job], count: int) -> float:
+    """Have clips examined; the first two of each worker do not count, so that its start does not.
+    """
+    times = []
+    for done in workers.run(partial(examine, settings=SETTINGS), jobs):
+        if done.result is None or done.result.problem:
+            raise RuntimeError(f"every clip should be examined, got {done}")
+        times.append(time.perf_counter())
+    return (len(times) - 2 * count) / (times[-1] - times[2 * count - 1])
 
 
 def draw_clip(path: Path, seed: int) -> Path:

@@ -131,6 +131,10 @@ def test_any_program_can_be_the_model(bench: Path, tmp_path: Path) -> None:
     refused = CliRunner().invoke(cli, [*common, "--command", template, "--name", "x",
                                        "--steps", "3"])  # fmt: skip
     assert "--command ignores the sampling options --steps" in refused.output
+    refused = CliRunner().invoke(cli, [*common, "--seeds", "2", "--name", "x", "--command",
+                                       "infer {image} {output}"])  # fmt: skip
+    assert "a command without {seed} should get one seed, got 0, 1" in refused.output
+    assert not (tmp_path / "out" / "run.json").exists()
     done = CliRunner().invoke(cli, [*common, "--command", template, "--name", "Mine"])
     assert done.exit_code == 0, done.output
     held = open_results(tmp_path / "out")

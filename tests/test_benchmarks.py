@@ -23,6 +23,7 @@ SCRIPTS = sorted(
 )
 
 OTHER_TRAINERS, FAULTS = "finetune", "trainer_faults"  # import other trainers
+SCALE = "scale"  # no ratios, and a page of its own
 Load = Callable[[str], ModuleType]
 
 
@@ -144,12 +145,22 @@ def test_every_benchmark_is_run_by_run_all_and_has_its_place_on_the_page() -> No
     script = (FOLDER / "run_all.sh").read_text()
     loop = re.search(r"^for name in (.*); do$", script, re.MULTILINE)
     assert loop is not None
-    page = (ROOT / "docs" / "benchmarks.md").read_text(encoding="utf-8")
     assert len(SCRIPTS) == 9
     names = sorted([*SCRIPTS, FAULTS])
-    assert sorted(shlex.split(loop[1])) == names
-    assert sorted(re.findall(r"<!-- begin (\w+) -->", page)) == names
-    assert sorted(re.findall(r"<!-- end (\w+) -->", page)) == names
+    assert sorted(shlex.split(loop[1])) == sorted([*names, SCALE])
+    for name, sections in (("benchmarks.md", names), ("scale.md", [SCALE])):
+        page = (ROOT / "docs" / name).read_text(encoding="utf-8")
+        for mark in ("begin", "end"):
+            assert sorted(re.findall(rf"<!-- {mark} (\w+) -->", page)) == sections
+
+
+@pytest.mark.slow
+def test_the_cost_of_many_clips_is_printed_and_a_finished_run_is_found_so() -> None:
+    output = in_a_process_apart(SCALE, "--rows", "500", "--clips", "0", "--throughput", "0")
+    (listed, *tenths, most) = rows_of(output)
+    assert [listed[0], most[0]] == ["listed", "at most"]
+    assert [int(tenth[0]) for tenth in tenths] == list(range(50, 501, 50))
+    assert "of a finished run over 500 rows, started again: " in output
 
 
 @pytest.mark.slow

@@ -15,6 +15,8 @@ import pytest
 from doctor_clips import moving, save, still
 
 from motifocal.data.trainer_rules import Request
+from motifocal.data.workers.here import Here
+from motifocal.data.workers.items import WHOLE, Part
 from motifocal.data.workers.processes import Processes, in_processes
 from motifocal.inspection import run as running
 from motifocal.inspection.entries import Entry, gather
@@ -146,6 +148,18 @@ def on_a_full_disk(job: Job, settings: InspectSettings) -> Finding:
     if job.path.name != "0.mp4":
         os.replace = replace_nothing
     return examine(job, settings)
+
+
+def test_what_a_killed_worker_was_writing_is_removed_unless_parts_may_write(
+    entries: list[Entry], tmp_path: Path
+) -> None:
+    half = tmp_path / "report" / "thumbs" / ".0123456789abcdef.tmp"
+    half.parent.mkdir(parents=True)
+    half.write_bytes(b"RIFF")
+    for part, kept in ((Part(1, 2), True), (WHOLE, False)):
+        list(look_at(entries, SETTINGS, tmp_path / "report", workers=Here(), seconds=60,
+                     work=lambda job, settings: Finding(frames=3), part=part))
+        assert half.exists() == kept
 
 
 def test_a_full_disk_is_named_with_what_to_do_and_not_blamed_on_the_clips(

@@ -6,10 +6,12 @@ import contextlib
 import io
 import json
 import os
+import sys
 import tarfile
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +22,14 @@ from click.testing import CliRunner, Result
 from doctor_clips import moving, save
 from tiny import tiny_base
 from tiny_bench import DrawingModel, write_benchmark
-from worker_functions import Loading, poisonous, square
+from worker_functions import Loading, deadly_model, poisonous, slow_model, square
 
 from motifocal.bench.pairs import read_benchmark
-from motifocal.bench.results import Results
+from motifocal.bench.results import Results, manifest_lines
 from motifocal.bench.run import run as animate_all
+from motifocal.bench.run import run_on
 from motifocal.bench.score.run import score
+from motifocal.cli.bench.run import run as bench_run
 from motifocal.cli.export import export
 from motifocal.cli.heatmap import heatmap
 from motifocal.cli.inspect import inspect
@@ -33,8 +37,11 @@ from motifocal.cli.prepare import prepare
 from motifocal.data.preparing.written import WrittenShards
 from motifocal.data.shards import Shards
 from motifocal.data.workers.cluster import Cluster
-from motifocal.data.workers.items import Done, Part, in_order
+from motifocal.data.workers.here import Here
+from motifocal.data.workers.items import Done, Part, Workers, in_order
+from motifocal.data.workers.processes import Processes
 from motifocal.data.workers.threads import Threads
+from motifocal.generate.model import ModelInfo
 
 #: Clips of the test that loses a node; 600 take some minutes.
 CLIPS = int(os.environ.get("MOTIFOCAL_CLUSTER_CLIPS", "40"))
@@ -49,6 +56,16 @@ _STORE = 80 * 2**20  # bytes, the least that Ray takes
 def test_every_item_is_answered_once_by_threads() -> None:
     done = list(Threads(3).run(square, list(range(9))))
     assert sorted((one.job, one.result) for one in done) == [(n, n * n) for n in range(9)]
+
+
+@pytest.mark.parametrize("workers", [Here(), Threads(2), Processes(1)])
+def test_items_are_taken_as_workers_need_them(workers: Workers) -> None:
+    taken: list[int] = []
+    done = workers.run(square, (taken.append(number) or number for number in range(1000)))
+    next(done)
+    assert 1 <= len(taken) <= 20
+    assert sum(1 for _ in done) == 999
+    assert taken == list(range(1000))
 
 
 def test_what_is_done_in_any_order_comes_in_that_of_the_items() -> None:
@@ -198,7 +215,7 @@ def cluster() -> Iterator[Any]:
     from ray.cluster_utils import Cluster as Nodes
 
     checks = {"health_check_initial_delay_ms": 1000, "health_check_period_ms": 1000,
-              "health_check_failure_threshold": 5}  # fmt: skip
+              "health_check_failure_threshold": 15}  # fmt: skip
     head = {"num_cpus": 1, "object_store_memory": _STORE, "include_dashboard": False,
             "node_ip_address": HERE, "_system_config": checks}
     with pytest.MonkeyPatch.context() as patch:
@@ -247,9 +264,12 @@ def losing_a_node(cluster: Any, reached: Callable[[], bool]) -> Iterator[list[bo
 
 @pytest.mark.slow
 def test_a_model_is_loaded_once_and_a_poisonous_item_given_up_by_name(cluster: Any) -> None:
-    workers = Cluster(cluster.address)
-    done = list(workers.run(Loading(), list(range(40))))
-    assert sorted(one.result for one in done) == [(number, 1) for number in range(40)]
+    workers, taken = Cluster(cluster.address), []
+    results = workers.run(Loading(), (taken.append(number) or number for number in range(400)))
+    done = [next(results)]
+    assert len(taken) < 200  # not all at once: there may be a million
+    done += results
+    assert sorted(one.result for one in done) == [(number, 1) for number in range(400)]
     answers = {one.job: one for one in workers.run(poisonous, list(range(12)))}
     assert {job: one.result for job, one in answers.items()} == {
         number: None if number in (3, 5) else number**2 for number in range(12)}
@@ -276,9 +296,12 @@ def test_inspect_loses_nothing_with_a_node_and_says_what_it_says_on_one_machine(
     def a_third() -> bool:
         return findings.exists() and findings.read_bytes().count(b"\n") >= CLIPS // 3
 
+    (there / "thumbs").mkdir(parents=True)
+    (there / "thumbs" / f".{'0' * 16}.tmp").write_bytes(b"half of what a killed worker wrote")
     with losing_a_node(cluster, a_third) as killed:
         invoke(inspect, clips, "-o", there, *INSPECT, "--ray", cluster.address)
     assert killed
+    assert not list(there.glob("thumbs/.*"))
     assert files(there, *OF_INSPECT) == files(here, *OF_INSPECT)
     lines = [path.read_text().splitlines() for path in (findings, here / "findings.jsonl")]
     assert sorted(lines[0]) == sorted(lines[1])
@@ -332,6 +355,70 @@ def test_scores_are_those_of_one_machine(cluster: Any, tmp_path: Path) -> None:
     here = score([results], tmp_path / "here", workers=Threads(1))
     there = score([results], tmp_path / "there", workers=Cluster(cluster.address))
     assert repr(there) == repr(here).replace(str(tmp_path / "here"), str(tmp_path / "there"))
+
+
+@pytest.mark.slow
+def test_bench_run_loses_nothing_with_a_node_and_makes_what_one_machine_makes(
+    cluster: Any, tmp_path: Path
+) -> None:
+    sentences = {f"ball{number}": ("it rises", "it falls") for number in range(8)}
+    bench = read_benchmark(write_benchmark(tmp_path / "bench", sentences), own_pairs=True)
+    model = DrawingModel()
+    here, there = (Results(tmp_path / name, "drawing", model.settings, bench, (0, 1), model.format)
+                   for name in ("here", "there"))
+    assert sum(outcome.new for outcome in animate_all(model, here, batch=2)) == 32
+
+    def a_third() -> bool:
+        return len(list(there.folder.glob("videos/*.mp4"))) >= 10
+
+    with losing_a_node(cluster, a_third) as killed:
+        outcomes = list(run_on(Cluster(cluster.address), slow_model, ModelInfo.of(model), there,
+                               batch=2))
+    assert killed
+    assert [outcome.failure for outcome in outcomes if not outcome.new] == []
+    kinds = ("run.json", "pairs.csv", "videos/*", "pictures/*")
+    assert files(there.folder, *kinds) == files(here.folder, *kinds)
+    lines = [sorted(({**line, "seconds": 0} for line in manifest_lines(results.folder)),
+                    key=lambda line: line["file"]) for results in (here, there)]
+    assert lines[0] == lines[1]
+    assert not list(there.folder.glob(".making*"))
+
+
+@pytest.mark.slow
+def test_bench_run_names_a_pair_that_ends_its_workers(cluster: Any, tmp_path: Path) -> None:
+    bench = read_benchmark(write_benchmark(tmp_path / "bench"), own_pairs=True)
+    info = ModelInfo.of(deadly_model())
+    results = Results(tmp_path / "out", "drawing", info.settings, bench, (0,), info.format)
+    outcomes = list(run_on(Cluster(cluster.address), deadly_model, info, results))
+    assert [(outcome.video.path.name, outcome.failure) for outcome in outcomes
+            if outcome.failure] == [("kite_its_still_0.mp4", "its process ended, 2 times")]
+    assert sum(outcome.new for outcome in outcomes) == 4
+    (line,) = (line for line in manifest_lines(results.folder) if line["status"] == "failed")
+    assert (line["file"], line["reason"]) == ("kite_its_still_0.mp4", "its process ended, 2 times")
+
+
+@pytest.mark.slow
+def test_the_command_bench_run_works_on_a_cluster(cluster: Any, tmp_path: Path) -> None:
+    bench = write_benchmark(tmp_path / "bench", {"ball": ("it rises", "it falls")})
+    program = tmp_path / "copy.py"
+    clip = save(tmp_path / "clip.mp4", moving(0, frames=5, height=32, width=32))
+    program.write_text(f"import shutil, sys\nshutil.copyfile({str(clip)!r}, sys.argv[1])\n")
+    options = ("--bench", bench, "--own-pairs", "--name", "Copies",
+               "--command", f"{sys.executable} {program} {{output}} {{image}}")
+    invoke(bench_run, *options, "-o", tmp_path / "here")
+    invoke(bench_run, *options, "-o", tmp_path / "there", "--ray", cluster.address)
+    kinds = ("run.json", "pairs.csv", "videos/*", "pictures/*", "logs/*")
+    assert files(tmp_path / "there", *kinds) == files(tmp_path / "here", *kinds)
+    assert len(files(tmp_path / "there", "videos/*")) == 2
+
+
+def test_a_worker_whose_model_is_another_makes_nothing(tmp_path: Path) -> None:
+    bench = read_benchmark(write_benchmark(tmp_path / "bench"), own_pairs=True)
+    info = replace(ModelInfo.of(DrawingModel()), settings={"strength": 4})
+    results = Results(tmp_path / "out", "drawing", info.settings, bench, (0,), info.format)
+    with pytest.raises(ValueError, match=r"settings \{'strength': 4\} in every worker, got "
+                       r"\{'strength': 3\}"):  # fmt: skip
+        list(run_on(Here(), DrawingModel, info, results))
 
 
 def test_an_address_that_is_none_is_refused(tmp_path: Path) -> None:

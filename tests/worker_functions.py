@@ -5,6 +5,8 @@ from __future__ import annotations
 import errno
 import os
 import signal
+import time
+from typing import Any
 
 
 def square(number: int) -> int:
@@ -25,6 +27,24 @@ def on_a_full_disk(number: int) -> int:
     if number == 1:
         raise OSError(errno.ENOSPC, "No space left on device", "map.npz")
     return number
+
+
+def slow_model() -> Any:
+    """A model that draws, and takes long enough for a node to be lost meanwhile."""
+    from tiny_bench import DrawingModel
+
+    return DrawingModel(trouble=lambda job: time.sleep(0.2))
+
+
+def deadly_model() -> Any:
+    """A model that draws, and one of whose videos takes the process with it."""
+    from tiny_bench import DrawingModel
+
+    def trouble(job: Any) -> None:
+        if "its_still" in job.output.name:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    return DrawingModel(trouble=trouble)
 
 
 class Loading:

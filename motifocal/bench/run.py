@@ -5,8 +5,11 @@ from __future__ import annotations
 import platform
 import shutil
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -14,9 +17,11 @@ from typing import Any
 import numpy as np
 
 from motifocal.bench.results import MANIFEST, ExpectedVideo, Results, claim_results
+from motifocal.data.workers.here import Here
+from motifocal.data.workers.items import Done, Workers
 from motifocal.files.atomic import sha256_of
 from motifocal.files.json_lines import append_line
-from motifocal.generate.model import Format, Job, Model
+from motifocal.generate.model import Format, Job, Model, ModelInfo
 from motifocal.media.picture import Pixels
 from motifocal.media.video import VideoError, read_image, read_video, resize_crop, write_image
 
@@ -61,57 +66,136 @@ def run(
     Raises ValueError for a folder begun with another model, settings, pairs or seeds, and after
     `failures_in_a_row` videos have failed one after the other.
     """
+    return run_on(Here(), lambda: model, ModelInfo.of(model), results, shard=shard, batch=batch,
+                  failures_in_a_row=failures_in_a_row)
+
+
+def run_on(
+    workers: Workers, load: Callable[[], Model], info: ModelInfo, results: Results, *,
+    shard: Shard = Shard(), batch: int = 1, failures_in_a_row: int = FAILURES_IN_A_ROW,
+) -> Iterator[Outcome]:  # fmt: skip
+    """Do what `run` does on workers, each of which loads the model once.
+
+    Outcomes, and lines of the manifest, come as videos are done; the videos are those of `run`.
+
+    Args:
+        load: gives the model in a worker; sent there, so a function of a module or a `partial`.
+        info: the model's, as `load` gives it; a worker whose model has other settings makes none.
+    """
     if batch < 1:
         raise ValueError(f"batch should be at least 1, got {batch}")
     claim_results(results)
-    videos = results.expected()
-    chunks = [videos[start : start + batch] for start in range(0, len(videos), batch)]
     staging = results.folder / f".making-{shard.index}-of-{shard.count}"
+    shutil.rmtree(staging, ignore_errors=True)
+    there: deque[Outcome] = deque()
+    chunks = _missing(results.expected(), shard, batch, staging, there)
     failed = 0
-    for chunk in chunks[shard.index - 1 :: shard.count]:
-        there = [video.path.exists() for video in chunk]
-        if all(there):
-            yield from (Outcome(video, None, False) for video in chunk)
-            continue
-        outcomes = _make_videos(model, results, shard, chunk, staging)
-        for outcome in outcomes:
-            failed = failed + 1 if outcome.failure else 0
-            yield outcome
-        if failed >= failures_in_a_row:
-            raise ValueError(f"{failed} videos failed one after the other, the last one: "
-                             f"{outcomes[-1].failure}")
+    with closing(workers.run(_MakeVideos(load, info.settings, results), chunks)) as all_done:
+        for done in all_done:
+            while there:
+                yield there.popleft()
+            outcomes = _kept(results, info, results.folder / manifest_name(shard), done)
+            for outcome in outcomes:
+                failed = failed + 1 if outcome.failure else 0
+                yield outcome
+            if failed >= failures_in_a_row:
+                raise ValueError(f"{failed} videos failed one after the other, the last one: "
+                                 f"{outcomes[-1].failure}")
+    yield from there
     shutil.rmtree(staging, ignore_errors=True)
 
 
-def _make_videos(
-    model: Model, results: Results, shard: Shard, chunk: Sequence[ExpectedVideo], staging: Path
+@dataclass(frozen=True)
+class _Chunk:
+    """Videos that are made together, in a folder of their own."""
+
+    videos: tuple[ExpectedVideo, ...]
+    staging: Path
+
+    @property
+    def jobs(self) -> list[Job]:
+        return [Job(video.pair.required_image(), video.pair.prompt, video.seed,
+                    self.staging / video.path.name) for video in self.videos]
+
+
+def _missing(
+    videos: Sequence[ExpectedVideo], shard: Shard, batch: int, staging: Path, there: deque[Outcome]
+) -> Iterator[_Chunk]:
+    """Yield the shard's chunks that lack a video; add the outcomes of the others to `there`."""
+    starts = range(0, len(videos), batch)
+    for start in starts[shard.index - 1 :: shard.count]:
+        chunk = videos[start : start + batch]
+        if all(video.path.exists() for video in chunk):
+            there.extend(Outcome(video, None, False) for video in chunk)
+        else:
+            yield _Chunk(tuple(chunk), staging / str(start))
+
+
+@dataclass(frozen=True)
+class _Made:
+    """A video that lies in its chunk's folder, or the reason why there is none."""
+
+    reason: str | None
+    line: dict[str, Any] = field(default_factory=dict)  # what the manifest says of it
+
+
+@dataclass
+class _MakeVideos:
+    """Make one chunk under other names and check every video, in a worker."""
+
+    load: Callable[[], Model]
+    settings: Mapping[str, Any]
+    results: Results
+
+    @cached_property
+    def model(self) -> Model:
+        model = self.load()
+        if model.settings != self.settings:
+            raise ValueError(f"the model should have the settings {dict(self.settings)} in every "
+                             f"worker, got {dict(model.settings)}")
+        return model
+
+    def __call__(self, chunk: _Chunk) -> list[_Made]:
+        shutil.rmtree(chunk.staging, ignore_errors=True)
+        chunk.staging.mkdir(parents=True)
+        began = time.perf_counter()
+        reasons = self.model.animate(chunk.jobs)
+        seconds = round((time.perf_counter() - began) / len(chunk.videos), 3)
+        return [self._checked(video, job, reason, {"seconds": seconds}) for video, job, reason
+                in zip(chunk.videos, chunk.jobs, reasons, strict=True)]
+
+    def _checked(
+        self, video: ExpectedVideo, job: Job, reason: str | None, line: dict[str, Any]
+    ) -> _Made:
+        try:
+            if reason is None and not video.path.exists():
+                line |= register_video(self.results, video, job.output, read_image(job.image))
+        except VideoError as error:
+            reason = str(error).replace(str(job.output.parent), "").lstrip("/\\")
+        return _Made(reason, line)
+
+
+def _kept(
+    results: Results, info: ModelInfo, manifest: Path, done: Done[_Chunk, list[_Made]]
 ) -> list[Outcome]:
-    """Make one chunk under other names, check every video, then move them to their places."""
-    shutil.rmtree(staging, ignore_errors=True)
-    staging.mkdir()
-    jobs = [Job(video.pair.required_image(), video.pair.prompt, video.seed,
-                staging / video.path.name) for video in chunk]
-    began = time.perf_counter()
-    reasons = model.animate(jobs)
-    seconds = (time.perf_counter() - began) / len(chunk)
+    """Write a chunk's lines of the manifest, and move its videos to their places."""
+    chunk = done.job
     outcomes = []
-    for video, job, reason in zip(chunk, jobs, reasons, strict=True):
+    made = done.result or [_Made(str(done.reason))] * len(chunk.videos)
+    for video, job, one in zip(chunk.videos, chunk.jobs, made, strict=True):
         if video.path.exists():  # made by an earlier run, which was stopped within this chunk
             outcomes.append(Outcome(video, None, False))
             continue
-        line = {**manifest_row(video, model.settings), "seconds": round(seconds, 3)}
-        if model.text_limit is not None and (end := model.text_limit.unread(job.prompt)):
+        line = {**manifest_row(video, info.settings), **one.line}
+        if info.text_limit is not None and (end := info.text_limit.unread(job.prompt)):
             line["unread"] = end  # of the prompt
-        try:
-            if reason is None:
-                line |= register_video(results, video, job.output, read_image(job.image))
-        except VideoError as error:
-            reason = str(error).replace(str(staging), "").lstrip("/\\")
-        line |= {"status": "made"} if reason is None else {"status": "failed", "reason": reason}
-        append_line(results.folder / manifest_name(shard), line)
-        if reason is None:
+        line |= ({"status": "made"} if one.reason is None
+                 else {"status": "failed", "reason": one.reason})
+        append_line(manifest, line)
+        if one.reason is None:
             job.output.replace(video.path)
-        outcomes.append(Outcome(video, reason, reason is None))
+        outcomes.append(Outcome(video, one.reason, one.reason is None))
+    shutil.rmtree(chunk.staging, ignore_errors=True)
     return outcomes
 
 

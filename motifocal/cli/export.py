@@ -86,6 +86,7 @@ def export(clips: Path, output: Path, kind: str, family: str, values: str, motif
     from motifocal.bridges.export_table import check_names
     from motifocal.data.captions import read_clips
     from motifocal.data.workers.threads import Threads
+    from motifocal.files.atomic import remove_temporaries
     from motifocal.files.settings import lock_settings
     from motifocal.motion.flow import usable_cores
 
@@ -108,6 +109,8 @@ def export(clips: Path, output: Path, kind: str, family: str, values: str, motif
     if part.word:
         click.echo(output / part.file(TABLES[kind]))
     else:
+        remove_temporaries(*{(output / row.file).parent for of_clip in rows.values()
+                             for row in of_clip})
         print_results(videos, rows, config)
     rejected = [clip for clip in folder.rejected if part.holds(clip.name)]
     left_out = [*((clip.name, clip.reason) for clip in rejected), *refused]

@@ -110,6 +110,7 @@ def heatmap(clips: tuple[Path, ...], output: Path, overlay: bool, suffix: str,
     """
     from motifocal.data.workers.items import files_of_parts
     from motifocal.data.workers.threads import Threads
+    from motifocal.files.atomic import remove_temporaries
     from motifocal.motion.flow import usable_cores
     from motifocal.motion.raft import NETWORKS
 
@@ -144,6 +145,7 @@ def heatmap(clips: tuple[Path, ...], output: Path, overlay: bool, suffix: str,
     if part.word:
         click.echo(path)
     else:
+        remove_temporaries(*{(output / row.heatmap).parent for row in rows.values()})
         for merged in parts:  # all that is in them is in the table now
             merged.unlink(missing_ok=True)
         print_results(list(rows.values()), len(rows) - len(todo), config)

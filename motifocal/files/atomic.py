@@ -109,13 +109,13 @@ def write_new_text(path: Path, text: str, mode: int) -> bool:
     return True
 
 
-def remove_temporaries(folder: Path) -> None:
-    """Delete what killed processes were writing to in `folder`; only while no other writes there.
+def remove_temporaries(*folders: Path) -> None:
+    """Delete what killed processes were writing to in folders; only while no other writes there.
 
     A folder that does not exist holds none.
     """
-    if folder.is_dir():
-        for path in folder.iterdir():
+    for folder in folders:
+        for path in folder.iterdir() if folder.is_dir() else ():
             if not _TEMPORARY.fullmatch(path.name):
                 continue
             if path.is_dir():

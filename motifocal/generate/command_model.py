@@ -11,7 +11,7 @@ import math
 import os
 import shlex
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from string import Formatter
@@ -81,12 +81,17 @@ class CommandModel:
         the template does not name {seed}: all of them would give the same video.
         """
         self._seeds |= {job.seed for job in jobs}
-        if len(self._seeds) > 1 and not self._named & {"seed", "batch"}:
-            seeds = ", ".join(map(str, sorted(self._seeds)[:3]))
-            raise ValueError(f"a command without {{seed}} should get one seed, got {seeds}")
+        self.check_seeds(self._seeds)
         batched = "batch" in self._named
         groups = [list(jobs)] if batched and jobs else [[job] for job in jobs]
         return [reason for group in groups for reason in self._animated(group)]
+
+    def check_seeds(self, seeds: Iterable[int]) -> None:
+        """Raise ValueError for several seeds where the template does not name {seed}."""
+        different = sorted(set(seeds))
+        if len(different) > 1 and not self._named & {"seed", "batch"}:
+            words = ", ".join(map(str, different[:3]))
+            raise ValueError(f"a command without {{seed}} should get one seed, got {words}")
 
     def _animated(self, jobs: Sequence[Job]) -> list[str | None]:
         """Run one process, and take what it wrote."""

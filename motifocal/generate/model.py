@@ -74,6 +74,21 @@ class Sampling:
 OFFLOADS = ("none", "model", "sequential")
 
 
+@dataclass(frozen=True)
+class ModelInfo:
+    """What `Model` says of itself, without its weights."""
+
+    name: str
+    settings: Mapping[str, Any]
+    format: Format | None
+    text_limit: TextLimit | None
+
+    @classmethod
+    def of(cls, model: Model) -> ModelInfo:
+        """Return the information on a model that is loaded."""
+        return cls(model.name, model.settings, model.format, model.text_limit)
+
+
 class Model(Protocol):
     """Something that animates images.
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,13 +13,14 @@ import click
 from motifocal.cli.options.benchmark import bench_options, chosen, parse_shard
 from motifocal.cli.options.declare import output_option
 from motifocal.cli.options.sampling import refuse_sampling, sampling_of, sampling_options
+from motifocal.cli.options.scale import ray_option, workers_of
 from motifocal.cli.output.locking import lock_output
 from motifocal.cli.output.progress import phase, progress, quiet_option
 from motifocal.cli.output.unread import note_unread
 
 if TYPE_CHECKING:
     from motifocal.bench.run import Outcome
-    from motifocal.generate.model import Model
+    from motifocal.generate.model import Model, Sampling
 
 
 # fmt: off
@@ -27,6 +29,7 @@ Examples:
   motifocal bench run --bench TI2V-Bench --model Lightricks/LTX-Video -o results/ltx --device cuda
   motifocal bench run --bench drawn --model bundled -o results/bundled
   motifocal bench run --bench drawn --model bundled -o results/bundled --shard 1/2
+  motifocal bench run --bench drawn --model bundled -o results/bundled --ray head:6379
   motifocal bench run --bench mine --own-pairs -o results/mine --name Mine --timeout 600 \\
     --command 'python infer.py --image {image} --prompt {prompt} --out {output} --seed {seed}'
 """)
@@ -47,9 +50,11 @@ Examples:
 @click.option("--timeout", type=click.FloatRange(min=1), metavar="SECONDS",
               help="With --command: how long one process may take.")
 @sampling_options
+@ray_option
 @quiet_option
 def run(model: str | None, command: str | None, name: str | None, output: Path, seeds: int,
-        shard: tuple[int, int], batch: int, timeout: float | None, **options: Any) -> None:
+        shard: tuple[int, int], batch: int, timeout: float | None, ray: str | None,
+        **options: Any) -> None:
     # fmt: on
     """Animate every pair of a benchmark with a model.
 
@@ -65,16 +70,22 @@ def run(model: str | None, command: str | None, name: str | None, output: Path, 
     benchmark = chosen(**options)
     lock_output(output, None if shard[1] == 1 else f"{shard[0]}-of-{shard[1]}")
     with phase("loading the model"):
-        from motifocal.bench.run import Shard
-        from motifocal.bench.run import run as run_model
+        from motifocal.bench.run import Shard, run_on
+        from motifocal.data.workers.here import Here
+        from motifocal.generate.model import ModelInfo
 
-        opened = _open(model, command, name, timeout, output, sampling)
+        asked = sampling_of(sampling) if model is not None else None
+        load = _loader(model, asked, command, name, timeout, output, seeds)
+        workers = workers_of(ray, None, Here(), gpus=_gpus(ray, asked))
+        if ray is None:
+            load = cache(load)  # for good; workers of a cluster have their own
+        opened = ModelInfo.of(load())
     note_unread(opened.text_limit, [*(pair.prompt for pair in benchmark.pairs),
                                     sampling["negative_prompt"] or ""])
     settings = {**opened.settings, "batch": batch}
     results = Results(output, name or opened.name, settings, benchmark, tuple(range(seeds)),
                       opened.format)
-    outcomes = run_model(opened, results, shard=Shard(*shard), batch=batch)
+    outcomes = run_on(workers, load, opened, results, shard=Shard(*shard), batch=batch)
     chunks = -(-len(results.expected()) // batch)
     total = min(len(results.expected()), len(range(shard[0] - 1, chunks, shard[1])) * batch)
     failed = _follow(outcomes, total)
@@ -104,20 +115,29 @@ def _check_choice(
     refuse_sampling(sampling)
 
 
-def _open(
-    model: str | None, command: str | None, name: str | None, timeout: float | None,
-    output: Path, sampling: dict[str, Any],
-) -> Model:  # fmt: skip
-    """Open the model that the options name."""
-    if model is not None:
+def _loader(
+    model: str | None, sampling: Sampling | None, command: str | None, name: str | None,
+    timeout: float | None, output: Path, seeds: int,
+) -> Callable[[], Model]:  # fmt: skip
+    """Return what loads the model that the options name, here or in a worker."""
+    if model is not None and sampling is not None:
         from motifocal.generate.open import open_model
 
-        return open_model(model, sampling_of(sampling))
+        return partial(open_model, model, sampling)
     from motifocal.generate.command_model import CommandModel
 
     assert command is not None
     assert name is not None
-    return CommandModel(command, name, timeout=timeout, logs=output / "logs")
+    CommandModel(command, name).check_seeds(range(seeds))  # a worker sees few of them
+    return partial(CommandModel, command, name, timeout=timeout, logs=output / "logs")
+
+
+def _gpus(ray: str | None, sampling: Sampling | None) -> float:
+    """Return how many GPUs a worker takes: one where the model computes on one."""
+    device = sampling.device if sampling else "cpu"
+    if ray is not None and device.startswith("cuda:"):
+        raise click.UsageError(f"--ray takes --device cuda, and chooses which, got {device}")
+    return float(device == "cuda")
 
 
 def _follow(outcomes: Iterable[Outcome], total: int) -> int:
