@@ -34,13 +34,10 @@ from typing import Any
 
 import cv2
 import numpy as np
-import torch
-from diffusers import AutoencoderKL, AutoencoderKLWan
 from measure import markdown, processor
-from torch.utils.flop_counter import FlopCounterMode
 
 from motifocal.bridges.export_samples import ExportConfig, ExportJob, export_clip
-from motifocal.cli.inspect import Asked
+from motifocal.cli.inspect import ReportInputs
 from motifocal.data.captions import CaptionedVideo
 from motifocal.data.trainer_rules import Request
 from motifocal.data.workers.cluster import Cluster
@@ -147,7 +144,7 @@ def first_run(clips: Path, output: Path, count: int) -> list[list[str]]:
 
 def second_run(clips: Path, output: Path) -> tuple[float, float, float]:
     """Start the command over a finished run; return its seconds, CPU seconds and peak in MB."""
-    asked = Asked(clips, SETTINGS, None, None, (), False)
+    asked = ReportInputs(clips, SETTINGS, None, None, (), False)
     for path in asked.written(output):
         path.write_text("the report\n")
     said = Finished("as before\n", ())
@@ -206,6 +203,10 @@ def stages(folder: Path, count: int) -> None:
 
 def encoding() -> None:
     """Print what an autoencoder computes for a clip, and GPU hours at the assumed speed."""
+    import torch  # here, as the memory of the driver is measured without it
+    from diffusers import AutoencoderKL, AutoencoderKLWan
+    from torch.utils.flop_counter import FlopCounterMode
+
     kl = {"block_out_channels": (128, 256, 512, 512), "layers_per_block": 2,
           "down_block_types": ("DownEncoderBlock2D",) * 4,
           "up_block_types": ("UpDecoderBlock2D",) * 4}

@@ -22,9 +22,10 @@ from motifocal.inspection import run as running
 from motifocal.inspection.entries import Entry, gather
 from motifocal.inspection.examine import Job, examine
 from motifocal.inspection.finding import Finding, InspectSettings
+from motifocal.inspection.findings import KnownFindings, read_findings
 from motifocal.inspection.page import read_report
 from motifocal.inspection.report import make_report
-from motifocal.inspection.run import FINDINGS, inspect_entries, read_findings
+from motifocal.inspection.run import FINDINGS, inspect_entries
 from motifocal.motion.heatmap import HeatmapSettings
 
 SETTINGS = InspectSettings("plain", Request(((5, 48, 64),)), HeatmapSettings())
@@ -157,8 +158,8 @@ def test_what_a_killed_worker_was_writing_is_removed_unless_parts_may_write(
     half.parent.mkdir(parents=True)
     half.write_bytes(b"RIFF")
     for part, kept in ((Part(1, 2), True), (WHOLE, False)):
-        list(look_at(entries, SETTINGS, tmp_path / "report", workers=Here(), seconds=60,
-                     work=lambda job, settings: Finding(frames=3), part=part))
+        list(inspect_entries(entries, SETTINGS, tmp_path / "report", workers=Here(), seconds=60,
+                           work=lambda job, settings: Finding(frames=3), part=part))
         assert half.exists() == kept
 
 
@@ -174,7 +175,7 @@ def test_a_full_disk_is_named_with_what_to_do_and_not_blamed_on_the_clips(
         list(looks)
     assert raised.value.errno == errno.ENOSPC
     # What was found before is kept, and the clips that were not looked at are by the next run.
-    assert len(read_findings(output / FINDINGS)) == 1
+    assert len(list(read_findings(output / FINDINGS))) == 1
     again = list(inspect_entries(entries, SETTINGS, output, workers=Processes(1), seconds=600))
     assert [look.finding.problem for look in again] == [None] * 5
 
@@ -322,7 +323,7 @@ def test_what_a_kill_left_is_gone_on_with(entries: list[Entry], tmp_path: Path) 
     (out / FINDINGS).write_bytes(b"\n".join(lines[:3]) + b"\n" + lines[3][:20])
     assert looked(entries, out) == whole
     assert len(seen(out)) == 2
-    assert len(read_findings(out / FINDINGS)) == 5
+    assert len(list(read_findings(out / FINDINGS))) == 5
 
 
 @pytest.mark.slow
@@ -332,7 +333,7 @@ def test_stopping_in_the_middle_keeps_what_is_done(entries: list[Entry], tmp_pat
     next(looks)
     next(looks)
     looks.close()
-    assert len(read_findings(out / FINDINGS)) == 2
+    assert len(list(read_findings(out / FINDINGS))) == 2
     seen(out)
     assert len(looked(entries, out)) == 5
     assert len(seen(out)) == 3
@@ -384,7 +385,7 @@ def test_a_finding_of_another_version_is_not_believed_and_its_clip_is_looked_at_
 def test_somebody_elses_file_is_refused(line: str, tmp_path: Path) -> None:
     (tmp_path / FINDINGS).write_text(line + "\n")
     with pytest.raises(ValueError, match=r"line 1 should be a finding of this version"):
-        read_findings(tmp_path / FINDINGS)
+        list(read_findings(tmp_path / FINDINGS))
 
 
 # The report
@@ -438,4 +439,20 @@ def test_the_module_of_the_run_says_how_findings_are_kept(tmp_path: Path) -> Non
     assert look.thumb == f"thumbs/{'ab' * 8}.webp"
     line = json.dumps({"key": look.key, "finding": asdict(Finding(frames=3))})
     (tmp_path / FINDINGS).write_text(line + "\n")
-    assert read_findings(tmp_path / FINDINGS) == {look.key: Finding(frames=3)}
+    assert list(read_findings(tmp_path / FINDINGS)) == [(0, look.key, Finding(frames=3))]
+
+
+def test_findings_of_several_files_are_read_back_by_key_and_the_later_ones_count(
+    tmp_path: Path
+) -> None:
+    known = KnownFindings()
+    for name, frames, places in (("a.jsonl", 3, range(9)), ("b.jsonl", 4, range(5, 12))):
+        lines = [json.dumps({"key": f"{place:x}".ljust(64, "0"),
+                             "finding": asdict(Finding(frames=frames))}) for place in places]
+        (tmp_path / name).write_text("".join(f"{line}\n" for line in lines) + lines[0][:20])
+        known.add(tmp_path / name, mend=name == "a.jsonl")
+    keys = [f"{place:x}".ljust(64, "0") for place in range(12)]
+    assert [known.get(key) for key in keys] == [Finding(frames=3)] * 5 + [Finding(frames=4)] * 7
+    assert known.get("ab" * 32) is None
+    ends = [(tmp_path / name).read_bytes()[-1:] == b"\n" for name in ("a.jsonl", "b.jsonl")]
+    assert ends == [True, False]  # what another process may be writing stays

@@ -18,7 +18,7 @@ from motifocal.data.captions import read_captions
 from motifocal.files import toml_text
 from motifocal.files.json_text import parse_json, read_json_object
 from motifocal.generate.domain import read_domain
-from motifocal.inspection.run import read_findings
+from motifocal.inspection.findings import read_findings
 from motifocal.training.log import read_log
 
 DEEP = "[" * 200_000
@@ -39,7 +39,7 @@ def test_what_cannot_be_read_is_a_value_error(text: str | bytes) -> None:
 READERS: dict[str, tuple[str, Callable[[Path], object]]] = {
     "a table of pairs": ("pairs.json", read_rows),
     "lines of pairs": ("pairs.jsonl", read_rows),
-    "findings": ("findings.jsonl", read_findings),
+    "findings": ("findings.jsonl", lambda path: list(read_findings(path))),
     "captions": ("metadata.json", read_captions),
     "lines of captions": ("metadata.jsonl", read_captions),
     "a table of weights": ("weights.jsonl", read_table),

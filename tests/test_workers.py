@@ -401,7 +401,7 @@ def test_bench_run_names_a_pair_that_ends_its_workers(cluster: Any, tmp_path: Pa
 def test_the_command_bench_run_works_on_a_cluster(cluster: Any, tmp_path: Path) -> None:
     bench = write_benchmark(tmp_path / "bench", {"ball": ("it rises", "it falls")})
     program = tmp_path / "copy.py"
-    clip = save(tmp_path / "clip.mp4", moving(0, frames=5, height=32, width=32))
+    clip = save(tmp_path / "clip.mp4", moving(0, frames=5, height=48, width=64))
     program.write_text(f"import shutil, sys\nshutil.copyfile({str(clip)!r}, sys.argv[1])\n")
     options = ("--bench", bench, "--own-pairs", "--name", "Copies",
                "--command", f"{sys.executable} {program} {{output}} {{image}}")

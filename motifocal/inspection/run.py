@@ -20,15 +20,10 @@ from motifocal.data.workers.items import WHOLE, Done, Part, Workers, files_of_pa
 from motifocal.files import disk
 from motifocal.files.atomic import remove_temporaries
 from motifocal.files.folder_state import file_stamp
-from motifocal.files.json_text import parse_json
 from motifocal.inspection.entries import Entry
 from motifocal.inspection.examine import Job, examine
-from motifocal.inspection.finding import (
-    Finding,
-    InspectSettings,
-    finding_from,
-    is_of_another_version,
-)
+from motifocal.inspection.finding import Finding, InspectSettings
+from motifocal.inspection.findings import KnownFindings
 
 FINDINGS, THUMBS = "findings.jsonl", "thumbs"
 
@@ -79,9 +74,9 @@ def inspect_entries(
     """
     (output / THUMBS).mkdir(parents=True, exist_ok=True)
     own = output / part.file(FINDINGS)
-    known: dict[str, Finding] = {}
+    known = KnownFindings()
     for findings in (*output.glob(files_of_parts(FINDINGS)), output / FINDINGS):
-        known |= read_findings(findings, mend=part == WHOLE or findings == own)
+        known.add(findings, mend=part == WHOLE or findings == own)
     waiting = array("Q")  # places: of a million clips, all that is kept of each
     for clip in _to_inspect(entries, settings, range(len(entries)), part):
         finding = clip.finding or known.get(clip.key)
@@ -187,31 +182,3 @@ def _to_inspect(
             state_now = [digest, *file_stamp(state), entry.name]
             key = hashlib.sha256(json.dumps(state_now).encode()).hexdigest()
             yield InspectedClip(place, key, state.st_size, None)
-
-
-def read_findings(path: Path, *, mend: bool = True) -> dict[str, Finding]:
-    """Read earlier findings by key. Those of another version are passed over.
-
-    So is half a last line, left by a kill. It is taken out of the file too, unless `mend` says that
-    another process may be writing it.
-
-    Raises ValueError where another line is none of ours: the file is of another program.
-    """
-    if not path.exists():
-        return {}
-    whole, _, rest = path.read_bytes().rpartition(b"\n")
-    if rest and mend:
-        with path.open("r+b") as file:
-            file.truncate(len(whole) + 1 if whole else 0)
-    findings = {}
-    for number, line in enumerate(whole.split(b"\n") if whole else [], start=1):
-        try:
-            values = parse_json(line)
-            if not is_of_another_version(values["finding"]):
-                findings[values["key"]] = finding_from(values["finding"])
-        except (ValueError, KeyError, TypeError) as error:
-            raise ValueError(
-                f"{path}, line {number} should be a finding of this version ({error}); "
-                "use another folder or delete the file"
-            ) from error
-    return findings

@@ -1,0 +1,71 @@
+"""Read the findings of earlier runs, of which memory holds only where each is on the disk."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from motifocal.files.json_text import parse_json
+from motifocal.inspection.finding import Finding, finding_from, is_of_another_version
+
+_KEPT = 32  # of a key's 64 hexadecimal digits
+_FILES = 2**20  # more than there may be
+
+
+class KnownFindings:
+    """Findings by key, some 0.2 kB for each."""
+
+    def __init__(self) -> None:
+        self._paths: list[Path] = []
+        self._places: dict[bytes, int] = {}  # offset of the line and, below, the file
+
+    def add(self, path: Path, *, mend: bool) -> None:
+        """Add the findings of a file; later ones replace earlier ones. See `read_findings`."""
+        number = len(self._paths)
+        self._paths.append(path)
+        for offset, key, _ in read_findings(path, mend=mend):
+            self._places[key[:_KEPT].encode()] = offset * _FILES + number
+
+    def get(self, key: str) -> Finding | None:
+        """Read the finding of a key; None where there is none."""
+        place = self._places.get(key[:_KEPT].encode())
+        if place is None:
+            return None
+        offset, number = divmod(place, _FILES)
+        with self._paths[number].open("rb") as file:
+            file.seek(offset)
+            return finding_from(parse_json(file.readline())["finding"])
+
+
+def read_findings(path: Path, *, mend: bool = True) -> Iterator[tuple[int, str, Finding]]:
+    """Yield where each line of earlier findings begins, its key and its finding.
+
+    Those of another version are passed over. So is half a last line, left by a kill. It is taken
+    out of the file too, unless `mend` says that another process may be writing it.
+
+    Raises ValueError where another line is none of ours: the file is of another program.
+    """
+    if not path.exists():
+        return
+    offset = 0
+    with path.open("rb") as file:
+        for number, line in enumerate(file, start=1):
+            if not line.endswith(b"\n"):
+                break
+            try:
+                values = parse_json(line)
+                key, stored = str(values["key"]), values["finding"]
+                finding = None if is_of_another_version(stored) else finding_from(stored)
+            except (ValueError, KeyError, TypeError) as error:
+                raise ValueError(
+                    f"{path}, line {number} should be a finding of this version ({error}); "
+                    "use another folder or delete the file"
+                ) from error
+            if finding is not None:
+                yield offset, key, finding
+            offset += len(line)
+        else:
+            return
+    if mend:
+        with path.open("r+b") as file:
+            file.truncate(offset)
