@@ -19,12 +19,14 @@ from family_checks import (
     same_call,
 )
 from noise_densities import shifted_logit_normal_cdf
+from safetensors.torch import load_file
 from tiny_kandinsky import tiny_kandinsky
 from torch.nn import functional as F
 
 from motifocal.training.families.flow import shifted
 from motifocal.training.families.kandinsky5 import SHIFT, Kandinsky5, Kandinsky5Sparse
 from motifocal.training.families.noise_levels import logit_normal
+from motifocal.training.finetune.adapter import lora_config, write_lora
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 
@@ -91,6 +93,15 @@ def test_sparse_attention_has_a_size_of_its_own(case: Case) -> None:
     assert Kandinsky5Sparse.matches(index, nabla)
     assert not Kandinsky5.matches(index, nabla)
     assert Kandinsky5Sparse(index, nabla).size_multiple == 128
+
+
+def test_the_original_names_are_those_of_diffusers(tmp_path: Path) -> None:
+    name = "visual_transformer_blocks.0.self_attention.to_query.lora_A.weight"
+    diffusers, original = write_lora(tmp_path, {f"transformer.{name}": torch.ones(1)},
+                                     lora_config(1, 1, Kandinsky5.lora_targets),
+                                     Kandinsky5.original_names, {})  # fmt: skip
+    assert load_file(diffusers) == {f"transformer.{name}": torch.ones(1)}
+    assert load_file(original) == {f"diffusion_model.{name}": torch.ones(1)}
 
 
 def test_a_lora_of_kandinsky_loads_into_the_pipeline(case: Case, tmp_path: Path) -> None:

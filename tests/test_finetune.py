@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import runpy
+import shutil
 import subprocess
 import sys
 import time
@@ -268,8 +269,12 @@ def test_the_lora_loads_in_the_real_pipeline_and_changes_its_output(
             changed = output_of(getattr(pipe, part))
             assert torch.isfinite(changed).all()
             assert not torch.equal(before[part], changed)
-    if kind in OTHERS:
-        assert animated(kind, model, tmp_path) != animated(kind, model, tmp_path, run / "lora")
+    if kind != "wan22-5b":  # which has a test of its own below
+        videos = {animated(kind, model, tmp_path), animated(kind, model, tmp_path, run / "lora")}
+        if len(parts) == 2:
+            shutil.copytree(run / "lora", tmp_path / "first", ignore=lambda *_: [parts[1]])
+            videos.add(animated(kind, model, tmp_path, tmp_path / "first"))
+        assert len(videos) == 1 + len(parts)
 
 
 def output_of(transformer: Any) -> torch.Tensor:
@@ -309,7 +314,7 @@ def test_the_file_of_original_names_is_the_same_lora(trained: Path) -> None:
 def animated(kind: str, model: Path, folder: Path, *loras: Path) -> bytes:
     """The video that `animate` makes, with a LoRA or without."""
     (height, width), frames = TINY[kind]
-    picture, video = folder / "picture.png", folder / f"{len(loras)}.mp4"
+    picture, video = folder / "picture.png", folder / f"{[place.name for place in loras]}.mp4"
     write_image(picture, np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8))
     lora = [argument for place in loras for argument in ("--lora", place)]
     result = invoke("animate", picture, "it falls", "-o", video, "--model", model, "--frames",

@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import json
-import runpy
+import shutil
 import sqlite3
+import sys
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+from diffusers import AutoencoderKLWan
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "scripts"))
+
+import finetune_scenes
+import finetune_scenes_model
 
 from motifocal.bench.results import open_results
 from motifocal.cli.finetune.ab_page import CLIP_LOSSES, write_ab_page
@@ -23,10 +31,12 @@ from motifocal.cli.finetune.ab_scenes import (
 )
 from motifocal.cli.finetune.ab_videos import SETTINGS, results_of, study_of
 from motifocal.media.arrays import Frames
-from motifocal.media.video import write_image, write_video
+from motifocal.media.video import read_video, to_tensor, write_image, write_video
 from motifocal.motion.settings import HeatmapSettings
 from motifocal.scenes.evaluation.evaluate import Truth
 from motifocal.scenes.export import DatasetSettings, export_dataset, recipe
+from motifocal.training.families.registry import family_of
+from motifocal.training.families.wan import Wan21, encode
 from motifocal.training.finetune.cache import CachedClip, CacheSettings, ClipCache, picture_path
 from motifocal.training.finetune.prepare import lock_cache, write_index
 
@@ -221,13 +231,44 @@ def test_differences_are_of_the_largest_and_the_smallest_lambda_in_any_order(
     assert "motif-weight-1 beside the others" in page
 
 
-@pytest.mark.parametrize("length", ["base", "autoencoder"])
-def test_the_scenes_script_refuses_another_length_of_a_base_that_is_there(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], length: str
+def test_a_base_is_said_to_move_where_a_true_clip_is_nearer_than_the_still_picture(
+    clips: ClipCache, tmp_path: Path
 ) -> None:
-    script = runpy.run_path(str(Path(__file__).parents[1] / "scripts/finetune_scenes.py"))
-    script["keep_lengths"](tmp_path, script["Lengths"](lora=5))
-    script["keep_lengths"](tmp_path, script["Lengths"](lora=9, videos=3))
+    shutil.copytree(clips.folder, tmp_path / "caches/held-out")
+    for name, make, moves, follows in (
+        ("true", true, 1, 1), ("another", another, 1, 0), ("still", still, 0, 0)
+    ):  # fmt: skip
+        shutil.rmtree(tmp_path / "base-run", ignore_errors=True)
+        sampled(clips, tmp_path / "base-run", make)
+        finetune_scenes.report_motion(tmp_path)
+        found = json.loads((tmp_path / "motion.json").read_text())
+        assert found["moves"] == {"mean": moves, "low": moves, "high": moves}, name
+        assert found["follows"]["mean"] == follows, name
+
+
+def test_the_script_makes_a_wan_2_1_whose_latents_are_normalised(tmp_path: Path) -> None:
+    size = finetune_scenes.SIZE
+    list(export_dataset(tmp_path / "scenes", DatasetSettings(2, "train", size, FRAMES, 0, "static",
+                                                             False, False)))  # fmt: skip
+    finetune_scenes_model.build_pipeline(tmp_path / "scenes", tmp_path / "autoencoder",
+                                         tmp_path / "model", 1)  # fmt: skip
+    assert isinstance(family_of(tmp_path / "model"), Wan21)
+    vae = AutoencoderKLWan.from_pretrained(tmp_path / "model/vae")
+    videos = torch.stack([to_tensor(read_video(path).frames)
+                          for path in sorted((tmp_path / "scenes/videos").iterdir())])  # fmt: skip
+    with torch.no_grad():
+        latents = encode(vae, videos)
+    assert latents.shape == (2, 16, 3, size // 8, size // 8)
+    for moment, value in ((latents.mean((0, 2, 3, 4)), 0.0), (latents.std((0, 2, 3, 4)), 1.0)):
+        torch.testing.assert_close(moment, torch.full((16,), value), rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize(("length", "default"), [("base", 800), ("autoencoder", 900)])
+def test_the_scenes_script_refuses_another_length_of_a_base_that_is_there(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], length: str, default: int
+) -> None:
+    finetune_scenes.keep_lengths(tmp_path, finetune_scenes.Lengths(lora=5))
+    finetune_scenes.keep_lengths(tmp_path, finetune_scenes.Lengths(lora=9, videos=3))
     with pytest.raises(SystemExit, match="2"):
-        script["main"](["-o", str(tmp_path), f"--{length}", "9"])
-    assert f"says {length} 1500 (not 9)" in " ".join(capsys.readouterr().err.split())
+        finetune_scenes.main(["-o", str(tmp_path), f"--{length}", "9"])
+    assert f"says {length} {default} (not 9)" in " ".join(capsys.readouterr().err.split())

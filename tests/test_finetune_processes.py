@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,9 @@ from tiny_finetune import invoke, losses_of, prepared, same, tensors_of, train_a
 from tiny_processes import end, kill_second_process, torchrun
 
 from motifocal.training.checkpoint import latest_step
+from motifocal.training.families.registry import family_of
+from motifocal.training.finetune.cache import ClipCache
+from motifocal.training.finetune.memory import first_that_fits, rungs, sizes_of
 from motifocal.training.finetune.run import check_sharding
 from motifocal.training.finetune.settings import finetune_settings
 from motifocal.training.finetune.sharding import gathered, sharded_like
@@ -95,15 +99,28 @@ def test_what_cannot_be_sharded_is_refused() -> None:
             check_sharding(finetune_settings({"model": "tiny", setting: value}), two)
 
 
-def test_sharding_and_an_estimate_for_whole_weights_are_not_asked_for_at_once(
+def test_memory_of_each_process_is_that_of_its_share_and_of_two_whole_blocks(
     tmp_path: Path
 ) -> None:
     model, cache = prepared("wan22-5b", tmp_path)
-    for options, words in [(("--fsdp", "--memory", "24G"), "leave out --fsdp"),
-                           (("--fsdp",), "--fsdp should have two processes")]:  # fmt: skip
-        result = invoke(*train_arguments(cache, tmp_path / "run", model, *options))
-        assert result.exit_code != 0
-        assert words in f"{result.output}{result.exception}"
+    family, clips = family_of(model), ClipCache(cache)
+    settings = finetune_settings({"model": "tiny", "lora_rank": 4})
+    sizes = sizes_of(settings, model, family, "transformer", clips)
+    assert sizes.layers == 1
+    # Frozen weights are bfloat16; 16 bytes for each that is trained.
+    saved = (2 * sizes.weights + 16 * sizes.trained) * 3 / 4 - 2 * 2 * sizes.weights
+    assert sizes.needed(settings) - replace(sizes, shards=4).needed(settings) == saved
+    chosen, words = first_that_fits(settings, model, family, clips, 24.0, 4)
+    assert (chosen.storage, chosen.gradient_checkpointing) == ("full", True)
+    assert "gradient checkpointing, sharded over 4 processes" in words
+    assert len(list(rungs(settings, 4))) == 1  # what is sharded is stored in full
+
+
+def test_one_process_cannot_shard(tmp_path: Path) -> None:
+    model, cache = prepared("wan22-5b", tmp_path)
+    result = invoke(*train_arguments(cache, tmp_path / "run", model, "--fsdp", "--memory", "24G"))
+    assert result.exit_code != 0
+    assert "--fsdp should have two processes" in f"{result.output}{result.exception}"
 
 
 def test_only_errors_of_the_backend_say_that_a_process_has_ended() -> None:

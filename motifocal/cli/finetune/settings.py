@@ -57,12 +57,13 @@ def autocast(settings: FinetuneSettings) -> str:
 
 
 def fitted(
-    settings: FinetuneSettings, folder: Path, family: Family, cache: ClipCache, gigabytes: float
-) -> FinetuneSettings:
+    settings: FinetuneSettings, folder: Path, family: Family, cache: ClipCache, gigabytes: float,
+    shards: int,
+) -> FinetuneSettings:  # fmt: skip
     """Return the settings of the first way to store the model that fits, and say which it is."""
     from motifocal.training.finetune.memory import first_that_fits
 
-    rung, words = first_that_fits(settings, folder, family, cache, gigabytes)
+    rung, words = first_that_fits(settings, folder, family, cache, gigabytes, shards)
     announce(words)
     return rung
 

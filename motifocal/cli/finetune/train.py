@@ -33,8 +33,6 @@ CURVES = ("loss", "diffusion", "motion", "norm", "rate")
 def train_on_cache(options: dict[str, Any]) -> None:
     """Train the transformers of a model one after the other, and print where the result lies."""
     settings = settings_of(options)
-    if options["fsdp"] and options["memory"] is not None:
-        raise click.UsageError("--memory is for weights that each process holds: leave out --fsdp")
     announce("loading")
     from motifocal.training.finetune.cache import ClipCache
     from motifocal.training.finetune.run import check_rates, check_sharding, parts_of
@@ -46,8 +44,6 @@ def train_on_cache(options: dict[str, Any]) -> None:
     settings.accumulation(processes=1)
     parts_of(settings, family)
     check_rates(settings, family, cache)
-    if options["memory"] is not None:
-        settings = fitted(settings, folder, family, cache, options["memory"])
     if options["device"] not in ("auto", "cpu"):
         chosen_device(options["device"])
     some_unused = (family.some_unused or settings.lora_rank is None
@@ -56,6 +52,9 @@ def train_on_cache(options: dict[str, Any]) -> None:
                                    some_unused=some_unused)  # fmt: skip
     if options["fsdp"]:
         check_sharding(settings, accelerator)
+    if options["memory"] is not None:
+        shards = accelerator.num_processes if options["fsdp"] else 1
+        settings = fitted(settings, folder, family, cache, options["memory"], shards)
     with ending_together(accelerator):
         _begin(settings, cache, folder, family, accelerator, options)
         if not options["dry_run"]:

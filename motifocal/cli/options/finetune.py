@@ -158,7 +158,8 @@ lora_options = together(
                  help="Fine-tune every weight of the transformer instead of a LoRA."),
     click.option("--memory", type=MemorySize(), metavar="SIZE",
                  help="Of the accelerator, e.g. 24G: takes the first way to store the frozen "
-                 "weights that fits by arithmetic, and says which (models of diffusers)."),
+                 "weights that fits by arithmetic, and says which (models of diffusers). With "
+                 "--fsdp, of each of them."),
     click.option("--fsdp", is_flag=True,
                  help="Shard the weights over the processes that torchrun starts, for a model that "
                  "one accelerator cannot hold (models of diffusers)."),

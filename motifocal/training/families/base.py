@@ -83,8 +83,8 @@ class Family(ABC):
     #: Whether some of those modules do not enter the prediction: their LoRA gets no gradient.
     some_unused: ClassVar[bool] = False
     #: diffusers' names of modules -> the original ones, replaced in this order, for a second LoRA
-    #: file; empty where it takes more than other names.
-    original_names: ClassVar[tuple[tuple[str, str], ...]] = ()
+    #: file; empty where they are the same, None where it takes more than other names.
+    original_names: ClassVar[tuple[tuple[str, str], ...] | None] = None
 
     def __init__(self, index: Config, configs: Mapping[str, Config]) -> None:
         self.index, self.configs = index, configs

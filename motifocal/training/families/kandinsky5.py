@@ -39,6 +39,7 @@ class Kandinsky5(FlowMatching):
     size_multiple = 16
     fps = 24.0
     text_parts = ("tokenizer", "text_encoder", "tokenizer_2", "text_encoder_2")
+    original_names = ()  # ComfyUI's model has the same ones (comfy/ldm/kandinsky5/model.py)
     lora_targets = (
         *(f"{kind}_attention.{name}" for kind in ("self", "cross")
           for name in ("to_query", "to_key", "to_value", "out_layer")),

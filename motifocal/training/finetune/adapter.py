@@ -81,9 +81,9 @@ def original_keys(
 
 def write_lora(
     folder: Path, weights: Mapping[str, Tensor], config: LoraConfig,
-    names: Sequence[tuple[str, str]], facts: Mapping[str, Any],
+    names: Sequence[tuple[str, str]] | None, facts: Mapping[str, Any],
 ) -> list[Path]:  # fmt: skip
-    """Write the LoRA's file, and that of the original names where `names` are known.
+    """Write the LoRA's file, and that of the original names where `names` is not None.
 
     `weights` have diffusers' keys; `facts` about the training become metadata.
     """
@@ -95,7 +95,7 @@ def write_lora(
                 "lora_adapter_metadata": json.dumps(
                     {f"{PREFIX}{key}": value for key, value in adapter.items()})}  # fmt: skip
     files = {LORA: dict(weights)}
-    if names:
+    if names is not None:
         files[ORIGINAL] = original_keys(weights, names, rank, alpha)
     for name, tensors in files.items():
         kept = metadata if name == LORA else {k: metadata[k] for k in ("format", METADATA)}

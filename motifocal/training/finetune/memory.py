@@ -12,7 +12,7 @@ from __future__ import annotations
 import importlib.util
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +36,10 @@ WIDTHS, FEED_FORWARDS = 16, 4
 
 @dataclass(frozen=True)
 class Sizes:
-    """What decides the memory of training one transformer, in weights, tokens and layers."""
+    """What decides the memory of training one transformer, in weights, tokens and layers.
+
+    `shards` are the processes that a sharded network's weights lie on, 1 where each holds all.
+    """
 
     weights: int
     trained: int
@@ -44,9 +47,10 @@ class Sizes:
     width: int
     feed_forward: int
     tokens: int
+    shards: int = 1
 
     def needed(self, settings: FinetuneSettings) -> float:
-        """Return the bytes that training takes with these settings."""
+        """Return the bytes that training takes with these settings, on each process."""
         trained = self.trained * (TRAINED + (4 if settings.ema_decay else 0))
         frozen = 0 if settings.lora_rank is None else self.weights
         number = COMPUTED[settings.precision]
@@ -54,32 +58,40 @@ class Sizes:
         block = WIDTHS * self.width + FEED_FORWARDS * self.feed_forward
         kept = self.layers * self.width if settings.gradient_checkpointing else self.layers * block
         activations = number * settings.micro_batch * self.tokens * (kept + block)
-        return weights + trained + activations + RESERVE
+        # FSDP2 gathers the weights of a block while the one before it computes.
+        whole = self.weights * (number if frozen else COMPUTED["float32"])
+        gathered = 2 * whole / self.layers if self.shards > 1 else 0
+        return (weights + trained) / self.shards + gathered + activations + RESERVE
 
 
 def first_that_fits(
-    settings: FinetuneSettings, folder: Path, family: Family, cache: ClipCache, gigabytes: float
-) -> tuple[FinetuneSettings, str]:
-    """Return the first rung that fits, and words that say what it takes.
+    settings: FinetuneSettings, folder: Path, family: Family, cache: ClipCache, gigabytes: float,
+    shards: int = 1,
+) -> tuple[FinetuneSettings, str]:  # fmt: skip
+    """Return the first rung that fits on each process, and words that say what it takes.
 
     Raises ValueError where none does, naming a length or a size that would.
     """
     sizes = max((sizes_of(settings, folder, family, part, cache)
                  for part in parts_of(settings, family)), key=lambda found: found.weights)
-    for rung, words in rungs(settings):
+    sizes = replace(sizes, shards=shards)
+    for rung, words in rungs(settings, shards):
         if (needed := sizes.needed(rung) / GIGABYTE) <= gigabytes:
             return rung, (f"memory: {words}: about {needed:.1f} of {gigabytes:g} GB by arithmetic, "
                           f"{sizes.weights / 1e9:.2f} billion weights, {sizes.tokens} tokens")
-    least = min(sizes.needed(rung) for rung, _ in rungs(settings)) / GIGABYTE
+    least = min(sizes.needed(rung) for rung, _ in rungs(settings, shards)) / GIGABYTE
     raise ValueError(f"memory should be about {least:.1f} GB or more for {sizes.tokens} tokens, "
                      f"got {gigabytes:g}; {_smaller(sizes, settings, cache, family, gigabytes)}")
 
 
-def rungs(settings: FinetuneSettings) -> Iterator[tuple[FinetuneSettings, str]]:
-    """Yield ever more frugal settings, with words."""
+def rungs(
+    settings: FinetuneSettings, shards: int = 1
+) -> Iterator[tuple[FinetuneSettings, str]]:  # fmt: skip
+    """Yield ever more frugal settings, with words; weights that are sharded are stored in full."""
     changed: dict[str, Any] = {"gradient_checkpointing": True, "storage": "full"}
-    yield settings.model_copy(update=changed), "gradient checkpointing"
-    if settings.lora_rank is None:
+    sharded = f", sharded over {shards} processes" if shards > 1 else ""
+    yield settings.model_copy(update=changed), f"gradient checkpointing{sharded}"
+    if settings.lora_rank is None or sharded:
         return
     yield settings.model_copy(update={**changed, "storage": "fp8"}), "layers stored in fp8"
     if importlib.util.find_spec("bitsandbytes") is not None:
@@ -131,14 +143,14 @@ def _smaller(
     sizes: Sizes, settings: FinetuneSettings, cache: ClipCache, family: Family, gigabytes: float
 ) -> str:
     """Say what length of clip, or what share of their area, would fit."""
-    fixed = min(Sizes(**{**vars(sizes), "tokens": 0}).needed(rung) for rung, _ in rungs(settings))
+    ways = [rung for rung, _ in rungs(settings, sizes.shards)]
+    fixed = min(replace(sizes, tokens=0).needed(rung) for rung in ways)
     if fixed >= gigabytes * GIGABYTE:
         return f"the weights alone take {fixed / GIGABYTE:.1f} GB"
     frames, stride = int(cache.settings["frames"]), family.geometry.temporal_stride
     latents = 1 + (frames - 1) // stride
     for fewer in range(latents - 1, 0, -1):
-        tokens = sizes.tokens * fewer // latents
-        shorter = Sizes(**{**vars(sizes), "tokens": tokens})
-        if any(shorter.needed(rung) <= gigabytes * GIGABYTE for rung, _ in rungs(settings)):
+        shorter = replace(sizes, tokens=sizes.tokens * fewer // latents)
+        if any(shorter.needed(rung) <= gigabytes * GIGABYTE for rung in ways):
             return f"--frames {1 + (fewer - 1) * stride} would fit"
     return "a smaller --size is needed even for a single frame"

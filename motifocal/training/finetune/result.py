@@ -151,7 +151,7 @@ def _card(run: FinetuneRun, facts: dict[str, Any]) -> str:
         second = f'\npipe.load_lora_weights("{folder}{run.family.trained[1]}", ' \
                  "load_into_transformer_2=True)"  # fmt: skip
     comfy = f"\n`{ORIGINAL}` has the original names, for ComfyUI.\n" \
-        if run.family.original_names else ""  # fmt: skip
+        if run.family.original_names is not None else ""  # fmt: skip
     return _CARD.format(metadata="\n".join(metadata), title=f"LoRA for {model}", model=model,
                         version=__version__, rows="\n".join(rows), second=second, folder=folder,
                         load=load, pipeline=run.family.pipeline, comfy=comfy)  # fmt: skip
