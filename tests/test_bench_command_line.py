@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 from tiny_bench import DrawingModel, write_benchmark
@@ -19,8 +20,10 @@ from tiny_diffusers import TINY, save_tiny
 from motifocal.bench.check import check
 from motifocal.bench.results import manifest_lines, open_results
 from motifocal.cli import cli
+from motifocal.data.workers.processes import Processes
 from motifocal.generate import open as models
 from motifocal.generate.model import Sampling
+from motifocal.media.video import write_video
 
 
 @pytest.fixture
@@ -112,6 +115,29 @@ def test_options_that_make_no_sense_are_named(
     assert not (tmp_path / "out").exists()
 
 
+def test_what_workers_do_can_be_sent_to_other_processes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Processes stand for a cluster: they get the same function and jobs, and send the same back.
+    """
+    bench = write_benchmark(tmp_path / "bench", {"ball": ("it rises", "it falls")})
+    write_video(tmp_path / "clip.mp4", np.zeros((3, 32, 32, 3), np.uint8), 8)
+    program = tmp_path / "copy.py"
+    program.write_text("import shutil, sys\nshutil.copyfile(sys.argv[1], sys.argv[2])\n")
+    template = f"{sys.executable} {program} {tmp_path / 'clip.mp4'} {{output}} {{image}}"
+    common = ["bench", "run", "--bench", str(bench), "--own-pairs", "--name", "Copies",
+              "--command", template]
+    for name, ray in (("here", []), ("there", ["--ray", "local"])):
+        monkeypatch.setattr("motifocal.cli.bench.run.workers_of",
+                            lambda ray, count, local, gpus: Processes(1) if ray else local)
+        done = CliRunner().invoke(cli, [*common, "-o", str(tmp_path / name), *ray])
+        assert done.exit_code == 0, done.output
+    for pattern in ("run.json", "pairs.csv", "videos/*", "pictures/*"):
+        here, there = ({path.name: path.read_bytes() for path in (tmp_path / name).glob(pattern)}
+                       for name in ("here", "there"))
+        assert here == there != {}
+
+
 def test_any_program_can_be_the_model(bench: Path, tmp_path: Path) -> None:
     script = tmp_path / "infer.py"
     script.write_text(
@@ -133,7 +159,7 @@ def test_any_program_can_be_the_model(bench: Path, tmp_path: Path) -> None:
     assert "--command ignores the sampling options --steps" in refused.output
     refused = CliRunner().invoke(cli, [*common, "--seeds", "2", "--name", "x", "--command",
                                        "infer {image} {output}"])  # fmt: skip
-    assert "a command without {seed} should get one seed, got 0, 1" in refused.output
+    assert str(refused.exception) == "a command without {seed} should get one seed, got 0, 1"
     assert not (tmp_path / "out" / "run.json").exists()
     done = CliRunner().invoke(cli, [*common, "--command", template, "--name", "Mine"])
     assert done.exit_code == 0, done.output

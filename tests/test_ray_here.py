@@ -84,6 +84,18 @@ def test_a_lease_that_has_its_answer_is_not_overdue(ray: Any) -> None:
     assert list(run.leases) == [answer]
 
 
+def test_a_ray_that_does_not_start_is_said_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    module = pytest.importorskip("ray")
+
+    def too_slow(**_: object) -> None:
+        raise Exception("The current node timed out during startup")
+
+    monkeypatch.setattr(module, "is_initialized", lambda: False)
+    monkeypatch.setattr(module, "init", too_slow)
+    with pytest.raises(ValueError, match=r"no Ray cluster answers at local: .* timed out during"):
+        list(Cluster(LOCAL).run(square, [1]))
+
+
 def test_a_worker_that_never_fits_on_this_machine_is_refused() -> None:
     Cluster(gpus=0.25).check_room({"CPU": 2.0, "GPU": 1.0})
     with pytest.raises(ValueError, match=r"takes 0\.25 GPU, and of these Ray sees 0 on"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -75,11 +76,11 @@ def run(model: str | None, command: str | None, name: str | None, output: Path, 
         from motifocal.generate.model import ModelInfo
 
         asked = sampling_of(sampling) if model is not None else None
-        load = _loader(model, asked, command, name, timeout, output, seeds)
+        loader = partial(_loader, model, command, name, timeout, output, seeds)
         workers = workers_of(ray, None, Here(), gpus=_gpus(ray, asked))
-        if ray is None:
-            load = cache(load)  # for good; workers of a cluster have their own
-        opened = ModelInfo.of(load())
+        # Workers of a cluster have their own; here it only says what it is, and takes no GPU.
+        load = cache(loader(asked)) if ray is None else loader(asked)
+        opened = ModelInfo.of(load() if ray is None else loader(_on_cpu(asked))())
     note_unread(opened.text_limit, [*(pair.prompt for pair in benchmark.pairs),
                                     sampling["negative_prompt"] or ""])
     settings = {**opened.settings, "batch": batch}
@@ -116,8 +117,8 @@ def _check_choice(
 
 
 def _loader(
-    model: str | None, sampling: Sampling | None, command: str | None, name: str | None,
-    timeout: float | None, output: Path, seeds: int,
+    model: str | None, command: str | None, name: str | None, timeout: float | None,
+    output: Path, seeds: int, sampling: Sampling | None,
 ) -> Callable[[], Model]:  # fmt: skip
     """Return what loads the model that the options name, here or in a worker."""
     if model is not None and sampling is not None:
@@ -130,6 +131,10 @@ def _loader(
     assert name is not None
     CommandModel(command, name).check_seeds(range(seeds))  # a worker sees few of them
     return partial(CommandModel, command, name, timeout=timeout, logs=output / "logs")
+
+
+def _on_cpu(sampling: Sampling | None) -> Sampling | None:
+    return sampling and replace(sampling, device="cpu", offload="none")
 
 
 def _gpus(ray: str | None, sampling: Sampling | None) -> float:

@@ -116,7 +116,7 @@ def connected(address: str) -> Iterator[Mapping[str, float] | None]:
         place = {"address": address}
     try:
         ray.init(log_to_driver=False, logging_level=logging.ERROR, **place)
-    except (ConnectionError, RuntimeError) as error:
+    except Exception as error:  # of a start that takes too long Ray raises no other class
         raise ValueError(f"no Ray cluster answers at {address}: {error}") from error
     try:
         yield ray.cluster_resources() if address == LOCAL else None
