@@ -19,6 +19,7 @@ EXTRA_OF = {
     "torchvision": "raft",
     "ray": "ray",
     "pyarrow": "parquet",
+    "fsspec": "remote", "s3fs": "remote",
 }  # fmt: skip
 # Where torch or what `models` brings is missing, all that this code needs is; first match first.
 _EXTRA_OF_CODE = {

@@ -27,6 +27,7 @@ NOT_RUN = {
     "pip install *": "tests/test_install.py runs it",
     "pip check": "reports on the environment of the reader",
     "pipx install *": "tests/test_install.py runs what it installs",
+    "motifocal * s3://*": "needs a bucket: tests/test_remote.py",
     "* --judge *": "needs a judge's weights or a server: tests/test_judges*.py",
     "motifocal bench calibrate*": "likewise: tests/test_calibrate.py",
     "* --device cuda*": "needs a GPU and published weights",

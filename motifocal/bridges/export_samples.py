@@ -21,6 +21,7 @@ from motifocal.data.captions import CaptionedVideo
 from motifocal.data.clip_files import HashRow, hash_row, timeline_of
 from motifocal.data.selection import Selection, frames_of
 from motifocal.data.trainer_rules import TRAINERS, Request, misread, trained_on
+from motifocal.files.remote import fetched
 from motifocal.loss.latent_grid import FAMILIES, LatentGeometry, pool
 from motifocal.media.arrays import Frames
 from motifocal.media.codec import FINE_CRF, stored_display
@@ -82,6 +83,17 @@ def export_clip(
     # A mask is known by its name, so one of a clip that has changed since must go at once.
     for file in files if config.kind == "masks" and not same else ():
         file.unlink(missing_ok=True)
+    with fetched(clip.path) as path:
+        try:
+            return _write_samples(replace(clip, path=path), digest, config, threads), hashed
+        except VideoError as error:
+            raise VideoError(str(error).replace(str(path), str(clip.path))) from error
+
+
+def _write_samples(
+    clip: CaptionedVideo, digest: str, config: ExportConfig, threads: int
+) -> list[SampleRow]:
+    """Write the samples of a clip, and return their rows."""
     selections = select_samples(clip, config)
     # By what is asked and not by what this clip gives: a short a_000.mp4 is not a.mp4's first.
     several = config.request.extraction in ("chunk", "slide", "uniform") or (
@@ -96,7 +108,7 @@ def export_clip(
                         selection.width, selection.resize, mean_weight=0.0)
         written, mean = write(clip.path, row, config, threads)
         rows.append(replace(row, file=written, mean_weight=mean))
-    return rows, hashed
+    return rows
 
 
 def files_of(row: SampleRow, config: ExportConfig) -> list[str]:
@@ -172,7 +184,8 @@ def frames_and_heatmap(
     row: SampleRow, clip: CaptionedVideo, config: ExportConfig
 ) -> tuple[Frames, NDArray[np.float32]]:
     """Read a sample's frames (F, H, W, 3), and the heatmap (F, H, W) that its file holds."""
-    frames = frames_of(clip.path, _selection_of(row))
+    with fetched(clip.path) as path:
+        frames = frames_of(path, _selection_of(row))
     if config.kind == "latents":
         weight = read_weight(config.output, _key_of(row, config))
         return frames, spread(weight, config.geometry, len(frames))

@@ -8,7 +8,6 @@ beside the table gets a line for each clip, so that a kill loses none and nothin
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
@@ -23,6 +22,7 @@ from motifocal.files.atomic import write_text
 from motifocal.files.json_lines import LineWriter, read_lines
 from motifocal.files.json_text import parse_json
 from motifocal.files.parquet import columns_from, write_rows
+from motifocal.files.remote import absolute
 
 #: The key's earlier name, written beside it for one more release, and read in older tables.
 EARLIER = {"moves": "mean_weight"}
@@ -147,7 +147,7 @@ class ExportTable:
         if self.rows.get(clip.name) == rows and self.hashes.known(clip.path) == hashed:
             return
         journal.add({"clip": clip.name, "rows": [asdict(row) for row in rows],
-                     "path": os.path.abspath(clip.path), "hash": hashed})  # fmt: skip
+                     "path": str(absolute(clip.path)), "hash": hashed})  # fmt: skip
         self.rows[clip.name] = rows
         self.hashes.learn(clip.path, hashed)
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from motifocal.cli.options.declare import LocalPath
 from motifocal.cli.options.sampling import refuse_sampling, sampling_of, sampling_options
 from motifocal.cli.output.progress import is_quiet, phase, quiet_option
 from motifocal.cli.output.unread import note_unread
@@ -29,14 +30,14 @@ Examples:
   motifocal animate photo.jpg "it sails" --model Lightricks/LTX-Video --lora run/lora
   motifocal animate photo.jpg "it sails" --command 'infer.sh {image} {prompt} {output} {seed}'
 """)
-@click.argument("picture", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.argument("picture", type=LocalPath(exists=True, dir_okay=False))
 @click.argument("sentences", nargs=-1, required=True, metavar="SENTENCE...")
-@click.option("-o", "--output", type=click.Path(path_type=Path), default=Path(),
+@click.option("-o", "--output", type=LocalPath(), default=Path(),
               help="An .mp4 or .gif file for one video, or a folder.  [default: this folder]")
 @click.option("--model", metavar="MODEL",
               help="A Motifocal folder, or a diffusers image-to-video pipeline by folder or hub id "
               "(owner/name).  [default: the bundled model of the synthetic scenes]")
-@click.option("--lora", type=click.Path(path_type=Path, exists=True), metavar="FOLDER",
+@click.option("--lora", type=LocalPath(exists=True), metavar="FOLDER",
               help="A LoRA for a diffusers pipeline: the folder that `train` made, or a "
               ".safetensors file.")
 @click.option("--command", metavar="TEMPLATE",
@@ -51,7 +52,7 @@ Examples:
               "model is made for]")
 @click.option("--motion", type=click.FloatRange(0, 1), help="How much should move, for a model "
               "that was trained with `--prior score`.  [default: the model decides]")
-@click.option("--motion-mask", type=click.Path(exists=True, dir_okay=False, path_type=Path),
+@click.option("--motion-mask", type=LocalPath(exists=True, dir_okay=False),
               help="An image of the picture's size, white where something may move, for a model "
               "that was trained with `--prior mask`.  [default: everywhere]")
 @click.option("--scale", type=click.IntRange(1, 64), metavar="FACTOR",

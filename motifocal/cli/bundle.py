@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from motifocal.cli.options.declare import FOLDER, Size, output_option
+from motifocal.cli.options.declare import FOLDER, LocalPath, Size, output_option
 from motifocal.cli.options.device import precision_option
 from motifocal.cli.options.renamed import old_option
 from motifocal.cli.output.progress import announce, phase, quiet_option
@@ -41,7 +41,7 @@ Example:
 """)
 @click.argument("run", type=FOLDER)
 @click.argument("base", type=FOLDER)
-@output_option("Model folder to write; must not exist.", type=click.Path(path_type=Path))
+@output_option("Model folder to write; must not exist.", type=LocalPath())
 @click.option("--step", type=click.IntRange(1), help="Take the weights that `train --keep-every` "
               "kept at this step.  [default: the newest]")
 @precision_option("What the weights are stored in.", default="float16")

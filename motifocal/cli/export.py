@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -29,6 +28,7 @@ from motifocal.cli.output.measured_clips import (
     write_filmstrips,
 )
 from motifocal.cli.output.progress import quiet_option
+from motifocal.files.remote import absolute
 
 if TYPE_CHECKING:
     from motifocal.bridges.export_samples import ExportConfig, ExportJob
@@ -136,7 +136,7 @@ def deciding_settings(config: ExportConfig, clips: Path) -> dict[str, Any]:
     chosen |= {HEATMAP + name: value for name, value in asdict(config.settings).items()}
     if config.kind == "masks":
         chosen |= {"values": config.values, "motif_weight": config.motif_weight,
-                   "with_clips": config.with_clips, "clips": os.path.abspath(clips)}  # fmt: skip
+                   "with_clips": config.with_clips, "clips": str(absolute(clips))}  # fmt: skip
     return chosen
 
 

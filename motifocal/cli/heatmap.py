@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from motifocal.cli.options.clips import heatmap_options, settings_of
-from motifocal.cli.options.declare import ANY_PATH, FOLDER, RATE, Size, output_option
+from motifocal.cli.options.declare import ANY_PATH, FOLDER, NEW_LOCATION, RATE, Size, output_option
 from motifocal.cli.options.device import chosen_device, device_option
 from motifocal.cli.options.masks import GivenMasks, Ids, given_masks, object_ids
 from motifocal.cli.options.scale import (
@@ -35,11 +35,13 @@ from motifocal.cli.output.locking import lock_output
 from motifocal.cli.output.measured_clips import (
     end_with_left_out,
     measured,
+    summary,
     threads_a_clip,
     why_left_out,
     write_filmstrips,
 )
 from motifocal.cli.output.progress import phase, quiet_option
+from motifocal.files.remote import fetched, to_path
 
 if TYPE_CHECKING:
     from motifocal.data.workers.items import Workers
@@ -77,7 +79,7 @@ Examples:
 """)
 @click.argument("clips", nargs=-1, required=True, metavar="CLIP...",
                 type=ANY_PATH)
-@output_option("Folder for the maps; run again to go on.", metavar="DIR")
+@output_option("Folder for the maps; run again to go on.", metavar="DIR", type=NEW_LOCATION)
 @click.option("--overlay", is_flag=True, help="Also write an .mp4 of each clip with its map on it.")
 @click.option("--masks", type=FOLDER, metavar="FOLDER",
               help="No flow: take the clips' masks from FOLDER, each a grey video, an .npz or a "
@@ -200,13 +202,16 @@ def measure(row: ClipRow, config: MapConfig, threads: int) -> ClipRow:
     """
     from motifocal.media.video import VideoError
 
+    clip = to_path(row.clip)
     try:
-        return make_map(row, config, threads)
+        with fetched(clip) as path:
+            clip = path
+            return make_map(row, path, config, threads)
     except (VideoError, OSError) as error:
-        return replace(row, moving_fraction=None, reason=why_left_out(error, row.clip))
+        return replace(row, moving_fraction=None, reason=why_left_out(error, clip))
 
 
-def make_map(row: ClipRow, config: MapConfig, threads: int) -> ClipRow:
+def make_map(row: ClipRow, clip: Path, config: MapConfig, threads: int) -> ClipRow:
     """Do so; VideoError or OSError where the clip cannot be read or its map not be written."""
     from motifocal.media.video import write_video
     from motifocal.motion.heatmap import clip_heatmap, moving_fraction
@@ -217,7 +222,7 @@ def make_map(row: ClipRow, config: MapConfig, threads: int) -> ClipRow:
     with_overlay = config.overlay and not overlay.exists()
     heatmap = read_stored_map(path)
     if heatmap is None or with_overlay:
-        frames, fps, stored = read_clip(Path(row.clip), config)
+        frames, fps, stored = read_clip(clip, config)
         if heatmap is None:
             if config.masks:
                 shape = (len(frames), *stored)
@@ -239,8 +244,11 @@ def read_stored_map(path: Path) -> Heatmap | None:
     """Read the map of an earlier run; None where there is none, or it is damaged."""
     from motifocal.motion.heatmap_files import load_heatmap
 
+    if not path.exists():
+        return None
     try:
-        return load_heatmap(path)[0] if path.exists() else None
+        with fetched(path) as local:
+            return load_heatmap(local)[0]
     except ValueError:
         return None
 
@@ -272,29 +280,14 @@ def print_results(rows: Sequence[ClipRow], before: int, config: MapConfig) -> No
                 lambda row: frames_and_map(row, config),
             )  # fmt: skip
         click.echo(picture)
-        click.echo(summary(good, before, config.settings), err=True)
+        camera = config.settings is None or config.settings.camera
+        click.echo(summary([row.moving_fraction or 0.0 for row in good], before, camera=camera),
+                   err=True)  # fmt: skip
 
 
 def frames_and_map(row: ClipRow, config: MapConfig) -> tuple[str, Frames, Heatmap]:
     """Read a row's map and the frames that it is of."""
     from motifocal.motion.heatmap_files import load_heatmap
 
-    frames, _, _ = read_clip(Path(row.clip), config)
-    return row.heatmap, frames, load_heatmap(config.output / row.heatmap)[0]
-
-
-def summary(rows: Sequence[ClipRow], before: int, settings: HeatmapSettings | None) -> str:
-    """Sum up the moving fractions of the clips in a line."""
-    from motifocal.motion.heatmap import mean_moving_fraction
-
-    fractions = [row.moving_fraction or 0.0 for row in rows]
-    number = f"{len(rows)} clip{'s' if len(rows) > 1 else ''}"
-    number += f" ({before} done before)" if before else ""
-    half = sum(fraction > 0.5 for fraction in fractions)
-    words = (
-        f"{number}: moving fraction mean {mean_moving_fraction(fractions):.1%}, least "
-        f"{min(fractions):.1%}, most {max(fractions):.1%}; nothing moves in "
-        f"{sum(fraction == 0 for fraction in fractions)}, more than half in {half}"
-    )
-    hint = half > len(rows) / 2 and settings is not None and not settings.camera
-    return f"{words}; if the camera moves, try --camera" if hint else words
+    with fetched(to_path(row.clip)) as clip, fetched(config.output / row.heatmap) as path:
+        return row.heatmap, read_clip(clip, config)[0], load_heatmap(path)[0]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from motifocal.cli.options.declare import LocalPath
 from motifocal.cli.output.progress import phase, quiet_option
 
 if TYPE_CHECKING:
@@ -21,11 +22,11 @@ def import_() -> None:
 
 def checkpoint_arguments(command: Callable[..., Any]) -> Callable[..., Any]:
     """The arguments and options that every import has."""
-    file = click.Path(path_type=Path, exists=True, dir_okay=False)
+    file = LocalPath(exists=True, dir_okay=False)
     for decorate in (
         quiet_option,
         click.option("--tokenizer", help="Local folder with CLIP's tokenizer, or a hub id."),
-        click.argument("folder", type=click.Path(path_type=Path)),
+        click.argument("folder", type=LocalPath()),
         click.argument("checkpoint", type=file),
     ):
         command = decorate(command)

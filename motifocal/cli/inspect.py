@@ -11,7 +11,7 @@ import click
 from click.core import ParameterSource
 
 from motifocal.cli.options.clips import heatmap_options, settings_of
-from motifocal.cli.options.declare import ANY_PATH, FOLDER, output_option
+from motifocal.cli.options.declare import ANY_PATH, FOLDER, NEW_LOCATION, output_option
 from motifocal.cli.options.frames import FAMILIES, frame_options, request_of
 from motifocal.cli.options.scale import (
     between_option,
@@ -48,7 +48,7 @@ Examples:
 """)
 @click.argument("clips", type=ANY_PATH, metavar="CLIPS")
 @output_option("Folder for the report; run again to go on.  [default: inspect-NAME, not in CLIPS]",
-               metavar="DIR", required=False)
+               metavar="DIR", required=False, type=NEW_LOCATION)
 @frame_options(size="480x832", frames=81)
 @click.option("--family", type=click.Choice(FAMILIES),
               help="The model's autoencoder: refuse frames and sizes that it cannot take.")

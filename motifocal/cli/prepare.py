@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from motifocal.cli.options.clips import heatmap_options, prior_option, settings_of
-from motifocal.cli.options.declare import Size
+from motifocal.cli.options.declare import NEW_LOCATION, Size, location
 from motifocal.cli.options.device import chosen_device, device_option, precision_option
 from motifocal.cli.options.finetune import (
     PREPARE,
@@ -31,7 +31,9 @@ from motifocal.cli.output.clip_source import (
     windows,
 )
 from motifocal.cli.output.locking import lock_output
-from motifocal.cli.output.progress import announce, phase, progress, quiet_option, tracked
+from motifocal.cli.output.prepared_shards import show_shards
+from motifocal.cli.output.progress import announce, phase, progress, quiet_option
+from motifocal.files.remote import RemotePath
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -40,7 +42,6 @@ if TYPE_CHECKING:
     from transformers import CLIPVisionModelWithProjection
 
     from motifocal.data.prepare import ClipSource, PrepareSettings
-    from motifocal.data.shards import Shards
     from motifocal.data.workers.items import Part, Workers
     from motifocal.motion.heatmap import HeatmapSettings
 
@@ -60,7 +61,7 @@ Examples:
   motifocal prepare clips/ -o cache/ --model Lightricks/LTX-Video --frames 49 --size 480x832
 """)
 @click.argument("clips_at", metavar="CLIPS")
-@click.option("-o", "--output", type=click.Path(path_type=Path, file_okay=False), required=True,
+@click.option("-o", "--output", type=NEW_LOCATION, required=True,
               help="Folder of the shards; run again to go on.")
 @click.option("--model", type=ModelName(), required=True, metavar="MODEL",
               help="Model folder whose vae/ encodes the clips; or an image-to-video pipeline of "
@@ -129,11 +130,12 @@ def prepare(clips_at: str, output: Path, model: Path, **options: Any) -> None:
                                "scenes")
     if clips_at == SCENES and options["check_only"]:
         raise click.UsageError("--check-only goes with folders")
+    if options["webdataset"] and isinstance(output, RemotePath):
+        raise click.UsageError("--webdataset goes with a local folder of shards")
     check_windows(clips_at, options)
     _check_inputs(clips_at, model, options)
     check_masks(clips_at, options, given.keys() - options.keys())
     announce("loading")
-    from motifocal.data.shards import Shards
     from motifocal.files.atomic import remove_temporaries
 
     options["device"] = chosen_device(options["device"])
@@ -152,14 +154,11 @@ def prepare(clips_at: str, output: Path, model: Path, **options: Any) -> None:
     _write_shards(clips, described, output, model, heatmap, options, workers, part)
     if part.word:
         return
-    if options["webdataset"]:
-        from motifocal.data.preparing.webdataset import write_tars
-
-        shards = Shards(output)
-        for _ in tracked(write_tars(shards), "writing tars", len(shards.files)):
-            pass
-    _show_moving_fractions(Shards(output))
-    click.echo(output)
+    if isinstance(output, RemotePath):  # shards are not read back from a bucket
+        click.echo(f"{len(clips)} clips", err=True)
+        click.echo(output)
+    else:
+        show_shards(output, webdataset=options["webdataset"])
     with phase("drawing a picture of a few clips"):
         look = _picture(clips, heatmap, output / "look.png", options)
     click.echo(look)
@@ -200,7 +199,7 @@ def _check_inputs(clips_at: str, model: Path, options: dict[str, Any]) -> None:
     size = options["size"]
     check_parts(model, "vae", *(["image_encoder"] if options["image_tokens"] else []))
     if clips_at != SCENES:
-        if not Path(clips_at).exists():
+        if not location(clips_at).exists():
             raise click.BadParameter(f"{clips_at} is not there", param_hint="CLIPS")
     elif size[0] != size[1]:
         raise click.BadParameter(f"synthetic scenes are square, got {size[0]}x{size[1]}",
@@ -263,16 +262,6 @@ def _made(
                        image_tokens=tower is not None)
     load = partial(load_encoders, model.absolute(), device, tower is not None)
     yield from prepare_on(workers, clips, plan, output.absolute(), settings, load, bfloat16=bf16)
-
-
-def _show_moving_fractions(shards: Shards) -> None:
-    share = shards.moving_fractions()
-    click.echo(
-        f"{len(shards)} clips; moving fraction of a clip: mean {share.mean():.1%}, "
-        f"least {share.min():.1%}, most {share.max():.1%}; "
-        f"nothing moves in {(share == 0).sum()}, more than half in {(share > 0.5).sum()}",
-        err=True,
-    )
 
 
 def _picture(

@@ -10,6 +10,7 @@ import click
 
 from motifocal.cli.options.clips import PRIORS, prior_option
 from motifocal.cli.options.cost import SparedArgument, SparedOption, cost_options, print_cost
+from motifocal.cli.options.declare import FOLDER, NEW_FOLDER
 from motifocal.cli.options.device import chosen_device
 from motifocal.cli.options.finetune import (
     TRAIN,
@@ -34,8 +35,6 @@ if TYPE_CHECKING:
     from motifocal.training.measurement.probe_curve import Prober
     from motifocal.training.presets import TrainingSettings
 
-FOLDER = click.Path(path_type=Path, exists=True, file_okay=False)
-
 
 def require_preset(preset: str | None) -> None:
     """Refuse a training without a preset: one of them has 1.4 billion parameters."""
@@ -57,7 +56,7 @@ Examples:
   motifocal train cache/ -o run/ --model Wan-AI/Wan2.2-TI2V-5B-Diffusers --lora 32 --memory 24G
 """)
 @click.argument("shards", type=FOLDER, cls=SparedArgument)
-@click.option("-o", "--output", type=click.Path(path_type=Path, file_okay=False), required=True,
+@click.option("-o", "--output", type=NEW_FOLDER, required=True,
               cls=SparedOption, help="Folder of the run; run again to go on.")
 @click.option("--model", type=ModelName(), required=True, metavar="MODEL", cls=SparedOption,
               help="Model folder with vae/, text_encoder/, tokenizer/ and perhaps unet/; or an "

@@ -26,6 +26,7 @@ from motifocal.data.table_columns import (
 )
 from motifocal.files.json_text import parse_json
 from motifocal.files.names import stored_name
+from motifocal.files.remote import to_path
 from motifocal.files.toml_text import parse_toml
 from motifocal.media.picture import natural_key
 from motifocal.media.video import VIDEO_SUFFIXES
@@ -69,7 +70,7 @@ def listed(location: str | Path) -> Listing:
 
     Raises ValueError where nothing is there, two tables are, or the file is of no known format.
     """
-    location = Path(location)
+    location = to_path(location)
     if not location.exists():
         raise ValueError(f"{location}: no such file or folder")
     if location.suffix.lower() == ".toml" and location.is_file():
@@ -273,11 +274,10 @@ def _named_by_toml(config: Path) -> Path:
     if len(locations) != 1:
         expected = f"[[datasets]] should name one {' or '.join(keys)}"
         raise ValueError(f"{config}: {expected}, got {locations or 'none'}; name one of them")
-    if Path(locations[0]).suffix.lower() == ".toml":
-        raise ValueError(f"{config}: {locations[0]} should be a folder or a table")
+    if (given := to_path(locations[0])).suffix.lower() == ".toml":
+        raise ValueError(f"{config}: {given} should be a folder or a table")
     # musubi-tuner looks from where it is started; beside the file is the second guess.
-    return next((p for p in (Path(locations[0]), config.parent / locations[0]) if p.exists()),
-                Path(locations[0]))  # fmt: skip
+    return next((p for p in (given, config.parent / given) if p.exists()), given)
 
 
 def _text(path: Path) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 
 from motifocal.data.caption_formats import Listing, Row, listed
 from motifocal.files.names import stored_name
+from motifocal.files.remote import RemotePath, absolute
 from motifocal.media.video import VIDEO_SUFFIXES
 
 # musubi-tuner and the LTX trainers take absolute paths; videofolder does not.
@@ -84,13 +85,13 @@ def read_clips(location: Path, output: Path) -> CaptionedFolder:
     """
     if location.is_file() and location.suffix.lower() in VIDEO_SUFFIXES:
         return CaptionedFolder((CaptionedVideo(location, "", location.name),), ())
-    listing, own = listed(location), Path(os.path.abspath(output))
+    listing, own = listed(location), absolute(output)
     videos: dict[str, CaptionedVideo] = {}
     rejected: list[Rejected] = []
     for row in listing.rows:
         place = None if row.damage else place_of(row, listing.folder)
         path = listing.folder / (place or "")
-        if place in videos or (place and own in Path(os.path.abspath(path)).parents):
+        if place in videos or (place and own in absolute(path).parents):
             continue
         reason = row.damage or missing_reason(listing.folder, place)
         if reason is None and place is not None:
@@ -115,9 +116,12 @@ def place_of(row: Row, folder: Path) -> str | None:
 
     Where the trainer takes absolute paths, or such as count from where it is started, so does this,
     as long as they lead into the folder. Letters with accents are spelled as they are on the disk.
+    Tables in a bucket may name URLs.
     """
     name = row.name
-    if row.column in ABSOLUTE_COLUMNS and isinstance(name, str) and "\0" not in name:
+    if isinstance(folder, RemotePath) and isinstance(name, str):
+        name = name.removeprefix(f"{folder}/")
+    elif row.column in ABSOLUTE_COLUMNS and isinstance(name, str) and "\0" not in name:
         base, path = os.path.abspath(folder), os.path.abspath(name)
         elsewhere = os.path.isabs(name) or not os.path.exists(os.path.join(base, name))
         if elsewhere and path.startswith(os.path.join(base, "")):
@@ -149,9 +153,14 @@ def _caption_fault(row: Row, place: str | None, before: Container[str]) -> str |
 
 
 def missing_reason(folder: Path, place: str | None) -> str | None:
-    """Say why there is no file to read at a place (`place_of`), if so."""
+    """Say why there is no file to read at a place (`place_of`), if so.
+
+    A bucket is not asked: an object that is not there is found missing when it is to be read.
+    """
     if place is None:
         return "should be a relative path inside the folder"
+    if isinstance(folder, RemotePath):
+        return None
     path = folder / place
     try:
         if path.is_file():

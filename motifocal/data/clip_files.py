@@ -8,7 +8,6 @@ weights with the file's size and time of change.
 from __future__ import annotations
 
 import json
-import os
 import threading
 from itertools import pairwise
 from pathlib import Path
@@ -17,6 +16,7 @@ from motifocal.data.selection import Timeline
 from motifocal.files.atomic import sha256_of, write_text
 from motifocal.files.folder_state import file_stamp
 from motifocal.files.json_text import parse_json
+from motifocal.files.remote import absolute, fetched, to_path
 from motifocal.media.picture import check_file
 from motifocal.media.video import DEFAULT_FPS, VideoError, stored
 
@@ -50,10 +50,12 @@ HashRow = list[int | str]
 def hash_row(clip: str | Path, known: HashRow | None = None) -> HashRow:
     """Hash a clip unless its size and times are those that are known; OSError if it is not there.
     """
-    stamp = [*file_stamp(os.stat(clip))]
+    path = to_path(clip)
+    stamp = [*file_stamp(path.stat())]
     if known is not None and known[:-1] == stamp:
         return known
-    return [*stamp, sha256_of(Path(clip))]
+    with fetched(path) as local:
+        return [*stamp, sha256_of(local)]
 
 
 class ClipHashes:
@@ -87,12 +89,12 @@ class ClipHashes:
     def known(self, clip: str | Path) -> HashRow | None:
         """Return what was known of a clip, which may have changed since."""
         with self._lock:
-            return self._known.get(os.path.abspath(clip))
+            return self._known.get(str(absolute(clip)))
 
     def learn(self, clip: str | Path, row: HashRow) -> None:
         """Remember the row that `hash_row` gave."""
         with self._lock:
-            self._known[os.path.abspath(clip)] = row
+            self._known[str(absolute(clip))] = row
 
     def take_over(self, other: ClipHashes) -> None:
         """Remember what the other does, unless something is known here."""

@@ -21,8 +21,10 @@ from motifocal.data.prepare import CaptionedClip
 from motifocal.data.stretches import Draw, dynamic_stride
 from motifocal.data.workers.items import WHOLE, Part, Workers, files_of_parts, in_order
 from motifocal.files.atomic import sha256_of
+from motifocal.files.disk import NO_ROOM
 from motifocal.files.folder_state import file_stamp
 from motifocal.files.json_lines import LineWriter, read_lines
+from motifocal.files.remote import RemoteError, fetched
 from motifocal.media.arrays import Frames, Image
 from motifocal.media.picture import one_line
 from motifocal.media.video import (
@@ -159,15 +161,13 @@ class _Window:
     mask: ClipMask | None
 
     def __call__(self) -> CaptionedClip:
-        path, taken = self.video.path, self.taken
-        if self.stretch:
-            frames = _scaled(path, taken, *self.size)
-            fps = read_video(path, num_frames=self.frames, start=taken.start).fps
-        else:
+        taken = self.taken
+        with fetched(self.video.path) as path:
             clip = read_video(path, num_frames=self.frames, start=taken.start, stride=taken.step)
-            frames, fps = resize_crop(clip.frames, *self.size), clip.fps
+            frames = (_scaled(path, taken, *self.size) if self.stretch
+                      else resize_crop(clip.frames, *self.size))
         mask = self.mask.heatmap(self.length, self.size, taken) if self.mask else None
-        return CaptionedClip(frames, self.video.caption, fps, mask)
+        return CaptionedClip(frames, self.video.caption, clip.fps, mask)
 
 
 def _scaled(path: Path, frames: range, height: int, width: int) -> Frames:
@@ -246,22 +246,25 @@ def _scanned(video: CaptionedVideo, before: Scanned | None) -> Scanned:
     """Return what is known of a video, or what decoding it finds now."""
     try:
         stamp = file_stamp(video.path.stat())
-    except OSError as error:  # gone since the folder was listed
+        if before and (before.size, before.modified, before.changed) == stamp:
+            return before
+        with fetched(video.path) as path:
+            digest = sha256_of(path)
+            if before and before.sha256 == digest:
+                return Scanned(video.name, *stamp, digest, before.frames, before.reason)
+            return Scanned(video.name, *stamp, digest, *_counted(path))
+    except OSError as error:  # gone or not allowed: asked again by the next run
+        if error.errno in NO_ROOM or (isinstance(error, RemoteError) and not error.is_final):
+            raise  # shards without this clip would be others than those with it
         return Scanned(video.name, 0, 0, 0, "", None, one_line(error))
-    if before and (before.size, before.modified, before.changed) == stamp:
-        return before
+
+
+def _counted(path: Path) -> tuple[int | None, str | None]:
+    """Count the frames of a video, or say why it cannot be used."""
     try:
-        digest = sha256_of(video.path)
-    except OSError as error:  # asked again by the next run, as the system may allow it then
-        return Scanned(video.name, 0, 0, 0, "", None, one_line(error))
-    if before and before.sha256 == digest:
-        return Scanned(video.name, *stamp, digest, before.frames, before.reason)
-    frames, reason = None, None
-    try:
-        frames = count_frames(video.path)
+        return count_frames(path), None
     except VideoError as error:
-        reason = str(error).removeprefix(f"{video.path}: ")
-    return Scanned(video.name, *stamp, digest, frames, reason)
+        return None, str(error).removeprefix(f"{path}: ")
 
 
 def usable(scanned: Iterable[tuple[CaptionedVideo, Scanned]], frames: int) -> Usable:

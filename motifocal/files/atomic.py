@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from motifocal.files import disk
+from motifocal.files.remote import RemotePath, uploading
 
 CHUNK = 2**20
 _TEMPORARY = re.compile(r"\.[0-9a-f]{16}\.tmp")
@@ -27,7 +28,13 @@ def replacing(path: Path, *, durable: bool = False) -> Iterator[Path]:
 
     Raises FileNotFoundError or IsADirectoryError where `path` cannot be a file, and an OSError that
     says what to do where the disk is full.
+
+    An object in a bucket appears as a whole too; the name is then that of a temporary file.
     """
+    if isinstance(path, RemotePath):
+        with uploading(path) as temporary:
+            yield temporary
+        return
     if not path.parent.is_dir():
         raise FileNotFoundError(f"{path}: the folder {path.parent} does not exist")
     if path.is_dir():
@@ -112,10 +119,12 @@ def write_new_text(path: Path, text: str, mode: int) -> bool:
 def remove_temporaries(*folders: Path) -> None:
     """Delete what killed processes were writing to in folders; only while no other writes there.
 
-    A folder that does not exist holds none.
+    A folder that does not exist holds none, and neither does a bucket.
     """
     for folder in folders:
-        for path in folder.iterdir() if folder.is_dir() else ():
+        if isinstance(folder, RemotePath) or not folder.is_dir():
+            continue
+        for path in folder.iterdir():
             if not _TEMPORARY.fullmatch(path.name):
                 continue
             if path.is_dir():

@@ -9,6 +9,8 @@ import unicodedata
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
 
+from motifocal.files.remote import RemotePath
+
 _DIGITS = 12  # hexadecimal, of a sha256
 
 
@@ -35,8 +37,10 @@ def stored_name(folder: str | Path, name: str) -> str:
 
     Unicode writes "é" as one letter or as a letter and an accent. macOS and its archives store the
     second, tables mostly hold the first. A name that is not there is therefore looked for in its
-    other spellings; it comes back as it is where none or several of them exist.
+    other spellings; it comes back as it is where none or several of them exist, and in a bucket.
     """
+    if isinstance(folder, RemotePath):
+        return name
     if os.path.lexists(os.path.join(folder, name)):
         return name
     parts: list[str] = []

@@ -2,7 +2,7 @@
 
 The lock is the operating system's (flock): it ends with the process that holds it, however that
 ends, so that nothing has to be cleared up after a kill. The locked file names its holder. Windows
-has no flock; there a folder is not locked.
+has no flock, and neither has a bucket; there a folder is not locked.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from datetime import datetime
 from pathlib import Path
 
 from motifocal.files.json_text import parse_json
+from motifocal.files.remote import RemotePath
 
 LOCK = ".motifocal.lock"
 PARTS = ".motifocal-*.lock"
@@ -39,7 +40,7 @@ def output_lock(folder: Path, command: str, part: str | None = None) -> Iterator
 
     Raises FolderInUse, naming command, process, machine and start, where another process holds it.
     """
-    if sys.platform == "win32":
+    if sys.platform == "win32" or isinstance(folder, RemotePath):
         folder.mkdir(parents=True, exist_ok=True)
         yield
         return

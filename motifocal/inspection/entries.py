@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from motifocal.data.caption_formats import BESIDE, PLAIN, Row, listed
 from motifocal.data.captions import missing_reason, place_of
+from motifocal.files.remote import RemotePath
 from motifocal.media.picture import natural_key
 from motifocal.media.video import VIDEO_SUFFIXES
 
@@ -120,8 +121,11 @@ def _words(caption: Any) -> str | None:
 def _unnamed_videos(folder: Path, named: Container[str]) -> tuple[list[str], list[OSError]]:
     """List names of videos below the folder but those of `named`, and folders that cannot be read.
 
-    Linked folders are not entered, and hidden ones left out.
+    Linked folders are not entered, and hidden ones left out. A bucket is not listed: either a table
+    names the clips, or they were listed as its rows.
     """
+    if isinstance(folder, RemotePath):
+        return [], []
     names: list[str] = []
     closed: list[OSError] = []
     for here, folders, files in os.walk(folder, onerror=closed.append):

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import io
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
+from typing import BinaryIO
 
+from motifocal.files.json_lines import journal_bytes
 from motifocal.files.json_text import parse_json
+from motifocal.files.remote import RemotePath
 from motifocal.inspection.finding import Finding, finding_from, is_of_another_version
 
 _KEPT = 32  # of a key's 64 hexadecimal digits
@@ -13,17 +18,19 @@ _FILES = 2**20  # more than there may be
 
 
 class KnownFindings:
-    """Findings by key, some 0.2 kB for each."""
+    """Findings by key, some 0.2 kB for each; those in a bucket are held in memory as text."""
 
     def __init__(self) -> None:
-        self._paths: list[Path] = []
+        self._files: list[Callable[[], BinaryIO]] = []
         self._places: dict[bytes, int] = {}  # offset of the line and, below, the file
 
     def add(self, path: Path, *, mend: bool) -> None:
         """Add the findings of a file; later ones replace earlier ones. See `read_findings`."""
-        number = len(self._paths)
-        self._paths.append(path)
-        for offset, key, _ in read_findings(path, mend=mend):
+        if not path.exists():
+            return
+        number, file = len(self._files), _opener(path)
+        self._files.append(file)
+        for offset, key, _ in read_findings(path, mend=mend, file=file):
             self._places[key[:_KEPT].encode()] = offset * _FILES + number
 
     def get(self, key: str) -> Finding | None:
@@ -32,24 +39,34 @@ class KnownFindings:
         if place is None:
             return None
         offset, number = divmod(place, _FILES)
-        with self._paths[number].open("rb") as file:
+        with self._files[number]() as file:
             file.seek(offset)
             return finding_from(parse_json(file.readline())["finding"])
 
 
-def read_findings(path: Path, *, mend: bool = True) -> Iterator[tuple[int, str, Finding]]:
+def _opener(path: Path) -> Callable[[], BinaryIO]:
+    """Return what opens a file of findings for reading."""
+    if isinstance(path, RemotePath):
+        return partial(io.BytesIO, journal_bytes(path))
+    return lambda: path.open("rb")
+
+
+def read_findings(
+    path: Path, *, mend: bool = True, file: Callable[[], BinaryIO] | None = None
+) -> Iterator[tuple[int, str, Finding]]:
     """Yield where each line of earlier findings begins, its key and its finding.
 
     Those of another version are passed over. So is half a last line, left by a kill. It is taken
     out of the file too, unless `mend` says that another process may be writing it.
 
-    Raises ValueError where another line is none of ours: the file is of another program.
+    `file` opens it, where that was prepared. Raises ValueError where another line is none of ours:
+    the file is of another program.
     """
     if not path.exists():
         return
     offset = 0
-    with path.open("rb") as file:
-        for number, line in enumerate(file, start=1):
+    with (file or _opener(path))() as lines:
+        for number, line in enumerate(lines, start=1):
             if not line.endswith(b"\n"):
                 break
             try:
@@ -67,5 +84,5 @@ def read_findings(path: Path, *, mend: bool = True) -> Iterator[tuple[int, str, 
         else:
             return
     if mend:
-        with path.open("r+b") as file:
-            file.truncate(offset)
+        with path.open("r+b") as torn:
+            torn.truncate(offset)

@@ -16,6 +16,7 @@ from typing import Any
 from motifocal.files.atomic import write_text
 from motifocal.files.folder_state import folder_state
 from motifocal.files.json_text import read_json_object
+from motifocal.files.remote import RemotePath
 from motifocal.inspection.entries import Entry
 from motifocal.inspection.run import FINDINGS, THUMBS, InspectedClip, opens
 
@@ -35,8 +36,10 @@ def run_state(
 ) -> str | None:
     """Hash all that decides what a run says: the files of the clips, of models, the options.
 
-    None where that cannot be told by looking at one folder.
+    None where that cannot be told by looking at one folder, or without listing a bucket.
     """
+    if isinstance(clips, RemotePath) or isinstance(output, RemotePath):
+        return None
     if clips.suffix.lower() == ".toml":  # names folders elsewhere
         return None
     if clips.is_file() and _is_hidden(clips.name):

@@ -11,15 +11,16 @@ import hashlib
 import json
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
+from itertools import tee
 from pathlib import Path
-from typing import TextIO
 
 from motifocal.data.workers.items import WHOLE, Done, Part, Workers, files_of_parts
-from motifocal.files import disk
 from motifocal.files.atomic import remove_temporaries
 from motifocal.files.folder_state import file_stamp
+from motifocal.files.json_lines import LineWriter
+from motifocal.files.remote import RemoteError, RemotePath, fetched, states_of
 from motifocal.inspection.entries import Entry
 from motifocal.inspection.examine import Job, examine
 from motifocal.inspection.finding import Finding, InspectSettings
@@ -36,6 +37,17 @@ class Unwritable:
 
     errno: int | None
     words: str
+
+
+@dataclass(frozen=True)
+class Unfetched:
+    """Why the clip, or its thumbnail, did not get from or into a bucket: the next run tries again.
+    """
+
+    words: str
+
+
+Answer = Finding | Unwritable | Unfetched
 
 
 @dataclass(frozen=True)
@@ -73,14 +85,17 @@ def inspect_entries(
     was found until then is kept there.
     """
     (output / THUMBS).mkdir(parents=True, exist_ok=True)
-    own = output / part.file(FINDINGS)
+    own, remote = output / part.file(FINDINGS), isinstance(output, RemotePath)
     known = KnownFindings()
     for findings in (*output.glob(files_of_parts(FINDINGS)), output / FINDINGS):
         known.add(findings, mend=part == WHOLE or findings == own)
+    thumbs = {path.name for path in (output / THUMBS).iterdir()} if remote else None
     waiting = array("Q")  # places: of a million clips, all that is kept of each
     for clip in _to_inspect(entries, settings, range(len(entries)), part):
         finding = clip.finding or known.get(clip.key)
-        if finding is not None and (not finding.thumb or (output / clip.thumb).exists()):
+        if finding is not None and (not finding.thumb or (
+            (output / clip.thumb).exists() if thumbs is None else Path(clip.thumb).name in thumbs
+        )):  # fmt: skip
             yield InspectedClip(clip.place, clip.key, clip.bytes, finding)
         else:
             waiting.append(clip.place)
@@ -123,41 +138,47 @@ def _newly_inspected(
     if not waiting.places:
         return
     call = partial(_call, work, waiting.settings)
-    with own.open("a", encoding="utf-8") as file:
+    with LineWriter.open(own) as writer:
         for done in workers.run(call, waiting.jobs(), waiting.given):
             clip = waiting.lent.pop(done.job)
-            finding = _kept(file, clip, done)
+            finding = _kept(writer, clip, done)
             yield InspectedClip(clip.place, clip.key, clip.bytes, finding)
     yield from waiting.gone
 
 
-def _call(work: Work, settings: InspectSettings, job: Job) -> Finding | Unwritable:
+def _call(work: Work, settings: InspectSettings, job: Job) -> Answer:
     """Run in the worker. An OSError here is of writing: what cannot be read is in the finding."""
     try:
-        return work(job, settings)
+        with fetched(job.path) as path:
+            return work(replace(job, path=path), settings)
+    except RemoteError as error:
+        of_clip = error.filename == str(job.path)
+        return Unfetched(str(error.strerror if of_clip else error))
     except OSError as error:
         return Unwritable(error.errno, str(error))
 
 
-def _kept(file: TextIO, clip: InspectedClip, done: Done[Job, Finding | Unwritable]) -> Finding:
+def _kept(writer: LineWriter, clip: InspectedClip, done: Done[Job, Answer]) -> Finding:
     """Return the finding, written down unless the clip has to be looked at again."""
     if done.result is None:
         return Finding(problem=("decoder-failed", str(done.reason)))
+    if isinstance(done.result, Unfetched):
+        return Finding(problem=("unreadable", done.result.words))
     if isinstance(done.result, Unwritable):
         error = OSError(done.result.words)
         error.errno = done.result.errno
         raise error
     if done.result.problem and not opens(done.job.path):
         return done.result
-    with disk.writing(Path(file.name)):
-        file.write(json.dumps({"key": clip.key, "finding": vars(done.result)}) + "\n")
-        file.flush()
+    writer.add({"key": clip.key, "finding": vars(done.result)})
     return done.result
 
 
 def opens(path: Path) -> bool:
     """Tell whether the system lets it be read; what it refuses, it may allow later."""
     try:
+        if isinstance(path, RemotePath):
+            return path.exists()
         with path.open("rb"):
             return True
     except OSError:
@@ -170,15 +191,15 @@ def _to_inspect(
     """Yield the clips of the part as they are on the disk now; those that are gone have a finding.
     """
     digest = settings.digest()
-    for place in places:
-        entry = entries[place]
-        if entry.path is not None and part.holds(entry.name):
-            try:
-                state = entry.path.stat()
-            except OSError as error:  # other programs work here too
-                gone = f"it was there when the folder was listed ({error.strerror})"
-                yield InspectedClip(place, "", 0, Finding(problem=("missing", gone)))
-                continue
-            state_now = [digest, *file_stamp(state), entry.name]
-            key = hashlib.sha256(json.dumps(state_now).encode()).hexdigest()
-            yield InspectedClip(place, key, state.st_size, None)
+    ours, ahead = tee(place for place in places
+                      if entries[place].path is not None and part.holds(entries[place].name))
+    states = states_of(path for place in ahead if (path := entries[place].path) is not None)
+    for place, state in zip(ours, states, strict=True):
+        if isinstance(state, OSError):  # other programs work here too
+            gone = (str(state.strerror) if isinstance(state, RemoteError) else
+                    f"it was there when the folder was listed ({state.strerror})")
+            yield InspectedClip(place, "", 0, Finding(problem=("missing", gone)))
+            continue
+        state_now = [digest, *file_stamp(state), entries[place].name]
+        key = hashlib.sha256(json.dumps(state_now).encode()).hexdigest()
+        yield InspectedClip(place, key, state.st_size, None)

@@ -24,6 +24,7 @@ from PIL import ImageOps, UnidentifiedImageError
 
 from motifocal.files import disk
 from motifocal.files.atomic import replacing
+from motifocal.files.remote import RemoteError, to_path
 from motifocal.media.arrays import Frames, Image, check_image
 from motifocal.media.png_chunks import is_png, without_unused_chunks
 
@@ -125,7 +126,7 @@ def write_image(path: str | Path, image: Image) -> None:
     The file appears whole or not at all. Raises ValueError for another shape or type and
     VideoError for another suffix or a folder that does not exist.
     """
-    path = Path(path)
+    path = to_path(path)
     check_image(image, "image")
     if path.suffix.lower() not in _SAVE_OPTIONS:
         raise VideoError(f"{path}: should end in one of {', '.join(_SAVE_OPTIONS)}")
@@ -134,7 +135,7 @@ def write_image(path: str | Path, image: Image) -> None:
         with replacing(path) as temporary:
             PillowImage.fromarray(image).save(temporary, format=name, **options)
     except (OSError, ValueError) as error:  # ValueError: more pixels than WebP takes
-        if isinstance(error, OSError) and error.errno in disk.NO_ROOM:
+        if isinstance(error, RemoteError) or getattr(error, "errno", None) in disk.NO_ROOM:
             raise
         raise VideoError(f"{path}: cannot be written ({one_line(error)})") from error
 

@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from motifocal.files.atomic import replacing
+from motifocal.files.remote import to_path
 from motifocal.media.arrays import Frames, Image, check_frames, check_image
 from motifocal.media.codec import opened_container, write_gif, write_mp4
 from motifocal.media.file_kind import is_picture, picture_grain
@@ -141,7 +142,7 @@ def count_frames(path: str | Path, *, fps: float | None = None) -> int:
 
 def list_videos(path: str | Path) -> list[Path]:
     """List a file itself, or all videos under a folder in natural order, without hidden files."""
-    path = Path(path)
+    path = to_path(path)
     if not path.is_dir():
         check_file(path)
         return [path]
@@ -189,7 +190,7 @@ def write_video(path: str | Path, frames: Iterable[Image], fps: float, crf: int 
     The same frames give the same bytes. The file appears whole or not at all. Raises ValueError
     for frames of wrong type or differing size, VideoError for another suffix or a missing folder.
     """
-    path = Path(path)
+    path = to_path(path)
     rate = _fraction(fps, 1001)
     if not 0 <= crf <= 51:
         raise ValueError(f"crf should be from 0 to 51, got {crf}")

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from motifocal.files.atomic import replacing
 from motifocal.files.json_text import parse_json
+from motifocal.files.remote import to_path
 from motifocal.media.picture import one_line
 from motifocal.media.video import MAX_CLIP_BYTES, read_video, write_video
 from motifocal.motion.heatmap import Heatmap
@@ -57,7 +58,7 @@ def save_heatmap(
     Raises:
         ValueError: not (F, H, W), outside [0, 1] or nan, another suffix, odd size for .mp4.
     """
-    path = Path(path)
+    path = to_path(path)
     if heatmap.ndim != 3 or not heatmap.size:
         raise ValueError(f"heatmap should be (F, H, W), got {heatmap.shape}")
     least, most = heatmap.min(), heatmap.max()

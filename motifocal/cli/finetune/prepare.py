@@ -17,6 +17,7 @@ from motifocal.cli.options.finetune import was_given
 from motifocal.cli.output.locking import lock_output
 from motifocal.cli.output.progress import announce, progress, tracked
 from motifocal.files.atomic import write_text
+from motifocal.files.remote import is_remote
 
 if TYPE_CHECKING:
     from motifocal.data.captions import CaptionedVideo, Rejected
@@ -36,6 +37,10 @@ def prepare_cache(options: dict[str, Any]) -> None:
     if options["clips_at"] == "scenes":
         raise click.UsageError("write the synthetic scenes as clips first, `motifocal scenes "
                                "export`, then prepare that folder")
+    for place in (options["clips_at"], str(options["output"])):
+        if is_remote(place):
+            raise click.UsageError(f"a cache for fine-tuning is made of local clips in a local "
+                                   f"folder, got {place}")
     if not Path(options["clips_at"]).exists():
         raise click.BadParameter(f"{options['clips_at']} is not there", param_hint="CLIPS")
     heatmap = settings_of(options)

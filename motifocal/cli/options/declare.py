@@ -9,13 +9,52 @@ from typing import Any, TypeVar
 
 import click
 
+from motifocal.files.remote import RemotePath, filesystem, is_remote, to_path
+
 F = TypeVar("F", bound=Callable[..., Any])
 
-FOLDER = click.Path(path_type=Path, exists=True, file_okay=False)
-NEW_FOLDER = click.Path(path_type=Path, file_okay=False)
-FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
-NEW_FILE = click.Path(path_type=Path, dir_okay=False)
-ANY_PATH = click.Path(path_type=Path, exists=True)
+
+class LocalPath(click.Path):
+    """A path on this machine as a Path; the URL of something in a bucket is refused in a line."""
+
+    def __init__(self, **checks: bool) -> None:
+        super().__init__(path_type=Path, **checks)
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> Any:
+        if is_remote(value):
+            self.fail(f"should be a local path, got {value}", param, ctx)
+        return super().convert(value, param, ctx)
+
+
+class Location(LocalPath):
+    """A path as a Path, or the URL of an object or of a folder in a bucket as a RemotePath."""
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> Any:
+        return location(value) if is_remote(value) else super().convert(value, param, ctx)
+
+
+def location(value: str) -> Path:
+    """Return the path that a path or a URL says.
+
+    Raises ModuleNotFoundError or RemoteError where the packages for such URLs are not there.
+    """
+    path = to_path(value)
+    if isinstance(path, RemotePath):
+        filesystem(path)
+    return path
+
+
+FOLDER = LocalPath(exists=True, file_okay=False)
+NEW_FOLDER = LocalPath(file_okay=False)
+FILE = LocalPath(exists=True, dir_okay=False)
+NEW_FILE = LocalPath(dir_okay=False)
+#: May be in a bucket.
+ANY_PATH = Location(exists=True)
+NEW_LOCATION = Location(file_okay=False)
 RATE = click.FloatRange(min=0, min_open=True)  # frames a second
 
 

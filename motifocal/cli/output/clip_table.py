@@ -14,6 +14,8 @@ from itertools import chain, count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from motifocal.files.remote import absolute, states_of
+
 if TYPE_CHECKING:
     from motifocal.data.workers.items import Part
 
@@ -69,9 +71,9 @@ DESCRIBED = {
 def list_clips(given: Iterable[Path], output: Path) -> list[Path]:
     """List all clips once, as absolute paths; what lies under the output folder is none."""
     paths = chain.from_iterable(clips_in(path) for path in given)
-    absolute = dict.fromkeys(Path(os.path.abspath(path)) for path in paths)
-    own = Path(os.path.abspath(output))
-    clips = [path for path in absolute if own not in path.parents]
+    listed = dict.fromkeys(map(absolute, paths))
+    own = absolute(output)
+    clips = [path for path in listed if own not in path.parents]
     if not clips:
         raise ValueError(f"there should be clips outside of {output}, got none")
     return clips
@@ -92,7 +94,7 @@ def clips_in(path: Path) -> list[Path]:
 
 def name_clips(clips: Sequence[Path]) -> dict[Path, str]:
     """Name each clip: its path without suffix, below the folder that all clips share."""
-    base = Path(os.path.commonpath([clip.parent for clip in clips]))
+    base = type(clips[0])(os.path.commonpath([str(clip.parent) for clip in clips]))
     stems = {clip: clip if clip.is_dir() else clip.with_suffix("") for clip in clips}
     return {clip: stem.relative_to(base).as_posix() for clip, stem in stems.items()}
 
@@ -148,7 +150,7 @@ def make_row(sources: Sequence[Path], heatmap: str) -> ClipRow:
     it was listed counts as empty: reading it will say so.
     """
     files = chain.from_iterable(s.iterdir() if s.is_dir() else [s] for s in sources)
-    states = [file.stat() for file in files if file.exists()]
+    states = [state for state in states_of(files) if not isinstance(state, OSError)]
     modified = max((state.st_mtime_ns for state in states), default=0)
     return ClipRow(heatmap, str(sources[0]), sum(state.st_size for state in states), modified)
 

@@ -106,3 +106,23 @@ def _strip(frames: Frames, heatmap: Heatmap) -> Image:
     small = [cv2.resize(heatmap[index], size, interpolation=cv2.INTER_AREA) for index in chosen]
     frames = resize_crop(frames[chosen], size[1], size[0])
     return filmstrip(frames, np.clip(np.stack(small), 0, 1), _COLUMNS)
+
+
+def summary(fractions: Sequence[float], before: int, *, camera: bool) -> str:
+    """Sum up the moving fractions of clips in a line.
+
+    `before`: how many were done before; `camera`: whether the camera's motion was taken out, or
+    does not count.
+    """
+    from motifocal.motion.heatmap import mean_moving_fraction
+
+    number = f"{len(fractions)} clip{'s' if len(fractions) > 1 else ''}"
+    number += f" ({before} done before)" if before else ""
+    half = sum(fraction > 0.5 for fraction in fractions)
+    words = (
+        f"{number}: moving fraction mean {mean_moving_fraction(fractions):.1%}, least "
+        f"{min(fractions):.1%}, most {max(fractions):.1%}; nothing moves in "
+        f"{sum(fraction == 0 for fraction in fractions)}, more than half in {half}"
+    )
+    hint = half > len(fractions) / 2 and not camera
+    return f"{words}; if the camera moves, try --camera" if hint else words

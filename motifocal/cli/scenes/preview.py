@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from motifocal.cli.options.declare import LocalPath
 from motifocal.cli.options.renamed import old_option
 from motifocal.cli.options.scenes import SIZE, variant_of, variant_options
 from motifocal.cli.output.progress import quiet_option, tracked
@@ -27,7 +28,7 @@ Examples:
   motifocal scenes preview duck -o duck.gif --background living --level lively
 """)
 @click.argument("scenario", nargs=-1)
-@click.option("-o", "--output", type=click.Path(path_type=Path, dir_okay=False),
+@click.option("-o", "--output", type=LocalPath(dir_okay=False),
               default=Path("scenes.png"), show_default=True,
               help=".png, .jpg, .webp: a contact sheet; .gif, .mp4: all prompts playing at once.")
 @click.option("--seed", default=0, show_default=True, help="Another seed, another image.")

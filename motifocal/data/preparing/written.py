@@ -17,6 +17,7 @@ from motifocal.data.stretches import Draw
 from motifocal.data.workers.items import WHOLE, Part, files_of_parts
 from motifocal.files.folder_state import file_stamp
 from motifocal.files.json_lines import append_line, read_lines
+from motifocal.files.remote import fetched
 
 WRITTEN = "written.jsonl"
 
@@ -65,12 +66,13 @@ def is_done(
     path: Path, digests: Sequence[str], draw: Draw | None, notify: Callable[[str], None]
 ) -> bool:
     """Read a shard to its end: whether it is whole, and made from what the clips are now."""
-    try:
-        shard = open_shard(path, len(digests), draw)
-        shard.verify()
-    except DamagedShard as error:
-        notify(f"{error.reason}: made anew")
-        return False
+    with fetched(path) as local:
+        try:
+            shard = open_shard(local, len(digests), draw)
+            shard.verify()
+        except DamagedShard as error:
+            notify(f"{error.reason.replace(str(local), str(path))}: made anew")
+            return False
     if shard.sources is None:
         notify(f"{path} is of an earlier version and does not say what its clips were made from: "
                f"whether they have changed cannot be told")
