@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, replace
 
+import cv2
 import numpy as np
 import pytest
 
@@ -11,6 +12,7 @@ from motifocal.motion.background import background_cameras
 from motifocal.motion.camera import scaled_cameras
 from motifocal.motion.flow import estimate_flow
 from motifocal.motion.heatmap import Heatmap, HeatmapSettings, clip_heatmap
+from motifocal.motion.regions import moving_regions
 from motifocal.motion.settings import REGION_SETTINGS, settings_from
 from motifocal.scenes.render import Camera, SceneClip, render
 from motifocal.scenes.stage import make_stage
@@ -100,3 +102,42 @@ def test_maps_of_a_time_without_the_setting_were_made_by_pixels() -> None:
     assert settings_from(asdict(REGION_SETTINGS)) == REGION_SETTINGS
     with pytest.raises(ValueError, match="evidence should be one of"):
         HeatmapSettings(evidence="guess")
+
+
+def test_what_moves_together_is_no_camera_while_one_side_of_the_picture_rests() -> None:
+    # Carried by three quarters of the picture, against a quarter of it.
+    texture = np.random.default_rng(0).integers(0, 256, (160, 190, 3)).astype(np.uint8)
+    texture = cv2.GaussianBlur(texture, (0, 0), 2)
+    frames = np.stack([texture[:, 3 * number : 160 + 3 * number] for number in range(8)])
+    flow = estimate_flow(frames, preset="fast", workers=1)
+    assert background_cameras(frames, flow)[:, 0, 2] == pytest.approx(-3, abs=0.3)
+    frames[:, 120:] = texture[120:, :160]
+    flow = estimate_flow(frames, preset="fast", workers=1)
+    assert np.array_equal(background_cameras(frames, flow), np.tile(np.eye(3), (7, 1, 1)))
+
+
+def test_a_camera_that_comes_to_rest_no_longer_blurs_what_moves() -> None:
+    texture = np.random.default_rng(0).integers(60, 180, (80, 80, 3)).astype(np.uint8)
+    frames = np.tile(cv2.GaussianBlur(texture, (0, 0), 1.5), (9, 1, 1, 1))
+    frames[1::2, 20:60, 20:60] += 6  # every other frame is brighter there
+    still, cameras = np.zeros((8, 2, 80, 80), np.float32), np.tile(np.eye(3), (8, 1, 1))
+    cameras[0, 0, 2] = 2
+    without = moving_regions(frames, still, 2.5)
+    assert without[5:, 25:55, 25:55].mean() > 0.9
+    assert np.array_equal(moving_regions(frames, still, 2.5, cameras)[5:], without[5:])
+
+
+@pytest.mark.parametrize(("size", "filled"), [(16, True), (80, False)])
+def test_small_holes_in_what_moves_are_filled_and_large_ones_are_not(
+    size: int, filled: bool
+) -> None:
+    generator = np.random.default_rng(0)
+    frames = np.tile(generator.integers(0, 256, (160, 160, 3)).astype(np.uint8), (5, 1, 1, 1))
+    frames[:, 20:140, 20:140] = generator.integers(0, 256, (5, 120, 120, 3))
+    hole = slice(80 - size // 2, 80 + size // 2)
+    frames[:, hole, hole] = frames[0, hole, hole]
+    moving = moving_regions(frames, np.zeros((4, 2, 160, 160), np.float32), 2.5)[2]
+    assert moving[30:36, 30:130].all()
+    assert not moving[:15].any()
+    middle = slice(80 - size // 4, 80 + size // 4)
+    assert moving[middle, middle].all() == filled

@@ -27,16 +27,19 @@ _SHARE = 0.2
 # Frames are compared so many apart; a pixel tells two cameras apart by this many grey levels, a
 # cell of 8 x 8 by this share of its pixels.
 _LATER, _LEVELS, _CELLS, _LEAST = 3, 3, 8, 0.01
-# The camera is taken where so many cells are for it, and so many times as many as against it, in
-# the mean over this many pairs of frames.
-_COVER, _AGAINST, _WINDOW = 0.15, 2.0, 9
+# The camera is taken where so many cells are for it, and in the whole picture and along each of its
+# sides nearly so many times as many as against it, in the mean over this many pairs of frames. What
+# fills the picture and moves leaves a side that rests, which a camera does not.
+_COVER, _AGAINST, _SLACK, _WINDOW = 0.15, 2.0, 0.1, 9
+_PARTS = (np.s_[:], np.s_[0], np.s_[-1], np.s_[:, 0], np.s_[:, -1])
 
 
 def background_cameras(frames: Frames, flow: Flow) -> Cameras:
     """Return the camera's motion between consecutive frames, (F-1, 3, 3).
 
     Exactly the identity where it rests. A thing that moves before a wall without any texture or
-    gradient looks like a camera, and is taken for one where it is large.
+    gradient looks like a camera, and is taken for one where it is large and no side of the picture
+    is seen to rest.
     """
     height, width = frames.shape[1:3]
     small = reduced_frames(frames, _SIZE)
@@ -44,18 +47,22 @@ def background_cameras(frames: Frames, flow: Flow) -> Cameras:
     cameras = fit_camera(resized_flow(flow, h, w), textured(small), (SIMILARITY, HOMOGRAPHY),
                          texture_share=_SHARE)  # fmt: skip
     if (cameras - np.eye(3)).any():
-        votes = _votes(small, cameras).astype(np.float32)
+        votes = _votes(small, cameras).reshape(len(cameras), -1).astype(np.float32)
         mean = cv2.blur(votes[:, None], (1, _WINDOW), borderType=cv2.BORDER_REFLECT)
-        carried, resting = mean.reshape(-1, 2).T
-        cameras[(carried <= _AGAINST * resting) | (carried <= _COVER)] = np.eye(3)
+        carried, resting = mean.reshape(len(cameras), 2, -1).transpose(1, 0, 2)
+        taken = (carried + _SLACK > _AGAINST * resting).all(axis=1) & (carried[:, 0] > _COVER)
+        cameras[~taken] = np.eye(3)
     return scaled_cameras(cameras, width / w, height / h)
 
 
 def _votes(frames: Frames, cameras: Cameras) -> NDArray[np.float64]:
-    """Return the share of cells that a camera explains better than rest, and worse: (F-1, 2)."""
+    """Return the share of cells that a camera explains better than rest, and worse: (F-1, 2, 5).
+
+    Of all cells and of those along the top, bottom, left and right.
+    """
     smooth = [cv2.GaussianBlur(grey, (0, 0), 1.0) for grey in grey_of(frames)]
     everywhere = np.full_like(smooth[0], 255)
-    votes = np.zeros((len(cameras), 2))
+    votes = np.zeros((len(cameras), 2, len(_PARTS)))
     for pair, camera in enumerate(cameras):
         if np.array_equal(camera, np.eye(3)):
             continue
@@ -70,10 +77,8 @@ def _votes(frames: Frames, cameras: Cameras) -> NDArray[np.float64]:
             cv2.resize(told.astype(np.float32), (_CELLS, _CELLS), interpolation=cv2.INTER_AREA)
             for told in (gain > _LEVELS, gain < -_LEVELS)
         )
-        votes[pair] = (
-            np.mean((better > worse) & (better > _LEAST)),
-            np.mean((worse > better) & (worse > _LEAST)),
-        )
+        cells = (better > worse) & (better > _LEAST), (worse > better) & (worse > _LEAST)
+        votes[pair] = [[told[part].mean() for part in _PARTS] for told in cells]
     return votes
 
 

@@ -26,7 +26,6 @@ from motifocal.motion.camera_models import (
     Floats,
     Grid,
     Model,
-    moved,
     robust_fit,
 )
 from motifocal.motion.change import motion_evidence
@@ -150,19 +149,20 @@ def camera_flow(cameras: Cameras, height: int, width: int) -> Flow:
 
 def _fields(cameras: Cameras, height: int, width: int) -> Iterator[Flow]:
     """Yield the flow of one camera after the other: (2, H, W)."""
-    y, x = np.mgrid[:height, :width].reshape(2, -1).astype(np.float64)
+    y, x = np.arange(height, dtype=np.float32)[:, None], np.arange(width, dtype=np.float32)
     rest = np.zeros((2, height, width), np.float32)
     for camera in cameras / cameras[:, 2:, 2:]:
-        step = camera - np.eye(3)
-        if not step[2].any() and step.any():  # an affine map, without whole fields of float64
-            parts = [np.add.outer(row[1] * np.arange(height), row[0] * np.arange(width) + row[2])
-                     for row in step[:2]]  # fmt: skip
-            yield np.array(parts, np.float32)
-        elif step.any():
-            motion, depth = moved(step[None], x, y)
-            yield (motion / depth[:, None]).reshape(2, height, width).astype(np.float32)
-        else:
+        step = (camera - np.eye(3)).astype(np.float32)
+        if not step.any():
             yield rest
+            continue
+        field = np.array([(row[0] * x + row[2]) + row[1] * y for row in step[:2]], np.float32)
+        if step[2].any():  # see ``camera_models.moved``
+            away = step[2, 0] * x + step[2, 1] * y
+            for part, place in zip(field, (x, y), strict=True):
+                part -= place * away
+            field /= 1 + away
+        yield field
 
 
 def scaled_cameras(cameras: Cameras, x: float, y: float) -> Cameras:

@@ -44,7 +44,7 @@ class Grid:
             (self.columns - self.centre[0]) / self.unit,
             indexing="ij",
         )
-        self.x, self.y = x.ravel(), y.ravel()
+        self.x, self.y = x.ravel().astype(np.float32), y.ravel().astype(np.float32)
 
     def pick(self, flow: Flow) -> Floats:
         """Sample (P, 2, H, W) at the points: (P, 2, N)."""
@@ -71,7 +71,7 @@ class Grid:
         """Return the flow of steps (P, 3, 3) at the points, (P, 2, N), and their depth (P, N)."""
         field, depth = moved(step, self.x, self.y)
         depth = np.maximum(depth, _LEAST_DEPTH)
-        return field * self.unit / depth[:, None], depth
+        return field * np.float32(self.unit) / depth[:, None], depth
 
     def unfolded(self, step: Floats) -> NDArray[np.bool_]:
         """Tell whether the whole image stays before the camera under steps (P, 3, 3): (P,)."""
@@ -151,10 +151,12 @@ def robust_fit(model: Model, grid: Grid, observed: Floats, given: Floats) -> Flo
     has no weight. Equations of a homography hold times the depth of each point, which is divided
     out by the weights of the round before.
     """
-    there = np.stack([grid.x, grid.y])
-    equations = model.equations(grid.x, grid.y, there + observed / grid.unit)
-    rows = equations.transpose(0, 2, 1, 3).reshape(len(equations), equations.shape[2], -1)
-    sides = (observed / grid.unit).reshape(len(observed), -1, 1)
+    equations = model.equations(grid.x, grid.y, np.stack([grid.x, grid.y]) + observed / grid.unit)
+    # Sums of some thousand float32 are exact enough, and half the work.
+    rows = equations.transpose(0, 2, 1, 3).astype(np.float32)
+    rows = rows.reshape(len(rows), rows.shape[1], -1)
+    flow, given = observed.astype(np.float32), given.astype(np.float32)
+    sides = (flow / np.float32(grid.unit)).reshape(len(flow), -1, 1)
     # The ridge decides where there are no points, or too few: rest.
     ridge = 1e-9 * np.eye(rows.shape[1])
     weights, scale, step = given, np.zeros(len(given)), np.zeros((len(given), 3, 3))
@@ -163,9 +165,10 @@ def robust_fit(model: Model, grid: Grid, observed: Floats, given: Floats) -> Flo
         left = weighted @ rows.transpose(0, 2, 1) + ridge
         numbers = np.linalg.solve(left, weighted @ sides)[..., 0].astype(np.float64, copy=False)
         step = model.step(numbers)
-        field, depth = grid.field(step)
-        squares = np.square(observed - field).sum(axis=1)
+        field, depth = grid.field(step.astype(np.float32))
+        squares = np.square(flow - field).sum(axis=1)
         largest = np.sqrt(np.max(squares, axis=1, initial=0, where=given > 0))
         scale = np.maximum(scale * _SHRINK if number else largest, _EXACT)
-        weights = given / np.square((1 + squares / np.square(scale[:, None])) * depth)
+        reach = np.square(scale).astype(np.float32)
+        weights = given / np.square((1 + squares / reach[:, None]) * depth)
     return step

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -63,7 +64,10 @@ def motion_heatmap(
     """
     if flow.ndim != 4 or flow.shape[1] != 2:
         raise ValueError(f"flow should be (F-1, 2, H, W), got {flow.shape}")
-    magnitude = np.hypot(flow[:, 0], flow[:, 1]).astype(np.float32, copy=False)
+    magnitude = np.empty((len(flow), *flow.shape[2:]), np.float32)
+    for length, vectors in zip(magnitude, flow, strict=True):  # np.hypot takes four times as long
+        x, y = vectors.astype(np.float32, copy=False)
+        cv2.magnitude(x, y, length)
     if not np.isfinite(magnitude).all():
         raise ValueError(f"flow should be finite, got {np.count_nonzero(~np.isfinite(flow))} not")
     if evidence is not None:

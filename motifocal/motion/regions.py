@@ -43,6 +43,8 @@ _BORDER, _PLAIN = 3.0, 0.05
 _ACROSS = 3
 # Farther than this from anything plain, pixels vote among their 5 x 5 neighbours alone.
 _TEXTURE = 4
+# What moves fills holes in it of up to this share of the picture.
+_HOLE = 0.03
 # Where a camera is undone: the error that edges are allowed, pixels.
 _MISALIGNED = 0.25
 
@@ -80,11 +82,17 @@ class _Comparison:
     """Smoothed frames, and how far they differ, in any channel, once cameras are undone."""
 
     def __init__(self, frames: Frames, cameras: Cameras | None) -> None:
-        self.smooth = [cv2.split(cv2.GaussianBlur(frame, (0, 0), _SIGMA)) for frame in frames]
+        self.smooth = [cv2.GaussianBlur(frame, (0, 0), _SIGMA) for frame in frames]
         still = cameras is None or not (cameras - np.eye(3)).any()
         self.cameras = None if still else cameras
-        self.allowed = 0.0 if still else _MISALIGNED
         self._pairs: dict[tuple[int, int], Levels] = {}
+        self._chains: dict[tuple[int, int], NDArray[np.float64] | None] = {}
+
+    def allowed(self, frame: int) -> float:
+        """Return the error of edges, pixels, where cameras are undone around a frame, else 0."""
+        far = max(_STEPS)
+        near = self._camera(max(frame - far, 0), frame + far)
+        return 0.0 if near is None else _MISALIGNED
 
     def sides(self, frame: int, step: int) -> list[Levels]:
         """Return how far a frame differs from that so many before, and after, as far as there."""
@@ -105,21 +113,19 @@ class _Comparison:
 
     def _pair(self, first: int, last: int) -> Levels:
         camera, before, after = self._camera(first, last), self.smooth[first], self.smooth[last]
-        seen = None
         if camera is not None:
-            # A fourth channel that is full tells where the camera still saw.
-            full = np.full_like(after[0], 255)
-            *after, seen = cv2.split(warped(cv2.merge([*after, full]), camera))
-        levels = _most(cv2.absdiff(b, a) for b, a in zip(before, after, strict=True))
-        if seen is not None:
-            levels[seen < 255] = 0
-        return levels
+            # What the camera left behind stays that of the frame before: no difference.
+            after = warped(after, camera, around=before)
+        return _most(cv2.split(cv2.absdiff(before, after)))
 
     def _camera(self, first: int, last: int) -> NDArray[np.float64] | None:
         """Return the camera's motion from one frame to a later one; None where it rests."""
-        if self.cameras is None or not (self.cameras[first:last] - np.eye(3)).any():
+        if self.cameras is None:
             return None
-        return chained(self.cameras[first:last])
+        if (first, last) not in self._chains:
+            steps = self.cameras[first:last]
+            self._chains[first, last] = chained(steps) if (steps - np.eye(3)).any() else None
+        return self._chains[first, last]
 
 
 def chained(cameras: Cameras) -> NDArray[np.float64]:
@@ -128,22 +134,27 @@ def chained(cameras: Cameras) -> NDArray[np.float64]:
     return whole
 
 
-def warped(image: Levels, camera: NDArray[np.float64]) -> Levels:
-    """Return an image as it was before the camera (3, 3) moved; 0 where that is not known."""
+def warped(image: Levels, camera: NDArray[np.float64], around: Levels | None = None) -> Levels:
+    """Return an image as it was before the camera (3, 3) moved; 0, or ``around``, where not known.
+    """
     size = image.shape[1], image.shape[0]
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    border = cv2.BORDER_CONSTANT if around is None else cv2.BORDER_TRANSPARENT
+    into = np.empty_like(image) if around is None else around.copy()
     if not camera[2, :2].any():  # several times as fast
-        return cv2.warpAffine(image, camera[:2] / camera[2, 2], size, flags=flags).astype(
-            np.uint8, copy=False
-        )
-    return cv2.warpPerspective(image, camera, size, flags=flags).astype(np.uint8, copy=False)
+        affine = camera[:2] / camera[2, 2]
+        cv2.warpAffine(image, affine, size, into, flags, border)
+    else:
+        cv2.warpPerspective(image, camera, size, into, flags, border)
+    return into
 
 
 def _regions_of(comparison: _Comparison, frame: int, vectors: Votes, limit: float) -> Levels:
     """Return 255 in the regions of a frame that move, else 0: (h, w)."""
     change, following, reach = _two_sided(comparison, frame)
-    slope, expected = _edges(comparison.smooth[frame], vectors * np.float32(reach))
-    changed = change > (limit + comparison.allowed * slope if comparison.allowed else limit)
+    slope, expected = _edges(cv2.split(comparison.smooth[frame]), vectors * np.float32(reach))
+    allowed = comparison.allowed(frame)
+    changed = change > (limit + allowed * slope if allowed else limit)
     edge = slope > _EDGE
     moves = edge & changed
     rests = edge & ~changed & (expected > limit)
@@ -160,7 +171,15 @@ def _regions_of(comparison: _Comparison, frame: int, vectors: Votes, limit: floa
     moving = np.take((totals > 0).astype(np.uint8) * np.uint8(255), region)
     near = cv2.boxFilter(votes, -1, (5, 5), normalize=False)
     np.copyto(moving, (near > 0).view(np.uint8) * np.uint8(255), where=distance > _TEXTURE)
-    return cv2.medianBlur(moving, 5).astype(np.uint8, copy=False)
+    return _filled(cv2.medianBlur(moving, 5))
+
+
+def _filled(moving: Levels) -> Levels:
+    """Fill what moving parts enclose, up to a small share of the picture."""
+    rims, tree = cv2.findContours(moving, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE)
+    holes = [rim for number, rim in enumerate(rims)
+             if tree[0][number][3] >= 0 and cv2.contourArea(rim) < _HOLE * moving.size]  # fmt: skip
+    return cv2.drawContours(moving, holes, -1, 255, cv2.FILLED) if holes else moving
 
 
 def _two_sided(comparison: _Comparison, frame: int) -> tuple[Levels, Levels, int]:
@@ -199,13 +218,16 @@ def _edges(channels: Sequence[Levels], vectors: Votes) -> tuple[Votes, Votes]:
 
 def _totals(region: NDArray[np.int32], votes: Votes, informed: NDArray[np.bool_]) -> Votes:
     """Sum the votes in each region, and half of those of edges just beyond its rim."""
-    count = int(region.max()) + 1
-    totals: Votes = np.bincount(region.ravel(), votes.ravel(), count)
-    rows, columns = np.nonzero(informed)
-    own, cast = region[rows, columns], votes[rows, columns] / 2
-    bottom, right = region.shape[0] - 1, region.shape[1] - 1
-    for down, along in ((0, _ACROSS), (_ACROSS, 0), (0, -_ACROSS), (-_ACROSS, 0)):
-        beyond = region[np.clip(rows + down, 0, bottom), np.clip(columns + along, 0, right)]
+    totals: Votes = np.bincount(region.ravel(), votes.ravel())
+    count = len(totals)
+    pad = (_ACROSS,) * 4
+    padded = np.asarray(cv2.copyMakeBorder(region, *pad, cv2.BORDER_REPLICATE))
+    inside = cv2.copyMakeBorder(informed.view(np.uint8), *pad, cv2.BORDER_CONSTANT, value=(0,))
+    labels, width = padded.ravel(), padded.shape[1]
+    places = np.flatnonzero(inside.view(np.bool_))
+    own, cast = labels[places], votes[informed] / 2
+    for offset in (_ACROSS, _ACROSS * width, -_ACROSS, -_ACROSS * width):
+        beyond = labels[places + offset]
         across = beyond != own
         totals += np.bincount(beyond[across], cast[across], count)
     return totals
