@@ -96,7 +96,7 @@ class HeatmapSettings:
 DEFAULT_SETTINGS = HeatmapSettings()
 #: Regions, with flow as coarse as they need it: the measured settings of docs/heatmap.md.
 REGION_SETTINGS = HeatmapSettings(
-    evidence="regions", change=12.0, preset="fast", flow_size=160, camera=True
+    unit="pixels", evidence="regions", preset="fast", flow_size=160, camera=True
 )
 # What maps were made with before the setting was there.
 _BEFORE: dict[str, Any] = {
