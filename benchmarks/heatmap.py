@@ -29,12 +29,14 @@ from motifocal.motion.flow import estimate_flow, usable_cores
 from motifocal.motion.heatmap import DEFAULT_SETTINGS, HeatmapSettings, clip_heatmap
 from motifocal.motion.heatmap_files import save_heatmap
 from motifocal.motion.raft import RaftOptions
+from motifocal.motion.vectors import read_vector_motion
 from motifocal.scenes.render import render
 from motifocal.scenes.stage import SCENARIOS, make_stage
 
 SIDE, FRAMES, ITERATIONS = 320, 16, 20
 ALONE = "decoding and DIS alone"
 OURS = "file to file, as it comes"
+VECTORS = "file to file, motion vectors"
 IN_MEMORY = "a map, as it comes"
 
 
@@ -75,6 +77,7 @@ def ways(videos: Sequence[Path], folder: Path) -> dict[str, Callable[[], object]
         ALONE: flow_alone,
         "decoding alone": read_video,
         OURS: partial(file_to_file, folder, DEFAULT_SETTINGS),
+        VECTORS: partial(vectors_to_file, folder),
         "file to file, flow at full size": partial(file_to_file, folder, full),
         "file to file, camera removed": partial(
             file_to_file, folder, replace(DEFAULT_SETTINGS, camera=True)
@@ -99,6 +102,12 @@ def flow_alone(video: Path) -> None:
 
 def file_to_file(folder: Path, settings: HeatmapSettings, video: Path) -> None:
     heatmap = clip_heatmap(read_video(video).frames, settings, workers=1)
+    save_heatmap(folder / f"{video.stem}.npz", heatmap, settings)
+
+
+def vectors_to_file(folder: Path, video: Path) -> None:
+    settings = replace(DEFAULT_SETTINGS, source="vectors")
+    heatmap = read_vector_motion(video).heatmap(settings)
     save_heatmap(folder / f"{video.stem}.npz", heatmap, settings)
 
 

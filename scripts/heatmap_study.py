@@ -105,12 +105,14 @@ def displaces(stage: Stage, action: Action) -> bool:
 
 def as_video(frames: Frames, seed: int) -> Frames:
     """The frames with a sensor's noise (+-2 grey levels) through H.264 at crf 23."""
-    noise = np.random.default_rng(seed).integers(-2, 3, (*frames.shape[:3], 1))
-    noisy = np.clip(frames + noise, 0, 255).astype(np.uint8)
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "clip.mp4"
-        write_video(path, noisy, 8, crf=23)
-        return read_video(path).frames
+        return write_noisy(Path(folder) / "clip.mp4", frames, seed)
+
+
+def write_noisy(path: Path, frames: Frames, seed: int) -> Frames:
+    noisy = frames + np.random.default_rng(seed).integers(-2, 3, (*frames.shape[:3], 1))
+    write_video(path, np.clip(noisy, 0, 255).astype(np.uint8), 8, crf=23)
+    return read_video(path).frames
 
 
 def gates_of(frames: Frames) -> dict[str, NDArray[np.bool_] | None]:
@@ -128,8 +130,7 @@ def score(heatmap: Heatmap, truth: NDArray[np.bool_]) -> Score:
     "latents" is the IoU of what the loss gets: map and truth averaged over 8x8 pixels, the sum of
     the smaller over the sum of the larger.
     """
-    heat = heatmap[:-1]
-    hot = heat > 0.5
+    heat, hot = heatmap[:-1], heatmap[:-1] > 0.5
     both, either = float((hot & truth).sum()), float((hot | truth).sum())
     pooled = [
         v.reshape(len(v), v.shape[1] // 8, 8, -1, 8).mean(axis=(2, 4))

@@ -17,18 +17,20 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import click
 import cv2
 import numpy as np
-from heatmap_study import CAMERAS, Score, as_video, displaces, markdown, mean, score
+from heatmap_study import CAMERAS, Score, displaces, markdown, mean, score, write_noisy
 from numpy.typing import NDArray
 
 from motifocal.media.arrays import Frames
 from motifocal.motion.flow import DIS_PRESETS
 from motifocal.motion.heatmap import DEFAULT_SETTINGS, Heatmap, HeatmapSettings, clip_heatmap
 from motifocal.motion.settings import REGION_SETTINGS
+from motifocal.motion.vectors import read_vector_motion
 from motifocal.scenes.render import SceneClip, render
 from motifocal.scenes.stage import SCENARIOS, make_stage
 from motifocal.scenes.world import Action, Stage
@@ -44,6 +46,7 @@ Way = Callable[["Case"], Heatmap]
 class Case:
     """A clip as video, and what is true of it."""
 
+    path: Path
     frames: Frames
     truth: NDArray[np.bool_]
     clip: SceneClip
@@ -59,7 +62,7 @@ class Trio:
     textured: bool
 
 
-def trios(rounds: int, seed: int) -> Iterator[Trio]:
+def trios(rounds: int, seed: int, folder: Path) -> Iterator[Trio]:
     """Every scenario in which something moves, so many times, cameras in turn."""
     from motifocal.motion.camera import textured
 
@@ -70,20 +73,26 @@ def trios(rounds: int, seed: int) -> Iterator[Trio]:
             continue
         action, camera = actions[number % len(actions)], CAMERAS[number % len(CAMERAS)]
         cases = [
-            filmed(stage, of, number, camera=view)
-            for of, view in ((action, "static"), (action, camera), (None, camera))
+            filmed(folder / f"{number}-{place}.mp4", stage, of, number, camera=view)
+            for place, (of, view) in enumerate(
+                ((action, "static"), (action, camera), (None, camera)))
         ]
         yield Trio(*cases, textured=float(textured(cases[2].frames).mean()) > TEXTURED)
 
 
-def filmed(stage: Stage, action: Action | None, noise: int, **how: Any) -> Case:
+def filmed(path: Path, stage: Stage, action: Action | None, noise: int, **how: Any) -> Case:
     """A clip drawn and encoded; the last map repeats the one before, so its mask is left out."""
     clip = render(stage, action, size=SIZE, **how)
-    return Case(as_video(clip.frames, noise), clip.mask[:-1], clip)
+    return Case(path, write_noisy(path, clip.frames, noise), clip.mask[:-1], clip)
 
 
 def by_settings(settings: HeatmapSettings) -> Way:
     return lambda case: clip_heatmap(case.frames, settings, workers=1)
+
+
+def by_vectors(settings: HeatmapSettings) -> Way:
+    """Decoding included, unlike the others."""
+    return lambda case: read_vector_motion(case.path).heatmap(settings)
 
 
 def by_latents() -> Way:
@@ -118,6 +127,8 @@ def sources(raft_weights: Mapping[str, str | None]) -> dict[str, Way]:
         "DIS, at most 240 pixels": by_settings(replace(full, flow_size=240)),
         "DIS, fast": by_settings(replace(full, preset="fast")),
         "DIS, by regions": by_settings(REGION_SETTINGS),
+        "vectors": by_vectors(replace(full, source="vectors")),
+        "vectors, by regions": by_vectors(replace(REGION_SETTINGS, source="vectors")),
         "Farnebäck": by_settings(replace(full, source="farneback")),
     }
     for name, weights in raft_weights.items():
@@ -223,7 +234,8 @@ def main(rounds: int, seed: int, raft_small: str | None, raft_large: str | None,
          images: Path) -> None:  # fmt: skip
     """Print the tables of docs/heatmap.md on sources, cameras and sizes, and draw the curve."""
     cv2.setNumThreads(1)
-    clips = list(trios(rounds, seed))
+    folder = Path(click.get_current_context().with_resource(TemporaryDirectory()))
+    clips = list(trios(rounds, seed, folder))
     true = np.mean([trio.rest.truth.mean() for trio in clips])
     print(f"\n### Sources: {len(clips)} clips of {SIZE} pixels, {true:.1%} of the area moves\n")
     header = ["", "IoU", "precision", "recall", "IoU on latents", "moving", "camera: IoU",

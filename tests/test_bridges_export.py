@@ -21,6 +21,7 @@ from motifocal.bridges.mask_video import loss_mask, spread
 from motifocal.bridges.weight_cache import load_weight, stored_key, weight_key
 from motifocal.cli import export as command
 from motifocal.cli.options import frames as frame_options
+from motifocal.data import clip_files
 from motifocal.data.selection import RULES, Selection
 from motifocal.data.trainer_rules import TRAINERS
 from motifocal.files.atomic import sha256_of
@@ -274,7 +275,7 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> list[int]:
         measured.append(1)
         return clip_heatmap(*arguments, **options)
 
-    monkeypatch.setattr(export_samples, "clip_heatmap", measure)
+    monkeypatch.setattr(clip_files, "clip_heatmap", measure)
     return measured
 
 

@@ -13,6 +13,7 @@ import torch
 from tiny_diffusers import TINY
 from tiny_finetune import CLIPS, invoke, prepare_arguments, prepared, tiny_clips
 
+from motifocal.data import clip_files
 from motifocal.data.captions import CaptionedVideo
 from motifocal.data.clip_files import timeline_of
 from motifocal.data.selection import Selection, format_indices, frames_of
@@ -20,7 +21,6 @@ from motifocal.data.trainer_rules import Request, trained_on
 from motifocal.loss.motion_loss import motion_weights
 from motifocal.media.arrays import Frames
 from motifocal.motion.heatmap import Heatmap, HeatmapSettings, clip_heatmap
-from motifocal.training.finetune import prepare
 from motifocal.training.finetune.cache import CacheSettings, ClipCache, key_of
 from motifocal.training.finetune.prepare import Sample, lock_cache
 
@@ -136,7 +136,7 @@ def test_flow_is_estimated_on_the_device_that_encodes(
         devices.append(device)
         return clip_heatmap(frames, *given, **more)
 
-    monkeypatch.setattr(prepare, "clip_heatmap", measured)
+    monkeypatch.setattr(clip_files, "clip_heatmap", measured)
     result = invoke(*prepare_arguments("wan22-5b", folder / "clips", tmp_path, model))
     assert result.exit_code == 0, result.output
     assert devices == ["cpu"] * CLIPS

@@ -19,6 +19,7 @@ from doctor_clips import pan, save
 
 from motifocal.cli import heatmap as command
 from motifocal.cli import main
+from motifocal.cli.output import measured_clips
 from motifocal.cli.output.clip_table import COLUMNS, read_table
 from motifocal.media.video import count_frames, read_image, read_video, write_image, write_video
 from motifocal.motion import raft
@@ -431,7 +432,7 @@ def test_the_number_of_workers_changes_nothing(heatmap: Heatmap, tmp_path: Path)
 def test_a_clip_too_large_for_memory_is_left_out_and_says_what_helps(
     heatmap: Heatmap, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(command, "MOST_PIXELS", 5000)
+    monkeypatch.setattr(measured_clips, "MOST_PIXELS", 5000)
     clip = write(tmp_path / "a.mp4")
     ended = heatmap(clip, "-o", tmp_path / "maps")
     assert ended.code == 1

@@ -21,7 +21,8 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 
 from motifocal.cli import cli
-from motifocal.data.prepare import CaptionedClip, PrepareSettings, prepare
+from motifocal.data.prepare import PrepareSettings, prepare
+from motifocal.data.preparing.captioned_clip import CaptionedClip
 from motifocal.data.shard_file import DamagedShard, ShardClip, write_shard
 from motifocal.data.shards import Shards, indices_of_step
 from motifocal.data.sources import SceneClips

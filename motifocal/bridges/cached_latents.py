@@ -15,11 +15,11 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from motifocal.data.selection import Selection, frames_of
+from motifocal.data.clip_files import selection_heatmap
+from motifocal.data.selection import Selection
 from motifocal.data.trainer_rules import TRAINERS, misread
 from motifocal.files.disk import NO_ROOM
-from motifocal.loss.latent_grid import LatentGeometry, valid_mask
-from motifocal.loss.motion_loss import motion_weights
+from motifocal.loss.latent_grid import LatentGeometry, pool, valid_mask
 from motifocal.media.codec import stored_display
 from motifocal.motion.heatmap import HeatmapSettings
 
@@ -87,7 +87,9 @@ def sample_weight(
     # musubi-tuner and the LTX-2 trainer read alike.
     if reason := misread(TRAINERS["ltx"], stored_display(clip)):
         raise ValueError(f"{clip}: {reason}, and cache it anew")
-    weight = motion_weights(frames_of(clip, selection), geometry, settings)
+    geometry.latent_frames(len(selection.indices))
+    geometry.check_size(selection.height, selection.width)
+    weight = pool(torch.from_numpy(selection_heatmap(clip, selection, settings)), geometry)
     weight = weight * valid_mask(geometry, len(selection.indices))
     return weight[0, 0].half().contiguous()
 

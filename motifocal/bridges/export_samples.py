@@ -18,7 +18,7 @@ from motifocal.bridges.weight_cache import (
     write_weight,
 )
 from motifocal.data.captions import CaptionedVideo
-from motifocal.data.clip_files import HashRow, hash_row, timeline_of
+from motifocal.data.clip_files import HashRow, hash_row, selection_heatmap, timeline_of
 from motifocal.data.selection import Selection, frames_of
 from motifocal.data.trainer_rules import TRAINERS, Request, misread, trained_on
 from motifocal.files.remote import fetched
@@ -27,7 +27,7 @@ from motifocal.media.arrays import Frames
 from motifocal.media.codec import FINE_CRF, stored_display
 from motifocal.media.picture import VideoError, one_line
 from motifocal.media.video import read_frames, write_video
-from motifocal.motion.heatmap import HeatmapSettings, clip_heatmap
+from motifocal.motion.heatmap import HeatmapSettings
 from motifocal.motion.heatmap_files import load_heatmap
 
 
@@ -155,8 +155,7 @@ def write_latents(
     key = _key_of(row, config)
     path = find_weight(config.output, key)
     if path is None:
-        frames = frames_of(clip, _selection_of(row))
-        heatmap = clip_heatmap(frames, config.settings, workers=threads)
+        heatmap = selection_heatmap(clip, _selection_of(row), config.settings, workers=threads)
         path = write_weight(config.output, key, pool(heatmap, config.geometry))
     return path.name, float(read_weight(config.output, key).mean())
 
@@ -165,16 +164,17 @@ def write_masks(
     clip: Path, row: SampleRow, config: ExportConfig, threads: int
 ) -> tuple[str, float]:
     """Write a grey video, and the clip's frames if asked; return the file and the mean weight."""
-    frames = frames_of(clip, _selection_of(row))
-    heatmap = clip_heatmap(frames, config.settings, workers=threads)
+    selection = _selection_of(row)
+    frames = frames_of(clip, selection) if config.with_clips else None
+    heatmap = selection_heatmap(clip, selection, config.settings, frames, workers=threads)
     weight = pool(heatmap, config.geometry)
     mask = heatmap
     if config.values == "loss":
-        mask = loss_mask(spread(weight, config.geometry, len(frames)), config.motif_weight)
+        mask = loss_mask(spread(weight, config.geometry, len(heatmap)), config.motif_weight)
     file = f"masks/{row.file}.mp4"
     for name in files_of(replace(row, file=file), config):
         (config.output / name).parent.mkdir(parents=True, exist_ok=True)
-    if config.with_clips:
+    if frames is not None:
         write_video(config.output / "clips" / f"{row.file}.mp4", frames, row.fps, crf=FINE_CRF)
     write_mask(config.output / file, mask, row.fps)
     return file, float(weight.mean())

@@ -33,8 +33,10 @@ from motifocal.cli.output.clip_table import (
 )
 from motifocal.cli.output.locking import lock_output
 from motifocal.cli.output.measured_clips import (
+    check_size,
     end_with_left_out,
     measured,
+    read_stored_map,
     summary,
     threads_a_clip,
     why_left_out,
@@ -49,7 +51,6 @@ if TYPE_CHECKING:
     from motifocal.motion.heatmap import Heatmap, HeatmapSettings
 
 TABLE, SETTINGS = "clips.csv", "heatmap.json"
-MOST_PIXELS = 2**27  # of a clip, all frames together: some 5 GB while its motion is measured
 
 
 @dataclass(frozen=True)
@@ -74,6 +75,7 @@ Examples:
   motifocal heatmap clips/ -o maps/ --unit pixels --threshold 0.5
   motifocal heatmap lamps/ -o maps/ --change 12
   motifocal heatmap walks/ -o maps/ --camera --flow-size 256
+  motifocal heatmap clips/ -o maps/ --source vectors
   motifocal heatmap clips/ -o maps/ --source raft-large --raft-precision bfloat16
   motifocal heatmap clips/ -o maps/ --masks segmented/ --objects 1,3
 """)
@@ -217,10 +219,15 @@ def make_map(row: ClipRow, clip: Path, config: MapConfig, threads: int) -> ClipR
     from motifocal.motion.heatmap import clip_heatmap, moving_fraction
     from motifocal.motion.heatmap_files import save_heatmap
     from motifocal.motion.overlay import heatmap_overlay
+    from motifocal.motion.settings import VECTORS
 
     path, overlay = config.output / row.heatmap, config.output / row.overlay
     with_overlay = config.overlay and not overlay.exists()
     heatmap = read_stored_map(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if heatmap is None and config.settings and config.settings.source == VECTORS:
+        heatmap, fps = map_of_vectors(clip, config)
+        save_heatmap(path, heatmap, config.settings, fps=fps)
     if heatmap is None or with_overlay:
         frames, fps, stored = read_clip(clip, config)
         if heatmap is None:
@@ -231,7 +238,6 @@ def make_map(row: ClipRow, clip: Path, config: MapConfig, threads: int) -> ClipR
                 assert config.settings is not None
                 heatmap = clip_heatmap(frames, config.settings, workers=threads,
                                        device=config.device)  # fmt: skip
-            path.parent.mkdir(parents=True, exist_ok=True)
             save_heatmap(path, heatmap, config.settings, fps=fps)
         if with_overlay:
             write_video(overlay, heatmap_overlay(frames, heatmap), fps)
@@ -240,30 +246,26 @@ def make_map(row: ClipRow, clip: Path, config: MapConfig, threads: int) -> ClipR
                    moving_fraction=moving_fraction(heatmap), reason="")  # fmt: skip
 
 
-def read_stored_map(path: Path) -> Heatmap | None:
-    """Read the map of an earlier run; None where there is none, or it is damaged."""
-    from motifocal.motion.heatmap_files import load_heatmap
+def map_of_vectors(clip: Path, config: MapConfig) -> tuple[Heatmap, float]:
+    """Make the map of a clip's motion vectors, and return its rate too."""
+    from motifocal.data.resizing import cropped
+    from motifocal.motion.vectors import read_vector_motion, whole
 
-    if not path.exists():
-        return None
-    try:
-        with fetched(path) as local:
-            return load_heatmap(local)[0]
-    except ValueError:
-        return None
+    assert config.settings is not None
+    crop = cropped(*config.size) if config.size else whole
+    moved = read_vector_motion(clip, fps=config.fps, crop=crop)
+    check_size(clip, len(moved.frames), *moved.size, mp4=config.suffix == ".mp4")
+    return moved.heatmap(config.settings), moved.fps
 
 
 def read_clip(clip: Path, config: MapConfig) -> tuple[Frames, float, tuple[int, int]]:
     """Read frames as measured, their rate, and (H, W) before any crop; VideoError if none."""
-    from motifocal.media.video import VideoError, read_video, resize_crop
+    from motifocal.media.video import read_video, resize_crop
 
     source = read_video(clip, fps=config.fps)
     frames = resize_crop(source.frames, *config.size) if config.size else source.frames
     count, height, width, _ = frames.shape
-    if count * height * width > MOST_PIXELS:
-        raise VideoError(f"{clip}: {count} frames of {width}x{height} are too much, add --size")
-    if config.suffix == ".mp4" and (height % 2 or width % 2):
-        raise VideoError(f"{clip}: an .mp4 cannot hold {width}x{height}, add --size")
+    check_size(clip, count, height, width, mp4=config.suffix == ".mp4")
     return frames, source.fps, source.frames.shape[1:3]
 
 

@@ -268,8 +268,6 @@ def _picture(
     clips: ClipSource, heatmap: HeatmapSettings, path: Path, options: dict[str, Any]
 ) -> Path:
     """Write a picture of a few clips spread over the source, frames over heatmaps."""
-    from dataclasses import replace
-
     import numpy as np
 
     from motifocal.media.sheet import labelled
@@ -279,8 +277,9 @@ def _picture(
     rows = []
     for index in np.unique(np.linspace(0, len(clips) - 1, 6).astype(int)):
         clip = clips[int(index)]
-        frames = clip.frames[: options["frames"]]  # of a stretch, its begin
-        maps = replace(clip, frames=frames).heatmap(heatmap, options["device"])[: len(frames)]
+        begin = clip.part(slice(options["frames"]))  # of a stretch
+        frames = begin.frames
+        maps = begin.heatmap(heatmap, options["device"])[: len(frames)]
         rows.append((clip.caption, filmstrip(frames, maps, columns=8)))
     write_image(path, labelled(rows))
     return path

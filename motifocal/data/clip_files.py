@@ -1,4 +1,4 @@
-"""Hash clips, and read when each of their frames is shown.
+"""Hash clips, read when each of their frames is shown, and map the motion of those selected.
 
 A path says little: clips are renamed, moved and encoded anew. A weight belongs to the bytes of the
 file that it was measured in, so these are hashed, once, and the hash is remembered beside the
@@ -12,13 +12,18 @@ import threading
 from itertools import pairwise
 from pathlib import Path
 
-from motifocal.data.selection import Timeline
+from motifocal.data.resizing import cropped
+from motifocal.data.selection import Selection, Timeline, frames_of
 from motifocal.files.atomic import sha256_of, write_text
 from motifocal.files.folder_state import file_stamp
 from motifocal.files.json_text import parse_json
 from motifocal.files.remote import absolute, fetched, to_path
+from motifocal.media.arrays import Frames
 from motifocal.media.picture import check_file
 from motifocal.media.video import DEFAULT_FPS, VideoError, stored
+from motifocal.motion.heatmap import Heatmap, clip_heatmap
+from motifocal.motion.settings import VECTORS, HeatmapSettings
+from motifocal.motion.vectors import read_vector_motion
 
 HASHES = "hashes.json"
 
@@ -41,6 +46,22 @@ def timeline_of(path: str | Path) -> Timeline:
     rate = None if source.rate is None else float(source.rate)
     seconds = None if source.seconds is None else float(source.seconds)
     return Timeline(starts, end, rate, float(source.grain), seconds)
+
+
+def selection_heatmap(
+    path: str | Path, selection: Selection, settings: HeatmapSettings, frames: Frames | None = None,
+    *, workers: int | None = None, device: str | None = None,
+) -> Heatmap:
+    """Map the motion of a selection, (F, height, width): of its `frames`, or of its motion vectors.
+
+    Frames are read where they are needed and not given. Raises VideoError where that fails.
+    """
+    if settings.source == VECTORS:
+        crop = cropped(selection.height, selection.width, selection.resize)
+        return read_vector_motion(path, indices=selection.indices, crop=crop).heatmap(settings)
+    if frames is None:
+        frames = frames_of(path, selection)
+    return clip_heatmap(frames, settings, workers=workers, device=device)
 
 
 #: A clip's size, times of change (nanoseconds), and sha256.

@@ -7,19 +7,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 import torch
 from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
 from torch.utils.data import DataLoader, Dataset, Subset
 from transformers import CLIPVisionModelWithProjection
 
 from motifocal.data.manifest import MANIFEST, read_manifest
+from motifocal.data.preparing.captioned_clip import CaptionedClip
 from motifocal.data.preparing.written import WrittenShards
 from motifocal.data.shard_file import ShardClip, write_shard
 from motifocal.data.shards import rows_of_shards, shard_path
@@ -28,55 +28,11 @@ from motifocal.data.workers.items import WHOLE, Part
 from motifocal.files.json_text import parse_json
 from motifocal.files.settings import lock_settings
 from motifocal.loss.latent_grid import LatentGeometry, pool
-from motifocal.media.arrays import Frames
 from motifocal.models.autoencoder import encode
 from motifocal.models.image.encoder import encode_images
 from motifocal.motion.flow import one_opencv_thread
-from motifocal.motion.heatmap import (
-    DEFAULT_SETTINGS,
-    Heatmap,
-    HeatmapSettings,
-    clip_flow,
-    flow_heatmap,
-    settings_from,
-)
+from motifocal.motion.heatmap import Heatmap, HeatmapSettings, settings_from
 from motifocal.motion.raft import NETWORKS
-from motifocal.motion.score import motion_score
-
-
-@dataclass(frozen=True)
-class CaptionedClip:
-    """What a source gives for one index: frames (F, H, W, 3) uint8, a caption, frames a second.
-
-    `mask` (F, H, W), bool or a weight in [0, 1], takes the place of the motion heatmap.
-    """
-
-    frames: npt.NDArray[np.uint8]
-    caption: str
-    fps: float
-    mask: npt.NDArray[np.bool_] | Heatmap | None = None
-
-    def heatmap(
-        self, settings: HeatmapSettings, device: str | None = None
-    ) -> Heatmap:
-        """Return the map (F, H, W) that weights the loss: the source's mask, or one from flow."""
-        return self.motion(settings, False, device)[0]
-
-    def motion(
-        self, settings: HeatmapSettings, score: bool, device: str | None = None
-    ) -> tuple[Heatmap, float | None]:
-        """Return the heatmap and, where asked for, the motion score, of the same flow."""
-        if self.mask is not None and not score:
-            return self.mask.astype(np.float32), None
-        flow = clip_flow(self.frames, settings, workers=1, device=device)
-        heatmap = (flow_heatmap(self.frames, flow, settings) if self.mask is None
-                   else self.mask.astype(np.float32))
-        return heatmap, motion_score(flow) if score else None
-
-
-def score_of(frames: npt.NDArray[np.uint8]) -> float:
-    """Return the motion score of frames (F, H, W, 3) by the flow that heatmaps are made of."""
-    return motion_score(clip_flow(frames, DEFAULT_SETTINGS, workers=1, device="cpu"))
 
 
 class ClipSource(Protocol):
@@ -145,8 +101,8 @@ def _motion(
     Of a stretch, its heatmaps (R, S, h, w) without a score.
     """
     if settings.draw is not None:
-        def heatmap(frames: Frames) -> Heatmap:
-            return replace(clip, frames=frames).heatmap(settings.heatmap, device)
+        def heatmap(part: slice) -> Heatmap:
+            return clip.part(part).heatmap(settings.heatmap, device)
 
         maps = settings.draw.heatmaps(clip.frames, heatmap)
         return torch.stack([_pooled(of_stride, settings.geometry) for of_stride in maps], 1), None

@@ -16,6 +16,7 @@ import numpy as np
 
 from motifocal.media.arrays import Frames
 from motifocal.media.picture import resize_crop
+from motifocal.motion.vectors import Crop, Cropped
 
 
 class Placement(NamedTuple):
@@ -44,6 +45,11 @@ def resized(frames: Frames, height: int, width: int, resize: str = "cover") -> F
         frames = np.stack([cv2.resize(frame, size, interpolation=method) for frame in frames])
     kept = frames[:, place.top : place.top + height, place.left : place.left + width]
     return np.ascontiguousarray(kept, dtype=np.uint8)
+
+
+def cropped(height: int, width: int, resize: str = "cover") -> Cropped:
+    """Return where ``resized`` places frames, for motion vectors."""
+    return lambda h, w: Crop(*RESIZES[resize](h, w, height, width), height, width)
 
 
 def _cover(h: int, w: int, height: int, width: int) -> Placement:

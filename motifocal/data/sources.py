@@ -17,7 +17,7 @@ import numpy as np
 
 from motifocal.data.captions import CaptionedVideo, Rejected
 from motifocal.data.clip_masks import ClipMask
-from motifocal.data.prepare import CaptionedClip
+from motifocal.data.preparing.captioned_clip import CaptionedClip
 from motifocal.data.stretches import Draw, dynamic_stride
 from motifocal.data.workers.items import WHOLE, Part, Workers, files_of_parts, in_order
 from motifocal.files.atomic import sha256_of
@@ -167,7 +167,7 @@ class _Window:
             frames = (_scaled(path, taken, *self.size) if self.stretch
                       else resize_crop(clip.frames, *self.size))
         mask = self.mask.heatmap(self.length, self.size, taken) if self.mask else None
-        return CaptionedClip(frames, self.video.caption, clip.fps, mask)
+        return CaptionedClip(frames, self.video.caption, clip.fps, mask, (self.video.path, taken))
 
 
 def _scaled(path: Path, frames: range, height: int, width: int) -> Frames:

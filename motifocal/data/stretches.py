@@ -86,22 +86,22 @@ class Draw:
         return (self.frames - 1) * self.max_stride + 1
 
     def heatmaps(
-        self, frames: Frames, heatmap: Callable[[Frames], Heatmap]
+        self, frames: Frames, heatmap: Callable[[slice], Heatmap]
     ) -> Iterator[Heatmap]:
-        """Yield the maps (R, H, W) of a stretch (R, H, W, 3) for each stride.
+        """Yield the maps (R, H, W) of a stretch (R, H, W, 3) for each stride, from those of slices.
 
         That of stride s is made of every s-th frame: of s sequences, each from its start to its
         end. So a unit like the clip's maximum is that of the sequence which the clip is cut from.
         Strides that do not fit have a map of zeros. Masks are yielded once.
         """
         if self.masks:
-            yield heatmap(frames)
+            yield heatmap(slice(None))
             return
         for stride in range(1, self.max_stride + 1):
             maps = np.zeros(frames.shape[:3], np.float32)
             if (self.frames - 1) * stride < len(frames):
                 for phase in range(stride):
-                    maps[phase::stride] = heatmap(np.ascontiguousarray(frames[phase::stride]))
+                    maps[phase::stride] = heatmap(slice(phase, None, stride))
             yield maps
 
 

@@ -6,13 +6,14 @@ F frames, H W pixels. Frames are `(F, H, W, 3)` uint8 RGB.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import astuple, dataclass
+from dataclasses import astuple, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from motifocal.data.clip_files import selection_heatmap
 from motifocal.data.longest_sample import longest_sample
 from motifocal.data.resizing import resized
 from motifocal.data.selection import Selection, format_indices
@@ -31,7 +32,7 @@ from motifocal.media.arrays import Frames, Image
 from motifocal.media.codec import stored_display
 from motifocal.media.picture import VideoError, write_image
 from motifocal.media.sheet import evenly_spaced
-from motifocal.motion.heatmap import Heatmap, clip_heatmap, moving_fraction
+from motifocal.motion.heatmap import Heatmap, moving_fraction
 
 #: Samples of a clip whose heat is measured, spread over them all, and the frames of each: a video
 #: of an hour may make thousands, and a sample may be all of it.
@@ -181,7 +182,9 @@ def _measure(
     before = 0
     for sample, length in zip(chosen, lengths, strict=True):
         frames = _frames(path, clip, sample, length, settings.heat_size)
-        maps = clip_heatmap(frames, settings.heatmap, workers=1)
+        _, height, width, _ = frames.shape
+        shown_part = replace(sample, indices=sample.indices[:length], height=height, width=width)
+        maps = selection_heatmap(path, shown_part, settings.heatmap, frames, workers=1)
         here = [place - before for place in sorted(for_thumbnail) if 0 <= place - before < length]
         shares += [moving_fraction(map_[None]) for map_ in maps]
         shown += [(frames[place], maps[place]) for place in here]

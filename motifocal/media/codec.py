@@ -26,9 +26,10 @@ from av.video.reformatter import ColorRange, Colorspace
 from av.video.stream import VideoStream
 
 from motifocal.media.arrays import Image
+from motifocal.media.block_motion import BlockMotion
 from motifocal.media.file_kind import is_picture
 from motifocal.media.frame_pixels import SWS_ACCURATE, Display, display_of, frame_pixels, naming
-from motifocal.media.frame_times import TimedFrame, decoder_of, timed_frames
+from motifocal.media.frame_times import Decoder, TimedFrame, decoder_of, timed_frames
 from motifocal.media.mp4_index import check_index
 from motifocal.media.picture import MAX_PIXELS, Shot, Source, VideoError, check_size
 from motifocal.media.pyav_versions import ONE_THREAD, OPTIONS, is_cover
@@ -59,15 +60,20 @@ def _opened(path: Path) -> InputContainer:
 
 
 @contextmanager
-def opened_container(path: Path) -> Iterator[Source]:
-    """Open the frames of a video file with their times, decoded as they are asked for."""
+def opened_container(path: Path, motion: BlockMotion | None = None) -> Iterator[Source]:
+    """Open the frames of a video file with their times, decoded as they are asked for.
+
+    `motion` collects their motion vectors; frames are then of its shape.
+    """
     with _opened(path) as container:
         stream = _video_stream(path, container)
         if "mp4" in container.format.name:
             check_index(path, stream.id)
         rate = stream.guessed_rate or stream.average_rate or Fraction(25)
-        frames = _decoded(path, container, stream, rate)
-        shots = _shots(frames, partial(frame_pixels, path, stream))
+        decode = (motion.decoder if motion else decoder_of)(path, stream)
+        frames = _decoded(path, container, stream, rate, decode)
+        pixels = partial(frame_pixels, path, stream)
+        shots = _shots(frames, partial(pixels, shape=motion.shape) if motion else pixels)
         length = container.duration  # microseconds
         seconds = None if length is None else Fraction(length, 1_000_000)
         yield Source(shots, rate, _grain(stream, rate), seconds)
@@ -142,11 +148,10 @@ def _video_stream(path: Path, container: InputContainer) -> VideoStream:
 
 
 def _decoded(
-    path: Path, container: InputContainer, stream: VideoStream, rate: Fraction
+    path: Path, container: InputContainer, stream: VideoStream, rate: Fraction, decode: Decoder
 ) -> Iterator[TimedFrame]:
     """Decode all frames in the order shown; VideoError if any is damaged or missing."""
     count, end, stopped = 0, Fraction(0), ""
-    decode = decoder_of(path, stream)
     try:
         for timed in timed_frames(path, container, stream, decode, rate):
             yield timed
@@ -168,17 +173,17 @@ def _decoded(
 
 def _shots(frames: Iterable[TimedFrame], pixels: Callable[[VideoFrame], Image]) -> Iterator[Shot]:
     """Show every frame until the next one starts, the last one for its own duration."""
-    origin, previous = Fraction(0), None
-    for timed in frames:
+    origin, previous, number = Fraction(0), None, 0
+    for number, timed in enumerate(frames):
         if previous is None:
             origin = timed.start
         else:
             start, end = previous.start - origin, timed.start - origin
-            yield Shot(start, end, partial(pixels, previous.frame))
+            yield Shot(start, end, partial(pixels, previous.frame), number - 1)
         previous = timed
     if previous is not None:
         start = previous.start - origin
-        yield Shot(start, start + previous.duration, partial(pixels, previous.frame))
+        yield Shot(start, start + previous.duration, partial(pixels, previous.frame), number)
 
 
 def write_mp4(path: Path, frames: Iterator[Image], rate: Fraction, crf: int) -> None:

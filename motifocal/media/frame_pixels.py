@@ -6,18 +6,19 @@ white, HDR is brought to SDR. docs/reading.md states the rules for users.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import cast
+from typing import NamedTuple, TypeAlias, cast
 
 import av
 import numpy as np
 from av.buffer import Buffer
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
+from numpy.typing import NDArray
 
 from motifocal.media.arrays import Image
 from motifocal.media.hdr import TRANSFERS, to_sdr
@@ -30,6 +31,9 @@ from motifocal.media.pyav_versions import ONE_THREAD, colours_of, matrix_of
 SWS_ACCURATE = 0x40000
 _SWS_BICUBIC, _SWS_FULL_CHROMA = 0x4, 0x2000
 _TO_RGB = _SWS_BICUBIC | _SWS_FULL_CHROMA | SWS_ACCURATE
+_SWS_AREA = 0x20
+#: (H, W) of a frame as displayed -> the (h, w) that it is to be scaled to.
+Shape: TypeAlias = Callable[[int, int], tuple[int, int]]
 # Pixels this close to square count as square: rounding a size to a multiple of 2 or 16 leaves an
 # aspect such as 1280:1281, and scaling by it would blur for nothing.
 _NEARLY_SQUARE = Fraction(1, 100)
@@ -70,8 +74,8 @@ def display_of(stream: VideoStream, frame: VideoFrame) -> Display:
     """Read how the frame, the first of its stream, is to be shown."""
     turned = False
     if "DISPLAYMATRIX" in frame.side_data:
-        a, b, _, d = _display_matrix(frame)
-        turned = abs(b) > abs(a) or a < 0 or d < 0
+        a, _, _, d = _display_matrix(frame)
+        turned = _is_on_its_side(frame) or a < 0 or d < 0
     transfer = TRANSFERS.get(colours_of(stream, frame)[0], "")
     return Display(turned, pixel_aspect(stream), transfer, frame.interlaced_frame)
 
@@ -84,21 +88,43 @@ def pixel_aspect(stream: VideoStream) -> Fraction:
     return Fraction(aspect)
 
 
-def frame_pixels(path: Path, stream: VideoStream, frame: VideoFrame) -> Image:
+class StoredShapes(NamedTuple):
+    """Sizes of a frame, (H, W): as displayed, the same scaled, and that before it is turned."""
+
+    displayed: tuple[int, int]
+    reduced: tuple[int, int]
+    converted: tuple[int, int]
+
+
+def stored_shapes(stream: VideoStream, frame: VideoFrame, shape: Shape | None) -> StoredShapes:
+    """Tell the sizes of a frame; without `shape` it is not scaled."""
+    height, width = frame.height, max(1, round(frame.width * pixel_aspect(stream)))
+    on_its_side = _is_on_its_side(frame)
+    displayed = (width, height) if on_its_side else (height, width)
+    h, w = displayed if shape is None else shape(*displayed)
+    return StoredShapes(displayed, (h, w), (w, h) if on_its_side else (h, w))
+
+
+def frame_pixels(
+    path: Path, stream: VideoStream, frame: VideoFrame, shape: Shape | None = None
+) -> Image:
     """Convert a frame of the stream to (H, W, 3) RGB, upright and with square pixels.
+
+    With `shape` it is scaled to what that says, averaging over the area.
 
     Raises VideoError for a frame without pixels, or with too many, and one that cannot be read.
     """
-    width = max(1, round(frame.width * pixel_aspect(stream)))
     check_size(path, frame.width, frame.height)
-    check_size(path, width, frame.height)
+    displayed, _, (height, width) = stored_shapes(stream, frame, shape)
+    check_size(path, *displayed)
+    scaler = _TO_RGB if shape is None else _SWS_AREA
     transparent = any(component.is_alpha for component in frame.format.components)
     transfer, primaries = colours_of(stream, frame)
     high = transfer in TRANSFERS
     kind = {(False, False): "rgb24", (True, False): "rgba"}.get((transparent, high), "rgb48le")
     with naming(path, "pixels cannot be converted"):
-        array = frame.to_ndarray(format=kind, width=width, interpolation=_TO_RGB, **ONE_THREAD,
-                                 **matrix_of(frame))  # fmt: skip
+        array = frame.to_ndarray(format=kind, width=width, height=height, interpolation=scaler,
+                                 **ONE_THREAD, **matrix_of(frame))  # fmt: skip
     if high:
         codes = array.astype(np.uint32)
         if not frame.format.is_rgb:  # FFmpeg's scaler makes 255 * 256 of the white of YUV
@@ -117,6 +143,26 @@ def _upright(image: Image, frame: VideoFrame) -> Image:
         image, a, d = image.transpose(1, 0, 2), c, b
     image = image[:, ::-1] if a < 0 else image
     return np.ascontiguousarray(image[::-1] if d < 0 else image)
+
+
+def upright_vectors(field: NDArray[np.float32], frame: VideoFrame) -> NDArray[np.float32]:
+    """Turn and mirror a field of vectors (2, h, w), x and y, as `frame_pixels` does with pixels."""
+    if "DISPLAYMATRIX" not in frame.side_data:
+        return field
+    a, b, c, d = _display_matrix(frame)
+    if abs(b) > abs(a):
+        field, a, d = field[::-1].transpose(0, 2, 1), c, b
+    across, down = -1 if a < 0 else 1, -1 if d < 0 else 1
+    signs = np.array([across, down], np.float32)[:, None, None]
+    return np.ascontiguousarray(field[:, ::down, ::across] * signs)
+
+
+def _is_on_its_side(frame: VideoFrame) -> bool:
+    """Tell whether the display matrix turns the frame by a quarter."""
+    if "DISPLAYMATRIX" not in frame.side_data:
+        return False
+    a, b, _, _ = _display_matrix(frame)
+    return abs(b) > abs(a)
 
 
 def _display_matrix(frame: VideoFrame) -> list[int]:

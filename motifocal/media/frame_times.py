@@ -21,9 +21,9 @@ from av.video.stream import VideoStream
 from motifocal.media.picture import VideoError
 from motifocal.media.pyav_versions import duration_of
 
-# These store when a frame is decoded, not when it is shown; the presentation times that FFmpeg
-# makes up for them run backwards where frames are stored in another order than shown (B-frames).
-_DECODE_TIMES = frozenset({"avi", "asf"})
+#: These store when a frame is decoded, not when it is shown; the presentation times that FFmpeg
+#: makes up for them run backwards where frames are stored in another order than shown (B-frames).
+DECODE_TIMES = frozenset({"avi", "asf"})
 _NO_TIMES = 0x80  # AVFMT_NOTIMESTAMPS in FFmpeg's libavformat/avformat.h: raw streams
 
 _WITH_ALPHA = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
@@ -56,7 +56,7 @@ def timed_frames(
     Raises VideoError for a damaged frame, for times that run backwards, and where a container that
     stores times has none for its first frame; FFmpegError where decoding fails.
     """
-    decode_times = container.format.name in _DECODE_TIMES
+    decode_times = container.format.name in DECODE_TIMES
     ordered = _at_decode_times if decode_times else _at_presentation_times
     raw = bool(container.format.flags & _NO_TIMES)
     before: Fraction | None = None

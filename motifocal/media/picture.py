@@ -61,11 +61,15 @@ class VideoError(ValueError):
 
 
 class Shot(NamedTuple):
-    """One frame on screen from `start` until `end`, in seconds since the first frame."""
+    """One frame on screen from `start` until `end`, in seconds since the first frame.
+
+    `number` counts the frames of a video file as stored.
+    """
 
     start: Fraction
     end: Fraction
     pixels: Callable[[], Image]
+    number: int = 0
 
 
 class Source(NamedTuple):

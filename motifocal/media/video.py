@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from motifocal.files.atomic import replacing
 from motifocal.files.remote import to_path
 from motifocal.media.arrays import Frames, Image, check_frames, check_image
+from motifocal.media.block_motion import BlockMotion
 from motifocal.media.codec import opened_container, write_gif, write_mp4
 from motifocal.media.file_kind import is_picture, picture_grain
 from motifocal.media.frame_pixels import naming
@@ -83,7 +84,7 @@ class Clip:
 
 def read_video(
     path: str | Path, *, fps: float | None = None, num_frames: int | None = None, stride: int = 1,
-    start: int = 0,
+    start: int = 0, motion: BlockMotion | None = None,
 ) -> Clip:
     """Read frames start, start + stride, ... of a video file, GIF, folder of images or image.
 
@@ -95,7 +96,8 @@ def read_video(
 
     With `num_frames` exactly that many are returned and decoding stops there; damage further on
     goes unseen. The display matrix is applied, transparency is composited on white, pixels that
-    are not square are made so by scaling the width, and HDR is brought to SDR.
+    are not square are made so by scaling the width, and HDR is brought to SDR. `motion` collects
+    the motion vectors of a video file between what is returned, and says how it is scaled.
 
     Raises VideoError (one line: file and cause) when the file is missing, empty, damaged,
     truncated, no video or too large, or ends too early for `num_frames`.
@@ -105,8 +107,8 @@ def read_video(
         raise ValueError(f"stride and num_frames should be >= 1 and start >= 0, got {given}")
     path = Path(path)
     stop = None if num_frames is None else start + (num_frames - 1) * stride + 1
-    with _opened(path, fps) as source:
-        frames, times = _collected(path, islice(source.shots, start, stop, stride))
+    with _opened(path, fps, motion) as source:
+        frames, times = _collected(path, islice(source.shots, start, stop, stride), motion)
     if not frames or (num_frames is not None and len(frames) < num_frames):
         expected = f"{num_frames or 'the'} frames from frame {start} on with stride {stride}"
         raise VideoError(f"{path}: too short, holds {len(frames)} of {expected}")
@@ -114,20 +116,21 @@ def read_video(
     return Clip(np.stack(frames), float(rate / stride), np.array([float(t) for t, _ in times]))
 
 
-def read_frames(path: str | Path, indices: Sequence[int]) -> Frames:
+def read_frames(
+    path: str | Path, indices: Sequence[int], motion: BlockMotion | None = None
+) -> Frames:
     """Read the frames with these indices, (F, H, W, 3) uint8, in this order, repeats included.
 
     Indices count frames as `read_video` without `fps` returns them. Only these are converted and
-    kept, so a few frames of a long video need little memory; decoding stops at the last of them.
+    kept; decoding stops at the last of them. `motion` is as in `read_video`, in the order shown.
     Raises VideoError for what `read_video` raises it for, and where the video ends too early.
     """
-    path, chosen = Path(path), frozenset(indices)
-    in_order = sorted(chosen)
+    path, chosen, in_order = Path(path), frozenset(indices), sorted({*indices})
     if not in_order or in_order[0] < 0:
         raise ValueError(f"indices should be at least one and >= 0, got {list(indices)}")
-    with stored(path, DEFAULT_FPS) as source:
+    with stored(path, DEFAULT_FPS, motion) as source:
         shots = enumerate(islice(source.shots, in_order[-1] + 1))
-        frames, _ = _collected(path, (shot for index, shot in shots if index in chosen))
+        frames, _ = _collected(path, (shot for index, shot in shots if index in chosen), motion)
     if len(frames) < len(in_order):
         raise VideoError(f"{path}: too short, it has no frame {in_order[len(frames)]}")
     place = {index: position for position, index in enumerate(in_order)}
@@ -211,22 +214,22 @@ def _fraction(fps: float, largest_denominator: int) -> Fraction:
 
 
 @contextmanager
-def _opened(path: Path, fps: float | None) -> Iterator[Source]:
+def _opened(path: Path, fps: float | None, motion: BlockMotion | None = None) -> Iterator[Source]:
     """Open the frames of any source, resampled to `fps` if given."""
     rate = None if fps is None else _fraction(fps, 100_000)
-    with stored(path, rate or DEFAULT_FPS) as source:
+    with stored(path, rate or DEFAULT_FPS, motion) as source:
         yield source if rate is None else _resampled(source, rate)
 
 
 @contextmanager
-def stored(path: Path, still_rate: Fraction) -> Iterator[Source]:
+def stored(path: Path, still_rate: Fraction, motion: BlockMotion | None = None) -> Iterator[Source]:
     """Open the frames of any source as they are stored; those without times run at `still_rate`."""
     if path.is_dir():
         yield Source(folder_shots(path, still_rate), still_rate, Fraction(0))
     elif is_picture(path):
         yield Source(picture_shots(path, still_rate), None, picture_grain(path))
     else:
-        with opened_container(path) as source:
+        with opened_container(path, motion) as source:
             yield source
 
 
@@ -241,14 +244,14 @@ def _resampled(source: Source, target: Fraction) -> Source:
             # Containers round times to their grain (Matroska: 1 ms, GIF: 10 ms), so a frame that
             # is due at k / rate may be stored as starting that much later.
             while Fraction(count) / rate + source.grain < shot.end:
-                yield Shot(count / rate, (count + 1) / rate, shot.pixels)
+                yield shot._replace(start=count / rate, end=(count + 1) / rate)
                 count += 1
 
     return Source(shots(), rate, source.grain)
 
 
 def _collected(
-    path: Path, shots: Iterable[Shot]
+    path: Path, shots: Iterable[Shot], motion: BlockMotion | None
 ) -> tuple[list[Image], list[tuple[Fraction, Fraction]]]:
     """Collect the pixels of all shots, and when each starts and ends."""
     frames: list[Image] = []
@@ -263,6 +266,8 @@ def _collected(
             raise VideoError(f"{path}: more than {size} decoded, set num_frames or a larger stride")
         frames.append(frame)
         times.append((shot.start, shot.end))
+        if motion:
+            motion.take(shot.number)
     return frames, times
 
 

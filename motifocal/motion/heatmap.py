@@ -22,7 +22,13 @@ from motifocal.motion.camera import own_motion
 from motifocal.motion.change import colour_change, motion_evidence
 from motifocal.motion.flow import Flow, estimate_flow
 from motifocal.motion.regions import moving_regions
-from motifocal.motion.settings import DEFAULT_SETTINGS, UNITS, HeatmapSettings, settings_from
+from motifocal.motion.settings import (
+    DEFAULT_SETTINGS,
+    UNITS,
+    VECTORS,
+    HeatmapSettings,
+    settings_from,
+)
 
 __all__ = [
     "DEFAULT_SETTINGS",
@@ -96,8 +102,8 @@ def clip_heatmap(
     runs on ``device``, None takes an accelerator if there is one.
 
     Raises:
-        ValueError: frames of another kind, or what keeps RAFT from running: no torchvision, or
-            no weights.
+        ValueError: frames of another kind, the source "vectors", or what keeps RAFT from running:
+            no torchvision, or no weights.
     """
     flow = clip_flow(frames, settings, workers=workers, device=device)
     return flow_heatmap(frames, flow, settings)
@@ -107,6 +113,9 @@ def clip_flow(
     frames: Frames, settings: HeatmapSettings, *, workers: int | None, device: str | None
 ) -> Flow:
     """Estimate flow (F-1, 2, H, W) as a heatmap's settings say; see ``clip_heatmap``."""
+    if settings.source == VECTORS:
+        raise ValueError("source should be an estimator for frames alone, got 'vectors', which are "
+                         "read from a video file (vectors.read_vector_motion)")
     return estimate_flow(
         frames, settings.source, preset=settings.preset, size=settings.flow_size,
         raft=settings.raft(device), workers=workers,

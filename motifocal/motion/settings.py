@@ -14,6 +14,8 @@ from motifocal.motion.flow import DIS_PRESETS, ESTIMATORS
 from motifocal.motion.raft import RaftOptions
 
 EVIDENCE = ("regions", "pixels")
+VECTORS = "vectors"  # the source that is no estimator: what the decoder of a video file has
+SOURCES = (*ESTIMATORS, VECTORS)
 NOISE = 2.5  # grey levels: where frames differ by less, nothing moves
 
 # The length in pixels that counts as 1, from the magnitude (F-1, H, W) of a clip's whole flow.
@@ -45,7 +47,8 @@ class HeatmapSettings:
     change: grey levels; where colours change by more that the flow does not explain (appearance
         change without motion) counts as moving too (``change.colour_change``). Not in the paper;
         0: off.
-    source: a key of ``flow.ESTIMATORS``. The paper's is RAFT.
+    source: one of ``SOURCES``. The paper's is RAFT. "vectors" are the motion vectors of a video
+        file (``vectors.read_vector_motion``), which frames alone do not have.
     preset: of DIS, a key of ``flow.DIS_PRESETS``.
     flow_size: pixels; flow is estimated on frames whose shorter side is at most this long. All else
         sees the frames as they are. 0 is full size. The default loses nothing that can be measured
@@ -72,7 +75,7 @@ class HeatmapSettings:
     raft_weights: str | None = None
 
     def __post_init__(self) -> None:
-        names = {"unit": list(UNITS), "source": list(ESTIMATORS), "preset": list(DIS_PRESETS),
+        names = {"unit": list(UNITS), "source": SOURCES, "preset": list(DIS_PRESETS),
                  "evidence": EVIDENCE}  # fmt: skip
         for name, known in names.items():
             given = getattr(self, name)

@@ -16,10 +16,12 @@ if TYPE_CHECKING:
 #: --source ... --change, as `settings_of` takes them.
 heatmap_options = together(
     click.option("--source",
-                 type=click.Choice(["dis", "farneback", "raft-small", "raft-large"]),
+                 type=click.Choice(["dis", "farneback", "raft-small", "raft-large", "vectors"]),
                  default="dis", show_default=True,
                  help="What estimates optical flow. dis and farneback run anywhere; the "
-                 "paper's is RAFT, which needs the extra raft and its weights."),
+                 "paper's is RAFT, which needs the extra raft and its weights. vectors: no "
+                 "estimate, but the motion vectors of the video file (H.264, MPEG-4 and earlier; "
+                 "not VP9, HEVC, AV1), several times as fast and less exact."),
     click.option("--dis-preset", "preset", type=click.Choice(["ultrafast", "fast", "medium"]),
                  default="medium", show_default=True, help="Of dis: quality against time."),
     old_option("--preset", "--dis-preset", "preset"),

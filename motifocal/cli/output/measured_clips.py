@@ -22,6 +22,7 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 FILMSTRIP = "filmstrip.png"
+MOST_PIXELS = 2**27  # of a clip, all frames together: some 5 GB while its motion is measured
 _STRIPS, _COLUMNS, _HEIGHT = 6, 6, 128
 
 
@@ -126,3 +127,27 @@ def summary(fractions: Sequence[float], before: int, *, camera: bool) -> str:
     )
     hint = half > len(fractions) / 2 and not camera
     return f"{words}; if the camera moves, try --camera" if hint else words
+
+
+def read_stored_map(path: Path) -> Heatmap | None:
+    """Read the map of an earlier run; None where there is none, or it is damaged."""
+    from motifocal.files.remote import fetched
+    from motifocal.motion.heatmap_files import load_heatmap
+
+    if not path.exists():
+        return None
+    try:
+        with fetched(path) as local:
+            return load_heatmap(local)[0]
+    except ValueError:
+        return None
+
+
+def check_size(clip: Path, count: int, height: int, width: int, *, mp4: bool) -> None:
+    """Raise VideoError where a map of so many frames of this size cannot be made or written."""
+    from motifocal.media.video import VideoError
+
+    if count * height * width > MOST_PIXELS:
+        raise VideoError(f"{clip}: {count} frames of {width}x{height} are too much, add --size")
+    if mp4 and (height % 2 or width % 2):
+        raise VideoError(f"{clip}: an .mp4 cannot hold {width}x{height}, add --size")

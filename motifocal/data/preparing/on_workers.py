@@ -13,7 +13,6 @@ from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
 from transformers import CLIPVisionModelWithProjection
 
 from motifocal.data.prepare import (
-    CaptionedClip,
     ClipSource,
     PrepareSettings,
     ShardJob,
@@ -22,6 +21,7 @@ from motifocal.data.prepare import (
     read_item,
     write_job,
 )
+from motifocal.data.preparing.captioned_clip import CaptionedClip
 from motifocal.data.workers.items import Workers
 
 Encoders = tuple[AutoencoderKL, CLIPVisionModelWithProjection | None]

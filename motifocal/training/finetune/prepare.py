@@ -22,7 +22,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from motifocal.data.captions import CaptionedVideo, Rejected
-from motifocal.data.clip_files import timeline_of
+from motifocal.data.clip_files import selection_heatmap, timeline_of
 from motifocal.data.selection import FrameRule, Selection, format_indices, frames_of, selected
 from motifocal.files.atomic import sha256_of, write_bytes, write_text
 from motifocal.files.json_text import parse_json
@@ -32,7 +32,6 @@ from motifocal.loss.latent_grid import pool
 from motifocal.media.arrays import Frames
 from motifocal.media.picture import one_line
 from motifocal.media.video import VideoError, to_tensor, write_image
-from motifocal.motion.heatmap import clip_heatmap
 from motifocal.training.checkpoint import mixed_seed
 from motifocal.training.families.base import Family
 from motifocal.training.finetune.cache import (
@@ -216,7 +215,8 @@ def _read(
     RAFT, where flow is its, computes on `device`.
     """
     frames = frames_of(sample.video.path, sample.selection)
-    heatmap = clip_heatmap(frames, settings.heatmap, workers=1, device=device)
+    heatmap = selection_heatmap(sample.video.path, sample.selection, settings.heatmap, frames,
+                                workers=1, device=device)  # fmt: skip
     return frames, pool(torch.from_numpy(heatmap), family.geometry)[0, 0]
 
 

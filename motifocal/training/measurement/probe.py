@@ -23,7 +23,7 @@ from einops import reduce
 from torch import Tensor
 from transformers import CLIPVisionModelWithProjection
 
-from motifocal.data.prepare import score_of
+from motifocal.data.preparing.captioned_clip import score_of
 from motifocal.media.video import to_tensor
 from motifocal.models.autoencoder import downsampling_factor, encode
 from motifocal.models.image.encoder import encode_images
