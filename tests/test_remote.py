@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-import pickle
+import random
 import signal
 import subprocess
 import sys
@@ -23,11 +23,9 @@ from motifocal.cli.inspect import inspect
 from motifocal.cli.prepare import prepare
 from motifocal.data.captions import CaptionedVideo
 from motifocal.data.workers.threads import Threads
-from motifocal.files import json_lines
 from motifocal.files.atomic import write_bytes, write_text
-from motifocal.files.json_lines import LineWriter, append_line, read_lines
 from motifocal.files.json_text import read_json_object
-from motifocal.files.remote import RemoteError, RemotePath, fetched, states_of, to_path, uploading
+from motifocal.files.remote import RemoteError, RemotePath, fetched, filesystem, uploading
 
 pytest.importorskip("moto")
 pytest.importorskip("s3fs")
@@ -259,96 +257,18 @@ def test_a_large_object_is_sent_in_parts_and_appears_at_the_end(
     path.unlink()
 
 
-# Paths; what holds in memory:// holds for hf:// and gs:// too
-
-
-@pytest.fixture
-def memory() -> RemotePath:
-    import fsspec
-
-    fsspec.filesystem("memory").store.clear()
-    return RemotePath("memory://bucket/run")
-
-
-def test_a_url_is_a_path_that_no_local_call_takes(memory: RemotePath) -> None:
-    path = to_path("memory://bucket/run/a b/é.mp4")
-    assert isinstance(path, RemotePath)
-    assert (str(path), path.name, path.suffix) == ("memory://bucket/run/a b/é.mp4", "é.mp4", ".mp4")
-    assert str(path.parent / "c.mp4") == "memory://bucket/run/a b/c.mp4"
-    assert path.relative_to(memory).as_posix() == "a b/é.mp4"
-    assert str(pickle.loads(pickle.dumps(path))) == str(path)
-    assert {path: 1}[RemotePath(str(path))] == 1
-    with pytest.raises(TypeError, match="should be a local path"):
-        os.stat(path)
-    for local in ("clips/a.mp4", "C:/clips", "a:b", "s3:/bucket/a"):
-        assert not isinstance(to_path(local), RemotePath)
-
-
-def test_an_object_is_written_whole_or_not_at_all(memory: RemotePath) -> None:
-    write_bytes(memory / "a.bin", b"first")
-    names = []
-
-    def fail() -> None:
-        with uploading(memory / "a.bin") as temporary:
-            names.append(temporary)
-            temporary.write_bytes(b"sec")
-            raise RuntimeError
-
-    with pytest.raises(RuntimeError):
-        fail()
-    assert not names[0].exists()
-    assert (memory / "a.bin").read_bytes() == b"first"
-    with fetched(memory / "a.bin") as local:
-        assert local.read_bytes() == b"first"
-    assert not local.exists()
-
-
-def test_folders_are_the_names_of_objects(memory: RemotePath) -> None:
-    assert list(memory.iterdir()) == []
-    for name in ("a.mp4", "b.txt", "deep/c.mp4"):
-        write_bytes(memory / name, name.encode())
-    assert sorted(path.name for path in memory.iterdir()) == ["a.mp4", "b.txt", "deep"]
-    assert [path.name for path in memory.glob("*.mp4")] == ["a.mp4"]
-    assert sorted(str(path.relative_to(memory)) for path in memory.rglob("*.mp4")
-                  ) == ["a.mp4", "deep/c.mp4"]
-    assert memory.is_dir()
-    assert not memory.is_file()
-    assert (memory / "a.mp4").is_file()
-    (memory / "a.mp4").unlink()
-    (memory / "a.mp4").unlink(missing_ok=True)
-    gone, there = states_of([memory / "a.mp4", memory / "b.txt"])
-    assert isinstance(gone, RemoteError)
-    assert isinstance(there, os.stat_result)
-    assert there.st_size == 5
-
-
-def test_lines_that_are_added_in_a_bucket_are_read_in_their_order(
-    memory: RemotePath, monkeypatch: pytest.MonkeyPatch
+def test_a_large_object_whose_connection_is_lost_is_read_on_from_there(
+    server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    journal = memory / "findings.jsonl"
-    with LineWriter.open(journal) as writer:
-        writer.add({"n": 0})
-        assert list(read_lines(journal)) == []
-        monkeypatch.setattr(json_lines, "SECONDS_AN_OBJECT", -1.0)
-        writer.add({"n": 1})
-        assert len(list(read_lines(journal))) == 2  # a kill would lose nothing now
-        writer.add({"n": 2})
-    append_line(journal, {"n": 3})
-    assert journal.exists()
-    assert [line["n"] for line in read_lines(journal)] == [0, 1, 2, 3]
-
-
-def test_an_error_keeps_its_words_between_processes() -> None:
-    error = RemoteError(5, "SlowDown", "s3://bucket/a.mp4")
-    again = pickle.loads(pickle.dumps(error))
-    assert (str(again), again.errno) == ("s3://bucket/a.mp4: SlowDown", 5)
-    assert str(RemoteError(f"in a worker: {error}")) == "in a worker: s3://bucket/a.mp4: SlowDown"
-
-
-def test_unknown_urls_and_other_commands_are_one_line(tmp_path: Path) -> None:
-    from motifocal.cli import cli
-
-    with pytest.raises(RemoteError, match=r"^abc://bucket/x: Protocol not known"):
-        RemotePath("abc://bucket/x").exists()
-    result = invoke(cli, "train", "s3://data/shards", "-o", tmp_path, exit_code=2)
-    assert "should be a local path, got s3://data/shards" in " ".join(result.output.split())
+    path, content = RemotePath("s3://data/long.bin"), random.Random(0).randbytes(3 * 2**20)
+    write_bytes(path, content)
+    monkeypatch.setattr(filesystem(path), "default_block_size", 2**20)
+    server.fail(drop=2)
+    before = len(server.log())
+    try:
+        with fetched(path) as local:
+            assert local.read_bytes() == content
+    finally:
+        server.fail()
+    path.unlink()
+    assert any("dropped" in line for line in server.log()[before:])

@@ -192,9 +192,10 @@ def lock_folder(config: MapConfig) -> None:
 
 def is_done(row: ClipRow, config: MapConfig) -> bool:
     """Whether all files of this clip are there, and its moving fraction is known."""
+    if row.moving_fraction is None:
+        return False
     names = (row.heatmap, row.overlay) if config.overlay else (row.heatmap,)
-    written = all((config.output / name).exists() for name in names)
-    return written and row.moving_fraction is not None
+    return all((config.output / name).exists() for name in names)
 
 
 def measure(row: ClipRow, config: MapConfig, threads: int) -> ClipRow:

@@ -10,7 +10,7 @@ from typing import Any
 
 from motifocal.data.caption_formats import Listing, Row, listed
 from motifocal.files.names import stored_name
-from motifocal.files.remote import RemotePath, absolute
+from motifocal.files.remote import RemotePath, absolute, is_remote
 from motifocal.media.video import VIDEO_SUFFIXES
 
 # musubi-tuner and the LTX trainers take absolute paths; videofolder does not.
@@ -126,7 +126,7 @@ def place_of(row: Row, folder: Path) -> str | None:
         elsewhere = os.path.isabs(name) or not os.path.exists(os.path.join(base, name))
         if elsewhere and path.startswith(os.path.join(base, "")):
             name = os.path.relpath(path, base)
-    place = _inside(name)
+    place = None if is_remote(name) else _inside(name)  # a URL of another folder
     return None if place is None else stored_name(folder, place)
 
 

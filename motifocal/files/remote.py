@@ -2,13 +2,12 @@
 
 An object is read as a temporary file on this machine, and written whole under its name, so that a
 kill leaves no half. Requests are tried again, credentials and endpoints found, as the library of
-each store does it; nothing is set here.
+each store does it; none of that is set here.
 """
 
 from __future__ import annotations
 
 import errno
-import hashlib
 import importlib
 import io
 import os
@@ -19,7 +18,6 @@ import time
 from collections.abc import Generator, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
-from datetime import datetime
 from fnmatch import fnmatch
 from functools import lru_cache
 from itertools import islice
@@ -27,6 +25,7 @@ from pathlib import Path, PosixPath
 from typing import Any
 
 from motifocal.files.disk import NO_ROOM
+from motifocal.files.object_state import state_of
 
 _URL = re.compile(r"[a-z][a-z0-9+.-]+://[^/]")
 _SCHEME = re.compile(r"^([a-z][a-z0-9+.-]+):/")
@@ -35,9 +34,11 @@ _DRIVERS = {"s3": "s3fs", "hf": "huggingface_hub"}
 _ASKED_AT_ONCE, _WINDOW = 32, 1024  # requests for the state of objects, and paths read ahead
 _TEMPORARY = "motifocal-object-"
 _LEFT_OVER = 24 * 3600.0  # seconds: temporary files of killed processes
-#: What tells versions of an object apart, in the words of several stores.
-_VERSIONS = ("ETag", "etag", "md5Hash", "generation", "blob_id", "sha256", "created")
-_TIMES = ("LastModified", "mtime", "updated")
+_SUFFIX = 16  # characters: a temporary file's name has to be short enough for a disk
+_PASSWORD = re.compile(r"//[^/@]*:[^/@]*@")
+#: s3fs resumes a download whose connection is lost only where it is read in one go. It also keeps
+#: less in memory then: a part of 50 MB instead of ten.
+_SETTINGS: dict[str, dict[str, Any]] = {"s3": {"max_concurrency": 1}}
 
 
 class RemoteError(OSError):
@@ -95,7 +96,7 @@ class RemotePath(PosixPath):
         if info is None:
             with _named(self):
                 info = filesystem(self).info(str(self))
-        return _state(info)
+        return state_of(info)
 
     def exists(self, **_: Any) -> bool:
         return self._has(lambda mode: True)
@@ -164,6 +165,7 @@ class RemotePath(PosixPath):
         for info in listed:
             path = RemotePath(f"{scheme}//{info['name'].lstrip('/')}")
             if self in path.parents:  # else it stands for the folder itself
+                _check(path)
                 path._info = info
                 yield path
 
@@ -178,18 +180,29 @@ def filesystem(path: RemotePath) -> Any:
     """Return fsspec's file system for a URL; it is one in each process.
 
     Raises ModuleNotFoundError where a package of the extra is not installed, RemoteError where
-    another is needed or nothing knows such URLs.
+    another is needed or nothing knows such URLs, and for URLs with `..` or a password.
     """
     import fsspec
 
+    _check(path)
     scheme = path.parts[0].removesuffix(":")
     if scheme in _DRIVERS:
         importlib.import_module(_DRIVERS[scheme])
     try:
-        return fsspec.filesystem(scheme, use_listings_cache=False)
+        return fsspec.filesystem(scheme, use_listings_cache=False, **_SETTINGS.get(scheme, {}))
     except (ImportError, ValueError) as error:
         words = " ".join(str(error).split())
         raise RemoteError(errno.EPROTONOSUPPORT, words, str(path)) from error
+
+
+def _check(path: RemotePath) -> None:
+    """Raise RemoteError for what would lead out of a local folder, or be printed by mistake."""
+    if os.pardir in path.parts:  # a key may hold it, and results are named like their clips
+        raise RemoteError(errno.EINVAL, "a name should hold no '..'", str(path))
+    if _PASSWORD.search(str(path)):
+        shown = _PASSWORD.sub("//***@", str(path))
+        raise RemoteError(errno.EINVAL, "a URL should hold no password; say it as the library of "
+                          "the store asks for it", shown)  # fmt: skip
 
 
 @contextmanager
@@ -248,20 +261,6 @@ def _state_or_error(path: Path) -> os.stat_result | OSError:
         return error
 
 
-def _state(info: dict[str, Any]) -> os.stat_result:
-    mode = stat.S_IFDIR if info["type"] == "directory" else stat.S_IFREG
-    seconds = 0
-    for value in filter(None, map(info.get, _TIMES)):
-        # Listings give fractions of seconds where single objects are asked for without.
-        seconds = int(value.timestamp() if isinstance(value, datetime) else
-                      value if isinstance(value, (int, float)) else 0)
-    version = [str(info[key]).strip('"') for key in _VERSIONS if info.get(key)]
-    mark = int.from_bytes(hashlib.sha256(repr(version).encode()).digest()[:7], "big")
-    size = int(info.get("size") or 0)
-    return os.stat_result((mode, 0, 0, 1, 0, 0, size, seconds, seconds, seconds),
-                          {"st_mtime_ns": seconds * 10**9, "st_ctime_ns": mark})
-
-
 @contextmanager
 def _named(path: RemotePath) -> Iterator[None]:
     """Make one error of what the libraries of the stores raise."""
@@ -283,7 +282,7 @@ def _named(path: RemotePath) -> Iterator[None]:
 
 def _temporary(path: RemotePath) -> Path:
     _remove_left_over()
-    descriptor, name = tempfile.mkstemp(path.suffix, _TEMPORARY)
+    descriptor, name = tempfile.mkstemp(path.suffix[:_SUFFIX], _TEMPORARY)
     os.close(descriptor)
     return Path(name)
 

@@ -14,7 +14,7 @@ from itertools import chain, count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from motifocal.files.remote import absolute, states_of
+from motifocal.files.remote import RemotePath, absolute, states_of
 
 if TYPE_CHECKING:
     from motifocal.data.workers.items import Part
@@ -93,7 +93,14 @@ def clips_in(path: Path) -> list[Path]:
 
 
 def name_clips(clips: Sequence[Path]) -> dict[Path, str]:
-    """Name each clip: its path without suffix, below the folder that all clips share."""
+    """Name each clip: its path without suffix, below the folder that all clips share.
+
+    Raises ValueError where there is none: some are in a bucket, others are not.
+    """
+    remote = [clip for clip in clips if isinstance(clip, RemotePath)]
+    if remote and len(remote) < len(clips):
+        raise ValueError(f"clips should be all in a bucket or all on this machine, got {remote[0]} "
+                         f"among {len(clips) - len(remote)} local ones")  # fmt: skip
     base = type(clips[0])(os.path.commonpath([str(clip.parent) for clip in clips]))
     stems = {clip: clip if clip.is_dir() else clip.with_suffix("") for clip in clips}
     return {clip: stem.relative_to(base).as_posix() for clip, stem in stems.items()}
