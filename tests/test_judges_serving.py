@@ -8,11 +8,10 @@ from __future__ import annotations
 import csv
 import json
 import os
-import socket
+import re
 import subprocess
 import sys
 import time
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -38,6 +37,8 @@ from motifocal.bench.judge.vision_language import VisionLanguageJudge
 from motifocal.cli import cli
 
 SCRIPT = Path(__file__).parents[1] / "scripts" / "install_serving.sh"
+#: What the server says once it listens, at a port that it was given.
+RUNNING = re.compile(r"Uvicorn running on (http://127\.0\.0\.1:[1-9]\d*) ")
 #: What the server makes of a text, so that the model reads the same in both.
 AS_SERVED = "\n\n" + TEMPLATE + "\nAnswer Yes or No only."
 
@@ -56,33 +57,23 @@ def served(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[s
         if os.environ.get("CI") == "true" or "MOTIFOCAL_SHARED" in os.environ:
             pytest.fail(words)
         pytest.skip(words)
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
     log = tmp_path_factory.mktemp("serve") / "log"
     with log.open("w") as file:
         server = subprocess.Popen(
             [sys.executable, "-m", "transformers.cli.transformers", "serve", str(folder),
-             "--host", "127.0.0.1", "--port", str(port), "--device", "cpu"],
+             "--host", "127.0.0.1", "--port", "0", "--device", "cpu"],
             stdout=file, stderr=subprocess.STDOUT, env={
                 **os.environ, "PYTHONPATH": installed.stdout.strip(), "HF_HUB_OFFLINE": "1"})
     try:
         until = time.monotonic() + 300
-        while not answers(port):
+        while (place := RUNNING.search(log.read_text())) is None:
             assert server.poll() is None, log.read_text()[-2000:]
             assert time.monotonic() < until, log.read_text()[-2000:]
             time.sleep(0.2)
-        yield f"http://127.0.0.1:{port}/v1"
+        yield f"{place[1]}/v1"
     finally:
         server.kill()
         server.wait()
-
-
-def answers(port: int) -> bool:
-    direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    try:
-        return bool(direct.open(f"http://127.0.0.1:{port}/health", timeout=5).status == 200)
-    except OSError:
-        return False
 
 
 def videos(count: int, template: str, frames: int = 3) -> list[Query]:
