@@ -16,6 +16,7 @@ from command_lines import parsed
 
 from motifocal.cli import cli
 from motifocal.cli.options.device import PRECISIONS, Device, chosen_device
+from motifocal.cli.options.sampling import sampling_of
 from motifocal.media.video import write_image
 
 
@@ -145,6 +146,19 @@ def test_auto_takes_what_is_there_and_says_so(
     assert chosen_device("cuda:1") == "cuda:1"
     with pytest.raises(click.BadParameter, match=r"cuda:0, cuda:1.*got cuda:2"):
         chosen_device("cuda:2")
+
+
+def test_a_device_that_is_named_may_be_one_of_a_cluster_and_not_of_this_machine(
+    monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import torch
+
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+    with pytest.raises(click.BadParameter, match=r"one of this machine's \(cpu\), got cuda"):
+        sampling_of({"device": "cuda"})
+    assert sampling_of({"device": "cuda"}, elsewhere=True).device == "cuda"
+    assert sampling_of({}, elsewhere=True).device == "cpu"  # auto: of the machine that is asked
 
 
 def test_train_asks_for_a_preset_and_names_their_sizes(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ import click
 from motifocal.cli.options.benchmark import bench_options, chosen, parse_shard
 from motifocal.cli.options.declare import output_option
 from motifocal.cli.options.sampling import refuse_sampling, sampling_of, sampling_options
-from motifocal.cli.options.scale import ray_option, workers_of
+from motifocal.cli.options.scale import LOCAL, ray_option, workers_of
 from motifocal.cli.output.locking import lock_output
 from motifocal.cli.output.progress import phase, progress, quiet_option
 from motifocal.cli.output.unread import note_unread
@@ -75,12 +75,13 @@ def run(model: str | None, command: str | None, name: str | None, output: Path, 
         from motifocal.data.workers.here import Here
         from motifocal.generate.model import ModelInfo
 
-        asked = sampling_of(sampling) if model is not None else None
+        choices = None if model is None else sampling_of(
+            sampling, elsewhere=ray not in (None, LOCAL))
         loader = partial(_loader, model, command, name, timeout, output, seeds)
-        workers = workers_of(ray, None, Here(), gpus=_gpus(ray, asked))
+        workers = workers_of(ray, None, Here(), gpus=_gpus(ray, choices))
         # Workers of a cluster have their own; here it only says what it is, and takes no GPU.
-        load = cache(loader(asked)) if ray is None else loader(asked)
-        opened = ModelInfo.of(load() if ray is None else loader(_on_cpu(asked))())
+        load = cache(loader(choices)) if ray is None else loader(choices)
+        opened = ModelInfo.of(load() if ray is None else loader(_on_cpu(choices))())
     note_unread(opened.text_limit, [*(pair.prompt for pair in benchmark.pairs),
                                     sampling["negative_prompt"] or ""])
     settings = {**opened.settings, "batch": batch}

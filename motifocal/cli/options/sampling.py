@@ -73,12 +73,16 @@ def refuse_sampling(options: Mapping[str, Any]) -> None:
         raise click.UsageError(f"--command ignores the sampling options {words}")
 
 
-def sampling_of(options: Mapping[str, Any]) -> Sampling:
-    """Return the options as a model takes them; says on stderr which device `auto` has chosen."""
+def sampling_of(options: Mapping[str, Any], *, elsewhere: bool = False) -> Sampling:
+    """Return the options as a model takes them; says on stderr which device `auto` has chosen.
+
+    `elsewhere`: another machine samples, so that a device that is named need not be on this one.
+    """
     from motifocal.generate.model import Sampling
 
     arguments = given(options)
     if "precision" in arguments:
         arguments["dtype"] = arguments.pop("precision")
-    arguments["device"] = chosen_device(arguments.get("device", AUTO))
+    device = arguments.get("device", AUTO)
+    arguments["device"] = device if elsewhere and device != AUTO else chosen_device(device)
     return Sampling(**arguments)
