@@ -29,8 +29,8 @@ difference of frames, so they need the layout b c f h w, which ``motion_loss`` m
 "discrepancy" (latent temporal discrepancy, LTD, arXiv 2601.20504):
     mean e_i^2 (1 + w_i),  w_i = log(1 + r_i),  r_i = rms over channels of (x_i - x_{i-1}),  w_1 = 0
     Our reading of the abstract (a larger penalty where latents differ more from frame to frame, the
-    regular one where they are stable) and of a digest (a scalar a voxel, scaled by a logarithm).
-    The paper's own formula was not to be had.
+    regular one where they are stable) and of a digest (a scalar a voxel, over a window of frames
+    that we take for two, scaled by a logarithm). The paper's own formula was not to be had.
 """
 
 from __future__ import annotations
@@ -131,9 +131,14 @@ def _drift(step: StepTensors) -> Tensor:
     return DRIFT * total
 
 
+def discrepancy_weight(latents: Tensor) -> Tensor:
+    """Return w of "discrepancy" (B, 1, F' - 1, h, w), of all latent frames but the first."""
+    return torch.log1p(_steps(latents).square().mean(1, keepdim=True).sqrt())
+
+
 def _discrepancy(step: StepTensors) -> Tensor:
-    differences = _steps(_clean_latents(step, "discrepancy")).square().mean(1, keepdim=True).sqrt()
-    return _over_clip(step.error[:, :, 1:].square() * torch.log1p(differences), step)
+    weight = discrepancy_weight(_clean_latents(step, "discrepancy"))
+    return _over_clip(step.error[:, :, 1:].square() * weight, step)
 
 
 #: Variant -> its motion part.
