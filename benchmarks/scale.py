@@ -131,9 +131,9 @@ def first_run(clips: Path, output: Path, count: int) -> list[list[str]]:
     lines = [["listed", f"{(time.process_time() - began) / count * 1e6:.0f} µs",
               f"{memory():.0f} MB"]]
     tenth = -(-count // TENTHS)
-    looks = inspect_entries(folder.entries, SETTINGS, output, workers=Instant(), seconds=60)
+    inspected = inspect_entries(folder.entries, SETTINGS, output, workers=Instant(), seconds=60)
     began = time.process_time()
-    for done, _ in enumerate(looks, start=1):
+    for done, _ in enumerate(inspected, start=1):
         if done % tenth == 0 or done == count:
             now = time.process_time()
             lines.append([str(done), f"{(now - began) / tenth * 1e6:.0f} µs", f"{memory():.0f} MB"])
@@ -144,11 +144,11 @@ def first_run(clips: Path, output: Path, count: int) -> list[list[str]]:
 
 def second_run(clips: Path, output: Path) -> tuple[float, float, float]:
     """Start the command over a finished run; return its seconds, CPU seconds and peak in MB."""
-    asked = ReportInputs(clips, SETTINGS, None, None, (), False)
-    for path in asked.written(output):
+    inputs = ReportInputs(clips, SETTINGS, None, None, (), False)
+    for path in inputs.written(output):
         path.write_text("the report\n")
     said = Finished("as before\n", ())
-    write_finished(output, asked.state(output), said, asked.written(output))
+    write_finished(output, inputs.state(output), said, inputs.written(output))
     began = time.perf_counter()
     again = subprocess.run([sys.executable, "-m", "motifocal", "inspect", clips, "-o", output,
                             *("--frames", "77", "--fps", "16", "--size", "480x832", "-q")],

@@ -155,10 +155,10 @@ def report_motion(folder: Path) -> None:
     made, _ = scene_scores(clips, {"base": newest_videos(folder / "base-run")})
     values = {name: np.array(of_clips, dtype=float) for name, of_clips in made["base"].items()}
     values["moves"] = 1 - values.pop(STANDS_STILL)
-    found = {name: asdict(over_images(of_clips, [*map(str, range(len(of_clips)))]))
+    means = {name: asdict(over_images(of_clips, [*map(str, range(len(of_clips)))]))
              for name, of_clips in values.items()}  # fmt: skip
-    write_text(folder / "motion.json", json.dumps(found, indent=1) + "\n")
-    for name, mean in found.items():
+    write_text(folder / "motion.json", json.dumps(means, indent=1) + "\n")
+    for name, mean in means.items():
         print(f"base: {name} {mean['mean']:.3g} ({mean['low']:.3g} to {mean['high']:.3g})")
 
 

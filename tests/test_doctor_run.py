@@ -167,12 +167,12 @@ def test_a_full_disk_is_named_with_what_to_do_and_not_blamed_on_the_clips(
     entries: list[Entry], tmp_path: Path
 ) -> None:
     output = tmp_path / "report"
-    looks = inspect_entries(entries, SETTINGS, output, workers=Processes(1), seconds=600,
-                    work=on_a_full_disk)
-    assert next(looks).finding.problem is None
+    inspected = inspect_entries(entries, SETTINGS, output, workers=Processes(1), seconds=600,
+                                work=on_a_full_disk)
+    assert next(inspected).finding.problem is None
     with pytest.raises(OSError, match=r"thumbs/\w+\.webp cannot be written, the disk is full .* "
                        "make room there") as raised:  # fmt: skip
-        list(looks)
+        list(inspected)
     assert raised.value.errno == errno.ENOSPC
     # What was found before is kept, and the clips that were not looked at are by the next run.
     assert len(list(read_findings(output / FINDINGS))) == 1
@@ -329,10 +329,11 @@ def test_what_a_kill_left_is_gone_on_with(entries: list[Entry], tmp_path: Path) 
 @pytest.mark.slow
 def test_stopping_in_the_middle_keeps_what_is_done(entries: list[Entry], tmp_path: Path) -> None:
     out = tmp_path / "out"
-    looks = inspect_entries(entries, SETTINGS, out, workers=Processes(1), seconds=600, work=counted)
-    next(looks)
-    next(looks)
-    looks.close()
+    inspected = inspect_entries(entries, SETTINGS, out, workers=Processes(1), seconds=600,
+                                work=counted)
+    next(inspected)
+    next(inspected)
+    inspected.close()
     assert len(list(read_findings(out / FINDINGS))) == 2
     seen(out)
     assert len(looked(entries, out)) == 5
@@ -355,11 +356,10 @@ def test_a_clip_that_kills_its_process_is_named_and_tried_again(
 
 def test_a_lost_thumbnail_is_made_again(entries: list[Entry], tmp_path: Path) -> None:
     out = tmp_path / "out"
-    one = entries[:1]
-    (first,) = inspect_entries(one, SETTINGS, out, workers=Processes(1), seconds=600)
+    (first,) = inspect_entries(entries[:1], SETTINGS, out, workers=Processes(1), seconds=600)
     assert (out / first.thumb).exists()
     (out / first.thumb).unlink()
-    (again,) = inspect_entries(one, SETTINGS, out, workers=Processes(1), seconds=600)
+    (again,) = inspect_entries(entries[:1], SETTINGS, out, workers=Processes(1), seconds=600)
     assert again == first
     assert (out / first.thumb).exists()
 
@@ -401,8 +401,8 @@ def test_the_report_is_one_that_the_page_takes(tmp_path: Path) -> None:
     (clips / "empty.mp4").touch()
     folder = gather(clips)
     out = tmp_path / "out"
-    found = inspect_entries(folder.entries, SETTINGS, out, workers=Processes(2), seconds=600)
-    inspected = {clip.place: clip for clip in found}
+    inspected = {clip.place: clip for clip in inspect_entries(
+        folder.entries, SETTINGS, out, workers=Processes(2), seconds=600)}
     report = make_report(folder, inspected, SETTINGS, made=date(2026, 1, 2))
     read_report(json.loads(json.dumps(report, allow_nan=False)))
     faults = {clip["name"]: [f["code"] for f in clip["faults"]] for clip in report["clips"]}
@@ -435,11 +435,11 @@ def test_names_that_print_alike_stay_apart(tmp_path: Path) -> None:
 
 def test_the_module_of_the_run_says_how_findings_are_kept(tmp_path: Path) -> None:
     """One line of JSON for each, so that other tools can read them."""
-    look = running.InspectedClip(0, "ab" * 32, 10, None)
-    assert look.thumb == f"thumbs/{'ab' * 8}.webp"
-    line = json.dumps({"key": look.key, "finding": asdict(Finding(frames=3))})
+    clip = running.InspectedClip(0, "ab" * 32, 10, None)
+    assert clip.thumb == f"thumbs/{'ab' * 8}.webp"
+    line = json.dumps({"key": clip.key, "finding": asdict(Finding(frames=3))})
     (tmp_path / FINDINGS).write_text(line + "\n")
-    assert list(read_findings(tmp_path / FINDINGS)) == [(0, look.key, Finding(frames=3))]
+    assert list(read_findings(tmp_path / FINDINGS)) == [(0, clip.key, Finding(frames=3))]
 
 
 def test_findings_of_several_files_are_read_back_by_key_and_the_later_ones_count(

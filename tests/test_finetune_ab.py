@@ -241,9 +241,9 @@ def test_a_base_is_said_to_move_where_a_true_clip_is_nearer_than_the_still_pictu
         shutil.rmtree(tmp_path / "base-run", ignore_errors=True)
         sampled(clips, tmp_path / "base-run", make)
         finetune_scenes.report_motion(tmp_path)
-        found = json.loads((tmp_path / "motion.json").read_text())
-        assert found["moves"] == {"mean": moves, "low": moves, "high": moves}, name
-        assert found["follows"]["mean"] == follows, name
+        motion = json.loads((tmp_path / "motion.json").read_text())
+        assert motion["moves"] == {"mean": moves, "low": moves, "high": moves}, name
+        assert motion["follows"]["mean"] == follows, name
 
 
 def test_the_script_makes_a_wan_2_1_whose_latents_are_normalised(tmp_path: Path) -> None:

@@ -182,19 +182,19 @@ def _kept(
     chunk = done.job
     outcomes = []
     made = done.result or [_Made(str(done.reason))] * len(chunk.videos)
-    for video, job, one in zip(chunk.videos, chunk.jobs, made, strict=True):
+    for video, job, attempt in zip(chunk.videos, chunk.jobs, made, strict=True):
         if video.path.exists():  # made by an earlier run, which was stopped within this chunk
             outcomes.append(Outcome(video, None, False))
             continue
-        line = {**manifest_row(video, info.settings), **one.line}
+        line = {**manifest_row(video, info.settings), **attempt.line}
         if info.text_limit is not None and (end := info.text_limit.unread(job.prompt)):
             line["unread"] = end  # of the prompt
-        line |= ({"status": "made"} if one.reason is None
-                 else {"status": "failed", "reason": one.reason})
+        line |= ({"status": "made"} if attempt.reason is None
+                 else {"status": "failed", "reason": attempt.reason})
         append_line(manifest, line)
-        if one.reason is None:
+        if attempt.reason is None:
             job.output.replace(video.path)
-        outcomes.append(Outcome(video, one.reason, one.reason is None))
+        outcomes.append(Outcome(video, attempt.reason, attempt.reason is None))
     shutil.rmtree(chunk.staging, ignore_errors=True)
     return outcomes
 

@@ -73,7 +73,7 @@ def first_that_fits(
     Raises ValueError where none does, naming a length or a size that would.
     """
     sizes = max((sizes_of(settings, folder, family, part, cache)
-                 for part in parts_of(settings, family)), key=lambda found: found.weights)
+                 for part in parts_of(settings, family)), key=lambda sizes: sizes.weights)
     sizes = replace(sizes, shards=shards)
     for rung, words in rungs(settings, shards):
         if (needed := sizes.needed(rung) / GIGABYTE) <= gigabytes:
