@@ -58,9 +58,11 @@ class Sizes:
         block = WIDTHS * self.width + FEED_FORWARDS * self.feed_forward
         kept = self.layers * self.width if settings.gradient_checkpointing else self.layers * block
         activations = number * settings.micro_batch * self.tokens * (kept + block)
-        # FSDP2 gathers the weights of a block while the one before it computes.
+        # FSDP2 gathers the weights of a block while the one before it computes, whose gradients
+        # are whole until they are summed over the processes.
         whole = self.weights * (number if frozen else COMPUTED["float32"])
-        gathered = 2 * whole / self.layers if self.shards > 1 else 0
+        gradients = self.trained * COMPUTED["float32"]
+        gathered = (2 * whole + gradients) / self.layers if self.shards > 1 else 0
         return (weights + trained) / self.shards + gathered + activations + RESERVE
 
 
