@@ -80,9 +80,9 @@ def trios(rounds: int, seed: int, folder: Path) -> Iterator[Trio]:
         yield Trio(*cases, textured=float(textured(cases[2].frames).mean()) > TEXTURED)
 
 
-def filmed(path: Path, stage: Stage, action: Action | None, noise: int, **how: Any) -> Case:
+def filmed(path: Path, stage: Stage, action: Action | None, noise: int, **view: Any) -> Case:
     """A clip drawn and encoded; the last map repeats the one before, so its mask is left out."""
-    clip = render(stage, action, size=SIZE, **how)
+    clip = render(stage, action, size=SIZE, **view)
     return Case(path, write_noisy(path, clip.frames, noise), clip.mask[:-1], clip)
 
 
@@ -128,6 +128,7 @@ def sources(raft_weights: Mapping[str, str | None]) -> dict[str, Way]:
         "DIS, fast": by_settings(replace(full, preset="fast")),
         "DIS, by regions": by_settings(REGION_SETTINGS),
         "vectors": by_vectors(replace(full, source="vectors")),
+        "vectors, camera": by_vectors(replace(full, source="vectors", camera=True)),
         "vectors, by regions": by_vectors(replace(REGION_SETTINGS, source="vectors")),
         "Farnebäck": by_settings(replace(full, source="farneback")),
     }

@@ -18,6 +18,7 @@ from motifocal.files import json_lines
 from motifocal.files.atomic import write_bytes
 from motifocal.files.json_lines import LineWriter, append_line, read_lines
 from motifocal.files.remote import RemoteError, RemotePath, fetched, states_of, to_path, uploading
+from motifocal.media.video import VideoError, read_video
 
 pytest.importorskip("fsspec")
 
@@ -61,6 +62,13 @@ def test_an_object_is_written_whole_or_not_at_all(memory: RemotePath) -> None:
     with fetched(memory / "a.bin") as local:
         assert local.read_bytes() == b"first"
     assert not local.exists()
+
+
+def test_what_is_wrong_with_an_object_is_said_of_its_url(memory: RemotePath) -> None:
+    write_bytes(memory / "a.mp4", b"no video")
+    with pytest.raises(VideoError, match=r"^memory://bucket/run/a\.mp4: "), \
+         fetched(memory / "a.mp4") as local:
+        read_video(local)
 
 
 def test_folders_are_the_names_of_objects(memory: RemotePath) -> None:

@@ -19,6 +19,7 @@ from motifocal.data.clip_files import selection_heatmap
 from motifocal.data.preparing.captioned_clip import CaptionedClip
 from motifocal.data.resizing import cropped
 from motifocal.data.selection import Selection
+from motifocal.media import block_motion
 from motifocal.media.video import VideoError, read_video, write_video
 from motifocal.motion.heatmap import HeatmapSettings, clip_heatmap, motion_heatmap, moving_fraction
 from motifocal.motion.heatmap_files import load_heatmap
@@ -94,6 +95,26 @@ def test_motion_past_frames_that_are_left_out_is_that_of_all_of_them(tmp_path: P
     assert np.array_equal(twice[1::2], read_vector_motion(file).flow)
     with pytest.raises(ValueError, match=r"in the order shown, got \[2, 0\]"):
         read_vector_motion(file, indices=[2, 0])
+
+
+def test_past_many_frames_that_are_left_out_few_are_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wall = moving_square(frames=1)[0]
+    file = encode(tmp_path / "a.mp4", np.stack([np.roll(wall, index, 1) for index in range(90)]))
+    lengths = []
+
+    def counted(steps: list[np.ndarray]) -> np.ndarray:
+        lengths.append(len(steps))
+        return chained(steps)
+
+    chained = block_motion._chained
+    monkeypatch.setattr(block_motion, "_chained", counted)
+    flow = read_vector_motion(file, indices=[2, 88]).flow
+    assert max(lengths) <= block_motion._MOST_AT_ONCE + 1
+    monkeypatch.setattr(block_motion, "_MOST_AT_ONCE", 1000)
+    assert np.array_equal(flow, read_vector_motion(file, indices=[2, 88]).flow)
+    assert max(lengths) == 86
 
 
 def test_maps_are_at_full_size_though_made_on_reduced_frames(tmp_path: Path) -> None:
@@ -276,6 +297,6 @@ def test_export_and_inspect_take_vectors(run: Callable[..., Ended], tmp_path: Pa
     mask, _ = load_heatmap(tmp_path / "masks" / "masks" / "a.mp4")
     expected = moving_fraction(read_vector_motion(clips / "a.mp4").heatmap(VECTORS))
     assert abs(moving_fraction(mask) - expected) < 0.01
-    run("inspect", clips, "-o", tmp_path / "found", "--size", "128x128", *options)
-    (found,) = json.loads((tmp_path / "found" / "inspect.json").read_text())["clips"]
-    assert abs(found["moving_fraction"] - expected) < 0.01
+    run("inspect", clips, "-o", tmp_path / "report", "--size", "128x128", *options)
+    (clip,) = json.loads((tmp_path / "report" / "inspect.json").read_text())["clips"]
+    assert abs(clip["moving_fraction"] - expected) < 0.01

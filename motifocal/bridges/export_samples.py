@@ -84,10 +84,7 @@ def export_clip(
     for file in files if config.kind == "masks" and not same else ():
         file.unlink(missing_ok=True)
     with fetched(clip.path) as path:
-        try:
-            return _write_samples(replace(clip, path=path), digest, config, threads), hashed
-        except VideoError as error:
-            raise VideoError(str(error).replace(str(path), str(clip.path))) from error
+        return _write_samples(replace(clip, path=path), digest, config, threads), hashed
 
 
 def _write_samples(

@@ -205,13 +205,11 @@ def measure(row: ClipRow, config: MapConfig, threads: int) -> ClipRow:
     """
     from motifocal.media.video import VideoError
 
-    clip = to_path(row.clip)
     try:
-        with fetched(clip) as path:
-            clip = path
-            return make_map(row, path, config, threads)
+        with fetched(to_path(row.clip)) as clip:
+            return make_map(row, clip, config, threads)
     except (VideoError, OSError) as error:
-        return replace(row, moving_fraction=None, reason=why_left_out(error, clip))
+        return replace(row, moving_fraction=None, reason=why_left_out(error, row.clip))
 
 
 def make_map(row: ClipRow, clip: Path, config: MapConfig, threads: int) -> ClipRow:

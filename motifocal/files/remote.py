@@ -1,8 +1,7 @@
 """Objects in a bucket as paths: s3://, gs://, hf:// and whatever else fsspec knows.
 
 An object is read as a temporary file on this machine, and written whole under its name, so that a
-kill leaves no half. Requests are tried again, credentials and endpoints found, as the library of
-each store does it; none of that is set here.
+kill leaves no half. Requests are tried again, and credentials found, as each store's library does.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ from motifocal.files.object_state import state_of
 
 _URL = re.compile(r"[a-z][a-z0-9+.-]+://[^/]")
 _SCHEME = re.compile(r"^([a-z][a-z0-9+.-]+):/")
-#: Packages of our extra; fsspec itself says what another scheme needs.
+# Packages of our extra; fsspec itself says what another scheme needs.
 _DRIVERS = {"s3": "s3fs", "hf": "huggingface_hub"}
 _ASKED_AT_ONCE, _WINDOW = 32, 1024  # requests for the state of objects, and paths read ahead
 _TEMPORARY = "motifocal-object-"
@@ -185,8 +184,7 @@ def filesystem(path: RemotePath) -> Any:
     import fsspec
 
     _check(path)
-    scheme = path.parts[0].removesuffix(":")
-    if scheme in _DRIVERS:
+    if (scheme := path.parts[0].removesuffix(":")) in _DRIVERS:
         importlib.import_module(_DRIVERS[scheme])
     try:
         return fsspec.filesystem(scheme, use_listings_cache=False, **_SETTINGS.get(scheme, {}))
@@ -210,7 +208,8 @@ def fetched(path: Path) -> Iterator[Path]:
     """Yield a local file with the bytes of an object, removed when the block is left.
 
     Of a local path, yield itself. The file is in the system's folder of temporary files (TMPDIR).
-    Raises RemoteError, once the store's library has given up, or OSError of a full disk.
+    Raises RemoteError, once the store's library has given up, or OSError of a full disk. A
+    ValueError of the block, such as that of a damaged clip, names the object instead of the file.
     """
     if not isinstance(path, RemotePath):
         yield path
@@ -220,6 +219,10 @@ def fetched(path: Path) -> Iterator[Path]:
         with _named(path):
             filesystem(path).get_file(str(path), str(temporary))
         yield temporary
+    except ValueError as error:
+        error.args = tuple(arg.replace(str(temporary), str(path)) if isinstance(arg, str) else arg
+                           for arg in error.args)  # fmt: skip
+        raise
     finally:
         temporary.unlink(missing_ok=True)
 

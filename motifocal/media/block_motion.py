@@ -48,7 +48,8 @@ class BlockMotion:
         self._codec = ""
         self._seen = self._predicted = False
         self._before: _Velocities | None = None
-        self._steps: list[Blocks] = []  # from each frame to the next, from `_start` on
+        # From each frame to the next, from `_start` on; the first may be over several frames.
+        self._steps: list[Blocks] = []
         self._start = 0
         self._taken: int | None = None
         self._flows: list[NDArray[np.float32]] = []
@@ -89,8 +90,8 @@ class BlockMotion:
             mean = (now.total + self._before.total) / count
             self._steps.append(mean * np.float32(max(now.time - self._before.time, 0)))
         self._before = now
-        if self._taken is None and len(self._steps) > _MOST_AT_ONCE:
-            del self._steps[0]
+        if len(self._steps) > _MOST_AT_ONCE:  # of a long video, few are kept
+            self._steps[:2] = [] if self._taken is None else [_chained(self._steps[:2])]
             self._start += 1
 
     def take(self, number: int) -> None:
@@ -158,6 +159,8 @@ class _Clock:
             self._reference = time
         self._latest = max(self._latest, -1 if rank is None else rank)
         self._shown += 1
+        if rank is not None:  # of packets without a frame of their own, as of second fields
+            self._sent = {shown: decoded for shown, decoded in self._sent.items() if shown > time}
         return time, 0 if from_ is None else time - from_, min(later) - time if later else 0
 
 

@@ -107,8 +107,8 @@ def read_vector_motion(
 
     def shape(height: int, width: int) -> tuple[int, int]:
         if (height, width) not in crops:
-            asked = crop(height, width)
-            crops[height, width] = asked, asked.reduced()
+            full = crop(height, width)
+            crops[height, width] = full, full.reduced()
         return crops[height, width][1][:2]
 
     motion = BlockMotion(Path(path), shape)
@@ -119,12 +119,12 @@ def read_vector_motion(
         frames, rate = read_frames(path, indices, motion), 0.0
         flow = _repeated(motion.flow(), indices)
     # Videos whose size changes have been refused.
-    asked, small = next(iter(crops.values()))
+    full, small = next(iter(crops.values()))
     rows = slice(small.top, small.top + small.rows)
     columns = slice(small.left, small.left + small.columns)
     return VectorMotion(np.ascontiguousarray(frames[:, rows, columns]),
                         _shortened(np.ascontiguousarray(flow[..., rows, columns])),
-                        (asked.rows, asked.columns), rate)  # fmt: skip
+                        (full.rows, full.columns), rate)  # fmt: skip
 
 
 def _repeated(flow: Flow, indices: Sequence[int]) -> Flow:
