@@ -23,6 +23,7 @@ EXTRA_OF = {
 }  # fmt: skip
 # Where torch or what `models` brings is missing, all that this code needs is; first match first.
 _EXTRA_OF_CODE = {
+    "remote": ("files.remote",),
     "train": ("training", "cli.train", "cli.base", "cli.prepare", "cli.figure6"),
     "bench": ("bench", "cli.bench"),
     "models": ("models", "generate", "cli.animate", "cli.bundle", "cli.import_", "cli.scenes"),

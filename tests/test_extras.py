@@ -121,6 +121,7 @@ def test_the_core_alone_reads_clips(
         (("sqlalchemy",), ("study", "export", "{out}.db", "-o", "{out}"), "study"),
         (("psycopg",), ("study", "export", "postgresql:///none", "-o", "{out}"), "postgresql"),
         (("fsspec", "s3fs"), ("inspect", "s3://bucket/clips"), "remote"),
+        (("huggingface_hub",), ("inspect", "hf://datasets/owner/name"), "remote"),
         (("matplotlib",), ("bench", "score", "{folder}", "-o", "{out}"), "bench"),
         (("torchvision",), ("heatmap", "{folder}/a.mp4", "-o", "{out}", "--source", "raft-small",
                             "--raft-weights", "{picture}"), "raft"),

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import pickle
+from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
@@ -16,7 +18,9 @@ from motifocal.data.caption_formats import Row
 from motifocal.data.captions import place_of
 from motifocal.files import json_lines
 from motifocal.files.atomic import write_bytes
+from motifocal.files.folder_state import file_stamp
 from motifocal.files.json_lines import LineWriter, append_line, read_lines
+from motifocal.files.object_state import state_of
 from motifocal.files.remote import RemoteError, RemotePath, fetched, states_of, to_path, uploading
 from motifocal.media.video import VideoError, read_video
 
@@ -139,6 +143,30 @@ def test_clips_here_and_in_a_bucket_have_no_names_together(memory: RemotePath) -
     clips = [Path("/clips/a.mp4"), memory / "a.mp4"]
     with pytest.raises(ValueError, match=r"^clips should be all in a bucket or all on this mach"):
         name_clips(clips)
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ({"ETag": '"a"', "LastModified": datetime(2026, 1, 1, 0, 0, 0, 7)},
+         {"ETag": "a", "LastModified": datetime(2026, 1, 1)}),
+        ({"generation": "1", "mtime": datetime(2026, 1, 1), "updated": "2026-01-01T00:00:00Z"},
+         {"generation": "1", "mtime": datetime(2026, 1, 1)}),
+        ({"blob_id": "a"}, {"blob_id": "a", "last_commit": None}),
+    ],
+)  # fmt: skip
+def test_a_listing_and_a_request_tell_the_same_state(
+    first: dict[str, Any], second: dict[str, Any]
+) -> None:
+    states = [state_of({"type": "file", "size": 5, **info}) for info in (first, second)]
+    assert file_stamp(states[0]) == file_stamp(states[1])
+    if "mtime" in first:
+        assert states[0].st_mtime == datetime(2026, 1, 1).timestamp()
+
+
+def test_another_version_has_another_time_in_a_store_without_times() -> None:
+    states = [state_of({"type": "file", "size": 5, "blob_id": version}) for version in "ab"]
+    assert states[0].st_mtime_ns != states[1].st_mtime_ns
 
 
 def test_lines_that_are_added_in_a_bucket_are_read_in_their_order(

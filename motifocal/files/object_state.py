@@ -16,15 +16,15 @@ _TIMES = ("LastModified", "mtime", "updated")
 def state_of(info: dict[str, Any]) -> os.stat_result:
     """Return size and times of what fsspec's `info` says of an object; its version is the ctime.
 
-    Fractions of seconds are left out, as only listings have them.
+    Fractions of seconds are left out, as only listings have them. Where the store gives no time,
+    the version takes its place, so that another version is always one of another time.
     """
     mode = stat.S_IFDIR if info["type"] == "directory" else stat.S_IFREG
-    seconds = 0
-    for value in filter(None, map(info.get, _TIMES)):
-        seconds = int(value.timestamp() if isinstance(value, datetime) else
-                      value if isinstance(value, (int, float)) else 0)
+    times = (value.timestamp() if isinstance(value, datetime) else value
+             for value in map(info.get, _TIMES) if isinstance(value, (datetime, int, float)))
+    seconds = int(next(times, 0))
     version = [str(info[key]).strip('"') for key in _VERSIONS if info.get(key)]
     mark = int.from_bytes(hashlib.sha256(repr(version).encode()).digest()[:7], "big")
     size = int(info.get("size") or 0)
     return os.stat_result((mode, 0, 0, 1, 0, 0, size, seconds, seconds, seconds),
-                          {"st_mtime_ns": seconds * 10**9, "st_ctime_ns": mark})
+                          {"st_mtime_ns": seconds * 10**9 or mark, "st_ctime_ns": mark})
