@@ -188,7 +188,7 @@ def filesystem(path: RemotePath) -> Any:
         importlib.import_module(_DRIVERS[scheme])
     try:
         return fsspec.filesystem(scheme, use_listings_cache=False, **_SETTINGS.get(scheme, {}))
-    except (ImportError, ValueError) as error:
+    except (ImportError, TypeError, ValueError) as error:
         words = " ".join(str(error).split())
         raise RemoteError(errno.EPROTONOSUPPORT, words, str(path)) from error
 
