@@ -258,7 +258,7 @@ def test_a_large_object_is_sent_in_parts_and_appears_at_the_end(
 
 
 def test_a_large_object_whose_connection_is_lost_is_read_on_from_there(
-    server: Server, monkeypatch: pytest.MonkeyPatch
+    server: Server, clips: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path, content = RemotePath("s3://data/long.bin"), random.Random(0).randbytes(3 * 2**20)
     write_bytes(path, content)
@@ -266,8 +266,9 @@ def test_a_large_object_whose_connection_is_lost_is_read_on_from_there(
     server.fail(drop=2)
     before = len(server.log())
     try:
-        with fetched(path) as local:
-            assert local.read_bytes() == content
+        for _ in range(2):  # one of them meets the request that is dropped
+            with fetched(path) as local:
+                assert local.read_bytes() == content
     finally:
         server.fail()
     path.unlink()
