@@ -1,4 +1,4 @@
-"""A real `transformers serve` with a real class behind it judges as the class does in this process.
+"""A real `transformers serve` with two real classes behind it judges as they do in this process.
 
 What the server needs beside transformers is installed apart by scripts/install_serving.sh.
 """
@@ -20,7 +20,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 from tiny_judges import results_in
-from tiny_vlm import llava_folder
+from tiny_vlm import llava_folder, llava_next_folder
 from vlm_server import answering, serving
 
 from motifocal.bench.judge.endpoint import EndpointJudge, SystemOneJudge, read_decision
@@ -44,12 +44,19 @@ AS_SERVED = "\n\n" + TEMPLATE + "\nAnswer Yes or No only."
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return llava_folder(tmp_path_factory.mktemp("models") / "llava")
+def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    models = tmp_path_factory.mktemp("models")
+    return {"llava": llava_folder(models / "llava"),
+            "llava-next": llava_next_folder(models / "llava-next")}
 
 
 @pytest.fixture(scope="module")
-def served(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def folder(folders: dict[str, Path]) -> Path:
+    return folders["llava"]
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address, up to /v1, of `transformers serve` in a process of its own."""
     installed = subprocess.run(["sh", str(SCRIPT), sys.executable], capture_output=True, text=True)
     if installed.returncode:
@@ -60,8 +67,8 @@ def served(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[s
     log = tmp_path_factory.mktemp("serve") / "log"
     with log.open("w") as file:
         server = subprocess.Popen(
-            [sys.executable, "-m", "transformers.cli.transformers", "serve", str(folder),
-             "--host", "127.0.0.1", "--port", "0", "--device", "cpu"],
+            [sys.executable, "-m", "transformers.cli.transformers", "serve", "--host",
+             "127.0.0.1", "--port", "0", "--device", "cpu"],
             stdout=file, stderr=subprocess.STDOUT, env={
                 **os.environ, "PYTHONPATH": installed.stdout.strip(), "HF_HUB_OFFLINE": "1"})
     try:
@@ -83,9 +90,11 @@ def videos(count: int, template: str, frames: int = 3) -> list[Query]:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("name", ["llava", "llava-next"])
 def test_twenty_videos_are_judged_alike_here_and_by_transformers_serve(
-    folder: Path, served: str
+    folders: dict[str, Path], name: str, served: str
 ) -> None:
+    folder = folders[name]
     here = VisionLanguageJudge(str(folder), batch=20).ask(videos(20, AS_SERVED))
     behind = SystemOneJudge(f"{served}/systemone", str(folder)).ask(videos(20, TEMPLATE))
     both = [[outcome.probability for outcome in outcomes if isinstance(outcome, Answer)]

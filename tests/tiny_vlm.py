@@ -2,7 +2,8 @@
 
     qwen_folder(folder)        Qwen2.5-VL         intern_folder(folder)        InternVL
     smolvlm_folder(folder)     SmolVLM (2)
-    llava_folder(folder)       LLaVA, which needs no video processor and so no torchvision
+    llava_folder(folder)       LLaVA              llava_next_folder(folder)  LLaVA-NeXT (1.6)
+                               these two need no video processor and so no torchvision
 
 The output layer answers yes or no to everything: its other rows are zero, those of the forms of yes
 and no lie near what the model's last hidden state is, so that both are always among the likeliest
@@ -138,14 +139,30 @@ def smolvlm_folder(folder: Path, seed: int = 3) -> Path:
                  {"image_seq_len": 4})
 
 
-def llava_folder(folder: Path, seed: int = 2) -> Path:
+def llava_folder(folder: Path) -> Path:
     """LLaVA: two layers, width 32, images of 28 pixels in 16 patches. It says "Yes" and "No" alone.
     """
     from transformers.models.clip import image_processing_pil_clip as pictures
 
+    return _llava_like(folder, transformers.LlavaConfig, transformers.LlavaForConditionalGeneration,
+                       pictures.CLIPImageProcessorPil, "LlavaProcessor", 2)
+
+
+def llava_next_folder(folder: Path) -> Path:
+    """LLaVA-NeXT: as LLaVA, but it sees an image whole and in two halves."""
+    from transformers.models.llava_next import image_processing_pil_llava_next as pictures
+
+    return _llava_like(folder, transformers.LlavaNextConfig,
+                       transformers.LlavaNextForConditionalGeneration,
+                       pictures.LlavaNextImageProcessorPil, "LlavaNextProcessor", 4,
+                       image_grid_pinpoints=[[28, 56], [56, 28]])
+
+
+def _llava_like(folder: Path, config_class: Any, model_class: Any, images_class: Any,
+                processor: str, seed: int, **grid: Any) -> Path:
     special = ["<pad>", "<|im_start|>", "<|im_end|>", "<image>"]
     tokenizer = tokenizer_of(special, {"image_token": "<image>"})
-    config = transformers.LlavaConfig(
+    config = config_class(
         vision_config=transformers.CLIPVisionConfig(
             hidden_size=WIDTH, intermediate_size=48, num_hidden_layers=2, num_attention_heads=2,
             image_size=28, patch_size=7),
@@ -154,12 +171,11 @@ def llava_folder(folder: Path, seed: int = 2) -> Path:
                      "num_key_value_heads": 2, "max_position_embeddings": 2048,
                      "tie_word_embeddings": False},
         image_token_index=tokenizer.convert_tokens_to_ids("<image>"), image_seq_length=16,
-        tie_word_embeddings=False)
+        tie_word_embeddings=False, **grid)
     torch.manual_seed(seed)
-    model = transformers.LlavaForConditionalGeneration(config).eval()
-    images = pictures.CLIPImageProcessorPil(size={"shortest_edge": 28},
-                                            crop_size={"height": 28, "width": 28})
-    return saved(folder, model, tokenizer, images, "LlavaProcessor", template("<image>"),
+    model = model_class(config).eval()
+    images = images_class(size={"shortest_edge": 28}, crop_size={"height": 28, "width": 28}, **grid)
+    return saved(folder, model, tokenizer, images, processor, template("<image>"),
                  {"patch_size": 7, "vision_feature_select_strategy": "default",
                   "num_additional_image_tokens": 1}, ("Yes", "No"))
 
