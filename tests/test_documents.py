@@ -27,6 +27,7 @@ NOT_RUN = {
     "pip install *": "tests/test_install.py runs it",
     "pip check": "reports on the environment of the reader",
     "pipx install *": "tests/test_install.py runs what it installs",
+    "python benchmarks/*": "measures for minutes: tests/test_benchmarks.py",
     "motifocal * s3://*": "needs a bucket: tests/test_remote.py",
     "* --judge *": "needs a judge's weights or a server: tests/test_judges*.py",
     "motifocal bench calibrate*": "likewise: tests/test_calibrate.py",
@@ -122,6 +123,9 @@ def smaller(words: list[str]) -> list[str]:
     return [*words, *(word for extra in more for word in extra)]
 
 
+SCRIPTS = ("benchmarks/", "runs/", "scripts/")
+
+
 def expanded(words: list[str]) -> list[str]:
     """The words with * replaced by the files that fit, as a shell does."""
     return [path for word in words
@@ -134,7 +138,7 @@ def check(words: list[str]) -> None:
     if words[0] == "make":
         targets = set(re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
         assert {word for word in words[1:] if "=" not in word} <= targets
-    elif place := next((w for w in words[:2] if w.startswith(("runs/", "scripts/"))), None):
+    elif place := next((w for w in words[:2] if w.startswith(SCRIPTS)), None):
         script = (ROOT / place).read_text()
         assert [word for word in words if word[:2] == "--" and word not in script] == []
     elif words[0] == "motifocal":

@@ -253,7 +253,7 @@ def test_the_script_makes_a_wan_2_1_whose_latents_are_normalised(tmp_path: Path)
     finetune_scenes_model.build_pipeline(tmp_path / "scenes", tmp_path / "autoencoder",
                                          tmp_path / "model", 1)  # fmt: skip
     assert isinstance(family_of(tmp_path / "model"), Wan21)
-    vae = AutoencoderKLWan.from_pretrained(tmp_path / "model/vae")
+    vae = AutoencoderKLWan.from_pretrained(tmp_path / "model/vae", trust_remote_code=False)
     videos = torch.stack([to_tensor(read_video(path).frames)
                           for path in sorted((tmp_path / "scenes/videos").iterdir())])  # fmt: skip
     with torch.no_grad():

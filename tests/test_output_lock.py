@@ -124,6 +124,19 @@ def test_parts_share_a_folder_but_each_is_held_once(tmp_path: Path) -> None:
     assert [path.name for path in folder.iterdir()] == ["video.mp4"]
 
 
+def test_a_folder_that_vanishes_while_its_holder_is_read_is_in_use_like_any_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def vanished(self: Path, pattern: str) -> Iterator[Path]:
+        raise FileNotFoundError(2, "No such file or directory", str(self))
+
+    monkeypatch.setattr(Path, "glob", vanished)
+    folder = tmp_path / "out"
+    with (output_lock(folder, "first"), pytest.raises(FolderInUse, match="first"),
+          output_lock(folder, "second")):
+        pass
+
+
 def test_of_many_that_begin_at_once_one_has_the_folder_at_a_time(tmp_path: Path) -> None:
     inside, most, turns = 0, 0, 0
     counting, start = threading.Lock(), threading.Barrier(8)

@@ -144,7 +144,10 @@ def _say_whose(descriptor: int, command: str) -> None:
 def _whose(lock: Path) -> str:
     """Say which command holds the folder, or the part of it that `lock` stands for."""
     holders = []
-    parts = sorted(lock.parent.glob(PARTS)) if lock.name == LOCK else []
+    try:
+        parts = sorted(lock.parent.glob(PARTS)) if lock.name == LOCK else []
+    except FileNotFoundError:  # its holder has just removed the empty folder
+        parts = []
     for path in (lock, *parts):
         try:
             holder = parse_json(path.read_text(encoding="utf-8"))
