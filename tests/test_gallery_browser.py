@@ -107,7 +107,7 @@ def test_frames_can_be_chosen_from_a_simple_server_too(browser: Browser, site: P
     with served(site, ranges=False) as host, opened(browser, f"{host}/gallery/") as page:
         until(page, PLAYS)
         page.evaluate("showFrame(5)")
-        until(page, f"{TIMES}.every((time) => Math.abs(time - 5.5 / 8) < 1e-4)")
+        until(page, f"{TIMES}.every((time) => Math.abs(time - 5.5 / 8) < 2e-3)")
 
 
 def test_videos_stay_within_one_frame_of_each_other_over_three_loops(page: Page) -> None:
@@ -157,9 +157,10 @@ def test_pausing_stops_all_on_the_same_frame_and_frames_can_be_stepped(page: Pag
     page.keyboard.press("Space")
     until(page, "cards[0].row.members.every(({ video }) => video.paused && !video.seeking)")
     at = page.evaluate("cards[0].row.at")
-    until(page, f"{TIMES}.every((time, i) => i === 2 || Math.abs(time - ({at} + 0.5) / 8) < 1e-4)")
+    # A video that stands within a millisecond of where it should is left there.
+    until(page, f"{TIMES}.every((time, i) => i === 2 || Math.abs(time - ({at} + 0.5) / 8) < 2e-3)")
     page.get_by_role("button", name="One frame forward").click()
-    until(page, f"{TIMES}.every((time, i) => i === 2 || Math.abs(time - ({at} + 1.5) / 8) < 1e-4)")
+    until(page, f"{TIMES}.every((time, i) => i === 2 || Math.abs(time - ({at} + 1.5) / 8) < 2e-3)")
     page.keyboard.press(",")
     page.keyboard.press(",")
     until(page, f"cards[0].row.at === {at - 1}")
@@ -168,15 +169,15 @@ def test_pausing_stops_all_on_the_same_frame_and_frames_can_be_stepped(page: Pag
     page.keyboard.press("End")
     until(page, "cards[0].row.at === 15")
     # The short one shows its last frame: the middle of it is where it stands.
-    until(page, f"Math.abs({TIMES}[2] - {SHORT_LAST + FRAME / 2}) < 1e-4")
+    until(page, f"Math.abs({TIMES}[2] - {SHORT_LAST + FRAME / 2}) < 2e-3")
 
 
 def test_a_row_goes_on_where_it_was_paused_after_the_end_of_its_shorter_videos(page: Page) -> None:
     page.evaluate("showFrame(11)")
-    until(page, f"Math.abs({TIMES}[0] - 11.5 / 8) < 1e-4")
+    until(page, f"Math.abs({TIMES}[0] - 11.5 / 8) < 2e-3")
     until(page, "document.querySelector('#time').textContent === 'frame 12 of 16'")
     page.get_by_role("button", name="One frame forward").click()
-    until(page, f"Math.abs({TIMES}[0] - 12.5 / 8) < 1e-4")
+    until(page, f"Math.abs({TIMES}[0] - 12.5 / 8) < 2e-3")
     turn = page.evaluate("cards[0].row.turn")
     page.evaluate("view.speed = 0.25; apply(); setPlaying(true)")
     until(page, "!cards[0].row.gathering && cards[0].row.time > 1.8")
