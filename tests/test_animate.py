@@ -7,13 +7,14 @@ import re
 import shlex
 import subprocess
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from command_line import CommandLine, Ended, command_line
 from PIL import Image, ImageSequence
 from tiny_diffusers import TINY, save_tiny
 from tiny_model import SENTENCES, tiny_folder
@@ -31,13 +32,7 @@ from motifocal.models.text_limit import TextLimit
 QUICK = ("--steps", "2")
 
 
-class Ended(NamedTuple):
-    code: int
-    out: str
-    err: str
-
-
-Animate = Callable[..., Ended]
+Animate = CommandLine
 
 
 @pytest.fixture(scope="module")
@@ -60,18 +55,8 @@ def animate(
     model: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> Animate:
     """Runs the command line in this process; a traceback would fail the test."""
-
-    def run(*arguments: object) -> Ended:
-        words = ["motifocal", "animate", *map(str, arguments)]
-        monkeypatch.setattr(sys, "argv", [*words, "--model", str(model), *QUICK])
-        code = 0
-        try:
-            main()
-        except SystemExit as end:
-            code = int(end.code or 0)
-        return Ended(code, *capsys.readouterr())
-
-    return run
+    run = command_line(monkeypatch, capsys, "animate")
+    return lambda *arguments: run(*arguments, "--model", model, *QUICK)
 
 
 def test_one_sentence_makes_one_video_at_the_path_asked_for(
@@ -386,32 +371,22 @@ def pipeline(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def command_line(
+def animate_alone(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> Animate:
     """`motifocal animate` with no options of its own."""
-
-    def run(*arguments: object) -> Ended:
-        monkeypatch.setattr(sys, "argv", ["motifocal", "animate", *map(str, arguments)])
-        code = 0
-        try:
-            main()
-        except SystemExit as end:
-            code = int(end.code or 0)
-        return Ended(code, *capsys.readouterr())
-
-    return run
+    return command_line(monkeypatch, capsys, "animate")
 
 
 SMALL = ("--size", "32x64", "--frames", "9", "--steps", "2")
 
 
 def test_a_diffusers_pipeline_writes_the_same_kinds_of_files(
-    command_line: Animate, pipeline: Path, picture: Path, tmp_path: Path
+    animate_alone: Animate, pipeline: Path, picture: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "new" / "out"
     options = ["--model", pipeline, *SMALL, "--number", 2, "--seed", 5, "-o", out]
-    ended = command_line(picture, SENTENCES[0], SENTENCES[1], *options)
+    ended = animate_alone(picture, SENTENCES[0], SENTENCES[1], *options)
     assert ended.code == 0
     names = [
         f"my_duck_{name}_{seed}.mp4"
@@ -430,23 +405,23 @@ def test_a_diffusers_pipeline_writes_the_same_kinds_of_files(
 
 
 def test_a_seed_is_that_of_the_benchmark_s_adapter(
-    command_line: Animate, pipeline: Path, picture: Path, tmp_path: Path
+    animate_alone: Animate, pipeline: Path, picture: Path, tmp_path: Path
 ) -> None:
     video = tmp_path / "video.mp4"
     options = ["--model", pipeline, *SMALL, "--seed", 7, "--scale", 1, "-o", video]
-    assert command_line(picture, SENTENCES[0], *options).code == 0
+    assert animate_alone(picture, SENTENCES[0], *options).code == 0
     adapter = open_model(str(pipeline), Sampling(steps=2, frames=9, size=(32, 64)))
     adapter.animate([Job(picture, SENTENCES[0], 7, tmp_path / "other.mp4")])
     assert video.read_bytes() == (tmp_path / "other.mp4").read_bytes()
 
 
 def test_a_diffusers_pipeline_writes_a_gif_at_the_scale_and_rate_asked_for(
-    command_line: Animate, pipeline: Path, picture: Path, tmp_path: Path
+    animate_alone: Animate, pipeline: Path, picture: Path, tmp_path: Path
 ) -> None:
     gif = tmp_path / "duck.gif"
     options = ["--model", pipeline, *SMALL, "--scale", 2, "--fps", 10, "-o", gif,
                "--negative-prompt", "blurred", "--guidance-rescale", "0.5"]  # fmt: skip
-    assert command_line(picture, SENTENCES[0], *options).code == 0
+    assert animate_alone(picture, SENTENCES[0], *options).code == 0
     clip = read_video(gif)
     assert clip.frames.shape == (9, 64, 128, 3)
     assert clip.fps == pytest.approx(10)
@@ -464,12 +439,12 @@ PIPELINE_MISTAKES: dict[str, tuple[tuple[str, ...], str]] = {
 
 @pytest.mark.parametrize("mistake", PIPELINE_MISTAKES)
 def test_what_a_model_cannot_do_is_one_line(
-    mistake: str, command_line: Animate, pipeline: Path, model: Path, picture: Path, tmp_path: Path
+    mistake: str, animate_alone: Animate, pipeline: Path, model: Path, picture: Path, tmp_path: Path
 ) -> None:
     options, words = PIPELINE_MISTAKES[mistake]
     out = tmp_path / "out"
     given = [option.format(pipeline=pipeline, model=model) for option in options]
-    ended = command_line(picture, "it rises", "-o", out, *given)
+    ended = animate_alone(picture, "it rises", "-o", out, *given)
     assert ended.code == 1
     last = ended.err.splitlines()[-1]
     assert last.startswith("motifocal: ")
@@ -479,13 +454,13 @@ def test_what_a_model_cannot_do_is_one_line(
 
 
 def test_a_hub_id_out_of_reach_is_one_line(
-    command_line: Animate, picture: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    animate_alone: Animate, picture: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import huggingface_hub
 
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
-    ended = command_line(picture, "it rises", "--model", "nobody/none", "-o", tmp_path / "a.mp4")
+    ended = animate_alone(picture, "it rises", "--model", "nobody/none", "-o", tmp_path / "a.mp4")
     assert ended.code == 1
     assert ended.err.splitlines()[-1].startswith("motifocal: nobody/none is no folder here")
 
@@ -511,10 +486,10 @@ def template(tmp_path: Path) -> str:
 
 
 def test_any_program_may_animate(
-    command_line: Animate, template: str, picture: Path, tmp_path: Path
+    animate_alone: Animate, template: str, picture: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "out"
-    ended = command_line(picture, "it's \"here\"", "it fails", "--command", template, "-o", out,
+    ended = animate_alone(picture, "it's \"here\"", "it fails", "--command", template, "-o", out,
                          "--seed", 3, "--scale", 1)  # fmt: skip
     assert ended.code == 1
     assert "my_duck_it_fails_3.mp4" in ended.err.splitlines()[-1]
@@ -534,9 +509,9 @@ def test_any_program_may_animate(
     (("--model", "bundled"), "give either --model or --command"),
 ])  # fmt: skip
 def test_options_that_a_program_would_not_see_are_refused(
-    options: tuple[str, ...], words: str, command_line: Animate, template: str, picture: Path
+    options: tuple[str, ...], words: str, animate_alone: Animate, template: str, picture: Path
 ) -> None:
-    ended = command_line(picture, "it rises", "--command", template, *options)
+    ended = animate_alone(picture, "it rises", "--command", template, *options)
     assert ended.code == 2
     assert words in " ".join(ended.err.split())
 
@@ -584,10 +559,10 @@ def test_any_model_can_be_plugged_in_and_what_fails_spoils_nothing_else(
 # diffusers' schedulers hand tensors to numpy 2 in the manner of numpy 1.
 @pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 def test_i2vgen_xl_animates_a_picture(
-    command_line: Animate, picture: Path, tmp_path: Path
+    animate_alone: Animate, picture: Path, tmp_path: Path
 ) -> None:
     (height, width), frames = TINY["i2vgen-xl"]
-    ended = command_line(picture, SENTENCES[0], "-o", tmp_path / "made.mp4", "--model",
+    ended = animate_alone(picture, SENTENCES[0], "-o", tmp_path / "made.mp4", "--model",
                          save_tiny("i2vgen-xl", tmp_path / "i2vgen-xl"), "--size",
                          f"{height}x{width}", "--frames", frames, "--steps", 1, "--scale", 1,
                          "--device", "cpu")  # fmt: skip

@@ -7,12 +7,13 @@ import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import click
 import numpy as np
 import pytest
 import torch
+from command_line import CommandLine, command_line
 from turned import turned_on_its_side
 
 from motifocal import cli
@@ -34,30 +35,14 @@ SIDE, SQUARE, STEP = 128, 32, 4
 FRAMES, STARTS, STOPS = 25, 8, 14  # frames; the square moves from frame 8 on and rests from 14 on
 
 
-class Ended(NamedTuple):
-    code: int
-    out: str
-    err: str
-
-
-Export = Callable[..., Ended]
+Export = CommandLine
 
 
 @pytest.fixture
 def export(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Export:
     """Runs the command line in this process; a traceback would fail the test."""
     monkeypatch.setitem(cli.COMMANDS, "export", ("export", "export", "Export weights."))
-
-    def run(*arguments: object) -> Ended:
-        monkeypatch.setattr(sys, "argv", ["motifocal", "export", *map(str, arguments)])
-        code = 0
-        try:
-            cli.main()
-        except SystemExit as stopped:
-            code = int(stopped.code or 0)
-        return Ended(code, *capsys.readouterr())
-
-    return run
+    return command_line(monkeypatch, capsys, "export")
 
 
 def left_edge(frame: float) -> int:

@@ -7,14 +7,14 @@ import json
 import os
 import re
 import sys
-from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import cv2
 import numpy as np
 import pytest
+from command_line import CommandLine, command_line
 from doctor_clips import pan, save
 
 from motifocal.cli import heatmap as command
@@ -27,30 +27,13 @@ from motifocal.motion.flow import ESTIMATORS
 from motifocal.motion.heatmap import DEFAULT_SETTINGS, HeatmapSettings, clip_heatmap
 from motifocal.motion.heatmap_files import load_heatmap
 
-
-class Ended(NamedTuple):
-    code: int
-    out: str
-    err: str
-
-
-Heatmap = Callable[..., Ended]
+Heatmap = CommandLine
 
 
 @pytest.fixture
 def heatmap(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Heatmap:
     """Runs the command line in this process; a traceback would fail the test."""
-
-    def run(*arguments: object) -> Ended:
-        monkeypatch.setattr(sys, "argv", ["motifocal", "heatmap", *map(str, arguments)])
-        code = 0
-        try:
-            main()
-        except SystemExit as stopped:
-            code = int(stopped.code or 0)
-        return Ended(code, *capsys.readouterr())
-
-    return run
+    return command_line(monkeypatch, capsys, "heatmap")
 
 
 def square(step: int, height: int = 48, width: int = 64, frames: int = 4) -> np.ndarray:

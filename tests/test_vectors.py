@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import json
-import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
 
 import cv2
 import numpy as np
 import pytest
+from command_line import CommandLine, command_line
 from test_video import encode
 from turned import turned_on_its_side
 
-from motifocal import cli
 from motifocal.data.clip_files import selection_heatmap
 from motifocal.data.preparing.captioned_clip import CaptionedClip
 from motifocal.data.resizing import cropped
@@ -243,30 +240,13 @@ def test_prepared_clips_take_map_and_score_from_the_vectors_of_their_file(tmp_pa
         CaptionedClip(frames, "drawn", 8.0).heatmap(VECTORS)
 
 
-class Ended(NamedTuple):
-    code: int
-    out: str
-    err: str
-
-
 @pytest.fixture
-def run(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Callable[..., Ended]:
-    def words(*arguments: object) -> Ended:
-        monkeypatch.setattr(sys, "argv", ["motifocal", *map(str, arguments)])
-        code = 0
-        try:
-            cli.main()
-        except SystemExit as stopped:
-            code = int(stopped.code or 0)
-        return Ended(code, *capsys.readouterr())
-
-    return words
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> CommandLine:
+    return command_line(monkeypatch, capsys)
 
 
 def test_heatmap_lists_what_has_no_vectors_and_maps_the_others(
-    run: Callable[..., Ended], tmp_path: Path
+    run: CommandLine, tmp_path: Path
 ) -> None:
     clips = tmp_path / "clips"
     clips.mkdir()
@@ -285,7 +265,7 @@ def test_heatmap_lists_what_has_no_vectors_and_maps_the_others(
     assert read_video(tmp_path / "maps" / "good.overlay.mp4").frames.shape == (9, 128, 128, 3)
 
 
-def test_export_and_inspect_take_vectors(run: Callable[..., Ended], tmp_path: Path) -> None:
+def test_export_and_inspect_take_vectors(run: CommandLine, tmp_path: Path) -> None:
     clips = tmp_path / "clips"
     clips.mkdir()
     encode(clips / "a.mp4", moving_square())

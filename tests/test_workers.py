@@ -68,6 +68,32 @@ def test_items_are_taken_as_workers_need_them(workers: Workers) -> None:
     assert taken == list(range(1000))
 
 
+def test_what_threads_have_done_comes_before_an_error_that_ends_them() -> None:
+    behind = threading.Event()
+
+    def work(number: int) -> int:
+        if number == 5:
+            raise ValueError("number should not be 5")
+        if number == 6:
+            behind.set()
+        return number
+
+    def numbers() -> Iterator[int]:
+        yield from range(7)
+        assert behind.wait(60)  # one thread: all before 6 have ended
+        yield 7
+
+    results = []
+
+    def collect() -> None:
+        for done in Threads(1).run(work, numbers()):
+            results.append(done.result)
+
+    with pytest.raises(ValueError, match="not be 5"):
+        collect()
+    assert set(range(5)) <= set(results)
+
+
 def test_what_is_done_in_any_order_comes_in_that_of_the_items() -> None:
     jobs = [object() for _ in range(5)]
     done = (Done(jobs[place], place) for place in (3, 0, 1, 4, 2))

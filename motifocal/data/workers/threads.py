@@ -32,7 +32,13 @@ class Threads:
                         futures[pool.submit(work, job)] = job
                     if not futures:
                         return
-                    for future in wait(futures, return_when=FIRST_COMPLETED).done:
+                    ended = wait(futures, return_when=FIRST_COMPLETED).done
+                    # What is done comes before an error, which ends the run.
+                    for future in sorted(ended, key=_failed):
                         yield Done(futures.pop(future), future.result())
             finally:
                 pool.shutdown(cancel_futures=True)
+
+
+def _failed(future: Future[R]) -> bool:
+    return future.exception() is not None
