@@ -4,8 +4,8 @@
     python scripts/ablations_page.py --results R --page P       another page of the same form
 
 What stands between `<!-- ablations: KEY -->` and `<!-- /ablations -->` is written anew: for each
-experiment the arms that have results, each on the seeds that the baseline has as well. The text
-around it is written by hand.
+experiment the arms that have results, each on the seeds that the baseline has as well, and for
+`summary` all of them in one table and picture. The text around it is written by hand.
 """
 
 from __future__ import annotations
@@ -14,15 +14,17 @@ import argparse
 import csv
 import json
 import re
+from functools import partial
 from pathlib import Path
 from statistics import median
 
 import numpy as np
 from ablations import ROOT
 from ablations_plan import EXPERIMENTS, Arm, Experiment, run_name
+from ablations_results import compared, compared_samples, groups, lined_up
+from ablations_summary import summary
 
 from motifocal.files.atomic import replacing
-from motifocal.scenes.evaluation.arms import Aligned, align, read_arm
 from motifocal.scenes.evaluation.comparison import compare, draw_curves, to_markdown
 from motifocal.scenes.evaluation.paired import Cells, two_way_interval
 
@@ -30,54 +32,24 @@ BLOCK = re.compile(r"(<!-- ablations: ([\w-]+) -->\n).*?(<!-- /ablations -->)", 
 APPEARANCE = ("bulbs", "traffic_light")  # scenarios in which colours change and nothing moves
 
 
-def finished(results: Path, experiment: Experiment, arm: Arm) -> dict[int, Path]:
-    """The curves of an arm that are there, by seed."""
-    paths = {seed: results / f"{run_name(experiment, arm, seed)}.csv.gz"
-             for seed in range(arm.seeds)}
-    return {seed: path for seed, path in paths.items() if path.exists()}
-
-
-def groups(results: Path, experiment: Experiment) -> list[tuple[list[int], list[Arm]]]:
-    """Arms that can be compared with the baseline, together where they have the same seeds.
-
-    Runs of another experiment stand beside each group whose seeds they have.
-    """
-    baseline, *others = experiment.arms
-    done = {arm: finished(results, experiment, arm) for arm in experiment.arms}
-    together: dict[tuple[int, ...], list[Arm]] = {}
-    for arm in others:
-        seeds = tuple(seed for seed in done[arm] if seed in done[baseline])
-        if seeds and not arm.runs_of:
-            together.setdefault(seeds, []).append(arm)
-    return [(list(seeds), [baseline, *(arm for arm in others if arm in own
-                                       or (arm.runs_of and done[arm].keys() >= set(seeds)))])
-            for seeds, own in together.items()]
-
-
-def lined_up(results: Path, experiment: Experiment, seeds: list[int], arms: list[Arm],
-             scenarios: tuple[str, ...] = ()) -> Aligned:
-    read = [read_arm(arm.label, [finished(results, experiment, arm)[seed] for seed in seeds])
-            for arm in arms]
-    return align(read, scenarios)
-
-
 def block(results: Path, experiment: Experiment, pictures: Path | None) -> str:
     """The generated part of the page for one experiment."""
     parts = []
     for number, (seeds, arms) in enumerate(groups(results, experiment)):
-        comparison = compare(lined_up(results, experiment, seeds, arms))
+        comparison = compared(results, experiment, seeds, arms)
         parts.append(to_markdown(comparison))
         name = f"curves-{experiment.key}{f'-{number}' if number else ''}.png"
         if pictures is not None:
-            pictures.mkdir(parents=True, exist_ok=True)
             draw_curves(pictures / name, comparison)
         parts.append(f"![Learning curves, {experiment.key}: {', '.join(a.label for a in arms)}]"
                      f"(images/{name})\n")
         parts += figure6(results, experiment, seeds, arms)
-        parts += sampled(results, experiment, seeds, arms)
+        if sampled := compared_samples(results, experiment, seeds, arms):
+            parts.append("By sampling at the end (20 steps, guidance 2.5):\n\n"
+                         + to_markdown(sampled))
         if second := [arm for arm in arms if arm.key == experiment.also_against]:
-            others = [arm for arm in arms[1:] if arm not in second]
-            again = compare(lined_up(results, experiment, seeds, [*second, *others]))
+            others = (arm for arm in arms[1:] if arm not in second)
+            again = compared(results, experiment, seeds, (*second, *others))
             parts.append(f"The same curves, against {second[0].label}:\n\n" + to_markdown(again))
         if experiment.key == "still":
             apart = compare(lined_up(results, experiment, seeds, arms, APPEARANCE))
@@ -88,19 +60,8 @@ def block(results: Path, experiment: Experiment, pictures: Path | None) -> str:
     return "\n".join([*parts, cost(results, experiment)])
 
 
-def sampled(results: Path, experiment: Experiment, seeds: list[int], arms: list[Arm]) -> list[str]:
-    """The table of videos sampled at the end, of the arms that have them for every seed."""
-    places = {arm: [results / f"{run_name(experiment, arm, seed)}.sampled.csv.gz"
-                    for seed in seeds] for arm in arms if arm.sampled}
-    there = {arm: paths for arm, paths in places.items() if all(p.exists() for p in paths)}
-    if len(there) < 2:
-        return []
-    read = [read_arm(arm.label, paths) for arm, paths in there.items()]
-    table = to_markdown(compare(align(read)))
-    return ["By sampling at the end (20 steps, guidance 2.5):\n\n" + table]
-
-
-def figure6(results: Path, experiment: Experiment, seeds: list[int], arms: list[Arm]) -> list[str]:
+def figure6(results: Path, experiment: Experiment, seeds: tuple[int, ...],
+            arms: tuple[Arm, ...]) -> list[str]:
     """The paper's Figure 6 in one number: loss where it moves over mean loss, over timesteps."""
     rows = ["| arm | loss where it moves / mean loss | over that of the baseline |",
             "| --- | ---: | ---: |"]
@@ -143,9 +104,11 @@ def cost(results: Path, experiment: Experiment) -> str:
 
 def filled(text: str, results: Path, pictures: Path | None) -> str:
     """The page with every generated part written anew. KeyError for an unknown experiment."""
-    known = {experiment.key: experiment for experiment in EXPERIMENTS}
-    return BLOCK.sub(
-        lambda m: m[1] + "\n" + block(results, known[m[2]], pictures) + "\n" + m[3], text)
+    if pictures is not None:
+        pictures.mkdir(parents=True, exist_ok=True)
+    made = {e.key: partial(block, results, e, pictures) for e in EXPERIMENTS}
+    made["summary"] = partial(summary, results, pictures)
+    return BLOCK.sub(lambda m: f"{m[1]}\n{made[m[2]]()}\n{m[3]}", text)
 
 
 def main() -> None:

@@ -88,6 +88,12 @@ class Experiment:
     copier: bool = False
     also_against: str = ""
 
+    @property
+    def scenes(self) -> str:
+        """The scenes, and what else is not as in the first experiment, in words."""
+        return (self.world + (", from a copier" if self.copier else "")
+                + (", AdamW" if self.settings == ADAMW else ""))
+
 
 EXPERIMENTS = (
     Experiment("still", "still", ALL_ARMS),

@@ -34,7 +34,7 @@ def test_the_plan_holds_every_arm_with_its_seeds_and_the_deciding_ones_first() -
 def test_the_page_has_a_place_for_every_experiment() -> None:
     page = (ROOT / "docs" / "proof.md").read_text(encoding="utf-8")
     places = [m[2] for m in ablations_page.BLOCK.finditer(page)]
-    assert sorted(places) == sorted(e.key for e in ablations_plan.EXPERIMENTS)
+    assert sorted(places) == sorted(["summary", *(e.key for e in ablations_plan.EXPERIMENTS)])
 
 
 def test_the_page_says_what_the_results_say() -> None:
@@ -74,6 +74,20 @@ def test_losses_of_other_papers_are_compared_with_both_arms_on_the_seeds_that_th
     assert "+0.0 [+0.0, +0.0]" in alone
     assert "2 seeds" in alone
     assert "2 runs;" in alone
+
+
+def test_the_summary_has_each_arm_once_with_the_differences_of_its_section() -> None:
+    results = ROOT / "runs" / "ablations"
+    table = ablations_page.summary(results, None)
+    sections = "".join(ablations_page.block(results, e, None) for e in ablations_plan.EXPERIMENTS)
+    lines = [[cell.strip() for cell in line.split("|")[1:-1]]
+             for line in table.splitlines() if line.startswith("|")][2:]
+    assert len({tuple(line[:3]) for line in lines}) == len(lines)
+    assert {line[0] for line in lines} >= {"still", "lively"}
+    for line in lines:
+        differences = [cell for cell in line[4:] if cell]
+        assert len(differences) >= 4
+        assert all(f"| {difference} |" in sections for difference in differences), line
 
 
 def test_runs_that_two_experiments_share_are_made_once_and_in_either() -> None:

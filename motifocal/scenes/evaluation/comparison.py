@@ -132,8 +132,8 @@ def _table(comparison: Comparison, measure: str, scale: float, digits: int) -> l
         for step in steps:
             point = comparison.at(arm, step, measure)
             value = _within_0_and_1(point.value) if measure == "follows" else point.value
-            cells += [_words(value, scale, digits, signed=False),
-                      _words(point.difference, scale, digits, signed=True)]
+            cells += [in_words(value, scale, digits, signed=False),
+                      in_words(point.difference, scale, digits, signed=True)]
         rows.append(cells)
     return markdown_table(head, rows)
 
@@ -152,7 +152,7 @@ def _reached_table(comparison: Comparison) -> list[str]:
         cells = [arm]
         for r in own:
             cells += ["not reached" if np.isnan(r.steps) else f"{r.steps:.0f}",
-                      _words(r.ratio, 1, 2, signed=False)]
+                      in_words(r.ratio, 1, 2, signed=False)]
         rows.append(cells)
     return markdown_table(head, rows)
 
@@ -164,7 +164,8 @@ def shown_steps(steps: Sequence[int]) -> list[int]:
     return [steps[round(len(steps) * k / SHOWN_STEPS) - 1] for k in range(1, SHOWN_STEPS + 1)]
 
 
-def _words(interval: Interval | None, scale: float, digits: int, *, signed: bool) -> str:
+def in_words(interval: Interval | None, scale: float, digits: int, *, signed: bool) -> str:
+    """Return `value [low, high]` times `scale`, bold where a difference excludes 0; "" for None."""
     if interval is None or np.isnan(interval.value):
         return ""
     sign = "+" if signed else ""

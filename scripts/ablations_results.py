@@ -1,0 +1,64 @@
+"""The results of scripts/ablations.py: arms beside their baseline, on the seeds that both have."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+
+from ablations_plan import Arm, Experiment, run_name
+
+from motifocal.scenes.evaluation.arms import Aligned, align, read_arm
+from motifocal.scenes.evaluation.comparison import Comparison, compare
+
+
+def finished(results: Path, experiment: Experiment, arm: Arm) -> dict[int, Path]:
+    """The curves of an arm that are there, by seed."""
+    paths = {seed: results / f"{run_name(experiment, arm, seed)}.csv.gz"
+             for seed in range(arm.seeds)}
+    return {seed: path for seed, path in paths.items() if path.exists()}
+
+
+def groups(
+    results: Path, experiment: Experiment
+) -> list[tuple[tuple[int, ...], tuple[Arm, ...]]]:
+    """Arms that can be compared with the baseline, together where they have the same seeds.
+
+    Runs of another experiment stand beside each group whose seeds they have.
+    """
+    baseline, *others = experiment.arms
+    done = {arm: finished(results, experiment, arm) for arm in experiment.arms}
+    together: dict[tuple[int, ...], list[Arm]] = {}
+    for arm in others:
+        seeds = tuple(seed for seed in done[arm] if seed in done[baseline])
+        if seeds and not arm.runs_of:
+            together.setdefault(seeds, []).append(arm)
+    return [(seeds, (baseline, *(arm for arm in others if arm in own
+                                 or (arm.runs_of and done[arm].keys() >= set(seeds)))))
+            for seeds, own in together.items()]
+
+
+def lined_up(results: Path, experiment: Experiment, seeds: tuple[int, ...],
+             arms: tuple[Arm, ...], scenarios: tuple[str, ...] = ()) -> Aligned:
+    """Curves of arms on these seeds, pair by pair; of some scenarios alone where they are named."""
+    read = [read_arm(arm.label, [finished(results, experiment, arm)[seed] for seed in seeds])
+            for arm in arms]
+    return align(read, scenarios)
+
+
+@cache
+def compared(results: Path, experiment: Experiment, seeds: tuple[int, ...],
+             arms: tuple[Arm, ...]) -> Comparison:
+    """Learning curves of arms on these seeds, against the first arm's."""
+    return compare(lined_up(results, experiment, seeds, arms))
+
+
+@cache
+def compared_samples(results: Path, experiment: Experiment, seeds: tuple[int, ...],
+                     arms: tuple[Arm, ...]) -> Comparison | None:
+    """Videos sampled at the end, of the arms that have them for every seed; None for none."""
+    places = {arm: [results / f"{run_name(experiment, arm, seed)}.sampled.csv.gz"
+                    for seed in seeds] for arm in arms if arm.sampled}
+    there = {arm: paths for arm, paths in places.items() if all(p.exists() for p in paths)}
+    if arms[0] not in there or len(there) < 2:
+        return None
+    return compare(align([read_arm(arm.label, paths) for arm, paths in there.items()]))
