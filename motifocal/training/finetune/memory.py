@@ -105,15 +105,17 @@ def sizes_of(
 ) -> Sizes:
     """Read the sizes of a transformer and of a clip from the headers of their files."""
     config, shapes = family.configs[part], shapes_of(folder / part)
-    width = config.get("num_attention_heads", 1) * config.get("attention_head_dim", 1)
+    width = (config.get("model_dim")  # as Kandinsky 5 calls it
+             or config["num_attention_heads"] * config["attention_head_dim"])
+    feed_forward = config.get("ffn_dim") or config.get("ff_dim") or 4 * width
     weights = sum(math.prod(shape) for shape in shapes.values())
-    targets = settings.lora_targets or family.lora_targets
+    # As peft matches them: whole parts of a dotted name.
+    targets = tuple(f".{name}" for name in settings.lora_targets or family.lora_targets)
     rank = settings.lora_rank
     trained = weights if rank is None else sum(
         rank * sum(shape) for name, shape in shapes.items()
-        if len(shape) == 2 and name.removesuffix(".weight").endswith(tuple(targets)))
-    return Sizes(weights, trained, _layers(config), width, config.get("ffn_dim") or 4 * width,
-                 tokens_of(config, cache))  # fmt: skip
+        if len(shape) == 2 and f".{name.removesuffix('.weight')}".endswith(targets))
+    return Sizes(weights, trained, _layers(config), width, feed_forward, tokens_of(config, cache))
 
 
 def tokens_of(config: Mapping[str, Any], cache: ClipCache) -> int:
