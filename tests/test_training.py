@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import re
+import weakref
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -454,6 +455,18 @@ def test_muon_updates_hidden_weights_orthogonally_and_leaves_the_edges_to_adamw(
     assert float(change["0.weight"].abs().median()) == pytest.approx(1e-2, rel=0.01)
     values = torch.linalg.svdvals(change["2.weight"].flatten(1))
     assert float(values.max() / values.min()) < 2
+
+
+@pytest.mark.parametrize("name", ["adamw", "muon"])
+def test_an_optimiser_keeps_no_gradient_that_zero_grad_has_cleared(name: Any) -> None:
+    network = small_network()
+    optimizer = build_optimizer(name, network, 1e-2, 0.0)
+    one_update(network, optimizer, 0)
+    gradients = [weakref.ref(p.grad.untyped_storage()) for p in network.parameters()
+                 if p.grad is not None]
+    assert len(gradients) == len(list(network.parameters()))
+    optimizer.zero_grad(set_to_none=True)
+    assert [gradient() for gradient in gradients] == [None] * len(gradients)
 
 
 def test_the_rate_warms_up_stays_and_cools_down() -> None:

@@ -48,9 +48,6 @@ class MuonWithAdamW(torch.optim.Optimizer):
         )
         super().__init__([p for _, p in named], {"lr": rate})
 
-    def zero_grad(self, set_to_none: bool = True) -> None:
-        super().zero_grad(set_to_none)
-
     def step(self, closure: Callable[[], float] | None = None) -> None:  # type: ignore[override]
         """One update of both; the rate is read from this object's own parameter group."""
         if closure is not None:
@@ -66,6 +63,8 @@ class MuonWithAdamW(torch.optim.Optimizer):
             matrix.grad = None if grad is None else grad.reshape(matrix.shape)
         self._adam.step()
         self._muon.step()
+        for _, matrix in self._pairs:
+            matrix.grad = None  # else the gradients outlive `zero_grad`, until the next step
 
     def state_dict(self) -> dict[str, Any]:
         return {
