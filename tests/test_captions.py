@@ -284,6 +284,13 @@ def test_two_lists_have_to_be_of_one_length(
         read_captions(folder)
 
 
+def test_two_lists_have_the_lines_that_files_have(folder: Path) -> None:
+    (folder / "videos.txt").write_text("one.mp4\r\nb/two.mp4\n")
+    (folder / "prompt.txt").write_text("up\u2028down\nleft\x0bright", encoding="utf-8")
+    captions = [(video.name, video.caption) for video in read_captions(folder).videos]
+    assert captions == [("one.mp4", "up\u2028down"), ("b/two.mp4", "left\x0bright")]
+
+
 @pytest.mark.parametrize(("name", "text", "message"), [
     ("a.json", "[", "should be JSON"), ("a.json", "[" * 100_000, "should be JSON"),
     ("a.json", '{"video": "x"}', "should be a list of objects, got dict"),

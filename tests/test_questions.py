@@ -175,7 +175,8 @@ def omit_folder(folder: Path) -> Path:
 def comp_folder(folder: Path) -> Path:
     for name in ("prompts", "first_frames/motion_binding"):
         (folder / name).mkdir(parents=True)
-    (folder / "prompts" / "motion_binding.txt").write_text("the car moves left\n\nit turns\n")
+    (folder / "prompts" / "motion_binding.txt").write_text(
+        "the car\u2028moves left\n\nit turns\n", encoding="utf-8")
     for k in (1, 2):
         write_image(folder / "first_frames" / "motion_binding" / f"{k:04d}_16x9.png", textured(k))
     return folder

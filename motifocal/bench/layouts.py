@@ -109,7 +109,7 @@ def read_comp(folder: Path, suffixes: tuple[str, ...]) -> tuple[Rows, dict[str, 
     rows: Rows = []
     images: dict[str, Path] = {}
     for table in sorted((folder / PROMPTS).glob("*.txt")):
-        lines = [line.strip() for line in table.read_text(encoding="utf-8-sig").splitlines()]
+        lines = [line.strip() for line in table.read_text(encoding="utf-8-sig").split("\n")]
         for number, prompt in enumerate((line for line in lines if line), start=1):
             name = f"{number:04d}"
             image_id = f"{table.stem}_{name}"

@@ -167,7 +167,7 @@ def _two_lists(table: Path) -> Listing:
     if len(captions) != 1:
         got = ", ".join(path.name for path in captions) or "none"
         raise ValueError(f"{table} should have one of {CAPTION_LISTS} beside it, got {got}")
-    names, words = _text(table).splitlines(), _text(captions[0]).splitlines()
+    names, words = list(_lines(table)), list(_lines(captions[0]))
     rows = []
     for number in range(max(len(names), len(words))):
         place = f"{table}, line {number + 1}"

@@ -163,9 +163,10 @@ class ClipCache:
 def _read_index(path: Path) -> list[CachedClip]:
     if not path.is_file():
         raise ValueError(f"{path.parent} should hold {path.name}, got none: prepare it to its end")
-    lines = path.read_text(encoding="utf-8").splitlines()
+    # Not splitlines, which ends a line in the middle of a caption with U+2028 in it.
+    lines = path.read_text(encoding="utf-8").split("\n")
     try:
-        clips = [CachedClip(**parse_json(line)) for line in lines]
+        clips = [CachedClip(**parse_json(line)) for line in lines if line]
     except (TypeError, ValueError) as error:
         raise ValueError(f"{path} should hold a clip a line, got: {error}") from error
     if not clips:
