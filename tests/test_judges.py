@@ -97,7 +97,8 @@ def test_the_text_holds_the_question_and_how_many_frames_there_are() -> None:
     assert "Does it rise? Answer with yes or no only." in query().text
 
 
-@pytest.mark.parametrize("template", ["yes or no?", "{question} {colour}", "{question"])
+@pytest.mark.parametrize("template", ["yes or no?", "{question} {colour}", "{question",
+                                      "{question} {prompt.author}", "{question} {count[0]}"])
 def test_a_template_without_the_question_is_refused(template: str) -> None:
     with pytest.raises(ValueError, match="template should"):
         check_template(template)

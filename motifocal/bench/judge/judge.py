@@ -121,7 +121,7 @@ def check_template(template: str) -> None:
     """Raise ValueError for a template that does not hold {question}, or names something else."""
     try:
         filled = template.format(count=2, half=1, question="Q?", prompt="")
-    except (KeyError, IndexError, ValueError) as error:
+    except (KeyError, IndexError, AttributeError, TypeError, ValueError) as error:
         raise ValueError("template should name {question} and perhaps {count} and {prompt}, got "
                          f"{template!r}") from error
     if "Q?" not in filled:
