@@ -87,9 +87,14 @@ def test_what_is_written_is_read_again(tmp_path: Path) -> None:
     assert read_domain(tmp_path) == known
 
 
-def test_a_file_without_its_entries_is_refused(tmp_path: Path) -> None:
-    (tmp_path / FILE).write_text('{"words": ["car"]}')
-    with pytest.raises(ValueError, match=r"should hold words and least_psnr, got \['words'\]"):
+@pytest.mark.parametrize(("text", "words"), [
+    ('{"words": ["car"]}', r"should hold words and least_psnr, got \['words'\]"),
+    ('{"words": [["car"]], "least_psnr": 20}', "should hold words and least_psnr"),
+    ("[]", "should hold an object, got list"), ("{", "should be JSON"),
+])  # fmt: skip
+def test_a_file_without_its_entries_is_refused(tmp_path: Path, text: str, words: str) -> None:
+    (tmp_path / FILE).write_text(text)
+    with pytest.raises(ValueError, match=f"{FILE} {words}"):
         read_domain(tmp_path)
 
 

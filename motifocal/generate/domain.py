@@ -20,7 +20,7 @@ from pathlib import Path
 from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
 
 from motifocal.files.atomic import write_text
-from motifocal.files.json_text import parse_json
+from motifocal.files.json_text import read_json_object
 from motifocal.media.picture import Pixels
 from motifocal.media.video import to_tensor
 from motifocal.models.autoencoder import decode, encode
@@ -48,11 +48,12 @@ def read_domain(folder: Path) -> Domain | None:
     path = folder / FILE
     if not path.is_file():
         return None
-    entries = parse_json(path.read_text(encoding="utf-8"))
+    entries = read_json_object(path)
     words, least = entries.get("words"), entries.get("least_psnr")
-    if not isinstance(words, list) or not isinstance(least, int | float):
-        raise ValueError(f"{path} should hold words and least_psnr, got {sorted(entries)}")
-    return Domain(frozenset(words), float(least))
+    if (isinstance(words, list) and all(isinstance(word, str) for word in words)
+            and isinstance(least, int | float)):  # fmt: skip
+        return Domain(frozenset(words), float(least))
+    raise ValueError(f"{path} should hold words and least_psnr, got {sorted(entries)}")
 
 
 def write_domain(folder: Path, domain: Domain) -> None:

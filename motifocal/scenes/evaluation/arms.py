@@ -6,7 +6,6 @@ each seed; arms of one seed share first weights, order of data, noise and dropou
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from motifocal.files.json_text import parse_json
+from motifocal.files.json_text import read_json_object
 from motifocal.scenes.evaluation.paired import Cells
 from motifocal.scenes.evaluation.probe_table import PROBE_TABLE, ProbeRow, read_probe_table
 
@@ -81,11 +80,11 @@ def read_run(place: Path) -> list[ProbeRow]:
 def _report_rows(path: Path) -> list[ProbeRow]:
     """Return the sampled videos of a report, as rows of step 0 without a margin."""
     try:
-        pairs = parse_json(path.read_text(encoding="utf-8"))["pairs"]
+        pairs = read_json_object(path)["pairs"]
         return [ProbeRow(0, p["image_id"], p["action"], p["scenario"], p["kind"], p["held_out"],
                          round(1 / p["chance"]), bool(p["follows"]), bool(p["stands_still"]),
                          float("nan")) for p in pairs]
-    except (KeyError, TypeError, json.JSONDecodeError) as error:
+    except (KeyError, TypeError) as error:
         raise ValueError(f"{path} is no report of `scenes eval`: {error!r}") from error
 
 
