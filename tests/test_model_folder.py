@@ -23,6 +23,7 @@ from motifocal.bench.score.learned import ClipAlignment
 from motifocal.cli import cli
 from motifocal.generate.model import Sampling
 from motifocal.generate.open import open_model
+from motifocal.models.folder_files import refuse_code
 from motifocal.models.pipeline import TI2VPipeline
 from motifocal.models.text import load_tokenizer
 from motifocal.models.videocrafter2 import load_released
@@ -159,6 +160,16 @@ def test_a_configuration_that_names_a_kernel_on_the_hub_is_refused(
         TI2VPipeline.from_pretrained(folder)
     path.write_text(json.dumps(kept | {"attn_implementation": "sdpa"}))
     TI2VPipeline.from_pretrained(folder)
+
+
+@pytest.mark.parametrize("text", [
+    r'{"attn_implementatio\u006e": "somebody/kernel"}', r'{"auto\u005Fmap": {}}',
+    '{"parts": [{"auto_map": {}}]}', '{"a": ' * 400 + '{"auto_map": {}}' + "}" * 400,
+])  # fmt: skip
+def test_code_is_found_however_its_key_is_spelled(text: str, tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text(text)
+    with pytest.raises(ValueError, match=r"(auto_map|attn_implementation) names code"):
+        refuse_code(tmp_path)
 
 
 def test_a_clip_or_tokenizer_folder_runs_no_code(

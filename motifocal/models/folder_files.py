@@ -6,6 +6,7 @@ The folder has the diffusers layout: `model_index.json`, `unet/`, `vae/`, `text_
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,9 @@ CLASS_KEY = "auto_map"
 #: How keys end under which it names the library's own function, or a repository on the hub that
 #: holds compiled code: "sdpa" against "owner/name".
 FUNCTION_KEY = "_implementation"
+#: What a vocabulary, which is not worth parsing, does not hold: those keys, or an escaped letter,
+#: by which JSON can spell them otherwise.
+SUSPECT = re.compile(rf'(?:{CLASS_KEY}|{FUNCTION_KEY})"|\\u00[567]'.encode())
 
 
 def read_index(folder: Path) -> dict[str, Any]:
@@ -91,9 +95,7 @@ def refuse_code(part: Path) -> None:
     for path in sorted(part.rglob("*.py")):
         raise ValueError(f"{path}: a model folder should hold no code; none of it is run")
     for path in sorted(part.glob("*.json")):
-        content = path.read_bytes()
-        # A vocabulary is not worth parsing.
-        if any(f'{key}"'.encode() in content for key in (CLASS_KEY, FUNCTION_KEY)):
+        if SUSPECT.search(path.read_bytes()):
             key = _code_key(read_json_object(path))
             if key is not None:
                 raise ValueError(f"{path}: {key} names code, which is not run here; a model that "
@@ -102,12 +104,16 @@ def refuse_code(part: Path) -> None:
 
 def _code_key(config: dict[str, Any]) -> str | None:
     """The key, at any depth, under which a configuration names code."""
-    for key, value in config.items():
-        if key == CLASS_KEY or (f"_{key}".endswith(FUNCTION_KEY) and "/" in str(value)):
-            return key
-        nested = _code_key(value) if isinstance(value, dict) else None
-        if nested is not None:
-            return nested
+    left: list[Any] = [config]
+    while left:
+        value = left.pop()
+        if isinstance(value, list):
+            left += value
+        elif isinstance(value, dict):
+            for key, inside in value.items():
+                if key == CLASS_KEY or (f"_{key}".endswith(FUNCTION_KEY) and "/" in str(inside)):
+                    return key
+            left += value.values()
     return None
 
 
