@@ -5,9 +5,11 @@ from __future__ import annotations
 import ast
 import errno
 import hashlib
+import io
 import os
 import threading
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 import torch
@@ -22,6 +24,10 @@ from motifocal.files.atomic import (
     write_new_text,
     write_text,
 )
+from motifocal.files.json_lines import LineWriter, read_lines
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
 
 PACKAGE = Path(files.__file__).parent
 
@@ -125,6 +131,37 @@ def test_a_folder_appears_whole_or_not_at_all_and_with_the_umasks_modes(tmp_path
     for path in (folder / "card.md", folder / "unet" / "x.safetensors"):
         assert path.stat().st_mode & 0o777 == 0o640
     assert folder.stat().st_mode & 0o777 == 0o750
+
+
+def test_the_folder_before_stays_where_the_new_one_cannot_take_its_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, rename = tmp_path / "model", Path.rename
+    with replacing_folder(folder) as temporary:
+        (temporary / "card.md").write_text("one")
+
+    def blocked(self: Path, target: Path) -> Path:
+        if list(self.glob("two.md")):  # as by a scanner of viruses that has one of its files open
+            raise PermissionError("in use")
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", blocked)
+    with pytest.raises(PermissionError, match="in use"), replacing_folder(folder) as temporary:
+        (temporary / "two.md").write_text("two")
+    assert (folder / "card.md").read_text() == "one"
+    assert [path.name for path in tmp_path.iterdir()] == ["model"]
+
+
+def test_a_line_is_in_the_file_though_the_disk_takes_it_in_parts(tmp_path: Path) -> None:
+    class NearlyFull(io.FileIO):
+        def write(self, data: ReadableBuffer, /) -> int:
+            return super().write(bytes(data)[:5])
+
+    path = tmp_path / "a.jsonl"
+    with NearlyFull(path, "ab") as file:
+        for number in range(3):
+            LineWriter(path, file).add({"number": number})
+    assert list(read_lines(path)) == [{"number": number} for number in range(3)]
 
 
 def test_a_place_that_cannot_be_a_file_is_named(tmp_path: Path) -> None:

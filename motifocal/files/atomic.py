@@ -73,6 +73,8 @@ def replacing_folder(folder: Path) -> Iterator[Path]:
             folder.rename(before)
         temporary.rename(folder)
     finally:
+        if before.exists() and not folder.exists():  # the new one could not take its place
+            before.rename(folder)
         for path in (temporary, before):
             shutil.rmtree(path, ignore_errors=True)
 

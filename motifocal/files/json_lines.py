@@ -65,9 +65,10 @@ class LineWriter:
 
     def add(self, line: Mapping[str, Any]) -> None:
         """Add one line in a single write; an OSError of a full disk says what to do."""
-        text = json.dumps(line, allow_nan=False)
+        left = json.dumps(line, allow_nan=False).encode() + b"\n"
         with disk.writing(self.path):
-            self.file.write(text.encode() + b"\n")
+            while left:  # a disk that is about to be full takes a part
+                left = left[self.file.write(left) :]
 
     def sync(self) -> None:
         """Return once all lines are on the disk."""
