@@ -166,6 +166,7 @@ def test_a_cut_inside_a_fragment_of_an_mp4_is_seen(tmp_path: Path, flags: str) -
                   container_options={"movflags": flags})  # fmt: skip
     whole = path.read_bytes()
     ends = [at - 4 for at in range(len(whole)) if whole[at : at + 4] in (b"moof", b"mfra")]
+    path.write_bytes(whole + b"\0\0\0\x08free")  # an empty box at the end
     assert len(read_video(path).frames) == 24
     for kept in range(len(whole) // 5, ends[-1], 97):
         if kept not in ends:

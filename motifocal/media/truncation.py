@@ -85,9 +85,10 @@ def _matroska(file: BinaryIO, size: int) -> bool:
 def _fragments(file: BinaryIO, size: int) -> bool:
     """The boxes of a fragmented MP4 follow each other to its end; of others the index tells."""
     start, fragmented = 0, False
-    while size - start >= 16:
+    while size - start >= 8:
         file.seek(start)
-        length, name, longer = struct.unpack(">I4sQ", file.read(16))
+        # An empty box at the end has 8 bytes.
+        length, name, longer = struct.unpack(">I4sQ", file.read(16).ljust(16, b"\0"))
         length = longer if length == 1 else length
         if length < 8:  # 0: the box goes on to the end of the file
             return False
