@@ -17,9 +17,8 @@ from torch import Tensor, nn
 from torch.nn.functional import mse_loss
 
 from motifocal.loss.motion_loss import motion_loss
-from motifocal.training.families.base import Draw, Family
+from motifocal.training.families.base import Draw, Family, first_picture
 from motifocal.training.families.registry import FAMILIES, family_of
-from motifocal.training.families.wan import picture
 
 KINDS = {"wan22-5b": "wan-ti2v", "wan21": "wan-2.1", "wan22-a14b": "wan-a14b",
          "skyreels": "skyreels-v2"}  # fmt: skip
@@ -93,7 +92,7 @@ def test_the_transformer_gets_exactly_what_the_pipeline_hands_it(
     noise = torch.randn(batch["latents"].shape, generator=torch.Generator().manual_seed(1))
     (height, width), frames = TINY[kind]
     theirs = caught_call(pipe.transformer, monkeypatch, lambda: pipe(
-        image=picture(video), prompt=prompt, height=height, width=width, num_frames=frames,
+        image=first_picture(video), prompt=prompt, height=height, width=width, num_frames=frames,
         num_inference_steps=4, guidance_scale=1.0, latents=noise.clone(),
     ))  # fmt: skip
     # At the pipeline's first time the latents are noise.

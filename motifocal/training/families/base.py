@@ -25,6 +25,7 @@ from einops import rearrange
 from torch import Tensor
 
 from motifocal.loss.latent_grid import FAMILIES, LatentGeometry, valid_mask
+from motifocal.media.video import to_frames
 
 Batch = Mapping[str, Tensor]
 Config = Mapping[str, Any]
@@ -160,6 +161,13 @@ def noise_like(values: Tensor, generators: Sequence[torch.Generator]) -> Tensor:
 def per_sample(values: Tensor, like: Tensor) -> Tensor:
     """(B,) -> (B, 1, ..., 1) with as many dimensions as `like`."""
     return values.view(-1, *(1,) * (like.ndim - 1)).to(like.device)
+
+
+def first_picture(video: Tensor) -> Any:
+    """Return the first frame of a video (1, 3, F, H, W) in [-1, 1] as PIL's image."""
+    from PIL import Image
+
+    return Image.fromarray(to_frames(video[0, :, :1])[0])
 
 
 def dtype_of(model: Any) -> torch.dtype:

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Sequence
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
 from motifocal.training.families.base import Draw, Family, noise_like, per_sample
+from motifocal.training.families.noise_levels import logit_normal
 
 
 class FlowMatching(Family):
@@ -39,6 +41,15 @@ class FlowMatching(Family):
         """Return sigma at every latent, 0 where it is given: (B, 1, F', h, w)."""
         sigma = per_sample(draw.time, latents).expand(-1, 1, *latents.shape[2:])
         return torch.where(self.given(latents), 0.0, sigma)
+
+
+class ShiftedLogitNormal(FlowMatching):
+    """A family whose sigma is logit-normal, moved towards noise by `shift`."""
+
+    shift: ClassVar[float]
+
+    def draw_sigma(self, generator: torch.Generator, latents: Tensor, part: str) -> Tensor:
+        return shifted(logit_normal(1, generator), self.shift)[0]
 
 
 def shifted(uniform: Tensor, shift: float) -> Tensor:

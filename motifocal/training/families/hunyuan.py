@@ -15,8 +15,7 @@ from torch import Tensor
 
 from motifocal.loss.latent_grid import FAMILIES, LatentGeometry
 from motifocal.training.families.base import Batch, Config, Draw, dtype_of
-from motifocal.training.families.flow import FlowMatching, shifted
-from motifocal.training.families.noise_levels import logit_normal
+from motifocal.training.families.flow import ShiftedLogitNormal
 
 SHIFT = 7.0
 #: Guidance is distilled into the checkpoint: it is trained and sampled at this scale.
@@ -25,7 +24,7 @@ ATTENTION = ("to_q", "to_k", "to_v", "to_out.0", "add_q_proj", "add_k_proj", "ad
              "to_add_out")  # fmt: skip
 
 
-class HunyuanVideo(FlowMatching):
+class HunyuanVideo(ShiftedLogitNormal):
     """HunyuanVideo-I2V as published now ("token_replace"): the first latent is the picture's.
 
     As Tencent's train_image2video_lora.py: logit-normal noise levels with a shift of 7, and the
@@ -37,6 +36,7 @@ class HunyuanVideo(FlowMatching):
     pipeline = "HunyuanVideoImageToVideoPipeline"
     size_multiple = 16
     fps = 24.0
+    shift = SHIFT
     text_parts = ("tokenizer", "text_encoder", "tokenizer_2", "text_encoder_2", "image_processor")
     text_sees_image = True
     lora_targets = ATTENTION
@@ -70,9 +70,6 @@ class HunyuanVideo(FlowMatching):
 
     def _with_picture(self, latents: Tensor, picture: Tensor) -> dict[str, Tensor]:
         return {"latents": torch.cat([picture, latents[:, 1:]], 1)}
-
-    def draw_sigma(self, generator: torch.Generator, latents: Tensor, part: str) -> Tensor:
-        return shifted(logit_normal(1, generator), SHIFT)[0]
 
     def forward(self, model: Any, draw: Draw, batch: Batch) -> Tensor:
         dtype = dtype_of(model)

@@ -11,16 +11,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from motifocal.media.video import to_frames
-from motifocal.training.families.base import Batch, Config, Draw, dtype_of
-from motifocal.training.families.flow import FlowMatching, shifted
+from motifocal.training.families.base import Batch, Config, Draw, dtype_of, first_picture
+from motifocal.training.families.flow import ShiftedLogitNormal
 from motifocal.training.families.hunyuan import ATTENTION, with_picture_channels
-from motifocal.training.families.noise_levels import logit_normal
 
 SHIFT = 3.0
 
 
-class HunyuanVideo15(FlowMatching):
+class HunyuanVideo15(ShiftedLogitNormal):
     """HunyuanVideo 1.5, image to video.
 
     As Tencent's train.py: logit-normal noise levels with a shift of 3, one mean over all latents.
@@ -32,6 +30,7 @@ class HunyuanVideo15(FlowMatching):
     pipeline = "HunyuanVideo15ImageToVideoPipeline"
     size_multiple = 16
     fps = 24.0
+    shift = SHIFT
     text_parts = ("tokenizer", "text_encoder", "tokenizer_2", "text_encoder_2")
     clip_parts = ("vae", "image_encoder", "feature_extractor")
     lora_targets = ATTENTION
@@ -52,22 +51,17 @@ class HunyuanVideo15(FlowMatching):
     def encode_clip(
         self, pipe: Any, video: Tensor, fps: float, generator: torch.Generator
     ) -> dict[str, Tensor]:
-        from PIL import Image
-
         vae = pipe.vae
         first = video[:, :, :1]
         latents = vae.encode(video.to(vae.device, vae.dtype)).latent_dist.sample(generator)
         picture = vae.encode(first.to(vae.device, vae.dtype)).latent_dist.mode()
         features = pipe._get_image_embeds(
             image_encoder=pipe.image_encoder, feature_extractor=pipe.feature_extractor,
-            image=Image.fromarray(to_frames(first[0])[0]), device=vae.device,
+            image=first_picture(video), device=vae.device,
         )  # fmt: skip
         scale = vae.config.scaling_factor
         return {"latents": latents[0].float() * scale, "picture": picture[0].float() * scale,
                 "features": features[0]}  # fmt: skip
-
-    def draw_sigma(self, generator: torch.Generator, latents: Tensor, part: str) -> Tensor:
-        return shifted(logit_normal(1, generator), SHIFT)[0]
 
     def forward(self, model: Any, draw: Draw, batch: Batch) -> Tensor:
         dtype = dtype_of(model)

@@ -17,14 +17,13 @@ from torch.nn import functional as F
 
 from motifocal.loss.latent_grid import FAMILIES, LatentGeometry
 from motifocal.training.families.base import Batch, Config, Draw, dtype_of
-from motifocal.training.families.flow import FlowMatching, shifted
-from motifocal.training.families.noise_levels import logit_normal
+from motifocal.training.families.flow import ShiftedLogitNormal
 
 SHIFT = 5.0
 LONGEST_TEXT = 512
 
 
-class Kandinsky5(FlowMatching):
+class Kandinsky5(ShiftedLogitNormal):
     """Kandinsky 5 I2V.
 
     Noise as the trainer of its authors draws it: logit-normal levels with a shift of 5
@@ -38,6 +37,7 @@ class Kandinsky5(FlowMatching):
     pipeline = "Kandinsky5I2VPipeline"
     size_multiple = 16
     fps = 24.0
+    shift = SHIFT
     text_parts = ("tokenizer", "text_encoder", "tokenizer_2", "text_encoder_2")
     original_names = ()  # ComfyUI's model has the same ones (comfy/ldm/kandinsky5/model.py)
     lora_targets = (
@@ -73,9 +73,6 @@ class Kandinsky5(FlowMatching):
             * vae.config.scaling_factor for clip in (video, video[:, :, :1])
         )
         return {"latents": torch.cat([picture, latents[:, 1:]], 1)}
-
-    def draw_sigma(self, generator: torch.Generator, latents: Tensor, part: str) -> Tensor:
-        return shifted(logit_normal(1, generator), SHIFT)[0]
 
     def forward(self, model: Any, draw: Draw, batch: Batch) -> Tensor:
         lengths = batch["text_length"].tolist()

@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from motifocal.training.families.base import Batch, Config, Draw, dtype_of
+from motifocal.training.families.base import Batch, Config, Draw, dtype_of, first_picture
 from motifocal.training.families.flow import FlowMatching, shifted, unshifted
 
 MOST_TOKENS = 512  # of the prompt, as the pipelines' calls take by default
@@ -105,11 +105,6 @@ class WanTI2V(_Wan):
         return TRAIN_STEPS * self.times(draw, batch["latents"])[:, 0, :, ::2, ::2].flatten(1)
 
 
-#: Of transformers that attend to an image encoder's tokens, whose keys and values get a LoRA too:
-#: diffusers' loader expects them in a LoRA for such a model.
-_WITH_IMAGE = ("to_q", "to_k", "to_v", "to_out.0", "add_k_proj", "add_v_proj")
-
-
 class _PictureInChannels(_Wan):
     """The picture comes as 4 channels of mask and 16 of latents beside the noisy ones."""
 
@@ -127,20 +122,28 @@ class _PictureInChannels(_Wan):
         condition = torch.cat([mask, encode(pipe.vae, first)], dim=1)
         encoded = {"latents": latents[0], "condition": condition[0]}
         if getattr(pipe, "image_encoder", None) is not None:
-            encoded["image"] = pipe.encode_image(picture(video))[0]
+            encoded["image"] = pipe.encode_image(first_picture(video))[0]
         return encoded
 
     def _input(self, draw: Draw, batch: Batch) -> Tensor:
         return torch.cat([draw.noisy, batch["condition"]], dim=1)
 
 
-class Wan21(_PictureInChannels):
-    """Wan 2.1 I2V: a CLIP encoder sees the picture too."""
+class _WithImageEncoder(_PictureInChannels):
+    """The transformer attends to a CLIP encoder's tokens of the picture, too.
 
-    name = "wan-2.1"
+    Their keys and values get a LoRA: diffusers' loader expects them in one for such a model.
+    """
+
     clip_parts = ("vae", "image_encoder", "image_processor")
     float32_parts = ("vae", "image_encoder")
-    lora_targets = _WITH_IMAGE
+    lora_targets = ("to_q", "to_k", "to_v", "to_out.0", "add_k_proj", "add_v_proj")
+
+
+class Wan21(_WithImageEncoder):
+    """Wan 2.1 I2V."""
+
+    name = "wan-2.1"
 
     @classmethod
     def matches(cls, index: Config, configs: Mapping[str, Config]) -> bool:
@@ -172,14 +175,11 @@ class WanA14B(_PictureInChannels):
         return shifted(low + (high - low) * uniform, self.shift)
 
 
-class SkyReelsV2(_PictureInChannels):
+class SkyReelsV2(_WithImageEncoder):
     """SkyReels-V2 I2V: Wan 2.1's inputs for a transformer of another class, at 24 frames/s."""
 
     name = "skyreels-v2"
     pipeline, fps = "SkyReelsV2ImageToVideoPipeline", 24.0
-    clip_parts = ("vae", "image_encoder", "image_processor")
-    float32_parts = ("vae", "image_encoder")
-    lora_targets = _WITH_IMAGE
 
     @classmethod
     def matches(cls, index: Config, configs: Mapping[str, Config]) -> bool:
@@ -192,11 +192,3 @@ def encode(vae: Any, video: Tensor) -> Tensor:
     mean, inverse = (values.view(1, -1, 1, 1, 1).to(latents) for values in (
         torch.tensor(vae.config.latents_mean), 1.0 / torch.tensor(vae.config.latents_std)))
     return torch.as_tensor((latents - mean) * inverse)
-
-
-def picture(video: Tensor) -> Any:
-    """Return the first frame of a video (1, 3, F, H, W) in [-1, 1] as PIL's image."""
-    from PIL import Image
-
-    pixels = ((video[0, :, 0] + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
-    return Image.fromarray(pixels.permute(1, 2, 0).cpu().numpy())
