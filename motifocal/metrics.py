@@ -5,6 +5,7 @@ Letters: H W pixels. Images are (H, W, 3) uint8 RGB.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import cv2
@@ -22,6 +23,9 @@ class MeanInterval:
     mean: float
     low: float
     high: float
+
+
+NO_INTERVAL = MeanInterval(math.nan, math.nan, math.nan)  # of no value at all
 
 
 def mean_squared_error(a: npt.NDArray[np.float32], b: npt.NDArray[np.uint8]) -> float:

@@ -28,7 +28,7 @@ from motifocal.bench.score.tables import markdown_table, markdown_text
 from motifocal.files.atomic import write_text
 from motifocal.files.csv_text import csv_text
 from motifocal.files.json_text import format_json
-from motifocal.metrics import MeanInterval, over_images
+from motifocal.metrics import NO_INTERVAL, MeanInterval, over_images
 from motifocal.scenes.evaluation.evaluate import KINDS
 
 ALL = "all"
@@ -95,7 +95,7 @@ def _difference(answers: Sequence[CaseAnswer], clip: str) -> MeanInterval:
     pairs = [pair for pair, other in probabilities
              if other == clip and (pair, OWN) in probabilities]
     if not pairs:
-        return MeanInterval(math.nan, math.nan, math.nan)
+        return NO_INTERVAL
     differences = [probabilities[pair, OWN] - probabilities[pair, clip] for pair in pairs]
     return over_images(np.array(differences), [pair.image_id for pair in pairs])
 

@@ -31,7 +31,7 @@ from motifocal.bench.judge.run import CACHE
 from motifocal.bench.results import ExpectedVideo, Results
 from motifocal.bench.score.choice import choose
 from motifocal.media.video import VideoError, read_video, resize_crop
-from motifocal.metrics import MeanInterval, over_images
+from motifocal.metrics import NO_INTERVAL, MeanInterval, over_images
 
 
 @dataclass(frozen=True)
@@ -138,6 +138,6 @@ def _probability(outcome: Outcome) -> float:
 def _mean(compared: Sequence[Compared], name: str) -> MeanInterval:
     there = [item for item in compared if not math.isnan(getattr(item, name))]
     if not there:
-        return MeanInterval(math.nan, math.nan, math.nan)
+        return NO_INTERVAL
     return over_images(np.array([getattr(item, name) for item in there]),
                        [item.ours.pair.image_id for item in there])

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,11 +17,10 @@ from motifocal.bench.judge.questions import prompt_question
 from motifocal.bench.judge.run import Asked, Judged
 from motifocal.bench.results import ExpectedVideo
 from motifocal.bench.score.run import CONTROL, MODEL
-from motifocal.metrics import MeanInterval, over_images
+from motifocal.bench.score.tables import PairValues, mean_by_pair
+from motifocal.metrics import NO_INTERVAL, MeanInterval, over_images
 
-NO_INTERVAL = MeanInterval(math.nan, math.nan, math.nan)
 SAYS_YES = 0.5  # P(yes) from which an answer counts as yes
-Values = Mapping[tuple[str, str], float]  # (stem, image id) -> mean over seeds
 
 
 @dataclass(frozen=True)
@@ -67,19 +66,22 @@ def summarise(judged: Judged) -> list[JudgedRow]:
     rows: dict[tuple[str, str], list[Asked]] = defaultdict(list)
     for asked in judged.asked:
         rows[asked.row, asked.kind].append(asked)
-    own = _by_pair(rows[judged.control, MODEL], _yes)
+    own = mean_by_pair((asked.video.pair, _yes(asked)) for asked in rows[judged.control, MODEL])
     return [_row(name, kind, of_row, own) for (name, kind), of_row in rows.items()]
 
 
-def _row(name: str, kind: str, asked: Sequence[Asked], own: Values) -> JudgedRow:
-    yes = _by_pair(asked, _yes)
+def _row(name: str, kind: str, asked: Sequence[Asked], own: PairValues) -> JudgedRow:
+    answers = [(item.video.pair, _yes(item)) for item in asked]
+    yes = mean_by_pair(answers)
+    scores = ((item.video.pair, math.nan if item.score is None else item.score)
+              for item in video_scores(asked))
     less = {pair: own[pair] - value for pair, value in yes.items() if pair in own}
     failures = Counter(item.outcome.kind for item in asked if isinstance(item.outcome, Failure))
     return JudgedRow(
         name, kind, len({item.video.pair.stem for item in asked}), _mean(yes),
-        _mean(_by_pair(asked, lambda item: _rounded(_yes(item)))),
+        _mean(mean_by_pair((pair, _rounded(answer)) for pair, answer in answers)),
         _mean(less) if kind == CONTROL else NO_INTERVAL,
-        NO_INTERVAL if kind == CONTROL else _mean(_score_by_pair(asked)), dict(failures))
+        NO_INTERVAL if kind == CONTROL else _mean(mean_by_pair(scores)), dict(failures))
 
 
 def _yes(asked: Asked) -> float:
@@ -95,24 +97,7 @@ def _rounded(probability: float) -> float:
     return probability if math.isnan(probability) else float(probability >= SAYS_YES)
 
 
-def _by_pair(asked: Iterable[Asked], value: Callable[[Asked], float]) -> Values:
-    numbers: dict[tuple[str, str], list[float]] = defaultdict(list)
-    for item in asked:
-        number = value(item)
-        if not math.isnan(number):
-            numbers[item.video.pair.stem, item.video.pair.image_id].append(number)
-    return {pair: math.fsum(of_pair) / len(of_pair) for pair, of_pair in numbers.items()}
-
-
-def _score_by_pair(asked: Sequence[Asked]) -> Values:
-    numbers: dict[tuple[str, str], list[float]] = defaultdict(list)
-    for item in video_scores(asked):
-        if item.score is not None:
-            numbers[item.video.pair.stem, item.video.pair.image_id].append(item.score)
-    return {pair: math.fsum(of_pair) / len(of_pair) for pair, of_pair in numbers.items()}
-
-
-def _mean(values: Values) -> MeanInterval:
+def _mean(values: PairValues) -> MeanInterval:
     if not values:
         return NO_INTERVAL
     return over_images(np.array(list(values.values())), [image for _, image in values])

@@ -21,9 +21,8 @@ from PIL import Image
 from transformers.models.auto.processing_auto import PROCESSOR_MAPPING_NAMES
 
 from motifocal.bench.judge.judge import Answer, Failure, Query, answer_of, form_of
-from motifocal.bench.score.learned import found_folder
+from motifocal.bench.score.learned import found_folder, move
 from motifocal.files.atomic import sha256_of
-from motifocal.media.picture import one_line
 from motifocal.models.folder import bars_on_a_terminal, loading_errors
 
 FILES = ("*.json", "*.txt", "*.jinja", "*.model", "model*.safetensors")
@@ -47,10 +46,7 @@ class VisionLanguageJudge:
             self._model = _model(folder, PRECISIONS[precision])
         if not self._processor.chat_template:
             raise ValueError(f"{location} should have a chat template, got none")
-        try:
-            self._model.to(device)
-        except (RuntimeError, AssertionError) as error:  # torch without CUDA asserts
-            raise ValueError(f"{device} cannot be used here: {one_line(error)[:200]}") from error
+        move(self._model, device)
         self.name = Path(location).name if Path(location).is_dir() else location
         self.identity: Mapping[str, Any] = {
             "judge": "transformers", "model": self.name, "files": _fingerprint(folder),

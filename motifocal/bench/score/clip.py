@@ -22,11 +22,11 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from motifocal.bench.run import sha256_of
 from motifocal.bench.score import fidelity, measures, motion, temporal
 from motifocal.bench.score.controls import shuffle_order, still
 from motifocal.bench.score.measures import MEASURES, Measure, measure
 from motifocal.data.workers.items import Workers
+from motifocal.files.atomic import sha256_of
 from motifocal.files.json_lines import append_line, read_lines
 from motifocal.media import codec, video
 from motifocal.media.arrays import Frames

@@ -75,22 +75,13 @@ class Vision:
         return torch.nn.functional.normalize(features, dim=-1).cpu()
 
 
-class ClipAlignment(Learned):
-    """Image and text alignment as in Animate Bench, with any CLIP of transformers."""
+class _OfImages(Learned):
+    """What both have: an image tower, which one clip at a time goes through."""
 
-    name = "clip"
-    measures: Mapping[str, Measure] = CLIP_MEASURES
-
-    def __init__(self, location: str, device: str = "cpu") -> None:
-        folder = found_folder(location)
-        self._vision = _load(folder, location, ("clip",), device)
-        with loading_errors(location):
-            self._tokenizer = transformers.AutoTokenizer.from_pretrained(
-                folder, trust_remote_code=False)
-        self._places = self._vision.model.config.text_config.max_position_embeddings
-        self.text_limit = TextLimit(self._tokenizer, self._places)
+    def __init__(self, location: str, kinds: Sequence[str], device: str) -> None:
+        self._folder = found_folder(location)
+        self._vision = _load(self._folder, location, kinds, device)
         self.fingerprint, self.source = self._vision.fingerprint, self._vision.source
-        self._prompts: dict[str, Features] = {}
         # One clip keeps all cores busy; several at once would only share them.
         self._lock = threading.Lock()
 
@@ -98,10 +89,30 @@ class ClipAlignment(Learned):
         """Let another process load the same files, rather than send it the weights."""
         return type(self), (self.source, str(self._vision.model.device))
 
+    def _features(self, frames: Frames, image: npt.NDArray[np.uint8]) -> Features:
+        """Return features of length 1 of all frames, and last of the image: (F + 1, D)."""
+        with self._lock:
+            return self._vision.embed([*frames, image])
+
+
+class ClipAlignment(_OfImages):
+    """Image and text alignment as in Animate Bench, with any CLIP of transformers."""
+
+    name = "clip"
+    measures: Mapping[str, Measure] = CLIP_MEASURES
+
+    def __init__(self, location: str, device: str = "cpu") -> None:
+        super().__init__(location, ("clip",), device)
+        with loading_errors(location):
+            self._tokenizer = transformers.AutoTokenizer.from_pretrained(
+                self._folder, trust_remote_code=False)
+        self._places = self._vision.model.config.text_config.max_position_embeddings
+        self.text_limit = TextLimit(self._tokenizer, self._places)
+        self._prompts: dict[str, Features] = {}
+
     def embed(self, frames: Frames, image: npt.NDArray[np.uint8],
               orders: Sequence[Sequence[int]]) -> list[ClipFeatures]:
-        with self._lock:
-            features = self._vision.embed([*frames, image])
+        features = self._features(frames, image)
         features_by_order = []
         for order in orders:
             played = features[list(order)]
@@ -128,24 +139,18 @@ class ClipAlignment(Learned):
         return np.asarray(torch.nn.functional.normalize(features, dim=-1)[0].cpu().numpy())
 
 
-class DinoConsistency(Learned):
+class DinoConsistency(_OfImages):
     """Subject consistency as in VBench and VBench-I2V, with a ViT, DINO, DINOv2 or DINOv3."""
 
     name = "dino"
     measures: Mapping[str, Measure] = DINO_MEASURES
 
     def __init__(self, location: str, device: str = "cpu") -> None:
-        self._vision = _load(found_folder(location), location, DINO_KINDS, device)
-        self.fingerprint, self.source = self._vision.fingerprint, self._vision.source
-        self._lock = threading.Lock()
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), (self.source, str(self._vision.model.device))
+        super().__init__(location, DINO_KINDS, device)
 
     def embed(self, frames: Frames, image: npt.NDArray[np.uint8],
               orders: Sequence[Sequence[int]]) -> list[ClipFeatures]:
-        with self._lock:
-            features = self._vision.embed([*frames, image])
+        features = self._features(frames, image)
         return [ClipFeatures(consistency(features[list(order)], features[-1])) for order in orders]
 
     def score_text(self, vector: Sequence[float], prompt: str) -> Numbers:
@@ -194,11 +199,16 @@ def _load(folder: Path, location: str, kinds: Sequence[str], device: str) -> Vis
     except ValueError as error:
         raise ValueError(f"{location} should hold one of {', '.join(kinds)} as safetensors, with "
                          f"its image processor: {one_line(error)[:200]}") from error
+    move(model.eval(), device)
+    return Vision(model, processor, _fingerprint(folder, device), location)
+
+
+def move(model: Any, device: str) -> None:
+    """Move a model to a device; ValueError, in one line, where it cannot be used here."""
     try:
-        model.eval().to(device)
+        model.to(device)
     except (RuntimeError, AssertionError) as error:  # torch without CUDA asserts
         raise ValueError(f"{device} cannot be used here: {one_line(error)[:200]}") from error
-    return Vision(model, processor, _fingerprint(folder, device), location)
 
 
 def _loaded(folder: Path, kinds: Sequence[str]) -> tuple[Any, Any]:

@@ -9,16 +9,19 @@ from __future__ import annotations
 import math
 import re
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from motifocal.bench.pairs import Pair
 from motifocal.bench.score.controls import CONTROLS
 from motifocal.bench.score.measures import Measure
 from motifocal.bench.score.run import CONTROL, MODEL, Row, Scores
-from motifocal.metrics import MeanInterval, over_images
+from motifocal.metrics import NO_INTERVAL, MeanInterval, over_images
 
+#: (stem, image id) -> mean over the videos of the pair.
+PairValues = Mapping[tuple[str, str], float]
 ARROWS = {"higher": "↑", "lower": "↓", "neither": ""}
 MOST_DECIMALS = 4
 NO_NUMBER = "–"
@@ -50,7 +53,7 @@ class Cell:
     images: int
 
 
-NO_CELL = Cell(MeanInterval(math.nan, math.nan, math.nan), 0, 0)
+NO_CELL = Cell(NO_INTERVAL, 0, 0)
 
 
 @dataclass(frozen=True)
@@ -82,16 +85,20 @@ def summarise(scores: Scores) -> Summary:
     return Summary(scores, cells, differences)
 
 
-def _by_pair(row: Row, measure: str) -> dict[tuple[str, str], float]:
-    """Map (stem, image) to the mean over its videos, without what is no number."""
-    values_by_pair: dict[tuple[str, str], list[float]] = defaultdict(list)
-    for video in row.videos:
-        if not math.isnan(video.numbers[measure]):
-            values_by_pair[video.pair.stem, video.pair.image_id].append(video.numbers[measure])
-    return {pair: math.fsum(values) / len(values) for pair, values in values_by_pair.items()}
+def _by_pair(row: Row, measure: str) -> PairValues:
+    return mean_by_pair((video.pair, video.numbers[measure]) for video in row.videos)
 
 
-def _mean_cell(values: Mapping[tuple[str, str], float]) -> Cell:
+def mean_by_pair(values: Iterable[tuple[Pair, float]]) -> PairValues:
+    """Average the values of the videos of each pair, without those that are nan."""
+    by_pair: dict[tuple[str, str], list[float]] = defaultdict(list)
+    for pair, value in values:
+        if not math.isnan(value):
+            by_pair[pair.stem, pair.image_id].append(value)
+    return {pair: math.fsum(of_pair) / len(of_pair) for pair, of_pair in by_pair.items()}
+
+
+def _mean_cell(values: PairValues) -> Cell:
     images = [image for _, image in values]
     if not values:
         return NO_CELL
