@@ -10,7 +10,7 @@ import click
 
 from motifocal.cli.options.clips import PRIORS, prior_option
 from motifocal.cli.options.cost import SparedArgument, SparedOption, cost_options, print_cost
-from motifocal.cli.options.declare import FOLDER, NEW_FOLDER
+from motifocal.cli.options.declare import FOLDER, NEW_FOLDER, parse_assignment
 from motifocal.cli.options.device import chosen_device
 from motifocal.cli.options.finetune import (
     TRAIN,
@@ -23,8 +23,12 @@ from motifocal.cli.options.renamed import old_option, warn_of_old_name
 from motifocal.cli.options.run_file import RUN_FILE, config_option, write_run_file
 from motifocal.cli.options.trackers import chosen_trackers, log_with_option
 from motifocal.cli.output.locking import lock_output
-from motifocal.cli.output.progress import announce, progress, quiet_option
-from motifocal.files.json_text import parse_json
+from motifocal.cli.output.progress import (
+    announce,
+    leave_to_the_first_process,
+    progress,
+    quiet_option,
+)
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
@@ -187,13 +191,7 @@ def _settings(
         raise ValueError(f"unet should be a table of settings of the network, got {given!r}")
     overrides: dict[str, Any] = {**from_file, "unet": {**network, **given}}
     for assignment in assignments:
-        key, equals, text = assignment.partition("=")
-        if not equals:
-            raise click.BadParameter(f"should be KEY=VALUE, got {assignment!r}", param_hint="--set")
-        try:
-            value = parse_json(text)
-        except ValueError:
-            value = text  # a word, e.g. optimizer=adamw
+        key, value = parse_assignment(assignment, "--set")
         if key.startswith("unet."):
             overrides["unet"][key.removeprefix("unet.")] = value
         else:
@@ -235,7 +233,7 @@ def _train(ctx: click.Context, settings: TrainingSettings, shards: Shards, outpu
     main = accelerator.is_main_process
     announce(f"training on {in_words(accelerator)}")
     run = start(output, shards, load_text(model), settings, accelerator, unet,
-                partial(click.echo, err=True) if main else _leave_to_the_first_process, tower)
+                partial(click.echo, err=True) if main else leave_to_the_first_process, tower)
     millions = sum(p.numel() for p in run.unet.parameters()) / 1e6
     announce(f"network: {millions:.1f} million parameters")
     if run.step:
@@ -284,7 +282,3 @@ def _prober(run: Run, vae: AutoencoderKL, options: dict[str, Any]) -> Prober | N
     pairs = eval_pairs(options["probe_pairs"], run.shards.clip_size[-1], SceneVariant(**drawn))
     return Prober.prepare(pairs, vae, options["probe_every"], None, run.settings.unet,
                           run.image_encoder)
-
-
-def _leave_to_the_first_process(text: str) -> None:
-    """What all processes of a training find out, one of them says."""

@@ -18,6 +18,10 @@ from typing import IO
 from motifocal.files.atomic import write_text
 from motifocal.files.json_text import parse_json
 
+#: What of a step's line becomes curves.
+CURVES = ("loss", "diffusion", "motion", "norm", "rate")
+HELD_OUT = "held_out.jsonl"  # the log of held-out losses, in the folder of a run
+
 
 class TrainingLog:
     """The JSONL log of a run that stands at `step`; lines of later steps are dropped.

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from motifocal.cli.options.declare import FOLDER, Size
+from motifocal.cli.options.declare import FOLDER, RATE, Size
 from motifocal.cli.output.console import print_table
 from motifocal.cli.output.progress import progress, quiet_option
 
@@ -29,7 +29,7 @@ Examples:
 @click.option("--frames", type=click.IntRange(min=1),
               help="How many each video should have.  [default: as its model, or most of them]")
 @click.option("--size", type=Size(), metavar="HEIGHTxWIDTH", help="Likewise.")
-@click.option("--fps", type=click.FloatRange(min=0, min_open=True), help="Likewise.")
+@click.option("--fps", type=RATE, help="Likewise.")
 @click.option("--least-likeness", type=click.FloatRange(-1, 1), default=0.25, show_default=True,
               help="How like its picture frame 0 has to be, as a correlation of small pictures.")
 @click.option("--json", "as_json", is_flag=True, help="Print the problems as JSON, by folder.")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from motifocal.cli.options.benchmark import opened_results
 from motifocal.cli.options.declare import FILE, FOLDER, output_option
 from motifocal.cli.options.judge import judge_of, judge_options
 from motifocal.cli.output.console import print_table
@@ -64,18 +65,13 @@ def judge(results: tuple[Path, ...], judge: str | None, output: Path, questions:
     from motifocal.bench.judge.question_table import read_questions
     from motifocal.bench.judge.report import write_files
     from motifocal.bench.judge.run import judge_videos
-    from motifocal.bench.results import open_results
 
     if common and allow_missing:
         raise click.UsageError("--common and --allow-missing exclude each other")
     if pairwise and (len(results) < 2 or options["command"]):
         raise click.UsageError("--pairwise needs two models and no --command")
     check_template(template or TEMPLATE)
-    opened = [open_results(folder) for folder in results]
-    if control is not None and control not in {result.model for result in opened}:
-        names = ", ".join(result.model for result in opened)
-        raise click.BadParameter(f"should be one of {names}, got {control}",
-                                 param_hint="--control")
+    opened = opened_results(results, control)
     pairs = list({pair.stem: pair for result in opened for pair in result.benchmark.pairs}.values())
     asked = None if questions is None else read_questions(questions, pairs)
     chosen = judge_of(judge, options)

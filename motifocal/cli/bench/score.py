@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from motifocal.cli.options.benchmark import opened_results
 from motifocal.cli.options.declare import FOLDER, NEW_FOLDER
 from motifocal.cli.options.device import chosen_device, device_option
 from motifocal.cli.options.scale import GPU_SHARE, ray_option, workers_of
@@ -60,7 +61,6 @@ def score(results: tuple[Path, ...], output: Path, common: bool, allow_missing: 
     """
     if common and allow_missing:
         raise click.UsageError("--common and --allow-missing exclude each other")
-    from motifocal.bench.results import open_results
     from motifocal.bench.score.clip import Tools
     from motifocal.bench.score.plot import check_matplotlib, draw_plot
     from motifocal.bench.score.report import write_files
@@ -71,11 +71,7 @@ def score(results: tuple[Path, ...], output: Path, common: bool, allow_missing: 
 
     if not no_plot:
         check_matplotlib()
-    opened = [open_results(folder) for folder in results]
-    if control is not None and control not in {result.model for result in opened}:
-        names = ", ".join(result.model for result in opened)
-        raise click.BadParameter(f"should be one of {names}, got {control}",
-                                 param_hint="--control")
+    opened = opened_results(results, control)
     lock_output(output)
     tools = Tools(learned=_learned(clip, dino, device))
     for measure in tools.learned:

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
+from motifocal.cli.options.declare import parse_assignment
 from motifocal.cli.options.finetune import IN_RUN_FILE
 from motifocal.cli.options.run_file import RUN_FILE, write_run_file
 from motifocal.cli.output.progress import announce
-from motifocal.files.json_text import parse_json
 
 if TYPE_CHECKING:
     from motifocal.training.families.base import Family
@@ -32,13 +32,8 @@ def settings_of(options: dict[str, Any]) -> FinetuneSettings:
     elif options["full"]:
         values["lora_rank"] = None
     for assignment in options["assignments"]:
-        key, equals, text = assignment.partition("=")
-        if not equals:
-            raise click.BadParameter(f"should be KEY=VALUE, got {assignment!r}", param_hint="--set")
-        try:
-            values[key] = parse_json(text)
-        except ValueError:
-            values[key] = text  # a word
+        key, value = parse_assignment(assignment, "--set")
+        values[key] = value
     return finetune_settings(values)
 
 

@@ -17,7 +17,7 @@ from motifocal.cli.finetune.validation import catch_up, is_due, takes_part, vali
 from motifocal.cli.options.device import chosen_device
 from motifocal.cli.options.trackers import chosen_trackers
 from motifocal.cli.output.locking import lock_output
-from motifocal.cli.output.progress import announce, progress
+from motifocal.cli.output.progress import announce, leave_to_the_first_process, progress
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
@@ -25,9 +25,6 @@ if TYPE_CHECKING:
     from motifocal.training.families.base import Family
     from motifocal.training.finetune.cache import ClipCache
     from motifocal.training.finetune.settings import FinetuneSettings
-
-
-CURVES = ("loss", "diffusion", "motion", "norm", "rate")
 
 
 def train_on_cache(options: dict[str, Any]) -> None:
@@ -157,7 +154,7 @@ def _train_part(
     from motifocal.training.finetune.parts import base_digest, load_trained, release
     from motifocal.training.finetune.result import write_result
     from motifocal.training.finetune.run import part_run_folder, save, start, train
-    from motifocal.training.log import TrainingLog
+    from motifocal.training.log import CURVES, TrainingLog
     from motifocal.training.processes import ending_together, first_of, greatest, in_words
     from motifocal.training.signals import stop_on_signals
     from motifocal.training.trackers import tracking
@@ -172,7 +169,7 @@ def _train_part(
              f"{', sharded' if options['fsdp'] else ''}")
     width = "float32" if settings.lora_rank is None else settings.precision
     transformer = load_trained(folder, family, part, width, nf4=settings.storage == "nf4")
-    notify = partial(click.echo, err=True) if main else _leave_to_the_first_process
+    notify = partial(click.echo, err=True) if main else leave_to_the_first_process
     run = start(place, cache, family, part, transformer, settings, accelerator, notify,
                 options["fsdp"], base_digest(folder, family, part) if main else "")
     del transformer
@@ -188,7 +185,7 @@ def _train_part(
         if main:
             curves = chosen_trackers(options["log_with"])
             stack.enter_context(tracking(accelerator, curves, place, run.step, settings))
-        say = bar.announce if main else _leave_to_the_first_process
+        say = bar.announce if main else leave_to_the_first_process
         if takes_part(run):
             catch_up(run, folder, options, say)
         for line in train(run, log):
@@ -210,7 +207,3 @@ def _train_part(
     del run
     release(accelerator.device)
     return done, code
-
-
-def _leave_to_the_first_process(text: str) -> None:
-    """What all processes of a training find out, one of them says."""

@@ -14,8 +14,6 @@ if TYPE_CHECKING:
     from motifocal.training.finetune.cache import ClipCache
     from motifocal.training.finetune.run import FinetuneRun
 
-HELD_OUT = "held_out.jsonl"
-
 
 def takes_part(run: FinetuneRun) -> bool:
     """Tell whether this process validates: the first one, and where weights are sharded, all."""
@@ -47,7 +45,7 @@ def catch_up(
 def _is_missing(run: FinetuneRun, options: dict[str, Any]) -> bool:
     """Tell whether files of the step's validation are not there."""
     from motifocal.training.finetune.samples import can_sample, samples_folder
-    from motifocal.training.log import read_log
+    from motifocal.training.log import HELD_OUT, read_log
 
     if not run.step or not is_due(run):
         return False
@@ -82,7 +80,7 @@ def _keep(
     say: Callable[[str], None],
 ) -> None:  # fmt: skip
     """Write held-out losses and say them."""
-    from motifocal.training.log import TrainingLog
+    from motifocal.training.log import HELD_OUT, TrainingLog
 
     # The line comes last: where it is, the file of the clips' losses is that of its step.
     write_text(run.folder / CLIP_LOSSES, json.dumps(of_clips, allow_nan=False) + "\n")

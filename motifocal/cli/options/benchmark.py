@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,7 @@ from motifocal.cli.options.declare import FILE, FOLDER, together
 
 if TYPE_CHECKING:
     from motifocal.bench.pairs import Benchmark
+    from motifocal.bench.results import Results
 
 #: --bench, --pairs, --own-pairs, --subset, --limit, as `chosen` takes them.
 bench_options = together(
@@ -35,6 +37,19 @@ def chosen(
     benchmark = subset_of(read_benchmark(bench, table=table, own_pairs=own_pairs), subset, limit)
     click.echo(benchmark.mark or f"{benchmark.title}: all {benchmark.total} pairs", err=True)
     return benchmark
+
+
+def opened_results(folders: Sequence[Path], control: str | None) -> list[Results]:
+    """Open folders of results; BadParameter where none is of the model `control`, if one is named.
+    """
+    from motifocal.bench.results import open_results
+
+    opened = [open_results(folder) for folder in folders]
+    names = [result.model for result in opened]
+    if control is not None and control not in names:
+        raise click.BadParameter(f"should be one of {', '.join(names)}, got {control}",
+                                 param_hint="--control")
+    return opened
 
 
 def parse_shard(ctx: click.Context, param: click.Parameter, value: str) -> tuple[int, int]:

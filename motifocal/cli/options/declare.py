@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 import click
 
+from motifocal.files.json_text import parse_json
 from motifocal.files.remote import RemotePath, filesystem, is_remote, to_path
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -70,6 +71,17 @@ class Size(click.ParamType):
         if match is None:
             self.fail(f"should be like 64 or 320x512 (height x width), got {value!r}", param, ctx)
         return int(match[1]), int(match[2] or match[1])
+
+
+def parse_assignment(text: str, option: str | None = None) -> tuple[str, Any]:
+    """"a=1" -> ("a", 1), "a=word" -> ("a", "word"): JSON where it is JSON, else text."""
+    key, equals, value = text.partition("=")
+    if not equals:
+        raise click.BadParameter(f"should be KEY=VALUE, got {text!r}", param_hint=option)
+    try:
+        return key, parse_json(value)
+    except ValueError:  # plain words need no quotes
+        return key, value
 
 
 def together(*options: Callable[[Any], Any]) -> Callable[[F], F]:

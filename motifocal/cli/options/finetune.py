@@ -14,7 +14,7 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
-from motifocal.cli.options.declare import F, together
+from motifocal.cli.options.declare import RATE, F, together
 
 #: Takes the command's parameters.
 Command = Callable[[dict[str, Any]], None]
@@ -170,7 +170,7 @@ lora_options = together(
 
 
 fps_option = click.option(
-    "--fps", type=click.FloatRange(min=0, min_open=True),
+    "--fps", type=RATE,
     help="Rate that clips are resampled to (models of diffusers).  [default: what the model was "
     "trained at]",
 )  # fmt: skip

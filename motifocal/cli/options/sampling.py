@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from motifocal.cli.options.declare import Size, together
+from motifocal.cli.options.declare import Size, parse_assignment, together
 from motifocal.cli.options.device import AUTO, PRECISIONS, Device, chosen_device
 from motifocal.cli.options.renamed import old_option
-from motifocal.files.json_text import parse_json
 
 if TYPE_CHECKING:
     from motifocal.generate.model import Sampling
@@ -21,16 +20,11 @@ MODELS = "[default: what the model is made for]"
 def parse_extra(
     ctx: click.Context, param: click.Parameter, value: tuple[str, ...]
 ) -> dict[str, Any]:
-    """("a=1", "b=text") -> {"a": 1, "b": "text"}: JSON where it is JSON, else text."""
-    extra: dict[str, Any] = {}
-    for text in value:
-        key, equals, written = text.partition("=")
-        if not (equals and key.isidentifier()):
-            raise click.BadParameter(f"should be KEY=VALUE, got {text}")
-        try:
-            extra[key] = parse_json(written)
-        except ValueError:  # plain words need no quotes
-            extra[key] = written
+    """("a=1", "b=text") -> {"a": 1, "b": "text"}; keys are names of arguments."""
+    extra = dict(parse_assignment(text) for text in value)
+    for key in extra:
+        if not key.isidentifier():
+            raise click.BadParameter(f"should be KEY=VALUE, got {key!r} as a key")
     return extra
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import click
 
+from motifocal.cli.options.frames import MOST_PIXELS
 from motifocal.cli.output.progress import tracked
 
 if TYPE_CHECKING:
@@ -22,7 +23,6 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 FILMSTRIP = "filmstrip.png"
-MOST_PIXELS = 2**27  # of a clip, all frames together: some 5 GB while its motion is measured
 _STRIPS, _COLUMNS, _HEIGHT = 6, 6, 128
 
 

@@ -46,6 +46,10 @@ def announce(text: str) -> None:
         click.echo(text, err=True)
 
 
+def leave_to_the_first_process(text: str) -> None:
+    """Say nothing: what all processes of a training find out, one of them says."""
+
+
 @contextmanager
 def phase(doing: str) -> Iterator[None]:
     """Say that a phase without countable parts begins, and at its end how long it took."""

@@ -18,14 +18,12 @@ from motifocal.models.pipeline import TI2VPipeline
 from motifocal.models.schedule import ddim_scheduler
 from motifocal.models.unet import TI2VUNet
 from motifocal.training.checkpoint import kept_weights
-from motifocal.training.log import TrainingLog, read_log
+from motifocal.training.log import CURVES, HELD_OUT, TrainingLog, read_log
 from motifocal.training.loop import Run, averaged_unet
 from motifocal.training.measurement.figure6 import evaluate_loss_ratio, middles
 from motifocal.training.measurement.probe_curve import Prober, keep_weights
 
-HELD_OUT = "held_out.jsonl"
 HELD_OUT_CLIPS, HELD_OUT_TIMES = 64, 5
-CURVES = ("loss", "diffusion", "motion", "norm", "rate")
 SMOOTH = 0.95  # of the loss and the speed that are shown
 
 

@@ -9,7 +9,7 @@ import click
 
 from motifocal.cli.options.declare import FOLDER, output_option
 from motifocal.cli.options.device import chosen_device, device_option
-from motifocal.cli.options.scenes import source_folder, variant_of, variant_options
+from motifocal.cli.options.scenes import SIZE, source_folder, variant_of, variant_options
 from motifocal.cli.output.locking import lock_output
 from motifocal.cli.output.progress import announce, progress, quiet_option
 
@@ -27,7 +27,7 @@ Examples:
               "[default: SOURCE, where it is a whole model]")
 @click.option("--pairs", type=click.IntRange(min=1), default=320, show_default=True,
               help="How many images with a prompt.")
-@click.option("--size", type=click.IntRange(min=16), default=64, show_default=True,
+@click.option("--size", type=SIZE, default=64, show_default=True,
               help="Side of the images, pixels.")
 @variant_options
 @click.option("--batch", type=click.IntRange(min=1), default=16, show_default=True,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from motifocal.cli.options.declare import FILE, FOLDER, Size
+from motifocal.cli.options.declare import FILE, FOLDER, RATE, Size
 from motifocal.cli.output.progress import phases, quiet_option
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ Examples:
               help="Bring all videos to this size.  [default: they should have one]")
 @click.option("--fit", type=click.Choice(["crop", "stretch"]), default="crop", show_default=True,
               help="How videos of other proportions are brought to --size.")
-@click.option("--fps", type=click.FloatRange(min=0, min_open=True),
+@click.option("--fps", type=RATE,
               help="Bring all videos to this rate.  [default: they should have one]")
 @click.option("--frames", type=click.IntRange(min=1), metavar="N",
               help="Show the first N frames of each.  [default: they should have as many]")
