@@ -137,7 +137,6 @@ class Shards:
             motion_score=_stacked(clips, "motion_score"),
         )
 
-
     def _clip(self, index: int, epoch: int, seed: int) -> ShardClip:
         shard = bisect.bisect_right(self.ends, index)
         file, row = self.files[shard], index - (self.ends[shard - 1] if shard else 0)

@@ -42,10 +42,10 @@ _OPEN_OPTIONS = {
     "m4v,h264,hevc,obu,yuv4mpegpipe",
     "max_pixels": str(MAX_PIXELS),
 }
-# Averaging chroma down takes smooth frames through 4:2:0 and back at 52 dB, with what
-# `frame_pixels` does; the default flags give 40 dB.
 #: Quantiser of H.264 for small frames and for a second encoding: what 4:2:0 costs remains.
 FINE_CRF = 8
+# Averaging chroma down takes smooth frames through 4:2:0 and back at 52 dB, with what
+# `frame_pixels` does; the default flags give 40 dB.
 _TO_YUV = 0x20 | SWS_ACCURATE  # SWS_AREA
 # Numbers of FFmpeg's libavutil/pixfmt.h: PyAV names them since version 17 only.
 _BT601_MATRIX = 6  # AVCOL_SPC_SMPTE170M

@@ -15,12 +15,10 @@ import numpy as np
 
 from motifocal.scenes.drawing import in_the_air, on_the_ground, still_life
 from motifocal.scenes.variant import STANDARD, SceneVariant
-from motifocal.scenes.world import Action, Actor, Stage
+from motifocal.scenes.world import Build, Stage
 
 Split = Literal["train", "eval"]
-Build = Callable[
-    [np.random.Generator, list[str], float], tuple[dict[str, Actor], tuple[Action, ...]]
-]
+Builder = Callable[[np.random.Generator, list[str], float], Build]
 
 HELD_OUT_ONE_IN = 6
 SPLIT_NUMBERS: dict[Split, int] = {"train": 1, "eval": 2}
@@ -35,7 +33,7 @@ class Scenario:
     `smallest` is the scale at which its smallest movers cover about 1 % of the image.
     """
 
-    build: Build
+    build: Builder
     colours: tuple[str, ...]
     backgrounds: tuple[str, ...]
     smallest: float
