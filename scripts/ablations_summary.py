@@ -82,6 +82,9 @@ def draw(path: Path, rows: list[Row]) -> None:
     names = [f"{row.arm} - {row.baseline}\n{row.scenes}, {row.seeds} seeds" for row in rows]
     axes.set_yticks(range(len(rows)), names, fontsize=7)
     axes.invert_yaxis()
+    axes.set_xscale("symlog", linthresh=10)  # one arm that fails should not hide the others
+    ticks = (-60, -30, -10, -5, 0, 5, 10, 30)
+    axes.set_xticks(ticks, [f"{tick:+d}" if tick else "0" for tick in ticks])
     axes.set_xlabel("points more of 320 pairs that follow the prompt, 95 % intervals")
     axes.grid(axis="x", alpha=0.2)
     figure.legend(loc="outside lower center", ncols=len(places))
