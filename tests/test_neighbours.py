@@ -204,6 +204,8 @@ def test_wrong_arguments_are_named() -> None:
             total(variant)
     with pytest.raises(ValueError, match=re.escape("noise_level should be (2,), got (3,)")):
         total("drift", latents=LATENTS, noise_level=torch.zeros(3))
+    with pytest.raises(ValueError, match=r"noise_level should be within 0 and 1, got 0\.5 to 999"):
+        total("drift", latents=LATENTS, noise_level=torch.tensor([0.5, 999]))
     with pytest.raises(ValueError, match=re.escape("latents should be (2, 4, 6, 5, 3), got (2, 4, "
                                                    "5, 5, 3)")):
         total("consistency", latents=LATENTS[:, :, 1:])

@@ -169,7 +169,8 @@ def neighbour_part(
         noise_level: (B,), see `StepTensors`; used by "drift".
 
     Raises:
-        ValueError: shapes that differ, latents missing.
+        ValueError: shapes that differ, latents missing, on the CPU a noise level outside [0, 1]
+            (elsewhere that would wait for the device).
     """
     shape = tuple(error.shape)
     if error.ndim != 5:
@@ -180,6 +181,10 @@ def neighbour_part(
     for name, value in {"clean": clean, "noise_level": noise_level}.items():
         if value is not None and tuple(value.shape) != shape[:1]:
             raise ValueError(f"{name} should be {shape[:1]}, got {tuple(value.shape)}")
+    if noise_level is not None and noise_level.device.type == "cpu":
+        low, high = (float(x) for x in noise_level.aminmax())
+        if not 0 <= low <= high <= 1:  # in timesteps, drift would be rewarded
+            raise ValueError(f"noise_level should be within 0 and 1, got {low:g} to {high:g}")
     step = StepTensors(error, *(None if tensor is None else tensor.detach().to(error)
                                 for tensor in (latents, clean, noise_level)))  # fmt: skip
     return NEIGHBOURS[variant](step)
