@@ -32,9 +32,10 @@ class Grid:
 
     height: int
     width: int
+    points: int = _POINTS
 
     def __post_init__(self) -> None:
-        step = max(1, round(min(self.height, self.width) / _POINTS))
+        step = max(1, round(min(self.height, self.width) / self.points))
         self.rows = np.arange((step - 1) // 2, self.height, step)
         self.columns = np.arange((step - 1) // 2, self.width, step)
         self.centre = np.array([self.width - 1, self.height - 1]) / 2
