@@ -257,7 +257,7 @@ def cached(cache: Path, name: str, commit: str = "0123abcd" * 5) -> Path:
 
 def test_a_hub_id_that_is_not_cached_is_one_clear_line_when_offline(cache: Path) -> None:
     with pytest.raises(ValueError, match=r"^nobody/none is no folder here and not in the cache"
-                       r".*: fetch it once while online, or give a folder$") as error:
+                       r".*: run `hf download nobody/none` while online, or give a fo") as error:
         open_model("nobody/none", Sampling())
     assert "\n" not in str(error.value)
 

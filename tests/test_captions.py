@@ -194,7 +194,7 @@ def test_a_video_without_a_text_beside_it_is_listed(folder: Path) -> None:
         ('{"name": "one.mp4", "text": "x"}\n', "line 1 should have one of .*file_name"),
         ('{"file_name": "one.mp4", "words": "x"}\n', "line 1 should have one of .*caption"),
         ('{"file_name": "gone.mp4", "text": "x"}\n', "got none; gone.mp4: no such file"),
-        ("", "should hold captioned videos, got none"),
+        ("", r"should hold captioned videos \(.mp4, .*a.mp4 beside a.txt, got none"),
     ],
 )
 def test_a_damaged_table_is_refused_with_its_line(text: str, message: str, folder: Path) -> None:

@@ -94,6 +94,18 @@ MISTAKES: dict[str, tuple[tuple[str, ...], str]] = {
     "bench run: no model at all": (
         ("bench", "run", "--bench", "bench", "--own-pairs", "-o", "out"),
         "give either --model or --command"),
+    "bench run: a benchmark that is not here": (
+        ("bench", "run", "--bench", "TI2V-Bench", "--model", "bundled", "-o", "out"),
+        "'TI2V-Bench' does not exist. TI2V-Bench is published at https://"),
+    "inspect: a model by its id": (
+        ("inspect", "clips", "--model", "owner/name"), "hf download OWNER/NAME --local-dir"),
+    "inspect: a folder without videos": (
+        ("inspect", "clips"), "clips should hold videos (.mp4, .mov,"),
+    "prepare: an open model without a length": (
+        ("prepare", "clips", "-o", "out", "--model", "owner/name", "--size", "480x832"),
+        "e.g. --frames 49 --size 480x832"),
+    "animate: no image": (
+        ("animate", "shards/prepared.json", "it rises"), "in a known format (PNG, JPEG,"),
     "scenes eval: no such folder": (("scenes", "eval", "nosuch"), "nosuch is no folder"),
 }  # fmt: skip
 

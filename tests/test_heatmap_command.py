@@ -429,7 +429,7 @@ def test_a_clip_too_large_for_memory_is_left_out_and_says_what_helps(
         (["gone.mp4", "-o", "maps"], 2, "'gone.mp4' does not exist"),
         (["-o", "maps"], 2, "Missing argument 'CLIP...'"),
         (["a.mp4"], 2, "Missing option '-o'"),
-        (["empty", "-o", "maps"], 1, "empty: the folder holds no videos"),
+        (["empty", "-o", "maps"], 1, "empty should hold videos (.mp4, "),
         (["a.mp4", "-o", "maps", "--unit", "metres"], 2, "'metres' is not one of"),
         (["a.mp4", "-o", "maps", "--threshold", "0"], 1, "threshold should be positive, got 0.0"),
         (["a.mp4", "-o", "maps", "--noise", "-1"], 1, "noise should be at least 0, got -1.0"),

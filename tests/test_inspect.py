@@ -347,7 +347,7 @@ def test_the_clips_own_folder_is_no_place_for_the_report(folder: Path) -> None:
 
 
 def test_an_empty_folder_is_said_to_be_empty(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="should hold videos, got none"):
+    with pytest.raises(ValueError, match=r"should hold videos \(.mp4, .*, got none"):
         called(tmp_path, "-o", tmp_path / "out", *OPTIONS)
 
 

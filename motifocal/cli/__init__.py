@@ -15,21 +15,21 @@ from motifocal.cli.lazy import LazyGroup, Table
 from motifocal.extras import missing_extra
 
 COMMANDS: Table = {
+    "inspect": ("inspect", "inspect", "Check training clips: faults, frames, how much moves."),
+    "prepare": ("prepare", "prepare", "Encode captioned clips once, for `train`."),
+    "train": ("train", "train", "Train a LoRA, or Motifocal's own network, with the loss."),
     "animate": ("animate", "animate", "Animate an image as one or more prompts say."),
     "heatmap": ("heatmap", "heatmap", "Write motion heatmaps and overlays of clips."),
-    "inspect": ("inspect", "inspect", "A doctor for video data: what is in it, what is wrong."),
-    "export": ("export", "export", "Motion weights as files, for trainers that read such."),
-    "weights": ("weights", "weights", "Motion weights beside a trainer's cached latents."),
-    "latents": ("latents", "latents", "Read which frames a model's latents cover off the model."),
-    "scenes": ("scenes", "scenes", "Synthetic scenes: preview, export, score models on them."),
-    "bench": ("bench", "bench", "TI2V-Bench: run any model on it, check, score, look at it."),
+    "export": ("export", "export", "Write motion weights as files, for other trainers."),
+    "weights": ("weights", "weights", "Add motion weights to the latents that a trainer cached."),
+    "latents": ("latents", "latents", "Measure which frames each latent of a model covers."),
+    "bench": ("bench", "bench", "Compare models: TI2V-Bench, scores, judges, a gallery."),
     "study": ("study", "study", "Ask people which of two videos is better, and why."),
+    "scenes": ("scenes", "scenes", "Synthetic scenes: preview, export, score models on them."),
     "base": ("base", "base", "Train autoencoder and text encoder of the synthetic scenes."),
-    "prepare": ("prepare", "prepare", "Turn captioned clips into shards of latents and heatmaps."),
-    "train": ("train", "train", "Train a denoiser with the motion focal loss."),
     "figure6": ("figure6", "figure6", "Loss in the moving region over mean loss, per timestep."),
-    "import": ("import_", "import_", "Turn released weights into a Motifocal folder."),
-    "bundle": ("bundle", "bundle", "Put a trained run together as one model folder."),
+    "bundle": ("bundle", "bundle", "Make a model folder of a run of Motifocal's own network."),
+    "import": ("import_", "import_", "Convert released weights to a Motifocal folder."),
 }
 
 
@@ -37,14 +37,13 @@ COMMANDS: Table = {
     cls=LazyGroup,
     table=COMMANDS,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-    epilog='Try: motifocal animate picture.png "the blue balloon dips down" -o balloon.mp4',
+    epilog="For a LoRA of an open model run inspect, prepare, train and animate, in this order. "
+           "Each command's --help ends with examples.",
 )
 @click.version_option(__version__, prog_name="motifocal")
 def cli() -> None:
-    """Motifocal: image animation that listens to the prompt.
-
-    The motion focal loss of MotiF (CVPR 2025), its heatmaps, a small bundled model, and
-    synthetic scenes with exact ground truth to measure on.
+    """Train image-to-video models with the motion focal loss of MotiF (CVPR 2025), and compare
+    them on TI2V-Bench.
     """
 
 

@@ -11,7 +11,7 @@ import click
 from click.core import ParameterSource
 
 from motifocal.cli.options.clips import heatmap_options, settings_of
-from motifocal.cli.options.declare import ANY_PATH, FOLDER, NEW_LOCATION, output_option
+from motifocal.cli.options.declare import ANY_PATH, NEW_LOCATION, LocalPath, output_option
 from motifocal.cli.options.frames import FAMILIES, frame_options, request_of
 from motifocal.cli.options.scale import (
     between_option,
@@ -52,7 +52,9 @@ Examples:
 @frame_options(size="480x832", frames=81)
 @click.option("--family", type=click.Choice(FAMILIES),
               help="The model's autoencoder: refuse frames and sizes that it cannot take.")
-@click.option("--model", type=FOLDER, metavar="FOLDER",
+@click.option("--model", metavar="FOLDER",
+              type=LocalPath(" `hf download OWNER/NAME --local-dir FOLDER` fetches a model.",
+                             exists=True, file_okay=False),
               help="The diffusers or Motifocal folder that will be trained: name captions that its "
               "text encoder does not read to their end.")
 @click.option("--heat-size", type=click.IntRange(0), metavar="PIXELS", default=256,

@@ -51,6 +51,7 @@ IN_MANIFEST = {"float32": "no", "bfloat16": "bf16"}
 
 @click.command(epilog="""\b
 Examples:
+  motifocal prepare clips/ -o cache/ --model Lightricks/LTX-Video --frames 49 --size 480x832
   motifocal prepare clips/ -o shards/ --model base/ --size 320x512 --max-stride 4
   motifocal prepare clips/ -o shards/ --model base/ --strides all --windows all
   motifocal prepare clips/ -o shards/ --model base/ --source raft-large --raft-weights raft.pth
@@ -58,7 +59,6 @@ Examples:
   motifocal prepare scenes -o shards/ --model base/ --size 64 --clips 7200
   motifocal prepare scenes -o held-out/ --model base/ --size 64 --clips 480 --split eval --seed 1
   motifocal prepare scenes -o living/ --model base/ --size 64 --background living --level lively
-  motifocal prepare clips/ -o cache/ --model Lightricks/LTX-Video --frames 49 --size 480x832
 """)
 @click.argument("clips_at", metavar="CLIPS")
 @click.option("-o", "--output", type=NEW_LOCATION, required=True,

@@ -51,13 +51,13 @@ def require_preset(preset: str | None) -> None:
 
 @click.command(epilog="""\b
 Examples:
+  motifocal train cache/ -o run/ --model Wan-AI/Wan2.2-TI2V-5B-Diffusers --lora 32 --memory 24G
   motifocal train shards/ -o run/ --model base/ --preset scenes --held-out held-out/
   motifocal train shards/ -o run/ --model videocrafter2/ --preset paper --set micro_batch=4
   motifocal train shards/ -o plain/ --model base/ --preset scenes --set motif_weight=0
   motifocal train --config run/run.toml -o again/ --set seed=1
   motifocal train --preset paper --dry-run --cost --tflops 989
   torchrun --nproc_per_node 8 -m motifocal train shards/ -o run/ --model base/ --preset paper
-  motifocal train cache/ -o run/ --model Wan-AI/Wan2.2-TI2V-5B-Diffusers --lora 32 --memory 24G
 """)
 @click.argument("shards", type=FOLDER, cls=SparedArgument)
 @click.option("-o", "--output", type=NEW_FOLDER, required=True,

@@ -11,7 +11,7 @@ from typing import Any
 from motifocal.data.caption_formats import Listing, Row, listed
 from motifocal.files.names import stored_name
 from motifocal.files.remote import RemotePath, absolute, is_remote
-from motifocal.media.video import VIDEO_SUFFIXES
+from motifocal.media.video import VIDEO_FILES, VIDEO_SUFFIXES
 
 # musubi-tuner and the LTX trainers take absolute paths; videofolder does not.
 ABSOLUTE_COLUMNS = ("video_path", "media_path")
@@ -74,7 +74,8 @@ def read_captions(location: str | Path) -> CaptionedFolder:
             videos[place] = CaptionedVideo(path, str(row.caption).strip(), place)
         else:
             rejected.append(Rejected(str(row.name), str(reason)))
-    return _folder(listing, videos, rejected, f"{location} should hold captioned videos")
+    expected = f"{location} should hold captioned {VIDEO_FILES}, such as a.mp4 beside a.txt"
+    return _folder(listing, videos, rejected, expected)
 
 
 def read_clips(location: Path, output: Path) -> CaptionedFolder:
@@ -98,7 +99,8 @@ def read_clips(location: Path, output: Path) -> CaptionedFolder:
             videos[place] = CaptionedVideo(path, str(row.caption or "").strip(), place)
         else:
             rejected.append(Rejected(place or str(row.name or row.place), str(reason)))
-    return _folder(listing, videos, rejected, f"{location} should hold videos outside of {output}")
+    expected = f"{location} should hold {VIDEO_FILES} outside of {output}"
+    return _folder(listing, videos, rejected, expected)
 
 
 def _folder(

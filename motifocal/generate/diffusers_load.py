@@ -15,13 +15,12 @@ import diffusers
 import torch
 from diffusers.pipelines.pipeline_utils import DiffusionPipeline
 from huggingface_hub import hf_hub_download, snapshot_download
-from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
 
 from motifocal.extras import install_extra
+from motifocal.files.hub import hub_errors
 from motifocal.generate.families.registry import IN_FLOAT32, NEED_FTFY, class_of, other_packages
 from motifocal.generate.model import OFFLOADS, Sampling
 from motifocal.generate.model_index import MOTIFOCAL, check_folder_or_id
-from motifocal.media.picture import one_line
 from motifocal.models.folder import MODEL_FILES, bars_on_a_terminal, loading_errors
 from motifocal.models.folder_files import INDEX, check_libraries, read_index, refuse_code
 
@@ -38,20 +37,12 @@ def hub_folder(
     for what is no hub id and for a model that is neither cached nor within reach.
     """
     check_folder_or_id(name)
-    try:
+    with hub_errors(name):
         index = read_index(Path(hf_hub_download(name, INDEX)).parent)
         if index.get("_class_name") == MOTIFOCAL:
             return Path(snapshot_download(name, allow_patterns=MODEL_FILES))
         pipeline = getattr(diffusers, class_name(index, name))
         return Path(pipeline.download(name, use_safetensors=True, trust_remote_code=False))
-    except LocalEntryNotFoundError as error:
-        raise ValueError(
-            f"{name} is no folder here and not in the cache of hub models, and the hub is out of "
-            "reach or switched off: fetch it once while online, or give a folder"
-        ) from error
-    except (OSError, EntryNotFoundError) as error:
-        reason = one_line(error)
-        raise ValueError(f"{name} is no folder here, and the hub says: {reason}") from error
 
 
 def load(name: str, folder: Path, sampling: Sampling) -> Any:

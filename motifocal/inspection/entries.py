@@ -12,7 +12,7 @@ from motifocal.data.caption_formats import BESIDE, PLAIN, Row, listed
 from motifocal.data.captions import missing_reason, place_of
 from motifocal.files.remote import RemotePath
 from motifocal.media.picture import natural_key
-from motifocal.media.video import VIDEO_SUFFIXES
+from motifocal.media.video import VIDEO_FILES, VIDEO_SUFFIXES
 
 if TYPE_CHECKING:
     from motifocal.models.text_limit import TextLimit
@@ -78,7 +78,7 @@ def gather(location: str | Path) -> Folder:
         words = f"a folder that cannot be looked into ({error.strerror})"
         entries.append(Entry(name, None, None, [("unreadable", words)]))
     if not entries:
-        raise ValueError(f"{location} should hold videos, got none")
+        raise ValueError(f"{location} should hold {VIDEO_FILES}, got none")
     return Folder(listing.folder, listing.format, tuple(entries))
 
 

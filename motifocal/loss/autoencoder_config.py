@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from motifocal.extras import install_extra
+from motifocal.files.hub import hub_errors
 from motifocal.files.json_text import read_json_object
 
 CONFIG = "config.json"
@@ -39,16 +40,13 @@ def read_autoencoder_config(model: str) -> dict[str, Any]:
 
 def _fetched(model: str) -> Path:
     from huggingface_hub import hf_hub_download
-    from huggingface_hub.errors import EntryNotFoundError, HFValidationError
+    from huggingface_hub.errors import EntryNotFoundError
 
-    try:
+    with hub_errors(model):
         try:
             return Path(hf_hub_download(model, f"vae/{CONFIG}"))
         except EntryNotFoundError:
             return Path(hf_hub_download(model, CONFIG))
-    except (OSError, EntryNotFoundError, HFValidationError) as error:
-        reason = str(error).strip().splitlines()[0]
-        raise ValueError(f"{model} is no folder here, and the hub says: {reason}") from error
 
 
 def build_autoencoder(config: dict[str, Any], seed: int = 0) -> torch.nn.Module:

@@ -214,7 +214,8 @@ def _opened(path: Path) -> Iterator[PillowImage.Image]:
     except VideoError:
         raise
     except UnidentifiedImageError as error:
-        raise VideoError(f"{path}: not a picture in a known format") from error
+        fault = f"{path}: not a picture in a known format (PNG, JPEG, WebP, ...)"
+        raise VideoError(fault) from error
     except (PillowImage.DecompressionBombError, PillowImage.DecompressionBombWarning) as error:
         raise VideoError(f"{path}: too many pixels ({one_line(error)})") from error
     except MemoryError as error:  # Pillow has no room for a line of so many pixels

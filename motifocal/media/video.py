@@ -59,10 +59,10 @@ __all__ = [
 ]
 
 VIDEO_SUFFIXES = frozenset(
-    {".mp4", ".m4v", ".mov", ".qt", ".3gp", ".3g2", ".mkv", ".webm", ".avi", ".gif", ".ogv"}
+    {".mp4", ".m4v", ".mov", ".qt", ".3gp", ".3g2", ".mkv", ".webm", ".avi", ".gif", ".ogv", ".mxf"}
     | {".mpg", ".mpeg", ".vob", ".m2v", ".ts", ".mts", ".m2ts", ".flv", ".f4v", ".wmv", ".asf"}
-    | {".mxf"}
 )
+VIDEO_FILES = "videos (.mp4, .mov, .mkv, .webm, .gif, ...)"  # for messages
 # The rate of pictures without times: that of TI2V-Bench's outputs.
 DEFAULT_FPS = Fraction(8)
 # One clip holds at most this much; a longer one has to be bounded by num_frames or stride.
@@ -155,7 +155,7 @@ def list_videos(path: str | Path) -> list[Path]:
         if file.suffix.lower() in VIDEO_SUFFIXES and file.is_file() and file.name[0] != "."
     ]
     if not videos:
-        raise VideoError(f"{path}: the folder holds no videos")
+        raise VideoError(f"{path} should hold {VIDEO_FILES}, got none")
     return sorted(videos, key=natural_key)
 
 

@@ -63,7 +63,7 @@ def read_pipeline_index(folder: Path) -> dict[str, Any]:
 def part_folder(folder: Path, name: str) -> Path:
     """The folder of one part, e.g. "vae"; ValueError where there is none."""
     if not (folder / name).is_dir():
-        raise ValueError(f"{folder} should hold a folder {name}/, which it does not")
+        raise ValueError(f"{folder} should hold a folder {name}/, as models of diffusers do")
     return folder / name
 
 

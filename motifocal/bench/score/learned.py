@@ -20,11 +20,11 @@ import numpy.typing as npt
 import torch
 import transformers
 from huggingface_hub import snapshot_download
-from huggingface_hub.errors import HFValidationError
 
 from motifocal.bench.score.clip import ClipFeatures, Learned, Numbers
 from motifocal.bench.score.measures import Measure, read_measures
 from motifocal.files.atomic import sha256_of
+from motifocal.files.hub import hub_errors
 from motifocal.media.arrays import Frames
 from motifocal.media.picture import one_line
 from motifocal.models.folder import loading_errors
@@ -183,12 +183,8 @@ def found_folder(location: str, files: Sequence[str] = FILES) -> Path:
     """
     if Path(location).is_dir():
         return Path(location)
-    try:
+    with hub_errors(location):
         return Path(snapshot_download(location, allow_patterns=list(files)))
-    except (OSError, HFValidationError) as error:
-        raise ValueError(f"{location} should be a model's folder or its id on the hub; it is no "
-                         f"folder, and the hub has not given it ({one_line(error)[:200]})"
-                         ) from error
 
 
 def _load(folder: Path, location: str, kinds: Sequence[str], device: str) -> Vision:

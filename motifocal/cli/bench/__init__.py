@@ -13,9 +13,9 @@ COMMANDS: Table = {
     "score": ("bench.score", "score", "Measure models, with control rows and intervals."),
     "questions": ("bench.questions", "questions", "Yes-or-no questions of every pair."),
     "judge": ("bench.judge", "judge", "Ask a vision-language model about every video."),
-    "calibrate": ("bench.calibrate", "calibrate", "How far a judge can be believed."),
+    "calibrate": ("bench.calibrate", "calibrate", "Measure how far a judge can be believed."),
     "gallery": ("bench.gallery", "gallery", "A page that shows models side by side."),
-    "vbench": ("bench.vbench", "vbench", "Lay the videos out for VBench-I2V."),
+    "vbench": ("bench.vbench", "vbench", "Arrange the videos for VBench-I2V."),
 }
 
 

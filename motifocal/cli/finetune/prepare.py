@@ -29,9 +29,9 @@ if TYPE_CHECKING:
 def prepare_cache(options: dict[str, Any]) -> None:
     """Write the cache of a folder of captioned clips, and print where it lies."""
     context = click.get_current_context()
-    for name in ("frames", "size"):
-        if not was_given(context, name):
-            raise click.UsageError(f"give --{name}, as the model is to be trained")
+    if not all(was_given(context, name) for name in ("frames", "size")):
+        raise click.UsageError("give the length and the size to train at, height x width, e.g. "
+                               "--frames 49 --size 480x832")
     if options["windows"] == "all":
         raise click.UsageError("--windows all is not for models of diffusers: give a number")
     if options["clips_at"] == "scenes":

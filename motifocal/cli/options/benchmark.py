@@ -8,16 +8,20 @@ from typing import TYPE_CHECKING
 
 import click
 
-from motifocal.cli.options.declare import FILE, FOLDER, together
+from motifocal.cli.options.declare import FILE, LocalPath, together
 
 if TYPE_CHECKING:
     from motifocal.bench.pairs import Benchmark
     from motifocal.bench.results import Results
 
+#: Where benchmarks come from.
+BENCHMARK = LocalPath(
+    " TI2V-Bench is published at https://wang-sj16.github.io/motif/; `motifocal scenes export "
+    "--kind benchmark` draws a small one.", exists=True, file_okay=False)  # fmt: skip
 #: --bench, --pairs, --own-pairs, --subset, --limit, as `chosen` takes them.
 bench_options = together(
-    click.option("--bench", type=FOLDER, required=True,
-                 help="The benchmark: pairs.csv (or .json, .jsonl) and images/."),
+    click.option("--bench", type=BENCHMARK, metavar="FOLDER", required=True,
+                 help="The benchmark: a folder with pairs.csv (or .json, .jsonl) and images/."),
     click.option("--pairs", "table", metavar="FILE", type=FILE,
                  help="Another table of pairs than the folder's own."),
     click.option("--own-pairs", is_flag=True, help="Take pairs that are not TI2V-Bench's 320."),

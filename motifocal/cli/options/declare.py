@@ -16,17 +16,24 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 class LocalPath(click.Path):
-    """A path on this machine as a Path; the URL of something in a bucket is refused in a line."""
+    """A path on this machine as a Path; the URL of something in a bucket is refused in a line.
 
-    def __init__(self, **checks: bool) -> None:
+    `hint` ends the message where the path is not there or of the wrong kind.
+    """
+
+    def __init__(self, hint: str = "", **checks: bool) -> None:
         super().__init__(path_type=Path, **checks)
+        self.hint = hint
 
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> Any:
         if is_remote(value):
             self.fail(f"should be a local path, got {value}", param, ctx)
-        return super().convert(value, param, ctx)
+        try:
+            return super().convert(value, param, ctx)
+        except click.BadParameter as error:
+            self.fail(f"{error.message}{self.hint}", param, ctx)
 
 
 class Location(LocalPath):

@@ -9,13 +9,13 @@ from motifocal.cli.lazy import LazyGroup, Table
 COMMANDS: Table = {
     "plan": ("study.plan", "plan", "What a study would take, and what it could show."),
     "create": ("study.create", "create", "Put two or more models' videos into one study file."),
-    "serve": ("study.serve", "serve", "Show it to annotators, and its progress to you."),
-    "report": ("study.report", "report", "Votes become scores, intervals, tests and tables."),
+    "serve": ("study.serve", "serve", "Show a study to annotators, and its progress to you."),
+    "report": ("study.report", "report", "Make scores, intervals, tests and tables of the votes."),
     "export": ("study.export", "export", "Write the votes as open JSONL, workers hashed."),
     "import": ("study.import_", "import_", "Take in answers that were given without a server."),
-    "reopen": ("study.reopen", "reopen", "Ask others for the votes of who fails the gold items."),
-    "validate": ("study.validate", "validate", "What in a file of votes cannot be true."),
-    "simulate": ("study.simulate", "simulate", "Votes of annotators whose mind is known."),
+    "reopen": ("study.reopen", "reopen", "Offer votes that were excluded to other annotators."),
+    "validate": ("study.validate", "validate", "List contradictions in a file of votes."),
+    "simulate": ("study.simulate", "simulate", "Simulate votes with known preferences."),
 }
 
 
