@@ -337,7 +337,7 @@ def test_a_table_with_a_missing_video_lists_it(
     (latents("ltx", frames=24), "--frames: ltx: frames should be 1 + a multiple of 8 (nearest: 17 "
      "or 25), got 24"),
     (latents("wan", frames=80), "nearest: 77 or 81"),
-    (latents("wan-5b", side=72), "--size: should be multiples of 16 for wan-5b, got 72x72"),
+    (latents("wan-5b", side=72), "16 for wan-5b, got 72x72 (nearest: 64x64, height x width)"),
     (latents("wan", side=0), "--size: should be multiples of 8 for wan, got 0x0"),
     (latents("wan", frames=100001), "--frames: 100001 frames of 128x128 are too much"),
     ([*latents(), "--with-clips"], "--with-clips: is for --as masks"),

@@ -162,7 +162,7 @@ def test_what_the_model_cannot_take_is_refused_before_anything_is_read(
     folder, model, _ = made
     arguments = prepare_arguments("wan22-5b", folder / "clips", tmp_path / "cache", model)
     for given, words in [
-        (("--frames", "6"), "1 + a multiple of 4"), (("--size", "48x40"), "multiples of 32"),
+        (("--frames", "6"), "1 + a multiple of 4"), (("--size", "48x40"), "nearest: 64x32"),
         (("--max-stride", "2"), "--max-stride is not for models of diffusers"),
     ]:  # fmt: skip
         result = invoke(*arguments, *given)

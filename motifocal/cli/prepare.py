@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from motifocal.cli.options.clips import heatmap_options, prior_option, settings_of
-from motifocal.cli.options.declare import NEW_LOCATION, Size, location
+from motifocal.cli.options.declare import NEW_LOCATION, Size, check_multiples, location
 from motifocal.cli.options.device import chosen_device, device_option, precision_option
 from motifocal.cli.options.finetune import (
     PREPARE,
@@ -215,10 +215,7 @@ def _write_shards(
 
     vae, tower = load_encoders(model, options["device"], options["image_tokens"])
     geometry = geometry_of(vae)
-    stride, (height, width) = geometry.spatial_stride, options["size"]
-    if height % stride or width % stride:
-        fault = f"should be multiples of {stride} for this model, got {height}x{width}"
-        raise click.BadParameter(fault, param_hint="--size")
+    check_multiples(options["size"], geometry.spatial_stride, "this model")
     described = {**described, "autoencoder": fingerprint(vae),
                  "precision": IN_MANIFEST[options["precision"]]}
     if tower is not None:

@@ -12,6 +12,7 @@ import click
 from motifocal.cli.finetune.ab_scenes import SCENES, exported_scenes
 from motifocal.cli.finetune.model import opened
 from motifocal.cli.options.clips import settings_of
+from motifocal.cli.options.declare import check_multiples
 from motifocal.cli.options.device import chosen_device
 from motifocal.cli.options.finetune import was_given
 from motifocal.cli.output.locking import lock_output
@@ -76,10 +77,7 @@ def prepare_cache(options: dict[str, Any]) -> None:
 
 def check_size(family: Family, frames: int, height: int, width: int) -> None:
     """Refuse a size or a length that the model cannot take; BadParameter names those it can."""
-    multiple = family.size_multiple
-    if height % multiple or width % multiple:
-        raise click.BadParameter(f"should be multiples of {multiple} for {family.name}, got "
-                                 f"{height}x{width}", param_hint="--size")  # fmt: skip
+    check_multiples((height, width), family.size_multiple, family.name)
     try:
         family.geometry.latent_frames(frames)
     except ValueError as error:

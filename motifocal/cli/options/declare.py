@@ -91,6 +91,15 @@ def parse_assignment(text: str, option: str | None = None) -> tuple[str, Any]:
         return key, value
 
 
+def check_multiples(size: tuple[int, int], multiple: int, model: str) -> None:
+    """Raise BadParameter, with the nearest size that fits, unless the sides are multiples."""
+    if any(side % multiple for side in size) or not min(size):
+        height, width = (max(1, round(side / multiple)) * multiple for side in size)
+        fault = (f"should be multiples of {multiple} for {model}, got {size[0]}x{size[1]} "
+                 f"(nearest: {height}x{width}, height x width)")  # fmt: skip
+        raise click.BadParameter(fault, param_hint="--size")
+
+
 def together(*options: Callable[[Any], Any]) -> Callable[[F], F]:
     """Add several options, which the help lists in this order."""
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from motifocal.cli.options.declare import RATE, F, Size, together
+from motifocal.cli.options.declare import RATE, F, Size, check_multiples, together
 
 if TYPE_CHECKING:
     from motifocal.data.trainer_rules import Request
@@ -98,9 +98,7 @@ def _check_grid(family: str, size: tuple[int, int], frames: Sequence[int]) -> No
     from motifocal.loss.latent_grid import FAMILIES as GEOMETRIES
 
     geometry = GEOMETRIES[family]
-    if any(side % geometry.spatial_stride for side in size) or not min(size):
-        raise click.BadParameter(f"should be multiples of {geometry.spatial_stride} for {family}, "
-                                 f"got {size[0]}x{size[1]}", param_hint="--size")  # fmt: skip
+    check_multiples(size, geometry.spatial_stride, family)
     for count in frames:
         try:
             geometry.latent_frames(count)
