@@ -1,4 +1,4 @@
-"""`motifocal animate`: animate a picture as prompts say; videos and a contact sheet."""
+"""`motifocal animate`: animate an image as prompts say; videos and a contact sheet."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ Examples:
   motifocal animate photo.jpg "it sails" --model Lightricks/LTX-Video --lora run/lora
   motifocal animate photo.jpg "it sails" --command 'infer.sh {image} {prompt} {output} {seed}'
 """)
-@click.argument("picture", type=LocalPath(exists=True, dir_okay=False))
-@click.argument("sentences", nargs=-1, required=True, metavar="SENTENCE...")
+@click.argument("picture", metavar="IMAGE", type=LocalPath(exists=True, dir_okay=False))
+@click.argument("sentences", nargs=-1, required=True, metavar="PROMPT...")
 @click.option("-o", "--output", type=LocalPath(), default=Path(),
               help="An .mp4 or .gif file for one video, or a folder.  [default: this folder]")
 @click.option("--model", metavar="MODEL",
@@ -44,16 +44,16 @@ Examples:
               help="Any program instead of a model: {image}, {prompt}, {output} and {seed} are "
               "filled in; or {batch}, a JSONL file of --batch jobs.")
 @click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=0, show_default=True,
-              help="Of the first video of each sentence.")
+              help="Of the first video of each prompt.")
 @click.option("--number", type=click.IntRange(1, 100), default=1, show_default=True,
-              help="Videos a sentence, with the seeds from --seed on.")
+              help="Videos per prompt, with the seeds from --seed on.")
 @click.option("--guidance-rescale", type=click.FloatRange(0, 1),
               help="How much of the contrast that guidance adds is taken out.  [default: what the "
               "model is made for]")
 @click.option("--motion", type=click.FloatRange(0, 1), help="How much should move, for a model "
               "that was trained with `--prior score`.  [default: the model decides]")
 @click.option("--motion-mask", type=LocalPath(exists=True, dir_okay=False),
-              help="An image of the picture's size, white where something may move, for a model "
+              help="An image of the same size, white where something may move, for a model "
               "that was trained with `--prior mask`.  [default: everywhere]")
 @click.option("--scale", type=click.IntRange(1, 64), metavar="FACTOR",
               help="Enlarge the frames for viewing (cubic).  "
@@ -69,10 +69,10 @@ def animate(picture: Path, sentences: tuple[str, ...], output: Path, model: str 
             batch: int, overwrite: bool, guidance_rescale: float | None, motion: float | None,
             motion_mask: Path | None, **sampling: Any) -> None:
     # fmt: on
-    """Animate PICTURE as each SENTENCE says, and print the paths of the videos.
+    """Animate IMAGE as each PROMPT says, and print the paths of the videos.
 
-    The picture may have any size: it is scaled and cropped to the model's. Several videos are
-    named after picture, sentence and seed, and come with a contact sheet, a picture of them all.
+    The image may have any size: it is scaled and cropped to the model's. Several videos are
+    named after image, prompt and seed, and come with a contact sheet of them all.
     """
     from motifocal.media.video import read_image
 
@@ -92,7 +92,7 @@ def animate(picture: Path, sentences: tuple[str, ...], output: Path, model: str 
         refuse_existing([job.output for job in jobs] + ([sheet] if sheet else []))
     pixels = read_image(picture)
     if motion_mask is not None and (mask := read_image(motion_mask)).shape != pixels.shape:
-        raise ValueError("--motion-mask should be of the picture's size, {}x{}, got {}x{}".format(
+        raise ValueError("--motion-mask should be of the image's size, {}x{}, got {}x{}".format(
             *pixels.shape[:2], *mask.shape[:2]))
     from motifocal.cli.output.model_videos import animate_with
 

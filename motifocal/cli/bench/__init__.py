@@ -9,7 +9,7 @@ from motifocal.cli.lazy import LazyGroup, Table
 COMMANDS: Table = {
     "run": ("bench.run", "run", "Animate every pair with a model; run again to go on."),
     "ingest": ("bench.ingest", "ingest", "Take in finished videos of any model."),
-    "check": ("bench.check", "check", "Is every video there, whole, and of the right picture?"),
+    "check": ("bench.check", "check", "Is every video there, whole, and of the right image?"),
     "score": ("bench.score", "score", "Measure models, with control rows and intervals."),
     "questions": ("bench.questions", "questions", "Yes-or-no questions of every pair."),
     "judge": ("bench.judge", "judge", "Ask a vision-language model about every video."),

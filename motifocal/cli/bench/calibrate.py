@@ -28,12 +28,12 @@ Examples:
                "take another folder after a change in a program or behind an address.",
                required=False, default=Path("calibration"), show_default=True)
 @click.option("--pairs", type=click.IntRange(min=1), default=320, show_default=True,
-              help="Pairs of picture and sentence; each is asked of up to three clips.")
+              help="Pairs of image and prompt; each is asked of up to three clips.")
 @click.option("--size", type=SIZE, default=336, show_default=True, help="Side of the scenes in "
               "pixels: the one that the judge reads.")
 @click.option("--template", metavar="TEXT", help="What is said around a question: {question}, and "
               "perhaps {count} and {prompt}.")
-@click.option("--platt", is_flag=True, help="Fit Platt scaling on half of the pictures, and report "
+@click.option("--platt", is_flag=True, help="Fit Platt scaling on half of the images, and report "
               "the other half.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True,
               help="Which other clip is shown, and which half is fitted.")
@@ -46,9 +46,9 @@ def calibrate(judge: str | None, output: Path, pairs: int, size: int, template: 
     """Measure how far JUDGE can be believed: a model folder, a hub id or an address.
 
     On synthetic scenes it is known what happens. The judge is asked whether a clip shows a
-    sentence: the sentence's own clip, another sentence's, and the still picture. Accuracy, AUC,
-    expected calibration error and bias towards yes are reported by kind of sentence, with 95 %
-    intervals over pictures, and the verdict in words.
+    prompt: the prompt's own clip, another prompt's, and the still picture. Accuracy, AUC,
+    expected calibration error and bias towards yes are reported by kind of prompt, with 95 %
+    intervals over images, and the verdict in words.
     """
     from motifocal.bench.judge.calibration_report import (
         HEAD,

@@ -31,7 +31,7 @@ Examples:
 @click.option("--size", type=Size(), metavar="HEIGHTxWIDTH", help="Likewise.")
 @click.option("--fps", type=RATE, help="Likewise.")
 @click.option("--least-likeness", type=click.FloatRange(-1, 1), default=0.25, show_default=True,
-              help="How like its picture frame 0 has to be, as a correlation of small pictures.")
+              help="How like its image frame 0 has to be, as a correlation of small images.")
 @click.option("--json", "as_json", is_flag=True, help="Print the problems as JSON, by folder.")
 @quiet_option
 def check(results: tuple[Path, ...], frames: int | None, size: tuple[int, int] | None,
@@ -39,7 +39,7 @@ def check(results: tuple[Path, ...], frames: int | None, size: tuple[int, int] |
     """Look into every video of the folders RESULTS, and print what is wrong as a table.
 
     Every expected video has to be there, decode to its end, have the right frames, size and rate,
-    and start with its own picture. The exit code is 1 where anything is wrong.
+    and start with its own image. The exit code is 1 where anything is wrong.
     """
     from motifocal.bench.results import open_results
 

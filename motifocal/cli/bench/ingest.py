@@ -33,15 +33,15 @@ Examples:
 @click.option("--partial", is_flag=True, help="Expect only the pairs of which there are videos; "
               "every output then says which part it is of.")
 @click.option("--fit", type=click.Choice(["crop", "stretch"]), default="crop", show_default=True,
-              help="How the model brought the picture to its videos' size.")
+              help="How the model brought the image to its videos' size.")
 @click.option("--skip-unknown", is_flag=True, help="Leave out videos that belong to no pair.")
 @quiet_option
 def ingest(videos: Path, name: str, output: Path, partial: bool, fit: str, skip_unknown: bool,
            **options: Any) -> None:
     # fmt: on
-    """Take in the finished videos in the folder VIDEOS, named <image id>_<sentence>_<seed>.mp4.
+    """Take in the finished videos in the folder VIDEOS, named <image id>_<prompt>_<seed>.mp4.
 
-    The sentence is written as in TI2V-Bench: lower case, _ for spaces, no punctuation. Names are
+    The prompt is written as in TI2V-Bench: lower case, _ for spaces, no punctuation. Names are
     matched against the pairs, so ids may hold _. Videos are copied byte for byte; GIFs and other
     containers are encoded as .mp4. Videos that cannot be read are listed, the others taken in, and
     the exit code is 1.

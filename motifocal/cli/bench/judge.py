@@ -1,4 +1,4 @@
-"""`motifocal bench judge`: does a video do what its sentence says, asked of a model."""
+"""`motifocal bench judge`: does a video do what its prompt says, asked of a model."""
 
 from __future__ import annotations
 

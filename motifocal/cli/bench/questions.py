@@ -25,8 +25,8 @@ Examples:
 def questions(output: Path | None, check: Path | None, **options: Any) -> None:
     """Make one to three yes-or-no questions of every pair, with the expected answer.
 
-    Is the named thing there, does the video show what the sentence says, does anything else move:
-    by rules from the sentence, so the table is the same everywhere. OmitI2V's own questions are
+    Is the named thing there, does the video show what the prompt says, does anything else move:
+    by rules from the prompt, so the table is the same everywhere. OmitI2V's own questions are
     taken as they are. `bench judge --questions` reads the table, edited or not.
     """
     from motifocal.bench.judge.question_table import (

@@ -59,7 +59,7 @@ def run(model: str | None, command: str | None, name: str | None, output: Path, 
     # fmt: on
     """Animate every pair of a benchmark with a model.
 
-    The folder of results holds the videos, the pictures as the model saw them, and a manifest
+    The folder of results holds the videos, the images as the model saw them, and a manifest
     with a line for every video. Stop it at any time: the same command goes on where it was. A
     video that fails is recorded, the run goes on, and the exit code is 1; the same command tries
     it again.

@@ -56,7 +56,7 @@ def score(results: tuple[Path, ...], output: Path, common: bool, allow_missing: 
 
     The control rows are a still picture, the frames shuffled, and the videos of another sentence:
     where one of them is as good as a model, the measure does not see what it lacks. Intervals are
-    95 % bootstraps over pictures; differences to the first model are taken pair by pair. What each
+    95 % bootstraps over images; differences to the first model are taken pair by pair. What each
     measure is, and what it does not see, is in docs/metrics.md.
     """
     if common and allow_missing:

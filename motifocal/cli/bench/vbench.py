@@ -23,9 +23,9 @@ Examples:
               help="Lay out the videos that are there; vbench.json lists the others and says "
               "INCOMPLETE.")
 def vbench(results: Path, output: Path, copy: bool, allow_missing: bool) -> None:
-    """Lay out the videos of RESULTS for VBench-I2V, each with the picture that its model saw.
+    """Lay out the videos of RESULTS for VBench-I2V, each with the image that its model saw.
 
-    The folder gets links to videos and pictures under the names that VBench's custom input asks
+    The folder gets links to videos and images under the names that VBench's custom input asks
     for, a script that runs it for the dimensions that apply (all but camera motion), and
     vbench.json with the frame rates, on which its dynamic degree depends. VBench itself, its
     weights and a CUDA device are needed only to run the script.

@@ -26,7 +26,7 @@ bench_options = together(
                  help="Another table of pairs than the folder's own."),
     click.option("--own-pairs", is_flag=True, help="Take pairs that are not TI2V-Bench's 320."),
     click.option("--subset", metavar="PART", help="Only a part, marked as such everywhere: "
-                 "pictures (pairs whose picture is there), scenarios:a,b or images:a,b."),
+                 "pictures (pairs whose image is there), scenarios:a,b or images:a,b."),
     click.option("--limit", type=click.IntRange(min=1), metavar="N",
                  help="Only the first N pairs, marked as such everywhere."),
 )

@@ -29,7 +29,7 @@ Examples:
 def study() -> None:
     """Ask people which of two videos is better, and why.
 
-    The paper's protocol: two videos of the same picture and sentence side by side, an overall
+    The paper's protocol: two videos of the same image and prompt side by side, an overall
     choice first, then its reasons; several people a pair, none of whom can tell which model made
     which video.
     """

@@ -23,7 +23,7 @@ Examples:
   motifocal study plan --models 1 --true-share 0.55
 """)
 @click.option("--pairs", type=click.IntRange(min=1), default=320, show_default=True,
-              help="Pairs of a picture and a sentence.")
+              help="Pairs of an image and a prompt.")
 @click.option("--pictures", type=click.IntRange(min=1), help="Pictures that the pairs are of.  "
               "[default: 88 of 320, and so in proportion]")
 @click.option("--models", type=click.IntRange(min=1), default=9, show_default=True,
@@ -43,14 +43,14 @@ Examples:
 @click.option("--pair-correlation", type=CORRELATION, default=0.15, show_default=True,
               help="Of two votes on one pair.")
 @click.option("--picture-correlation", type=CORRELATION, default=0.05, show_default=True,
-              help="Of two votes on two pairs of one picture.")
+              help="Of two votes on two pairs of one image.")
 @click.option("--json", "as_json", is_flag=True, help="Print the numbers as JSON.")
 def plan(pairs: int, pictures: int | None, models: int, votes: int, wage: float, currency: str,
          seconds: float, gold: float, true_share: float, pair_correlation: float,
          picture_correlation: float, as_json: bool) -> None:
     """Reckon what a study takes, and what it could show.
 
-    A share of votes is significant by the sign-flip test over pictures at 5 %, with Holm's
+    A share of votes is significant by the sign-flip test over images at 5 %, with Holm's
     correction over the models: the hardest case is that no other model differs, the easiest that
     all others do. Try smaller studies here before paying for one.
     """

@@ -53,7 +53,7 @@ def report(source: str, output: Path, ours: str | None, scores: Path | None,
     """Make the report of SOURCE: a study's file or PostgreSQL URL, or a JSONL of votes.
 
     Majority score and raw vote share of each comparison, the reasons of each side, tests, agreement
-    and checks, with 95 % intervals over pictures. Votes of annotators who fail the rule for gold
+    and checks, with 95 % intervals over images. Votes of annotators who fail the rule for gold
     items, written down before the start, are left out and counted. docs/statistics.md says what is
     computed and why it can be believed.
     """
