@@ -21,6 +21,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, sync_playwright
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable",
@@ -90,6 +91,13 @@ def until(page: Page, condition: str, seconds: float = TIMEOUT_MS / 1000) -> Non
         if time.monotonic() > end:
             raise TimeoutError(f"still not true after {seconds:g} s: {condition}")
         page.wait_for_timeout(20)
+
+
+def serious(page: Page) -> list[str]:
+    """What axe finds that is serious or critical, with where."""
+    found = Axe().run(page).response["violations"]
+    return [f"{one['id']}: {one['nodes'][0]['html'][:120]} {one['nodes'][0]['failureSummary']}"
+            for one in found if one["impact"] in ("serious", "critical")]
 
 
 def _is_failure(request: Any) -> bool:

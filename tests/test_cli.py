@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import re
 import shlex
 import subprocess
@@ -13,6 +12,7 @@ from types import ModuleType
 
 import click
 import pytest
+from script_module import module_at
 
 from motifocal import __version__, cli
 
@@ -23,12 +23,7 @@ HEAVY = {"torch", "cv2", "av", "numpy", "diffusers", "transformers", "PIL", "acc
 @pytest.fixture(scope="module")
 def cli_docs() -> ModuleType:
     """scripts/cli_docs.py as a module."""
-    spec = importlib.util.spec_from_file_location("cli_docs", ROOT / "scripts" / "cli_docs.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return module_at(ROOT / "scripts" / "cli_docs.py")
 
 
 def motifocal(*arguments: str) -> subprocess.CompletedProcess[str]:

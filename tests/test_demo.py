@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 from click.testing import CliRunner
+from script_module import module_at
 from tiny_model import tiny_folder
 
 from motifocal.media.video import read_image, read_video
@@ -17,14 +16,7 @@ from motifocal.scenes.stage import make_stage
 
 @pytest.fixture(scope="module")
 def script() -> ModuleType:
-    path = Path(__file__).parents[1] / "scripts" / "demo.py"
-    spec = importlib.util.spec_from_file_location("demo", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # dataclasses look their module up there
-    spec.loader.exec_module(module)
-    return module
+    return module_at(Path(__file__).parents[1] / "scripts" / "demo.py")
 
 
 def test_every_sentence_of_a_picture_is_animated_and_one_picture_shows_all(

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import re
 from pathlib import Path
 from types import ModuleType
+
+from script_module import module_at
 
 from motifocal.training.presets import PAPER, SCENES, TrainingSettings
 
@@ -22,12 +23,7 @@ OTHER_PEOPLES_FILES = {"log.md", "models.md"}  # these name files of earlier ver
 
 
 def script(name: str) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(name, ROOT / "scripts" / f"{name}.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return module_at(ROOT / "scripts" / f"{name}.py")
 
 
 def test_every_equation_of_the_paper_is_where_the_page_says() -> None:

@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
-from browser import chromium, opened, served, until
+from browser import chromium, opened, serious, served, until
 from doctor_report import FAULTS, clip, report
 from playwright.sync_api import Browser, Page
 
@@ -518,13 +517,6 @@ def test_on_paper_there_is_the_summary_and_no_clip(page: Page) -> None:
     assert (FAULTS["cut"]["help"], "1 clip") in told
     assert page.locator("#histograms svg").first.is_visible()
     assert page.locator("#histograms input").first.is_hidden()
-
-
-def serious(page: Page) -> list[str]:
-    """What axe finds that is serious or critical, with where."""
-    found = Axe().run(page).response["violations"]
-    return [f"{one['id']}: {one['nodes'][0]['html'][:120]} {one['nodes'][0]['failureSummary']}"
-            for one in found if one["impact"] in ("serious", "critical")]
 
 
 @pytest.mark.parametrize(("device", "scheme"), [

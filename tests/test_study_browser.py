@@ -11,8 +11,7 @@ from typing import Any
 
 import pytest
 import uvicorn
-from axe_playwright_python.sync_playwright import Axe
-from browser import chromium, opened, served, until
+from browser import chromium, opened, serious, served, until
 from drawn_study import CODES, SCENARIOS, drawn_study
 from playwright.sync_api import Browser, Page
 
@@ -381,13 +380,6 @@ def gaps_between(left: list[list[float]], right: list[list[float]]) -> list[floa
         gap = abs(shown[0] - shown[1])
         gaps.append(min(gap, ends + 1 / 8 - gap))
     return gaps
-
-
-def serious(page: Page) -> list[str]:
-    """What axe finds that is serious or critical, with where."""
-    found = Axe().run(page).response["violations"]
-    return [f"{one['id']}: {one['nodes'][0]['html'][:120]} {one['nodes'][0]['failureSummary']}"
-            for one in found if one["impact"] in ("serious", "critical")]
 
 
 @pytest.mark.parametrize(("device", "scheme"), [

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
 from collections.abc import Sequence
 from itertools import product
 from pathlib import Path
@@ -18,6 +16,7 @@ import statsmodels.api as sm
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import special, stats
+from script_module import module_at
 from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.proportion import proportion_confint
 
@@ -484,14 +483,8 @@ def test_a_study_becomes_one_result_for_each_comparison_with_p_values_adjusted()
 
 @pytest.fixture
 def script(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    spec = importlib.util.spec_from_file_location("study_coverage", SCRIPT)
-    assert spec is not None
-    assert spec.loader is not None
     monkeypatch.syspath_prepend(SCRIPT.parent)  # it imports another script
-    module = importlib.util.module_from_spec(spec)
-    monkeypatch.setitem(sys.modules, spec.name, module)  # where its dataclasses look for names
-    spec.loader.exec_module(module)
-    return module
+    return module_at(SCRIPT)
 
 
 @pytest.mark.slow
