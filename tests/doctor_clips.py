@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 from av.video.frame import VideoFrame
 
+from motifocal.inspection import decode_pass as watching
 from motifocal.media.picture import Pixels
 from motifocal.media.video import write_video
 
@@ -55,6 +56,11 @@ def pan(seed: int, frames: int = 12, speed: float = 3.0, height: int = 80, width
 
 def joined(*clips: Pixels) -> Pixels:
     return np.concatenate(clips)
+
+
+def tiny(frames: Pixels) -> Pixels:
+    """Return the frames as small as the doctor looks for cuts and duplicates."""
+    return np.stack([watching.scaled(frame, watching.TINY_SIDE, max) for frame in frames])
 
 
 def save(path: Path, frames: Pixels, fps: float = FPS, crf: int = 20) -> Path:

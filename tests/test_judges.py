@@ -4,15 +4,11 @@ from __future__ import annotations
 
 import csv
 import json
-import math
-import sys
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-from click.testing import CliRunner
 from tiny_judges import RuleJudge, chance, first_frame_only, results_in
 
 from motifocal.bench.judge.asking import PATIENCE
@@ -20,10 +16,8 @@ from motifocal.bench.judge.judge import (
     FAILURES,
     NEITHER,
     NO_CONNECTION,
-    PROGRAM,
     REFUSED,
     TEMPLATE,
-    TIMED_OUT,
     UNREADABLE,
     Answer,
     Failure,
@@ -35,22 +29,13 @@ from motifocal.bench.judge.judge import (
     sample_frames,
     text_hash,
 )
-from motifocal.bench.judge.pairwise import Pairwise, compare_videos
-from motifocal.bench.judge.program import ProgramJudge
 from motifocal.bench.judge.question_table import with_prompt_question
 from motifocal.bench.judge.questions import DOES, Question
 from motifocal.bench.judge.report import to_markdown, write_files
-from motifocal.bench.judge.run import (
-    CONTROLS,
-    EMPTY_PROMPT,
-    OPPOSITE,
-    REVERSED,
-    judge_videos,
-)
+from motifocal.bench.judge.run import CONTROLS, EMPTY_PROMPT, OPPOSITE, REVERSED, judge_videos
 from motifocal.bench.judge.summary import summarise, verdict, video_scores
 from motifocal.bench.score.controls import ANOTHER, SHUFFLED, STILL, shuffle_order
-from motifocal.cli import cli
-from motifocal.media.video import read_image, read_video, write_video
+from motifocal.media.video import read_image, read_video
 
 FRAMES = np.arange(5 * 2 * 2 * 3, dtype=np.uint8).reshape(5, 2, 2, 3)
 
@@ -291,145 +276,3 @@ def test_scores_say_which_judge_text_and_frames_they_are_of(tmp_path: Path) -> N
     assert content["identity"] == {"judge": "rule"}
     assert len(content["videos"]) == 5
     assert [row["name"] for row in content["rows"]] == ["drawing", *CONTROLS]
-
-
-# Two videos at a time.
-
-
-def compared(folder: Path, rule: Callable[[Query], float | Failure]) -> Pairwise:
-    """A drawing model against one whose videos stand still."""
-    both = [results_in(folder, "ours"), results_in(folder, "theirs")]
-    for video in both[1].expected():
-        frames = read_video(video.path).frames
-        write_video(video.path, np.repeat(frames[:1], len(frames), axis=0), 8)
-    return compare_videos(both, folder / "out", RuleJudge(rule), count=4)[0]
-
-
-def test_a_judge_that_prefers_what_comes_first_has_a_position_bias_and_no_preference(
-    tmp_path: Path,
-) -> None:
-    result = compared(tmp_path, lambda query: 0.9)
-    assert result.preference.mean == pytest.approx(0.5)
-    assert result.bias.mean == pytest.approx(0.4)
-    assert result.agree.mean == 0.0
-
-
-def test_a_preference_is_the_same_in_both_orders(tmp_path: Path) -> None:
-    def moves_more(query: Query) -> float:
-        half = len(query.frames) // 2
-        change = [np.abs(np.diff(part.astype(float), axis=0)).mean()
-                  for part in (query.frames[:half], query.frames[half:])]
-        return 0.8 if change[0] > change[1] else 0.2
-
-    result = compared(tmp_path, moves_more)
-    assert (result.ours, result.theirs) == ("ours", "theirs")
-    assert result.preference.mean == pytest.approx(0.8)
-    assert result.bias.mean == pytest.approx(0.0)
-    assert result.agree.mean == 1.0
-
-
-def test_a_shorter_video_is_compared_with_as_many_frames_of_the_longer_one(tmp_path: Path) -> None:
-    both = [results_in(tmp_path, "ours"), results_in(tmp_path, "theirs")]
-    for video in both[1].expected():
-        write_video(video.path, read_video(video.path).frames[:3], 8)
-    judge = RuleJudge(lambda query: 0.5)
-    compare_videos(both, tmp_path / "out", judge, count=4)
-    own = sample_frames(read_video(both[0].expected()[0].path).frames, 3)
-    assert {len(query.frames) for query in judge.asked} == {6}
-    assert (judge.asked[0].frames[:3] == own).all()
-    assert (judge.asked[1].frames[3:] == own).all()
-
-
-def test_a_comparison_that_failed_in_one_order_has_no_preference(tmp_path: Path) -> None:
-    seen: list[int] = []
-
-    def rule(query: Query) -> float | Failure:
-        seen.append(1)
-        return Failure(TIMED_OUT, "") if len(seen) == 1 else 0.7
-
-    result = compared(tmp_path, rule)
-    assert len(result.failures) == 1
-    assert math.isnan(result.compared[0].preference)
-    assert result.preference.mean == pytest.approx(0.5)
-
-
-# Programs.
-
-
-def program(folder: Path, code: str) -> str:
-    file = folder / "judge.py"
-    file.write_text("import sys, pathlib\nframes, prompt, output = sys.argv[1:4]\n" + code)
-    return f"{sys.executable} {file} {{frames}} {{prompt}} {{output}}"
-
-
-def test_a_program_reads_frames_and_prompt_and_writes_a_probability(tmp_path: Path) -> None:
-    command = program(tmp_path, (
-        "names = sorted(p.name for p in pathlib.Path(frames).iterdir())\n"
-        "assert names == ['000.png', '001.png', '002.png', '003.png', '004.png']\n"
-        "assert prompt == 'a \"ball\"; $HOME', prompt\n"
-        "pathlib.Path(output).write_text('0.25\\n')\n"))
-    judge = ProgramJudge(command, "reward")
-    large = np.zeros((5, 16, 16, 3), np.uint8)
-    assert judge.ask([query(large, 'a "ball"; $HOME')]) == [Answer(0.25)]
-
-
-@pytest.mark.parametrize(("code", "reason"), [
-    ("sys.exit(3)", "exit code 3"),
-    ("pass", "it wrote no probability.txt"),
-    ("pathlib.Path(output).write_text('7')", "from 0 to 1, got '7'"),
-    ("pathlib.Path(output).write_text('nan')", "from 0 to 1, got 'nan'"),
-    ("pathlib.Path(output).symlink_to('/etc/hostname')", "it wrote no probability.txt"),
-])  # fmt: skip
-def test_a_program_that_gives_no_probability_is_a_failure(
-    tmp_path: Path, code: str, reason: str
-) -> None:
-    (outcome,) = ProgramJudge(program(tmp_path, code), "reward").ask([query()])
-    assert isinstance(outcome, Failure)
-    assert outcome.kind == PROGRAM
-    assert reason in outcome.reason
-
-
-def test_a_program_that_takes_too_long_is_a_failure_by_name(tmp_path: Path) -> None:
-    judge = ProgramJudge(program(tmp_path, "import time; time.sleep(60)"), "slow", timeout=0.5)
-    (outcome,) = judge.ask([query()])
-    assert isinstance(outcome, Failure)
-    assert outcome.kind == TIMED_OUT
-
-
-@pytest.mark.parametrize("command", ["run {frames}", "{frames} {output}", "run {frames} {video}"])
-def test_a_command_that_cannot_work_is_refused(command: str) -> None:
-    with pytest.raises(ValueError, match="command should"):
-        ProgramJudge(command, "reward")
-
-
-@pytest.mark.parametrize(("option", "judge", "words"), [
-    (["--batch", "2"], ["--command", "run {frames} {output}"], "a program answers one question"),
-    (["--model", "m"], ["--command", "run {frames} {output}"], "--model needs an address as judge"),
-    (["--model", "m"], ["--judge", "folder"], "--model needs an address as judge"),
-])  # fmt: skip
-def test_an_option_that_has_no_effect_on_a_judge_is_refused(
-    tmp_path: Path, option: list[str], judge: list[str], words: str
-) -> None:
-    results = results_in(tmp_path, prompts={"ball": ("the ball rises",)})
-    done = CliRunner().invoke(cli, ["bench", "judge", str(results.folder), *judge, *option,
-                                    "-o", str(tmp_path / "out")])
-    assert (done.exit_code, words in done.output) == (2, True), done.output
-
-
-def test_the_command_judges_two_models_and_compares_nothing_it_cannot(tmp_path: Path) -> None:
-    prompts = {"ball": ("the ball rises",), "kite": ("a kite flies in",)}
-    ours, theirs = (results_in(tmp_path, name, prompts) for name in ("ours", "theirs"))
-    code = "pathlib.Path(output).write_text('0.5')"
-    arguments = ["bench", "judge", str(ours.folder), str(theirs.folder), "-o",
-                 str(tmp_path / "out"), "--command", program(tmp_path, code), "--name", "half",
-                 "--frames", "2", "-q"]  # fmt: skip
-    done = CliRunner().invoke(cli, arguments)
-    assert done.exit_code == 0, done.output
-    assert "half DOES NOT TELL the videos of ours from: still picture" in done.output
-    assert (tmp_path / "out" / "scores.json").exists()
-    refused = CliRunner().invoke(cli, [*arguments, "--pairwise"])
-    assert refused.exit_code == 2
-    assert "--pairwise needs two models and no --command" in refused.output
-    for missing in (["bench", "judge", str(ours.folder)],
-                    ["bench", "judge", str(ours.folder), "--judge", "http://127.0.0.1:9/v1"]):
-        assert CliRunner().invoke(cli, missing).exit_code == 2

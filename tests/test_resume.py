@@ -23,17 +23,14 @@ from motifocal import cli
 from motifocal.cli.output import training_samples as training_report
 from motifocal.data.shards import Shards
 from motifocal.training.checkpoint import (
-    KEEP,
-    DamagedCheckpoint,
     latest_step,
     list_checkpoints,
     load_checkpoint,
     mixed_seed,
-    read_checkpoint,
     save_checkpoint,
 )
 from motifocal.training.inputs import lock_inputs
-from motifocal.training.log import TrainingLog, read_log
+from motifocal.training.log import read_log
 from motifocal.training.loop import train
 from motifocal.training.presets import RENAMED
 from motifocal.training.run_folder import load_clip_size, load_settings
@@ -154,95 +151,6 @@ def test_before_the_first_checkpoint_settings_may_change(
 # Checkpoint files.
 
 
-def test_a_half_written_checkpoint_is_not_found_and_not_in_the_way(tmp_path: Path) -> None:
-    save_checkpoint(tmp_path, 1, {"x": torch.ones(3)})
-    (tmp_path / ".0123456789abcdef.tmp").write_bytes(b"PK half a checkpoint")
-    found = load_checkpoint(tmp_path)
-    assert found is not None
-    assert found["step"] == 1
-    save_checkpoint(tmp_path, 2, {"x": torch.zeros(3)})
-    assert latest_step(tmp_path) == 2
-    assert [path.name for path in list_checkpoints(tmp_path)] == [
-        "step-00000001.pt", "step-00000002.pt"
-    ]  # fmt: skip
-
-
-def test_a_kill_while_a_checkpoint_is_written_leaves_the_one_before(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    save_checkpoint(tmp_path, 1, {"x": torch.ones(3)})
-    whole = torch.save
-
-    def killed(state: Any, file: Any) -> None:
-        whole(state, file)
-        os.truncate(file, 100)
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(torch, "save", killed)
-    with pytest.raises(KeyboardInterrupt):
-        save_checkpoint(tmp_path, 2, {"x": torch.zeros(3)})
-    found = load_checkpoint(tmp_path)
-    assert found is not None
-    assert torch.equal(found["x"], torch.ones(3))
-    assert [path.name for path in tmp_path.iterdir()] == ["step-00000001.pt"]
-
-
-def test_the_newest_checkpoints_are_kept(tmp_path: Path) -> None:
-    for step in (1, 2, 10, 11):
-        save_checkpoint(tmp_path, step, {})
-    names = [path.name for path in list_checkpoints(tmp_path)]
-    assert names == ["step-00000010.pt", "step-00000011.pt"]
-    assert len(names) == KEEP
-    assert latest_step(tmp_path / "nowhere") == 0
-
-
-def test_a_truncated_checkpoint_is_passed_over_for_the_one_before_and_named(
-    tmp_path: Path,
-) -> None:
-    save_checkpoint(tmp_path, 2, {"x": torch.ones(3)})
-    newest, told = save_checkpoint(tmp_path, 4, {"x": torch.zeros(3)}), list[str]()
-    whole = newest.read_bytes()
-    newest.write_bytes(whole[: len(whole) // 2])
-    state = load_checkpoint(tmp_path, told.append)
-    assert state is not None
-    assert (state["step"], state["x"].tolist()) == (2, [1, 1, 1])
-    assert len(told) == 1
-    assert told[0].startswith(f"{newest} is damaged (")
-    assert told[0].endswith("taking step-00000002.pt instead")
-    with pytest.warns(UserWarning, match="is damaged"):
-        load_checkpoint(tmp_path)
-    # The damaged file takes no place among those that are kept.
-    save_checkpoint(tmp_path, 3, {})
-    assert [p.name for p in list_checkpoints(tmp_path)] == ["step-00000002.pt", "step-00000003.pt"]
-
-
-def test_where_every_checkpoint_is_damaged_each_is_named(tmp_path: Path) -> None:
-    for step in (1, 2):
-        save_checkpoint(tmp_path, step, {}).write_bytes(b"")
-    with pytest.raises(DamagedCheckpoint, match=r"2\.pt is damaged .*1\.pt is damaged .*delete"):
-        load_checkpoint(tmp_path)
-
-
-def test_any_damage_to_a_checkpoint_is_found(tmp_path: Path) -> None:
-    good = {"x": torch.arange(50.0), "name": "duck", "parts": [{"y": torch.ones(2, 3)}]}
-    path, rng, unseen = save_checkpoint(tmp_path, 7, good), random.Random(17), []
-    whole = path.read_bytes()
-    for _ in range(300):
-        place = rng.randrange(len(whole))
-        cut, flipped = whole[:place], bytes([whole[place] ^ (1 << rng.randrange(8))])
-        path.write_bytes(rng.choice([cut, cut + flipped + whole[place + 1 :],
-                                     cut + bytes(9) + whole[place + 9 :]]))  # fmt: skip
-        try:
-            unseen.append(read_checkpoint(path))
-        except DamagedCheckpoint:
-            continue
-    # In the zip's own padding, dates and flags a byte may change without a meaning.
-    assert all(torch.equal(state["x"], good["x"]) for state in unseen)
-    assert all(torch.equal(state["parts"][0]["y"], torch.ones(2, 3)) for state in unseen)
-    assert all((state["step"], state["name"]) == (7, "duck") for state in unseen)
-    assert len(unseen) < 150
-
-
 def test_a_run_goes_on_from_the_older_checkpoint_when_the_newest_is_cut_off(
     shards_folder: Path, base: Path, tmp_path: Path, unbroken
 ) -> None:
@@ -265,42 +173,6 @@ def test_seeds_of_steps_and_of_their_parts_differ() -> None:
     seeds = {mixed_seed(seed, step) for seed in range(9) for step in range(99)}
     parts = {mixed_seed(0, step, 1 + part) for step in range(99) for part in range(8)}
     assert len(seeds | parts) == 9 * 99 + 99 * 8
-
-
-# The log.
-
-
-def test_the_log_of_a_broken_run_has_each_step_once(tmp_path: Path) -> None:
-    path = tmp_path / "log.jsonl"
-    with TrainingLog(path, 0) as log:
-        for step in range(1, 8):
-            log.write({"step": step, "loss": 0.1 * step})
-    with path.open("a") as file:
-        file.write('{"step": 8, "lo')  # a kill
-    with TrainingLog(path, 4) as log:
-        for step in range(5, 11):
-            log.write({"step": step, "loss": -1.0})
-    lines = read_log(path)
-    assert [line["step"] for line in lines] == list(range(1, 11))
-    assert [line["loss"] < 0 for line in lines] == [False] * 4 + [True] * 6
-
-
-def test_the_log_reaches_the_disk_after_some_seconds_and_when_told(tmp_path: Path) -> None:
-    path = tmp_path / "log.jsonl"
-    with TrainingLog(path, 0, seconds=3600) as log:
-        log.write({"step": 1})
-        assert read_log(path) == []
-        log.flush()
-        assert read_log(path) == [{"step": 1}]
-    with TrainingLog(path, 1, seconds=0) as log:
-        log.write({"step": 2})
-        assert read_log(path) == [{"step": 1}, {"step": 2}]
-
-
-def test_a_damaged_log_is_named_with_its_line(tmp_path: Path) -> None:
-    (tmp_path / "log.jsonl").write_text('{"step": 1}\noops\n{"step": 3}\n')
-    with pytest.raises(ValueError, match="line 2 is no JSON: 'oops'"):
-        read_log(tmp_path / "log.jsonl")
 
 
 # The command.

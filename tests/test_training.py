@@ -1,10 +1,7 @@
-"""The training step and its settings: what the paper says, and nothing that spoils weights."""
+"""A training goes on as it should, and nothing spoils its weights."""
 
 from __future__ import annotations
 
-import copy
-import re
-import weakref
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -23,11 +20,10 @@ from motifocal.training import loop
 from motifocal.training.checkpoint import mixed_seed
 from motifocal.training.loop import train
 from motifocal.training.measurement.figure6 import evaluate_loss_ratio
-from motifocal.training.optimizer import MuonWithAdamW, build_optimizer, learning_rate
-from motifocal.training.presets import PAPER, RENAMED, SCENES, TrainingSettings, resolve
+from motifocal.training.presets import TrainingSettings, resolve
 from motifocal.training.processes import open_accelerator
 from motifocal.training.run_folder import check_encoders, fingerprint, load_text, load_vae
-from motifocal.training.step import StepNoise, draw_noise, training_step
+from motifocal.training.step import draw_noise
 from motifocal.training.stepping import NonFiniteLoss
 
 
@@ -39,146 +35,6 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def shards(tmp_path_factory: pytest.TempPathFactory) -> Shards:
     return tiny.tiny_shards(tmp_path_factory.mktemp("shards"))
-
-
-# Settings.
-
-
-def test_the_paper_preset_holds_the_numbers_of_the_paper() -> None:
-    assert (PAPER.global_batch, PAPER.learning_rate, PAPER.steps) == (64, 5e-5, 32_000)
-    assert (PAPER.prediction_type, PAPER.text_dropout) == ("v_prediction", 0.1)
-    assert (PAPER.motif_weight, PAPER.motif_variant) == (1.0, "motif")
-    assert (PAPER.unet.latent_channels, PAPER.unet.image_condition) == (4, "concat")
-    assert (PAPER.timestep_power, PAPER.optimizer) == (1.0, "adamw")
-
-
-@pytest.mark.parametrize("preset", [PAPER, SCENES])
-def test_a_preset_survives_json_and_passes_its_own_checks(preset: TrainingSettings) -> None:
-    assert TrainingSettings.model_validate_json(preset.model_dump_json()) == preset
-    assert preset.accumulation(1) == preset.global_batch // preset.micro_batch
-
-
-def test_every_unknown_key_and_every_bad_value_is_named() -> None:
-    with pytest.raises(ValueError, match="learning_rate should be greater than 0, got -1") as no:
-        resolve("scenes", {"learning_rate": -1, "stepz": 5, "unet": {"widths": 3},
-                           "optimizer": "sgd"})
-    message = str(no.value)
-    assert "there is no setting 'stepz'" in message
-    assert "there is no setting 'unet.widths'" in message
-    assert "optimizer should be 'adamw' or 'muon', got 'sgd'" in message
-    assert "http" not in message
-
-
-def test_a_setting_is_taken_by_its_old_name_with_a_warning_but_not_by_both() -> None:
-    for old, now in RENAMED.items():
-        with pytest.warns(DeprecationWarning, match=f"the setting {old} is now {now}; the old"):
-            settings = resolve("scenes", {old: 0.5})
-        assert settings == resolve("scenes", {now: 0.5})
-        stored = {**SCENES.model_dump(exclude={now}), old: 0.5}
-        with pytest.warns(DeprecationWarning, match=f"the setting {old} is now {now}; the old"):
-            assert TrainingSettings.model_validate(stored) == settings
-        with pytest.raises(ValueError, match=f"given once, got {old} and {now}, which"):
-            resolve("scenes", {old: 0.5, now: 0.5})
-
-
-def test_a_network_whose_numbers_disagree_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"unet: .*head_width 7"):
-        resolve("scenes", {"unet": {"head_width": 7}})
-
-
-@pytest.mark.parametrize(("steps", "warmup"), [(30, 100), (99, 100), (1, 2)])
-def test_a_schedule_that_never_reaches_its_rate_is_refused_with_numbers_that_would_do(
-    steps: int, warmup: int
-) -> None:
-    with pytest.raises(ValueError, match=f"steps {steps} end within the warm-up of {warmup}") as no:
-        resolve("scenes", {"steps": steps, "warmup": warmup})
-    numbers = dict(re.findall(r"(warmup|cooldown)=(\d+)", str(no.value)))
-    settings = resolve("scenes", {"steps": steps, **{k: int(v) for k, v in numbers.items()}})
-    rates = [learning_rate(step, peak=settings.learning_rate, warmup=settings.warmup,
-                           total=settings.steps, cooldown=settings.cooldown)
-             for step in range(steps)]  # fmt: skip
-    assert max(rates) == pytest.approx(settings.learning_rate)
-
-
-def test_precision_is_said_in_words_and_stored_as_before() -> None:
-    assert resolve("scenes", {"precision": "float32"}).precision == "no"
-    assert resolve("scenes", {"precision": "bfloat16"}).precision == "bf16"
-    with pytest.raises(ValueError, match="precision should be 'no' or 'bf16', got 'fp8'"):
-        resolve("scenes", {"precision": "fp8"})
-
-
-def test_an_unknown_preset_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"one of \['paper', 'scenes'\], got 'big'"):
-        resolve("big", {})
-
-
-def test_a_batch_that_cannot_be_split_is_refused() -> None:
-    settings = tiny.tiny_settings(global_batch=12, micro_batch=4)
-    assert (settings.accumulation(1), settings.accumulation(3)) == (3, 1)
-    with pytest.raises(ValueError, match="multiple of micro_batch x processes = 8, got 12"):
-        settings.accumulation(2)
-
-
-# The step.
-
-
-class Recorder(nn.Module):
-    """Predicts zeros, and keeps what it was given."""
-
-    def forward(self, sample: Tensor, timestep: Tensor, encoder_hidden_states: Tensor,
-                fps: Tensor, image_latent: Tensor) -> Tensor:
-        self.given = {"sample": sample, "timestep": timestep, "text": encoder_hidden_states,
-                      "fps": fps, "image_latent": image_latent}
-        return torch.zeros_like(sample)
-
-
-def step_with_recorder(dropped: Tensor) -> tuple[dict[str, Tensor], LatentBatch]:
-    settings = tiny.tiny_settings()
-    generator = torch.Generator().manual_seed(0)
-    latents = torch.randn(len(dropped), 4, 3, 2, 2, generator=generator)
-    batch = LatentBatch(latents, torch.rand(len(dropped), 1, 3, 2, 2), ["x"] * len(dropped),
-                        torch.full((len(dropped),), 8.0))
-    drawn = draw_noise(tuple(latents.shape), settings, generator)
-    draws = StepNoise(drawn.noise, drawn.timesteps, dropped, drawn.untold)
-    text, empty = torch.ones(len(dropped), 5, 8), torch.full((1, 5, 8), -1.0)
-    recorder: Any = Recorder()
-    schedule = noise_schedule("v_prediction", True)
-    training_step(recorder, batch, text, empty, draws, schedule, settings)
-    return recorder.given, batch
-
-
-def test_a_dropped_text_is_replaced_by_the_empty_text() -> None:
-    dropped = torch.tensor([True, False, True, False])
-    given, _ = step_with_recorder(dropped)
-    assert torch.equal(given["text"][:, 0, 0], torch.tensor([-1.0, 1.0, -1.0, 1.0]))
-
-
-def test_the_picture_is_the_clean_latent_of_the_first_frame() -> None:
-    given, batch = step_with_recorder(torch.zeros(4, dtype=torch.bool))
-    assert torch.equal(given["image_latent"], batch.latents[:, :, 0])
-    assert not torch.equal(given["sample"][:, :, 0], batch.latents[:, :, 0])
-
-
-def test_texts_are_dropped_and_times_drawn_as_often_as_the_settings_say() -> None:
-    draws = draw_noise((40_000, 1, 1, 1, 1), PAPER, torch.Generator().manual_seed(0))
-    assert float(draws.dropped.float().mean()) == pytest.approx(0.1, abs=0.005)
-    assert (int(draws.timesteps.min()), int(draws.timesteps.max())) == (0, 999)
-    assert float(draws.timesteps.float().mean()) == pytest.approx(499.5, abs=5)
-    noisier = draw_noise((40_000, 1, 1, 1, 1), SCENES, torch.Generator().manual_seed(0))
-    assert float(noisier.timesteps.float().mean()) == pytest.approx(666, abs=5)
-
-
-def test_priors_leave_the_draws_of_noise_times_and_texts_as_they_were() -> None:
-    settings = tiny.tiny_settings()
-    draws = draw_noise((6, 4, 3, 2, 2), settings, torch.Generator().manual_seed(5))
-    generator = torch.Generator().manual_seed(5)
-    assert torch.equal(draws.noise, torch.randn(6, 4, 3, 2, 2, generator=generator))
-    uniform = torch.rand(6, generator=generator)
-    assert torch.equal(draws.timesteps, (1000 * uniform.sqrt()).long().clamp(max=999))
-    assert torch.equal(draws.dropped, torch.rand(6, generator=generator) < 0.1)
-    many = draw_noise((40_000, 1, 1, 1, 1), settings, generator).untold.float()
-    assert many.mean(0).tolist() == pytest.approx([0.1, 0.1], abs=0.005)
-    assert float((many[:, 0] * many[:, 1]).mean()) == pytest.approx(0.01, abs=0.002)
 
 
 # Training.
@@ -409,74 +265,6 @@ def test_the_cache_of_features_stays_small(base: Path, monkeypatch: pytest.Monke
     features = text(captions)
     assert len(text.cache) <= 3
     assert torch.equal(features, load_text(base)(captions))
-
-
-# Optimiser and rate.
-
-
-def small_network() -> nn.Sequential:
-    torch.manual_seed(3)
-    return nn.Sequential(nn.Conv2d(2, 4, 3), nn.GroupNorm(2, 4), nn.Conv2d(4, 4, 3), nn.Flatten(),
-                         nn.Linear(4, 3))
-
-
-def one_update(network: nn.Module, optimizer: torch.optim.Optimizer, seed: int) -> None:
-    x = torch.randn(2, 2, 5, 5, generator=torch.Generator().manual_seed(seed))
-    optimizer.zero_grad()
-    network(x).square().sum().backward()
-    optimizer.step()
-
-
-@pytest.mark.parametrize("name", ["adamw", "muon"])
-def test_an_optimiser_goes_on_from_its_state_as_if_it_had_never_stopped(name: Any) -> None:
-    network = small_network()
-    optimizer = build_optimizer(name, network, 1e-2, 0.1, adamw_names=("0.",))
-    for seed in range(3):
-        one_update(network, optimizer, seed)
-    other = small_network()
-    other.load_state_dict(network.state_dict())
-    resumed = build_optimizer(name, other, 1e-2, 0.1, adamw_names=("0.",))
-    resumed.load_state_dict(copy.deepcopy(optimizer.state_dict()))  # as through a file
-    for seed in range(3, 6):
-        one_update(network, optimizer, seed)
-        one_update(other, resumed, seed)
-    for a, b in zip(network.parameters(), other.parameters(), strict=True):
-        assert torch.equal(a, b)
-
-
-def test_muon_updates_hidden_weights_orthogonally_and_leaves_the_edges_to_adamw() -> None:
-    network = small_network()
-    before = {name: p.detach().clone() for name, p in network.named_parameters()}
-    optimizer = build_optimizer("muon", network, 1e-2, 0.0, adamw_names=("0.",))
-    assert isinstance(optimizer, MuonWithAdamW)
-    one_update(network, optimizer, 0)
-    change = {name: p.detach() - before[name] for name, p in network.named_parameters()}
-    # AdamW's first step is the rate in every element; Muon's singular values are all about equal.
-    assert float(change["0.weight"].abs().median()) == pytest.approx(1e-2, rel=0.01)
-    values = torch.linalg.svdvals(change["2.weight"].flatten(1))
-    assert float(values.max() / values.min()) < 2
-
-
-@pytest.mark.parametrize("name", ["adamw", "muon"])
-def test_an_optimiser_keeps_no_gradient_that_zero_grad_has_cleared(name: Any) -> None:
-    network = small_network()
-    optimizer = build_optimizer(name, network, 1e-2, 0.0)
-    one_update(network, optimizer, 0)
-    gradients = [weakref.ref(p.grad.untyped_storage()) for p in network.parameters()
-                 if p.grad is not None]
-    assert len(gradients) == len(list(network.parameters()))
-    optimizer.zero_grad(set_to_none=True)
-    assert [gradient() for gradient in gradients] == [None] * len(gradients)
-
-
-def test_the_rate_warms_up_stays_and_cools_down() -> None:
-    rates = [learning_rate(k, peak=1.0, warmup=10, total=100, cooldown=30) for k in range(100)]
-    assert rates[:10] == pytest.approx([(k + 1) / 10 for k in range(10)])
-    assert set(rates[10:71]) == {1.0}
-    assert rates[71:] == sorted(rates[71:], reverse=True)
-    assert rates[85] == pytest.approx(0.505)
-    assert 0.01 < rates[99] < 0.02
-    assert learning_rate(9, peak=1.0, warmup=1, total=10, cooldown=0) == 1.0
 
 
 def test_settings_are_kept_beside_the_run(base: Path, shards: Shards, tmp_path: Path) -> None:

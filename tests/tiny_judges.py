@@ -54,3 +54,11 @@ def results_in(folder: Path, model: str = "drawing",
     results = Results(folder / model, model, drawing.settings, benchmark, (0,), drawing.format)
     assert all(outcome.failure is None for outcome in run(drawing, results))
     return open_results(folder / model)
+
+
+def videos(count: int, frames: int = 3) -> list[Query]:
+    """Queries of so many videos of noise, of two sizes of texts."""
+    rng = np.random.default_rng(5)
+    return [Query(rng.integers(0, 256, (frames, 28, 36, 3), np.uint8), f"prompt {k}",
+                  f"Does it show {'one thing' if k % 2 else 'another, longer thing'} {k}?")
+            for k in range(count)]
