@@ -20,9 +20,9 @@ from motifocal.extras import install_extra
 from motifocal.files.hub import hub_errors
 from motifocal.generate.families.registry import IN_FLOAT32, NEED_FTFY, class_of, other_packages
 from motifocal.generate.model import OFFLOADS, Sampling
-from motifocal.generate.model_index import MOTIFOCAL, check_folder_or_id
+from motifocal.generate.model_index import check_folder_or_id
 from motifocal.models.folder import MODEL_FILES, bars_on_a_terminal, loading_errors
-from motifocal.models.folder_files import INDEX, check_libraries, read_index, refuse_code
+from motifocal.models.folder_files import INDEX, PIPELINE, check_libraries, read_index, refuse_code
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
@@ -39,7 +39,7 @@ def hub_folder(
     check_folder_or_id(name)
     with hub_errors(name):
         index = read_index(Path(hf_hub_download(name, INDEX)).parent)
-        if index.get("_class_name") == MOTIFOCAL:
+        if index.get("_class_name") == PIPELINE:
             return Path(snapshot_download(name, allow_patterns=MODEL_FILES))
         pipeline = getattr(diffusers, class_name(index, name))
         return Path(pipeline.download(name, use_safetensors=True, trust_remote_code=False))

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 from motifocal.generate.families.registry import class_of
-from motifocal.models.folder_files import read_config, read_index
+from motifocal.models.folder_files import HUB_ID, PIPELINE, read_config, read_index
 
 BUNDLED = "bundled"
-MOTIFOCAL = "TI2VPipeline"
-HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 
 
 def is_motifocal(folder: Path) -> bool:
     """Return whether a model folder is Motifocal's own; ValueError where it is no model folder."""
-    return read_index(folder).get("_class_name") == MOTIFOCAL
+    return read_index(folder).get("_class_name") == PIPELINE
 
 
 def check_folder_or_id(name: str) -> None:

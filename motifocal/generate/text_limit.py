@@ -12,7 +12,7 @@ from transformers import PreTrainedTokenizerBase
 
 from motifocal.generate.families.registry import class_of
 from motifocal.models.folder import load_text_limit, load_tokenizer
-from motifocal.models.folder_files import INDEX, read_index
+from motifocal.models.folder_files import INDEX, PIPELINE, read_index
 from motifocal.models.text_limit import TextLimit
 
 
@@ -26,7 +26,7 @@ def limit_of_folder(folder: Path) -> TextLimit | None:
     """
     if (folder / INDEX).exists():
         index = read_index(folder)
-        if index.get("_class_name") != "TI2VPipeline":
+        if index.get("_class_name") != PIPELINE:
             kind = getattr(diffusers, class_of(index, str(folder)))
             tokenizer = load_tokenizer(folder) if "tokenizer" in index else None
             return limit_of_class(kind, tokenizer, {})

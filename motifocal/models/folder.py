@@ -6,7 +6,6 @@ The folder has the diffusers layout: `model_index.json`, `unet/`, `vae/`, `text_
 
 from __future__ import annotations
 
-import re
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -27,13 +26,12 @@ from transformers import (
 from transformers.utils import logging
 
 from motifocal.media.picture import one_line
-from motifocal.models.folder_files import part_folder, read_config, refuse_code
+from motifocal.models.folder_files import HUB_ID, part_folder, read_config, refuse_code
 from motifocal.models.schedule import ScaledDDIMScheduler
 from motifocal.models.text_limit import TextLimit
 from motifocal.models.unet import TI2VUNet
 
 _LOCAL: dict[str, Any] = {"local_files_only": True, "use_safetensors": True}
-_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 #: All that a model folder is loaded from; nothing else is fetched.
 MODEL_FILES = ["*.json", "*.safetensors", "*.txt"]
 
@@ -45,7 +43,7 @@ def model_folder(name: str | Path, **hub: Any) -> Path:
     of `huggingface_hub.snapshot_download`: revision, token, cache_dir, local_files_only.
     """
     folder = Path(name)
-    if isinstance(name, Path) or folder.exists() or not _HUB_ID.fullmatch(name):
+    if isinstance(name, Path) or folder.exists() or not HUB_ID.fullmatch(name):
         return folder
     return Path(snapshot_download(name, allow_patterns=MODEL_FILES, **hub))
 

@@ -17,6 +17,8 @@ from motifocal.files.json_text import read_json_object
 INDEX = "model_index.json"
 #: The class that the index of our own folders names, and the parts that it is made of.
 PIPELINE = "TI2VPipeline"
+#: owner/name, as models are named on the Hugging Face hub.
+HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 PARTS = ("unet", "vae", "text_encoder", "tokenizer", "scheduler")
 #: What a part's configuration says of its class: the file, its key, and the value that is read.
 CLASSES: Mapping[str, tuple[str, str, str]] = {

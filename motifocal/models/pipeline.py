@@ -19,7 +19,7 @@ from diffusers.utils.outputs import BaseOutput
 from torch import Tensor
 from transformers import CLIPTextModel, CLIPVisionModelWithProjection, PreTrainedTokenizerBase
 
-from motifocal.models.autoencoder import decode
+from motifocal.models.autoencoder import decode, downsampling_factor
 from motifocal.models.card import model_card
 from motifocal.models.folder import (
     load_autoencoder,
@@ -212,13 +212,14 @@ class TI2VPipeline(DiffusionPipeline):
         check_sampling(steps, scale, rescale, eta)
         check_priors(self.unet.unet_config, motion, motion_mask)
 
+        factor = downsampling_factor(self.vae)
         sentences = prompts if scale == 1 else [*negatives, *prompts]
-        priors = motion_priors(motion, motion_mask, size, self._factor, len(prompts),
+        priors = motion_priors(motion, motion_mask, size, factor, len(prompts),
                                len(sentences) // len(prompts), self._execution_device)
         conditions = self._conditions(images, sentences, len(prompts), size, rate, priors)
 
         # Latents stay float32 whatever the network computes in.
-        latent_size = (side // self._factor for side in size)
+        latent_size = (side // factor for side in size)
         shape = (len(prompts), self.vae.config.latent_channels, frames, *latent_size)
         x = start_noise(shape, self._execution_device, generator, latents)
         self.scheduler.set_timesteps(steps, device=x.device)
@@ -250,7 +251,7 @@ class TI2VPipeline(DiffusionPipeline):
     @property
     def divisor(self) -> int:
         """What height and width divide by: the autoencoder's factor times the network's."""
-        return int(self._factor * self.unet.unet_config.spatial_divisor)
+        return int(downsampling_factor(self.vae) * self.unet.unet_config.spatial_divisor)
 
     def _default(self, name: str, given: Any) -> Any:
         return self.config[f"sample_{name}"] if given is None else given
@@ -289,10 +290,6 @@ class TI2VPipeline(DiffusionPipeline):
         if branches == 1:
             return predicted
         return guide(predicted[: len(x)], predicted[len(x) :], scale, rescale)
-
-    @property
-    def _factor(self) -> int:
-        return int(2 ** (len(self.vae.config.block_out_channels) - 1))
 
 
 # `DiffusionPipeline.from_pretrained` looks up the class of model_index.json among diffusers' own

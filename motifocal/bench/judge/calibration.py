@@ -17,7 +17,7 @@ import numpy.typing as npt
 from motifocal.metrics import RESAMPLES, MeanInterval
 
 BINS = 10
-SAYS_YES = 0.5
+SAYS_YES = 0.5  # P(yes) from which an answer counts as yes
 NEAREST = 1e-6  # of a probability to 0 and 1, before its logit is taken
 FEWEST = 2  # images of which there is an interval
 Array = npt.NDArray[np.float64]

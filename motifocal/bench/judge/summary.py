@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from motifocal.bench.judge.calibration import SAYS_YES
 from motifocal.bench.judge.judge import YES, Answer, Failure
 from motifocal.bench.judge.questions import prompt_question
 from motifocal.bench.judge.run import Asked, Judged
@@ -19,8 +20,6 @@ from motifocal.bench.results import ExpectedVideo
 from motifocal.bench.score.run import CONTROL, MODEL
 from motifocal.bench.score.tables import PairValues, mean_by_pair
 from motifocal.metrics import NO_INTERVAL, MeanInterval, over_images
-
-SAYS_YES = 0.5  # P(yes) from which an answer counts as yes
 
 
 @dataclass(frozen=True)

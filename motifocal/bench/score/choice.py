@@ -10,7 +10,8 @@ from pathlib import Path
 from motifocal.bench.pairs import LONGEST_NAME, Pair
 from motifocal.bench.results import ExpectedVideo, Results
 
-LONGEST_ENDING = "_eval_results.json"
+#: The longest ending of the files that are named after a model.
+EVAL_RESULTS = "_eval_results.json"
 
 
 @dataclass(frozen=True)
@@ -28,8 +29,8 @@ def check_names(names: Sequence[str], reserved: Sequence[str] = ()) -> None:
         strange = any(bad in name for bad in "/\\:") or not name.isprintable()
         if strange or not name or name != name.strip() or name[0] == ".":
             raise ValueError(f"a model's name should be a plain file name, got {name!r}")
-        if len((name + LONGEST_ENDING).encode()) > LONGEST_NAME:
-            longest = LONGEST_NAME - len(LONGEST_ENDING)
+        if len((name + EVAL_RESULTS).encode()) > LONGEST_NAME:
+            longest = LONGEST_NAME - len(EVAL_RESULTS)
             raise ValueError(f"a model's name should have at most {longest} bytes, got {name!r}")
         if name.casefold() in seen:
             raise ValueError(f"the rows' names should differ by more than case, got {name!r} twice")

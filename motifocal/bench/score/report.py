@@ -15,14 +15,13 @@ import cv2
 import numpy as np
 
 from motifocal import __version__
+from motifocal.bench.score.choice import EVAL_RESULTS
 from motifocal.bench.score.run import Row, Scores
 from motifocal.bench.score.tables import NO_CELL, Cell, Summary, to_latex, to_markdown
 from motifocal.files.atomic import write_text
 from motifocal.files.csv_text import csv_text
 from motifocal.files.json_text import format_json
 from motifocal.metrics import RESAMPLES
-
-EVAL_RESULTS = "_eval_results.json"
 
 
 def write_files(summary: Summary, output: Path) -> list[Path]:

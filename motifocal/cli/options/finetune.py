@@ -36,7 +36,7 @@ class ModelName(click.Path):
 
 def is_hub_id(text: str, folder: Path = Path()) -> bool:
     """Tell whether a name is an id on the hub, owner/name, rather than a folder inside `folder`."""
-    from motifocal.generate.model_index import HUB_ID
+    from motifocal.models.folder_files import HUB_ID
 
     return bool(HUB_ID.fullmatch(text)) and not (folder / text).exists()
 

@@ -27,6 +27,7 @@ from transformers import (
 
 from motifocal.files.atomic import replacing_folder, write_text
 from motifocal.files.tensor_file import read_tensors
+from motifocal.models.folder_files import PIPELINE
 from motifocal.models.released.image_names import (
     image_encoder_sources,
     projection_sources,
@@ -245,7 +246,7 @@ def _write_rest(
     folder: Path, plan: Plan, base: BaseModel, tokenizer: str | Path | None
 ) -> tuple[str, ...]:
     index: dict[str, Any] = {
-        "_class_name": "TI2VPipeline",
+        "_class_name": PIPELINE,
         "_diffusers_version": diffusers.__version__,
         "unet": ["motifocal.models.unet", "TI2VUNet"],
         "vae": ["diffusers", "AutoencoderKL"],
