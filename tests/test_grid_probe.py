@@ -18,6 +18,7 @@ from tiny_vaes import BUILT, cosmos_vae, minimax_h3_vae, tiny_vae
 from torch import Tensor, nn
 
 from motifocal.cli import cli
+from motifocal.loss.autoencoder_config import read_autoencoder_config
 from motifocal.loss.grid_probe import ProbedGrid, probe_grid
 from motifocal.loss.latent_grid import FAMILIES, LatentGeometry
 
@@ -136,3 +137,12 @@ def test_what_is_no_autoencoder_is_refused(
     done = CliRunner().invoke(cli, ["latents", "probe", str(tmp_path)])
     assert isinstance(done.exception, ValueError)
     assert message in str(done.exception)
+
+
+def test_a_hub_that_gives_no_reason_is_one_line_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    def silent(*_: str) -> None:
+        raise TimeoutError
+
+    monkeypatch.setattr("huggingface_hub.hf_hub_download", silent)
+    with pytest.raises(ValueError, match="the hub says: TimeoutError"):
+        read_autoencoder_config("somebody/model")

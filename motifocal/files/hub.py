@@ -23,5 +23,5 @@ def hub_errors(name: str) -> Iterator[None]:
             f"reach or switched off: run `hf download {name}` while online, or give a folder"
         ) from error
     except (OSError, EntryNotFoundError, HFValidationError) as error:
-        reason = " ".join(str(error).split())
+        reason = " ".join(str(error).split()) or type(error).__name__
         raise ValueError(f"{name} is no folder here, and the hub says: {reason}") from error
