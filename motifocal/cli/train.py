@@ -207,37 +207,49 @@ def _settings(
     return settings
 
 
-def _train(ctx: click.Context, settings: TrainingSettings, shards: Shards, output: Path,
-           model: Path, accelerator: Accelerator, options: dict[str, Any]) -> int:
-    """Train to the end or to a signal; returns the exit code."""
-    from contextlib import ExitStack
+def _start(settings: TrainingSettings, shards: Shards, output: Path, model: Path,
+           accelerator: Accelerator, *, fresh: bool) -> tuple[Run, AutoencoderKL]:
+    """Load the parts and begin the run, or go on with it; return it and its autoencoder."""
     from functools import partial
 
     import torch
 
-    from motifocal.cli.output.training_samples import Reporter, TrainingBar
-    from motifocal.data.shards import Shards
     from motifocal.models.folder import load_image_encoder
-    from motifocal.training.log import TrainingLog
-    from motifocal.training.loop import save, start, train
-    from motifocal.training.processes import any_process, ending_together, in_words
+    from motifocal.training.loop import start
+    from motifocal.training.processes import in_words
     from motifocal.training.run_folder import check_encoders, load_text, load_unet, load_vae
-    from motifocal.training.signals import stop_on_signals
-    from motifocal.training.trackers import tracking
 
     announce("loading the autoencoder, the text encoder and the network")
     vae, tokens = load_vae(model), settings.unet.takes_encoded_tokens
     tower = load_image_encoder(model, torch.float32) if tokens else None
     check_encoders(shards, vae, tower)
-    unet = None if options["fresh"] else load_unet(model)
-    main = accelerator.is_main_process
+    unet = None if fresh else load_unet(model)
     announce(f"training on {in_words(accelerator)}")
+    notify = partial(click.echo, err=True)
     run = start(output, shards, load_text(model), settings, accelerator, unet,
-                partial(click.echo, err=True) if main else leave_to_the_first_process, tower)
+                notify if accelerator.is_main_process else leave_to_the_first_process, tower)
     millions = sum(p.numel() for p in run.unet.parameters()) / 1e6
     announce(f"network: {millions:.1f} million parameters")
     if run.step:
         announce(f"resuming at step {run.step}")
+    return run, vae
+
+
+def _train(ctx: click.Context, settings: TrainingSettings, shards: Shards, output: Path,
+           model: Path, accelerator: Accelerator, options: dict[str, Any]) -> int:
+    """Train to the end or to a signal; returns the exit code."""
+    from contextlib import ExitStack
+
+    from motifocal.cli.output.training_samples import Reporter, TrainingBar
+    from motifocal.data.shards import Shards
+    from motifocal.training.log import TrainingLog
+    from motifocal.training.loop import save, train
+    from motifocal.training.processes import any_process, ending_together
+    from motifocal.training.signals import stop_on_signals
+    from motifocal.training.trackers import tracking
+
+    run, vae = _start(settings, shards, output, model, accelerator, fresh=options["fresh"])
+    main = accelerator.is_main_process
     if main:
         write_run_file(ctx, output / RUN_FILE, settings.model_dump(mode="json"))
     curves = chosen_trackers(options["log_with"]) if main else ()

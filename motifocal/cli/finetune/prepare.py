@@ -30,20 +30,7 @@ if TYPE_CHECKING:
 def prepare_cache(options: dict[str, Any]) -> None:
     """Write the cache of a folder of captioned clips, and print where it lies."""
     context = click.get_current_context()
-    if not all(was_given(context, name) for name in ("frames", "size")):
-        raise click.UsageError("give the length and the size to train at, height x width, e.g. "
-                               "--frames 49 --size 480x832")
-    if options["windows"] == "all":
-        raise click.UsageError("--windows all is not for models of diffusers: give a number")
-    if options["clips_at"] == "scenes":
-        raise click.UsageError("write the synthetic scenes as clips first, `motifocal scenes "
-                               "export`, then prepare that folder")
-    for place in (options["clips_at"], str(options["output"])):
-        if is_remote(place):
-            raise click.UsageError(f"a cache for fine-tuning is made of local clips in a local "
-                                   f"folder, got {place}")
-    if not Path(options["clips_at"]).exists():
-        raise click.BadParameter(f"{options['clips_at']} is not there", param_hint="CLIPS")
+    _check_given(context, options)
     heatmap = settings_of(options)
     precision = options["precision"] if was_given(context, "precision") else "bfloat16"
     announce("loading")
@@ -73,6 +60,24 @@ def prepare_cache(options: dict[str, Any]) -> None:
                                options["workers"])  # fmt: skip
     entries = [sample.entry(settings, family.text_sees_image) for sample in samples]
     _finish(entries, [*rejected, *damaged], settings, output, options["clips_at"])
+
+
+def _check_given(context: click.Context, options: dict[str, Any]) -> None:
+    """Refuse what models of diffusers do not have, and a command that leaves out what they need."""
+    if not all(was_given(context, name) for name in ("frames", "size")):
+        raise click.UsageError("give the length and the size to train at, height x width, e.g. "
+                               "--frames 49 --size 480x832")
+    if options["windows"] == "all":
+        raise click.UsageError("--windows all is not for models of diffusers: give a number")
+    if options["clips_at"] == "scenes":
+        raise click.UsageError("write the synthetic scenes as clips first, `motifocal scenes "
+                               "export`, then prepare that folder")
+    for place in (options["clips_at"], str(options["output"])):
+        if is_remote(place):
+            raise click.UsageError(f"a cache for fine-tuning is made of local clips in a local "
+                                   f"folder, got {place}")
+    if not Path(options["clips_at"]).exists():
+        raise click.BadParameter(f"{options['clips_at']} is not there", param_hint="CLIPS")
 
 
 def check_size(family: Family, frames: int, height: int, width: int) -> None:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from motifocal.training.families.base import Family
     from motifocal.training.finetune.cache import ClipCache
+    from motifocal.training.finetune.run import FinetuneRun
     from motifocal.training.finetune.settings import FinetuneSettings
 
 
@@ -146,16 +147,40 @@ def _is_done(
             and is_written(output, settings, family, part))
 
 
+def _start(
+    settings: FinetuneSettings, place: Path, cache: ClipCache, folder: Path, family: Family,
+    part: str, accelerator: Accelerator, *, fsdp: bool,
+) -> FinetuneRun:  # fmt: skip
+    """Load one transformer and begin its run, or go on with it."""
+    from motifocal.training.finetune.parts import base_digest, load_trained
+    from motifocal.training.finetune.run import start
+    from motifocal.training.processes import in_words
+
+    announce(f"loading {part}, then training on {in_words(accelerator)}"
+             f"{', sharded' if fsdp else ''}")
+    main = accelerator.is_main_process
+    width = "float32" if settings.lora_rank is None else settings.precision
+    transformer = load_trained(folder, family, part, width, nf4=settings.storage == "nf4")
+    notify = partial(click.echo, err=True) if main else leave_to_the_first_process
+    run = start(place, cache, family, part, transformer, settings, accelerator, notify, fsdp,
+                base_digest(folder, family, part) if main else "")
+    count = sum(weight.numel() for weight in run.weights.values())
+    announce(f"{part}: {count / 1e6:.2f} million weights are trained")
+    if run.step:
+        announce(f"resuming at step {run.step}")
+    return run
+
+
 def _train_part(
     settings: FinetuneSettings, output: Path, cache: ClipCache, folder: Path, family: Family,
     part: str, accelerator: Accelerator, options: dict[str, Any],
 ) -> tuple[bool, int]:  # fmt: skip
     """Train one transformer to the end or to a signal: whether it is done, and the exit code."""
-    from motifocal.training.finetune.parts import base_digest, load_trained, release
+    from motifocal.training.finetune.parts import release
     from motifocal.training.finetune.result import write_result
-    from motifocal.training.finetune.run import part_run_folder, save, start, train
+    from motifocal.training.finetune.run import part_run_folder, save, train
     from motifocal.training.log import CURVES, TrainingLog
-    from motifocal.training.processes import ending_together, first_of, greatest, in_words
+    from motifocal.training.processes import ending_together, first_of, greatest
     from motifocal.training.signals import stop_on_signals
     from motifocal.training.trackers import tracking
 
@@ -165,18 +190,7 @@ def _train_part(
             accelerator, main and _is_done(output, place, settings, family, part)):
         announce(f"{part} is trained already")
         return True, 0
-    announce(f"loading {part}, then training on {in_words(accelerator)}"
-             f"{', sharded' if options['fsdp'] else ''}")
-    width = "float32" if settings.lora_rank is None else settings.precision
-    transformer = load_trained(folder, family, part, width, nf4=settings.storage == "nf4")
-    notify = partial(click.echo, err=True) if main else leave_to_the_first_process
-    run = start(place, cache, family, part, transformer, settings, accelerator, notify,
-                options["fsdp"], base_digest(folder, family, part) if main else "")
-    del transformer
-    count = sum(weight.numel() for weight in run.weights.values())
-    announce(f"{part}: {count / 1e6:.2f} million weights are trained")
-    if run.step:
-        announce(f"resuming at step {run.step}")
+    run = _start(settings, place, cache, folder, family, part, accelerator, fsdp=options["fsdp"])
     with ExitStack() as stack:
         bar = stack.enter_context(progress(f"{part}: steps", settings.steps, run.step))
         stop = stack.enter_context(stop_on_signals(bar.announce))
