@@ -18,6 +18,7 @@ from turned import turned_on_its_side
 
 from motifocal import cli
 from motifocal.bridges import export_samples
+from motifocal.bridges.export_table import read_table
 from motifocal.bridges.mask_video import loss_mask, spread
 from motifocal.bridges.weight_cache import load_weight, stored_key, weight_key
 from motifocal.cli import export as command
@@ -509,6 +510,12 @@ def test_captions_may_hold_any_line_end(export: Export, folder: Path, tmp_path: 
         assert export(folder, "-o", tmp_path / "w", *latents()).code == 0
     (line,) = (tmp_path / "w" / "weights.jsonl").read_text().removesuffix("\n").split("\n")
     assert json.loads(line)["caption"] == text
+
+
+def test_a_damaged_table_is_named_with_its_line(tmp_path: Path) -> None:
+    (tmp_path / "masks.jsonl").write_text('{"clip": \n')
+    with pytest.raises(ValueError, match=r"masks\.jsonl, line 1 should be JSON"):
+        read_table(tmp_path / "masks.jsonl")
 
 
 @pytest.mark.parametrize("elsewhere", ["../kept.mp4", "masks/../../kept.mp4", "/kept.mp4"])

@@ -16,6 +16,7 @@ from command_lines import parsed
 
 from motifocal.cli import cli
 from motifocal.cli.options.device import PRECISIONS, Device, chosen_device
+from motifocal.cli.options.finetune import MotifWeights
 from motifocal.cli.options.sampling import sampling_of
 from motifocal.media.video import write_image
 
@@ -167,6 +168,13 @@ def test_train_asks_for_a_preset_and_names_their_sizes(tmp_path: Path) -> None:
     assert done.exit_code == 2
     assert "--preset scenes (a network of 7.3 million" in " ".join(done.stderr.split())
     assert "--preset paper (1.4 billion" in " ".join(done.stderr.split())
+
+
+@pytest.mark.parametrize("given", ["1,1", "0,1,1.00", "0.3,0.3000001", "-1", "inf", "0,one", ""])
+def test_lambdas_that_are_none_or_whose_folders_would_be_one_are_refused(given: str) -> None:
+    assert MotifWeights().convert("0,0.25", None, None) == (0.0, 0.25)
+    with pytest.raises(click.BadParameter, match="should be like 1 or 0,1"):
+        MotifWeights().convert(given, None, None)
 
 
 def examples() -> list[tuple[str, str]]:

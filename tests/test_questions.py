@@ -227,7 +227,7 @@ def test_i2v_compbench_is_read_with_its_images_and_video_names(tmp_path: Path) -
 
 @pytest.mark.parametrize(("content", "words"), [
     ("{}", "should hold a list, got dict"), ("[3]", "sample 1 should have an id and a prompt"),
-    ('[{"id": "a"}]', "sample 1 should have an id and a prompt"),
+    ('[{"id": "a"}]', "sample 1 should have an id and a prompt"), ("[", "meta.json should be JSON"),
 ])  # fmt: skip
 def test_a_meta_file_of_another_form_is_refused(tmp_path: Path, content: str, words: str) -> None:
     (tmp_path / "meta.json").write_text(content)

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from motifocal.bench import animate_bench
-from motifocal.files.json_text import parse_json
+from motifocal.files.json_text import parse_json_at
 
 Rows = list[dict[str, str]]
 Read = Callable[[Path, tuple[str, ...]], tuple[Rows, dict[str, Path]]]
@@ -65,7 +65,7 @@ def read_omit(folder: Path, suffixes: tuple[str, ...]) -> tuple[Rows, dict[str, 
 
 def _samples(folder: Path) -> list[dict[str, Any]]:
     path = folder / META
-    content = parse_json(path.read_bytes())
+    content = parse_json_at(path, path.read_bytes())
     if not isinstance(content, list):
         raise ValueError(f"{path} should hold a list, got {type(content).__name__}")
     for number, sample in enumerate(content, start=1):

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from motifocal.data.table_columns import delimiter_of
-from motifocal.files.json_text import parse_json
+from motifocal.files.json_text import parse_json_at
 
 #: Standard name -> the names that people give the column, case aside; the first there counts.
 ALIASES: dict[str, tuple[str, ...]] = {
@@ -62,7 +62,7 @@ def _names_pairs(columns: set[str]) -> bool:
 
 
 def _from_json(text: str, path: Path) -> list[Mapping[str, object]]:
-    content = _parsed(text, str(path))
+    content = parse_json_at(path, text)
     if isinstance(content, dict) and isinstance(content.get("pairs"), list):
         content = content["pairs"]
     if isinstance(content, list):
@@ -74,16 +74,8 @@ def _from_json(text: str, path: Path) -> list[Mapping[str, object]]:
 
 
 def _from_jsonl(text: str, path: Path) -> list[Mapping[str, object]]:
-    return [_parsed(line, f"{path}, line {number}")  # type: ignore[misc]
+    return [parse_json_at(f"{path}, line {number}", line)
             for number, line in enumerate(text.split("\n"), start=1) if line.strip()]
-
-
-def _parsed(text: str, place: str) -> object:
-    try:
-        value: object = parse_json(text)
-    except ValueError as error:
-        raise ValueError(f"{place} should be JSON: {error}") from error
-    return value
 
 
 def _renamed(

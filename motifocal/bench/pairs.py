@@ -15,7 +15,7 @@ from pathlib import Path
 
 from motifocal.bench.layouts import TABLES, layout_of
 from motifocal.bench.pair_tables import read_rows
-from motifocal.files.json_text import parse_json
+from motifocal.files.json_text import parse_json_at
 from motifocal.files.names import composed, slug
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
@@ -257,7 +257,7 @@ def _is_drawn(folder: Path) -> bool:
     manifest = folder / "export.json"
     if not manifest.exists():
         return False
-    content = parse_json(manifest.read_text(encoding="utf-8"))
+    content = parse_json_at(manifest, manifest.read_bytes())
     return isinstance(content, dict) and content.get("kind") == "benchmark"
 
 

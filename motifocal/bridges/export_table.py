@@ -20,7 +20,7 @@ from motifocal.data.clip_files import HASHES, ClipHashes, HashRow
 from motifocal.data.workers.items import WHOLE, Part, files_of_parts
 from motifocal.files.atomic import write_text
 from motifocal.files.json_lines import LineWriter, read_lines
-from motifocal.files.json_text import parse_json
+from motifocal.files.json_text import parse_json_at
 from motifocal.files.parquet import columns_from, write_rows
 from motifocal.files.remote import absolute
 
@@ -83,7 +83,8 @@ def read_table(path: Path) -> dict[str, list[SampleRow]]:
     # Not splitlines, which ends a line in the middle of a caption with U+2028 in it.
     lines = path.read_text(encoding="utf-8").removesuffix("\n").split("\n")
     for number, line in enumerate(lines if lines != [""] else [], start=1):
-        row = _row_from(parse_json(line), f"{path}, line {number}")
+        place = f"{path}, line {number}"
+        row = _row_from(parse_json_at(place, line), place)
         rows.setdefault(row.clip, []).append(row)
     return rows
 

@@ -23,7 +23,7 @@ from motifocal.data.clip_files import timeline_of
 from motifocal.data.selection import Selection, Timeline, format_indices
 from motifocal.data.trainer_rules import MUSUBI_FPS, Request, musubi_frames, trained_on
 from motifocal.files.atomic import write_bytes
-from motifocal.files.json_text import parse_json
+from motifocal.files.json_text import parse_json, parse_json_at
 from motifocal.files.tensor_file import open_safetensors
 from motifocal.files.toml_text import parse_toml
 from motifocal.loss.latent_grid import FAMILIES, LatentGeometry
@@ -239,10 +239,7 @@ def _clips_of(values: Mapping[str, Any]) -> tuple[Path, ...]:
     for number, line in enumerate(table.read_text(encoding="utf-8").split("\n"), 1):
         if not line.strip():
             continue
-        try:
-            row = parse_json(line)
-        except ValueError as error:
-            raise ValueError(f"{table}, line {number} should be JSON: {error}") from error
+        row = parse_json_at(f"{table}, line {number}", line)
         if not isinstance(row, dict) or not isinstance(row.get("video_path"), str):
             raise ValueError(f"{table}, line {number} should have a video_path")
         here = Path(row["video_path"])

@@ -23,16 +23,21 @@ def parse_json(
         raise json.JSONDecodeError("brackets are nested too deeply", "", 0) from error
 
 
+def parse_json_at(place: object, text: str | bytes) -> Any:
+    """Return what `parse_json` does; a ValueError is one line that names the place of the text."""
+    try:
+        return parse_json(text)
+    except ValueError as error:
+        raise ValueError(f"{place} should be JSON, got {' '.join(str(error).split())}") from error
+
+
 def read_json_object(path: Path) -> dict[str, Any]:
     """Read a UTF-8 file that holds one JSON object.
 
     Raises a ValueError of one line that names the file where it holds anything else, OSError where
     it cannot be read.
     """
-    try:
-        values = parse_json(path.read_bytes())
-    except ValueError as error:
-        raise ValueError(f"{path} should be JSON, got {' '.join(str(error).split())}") from error
+    values = parse_json_at(path, path.read_bytes())
     if not isinstance(values, dict):
         raise ValueError(f"{path} should hold an object, got {type(values).__name__}")
     return values

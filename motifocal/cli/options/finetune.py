@@ -129,7 +129,7 @@ class MemorySize(click.ParamType):
 
 
 class MotifWeights(click.ParamType):
-    """`1` or `0,1`: one or more lambdas, each at least 0 and given once."""
+    """`1` or `0,1`: one or more lambdas, each at least 0, of different names of folders."""
 
     name = "weights"
 
@@ -142,7 +142,8 @@ class MotifWeights(click.ParamType):
             weights = tuple(float(part) for part in str(value).split(","))
         except ValueError:
             weights = ()
-        if not weights or len(set(weights)) < len(weights) or not all(
+        named = {f"{abs(weight):g}" for weight in weights}
+        if not weights or len(named) < len(weights) or not all(
             0 <= weight < float("inf") for weight in weights
         ):
             self.fail(f"should be like 1 or 0,1, got {value!r}", param, ctx)
