@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import math
 from pathlib import Path
 from typing import Any
 
@@ -102,6 +103,11 @@ def test_a_clip_in_which_nothing_moves_counts_for_neither_part() -> None:
 def test_clips_in_which_nothing_moves_at_all_are_refused() -> None:
     with pytest.raises(ValueError, match="something should move in the 1 clips"):
         evaluate(Clips(1), wrong=3.0)
+
+
+def test_a_network_whose_loss_is_no_number_is_refused_as_such() -> None:
+    with pytest.raises(ValueError, match="the network's loss should be finite"):
+        evaluate(Clips(), wrong=math.nan)
 
 
 def test_every_network_and_every_batch_size_sees_the_same_noise() -> None:

@@ -86,7 +86,7 @@ def evaluate_loss_ratio(
     called with the number of clips that each forward pass has done.
 
     Raises:
-        ValueError: there is no clip in which anything moves.
+        ValueError: there is no clip in which anything moves, or a loss is not finite.
     """
     unet.eval()
     count = len(shards) if clips is None else min(clips, len(shards))
@@ -109,6 +109,8 @@ def evaluate_loss_ratio(
             inside[row, chosen] = _inside(error, moving)
             if progress is not None:
                 progress(len(chosen))
+    if not np.isfinite(mean).all():
+        raise ValueError("the network's loss should be finite, got nan or infinity")
     if not np.isfinite(inside).any():
         raise ValueError(f"something should move in the {count} clips, but nothing does")
     return RegionLosses(np.asarray(timesteps, np.int64), mean, inside)
