@@ -89,6 +89,14 @@ def test_the_readme_fits_on_one_screen() -> None:
     assert len(re.findall(r"!\[", text)) == 1
 
 
+def test_the_readmes_differences_and_intervals_are_those_of_the_proof() -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    proof = (ROOT / "docs/proof.md").read_text(encoding="utf-8").replace("+", "")
+    claims = re.findall(r": \+?(-?[\d.]+) \((-?[\d.]+) to (-?[\d.]+)\)", text)
+    assert len(claims) == 6
+    assert [claim for claim in claims if "{} [{}, {}]".format(*claim) not in proof] == []
+
+
 def test_the_page_of_settings_has_every_setting_with_the_values_of_the_presets() -> None:
     text = (ROOT / "docs/settings.md").read_text(encoding="utf-8")
     rows = re.findall(r"^\| `(\w+)` \| [^|]+ \| (\S+) \| (\S+) \|$", text, re.MULTILINE)
