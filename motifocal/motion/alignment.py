@@ -99,5 +99,5 @@ class _Pair:
             # What hardly anything tells of, such as a pan before a plain sky, does not change.
             left += (1e-9 + _RIDGE * np.diag(left).mean()) * np.eye(len(left))
             numbers = np.linalg.solve(left, weighted @ off)[None]
-            camera = camera @ np.linalg.inv(self.grid.cameras(SIMILARITY.step(numbers))[0])
+            camera = camera @ self.grid.cameras(SIMILARITY.step(-numbers))[0]
         return camera

@@ -46,6 +46,9 @@ class Grid:
             indexing="ij",
         )
         self.x, self.y = x.ravel().astype(np.float32), y.ravel().astype(np.float32)
+        self.to_pixels = np.array([[self.unit, 0, self.centre[0]], [0, self.unit, self.centre[1]],
+                                   [0, 0, 1]])  # fmt: skip
+        self.from_pixels = np.linalg.inv(self.to_pixels)
 
     def pick(self, flow: Flow) -> Floats:
         """Sample (P, 2, H, W) at the points: (P, 2, N)."""
@@ -83,9 +86,7 @@ class Grid:
 
     def cameras(self, step: Floats) -> Floats:
         """Convert steps (P, 3, 3) to homographies of pixels, (P, 3, 3); zeros to the identity."""
-        to_pixels = np.array([[self.unit, 0, self.centre[0]], [0, self.unit, self.centre[1]],
-                              [0, 0, 1]])  # fmt: skip
-        in_pixels = to_pixels @ step @ np.linalg.inv(to_pixels)
+        in_pixels = self.to_pixels @ step @ self.from_pixels
         whole = in_pixels + np.eye(3)
         # The lower right is 1 by custom. Where it is so already nothing is divided: rest is exact.
         scale = np.where(in_pixels[:, 2:, 2:] == 0, 1, whole[:, 2:, 2:])
