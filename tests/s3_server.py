@@ -2,7 +2,8 @@
 
 `python s3_server.py` prints its port. POST /_faults sets {"slow": n, "drop": m}: of the requests
 every n-th is answered 503 SlowDown, and every m-th loses its connection, a GET in the middle of the
-body; 0 is none. GET /_log gives all requests until then. Buckets named denied* refuse everything.
+body; 0 is none. GET /_log?n gives all requests until then but the first n. Buckets named denied*
+refuse everything.
 """
 
 from __future__ import annotations
@@ -37,15 +38,19 @@ class Server:
         with urllib.request.urlopen(f"{self.url}/_faults", data=body, timeout=20):
             pass
 
-    def log(self) -> list[str]:
-        """Requests so far, as "GET /bucket/key?query status"."""
-        with urllib.request.urlopen(f"{self.url}/_log", timeout=20) as answer:
+    def log(self, since: int = 0) -> list[str]:
+        """Requests but the first `since`, as "GET /bucket/key?query status"."""
+        with urllib.request.urlopen(f"{self.url}/_log?{since}", timeout=20) as answer:
             lines: list[str] = json.load(answer)
         return lines
 
 
 @contextmanager
 def running() -> Iterator[Server]:
+    """Start a server; this process knows no other from then on."""
+    import s3fs
+
+    s3fs.S3FileSystem.clear_instance_cache()
     pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
     environment = {**os.environ, **KEYS}
     with subprocess.Popen([sys.executable, __file__], env=environment, **pipes) as process:
@@ -70,7 +75,7 @@ class FailingNowAndThen:
             return _plain(start, "200 OK", "")
         if path == "/_log":
             with self.lock:
-                return _plain(start, "200 OK", json.dumps(self.log))
+                return _plain(start, "200 OK", json.dumps(self.log[int(query):]))
         with self.lock:
             self.count += 1
             slow, drop = (every and self.count % every == 0 for every in

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,9 @@ import pytest
 from worker_functions import on_a_full_disk, square
 
 from motifocal.cli.prepare import _workers, prepare
-from motifocal.data.workers.cluster import LOCAL, Cluster, _Actor, _Job, _Lease, _Run, connected
+from motifocal.data.workers.cluster import Cluster, _Actor, _Job, _Lease, _Run
 from motifocal.data.workers.items import unlimited
+from motifocal.data.workers.ray_session import LOCAL, connect, session
 
 #: Where nothing answers.
 NOBODY = "127.0.0.1:9"
@@ -26,8 +28,8 @@ def ray() -> Iterator[Any]:
         patch.setenv("RAY_ADDRESS", NOBODY)
         for folder in Path(__file__).parents[:2]:  # what workers import
             patch.setenv("PYTHONPATH", str(folder), prepend=os.pathsep)
-        with connected(LOCAL) as resources:
-            assert resources is not None
+        with session():
+            assert connect(LOCAL)
             yield module
 
 
@@ -96,10 +98,16 @@ def test_a_ray_that_does_not_start_is_said_in_one_line(monkeypatch: pytest.Monke
         list(Cluster(LOCAL).run(square, [1]))
 
 
-def test_a_worker_that_never_fits_on_this_machine_is_refused() -> None:
-    Cluster(gpus=0.25).check_room({"CPU": 2.0, "GPU": 1.0})
-    with pytest.raises(ValueError, match=r"takes 0\.25 GPU, and of these Ray sees 0 on"):
-        Cluster(gpus=0.25).check_room({"CPU": 2.0})
+@pytest.mark.slow
+def test_a_worker_that_never_fits_is_refused_once_no_machine_has_come_for_it(
+    ray: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("motifocal.data.workers.cluster._GROWTH_SECONDS", 0.5)
+    assert Cluster(gpus=0.25).lack({"CPU": 2.0, "GPU": 1.0}) is None
+    began = time.monotonic()
+    with pytest.raises(ValueError, match=r"takes 0\.25 GPU, and of these Ray has 0 at 127"):
+        list(Cluster("127.0.0.1:1", gpus=0.25).run(square, [1]))
+    assert time.monotonic() - began > 0.5
 
 
 def test_prepare_without_processes_has_one_worker_on_a_cluster(tmp_path: Path) -> None:

@@ -10,8 +10,9 @@ import sys
 import tarfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,8 @@ import psutil
 import pytest
 from click.testing import CliRunner, Result
 from doctor_clips import moving, save
+from inspect_reports import thumbnails, without_places
+from s3_server import KEYS, Server, running
 from tiny import tiny_base
 from tiny_bench import DrawingModel, write_benchmark
 from worker_functions import Loading, deadly_model, poisonous, slow_model, square
@@ -34,13 +37,18 @@ from motifocal.cli.export import export
 from motifocal.cli.heatmap import heatmap
 from motifocal.cli.inspect import inspect
 from motifocal.cli.prepare import prepare
+from motifocal.data.manifest import MANIFEST
 from motifocal.data.preparing.written import WrittenShards
 from motifocal.data.shards import Shards
 from motifocal.data.workers.cluster import Cluster
 from motifocal.data.workers.here import Here
 from motifocal.data.workers.items import Done, Part, Workers, in_order
 from motifocal.data.workers.processes import Processes
+from motifocal.data.workers.ray_session import session
 from motifocal.data.workers.threads import Threads
+from motifocal.files.atomic import write_bytes, write_text
+from motifocal.files.json_lines import read_lines
+from motifocal.files.remote import RemotePath
 from motifocal.generate.model import ModelInfo
 
 #: Clips of the test that loses a node; 600 take some minutes.
@@ -94,10 +102,21 @@ def test_what_threads_have_done_comes_before_an_error_that_ends_them() -> None:
     assert set(range(5)) <= set(results)
 
 
-def test_what_is_done_in_any_order_comes_in_that_of_the_items() -> None:
-    jobs = [object() for _ in range(5)]
-    done = (Done(jobs[place], place) for place in (3, 0, 1, 4, 2))
-    assert [one.result for one in in_order(done, jobs)] == [0, 1, 2, 3, 4]
+class _Backwards:
+    """Two items at a time, the second before the first."""
+
+    def run(self, work: Any, jobs: Any, seconds: Any = None) -> Generator[Any, None, None]:
+        jobs = iter(jobs)
+        while pair := list(islice(jobs, 2)):
+            yield from (Done(job, work(job)) for job in reversed(pair))
+
+
+def test_what_is_done_in_any_order_comes_in_that_of_the_items_which_are_taken_when_needed() -> None:
+    taken: list[int] = []
+    done = in_order(_Backwards(), square, (taken.append(number) or number for number in range(5)))
+    assert next(done).result == 0
+    assert taken == [0, 1]
+    assert [one.result for one in done] == [1, 4, 9, 16]
 
 
 def test_parts_hold_every_name_once_and_are_about_as_large() -> None:
@@ -153,6 +172,27 @@ def few(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return drawn(tmp_path_factory.mktemp("few"), 6)
 
 
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny_base(tmp_path_factory.mktemp("base"))
+
+
+@pytest.fixture(scope="module")
+def report(clips: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What `inspect` writes on one machine."""
+    invoke(inspect, clips, "-o", (folder := tmp_path_factory.mktemp("report")), *INSPECT,
+           "--workers", 1)  # fmt: skip
+    return folder
+
+
+@pytest.fixture(scope="module")
+def shards(clips: Path, base: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What `prepare` writes on one machine."""
+    invoke(prepare, clips, "-o", (folder := tmp_path_factory.mktemp("shards")), "--model", base,
+           *PREPARE, "--workers", 0)  # fmt: skip
+    return folder
+
+
 @pytest.mark.slow
 def test_parts_of_inspect_make_the_report_of_the_whole(few: Path, tmp_path: Path) -> None:
     invoke(inspect, few, "-o", tmp_path / "whole", *INSPECT)
@@ -183,8 +223,9 @@ def test_parts_of_heatmap_and_export_make_the_tables_of_the_whole(
 
 
 @pytest.mark.slow
-def test_parts_of_prepare_write_the_shards_of_the_whole(few: Path, tmp_path: Path) -> None:
-    base = tiny_base(tmp_path / "base")
+def test_parts_of_prepare_write_the_shards_of_the_whole(
+    few: Path, base: Path, tmp_path: Path
+) -> None:
     options = ("--model", base, *PREPARE, "--workers", 0)
     invoke(prepare, few, "-o", tmp_path / "whole", *options)
     for part in ("1/2", "2/2"):
@@ -202,12 +243,16 @@ def test_damaged_lines_about_shards_are_passed_over(tmp_path: Path) -> None:
     (tmp_path / "written.jsonl").write_text(
         '{"shard": 0}\n[1]\n{"shard": [0], "state": [], "sources": ""}\n'
         '{"shard": 1, "state": [1, 2')
-    assert not WrittenShards(tmp_path, None).holds(0, ["00"], print)
+    shard = tmp_path / "shard-00000.safetensors"
+    shard.write_bytes(b"damaged")
+    assert not WrittenShards(tmp_path, None).holds(0, shard.stat(), ["00"], print)
 
 
 @pytest.mark.slow
-def test_tars_hold_what_the_shards_hold_and_are_made_once(few: Path, tmp_path: Path) -> None:
-    options = ("--model", tiny_base(tmp_path / "base"), *PREPARE, "--workers", 0, "--webdataset")
+def test_tars_hold_what_the_shards_hold_and_are_made_once(
+    few: Path, base: Path, tmp_path: Path
+) -> None:
+    options = ("--model", base, *PREPARE, "--workers", 0, "--webdataset")
     out = tmp_path / "out"
     invoke(prepare, few, "-o", out, *options)
     shards, number = Shards(out), 0
@@ -236,21 +281,28 @@ def test_tars_hold_what_the_shards_hold_and_are_made_once(few: Path, tmp_path: P
 
 
 @pytest.fixture(scope="module")
-def cluster() -> Iterator[Any]:
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     pytest.importorskip("ray")
     from ray.cluster_utils import Cluster as Nodes
 
-    checks = {"health_check_initial_delay_ms": 1000, "health_check_period_ms": 1000,
-              "health_check_failure_threshold": 15}  # fmt: skip
+    # On a busy machine processes come up slowly, and workers nicer than these tests never run.
+    patience = {"health_check_initial_delay_ms": 1000, "health_check_period_ms": 1000,
+                "health_check_failure_threshold": 30, "worker_register_timeout_seconds": 600,
+                "agent_register_timeout_ms": 600_000, "worker_niceness": 0}  # fmt: skip
     head = {"num_cpus": 1, "object_store_memory": _STORE, "include_dashboard": False,
-            "node_ip_address": HERE, "_system_config": checks}
+            "no_monitor": True, "include_log_monitor": False, "node_ip_address": HERE,
+            "_system_config": patience}  # fmt: skip
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+        # Where workers look for a store that tests start later.
+        patch.setenv("AWS_CONFIG_FILE", str(tmp_path_factory.mktemp("aws") / "config"))
+        for name, value in {**KEYS, "RAY_USAGE_STATS_ENABLED": "0"}.items():
+            patch.setenv(name, value)
         # What the workers import: the functions of these tests, and the package where it lies.
         for folder in Path(__file__).parents[:2]:
             patch.setenv("PYTHONPATH", str(folder), prepend=os.pathsep)
         nodes = Nodes(initialize_head=True, head_node_args=head)
-        yield nodes
+        with session():
+            yield nodes
         nodes.shutdown()
 
 
@@ -272,7 +324,7 @@ def losing_a_node(cluster: Any, reached: Callable[[], bool]) -> Iterator[list[bo
     ended = threading.Event()
 
     def watch() -> None:
-        while not ended.wait(0.02):
+        while not ended.wait(0.1):
             if reached():
                 kill(node)
                 killed.append(True)
@@ -313,44 +365,105 @@ def test_what_takes_too_long_is_given_up(cluster: Any) -> None:
 
 @pytest.mark.slow
 def test_inspect_loses_nothing_with_a_node_and_says_what_it_says_on_one_machine(
-    cluster: Any, clips: Path, tmp_path: Path
+    cluster: Any, clips: Path, report: Path, tmp_path: Path
 ) -> None:
-    here, there = tmp_path / "here", tmp_path / "there"
-    invoke(inspect, clips, "-o", here, *INSPECT, "--workers", 1)
-    findings = there / "findings.jsonl"
+    findings = tmp_path / "findings.jsonl"
 
     def a_third() -> bool:
         return findings.exists() and findings.read_bytes().count(b"\n") >= CLIPS // 3
 
-    (there / "thumbs").mkdir(parents=True)
-    (there / "thumbs" / f".{'0' * 16}.tmp").write_bytes(b"half of what a killed worker wrote")
+    (tmp_path / "thumbs").mkdir(parents=True)
+    (tmp_path / "thumbs" / f".{'0' * 16}.tmp").write_bytes(b"half of what a killed worker wrote")
     with losing_a_node(cluster, a_third) as killed:
-        invoke(inspect, clips, "-o", there, *INSPECT, "--ray", cluster.address)
+        invoke(inspect, clips, "-o", tmp_path, *INSPECT, "--ray", cluster.address)
     assert killed
-    assert not list(there.glob("thumbs/.*"))
-    assert files(there, *OF_INSPECT) == files(here, *OF_INSPECT)
-    lines = [path.read_text().splitlines() for path in (findings, here / "findings.jsonl")]
+    assert not list(tmp_path.glob("thumbs/.*"))
+    assert files(tmp_path, *OF_INSPECT) == files(report, *OF_INSPECT)
+    lines = [path.read_text().splitlines() for path in (findings, report / "findings.jsonl")]
     assert sorted(lines[0]) == sorted(lines[1])
     assert len({json.loads(line)["key"] for line in lines[0]}) == len(lines[0]) == CLIPS
 
 
 @pytest.mark.slow
 def test_prepare_loses_nothing_with_a_node_and_writes_what_it_writes_on_one_machine(
-    cluster: Any, clips: Path, tmp_path: Path
+    cluster: Any, clips: Path, base: Path, shards: Path, tmp_path: Path
 ) -> None:
-    here, there = tmp_path / "here", tmp_path / "there"
-    options = ("--model", tiny_base(tmp_path / "base"), *PREPARE)
-    invoke(prepare, clips, "-o", here, *options, "--workers", 0)
-
     def a_third() -> bool:
-        return len(list(there.glob("*.safetensors"))) >= CLIPS // 6
+        return len(list(tmp_path.glob("*.safetensors"))) >= CLIPS // 6
 
     with losing_a_node(cluster, a_third) as killed:
-        invoke(prepare, clips, "-o", there, *options, "--ray", cluster.address)
+        invoke(prepare, clips, "-o", tmp_path, "--model", base, *PREPARE, "--ray", cluster.address)
     assert killed
-    kinds = ("*.safetensors", "manifest.json", "rejected.jsonl", "videos.jsonl", "look.png")
-    assert files(there, *kinds) == files(here, *kinds)
-    assert len(list(there.glob("*.safetensors"))) == CLIPS // 2
+    kinds = ("*.safetensors", MANIFEST, "rejected.jsonl", "videos.jsonl", "look.png")
+    assert files(tmp_path, *kinds) == files(shards, *kinds)
+    assert len(files(tmp_path, *kinds)) == CLIPS // 2 + 4
+    assert written_once(tmp_path)
+
+
+def written_once(folder: Path) -> bool:
+    lines = [line["shard"] for line in read_lines(folder / "written.jsonl")]
+    return sorted(lines) == list(range(CLIPS // 2))
+
+
+@pytest.fixture(scope="module")
+def bucket(cluster: Any, clips: Path) -> Iterator[Server]:
+    """A store that fails now and then, with the clips and their table at s3://data/clips."""
+    pytest.importorskip("moto")
+    pytest.importorskip("s3fs")
+    import fsspec
+
+    with running() as server:
+        Path(os.environ["AWS_CONFIG_FILE"]).write_text(f"[default]\nendpoint_url = {server.url}\n")
+        fsspec.filesystem("s3").mkdir("data")
+        folder = RemotePath("s3://data/clips")
+        for clip in clips.glob("*.mp4"):
+            write_bytes(folder / clip.name, clip.read_bytes())
+        write_text(folder / "metadata.jsonl", "".join(
+            json.dumps({"file_name": f"{path.stem}.mp4", "text": path.read_text()}) + "\n"
+            for path in sorted(clips.glob("*.txt"))))
+        server.fail(slow=11, drop=17)
+        yield server
+
+
+def outcomes(log: list[str]) -> set[str]:
+    """What became of requests."""
+    return {line.split()[-1] for line in log}
+
+
+@pytest.mark.slow
+def test_inspect_on_a_cluster_of_a_bucket_says_what_it_says_of_local_clips_on_one_machine(
+    cluster: Any, bucket: Server, report: Path
+) -> None:
+    there, before = RemotePath("s3://data/report"), len(bucket.log())
+    invoke(inspect, "s3://data/clips/metadata.jsonl", "-o", there, *INSPECT,
+           "--ray", cluster.address)  # fmt: skip
+    assert thumbnails(there) == thumbnails(report)
+    assert without_places(there) == without_places(report)
+    keys = [line["key"] for line in read_lines(there / "findings.jsonl")]
+    assert len({*keys}) == len(keys) == CLIPS
+    assert outcomes(bucket.log(before)) == {"answered", "slow", "dropped"}
+
+
+@pytest.mark.slow
+def test_prepare_on_a_cluster_that_loses_a_node_writes_to_a_bucket_what_it_writes_on_one_machine(
+    cluster: Any, bucket: Server, base: Path, shards: Path
+) -> None:
+    there, before = RemotePath("s3://data/shards"), len(bucket.log())
+    log: list[str] = []
+
+    def a_third() -> bool:
+        log.extend(new := bucket.log(before + len(log)))
+        return bool(new) and sum("PUT /data/shards/shard-" in line for line in log) >= CLIPS // 6
+
+    with losing_a_node(cluster, a_third) as killed:
+        invoke(prepare, "s3://data/clips/metadata.jsonl", "-o", there, "--model", base, *PREPARE,
+               "--ray", cluster.address)  # fmt: skip
+    assert killed
+    kinds = ("*.safetensors", MANIFEST, "rejected.jsonl", "look.png")
+    assert files(there, *kinds) == files(shards, *kinds)
+    assert len(files(shards, *kinds)) == CLIPS // 2 + 3
+    assert written_once(there)
+    assert outcomes(bucket.log(before)) == {"answered", "slow", "dropped"}
 
 
 @pytest.mark.slow

@@ -164,12 +164,13 @@ def export_clips(
     from motifocal.bridges.export_table import ExportTable
 
     table = ExportTable(config.output, TABLES[config.kind], part)
-    jobs = [ExportJob(clip, tuple(table.rows.get(clip.name, ())), table.hashes.known(clip.path))
-            for clip in clips]
+    jobs = (ExportJob(clip, tuple(table.rows.get(clip.name, ())), table.hashes.known(clip.path))
+            for clip in clips)
     work = partial(export_or_refuse, config=config, threads=threads_a_clip(workers, len(clips)))
     rows: dict[str, list[SampleRow]] = {}
     reasons: dict[str, str] = {}
-    with table.journal() as journal, closing(measured(work, jobs, workers)) as all_done:
+    with (table.journal() as journal,
+          closing(measured(work, jobs, len(clips), workers)) as all_done):
         for done in all_done:
             clip = done.job.clip
             if done.result is None or isinstance(done.result, str):

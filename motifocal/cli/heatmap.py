@@ -162,7 +162,7 @@ def measure_all(
     """Measure clips, and return their rows by clip."""
     work = partial(measure, config=config, threads=threads_a_clip(workers, len(rows)))
     return {done.job.clip: done.result or replace(done.job, reason=str(done.reason))
-            for done in measured(work, rows, workers)}
+            for done in measured(work, rows, len(rows), workers)}
 
 
 def left_out(rows: Iterable[ClipRow]) -> list[tuple[str, str]]:

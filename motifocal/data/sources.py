@@ -221,9 +221,9 @@ def scan_videos(
         for name, note in _read_notes(path).items():
             if name not in known or note.changed > known[name].changed:
                 known[name] = note
-    jobs = [_Scan(video, known.get(video.name)) for video in videos]
+    jobs = (_Scan(video, known.get(video.name)) for video in videos)
     with LineWriter.open(notes.with_name(part.file(notes.name))) as writer:
-        for done in in_order(workers.run(_scan, jobs), jobs):
+        for done in in_order(workers, _scan, jobs):
             video, finding = done.job.video, done.result
             if finding is None:  # tried again by the next run
                 finding = Scanned(video.name, 0, 0, 0, "", None, done.reason)

@@ -61,9 +61,12 @@ def workers_of(ray: str | None, count: int | None, local: Workers, gpus: float =
     if ray is None:
         return local
     from motifocal.data.workers.cluster import Cluster
+    from motifocal.data.workers.ray_session import session
     from motifocal.extras import require
 
     require("ray", "ray", "--ray needs")
+    # Until the command ends: what it writes at the end is there before Ray is left.
+    click.get_current_context().with_resource(session())
     return Cluster(ray, workers=count, gpus=gpus)
 
 

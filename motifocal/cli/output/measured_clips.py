@@ -5,7 +5,7 @@ F frames, H W pixels.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -27,13 +27,13 @@ _STRIPS, _COLUMNS, _HEIGHT = 6, 6, 128
 
 
 def measured(
-    work: Callable[[T], R], clips: Sequence[T], workers: Workers
+    work: Callable[[T], R], clips: Iterable[T], count: int, workers: Workers
 ) -> Generator[Done[T, R], None, None]:
     """Yield `work(clip)` of every clip as it is done, with progress on stderr."""
     from motifocal.motion.flow import one_opencv_thread
 
     with one_opencv_thread():
-        yield from tracked(workers.run(work, clips), "measuring clips", len(clips))
+        yield from tracked(workers.run(work, clips), "measuring clips", count)
 
 
 def threads_a_clip(workers: Workers, clips: int) -> int:

@@ -77,8 +77,8 @@ def prepare_on(
     Raises ValueError, once all other shards are written, that names the clips which end their
     workers.
     """
-    lent = [_Lent(job, tuple(source.reader(index) for index in job.indices))
-            for job in plan.missing]
+    lent = (_Lent(job, tuple(source.reader(index) for index in job.indices))
+            for job in plan.missing)
     done, lost = plan.done, []
     for shard in workers.run(_WriteShard(folder, settings, load, bfloat16), lent):
         if shard.result is None:

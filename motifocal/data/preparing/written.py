@@ -8,6 +8,7 @@ to its end and checked, clip by clip.
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -35,27 +36,24 @@ class WrittenShards:
                     known = self._known.setdefault(line["shard"], [])
                     known.append((line["state"], line["sources"]))
 
-    def holds(self, number: int, digests: Sequence[str], notify: Callable[[str], None]) -> bool:
-        """Tell whether the shard is there, whole, and made from what the clips are now."""
-        path = shard_path(self.folder, number)
-        if not path.exists():
-            return False
-        if (_state(path), _hash(digests)) in self._known.get(number, ()):
+    def holds(
+        self, number: int, state: os.stat_result, digests: Sequence[str],
+        notify: Callable[[str], None],
+    ) -> bool:  # fmt: skip
+        """Tell whether the shard, of this state, is whole, and made from what the clips are now."""
+        if ([*file_stamp(state)], _hash(digests)) in self._known.get(number, ()):
             return True
-        if not is_done(path, digests, self.draw, notify):
+        if not is_done(shard_path(self.folder, number), digests, self.draw, notify):
             return False
         self.add(number, digests)
         return True
 
     def add(self, number: int, digests: Sequence[str]) -> None:
         """Keep a shard that was written, or read to its end, just now."""
-        state, sources = _state(shard_path(self.folder, number)), _hash(digests)
+        state = [*file_stamp(shard_path(self.folder, number).stat())]
+        sources = _hash(digests)
         self._known.setdefault(number, []).append((state, sources))
         append_line(self.path, {"shard": number, "state": state, "sources": sources})
-
-
-def _state(path: Path) -> list[int]:
-    return [*file_stamp(path.stat())]
 
 
 def _hash(digests: Sequence[str]) -> str:

@@ -6,25 +6,24 @@ are not to blame; one whose own process ended is, and is given up when that happ
 
 from __future__ import annotations
 
-import logging
 import os
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import chain, islice
 from typing import Any, Generic
 
 from motifocal.data.workers.items import Done, J, R, top_up, unlimited
+from motifocal.data.workers.ray_session import LOCAL, connect, is_connected
 from motifocal.files.disk import NO_ROOM
 
-LOCAL = "local"
 TRIES, NODE_LOSSES, FAILED_STARTS = 2, 5, 4
-_OBJECT_STORE = 100 * 2**20  # bytes: results are small
 #: A worker takes as many items at once as it does in this time: enough that lending costs little.
 _LEASE_SECONDS, _MOST_LEASED = 4.0, 64
 _LOOK_AGAIN = 2.0  # seconds between two looks at how large the cluster is
+#: How long no machine may have room for a worker: until one that was asked for has come up.
+_GROWTH_SECONDS = 600.0
 
 
 @dataclass(eq=False)
@@ -71,57 +70,30 @@ class Cluster:
 
         Items may hold relative paths: workers change to the current directory of the caller.
 
+        The connection is kept for the next call: `session` ends it.
+
         Raises ConnectionError where a worker cannot be started, as without Motifocal on its node;
-        ValueError where Ray is started here and this machine has not what one takes; OSError where
-        a disk is full.
+        ValueError where no machine has what one takes, and none comes within ten minutes; OSError
+        where a disk is full.
         """
         source = iter(jobs)
         first = list(islice(source, 1))
         if not first:  # no cluster is needed, so none has to answer
             return
-        with connected(self.address) as resources:
-            if resources is not None:
-                self.check_room(resources)
-            run = _Run(self, work, chain(first, source), seconds)
-            try:
-                yield from run.results()
-            finally:
-                run.end()
+        patience = 0.0 if connect(self.address) else _GROWTH_SECONDS
+        run = _Run(self, work, chain(first, source), seconds, patience)
+        try:
+            yield from run.results()
+        finally:
+            run.end()
 
-    def check_room(self, resources: Mapping[str, float]) -> None:
-        """Raise ValueError where no worker fits into what Ray has and always will have."""
+    def lack(self, resources: Mapping[str, float]) -> str | None:
+        """Say what a worker takes of which all machines together have too little, if anything."""
         for name, share in (("CPU", self.cpus), ("GPU", self.gpus)):
             if resources.get(name, 0) < share:
-                raise ValueError(f"a worker takes {share:g} {name}, and of these Ray sees "
-                                 f"{resources.get(name, 0):g} on this machine")  # fmt: skip
-
-
-@contextmanager
-def connected(address: str) -> Iterator[Mapping[str, float] | None]:
-    """Connect to a cluster, or start one on this machine; the one that the process has is kept.
-
-    Yields the resources of one that is started here; None of others, which may grow.
-    """
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is sent anywhere
-    import ray
-
-    if ray.is_initialized():
-        yield None
-        return
-    if address == LOCAL:
-        # Without an address Ray would take that of RAY_ADDRESS, or a cluster that runs here.
-        place: dict[str, Any] = {"address": "local", "_node_ip_address": "127.0.0.1",
-                                 "include_dashboard": False, "object_store_memory": _OBJECT_STORE}
-    else:
-        place = {"address": address}
-    try:
-        ray.init(log_to_driver=False, logging_level=logging.ERROR, **place)
-    except Exception as error:  # of a start that takes too long Ray raises no other class
-        raise ValueError(f"no Ray cluster answers at {address}: {error}") from error
-    try:
-        yield ray.cluster_resources() if address == LOCAL else None
-    finally:
-        ray.shutdown()
+                return (f"a worker takes {share:g} {name}, and of these Ray has "
+                        f"{resources.get(name, 0):g} at {self.address}")  # fmt: skip
+        return None
 
 
 class _Server(Generic[J, R]):
@@ -156,11 +128,11 @@ class _Run(Generic[J, R]):
 
     def __init__(
         self, cluster: Cluster, work: Callable[[J], R], jobs: Iterable[J],
-        seconds: Callable[[J], float],
+        seconds: Callable[[J], float], patience: float = _GROWTH_SECONDS,
     ) -> None:  # fmt: skip
         import ray
 
-        self.ray, self.cluster, self.seconds = ray, cluster, seconds
+        self.ray, self.cluster, self.seconds, self.patience = ray, cluster, seconds, patience
         self.work = ray.put(work)  # once, not with every actor
         self.source = (_Job(job) for job in jobs)
         self.waiting: deque[_Job[J]] = deque()  # the next of them
@@ -169,6 +141,7 @@ class _Run(Generic[J, R]):
         self.leases: dict[Any, _Lease[J]] = {}  # by the reference to their results
         self.size = 1  # of a lease
         self.most, self.looked, self.failed_starts = 0, float("-inf"), 0
+        self.fitted = time.monotonic()  # when there last was room for a worker
 
     def results(self) -> Iterator[Done[J, R]]:
         while self._is_work_left():
@@ -191,10 +164,15 @@ class _Run(Generic[J, R]):
             yield from self._overdue()
 
     def end(self) -> None:
-        """End all actors, at work or not."""
-        actors = [*self.idle, *(lease.actor for lease in self.leases.values())]
-        for actor in actors:
+        """End all actors, at work or not, and keep no reference: none may outlive the connection.
+        """
+        if not is_connected():  # a session that was left has ended them
+            return
+        for actor in (*self.idle, *(lease.actor for lease in self.leases.values())):
             self.ray.kill(actor.handle)
+        self.idle.clear()
+        self.leases.clear()
+        del self.work
 
     def _is_work_left(self) -> bool:
         """Tell whether results are to come, once as many items are waiting as may be lent next."""
@@ -205,13 +183,19 @@ class _Run(Generic[J, R]):
 
     def _look_at_size(self) -> None:
         """Ask from time to time how many workers the cluster, which may grow, has room for."""
-        if time.monotonic() - self.looked > _LOOK_AGAIN:
-            self.looked, room = time.monotonic(), self.ray.cluster_resources()
-            limits = [room.get(name, 0) // share for name, share in
-                      (("CPU", self.cluster.cpus), ("GPU", self.cluster.gpus)) if share]
-            self.most = max(1, int(min(limits, default=1)))
-            if self.cluster.workers is not None:
-                self.most = min(self.most, self.cluster.workers)
+        now = time.monotonic()
+        if now - self.looked < _LOOK_AGAIN:
+            return
+        self.looked, room = now, self.ray.cluster_resources()
+        if (lack := self.cluster.lack(room)) is None:
+            self.fitted = now
+        elif now - self.fitted >= self.patience:
+            raise ValueError(lack)
+        limits = [room.get(name, 0) // share for name, share in
+                  (("CPU", self.cluster.cpus), ("GPU", self.cluster.gpus)) if share]
+        self.most = max(1, int(min(limits, default=1)))
+        if self.cluster.workers is not None:
+            self.most = min(self.most, self.cluster.workers)
 
     def _start_actors(self) -> None:
         """Start as many as there is room and work for."""

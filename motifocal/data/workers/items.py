@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from typing import Generic, Protocol, TypeVar
@@ -50,16 +50,22 @@ def top_up(waiting: deque[J], source: Iterator[J], count: int) -> None:
     waiting.extend(islice(source, max(0, count - len(waiting))))
 
 
-def in_order(done: Iterable[Done[J, R]], jobs: Sequence[J]) -> Iterator[Done[J, R]]:
-    """Yield in the order of the items what comes in any order; items are compared by identity."""
+def in_order(
+    workers: Workers, work: Callable[[J], R], jobs: Iterable[J]
+) -> Iterator[Done[J, R]]:
+    """Have items done, and yield them in their own order; they too are taken when needed."""
+    taken: deque[J] = deque()
     ahead: dict[int, Done[J, R]] = {}
-    waiting = iter(jobs)
-    job = next(waiting, None)
-    for result in done:
-        ahead[id(result.job)] = result
-        while job is not None and id(job) in ahead:
-            yield ahead.pop(id(job))
-            job = next(waiting, None)
+
+    def lent() -> Iterator[J]:
+        for job in jobs:
+            taken.append(job)
+            yield job
+
+    for done in workers.run(work, lent()):
+        ahead[id(done.job)] = done
+        while taken and id(taken[0]) in ahead:
+            yield ahead.pop(id(taken.popleft()))
 
 
 @dataclass(frozen=True)
