@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -26,7 +27,7 @@ from measure import RATIO_HEADER, machine, markdown, parser, ratio_rows, read, t
 from motifocal.media.arrays import Frames
 from motifocal.media.video import list_videos, read_video, write_video
 from motifocal.motion.flow import estimate_flow, usable_cores
-from motifocal.motion.heatmap import DEFAULT_SETTINGS, HeatmapSettings, clip_heatmap
+from motifocal.motion.heatmap import DEFAULT_SETTINGS, Heatmap, HeatmapSettings, clip_heatmap
 from motifocal.motion.heatmap_files import save_heatmap
 from motifocal.motion.raft import RaftOptions
 from motifocal.motion.vectors import read_vector_motion
@@ -37,6 +38,7 @@ SIDE, FRAMES, ITERATIONS = 320, 16, 20
 ALONE = "decoding and DIS alone"
 OURS = "file to file, as it comes"
 VECTORS = "file to file, motion vectors"
+VECTOR_SETTINGS = replace(DEFAULT_SETTINGS, source="vectors")
 IN_MEMORY = "a map, as it comes"
 
 
@@ -45,6 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options.add_argument("--clips", type=int, default=16, help="to draw; default: %(default)s")
     options.add_argument("--videos", type=Path, help="a folder of videos, instead of drawing any")
     options.add_argument("--torchvision", type=Path, help="a folder that holds it, for RAFT")
+    options.add_argument("--cpu", action="store_true", help="count CPU time, for busy machines")
     values = read(options, arguments)
     cv2.setNumThreads(1)
     with tempfile.TemporaryDirectory() as name:
@@ -53,7 +56,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
             clips, frames = (2, FRAMES // 4) if values.quick else (values.clips, FRAMES)
             draw(folder, clips, frames)
         videos = list_videos(values.videos or folder)
-        times = take_turns(ways(videos, folder), values.rounds)
+        clock = time.process_time if values.cpu else time.perf_counter
+        times = take_turns(ways(videos, folder), values.rounds, clock=clock)
         rows = ratio_rows(times, list(times), ALONE)
         print(f"{usable_cores()} clips at a time; {machine(values.rounds)}",
               markdown(RATIO_HEADER, rows), sep="\n\n", flush=True)  # fmt: skip
@@ -76,6 +80,8 @@ def ways(videos: Sequence[Path], folder: Path) -> dict[str, Callable[[], object]
     each: dict[str, Callable[[Path], object]] = {
         ALONE: flow_alone,
         "decoding alone": read_video,
+        "from file to heatmap, not written": heatmap_of,
+        "the same, motion vectors": vector_heatmap,
         OURS: partial(file_to_file, folder, DEFAULT_SETTINGS),
         VECTORS: partial(vectors_to_file, folder),
         "file to file, flow at full size": partial(file_to_file, folder, full),
@@ -100,15 +106,21 @@ def flow_alone(video: Path) -> None:
     estimate_flow(read_video(video).frames, workers=1)
 
 
+def heatmap_of(video: Path) -> Heatmap:
+    return clip_heatmap(read_video(video).frames, workers=1)
+
+
+def vector_heatmap(video: Path) -> Heatmap:
+    return read_vector_motion(video, grey=not VECTOR_SETTINGS.sees_colour).heatmap(VECTOR_SETTINGS)
+
+
 def file_to_file(folder: Path, settings: HeatmapSettings, video: Path) -> None:
     heatmap = clip_heatmap(read_video(video).frames, settings, workers=1)
     save_heatmap(folder / f"{video.stem}.npz", heatmap, settings)
 
 
 def vectors_to_file(folder: Path, video: Path) -> None:
-    settings = replace(DEFAULT_SETTINGS, source="vectors")
-    heatmap = read_vector_motion(video).heatmap(settings)
-    save_heatmap(folder / f"{video.stem}.npz", heatmap, settings)
+    save_heatmap(folder / f"{video.stem}.npz", vector_heatmap(video), VECTOR_SETTINGS)
 
 
 def importable(folder: Path | None) -> bool:

@@ -92,7 +92,8 @@ def by_settings(settings: HeatmapSettings) -> Way:
 
 def by_vectors(settings: HeatmapSettings) -> Way:
     """Decoding included, unlike the others."""
-    return lambda case: read_vector_motion(case.path).heatmap(settings)
+    return lambda case: read_vector_motion(case.path, grey=not settings.sees_colour).heatmap(
+        settings)  # fmt: skip
 
 
 def by_latents() -> Way:

@@ -21,7 +21,7 @@ from motifocal.media.video import VideoError, read_video, write_video
 from motifocal.motion.heatmap import HeatmapSettings, clip_heatmap, motion_heatmap, moving_fraction
 from motifocal.motion.heatmap_files import load_heatmap
 from motifocal.motion.score import motion_score
-from motifocal.motion.vectors import _shortened, read_vector_motion
+from motifocal.motion.vectors import read_vector_motion
 
 VECTORS = HeatmapSettings(source="vectors")
 # FFmpeg does not say to which of several frames a vector refers: H.264 that has one to refer to.
@@ -106,9 +106,10 @@ def test_past_many_frames_that_are_left_out_few_are_kept(
         return chained(steps)
 
     chained = block_motion._chained
+    monkeypatch.setattr(block_motion, "_BLOCKS_AT_ONCE", 10 * 16 * 16)  # ten frames
     monkeypatch.setattr(block_motion, "_chained", counted)
     flow = read_vector_motion(file, indices=[2, 88]).flow
-    assert max(lengths) <= block_motion._MOST_AT_ONCE + 1
+    assert max(lengths) <= block_motion._MOST_AT_ONCE + 10 + 1
     monkeypatch.setattr(block_motion, "_MOST_AT_ONCE", 1000)
     assert np.array_equal(flow, read_vector_motion(file, indices=[2, 88]).flow)
     assert max(lengths) == 86
@@ -156,10 +157,33 @@ def test_a_wild_vector_does_not_make_the_others_cold() -> None:
     flow = np.zeros((1, 2, 100, 100), np.float32)
     flow[0, 0, :20] = 3
     flow[0, 0, 0, :5] = 90
-    cut = _shortened(flow)
+    cut = block_motion.shortened(flow)
     assert abs(cut.max() - 3) < 1e-5
     assert np.allclose(cut[0, :, 1:], flow[0, :, 1:])
     assert moving_fraction(motion_heatmap(cut)) == 0.2
+
+
+@pytest.mark.parametrize("camera", [False, True])
+def test_maps_by_pixels_of_grey_frames_are_those_of_colour(camera: bool, tmp_path: Path) -> None:
+    file = encode(tmp_path / "a.mp4", moving_square())
+    settings = HeatmapSettings(source="vectors", camera=camera)
+    grey = read_vector_motion(file, grey=not settings.sees_colour)
+    assert grey.frames.shape == (9, 128, 128)
+    hot, expected = (moved.heatmap(settings) > 0.5 for moved in (grey, read_vector_motion(file)))
+    assert expected.mean() > 0.05
+    assert (hot != expected).mean() < 0.005
+    assert all(HeatmapSettings(**sees).sees_colour
+               for sees in ({"evidence": "regions"}, {"change": 12.0}))  # fmt: skip
+
+
+def test_how_many_frames_are_summed_up_at_once_changes_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = encode(tmp_path / "a.avi", moving_square(frames=18, step=(3, -1)), name="mpeg4",
+                  options={"bf": "1"})  # fmt: skip
+    flow = read_vector_motion(file).flow
+    monkeypatch.setattr(block_motion, "_BLOCKS_AT_ONCE", 1)
+    assert np.array_equal(flow, read_vector_motion(file).flow)
 
 
 def test_one_frame_has_a_map_of_nothing(tmp_path: Path) -> None:
@@ -221,6 +245,8 @@ def test_a_crop_has_the_motion_that_is_seen_in_it(resize: str, tmp_path: Path) -
     y, x = (round((at + 24) * by) for at, by in zip(corners(1)[0], scale[::-1], strict=True))
     middle = moved.flow[0][:, y - top - 3 : y - top + 4, x - 3 : x + 4].reshape(2, -1)
     assert np.abs(np.median(middle, 1) - np.multiply(STEP, scale)).max() < 0.75
+    moved = read_vector_motion(file, indices=selection.indices, crop=cropped(64, 96, resize),
+                               grey=True)  # fmt: skip
     again = selection_heatmap(file, selection, VECTORS)
     assert np.allclose(again, moved.heatmap(VECTORS), atol=1e-6)
 
@@ -230,11 +256,11 @@ def test_prepared_clips_take_map_and_score_from_the_vectors_of_their_file(tmp_pa
     frames = read_video(file).frames
     clip = CaptionedClip(frames, "a square", 8.0, video=(file, range(9)))
     made, score = clip.motion(VECTORS, True)
-    moved = read_vector_motion(file)
+    moved = read_vector_motion(file, grey=True)
     assert np.allclose(made, moved.heatmap(VECTORS), atol=1e-6)
     assert score == motion_score(moved.flow)
     part = clip.part(slice(1, None, 3)).heatmap(VECTORS)
-    expected = read_vector_motion(file, indices=[1, 4, 7]).heatmap(VECTORS)
+    expected = read_vector_motion(file, indices=[1, 4, 7], grey=True).heatmap(VECTORS)
     assert np.allclose(part, expected, atol=1e-6)
     with pytest.raises(ValueError, match=r"read from a video file"):
         CaptionedClip(frames, "drawn", 8.0).heatmap(VECTORS)
@@ -260,7 +286,7 @@ def test_heatmap_lists_what_has_no_vectors_and_maps_the_others(
     assert "cut.mp4: " in ended.err
     made, settings = load_heatmap(tmp_path / "maps" / "good.npz")
     assert settings == VECTORS
-    expected = read_vector_motion(good).heatmap(VECTORS)
+    expected = read_vector_motion(good, grey=True).heatmap(VECTORS)
     assert np.abs(made - expected).max() <= 0.5 / 255 + 1e-6
     assert read_video(tmp_path / "maps" / "good.overlay.mp4").frames.shape == (9, 128, 128, 3)
 

@@ -252,7 +252,8 @@ def map_of_vectors(clip: Path, config: MapConfig) -> tuple[Heatmap, float]:
 
     assert config.settings is not None
     crop = cropped(*config.size) if config.size else whole
-    moved = read_vector_motion(clip, fps=config.fps, crop=crop)
+    grey = not config.settings.sees_colour
+    moved = read_vector_motion(clip, fps=config.fps, crop=crop, grey=grey)
     check_size(clip, len(moved.frames), *moved.size, mp4=config.suffix == ".mp4")
     return moved.heatmap(config.settings), moved.fps
 

@@ -149,7 +149,7 @@ def prepare(clips_at: str, output: Path, model: Path, **options: Any) -> None:
         return
     clips, described = (
         scene_clips(options, variant) if clips_at == SCENES
-        else folder_clips(clips_at, output, model, options, workers, part)
+        else folder_clips(clips_at, output, model, heatmap, options, workers, part)
     )
     _write_shards(clips, described, output, model, heatmap, options, workers, part)
     if part.word:

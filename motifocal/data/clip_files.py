@@ -58,7 +58,9 @@ def selection_heatmap(
     """
     if settings.source == VECTORS:
         crop = cropped(selection.height, selection.width, selection.resize)
-        return read_vector_motion(path, indices=selection.indices, crop=crop).heatmap(settings)
+        moved = read_vector_motion(path, indices=selection.indices, crop=crop,
+                                   grey=not settings.sees_colour)  # fmt: skip
+        return moved.heatmap(settings)
     if frames is None:
         frames = frames_of(path, selection)
     return clip_heatmap(frames, settings, workers=workers, device=device)

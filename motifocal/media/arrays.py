@@ -22,7 +22,8 @@ def check_image(image: Image, name: str) -> None:
         raise ValueError(f"{name} should be (H, W, 3) uint8, got {image.shape} {image.dtype}")
 
 
-def check_frames(frames: Frames) -> None:
-    """Raise ValueError unless these are `(F, H, W, 3)` uint8 with at least one pixel."""
-    if frames.ndim != 4 or frames.shape[-1] != 3 or frames.size == 0 or frames.dtype != np.uint8:
+def check_frames(frames: Frames, *, or_grey: bool = False) -> None:
+    """Raise ValueError unless these are `(F, H, W, 3)`, or grey, uint8 with at least one pixel."""
+    shaped = (or_grey and frames.ndim == 3) or (frames.ndim == 4 and frames.shape[-1] == 3)
+    if not shaped or frames.size == 0 or frames.dtype != np.uint8:
         raise ValueError(f"frames should be (F, H, W, 3) uint8, got {frames.shape} {frames.dtype}")

@@ -73,7 +73,8 @@ def opened_container(path: Path, motion: BlockMotion | None = None) -> Iterator[
         decode = (motion.decoder if motion else decoder_of)(path, stream)
         frames = _decoded(path, container, stream, rate, decode)
         pixels = partial(frame_pixels, path, stream)
-        shots = _shots(frames, partial(pixels, shape=motion.shape) if motion else pixels)
+        shots = _shots(frames, partial(pixels, shape=motion.shape, grey=motion.grey)
+                       if motion else pixels)  # fmt: skip
         length = container.duration  # microseconds
         seconds = None if length is None else Fraction(length, 1_000_000)
         yield Source(shots, rate, _grain(stream, rate), seconds)

@@ -29,7 +29,7 @@ from motifocal.motion.camera_models import (
     robust_fit,
 )
 from motifocal.motion.change import motion_evidence
-from motifocal.motion.flow import Flow
+from motifocal.motion.flow import Flow, grey_of
 
 Cameras = NDArray[np.float64]
 
@@ -59,12 +59,12 @@ def textured(frames: Frames) -> NDArray[np.bool_]:
     camera. Texture is where the smoothed grey picture slopes in two directions within 9 pixels
     (smallest eigenvalue of the structure tensor; Shi and Tomasi 1994); noise of +-2 is none.
     """
-    check_frames(frames)
+    check_frames(frames, or_grey=True)
     masks = np.empty((len(frames) - 1, *frames.shape[1:3]), np.bool_)
-    for mask, frame in zip(masks, frames[:-1], strict=True):
-        grey = cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY).astype(np.float32)
+    for mask, grey in zip(masks, grey_of(frames[:-1]), strict=True):
         # OpenCV's value is 4 times the mean square: a sum over 9 x 9 of (8 slope / (4 * 9)) ** 2.
-        smallest = cv2.cornerMinEigenVal(cv2.GaussianBlur(grey, (0, 0), 1.5), 9, ksize=3)
+        smooth = cv2.GaussianBlur(grey.astype(np.float32), (0, 0), 1.5)
+        smallest = cv2.cornerMinEigenVal(smooth, 9, ksize=3)
         mask[:] = np.asarray(smallest) > 4 * _LEAST_TEXTURE
     return masks
 

@@ -157,8 +157,8 @@ ESTIMATORS: dict[str, Estimator] = {
 
 
 def grey_of(frames: Frames) -> list[Grey]:
-    """Return the frames' luma, (H, W) uint8 each."""
-    return [
+    """Return the luma of frames (F, H, W, 3), or of grey ones (F, H, W): (H, W) uint8 each."""
+    return list(frames) if frames.ndim == 3 else [
         cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY).astype(np.uint8, copy=False) for frame in frames
     ]
 

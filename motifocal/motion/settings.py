@@ -91,6 +91,11 @@ class HeatmapSettings:
             raise ValueError(f"percentile should be in [0, 100], got {self.percentile}")
         self.raft()
 
+    @property
+    def sees_colour(self) -> bool:
+        """Whether frames are compared in colour; else their luma will do."""
+        return bool(self.change or (self.noise and self.evidence == "regions"))
+
     def raft(self, device: str | None = None) -> RaftOptions:
         """Return the options of RAFT; the device decides nothing, so it is no setting."""
         return RaftOptions(self.raft_iterations, self.raft_precision, self.raft_weights, device)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 from typing import NamedTuple, TypeAlias
 
@@ -19,16 +20,13 @@ import numpy as np
 
 from motifocal.media.arrays import Frames
 from motifocal.media.block_motion import BlockMotion
-from motifocal.media.video import read_frames, read_video
+from motifocal.media.video import DEFAULT_FPS, read_frames, read_video, stored
 from motifocal.motion.flow import Flow
 from motifocal.motion.heatmap import Heatmap, flow_heatmap
 from motifocal.motion.settings import HeatmapSettings
 
 # Shorter side at which heatmaps are made, pixels: IoU 0.54, 0.53 at 120 (regions: 0.68, 0.64).
 _SIZE = 160
-# Of the lengths of what moves at all, pixels: longer ones are the encoder's accidents, of which one
-# would set the unit "maximum".
-_LONGEST, _MOVES = 98, 0.1
 
 
 class Crop(NamedTuple):
@@ -59,7 +57,7 @@ Cropped: TypeAlias = Callable[[int, int], Crop]
 
 
 class VectorMotion(NamedTuple):
-    """Reduced frames (F, h, w, 3) uint8 and their flow (F-1, 2, h, w) in their pixels.
+    """Reduced frames (F, h, w, 3) uint8, or grey, and their flow (F-1, 2, h, w) in their pixels.
 
     `size` is the (H, W) that is asked for, `fps` that of the frames, or 0 where they were given.
     """
@@ -89,7 +87,7 @@ def whole(height: int, width: int) -> Crop:
 
 def read_vector_motion(
     path: str | Path, *, fps: float | None = None, indices: Sequence[int] | None = None,
-    crop: Cropped = whole,
+    crop: Cropped = whole, grey: bool = False,
 ) -> VectorMotion:
     """Read motion between frames from the motion vectors of a video file, decoded once.
 
@@ -99,6 +97,7 @@ def read_vector_motion(
         fps: as in ``video.read_video``.
         indices: instead, the frames with these numbers, none before the one in front of it.
         crop: what part of the frames is looked at, at which size.
+        grey: read frames as luma, for settings that see no colour.
 
     Raises:
         VideoError: what cannot be read, and a video without motion vectors.
@@ -111,7 +110,7 @@ def read_vector_motion(
             crops[height, width] = full, full.reduced()
         return crops[height, width][1][:2]
 
-    motion = BlockMotion(Path(path), shape)
+    motion = BlockMotion(Path(path), shape, grey=grey)
     if indices is None:
         clip = read_video(path, fps=fps, motion=motion)
         frames, rate, flow = clip.frames, clip.fps, motion.flow()
@@ -123,8 +122,19 @@ def read_vector_motion(
     rows = slice(small.top, small.top + small.rows)
     columns = slice(small.left, small.left + small.columns)
     return VectorMotion(np.ascontiguousarray(frames[:, rows, columns]),
-                        _shortened(np.ascontiguousarray(flow[..., rows, columns])),
+                        np.ascontiguousarray(flow[..., rows, columns]),
                         (full.rows, full.columns), rate)  # fmt: skip
+
+
+def check_vectors(path: Path, frames: int) -> None:
+    """Raise VideoError where none of a video's first frames has motion vectors, or it is none."""
+    motion = BlockMotion(path, lambda height, width: whole(height, width).reduced()[:2])
+    with stored(path, DEFAULT_FPS, motion) as source:
+        for shot in islice(source.shots, frames):
+            if motion.seen:
+                return
+            motion.take(shot.number)
+    motion.flow()
 
 
 def _repeated(flow: Flow, indices: Sequence[int]) -> Flow:
@@ -135,16 +145,6 @@ def _repeated(flow: Flow, indices: Sequence[int]) -> Flow:
     whole_flow = np.zeros((len(steps), *flow.shape[1:]), np.float32)
     whole_flow[steps > 0] = flow
     return whole_flow
-
-
-def _shortened(flow: Flow) -> Flow:
-    """Cut the few longest vectors to the length of the others."""
-    length = np.hypot(flow[:, 0], flow[:, 1])
-    moving = length[length > _MOVES]
-    if not moving.size:
-        return flow
-    longest = np.percentile(moving, _LONGEST).astype(np.float32)
-    return flow * (longest / np.maximum(length, longest))[:, None]
 
 
 def _reduced(settings: HeatmapSettings, factor: float) -> HeatmapSettings:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from motifocal.data.sources import Usable
     from motifocal.data.stretches import Draw
     from motifocal.data.workers.items import Part, Workers
+    from motifocal.motion.settings import HeatmapSettings
     from motifocal.scenes.variant import SceneVariant
 
 SCENES = "scenes"
@@ -78,19 +79,24 @@ def scene_clips(
 
 
 def folder_clips(
-    source: str, output: Path, model: Path, options: dict[str, Any], workers: Workers, part: Part
-) -> tuple[ClipSource, dict[str, Any]]:
+    source: str, output: Path, model: Path, heatmap: HeatmapSettings, options: dict[str, Any],
+    workers: Workers, part: Part,
+) -> tuple[ClipSource, dict[str, Any]]:  # fmt: skip
     import hashlib
 
     from motifocal.cli.output.clip_table import name_clips
     from motifocal.data.captions import read_captions
     from motifocal.data.sources import VideoFolderClips, scan_videos, usable
+    from motifocal.motion.settings import VECTORS
 
     captioned = read_captions(source)
     scan = scan_videos(captioned.videos, output / NOTES, workers, part)
     scanned = tracked(scan, "checking clips", len(captioned.videos))
     names = name_clips([video.path for video in captioned.videos]) if captioned.videos else {}
-    found, masks = _with_masks(usable(scanned, options["frames"]), names, options)
+    found = usable(scanned, options["frames"])
+    if heatmap.source == VECTORS and (options["masks"] == "none" or "score" in options["prior"]):
+        found = _with_vectors(found, options["frames"], workers)
+    found, masks = _with_masks(found, names, options)
     videos, lengths, digests, unusable = found
     _list_rejected((*captioned.rejected, *unusable), output / part.file(REJECTED))
     if not videos:
@@ -123,7 +129,6 @@ def _with_masks(
 ) -> tuple[Usable, tuple[ClipMask, ...]]:
     """Find the masks of the videos, if a folder of masks is given; those without are left out."""
     from motifocal.data.clip_masks import ClipMask, find_masks
-    from motifocal.data.sources import Usable
 
     if options["masks"] == "none" or not found.videos:
         return found, ()
@@ -131,11 +136,47 @@ def _with_masks(
                          options["objects"], options["size"], options["workers"])
     masks = list(tracked(checked, "checking masks", len(found.videos)))
     kept = [place for place, mask in enumerate(masks) if isinstance(mask, ClipMask)]
-    rejected = (mask for mask in masks if not isinstance(mask, ClipMask))
-    usable = Usable(tuple(found.videos[place] for place in kept),
-                    tuple(found.lengths[place] for place in kept),
-                    tuple(found.digests[place] for place in kept), (*found.rejected, *rejected))
-    return usable, tuple(mask for mask in masks if isinstance(mask, ClipMask))
+    rejected = [mask for mask in masks if not isinstance(mask, ClipMask)]
+    return _kept(found, kept, rejected), tuple(
+        mask for mask in masks if isinstance(mask, ClipMask))  # fmt: skip
+
+
+def _kept(found: Usable, places: Sequence[int], rejected: Sequence[Rejected]) -> Usable:
+    """Return the videos at these places, and those left out with the ones rejected now."""
+    from motifocal.data.sources import Usable
+
+    return Usable(tuple(found.videos[place] for place in places),
+                  tuple(found.lengths[place] for place in places),
+                  tuple(found.digests[place] for place in places), (*found.rejected, *rejected))
+
+
+def _with_vectors(found: Usable, frames: int, workers: Workers) -> Usable:
+    """Leave out the videos without motion vectors."""
+    from functools import partial
+
+    from motifocal.data.captions import Rejected
+    from motifocal.data.workers.items import in_order
+
+    done = in_order(workers.run(partial(_why_no_vectors, frames), found.videos), found.videos)
+    reasons = [check.result or check.reason
+               for check in tracked(done, "looking for motion vectors", len(found.videos))]
+    rejected = [Rejected(video.name, reason)
+                for video, reason in zip(found.videos, reasons, strict=True) if reason]
+    return _kept(found, [place for place, reason in enumerate(reasons) if not reason], rejected)
+
+
+def _why_no_vectors(frames: int, video: CaptionedVideo) -> str | None:
+    """Say why a video's motion vectors cannot be had, or None."""
+    from motifocal.files.remote import fetched
+    from motifocal.media.video import VideoError
+    from motifocal.motion.vectors import check_vectors
+
+    with fetched(video.path) as path:
+        try:
+            check_vectors(path, frames)
+        except VideoError as error:
+            return str(error).removeprefix(f"{path}: ")
+    return None
 
 
 def _note_unread(videos: Sequence[CaptionedVideo], model: Path) -> None:

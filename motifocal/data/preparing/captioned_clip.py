@@ -61,7 +61,8 @@ class CaptionedClip:
             path, taken = self.video
             crop = cropped(*self.frames.shape[1:3])
             with fetched(path) as local:
-                moved = read_vector_motion(local, indices=taken, crop=crop)
+                moved = read_vector_motion(local, indices=taken, crop=crop,
+                                           grey=not settings.sees_colour)  # fmt: skip
             flow, made = moved.flow, partial(moved.heatmap, settings)
         else:
             flow = clip_flow(self.frames, settings, workers=1, device=device)
