@@ -127,7 +127,7 @@ def importable(folder: Path | None) -> bool:
     """Whether RAFT can be had, from this folder if one is given; tells where it cannot."""
     if folder is not None:
         # A wheel beside a torch without CUDA needs its operators declared first.
-        sys.path.append(str(Path(__file__).parents[1] / "tests"))
+        sys.path.append(str(Path(__file__).parents[1] / "tests" / "support"))
         from torchvision_shim import make_importable
 
         make_importable(folder)

@@ -17,8 +17,8 @@ INTRODUCTION = """# The paper, line by line
 2412.16153. Made by `make docs`; do not edit. **Ours** marks what the paper leaves open. The
 commands take captioned clips (`clips/`), a model folder (`base/`, as `motifocal base` or
 `motifocal import` writes it) and what other commands have written, and
-`tests/test_paper_commands.py` runs each of them on small stand-ins. Whether the method helps is
-measured by `runs/ablations.sh` ([Does the loss help?](proof.md)).
+`tests/project/test_paper_commands.py` runs each of them on small stand-ins. Whether the method
+helps is measured by `runs/ablations.sh` ([Does the loss help?](proof.md)).
 """
 
 TRAIN = "motifocal train shards/ -o run/ --model base/ --preset paper"

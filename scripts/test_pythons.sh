@@ -10,7 +10,7 @@ set -eu
 cd "$(CDPATH='' cd -- "$(dirname "$0")/.." && pwd)"
 tests="test_camera test_flow test_heatmap test_heatmap_camera test_masks test_overlay test_picture
   test_scenes test_short_names test_study_plan test_study_statistics test_study_votes"
-files="$(for name in $tests; do echo "tests/$name.py"; done)"
+files="$(for name in $tests; do echo tests/*/"$name.py"; done)"
 failed=""
 for name in "$@"; do
   if ! "$name" -c '' 2>/dev/null; then

@@ -28,8 +28,8 @@ __all__ = ["FAMILIES", "LatentGeometry", "as_array", "pool", "to_layout", "valid
 Map = TypeVar("Map", "Tensor", NDArray[np.float32])
 
 
-# Strides: of the autoencoder's own code; tests/test_geometry_vaes.py proves them on it. Layout and
-# `conditioned_first`: what diffusers' image-to-video pipeline hands to the model and steps, and
+# Strides: of the autoencoder's own code; tests/loss/test_geometry_vaes.py proves them on it. Layout
+# and `conditioned_first`: what diffusers' image-to-video pipeline hands to the model and steps, and
 # which latents the published trainer counts. In `conditioned_first` families the clean first latent
 # takes the place of a noisy one; in the others the picture comes as extra channels and every latent
 # is noisy, predicted and counted. Where a trainer does otherwise, say so with

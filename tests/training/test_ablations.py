@@ -1,0 +1,145 @@
+"""The ablations: the plan holds every arm, a small copy runs through, the page is up to date."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+sys.path.insert(0, str(ROOT / "scripts"))
+
+import ablations_page  # noqa: E402
+import ablations_plan  # noqa: E402
+
+from motifocal.cli import train as train_command  # noqa: E402
+from motifocal.loss.neighbours import NEIGHBOURS  # noqa: E402
+
+
+def test_the_plan_holds_every_arm_with_its_seeds_and_the_deciding_ones_first() -> None:
+    jobs = ablations_plan.plan(ablations_plan.FULL)
+    assert len({job.name for job in jobs}) == len(jobs)
+    still = [job for job in jobs if job.experiment.key == "still"]
+    assert [job.arm.key for job in still[:4]] == ["lambda0", "lambda1"] * 2
+    seeds = {arm.key: sum(job.arm.key == arm.key for job in still)
+             for arm in ablations_plan.ALL_ARMS}
+    assert seeds["lambda0"] == seeds["lambda1"] == 5
+    assert min(seeds.values()) >= 3
+
+
+def test_the_page_has_a_place_for_every_experiment() -> None:
+    page = (ROOT / "docs" / "proof.md").read_text(encoding="utf-8")
+    places = [m[2] for m in ablations_page.BLOCK.finditer(page)]
+    assert sorted(places) == sorted(["summary", *(e.key for e in ablations_plan.EXPERIMENTS)])
+
+
+def test_the_page_says_what_the_results_say() -> None:
+    page = (ROOT / "docs" / "proof.md").read_text(encoding="utf-8")
+    assert ablations_page.filled(page, ROOT / "runs" / "ablations", pictures=None) == page
+
+
+def test_every_loss_of_another_paper_is_an_arm_with_three_seeds() -> None:
+    jobs = ablations_plan.plan(ablations_plan.FULL, ["losses"])
+    new = [job for job in jobs if not job.arm.runs_of]
+    assert len(new) == 3 * len(NEIGHBOURS)
+    variants = {setting.partition("=")[2] for job in new for setting in job.arm.settings}
+    assert variants == set(NEIGHBOURS)
+    shared = {job.name for job in jobs if job.arm.runs_of}
+    assert shared <= {job.name for job in ablations_plan.plan(ablations_plan.FULL, ["lively"])}
+
+
+def test_losses_of_other_papers_are_compared_with_both_arms_on_the_seeds_that_they_have(
+    tmp_path: Path,
+) -> None:
+    lively = ROOT / "runs" / "ablations" / "lively"
+    shutil.copytree(lively, tmp_path / "lively")
+    (tmp_path / "losses").mkdir()
+    losses = next(e for e in ablations_plan.EXPERIMENTS if e.key == "losses")
+    assert ablations_page.block(tmp_path, losses, None) == "No results yet.\n"
+    for seed in range(2):  # two seeds of λ = 1 as if they were of another loss
+        for end in (".csv.gz", ".json", ".figure6.csv"):
+            shutil.copy(lively / f"lambda1-seed{seed}{end}",
+                        tmp_path / "losses" / f"difference-seed{seed}{end}")
+    both, alone = ablations_page.block(tmp_path, losses, None).split("against λ = 1")
+    # The copy differs from λ = 0 as λ = 1 does, and from λ = 1 not at all.
+    copies, originals = ([line.split("|")[2:] for line in both.splitlines()
+                          if line.startswith(f"| {label} |")]
+                         for label in ("difference of frames (VideoX-Fun)", "λ = 1 (the paper's)"))
+    assert len(copies) == 4
+    assert copies == originals
+    assert "+0.0 [+0.0, +0.0]" in alone
+    assert "2 seeds" in alone
+    assert "2 runs;" in alone
+
+
+def test_the_summary_has_each_arm_once_with_the_differences_of_its_section() -> None:
+    results = ROOT / "runs" / "ablations"
+    table = ablations_page.summary(results, None)
+    sections = "".join(ablations_page.block(results, e, None) for e in ablations_plan.EXPERIMENTS)
+    lines = [[cell.strip() for cell in line.split("|")[1:-1]]
+             for line in table.splitlines() if line.startswith("|")][2:]
+    assert len({tuple(line[:3]) for line in lines}) == len(lines)
+    assert {line[0] for line in lines} >= {"still", "lively"}
+    for line in lines:
+        differences = [cell for cell in line[4:] if cell]
+        assert len(differences) >= 4
+        assert all(f"| {difference} |" in sections for difference in differences), line
+
+
+def test_runs_that_two_experiments_share_are_made_once_and_in_either() -> None:
+    lively, conditioning, together = (
+        [job.name for job in ablations_plan.plan(ablations_plan.FULL, only)]
+        for only in (["lively"], ["conditioning"], ["lively", "conditioning"])
+    )
+    assert set(lively) & set(conditioning) == {f"lively/lambda1-seed{seed}" for seed in range(3)}
+    assert sorted(together) == sorted(set(lively) | set(conditioning))
+
+
+@pytest.mark.parametrize("arm", [arm for experiment in ablations_plan.EXPERIMENTS[-3:]
+                                 for arm in experiment.arms], ids=lambda arm: arm.label)
+def test_the_arms_of_inputs_are_settings_of_the_bundled_network(
+    arm: ablations_plan.Arm,
+) -> None:
+    words = [str(ROOT), "-o", "run", "--model", str(ROOT), "--preset", "scenes", *arm.options]
+    given = train_command.train.make_context("train", words).params
+    settings = train_command._settings(ROOT / "motifocal/bundled", arm.settings,
+                                       {**given, "fresh": True})
+    network = settings.unet
+    assert network.image_condition == {"cross-attention": "attention", "both": "both"}.get(
+        arm.key, "concat")
+    told = (network.motion_score, network.motion_mask)
+    assert told == tuple(f"told the {name}" in arm.label for name in ("score", "mask"))
+    assert (settings.motif_weight == 0) is (arm.key == "lambda0")
+
+
+@pytest.mark.slow
+def test_a_small_copy_trains_every_kind_of_arm_and_makes_a_page_of_the_same_form(
+    tmp_path: Path,
+) -> None:
+    def run(script: str, *arguments: object) -> str:
+        done = subprocess.run([sys.executable, str(ROOT / "scripts" / script),
+                               *map(str, arguments)], capture_output=True, text=True)
+        logs = [path.read_text()[-2000:] for path in sorted(tmp_path.rglob("*.log"))]
+        assert done.returncode == 0, f"{done.stdout}\n{done.stderr}\n{logs}"
+        return done.stdout
+
+    first = run("ablations.py", "--quick", "--work", tmp_path, "--jobs", 2)
+    results = tmp_path / "quick" / "results"
+    assert first.count(": done") == len(ablations_plan.plan(ablations_plan.QUICK))
+    assert run("ablations.py", "--quick", "--work", tmp_path).startswith("0 runs to do")
+    for table in results.rglob("*.figure6.csv"):
+        assert str(tmp_path) not in table.read_text()
+    page = tmp_path / "page" / "proof.md"
+    run("ablations_page.py", "--results", results, "--page", page)
+    text = page.read_text(encoding="utf-8")
+    still = re.search(r"<!-- ablations: still -->(.*?)<!-- /ablations -->", text, re.DOTALL)
+    assert still is not None
+    for words in ("Follows the prompt", "Margin", "Figure 6", "By sampling", "masks of all objects",
+                  "bulbs, traffic light"):
+        assert words in still[1], words
+    for picture in re.findall(r"\]\((images/curves[^)]*)\)", text):
+        assert (page.parent / picture).exists()
