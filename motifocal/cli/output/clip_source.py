@@ -157,7 +157,7 @@ def _with_vectors(found: Usable, frames: int, workers: Workers) -> Usable:
     from motifocal.data.captions import Rejected
     from motifocal.data.workers.items import in_order
 
-    done = in_order(workers.run(partial(_why_no_vectors, frames), found.videos), found.videos)
+    done = in_order(workers, partial(_why_no_vectors, frames), found.videos)
     reasons = [check.result or check.reason
                for check in tracked(done, "looking for motion vectors", len(found.videos))]
     rejected = [Rejected(video.name, reason)
