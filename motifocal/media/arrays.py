@@ -23,7 +23,11 @@ def check_image(image: Image, name: str) -> None:
 
 
 def check_frames(frames: Frames, *, or_grey: bool = False) -> None:
-    """Raise ValueError unless these are `(F, H, W, 3)`, or grey, uint8 with at least one pixel."""
-    shaped = (or_grey and frames.ndim == 3) or (frames.ndim == 4 and frames.shape[-1] == 3)
+    """Raise ValueError unless these are `(F, H, W, 3)`, or grey, uint8 with at least one pixel.
+
+    Grey frames are `(F, H, W)`; 3 columns are taken for the colours of one picture, and refused.
+    """
+    in_colour = frames.shape[-1:] == (3,)
+    shaped = frames.ndim == 4 if in_colour else or_grey and frames.ndim == 3
     if not shaped or frames.size == 0 or frames.dtype != np.uint8:
         raise ValueError(f"frames should be (F, H, W, 3) uint8, got {frames.shape} {frames.dtype}")

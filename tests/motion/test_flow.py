@@ -163,7 +163,6 @@ def test_frames_may_be_a_view_with_any_strides() -> None:
 @pytest.mark.parametrize(
     ("shape", "dtype"),
     [
-        ((2, 32, 32), np.uint8),
         ((32, 32, 3), np.uint8),
         ((2, 3, 32, 32), np.uint8),
         ((2, 32, 32, 3), np.float32),
@@ -176,6 +175,11 @@ def test_frames_of_another_kind_are_refused(shape: tuple[int, ...], dtype: type)
     for function in (estimate_flow, lambda frames: motion_evidence(frames, 1.0)):
         with pytest.raises(ValueError, match=r"frames should be \(F, H, W, 3\) uint8, got"):
             function(frames)
+
+
+def test_flow_is_not_estimated_on_grey_frames() -> None:
+    with pytest.raises(ValueError, match=r"frames should be \(F, H, W, 3\) uint8, got \(2, 32"):
+        estimate_flow(np.zeros((2, 32, 32), np.uint8))
 
 
 @pytest.mark.parametrize(
