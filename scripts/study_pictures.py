@@ -54,12 +54,12 @@ def drawn_results(folder: Path, model: str, number: int) -> Results:
 
 
 @contextmanager
-def listening(store: Store) -> Iterator[str]:
-    """The study on a free port of this machine."""
+def listening(store: Store, token: str = TOKEN) -> Iterator[str]:
+    """The study on a free port of this machine, its dashboard by `token`."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         address = f"http://127.0.0.1:{listener.getsockname()[1]}/"
-        app = build_app(store, secret=secrets.token_bytes(32), dashboard_token=TOKEN,
+        app = build_app(store, secret=secrets.token_bytes(32), dashboard_token=token,
                         base_url=address)
         server = uvicorn.Server(uvicorn.Config(app, log_config=None, lifespan="off"))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})

@@ -20,6 +20,14 @@ def shared() -> Path:
     return Path(folder)
 
 
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a tiny autoencoder and text encoder, of each file its own."""
+    from tiny import tiny_base  # loads torch
+
+    return tiny_base(tmp_path_factory.mktemp("base"))
+
+
 @pytest.fixture(scope="module", autouse=True)
 def _accelerator_of_this_file() -> None:
     """Forget the Accelerator of another test file, which may have had another precision.

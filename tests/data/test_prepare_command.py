@@ -22,11 +22,6 @@ def run(*arguments: object) -> Result:
     return CliRunner().invoke(cli, ["prepare", *map(str, arguments)])
 
 
-@pytest.fixture(scope="module")
-def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tiny.tiny_base(tmp_path_factory.mktemp("base"))
-
-
 def scene_arguments(base: Path, output: Path) -> list[object]:
     return ["scenes", "-o", output, "--model", base, "--size", 16, "--frames", 3, "--clips", 5,
             "--clips-per-shard", 2, "--workers", 0]  # fmt: skip

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import tiny
 import torch
 from click.testing import CliRunner, Result
 
@@ -18,11 +17,6 @@ from motifocal.data.workers.threads import Threads
 from motifocal.media.video import write_video
 
 FRAMES, SIZE = 7, 32
-
-
-@pytest.fixture(scope="module")
-def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tiny.tiny_base(tmp_path_factory.mktemp("base"))
 
 
 @pytest.fixture

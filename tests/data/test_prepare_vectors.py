@@ -5,19 +5,12 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import pytest
-import tiny
 from click.testing import CliRunner, Result
 from test_video import encode
 
 from motifocal.cli import cli
 from motifocal.data.shards import Shards
 from motifocal.data.sources import SceneClips
-
-
-@pytest.fixture(scope="module")
-def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tiny.tiny_base(tmp_path_factory.mktemp("base"))
 
 
 def prepare(clips: Path, base: Path, output: Path) -> Result:

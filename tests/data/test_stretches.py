@@ -34,11 +34,6 @@ SETTINGS = PrepareSettings(HeatmapSettings(unit="pixels"), LatentGeometry(8, 1),
 
 
 @pytest.fixture(scope="module")
-def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tiny.tiny_base(tmp_path_factory.mktemp("base"))
-
-
-@pytest.fixture(scope="module")
 def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Three captioned videos of different lengths."""
     folder = tmp_path_factory.mktemp("clips")

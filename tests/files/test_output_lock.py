@@ -194,11 +194,6 @@ def test_a_worker_that_outlives_its_killed_parent_does_not_hold_the_folder(tmp_p
 # Every command.
 
 
-@pytest.fixture(scope="module")
-def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tiny.tiny_base(tmp_path_factory.mktemp("base"))
-
-
 def commands(folder: Path, base: Path) -> dict[str, list[object]]:
     """A call of every command that works in an output folder for long, into folder/out."""
     out, clips, shards = folder / "out", folder / "clips", folder / "shards"

@@ -8,22 +8,18 @@ from pathlib import Path
 import pytest
 import torch
 from family_checks import (
-    DRAWS,
     Case,
     draws_of_a_sample_are_its_own,
-    fits,
+    draws_shifted_logit_normal,
     lora_round_trip,
     loss_of,
     no_gradient_where_given,
     same_call,
 )
-from noise_densities import shifted_logit_normal_cdf
 from tiny_diffusers import tiny_pipeline
 from torch.nn import functional as F
 
-from motifocal.training.families.flow import shifted
-from motifocal.training.families.hunyuan import SHIFT, HunyuanVideo, HunyuanVideoConcat
-from motifocal.training.families.noise_levels import logit_normal
+from motifocal.training.families.hunyuan import HunyuanVideo, HunyuanVideoConcat
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 GUIDANCE = {"guidance_scale": 6.0}
@@ -67,11 +63,7 @@ def test_each_sample_is_drawn_as_it_is_alone(case: Case) -> None:
 
 
 def test_hunyuan_draws_the_density_of_tencents_script(case: Case) -> None:
-    sigma = shifted(logit_normal(DRAWS, torch.Generator().manual_seed(0)), SHIFT)
-    fits(sigma, shifted_logit_normal_cdf(7.0))
-    alone = case.family.draw_sigma(torch.Generator().manual_seed(0), case.batch["latents"], "")
-    expected = shifted(logit_normal(1, torch.Generator().manual_seed(0)), 7.0)
-    assert torch.equal(alone, expected[0])
+    draws_shifted_logit_normal(case, 7.0)
 
 
 def test_what_is_cached_of_a_prompt_depends_on_the_picture(case: Case) -> None:

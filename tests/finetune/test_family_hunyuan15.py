@@ -9,23 +9,19 @@ from typing import Any
 import pytest
 import torch
 from family_checks import (
-    DRAWS,
     Case,
     configs_of,
     draws_of_a_sample_are_its_own,
-    fits,
+    draws_shifted_logit_normal,
     lora_round_trip,
     loss_of,
     no_gradient_where_given,
     same_call,
 )
-from noise_densities import shifted_logit_normal_cdf
 from tiny_diffusers import tiny_pipeline
 from torch.nn import functional as F
 
-from motifocal.training.families.flow import shifted
-from motifocal.training.families.hunyuan15 import SHIFT, HunyuanVideo15
-from motifocal.training.families.noise_levels import logit_normal
+from motifocal.training.families.hunyuan15 import HunyuanVideo15
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 
@@ -63,11 +59,7 @@ def test_each_sample_is_drawn_as_it_is_alone(case: Case) -> None:
 
 def test_hunyuan_draws_the_density_of_train_py(case: Case) -> None:
     # Theirs lies in [1e-5, 1 - 1e-5] before the shift, which no test can tell from [0, 1].
-    sigma = shifted(logit_normal(DRAWS, torch.Generator().manual_seed(0)), SHIFT)
-    fits(sigma, shifted_logit_normal_cdf(3.0))
-    alone = case.family.draw_sigma(torch.Generator().manual_seed(0), case.batch["latents"], "")
-    expected = shifted(logit_normal(1, torch.Generator().manual_seed(0)), 3.0)
-    assert torch.equal(alone, expected[0])
+    draws_shifted_logit_normal(case, 3.0)
 
 
 def test_models_distilled_to_few_steps_are_not_trained(case: Case) -> None:

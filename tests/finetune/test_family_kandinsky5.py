@@ -8,24 +8,20 @@ from pathlib import Path
 import pytest
 import torch
 from family_checks import (
-    DRAWS,
     Case,
     configs_of,
     draws_of_a_sample_are_its_own,
-    fits,
+    draws_shifted_logit_normal,
     lora_round_trip,
     loss_of,
     no_gradient_where_given,
     same_call,
 )
-from noise_densities import shifted_logit_normal_cdf
 from safetensors.torch import load_file
 from tiny_kandinsky import tiny_kandinsky
 from torch.nn import functional as F
 
-from motifocal.training.families.flow import shifted
-from motifocal.training.families.kandinsky5 import SHIFT, Kandinsky5, Kandinsky5Sparse
-from motifocal.training.families.noise_levels import logit_normal
+from motifocal.training.families.kandinsky5 import Kandinsky5, Kandinsky5Sparse
 from motifocal.training.finetune.adapter import lora_config, write_lora
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
@@ -64,11 +60,7 @@ def test_each_sample_is_drawn_as_it_is_alone(case: Case) -> None:
 
 
 def test_kandinsky_draws_the_density_of_its_trainer(case: Case) -> None:
-    sigma = shifted(logit_normal(DRAWS, torch.Generator().manual_seed(0)), SHIFT)
-    fits(sigma, shifted_logit_normal_cdf(5.0))
-    alone = case.family.draw_sigma(torch.Generator().manual_seed(0), case.batch["latents"], "")
-    expected = shifted(logit_normal(1, torch.Generator().manual_seed(0)), 5.0)
-    assert torch.equal(alone, expected[0])
+    draws_shifted_logit_normal(case, 5.0)
 
 
 def test_texts_of_several_lengths_are_seen_without_padding(case: Case) -> None:

@@ -27,11 +27,6 @@ from motifocal.training.run_folder import load_averaged, load_denoiser, load_set
 
 
 @pytest.fixture(scope="module")
-def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tiny.tiny_base(tmp_path_factory.mktemp("base"))
-
-
-@pytest.fixture(scope="module")
 def run(base: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
     """A run of two steps with its log."""
     shards = tiny.tiny_shards(tmp_path_factory.mktemp("shards"), clips=4)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 from diffusers.models.attention_processor import Attention
-from tiny_model import UNET
+from tiny_model import UNET, tiny_unet
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -52,15 +52,6 @@ VARIANTS = {
 
 def draw(*shape: int, seed: int = 1) -> Tensor:
     return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
-
-
-def build(config: UNetConfig) -> TI2VUNet:
-    torch.manual_seed(0)
-    unet = TI2VUNet.build(config).eval()
-    for parameter in unet.parameters():
-        if not parameter.any():
-            nn.init.normal_(parameter, std=0.2)
-    return unet
 
 
 def inputs(config: UNetConfig, frames: int = 3) -> dict:
@@ -155,7 +146,7 @@ def test_frames_further_apart_than_the_length_share_a_vector() -> None:
 def test_the_mask_is_chosen_for_blocks_and_for_the_first_attention(
     blocks: bool, first: bool
 ) -> None:
-    unet = build(replace(SMALL, causal_attention=blocks, causal_input_attention=first))
+    unet = tiny_unet(replace(SMALL, causal_attention=blocks, causal_input_attention=first))
 
     def looks_ahead(transformer: nn.Module, channels: int) -> bool:
         x, frames = draw(3, channels, 2, 2), 3
@@ -181,7 +172,7 @@ def test_the_mask_is_chosen_for_blocks_and_for_the_first_attention(
 )
 @torch.no_grad()
 def test_temporal_convolutions_have_the_published_kernels(kernel: str, sizes: list) -> None:
-    layer = build(replace(SMALL, temporal_kernel=kernel)).mid_block.temp_convs[0]
+    layer = tiny_unet(replace(SMALL, temporal_kernel=kernel)).mid_block.temp_convs[0]
     x = draw(2 * 3, 32, 3, 4)
     expected = video = x.unflatten(0, (2, 3)).transpose(1, 2)
     for branch, size in zip((layer.conv1, layer.conv2, layer.conv3, layer.conv4), sizes,
@@ -225,7 +216,7 @@ def test_a_resampler_for_frames_makes_as_many_tokens_for_each() -> None:
 @torch.no_grad()
 def test_the_same_tokens_for_every_frame_are_the_tokens_of_the_clip() -> None:
     config = VARIANTS["no projection"]
-    unet, given = build(config), inputs(config)
+    unet, given = tiny_unet(config), inputs(config)
     repeated = given["image_tokens"][:, None].expand(-1, 3, -1, -1)
     out = unet(**given | {"image_tokens": repeated})
     torch.testing.assert_close(out, unet(**given), atol=2e-5, rtol=0)
@@ -237,7 +228,7 @@ def test_the_same_tokens_for_every_frame_are_the_tokens_of_the_clip() -> None:
 @torch.no_grad()
 def test_each_frame_of_another_length_of_clip_sees_the_tokens_of_all_frames() -> None:
     config = VARIANTS["resampler for each frame"]
-    unet, given = build(config), inputs(config, frames=2)
+    unet, given = tiny_unet(config), inputs(config, frames=2)
     seen = unet(**given)
     tokens = unet.image_proj(given["image_tokens"]).flatten(1, 2)
     unet.image_proj = nn.Identity()
@@ -248,7 +239,7 @@ def test_each_frame_of_another_length_of_clip_sees_the_tokens_of_all_frames() ->
 @torch.no_grad()
 def test_a_scale_of_0_is_the_text_alone() -> None:
     config = replace(SMALL, image_scale=0.0)
-    unet, given = build(config), inputs(config)
+    unet, given = tiny_unet(config), inputs(config)
     assert torch.equal(unet(**given), unet(**given | {"image_tokens": draw(2, 5, 6, seed=9)}))
 
 
@@ -257,7 +248,7 @@ def test_a_fresh_network_outputs_zero_and_every_parameter_learns(name: str) -> N
     config = VARIANTS[name]
     torch.manual_seed(0)
     assert not TI2VUNet.build(config)(**inputs(config)).any()
-    unet = build(config)
+    unet = tiny_unet(config)
     unet(**inputs(config)).square().sum().backward()
     assert [n for n, p in unet.named_parameters() if p.grad is None or not p.grad.any()] == []
 
@@ -265,7 +256,7 @@ def test_a_fresh_network_outputs_zero_and_every_parameter_learns(name: str) -> N
 @pytest.mark.parametrize("name", ["resampler for each frame", "relative and causal", "3x3x3"])
 def test_checkpointed_gradients_and_a_saved_copy_are_the_same(name: str, tmp_path: Path) -> None:
     config = VARIANTS[name]
-    unet, given = build(config), inputs(config)
+    unet, given = tiny_unet(config), inputs(config)
     out = unet(**given)
     out.square().mean().backward()
     plain = {n: p.grad.clone() for n, p in unet.named_parameters()}
@@ -284,7 +275,7 @@ def test_checkpointed_gradients_and_a_saved_copy_are_the_same(name: str, tmp_pat
 
 def test_a_model_saved_before_these_options_loads_as_the_same_function(tmp_path: Path) -> None:
     config = replace(SMALL, image_attention="appended")
-    unet, given = build(config), inputs(config)
+    unet, given = tiny_unet(config), inputs(config)
     unet.save_pretrained(tmp_path)
     file = tmp_path / "config.json"
     known = ("image_condition", "image_token_dim")
@@ -308,7 +299,7 @@ def test_tokens_of_the_wrong_shape_are_refused() -> None:
         (VARIANTS["resampler"], (2, 3, 5, 6), r"should be \(2, any, 6\), got \(2, 3, 5, 6\)"),
     ):
         with pytest.raises(ValueError, match=message):
-            build(config)(**inputs(config) | {"image_tokens": torch.zeros(shape)})
+            tiny_unet(config)(**inputs(config) | {"image_tokens": torch.zeros(shape)})
 
 
 @pytest.mark.parametrize(

@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import socket
-import threading
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
-import uvicorn
 from browser import chromium, opened, serious, served, until
 from drawn_study import CODES, SCENARIOS, drawn_study
 from playwright.sync_api import Browser, Page
+from script_module import module_at
 
 from motifocal.study.offline.folder import AnswerImport, read_answers, write_folder
 from motifocal.study.offline.import_votes import OfflineImport
 from motifocal.study.store.store import Store
-from motifocal.study.web.app import build_app
 
 pytestmark = pytest.mark.slow
 
@@ -26,24 +23,8 @@ TOKEN = "token-of-the-dashboard"
 DESKTOP = {"viewport": {"width": 1280, "height": 800}}
 PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
 HOSTILE = "<img src=x onerror='window.hacked = 1'> </script> & \"so\""
+listening = module_at(Path(__file__).parents[2] / "scripts" / "study_pictures.py").listening
 STEP = "(typeof comparison === 'object' && comparison.step)"
-
-
-@contextmanager
-def listening(store: Store) -> Iterator[str]:
-    """The study on a free port of this machine."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        address = f"http://127.0.0.1:{listener.getsockname()[1]}/"
-        app = build_app(store, secret=b"s" * 32, dashboard_token=TOKEN, base_url=address)
-        server = uvicorn.Server(uvicorn.Config(app, log_config=None, lifespan="off"))
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
-        thread.start()
-        try:
-            yield address
-        finally:
-            server.should_exit = True
-            thread.join()
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +40,7 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Store
     rules = {"votes": 9, "ties": True, "check": check}
     store = drawn_study(folder, scenarios=SCENARIOS[:5], sentences={"fish": HOSTILE}, size=128,
                         frames=4, protocol=rules)
-    with store, listening(store) as address:
+    with store, listening(store, TOKEN) as address:
         yield address, store
 
 
@@ -295,7 +276,7 @@ def test_an_answer_that_comes_too_early_waits_and_is_sent_again(
 ) -> None:
     store = drawn_study(tmp_path, scenarios=("sun", "duck"), frames=4,
                         protocol={"least_seconds": 4})
-    with store, listening(store) as address:
+    with store, listening(store, TOKEN) as address:
         context = browser.new_context(**DESKTOP)
         page = context.new_page()
         page.goto(address)
@@ -348,7 +329,7 @@ def test_the_two_videos_stay_within_one_frame_over_five_loops(
 ) -> None:
     frame = 1 / 8
     store = drawn_study(tmp_path, scenarios=("duck", "sun"), size=128, frames=8)
-    with store, listening(store) as address, opened(browser, address, **DESKTOP) as page:
+    with store, listening(store, TOKEN) as address, opened(browser, address, **DESKTOP) as page:
         page.get_by_role("button", name="I agree").click()
         page.get_by_role("button", name="Start").click()
         page.wait_for_url("**/compare")

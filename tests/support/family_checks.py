@@ -23,6 +23,7 @@ from typing import Any
 import numpy as np
 import torch
 from diffusers.models.autoencoders.vae import DiagonalGaussianDistribution
+from noise_densities import shifted_logit_normal_cdf
 from peft import LoraConfig, get_peft_model_state_dict
 from PIL import Image
 from safetensors.torch import save_file
@@ -33,6 +34,8 @@ from motifocal.loss.focal import MotionFocalLoss
 from motifocal.loss.motion_loss import motion_loss
 from motifocal.media.video import to_tensor
 from motifocal.training.families.base import Draw, Family
+from motifocal.training.families.flow import shifted
+from motifocal.training.families.noise_levels import logit_normal
 from motifocal.training.finetune.adapter import original_keys
 
 PROMPT = "the blue balloon dips down"
@@ -268,6 +271,15 @@ def fits(values: Tensor, distribution: Any) -> None:
     """A Kolmogorov-Smirnov test finds no difference."""
     assert len(values) == DRAWS
     assert stats.kstest(values.double().numpy(), distribution).pvalue > 0.01
+
+
+def draws_shifted_logit_normal(case: Case, shift: float) -> None:
+    """The noise level is a logit-normal one, shifted: its density, and that the family draws it."""
+    fits(shifted(logit_normal(DRAWS, torch.Generator().manual_seed(0)), shift),
+         shifted_logit_normal_cdf(shift))
+    alone = case.family.draw_sigma(torch.Generator().manual_seed(0), case.batch["latents"], "")
+    expected = shifted(logit_normal(1, torch.Generator().manual_seed(0)), shift)
+    assert torch.equal(alone, expected[0])
 
 
 def lora_round_trip(case: Case, folder: Path) -> None:

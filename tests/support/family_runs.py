@@ -130,7 +130,7 @@ def run(call: Sequence[str], rank: int, count: int, port: int, log: Path, last: 
         code = 0
     except SystemExit as end:
         code = end.code
-    except BaseException:
+    except Exception:
         traceback.print_exc()
     finally:
         sys.stdout.flush()

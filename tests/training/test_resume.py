@@ -40,11 +40,6 @@ ACCUMULATED: dict[str, Any] = {"optimizer": "adamw", "micro_batch": 2, "precisio
 
 
 @pytest.fixture(scope="module")
-def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tiny.tiny_base(tmp_path_factory.mktemp("base"))
-
-
-@pytest.fixture(scope="module")
 def shards(tmp_path_factory: pytest.TempPathFactory) -> Shards:
     return tiny.tiny_shards(tmp_path_factory.mktemp("shards"))
 

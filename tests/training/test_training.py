@@ -28,11 +28,6 @@ from motifocal.training.stepping import NonFiniteLoss
 
 
 @pytest.fixture(scope="module")
-def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tiny.tiny_base(tmp_path_factory.mktemp("base"))
-
-
-@pytest.fixture(scope="module")
 def shards(tmp_path_factory: pytest.TempPathFactory) -> Shards:
     return tiny.tiny_shards(tmp_path_factory.mktemp("shards"))
 
