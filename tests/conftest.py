@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from command_line import CommandLine, command_line
 
 
 @pytest.fixture(scope="session")
@@ -38,3 +39,9 @@ def _accelerator_of_this_file() -> None:
         from tiny import fresh_accelerator
 
         fresh_accelerator()
+
+
+@pytest.fixture
+def export(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> CommandLine:
+    """Runs `motifocal export` in this process; a traceback would fail the test."""
+    return command_line(monkeypatch, capsys, "export")

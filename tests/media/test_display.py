@@ -10,8 +10,9 @@ import cv2
 import numpy as np
 import pytest
 from av.video.stream import VideoStream
+from command_line import CommandLine
+from export_options import latents, masks
 from PIL import Image
-from test_bridges_export import Export, export, latents, masks  # noqa: F401 (fixture)
 from test_video import encode, numbered, scene
 
 from motifocal.data.captions import CaptionedVideo
@@ -113,7 +114,7 @@ def test_inspect_names_pixels_that_are_not_square(tmp_path: Path) -> None:
 
 
 def test_export_refuses_what_a_trainer_would_stretch(
-    export: Export,  # noqa: F811
+    export: CommandLine,
     tmp_path: Path,
 ) -> None:
     clip = wide(tmp_path / "a.mp4", Fraction(1, 2))
@@ -193,7 +194,7 @@ def test_sdr_of_16_bits_is_left_as_it_is(tmp_path: Path) -> None:
 
 
 def test_export_refuses_hdr_for_trainers_that_take_it_for_sdr(
-    export: Export,  # noqa: F811
+    export: CommandLine,
     tmp_path: Path,
 ) -> None:
     clip = graded(tmp_path / "a.mkv", [0.1, 0.3, 0.5, 0.7], 16)
@@ -228,7 +229,7 @@ def test_clips_of_few_pixels_are_looked_at(tmp_path: Path, size: tuple[int, int]
 
 
 def test_a_size_that_makes_no_bucket_is_refused(
-    export: Export,  # noqa: F811
+    export: CommandLine,
     tmp_path: Path,
 ) -> None:
     write_video(tmp_path / "a.mp4", numbered(20), 8)
