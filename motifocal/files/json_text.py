@@ -58,6 +58,23 @@ def format_json(content: Any) -> str:
     return json.dumps(_plain(content), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
 
+def with_earlier_names(content: Any, earlier: Mapping[str, str]) -> Any:
+    """Return JSON content in which every field also stands under its earlier name, `now -> before`.
+
+    What is replaced in a file stays for one more release.
+    """
+    if isinstance(content, Mapping):
+        fields: dict[str, Any] = {}
+        for name, item in content.items():
+            fields[name] = with_earlier_names(item, earlier)
+            if name in earlier:
+                fields[earlier[name]] = fields[name]
+        return fields
+    if isinstance(content, list | tuple):
+        return [with_earlier_names(item, earlier) for item in content]
+    return content
+
+
 def _plain(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {str(name): _plain(item) for name, item in value.items()}

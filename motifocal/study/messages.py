@@ -87,7 +87,7 @@ class Annotator:
 
 @dataclass(frozen=True)
 class Media:
-    """A picture or video as it is sent."""
+    """An image or video as it is sent."""
 
     content_type: str
     data: bytes

@@ -33,16 +33,16 @@ Text = Annotated[str, Field(min_length=1, max_length=LONGEST_TEXT)]
 Code = Annotated[str, Field(max_length=100, pattern=r"^[A-Za-z0-9_-]*$")]
 GoldKind = Literal["still", "shuffled", "other_sentence", "repeat"]
 
-QUESTION = "Which video is the better animation of this picture and sentence?"
+QUESTION = "Which video is the better animation of this image and prompt?"
 
 #: Key, label and meaning of every reason, in the order of the paper's Figure 4.
 REASON_TEXTS = (
     ("object_motion", "Object motion",
      "What should move does move, and it moves in a natural way."),
     ("text_alignment", "Text alignment",
-     "What happens is what the sentence says."),
+     "What happens is what the prompt says."),
     ("image_alignment", "Image alignment",
-     "The video keeps to the picture: the same things, looking the same, in the same place."),
+     "The video keeps to the image: the same things, looking the same, in the same place."),
     ("overall_quality", "Overall quality",
      "The video is sharp and steady; nothing flickers, melts or breaks."),
 )  # fmt: skip

@@ -28,6 +28,8 @@ REASONS = ("object_motion", "text_alignment", "image_alignment", "overall_qualit
 #: and `model_b` the damaged one; "repeat" shows a pair again, left and right exchanged.
 GOLD = ("still", "shuffled", "other_sentence", "repeat")
 REPEAT = GOLD[3]
+#: What options and tables call the kinds. Files and databases keep the names above.
+GOLD_NAMES = {kind: kind for kind in GOLD} | {"other_sentence": "other_prompt"}
 HASH_DIGITS = 32
 SHORTEST_SALT = 16
 LONGEST_LINE = 65_536  # bytes; a vote has a few hundred

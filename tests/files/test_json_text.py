@@ -16,7 +16,7 @@ from motifocal.bridges.musubi_cache import read_datasets
 from motifocal.cli.study import create
 from motifocal.data.captions import read_captions
 from motifocal.files import toml_text
-from motifocal.files.json_text import parse_json, read_json_object
+from motifocal.files.json_text import parse_json, read_json_object, with_earlier_names
 from motifocal.generate.domain import read_domain
 from motifocal.inspection.findings import read_findings
 from motifocal.training.log import read_log
@@ -81,6 +81,13 @@ def test_a_file_that_holds_no_object_is_named_in_one_line(
 def test_a_file_that_holds_an_object_is_read(tmp_path: Path) -> None:
     (tmp_path / "a.json").write_text('{"size": [4, 8], "name": "über"}', encoding="utf-8")
     assert read_json_object(tmp_path / "a.json") == {"size": [4, 8], "name": "über"}
+
+
+def test_an_earlier_name_stands_beside_the_new_one_at_every_depth() -> None:
+    content = {"images": 2, "rows": [{"images": 1}, {"pairs": {"images": 3}}], "n": (1, "images")}
+    assert with_earlier_names(content, {"images": "pictures"}) == {
+        "images": 2, "pictures": 2, "n": [1, "images"],
+        "rows": [{"images": 1, "pictures": 1}, {"pairs": {"images": 3, "pictures": 3}}]}
 
 
 @pytest.mark.skipif(sys.version_info < (3, 11), reason="tomli is what is used there anyway")

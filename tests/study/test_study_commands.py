@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import sys
 from pathlib import Path
@@ -35,21 +36,32 @@ def test_a_plan_prints_what_is_reckoned() -> None:
     assert told["hours"] == pytest.approx((14_400 + 1_800) * 30 / 3600)
     assert tuple(told["smallest_share"]) == pytest.approx(made.smallest_share)
     table = run(*words).stdout
-    for part in ("14 400", f"{made.hours:.1f}", "1 620 USD", "55.4 %", "53.8 %", "88 pictures",
+    for part in ("14 400", f"{made.hours:.1f}", "1 620 USD", "55.4 %", "53.8 %", "88 images",
                  "12 USD an hour", "30 s a judgement"):
         assert part in table
 
 
 def test_a_plan_without_an_outcome_that_could_be_significant_says_none() -> None:
-    words = ("plan", "--pairs", 6, "--pictures", 3, "--models", 9)
+    words = ("plan", "--pairs", 6, "--images", 3, "--models", 9)
     assert "none" in run(*words).stdout
     assert json.loads(run(*words, "--json").stdout)["smallest_share"] == [None, None]
 
 
 def test_a_plan_names_the_option_that_cannot_be() -> None:
-    assert "--pictures" in run("plan", "--pairs", 5, "--pictures", 6, code=2).output
-    assert "--picture-correlation" in run("plan", "--picture-correlation", 0.5, code=2).output
+    assert "--images" in run("plan", "--pairs", 5, "--images", 6, code=2).output
+    assert "--image-correlation" in run("plan", "--image-correlation", 0.5, code=2).output
     assert "--true-share" in run("plan", "--true-share", 1, code=2).output
+
+
+def test_the_options_of_a_plan_are_taken_by_their_earlier_names_with_a_warning() -> None:
+    now = run("plan", "--json", "--pairs", 60, "--images", 30, "--image-correlation", 0.1)
+    before = run("plan", "--json", "--pairs", 60, "--pictures", 30, "--picture-correlation", 0.1)
+    assert before.stdout == now.stdout
+    assert before.stdout != run("plan", "--json", "--pairs", 60).stdout
+    assert (now.stderr, sorted(before.stderr.splitlines())) == ("", [
+        "warning: --picture-correlation 0.1 is now --image-correlation 0.1; the old name will go",
+        "warning: --pictures 30 is now --images 30; the old name will go"])
+    assert "picture" not in run("plan", "--help").output
 
 
 def test_simulated_votes_are_valid_and_of_their_protocol(tmp_path: Path) -> None:
@@ -104,6 +116,33 @@ def test_a_rehearsal_goes_from_simulated_votes_to_a_report(tmp_path: Path) -> No
     lacking = run("report", votes, "--votes", 6, "-o", output, "--no-figures", "--resamples", 200)
     assert "30 of 180 votes are missing" in lacking.stderr
     assert "INCOMPLETE" in (output / "sentence.txt").read_text()
+
+
+def test_a_report_over_images_is_that_over_pictures_of_earlier_versions(tmp_path: Path) -> None:
+    votes, protocol = simulated(tmp_path)
+    words = ("report", votes, "--protocol", protocol, "--resamples", 200, "--no-figures", "-o")
+    now = run(*words, tmp_path / "now", "--over", "image")
+    before = run(*words, tmp_path / "before", "--over", "picture")
+    warning = "warning: --over picture is now image; the old name will go\n"
+    assert (now.stderr, before.stderr) == ("", warning)
+    for name in ("report.json", "comparisons.csv", "scenarios.csv", "table.md", "sentence.txt"):
+        text = (tmp_path / "now" / name).read_text()
+        assert text == (tmp_path / "before" / name).read_text()
+        assert name.endswith((".json", ".csv")) or "picture" not in text
+    assert "other prompt" in (tmp_path / "now" / "table.md").read_text()
+
+
+def test_the_files_of_a_report_count_images_under_the_earlier_name_too(tmp_path: Path) -> None:
+    votes, _ = simulated(tmp_path)
+    run("report", votes, "--resamples", 200, "--no-figures", "-o", tmp_path / "report")
+    content = json.loads((tmp_path / "report" / "report.json").read_text())
+    (comparison,) = content["comparisons"]
+    for part in (content, comparison, comparison["test"], comparison["majority_test"]):
+        assert part["pictures"] == part["images"] == 8
+    for name in ("comparisons.csv", "scenarios.csv"):
+        with (tmp_path / "report" / name).open(newline="") as file:
+            row = next(csv.DictReader(file))
+        assert row["pictures"] == row["images"]
 
 
 def test_a_report_draws_its_figures(tmp_path: Path) -> None:

@@ -159,7 +159,7 @@ def test_gold_items_show_a_whole_video_beside_a_damaged_one(made: Path, tmp_path
     assert seen == {"still", "shuffled"}
 
 
-def test_another_sentences_video_is_of_the_same_picture_and_model(
+def test_another_prompts_video_is_of_the_same_image_and_model(
     made: Path, ours: Results, tmp_path: Path
 ) -> None:
     items = videos_of(made, ITEM.c.gold == "other_sentence")
@@ -487,7 +487,7 @@ def test_gold_is_spread_over_images(ours: Results, theirs: Results) -> None:
 def test_kinds_of_gold_that_cannot_be_made_are_named(tmp_path: Path) -> None:
     one = {"kite": ("a kite flies in",), "ball": ("the ball rises",)}
     a, b = (tiny_results(tmp_path / name, name, sentences=one) for name in "ab")
-    with pytest.raises(ValueError, match="of the kind other_sentence can be made") as refused:
+    with pytest.raises(ValueError, match="of the kind other_prompt can be made") as refused:
         lay_out(a, [b], PROTOCOL)
     assert "--gold still,shuffled,repeat leaves it out" in str(refused.value)
 
@@ -546,6 +546,20 @@ def test_a_dry_run_prints_the_rules_and_makes_nothing(
     other = json.loads(invoke(*both, "--protocol", rules, "--title", "x").stdout)
     assert other["protocol"]["title"] == "x"
     assert other["protocol"]["votes"] == 2
+
+
+def test_a_kind_of_gold_has_its_new_name_in_options_and_its_stored_name_in_the_protocol(
+    ours: Results, theirs: Results
+) -> None:
+    both = ("--a", ours.folder, "--b", theirs.folder, "--dry-run", "--gold")
+    now, before = invoke(*both, "other_prompt"), invoke(*both, "other_sentence")
+    assert now.exit_code == before.exit_code == 0, now.output + before.output
+    for done in (now, before):
+        assert json.loads(done.stdout)["protocol"]["gold_kinds"] == ["other_sentence"]
+    warning = "warning: --gold other_sentence is now other_prompt; the old name will go\n"
+    assert before.stderr.startswith(warning)
+    assert "warning: --gold" not in now.stderr
+    assert " other_prompt\n" in now.stderr
 
 
 def test_texts_and_questions_come_from_files(

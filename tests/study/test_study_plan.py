@@ -23,12 +23,12 @@ SIZES = np.bincount(Design().pictures[1]).tolist()
 
 
 def correlations(truth: Truth) -> tuple[float, float]:
-    """Of two votes on one pair, and on two pairs of one picture: share 0.5, by quadrature."""
+    """Of two votes on one pair, and on two pairs of one image: share 0.5, by quadrature."""
     nodes, weight = np.polynomial.hermite_e.hermegauss(61)
     weight = weight / weight.sum()
-    by_picture = special.expit(truth.picture_sd * nodes[:, None] + truth.pair_sd * nodes) @ weight
+    by_image = special.expit(truth.picture_sd * nodes[:, None] + truth.pair_sd * nodes) @ weight
     whole = special.expit(np.hypot(truth.picture_sd, truth.pair_sd) * nodes)
-    return float(weight @ whole**2 - 0.25) * 4, float(weight @ by_picture**2 - 0.25) * 4
+    return float(weight @ whole**2 - 0.25) * 4, float(weight @ by_image**2 - 0.25) * 4
 
 
 def test_a_plan_counts_judgements_hours_and_cost() -> None:
@@ -48,17 +48,17 @@ def test_independent_votes_have_no_design_effect() -> None:
 
 
 def test_the_default_correlations_are_those_of_the_default_simulation() -> None:
-    pair, picture = correlations(Truth(shares=(0.5,)))
+    pair, image = correlations(Truth(shares=(0.5,)))
     assert pair == pytest.approx(0.15, abs=0.005)
-    assert picture == pytest.approx(0.05, abs=0.005)
+    assert image == pytest.approx(0.05, abs=0.005)
 
 
 @pytest.mark.slow
 def test_the_planned_power_and_error_are_those_of_simulated_studies() -> None:
     truth = Truth(shares=(0.56,))
-    pair, picture = correlations(truth)
+    pair, image = correlations(truth)
     found = plan(320, 4, 5, true_share=0.56, sizes=SIZES,
-                 pair_correlation=pair, picture_correlation=picture)  # fmt: skip
+                 pair_correlation=pair, image_correlation=image)  # fmt: skip
     rng, p, shares = np.random.default_rng(2), [], []
     for _ in range(800):
         drawn = draw(Design(), truth, rng).tally()
@@ -70,12 +70,12 @@ def test_the_planned_power_and_error_are_those_of_simulated_studies() -> None:
 
 
 def test_the_smallest_share_is_where_the_test_turns_significant() -> None:
-    pictures, tests = 60, 4
-    found = plan(pictures, tests, 1, pictures=pictures)
+    images, tests = 60, 4
+    found = plan(images, tests, 1, images=images)
     for share, level in zip(found.smallest_share, (0.05 / tests, 0.05), strict=True):
-        won = next(won for won in range(pictures // 2, pictures)
-                   if sign_flip([1] * won + [-1] * (pictures - won)).p <= level)  # fmt: skip
-        assert won / pictures == pytest.approx(share, abs=1.5 / pictures)
+        won = next(won for won in range(images // 2, images)
+                   if sign_flip([1] * won + [-1] * (images - won)).p <= level)  # fmt: skip
+        assert won / images == pytest.approx(share, abs=1.5 / images)
 
 
 def test_a_share_that_can_be_detected_has_the_power_wanted() -> None:
@@ -86,16 +86,16 @@ def test_a_share_that_can_be_detected_has_the_power_wanted() -> None:
     assert 0.5 < found.smallest_share[1] < found.smallest_share[0] < found.detectable_share[0]
 
 
-def test_more_models_cost_power_and_more_pictures_bring_it() -> None:
+def test_more_models_cost_power_and_more_images_bring_it() -> None:
     assert plan(models=9, true_share=0.56).power[0] < plan(models=2, true_share=0.56).power[0]
-    spread = plan(pictures=320, true_share=0.56)
+    spread = plan(images=320, true_share=0.56)
     assert spread.design_effect < plan().design_effect
     assert spread.power[0] > plan(true_share=0.56).power[0]
     assert plan(true_share=0.44).power == pytest.approx(plan(true_share=0.56).power)
 
 
-def test_with_a_handful_of_pictures_nothing_can_be_significant() -> None:
-    found = plan(pairs=16, pictures=4, models=9)
+def test_with_a_handful_of_images_nothing_can_be_significant() -> None:
+    found = plan(pairs=16, images=4, models=9)
     assert np.isnan(found.smallest_share[0])
     assert np.isnan(found.power[0])
     assert sign_flip([20, 20, 20, 20]).p > 0.05 / 9
@@ -121,7 +121,7 @@ def test_the_default_design_effect_is_that_of_the_simulated_studies() -> None:
         ({"true_share": 1.0}, "true_share and level"),
         ({"sizes": [2, 2]}, "add up to 320"),
         ({"sizes": [320, 0]}, "at least 1"),
-        ({"pair_correlation": 0.1, "picture_correlation": 0.2}, "correlations should be"),
+        ({"pair_correlation": 0.1, "image_correlation": 0.2}, "correlations should be"),
     ],
 )
 def test_numbers_out_of_range_are_refused(options: dict[str, Any], said: str) -> None:

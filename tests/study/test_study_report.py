@@ -261,12 +261,12 @@ def test_the_sentence_says_who_how_much_how_sure_and_on_what(made: Report) -> No
     text = sentence(made)
     first, second = made.comparisons
     for part in (
-        "48 pairs of picture and sentence", f"({made.pictures} pictures)", "480 votes",
+        "48 pairs of image and prompt", f"({made.images} images)", "480 votes",
         "12 annotators", "5 votes a pair", "Ours was preferred to First",
         f"{100 * first.share.value:.1f} % [{100 * first.share.low:.1f}, ",
         f"majority in {100 * first.majority.score.value:.1f} %", "p < 0.001",
         "no preference between Ours and Second was found", f"p = {second.p_holm:.3f}",
-        "95 % intervals over pictures", "two-sided sign-flip test", "Holm-adjusted over 2",
+        "95 % intervals over images", "two-sided sign-flip test", "Holm-adjusted over 2",
     ):  # fmt: skip
         assert part in text
     assert text.count("\n") == 1
@@ -306,7 +306,7 @@ def test_intervals_over_scenarios_need_scenarios(votes: list[Vote], made: Report
     cluster_by = make_report(source_of(votes), resampling=QUICK, cluster_by="scenario")
     assert cluster_by.comparisons[0].share.clusters < made.comparisons[0].share.clusters
     assert "intervals over scenarios" in sentence(cluster_by)
-    assert cluster_by.pictures == made.pictures
+    assert cluster_by.images == made.images
     with pytest.raises(ValueError, match="need the scenario"):
         make_report(source_of([replace(v, scenario="") for v in votes]), cluster_by="scenario")
 
@@ -464,7 +464,7 @@ def test_a_measure_that_knows_nothing_agrees_by_chance(votes: list[Vote]) -> Non
                     measured=MetricScores({"noise": "higher"}, {("X", "y", 0): {"noise": 1.0}}, ()))
 
 
-def test_kendalls_tau_is_scipys_and_its_interval_widens_with_fewer_pictures() -> None:
+def test_kendalls_tau_is_scipys_and_its_interval_widens_with_fewer_images() -> None:
     rng = np.random.default_rng(1)
     x = rng.integers(0, 9, 600).astype(float)
     y = x + rng.integers(-6, 7, 600)
@@ -474,7 +474,7 @@ def test_kendalls_tau_is_scipys_and_its_interval_widens_with_fewer_pictures() ->
     assert whole.low < whole.value < whole.high
     assert few.low < few.value < few.high
     assert few.high - few.low > 2 * (whole.high - whole.low)
-    # Pairs of one picture that are copies say no more than one of them.
+    # Pairs of one image that are copies say no more than one of them.
     once = kendall(x[:200], y[:200], np.arange(200), QUICK)
     thrice = kendall(np.repeat(x[:200], 3), np.repeat(y[:200], 3), np.repeat(np.arange(200), 3),
                      QUICK)

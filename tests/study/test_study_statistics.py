@@ -473,10 +473,10 @@ def test_a_study_becomes_one_result_for_each_comparison_with_p_values_adjusted()
     first = found[0]
     assert first.test == preference_test(tally(LEAGUE, "b", "ours"))
     assert first.share.value == pytest.approx(first.share_both_ways.value)
-    assert (first.pairs, first.votes, first.pictures) == (60, 300, 15)
+    assert (first.pairs, first.votes, first.images) == (60, 300, 15)
     scenarios = compare(LEAGUE, "b", cluster_by="scenario")[0]
     assert scenarios.share.value == first.share.value
-    assert scenarios.pictures < first.pictures
+    assert scenarios.images < first.images
     with pytest.raises(ValueError, match="ours should be one of a, b, c, ours, got 'd'"):
         compare(LEAGUE, "d")
 

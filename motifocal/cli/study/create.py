@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from motifocal.cli.options.declare import FILE, FOLDER, RATE, Size
+from motifocal.cli.options.renamed import warn_of_old_name
 from motifocal.cli.output.progress import phases, quiet_option
 
 if TYPE_CHECKING:
@@ -27,12 +28,20 @@ def split_kinds(
     """Split "still,repeat" into its words; "none" gives none."""
     if value is None:
         return None
-    from motifocal.study.votes import GOLD
+    from motifocal.study.votes import GOLD_NAMES
 
-    kinds = tuple(kind.strip() for kind in value.split(",")) if value != "none" else ()
-    if not set(kinds) <= set(GOLD):
-        raise click.BadParameter(f"should be some of {', '.join(GOLD)}, or none, got {value}")
-    return kinds
+    kinds = []
+    stored = {name: kind for kind, name in GOLD_NAMES.items()}
+    for word in value.split(",") if value != "none" else ():
+        name = word.strip()
+        if name not in stored and name in GOLD_NAMES:
+            warn_of_old_name(f"{param.opts[0]} {name} is now {GOLD_NAMES[name]}; "
+                             "the old name will go")
+            name = GOLD_NAMES[name]
+        if name not in stored:
+            raise click.BadParameter(f"should be some of {', '.join(stored)}, or none, got {value}")
+        kinds.append(stored[name])
+    return tuple(kinds)
 
 
 def split_addresses(
@@ -90,7 +99,7 @@ Examples:
 @click.option("--gold-every", type=click.IntRange(min=0), metavar="N",
               help="One comparison in N has a known answer; 0: none.  [default: 8]")
 @click.option("--gold", "gold_kinds", callback=split_kinds, metavar="KINDS",
-              help="Which: some of still,shuffled,other_sentence,repeat.  [default: all]")
+              help="Which: some of still,shuffled,other_prompt,repeat.  [default: all]")
 @click.option("--gold-counted", callback=split_kinds, metavar="KINDS",
               help="The kinds by which annotators are judged.  [default: all but repeat]")
 @click.option("--gold-least", type=click.IntRange(min=1), metavar="N",
@@ -212,6 +221,7 @@ def _parsed(path: Path) -> Any:
 def _describe(layout: Layout) -> None:
     """Say in a few lines what the study will be."""
     from motifocal.study.gold_rule import warning
+    from motifocal.study.votes import GOLD_NAMES
 
     if layout.material["mark"]:
         click.echo(layout.material["mark"], err=True)
@@ -219,8 +229,8 @@ def _describe(layout: Layout) -> None:
     lines = [
         f"{layout.models[0]} beside {', '.join(layout.models[1:])}: {len(layout.groups)} pairs, "
         f"{len(layout.items)} items, {layout.votes} votes",
-        "gold items: " + (", ".join(f"{count} {kind}" for kind, count in gold.items()) or "none "
-                          "made"),
+        "gold items: " + (", ".join(f"{count} {GOLD_NAMES[kind]}" for kind, count in gold.items())
+                          or "none made"),
         f"protocol {layout.protocol.digest()}",
     ]
     if toothless := warning(layout.protocol, len(layout.items)):

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from motifocal.cli.options.renamed import old_option
 from motifocal.cli.output.console import print_table
 
 if TYPE_CHECKING:
@@ -19,13 +20,14 @@ CORRELATION = click.FloatRange(0, 1)
 @click.command(epilog="""\b
 Examples:
   motifocal study plan --pairs 320 --models 9 --votes 5
-  motifocal study plan --pairs 100 --pictures 40 --models 2 --wage 15 --currency EUR
+  motifocal study plan --pairs 100 --images 40 --models 2 --wage 15 --currency EUR
   motifocal study plan --models 1 --true-share 0.55
 """)
 @click.option("--pairs", type=click.IntRange(min=1), default=320, show_default=True,
               help="Pairs of an image and a prompt.")
-@click.option("--pictures", type=click.IntRange(min=1), help="Pictures that the pairs are of.  "
+@click.option("--images", type=click.IntRange(min=1), help="Images that the pairs are of.  "
               "[default: 88 of 320, and so in proportion]")
+@old_option("--pictures", "--images", "images")
 @click.option("--models", type=click.IntRange(min=1), default=9, show_default=True,
               help="Models that yours is compared with.")
 @click.option("--votes", type=click.IntRange(1, 99), default=5, show_default=True,
@@ -42,12 +44,13 @@ Examples:
               help="Share of votes that your model would get from everybody, for the power.")
 @click.option("--pair-correlation", type=CORRELATION, default=0.15, show_default=True,
               help="Of two votes on one pair.")
-@click.option("--picture-correlation", type=CORRELATION, default=0.05, show_default=True,
+@click.option("--image-correlation", type=CORRELATION, default=0.05, show_default=True,
               help="Of two votes on two pairs of one image.")
+@old_option("--picture-correlation", "--image-correlation", "image_correlation")
 @click.option("--json", "as_json", is_flag=True, help="Print the numbers as JSON.")
-def plan(pairs: int, pictures: int | None, models: int, votes: int, wage: float, currency: str,
+def plan(pairs: int, images: int | None, models: int, votes: int, wage: float, currency: str,
          seconds: float, gold: float, true_share: float, pair_correlation: float,
-         picture_correlation: float, as_json: bool) -> None:
+         image_correlation: float, as_json: bool) -> None:
     """Reckon what a study takes, and what it could show.
 
     A share of votes is significant by the sign-flip test over images at 5 %, with Holm's
@@ -57,26 +60,26 @@ def plan(pairs: int, pictures: int | None, models: int, votes: int, wage: float,
     from motifocal.files.json_text import format_json
     from motifocal.study.stats.power import plan as reckon
 
-    if pictures is None:
-        pictures = max(1, round(pairs * 88 / 320))
-    if pictures > pairs:
-        raise click.BadParameter(f"should be at most --pairs {pairs}, got {pictures}",
-                                 param_hint="--pictures")
-    if picture_correlation > pair_correlation:
+    if images is None:
+        images = max(1, round(pairs * 88 / 320))
+    if images > pairs:
+        raise click.BadParameter(f"should be at most --pairs {pairs}, got {images}",
+                                 param_hint="--images")
+    if image_correlation > pair_correlation:
         raise click.BadParameter(f"should be at most --pair-correlation {pair_correlation}, got "
-                                 f"{picture_correlation}", param_hint="--picture-correlation")
+                                 f"{image_correlation}", param_hint="--image-correlation")
     made = reckon(pairs, models, votes, wage=wage, seconds_per_judgement=seconds,
-                  true_share=true_share, gold=gold, pictures=pictures,
-                  pair_correlation=pair_correlation, picture_correlation=picture_correlation)
+                  true_share=true_share, gold=gold, images=images,
+                  pair_correlation=pair_correlation, image_correlation=image_correlation)
     if as_json:
         click.echo(format_json(asdict(made)), nl=False)
         return
     _print(made, models, currency)
     click.echo(
-        f"Assumed: {pairs} pairs spread evenly over {pictures} pictures; {seconds:g} s a "
+        f"Assumed: {pairs} pairs spread evenly over {images} images; {seconds:g} s a "
         f"judgement; {wage:g} {currency} an hour, without fees; {gold:.0%} more for gold items; "
-        f"two votes on one pair correlate by {pair_correlation:g}, on two pairs of one picture by "
-        f"{picture_correlation:g}, so {votes * pairs} votes of a comparison tell as much as "
+        f"two votes on one pair correlate by {pair_correlation:g}, on two pairs of one image by "
+        f"{image_correlation:g}, so {votes * pairs} votes of a comparison tell as much as "
         f"{votes * pairs / made.design_effect:.0f} independent ones. Annotators with tastes of "
         "their own are not reckoned with: ask many people for few judgements each."
     )

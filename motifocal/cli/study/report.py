@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING
 import click
 
 from motifocal.cli.options.declare import FILE, FOLDER, output_option
+from motifocal.cli.options.renamed import ChoiceOfNew
 from motifocal.cli.output.console import print_table, table_console
 
 if TYPE_CHECKING:
     from motifocal.study.report.report import Report
 
-OVER = {"picture": "image_id", "scenario": "scenario"}
+OVER = ("image", "scenario")
 MOST_LINES = 60  # of one table in a terminal; the files have all
 
 
@@ -35,7 +36,8 @@ Examples:
 @click.option("--judge", "judges", type=FILE, metavar="FILE", multiple=True, help="The scores.json "
               "that motifocal bench judge wrote: how far the judge goes with the votes. May be "
               "given several times.")
-@click.option("--over", type=click.Choice(list(OVER)), default="picture", show_default=True,
+@click.option("--over", type=ChoiceOfNew(OVER, {"picture": "image"}), default="image",
+              show_default=True,
               help="What another study would draw anew: intervals and tests are over these.")
 @click.option("--protocol", type=FILE, metavar="FILE", help="For a file of votes: the study's "
               "rules, as export --protocol writes them. Without them nobody is excluded.")

@@ -75,7 +75,7 @@ def simulate(output: Path, protocol: Path | None, ours: str, shares: dict[str, f
              left_bias: float, careless: float, ties: float, seed: int) -> None:
     """Draw the votes of a whole study whose truth is known: a rehearsal of the report.
 
-    Pictures, pairs and annotators differ as in docs/statistics.md. Report and validate take the
+    Images, pairs and annotators differ as in docs/statistics.md. Report and validate take the
     file like any other. Such votes say nothing about any real model.
     """
     from dataclasses import replace

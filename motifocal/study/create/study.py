@@ -27,7 +27,7 @@ from motifocal.study.create.writing import check_free, write_study
 from motifocal.study.protocol import Protocol, read_protocol
 from motifocal.study.schedule import sides
 from motifocal.study.store.database import parse_url
-from motifocal.study.votes import REPEAT
+from motifocal.study.votes import GOLD_NAMES, REPEAT
 
 MOST_GOLD = 50  # items of one kind
 CODE_LENGTH = 8
@@ -121,11 +121,13 @@ def _gold(
         return matching.load_clip(groups[group].videos[model], reconcile)[0]
 
     gold = choose_gold(groups, kinds, per_kind, models, read, rng)
-    lacking = [kind for kind in kinds if kind not in {damaged.kind for damaged in gold}]
+    lacking = [GOLD_NAMES[kind] for kind in kinds
+               if kind not in {damaged.kind for damaged in gold}]
     if lacking:
-        left = [kind for kind in protocol.gold_kinds if kind not in lacking]
+        left = [GOLD_NAMES[kind] for kind in protocol.gold_kinds
+                if GOLD_NAMES[kind] not in lacking]
         raise ValueError(f"no gold item of the kind {' or '.join(lacking)} can be made of these "
-                         "videos (they hardly move, or no picture has two sentences); --gold "
+                         "videos (they hardly move, or no image has two prompts); --gold "
                          f"{','.join(left) or 'none'} leaves it out")
     return gold
 

@@ -67,7 +67,7 @@ class Remaining:
                 if not same_image:
                     del self._by_image[image]
                 return drawn
-        raise ValueError("no picture should come twice in a row, and too many of these comparisons "
+        raise ValueError("no image should come twice in a row, and too many of these comparisons "
                          "show the same one: a larger cap mixes more of them")
 
     def can_follow(self, last: str, *, taken: bool = False) -> bool:

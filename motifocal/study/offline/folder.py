@@ -69,7 +69,7 @@ def write_folder(store: OfflineImport, folder: Path, *, seed: int) -> Iterator[i
 def _write_media(store: OfflineImport, name: str, folder: Path) -> str:
     media = store.media(name)
     if media is None:
-        raise ValueError(f"the study should hold all its pictures and videos, got no {name}")
+        raise ValueError(f"the study should hold all its images and videos, got no {name}")
     file = name + ENDINGS[media.content_type]
     write_bytes(folder / file, media.data)
     return file

@@ -15,7 +15,7 @@ import scipy
 from motifocal import __version__
 from motifocal.files.atomic import write_text
 from motifocal.files.csv_text import csv_text
-from motifocal.files.json_text import format_json
+from motifocal.files.json_text import format_json, with_earlier_names
 from motifocal.study.report.report import Report
 from motifocal.study.report.tables import to_latex, to_markdown
 from motifocal.study.report.words import sentence
@@ -23,6 +23,8 @@ from motifocal.study.stats.intervals import Estimate
 from motifocal.study.stats.tally import LOST, TIED, WON
 from motifocal.study.votes import REASONS
 
+#: Field now -> its earlier name, which is written beside it for one more release.
+EARLIER = {"images": "pictures"}
 #: A spreadsheet takes a cell that begins with one of these for a formula.
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n")
 
@@ -68,7 +70,7 @@ def to_json(report: Report) -> str:
         "votes": {"cast": report.total_votes, "excluded": report.excluded,
                   "counted": len(report.counted_votes), "of_ours": report.votes},
         "pairs": report.pairs,
-        "pictures": report.pictures,
+        "images": report.images,
         "annotators": report.annotators,
         "gold": {"rule": report.source.rule, "failed_annotators": sorted(report.failed),
                  "kinds": [asdict(part) for part in report.gold]},
@@ -90,7 +92,7 @@ def to_json(report: Report) -> str:
         "versions": {"motifocal": __version__, "numpy": np.__version__,
                      "scipy": scipy.__version__},
     }  # fmt: skip
-    return format_json(content)
+    return format_json(with_earlier_names(content, EARLIER))
 
 
 def to_comparisons_csv(report: Report) -> str:
@@ -100,7 +102,8 @@ def to_comparisons_csv(report: Report) -> str:
                                            strict=True):
         row: dict[str, object] = {
             "ours": comparison.ours, "theirs": comparison.theirs, "pairs": comparison.pairs,
-            "pictures": comparison.pictures, "votes": comparison.votes,
+            "images": comparison.images, "pictures": comparison.images,
+            "votes": comparison.votes,
             "pairs_won": comparison.majority.won,
             "pairs_lost": comparison.majority.lost, "pairs_even": comparison.majority.even,
         }  # fmt: skip
@@ -156,7 +159,8 @@ def to_pairs_csv(report: Report) -> str:
 def to_scenarios_csv(report: Report) -> str:
     """Return a CSV with one line a comparison and scenario."""
     return _csv([{"ours": report.ours, "theirs": scenario.theirs, "scenario": scenario.name,
-                  "pictures": scenario.pictures, "pairs": scenario.pairs, "votes": scenario.votes}
+                  "images": scenario.images, "pictures": scenario.images,
+                  "pairs": scenario.pairs, "votes": scenario.votes}
                  | _bounds("majority", scenario.majority) | _bounds("share", scenario.share)
                  for scenario in report.scenarios], report)
 

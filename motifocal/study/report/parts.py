@@ -51,7 +51,7 @@ class Scenario:
     theirs: str
     name: str
     pairs: int
-    pictures: int
+    images: int
     votes: int
     share: Estimate
     majority: Estimate

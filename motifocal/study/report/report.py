@@ -75,7 +75,7 @@ class Report:
     judges: tuple[JudgeVotes, ...] = ()
 
     @property
-    def pictures(self) -> int:
+    def images(self) -> int:
         return len({unit.image_id for of in self.units for unit in of})
 
     @property

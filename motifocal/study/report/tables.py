@@ -11,7 +11,7 @@ from motifocal.study.report.report import Report
 from motifocal.study.report.words import NO_NUMBER, decimal, p_text, plain, with_interval
 from motifocal.study.stats.judge_votes import JudgeVotes
 from motifocal.study.stats.metric_votes import POOLED
-from motifocal.study.votes import REASONS
+from motifocal.study.votes import GOLD_NAMES, REASONS
 
 TIE_WORDS = {"dropped": "ties dropped", "halved": "ties halved", "davidson": "Davidson's model"}
 
@@ -136,7 +136,7 @@ def _scores(report: Report) -> Table:
 
 
 def _gold(report: Report) -> Table:
-    rows = [(gold.kind.replace("_", " "), str(gold.seen), str(gold.failed),
+    rows = [(GOLD_NAMES[gold.kind].replace("_", " "), str(gold.seen), str(gold.failed),
              words.percent(gold.failed / gold.seen)) for gold in report.gold]
     return Table("Gold items (of all annotators; they enter no share)",
                  ("kind", "answers", "wrong", "wrong (%)"), tuple(rows))
@@ -181,12 +181,12 @@ def _judge(judge: JudgeVotes) -> Table:
 
 def _scenarios(report: Report) -> Table:
     rows = [(f"{plain(scenario.name) or NO_NUMBER}, {plain(scenario.theirs)}",
-             str(scenario.pictures), str(scenario.pairs), str(scenario.votes),
+             str(scenario.images), str(scenario.pairs), str(scenario.votes),
              with_interval(scenario.majority),
              with_interval(scenario.share)) for scenario in report.scenarios]
-    return Table("By scenario", ("scenario, against", "pictures", "pairs", "votes",
+    return Table("By scenario", ("scenario, against", "images", "pairs", "votes",
                                  "TI2V score (%)", "raw share (%)"), tuple(rows),
-                 ("Few pictures each: a hint of where to look, not a result.",))
+                 ("Few images each: a hint of where to look, not a result.",))
 
 
 def to_markdown(report: Report) -> str:

@@ -12,7 +12,7 @@ from motifocal.study.stats.intervals import Estimate
 NO_NUMBER = "–"
 SMALLEST_P = 0.001
 SIGNIFICANT = 0.05
-OVER_WORDS = {"image_id": "pictures", "scenario": "scenarios"}
+OVER_WORDS = {"image_id": "images", "scenario": "scenarios"}
 
 
 def plain(text: str) -> str:
@@ -80,8 +80,8 @@ def statement(report: Report) -> str:
     even = ("; pairs without a majority count half for both"
             if any(comparison.majority.even for comparison in report.comparisons) else "")
     return (
-        f"In a side-by-side comparison on {count(report.pairs, 'pair')} of picture and "
-        f"sentence ({count(report.pictures, 'picture')}), with {count(report.votes, 'vote')} by "
+        f"In a side-by-side comparison on {count(report.pairs, 'pair')} of image and "
+        f"prompt ({count(report.images, 'image')}), with {count(report.votes, 'vote')} by "
         f"{count(report.annotators, 'annotator')} ({each_pair}{count(most, 'vote')} a pair and "
         f"comparison), {clauses} ({100 * report.resampling.level:g} % intervals over "
         f"{OVER_WORDS[report.cluster_by]}; p of a two-sided sign-flip test over "

@@ -113,7 +113,7 @@ class Comparison:
     ours: str
     theirs: str
     pairs: int
-    pictures: int
+    images: int
     votes: int
     majority: Majority
     share: Estimate
@@ -151,7 +151,7 @@ def compare(
     return [
         Comparison(
             ours=ours, theirs=counted.theirs, pairs=len(counted.pairs),
-            pictures=len(counted.clusters), votes=int(counted.outcomes.sum()),
+            images=len(counted.clusters), votes=int(counted.outcomes.sum()),
             majority=majority(counted, resampling),
             share=vote_share(counted, resampling),
             share_ties_halved=vote_share(counted, resampling, halve_ties=True),

@@ -25,7 +25,7 @@ class SignFlip:
     """A two-sided p value, over how many images, and whether all sign patterns were counted."""
 
     p: float
-    pictures: int
+    images: int
     exact: bool
 
 

@@ -115,7 +115,7 @@ class Comparison {
 
   async paint(token) {
     at("picture").src = this.backend.media.address(token);
-    await at("picture").decode().catch(() => { throw new Error("the picture cannot be loaded"); });
+    await at("picture").decode().catch(() => { throw new Error("the image cannot be loaded"); });
   }
 
   async loaded(side) {
