@@ -1,4 +1,4 @@
-"""The families of diffusers pipelines that test_bench_diffusers.py leaves, by the same door."""
+"""The families of diffusers pipelines that test_diffusers_families.py leaves, by the same door."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from opened_pipelines import OpenKind, noise
 from tiny_diffusers import SENTENCES
 from tiny_more_diffusers import (
     MORE_KINDS,
@@ -24,7 +25,6 @@ from motifocal.generate.diffusers_model import DiffusersModel
 from motifocal.generate.families.registry import FAMILIES, SIBLINGS, class_of
 from motifocal.generate.model import Format, Job, Sampling
 from motifocal.generate.open import open_model
-from motifocal.media.picture import Pixels
 from motifocal.media.video import read_video, write_image
 
 # diffusers' schedulers hand tensors to numpy 2 in the manner of numpy 1.
@@ -33,15 +33,10 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:__array_wrap__ must accept:DeprecationWarning"),
 ]
 
-Open = Callable[..., DiffusersModel]
 COSMOS = {
     "cosmos-predict1": "video2world", "cosmos-predict2": "cosmos2_video2world",
     "cosmos-predict2.5": "cosmos2_5_predict",
 }  # fmt: skip
-
-
-def noise(seed: int, height: int = 40, width: int = 56) -> Pixels:
-    return np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
 
 
 @pytest.fixture
@@ -70,7 +65,7 @@ def saved(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
 
 
 @pytest.fixture
-def fresh(saved: Callable[[str], Path], guarded: None) -> Open:
+def fresh(saved: Callable[[str], Path], guarded: None) -> OpenKind:
     """A kind through `open_model`, small and quick unless told otherwise."""
 
     def open_kind(kind: str, **sampling: Any) -> DiffusersModel:
@@ -87,7 +82,7 @@ def fresh(saved: Callable[[str], Path], guarded: None) -> Open:
 
 @pytest.mark.parametrize("kind", MORE_KINDS)
 def test_a_job_decides_its_video_and_all_of_it_reaches_the_network(
-    kind: str, fresh: Open, tmp_path: Path
+    kind: str, fresh: OpenKind, tmp_path: Path
 ) -> None:
     model = fresh(kind)
     (height, width), frames = MORE_TINY[kind]
@@ -155,7 +150,9 @@ LENGTHS: dict[str, tuple[dict[int, dict[str, Any]], int, tuple[int, int]]] = {
 
 
 @pytest.mark.parametrize("kind", LENGTHS)
-def test_a_length_is_made_exactly_or_refused_with_the_nearest_two(kind: str, fresh: Open) -> None:
+def test_a_length_is_made_exactly_or_refused_with_the_nearest_two(
+    kind: str, fresh: OpenKind
+) -> None:
     able, unable, (below, above) = LENGTHS[kind]
     for frames, extra in able.items():
         model = fresh(kind, frames=frames, extra=extra)
@@ -167,7 +164,7 @@ def test_a_length_is_made_exactly_or_refused_with_the_nearest_two(kind: str, fre
 @pytest.mark.parametrize(("kind", "least"), [
     ("helios", 33), ("framepack", 37), ("motif-video", 2), ("cosmos3", 2),
 ])  # fmt: skip
-def test_a_video_shorter_than_a_section_is_refused(kind: str, least: int, fresh: Open) -> None:
+def test_a_video_shorter_than_a_section_is_refused(kind: str, least: int, fresh: OpenKind) -> None:
     with pytest.raises(ValueError, match=f"frames should be at least {least}, got 1$"):
         fresh(kind, frames=1)
 
@@ -183,14 +180,14 @@ SIZES = {
 
 
 @pytest.mark.parametrize("kind", SIZES)
-def test_a_size_that_is_not_made_is_refused_with_the_nearest(kind: str, fresh: Open) -> None:
+def test_a_size_that_is_not_made_is_refused_with_the_nearest(kind: str, fresh: OpenKind) -> None:
     (height, width), nearest = SIZES[kind]
     with pytest.raises(ValueError, match=f"nearest is {nearest[0]}x{nearest[1]}, got "
                                          f"{height}x{width}$"):
         fresh(kind, size=(height, width))
 
 
-def test_ltx_20_and_23_are_called_each_in_its_own_way(fresh: Open) -> None:
+def test_ltx_20_and_23_are_called_each_in_its_own_way(fresh: OpenKind) -> None:
     from tiny_ltx2 import tiny_ltx2
 
     family = FAMILIES["LTX2ImageToVideoPipeline"]
@@ -200,7 +197,7 @@ def test_ltx_20_and_23_are_called_each_in_its_own_way(fresh: Open) -> None:
                                                  "use_cross_timestep": True}
 
 
-def test_what_decides_the_length_is_no_extra_argument(fresh: Open) -> None:
+def test_what_decides_the_length_is_no_extra_argument(fresh: OpenKind) -> None:
     for kind, name in (("framepack", "latent_window_size"),
                        ("helios", "num_latent_frames_per_chunk"),
                        ("helios-pyramid", "pyramid_num_inference_steps_list"),
@@ -230,7 +227,9 @@ def test_cosmos_3_is_refused_without_its_guardrail_unless_its_folder_switches_it
         open_model(str(folder), Sampling())
 
 
-def test_the_guardrail_of_cosmos_3_is_not_switched_off_by_an_extra_argument(fresh: Open) -> None:
+def test_the_guardrail_of_cosmos_3_is_not_switched_off_by_an_extra_argument(
+    fresh: OpenKind
+) -> None:
     with pytest.raises(ValueError, match=r"got enable_safety_check$"):
         fresh("cosmos3", extra={"enable_safety_check": False})
 
@@ -243,7 +242,7 @@ def test_a_kandinsky_6_for_text_alone_is_refused() -> None:
 
 
 def test_weights_under_a_text_to_video_class_are_opened_as_its_sibling(
-    fresh: Open, tmp_path: Path
+    fresh: OpenKind, tmp_path: Path
 ) -> None:
     torch.manual_seed(0)
     sana_video("SanaVideoPipeline").save_pretrained(tmp_path / "sana")

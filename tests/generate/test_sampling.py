@@ -1,0 +1,62 @@
+"""What the options of sampling do to the videos of a motifocal model."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tiny_model import SENTENCES
+
+from motifocal.cli.animate import open_sampler
+from motifocal.generate.model import Job, Sampling
+from motifocal.generate.open import open_model
+
+
+def sample(model: Path, jobs: Sequence[Job], batch: int = 1, **options: Any) -> np.ndarray:
+    """The frames of all jobs, (N, F, H, W, 3)."""
+    opened = open_model(str(model), Sampling(**options))
+    batches = [jobs[start : start + batch] for start in range(0, len(jobs), batch)]
+    made = [frames for group in batches for frames in opened.sample(group)]
+    assert not any(isinstance(frames, str) for frames in made)
+    return np.stack(made)  # type: ignore[arg-type]
+
+
+def test_without_steps_the_models_own_are_taken(model: Path, duck: Path) -> None:
+    jobs = [Job(duck, SENTENCES[0], 0, Path())]
+    assert np.array_equal(sample(model, jobs), sample(model, jobs, steps=3))
+
+
+def test_the_number_made_at_once_does_not_change_the_videos(model: Path, duck: Path) -> None:
+    jobs = [Job(duck, sentence, seed, Path()) for sentence in SENTENCES[:2] for seed in (0, 1)]
+    together = sample(model, jobs, batch=3, steps=2).astype(int)
+    alone = sample(model, jobs, steps=2).astype(int)
+    assert np.abs(together - alone).max() <= 1
+    assert np.abs(together[0] - together[2]).max() > 20  # another sentence, the same noise
+
+
+def test_a_negative_prompt_leads_a_motifocal_model_elsewhere(model: Path, duck: Path) -> None:
+    jobs = [Job(duck, SENTENCES[0], 0, Path())]
+    plain = sample(model, jobs, steps=2)
+    assert not np.array_equal(plain, sample(model, jobs, steps=2, negative_prompt=SENTENCES[1]))
+
+
+def test_the_bundled_model_may_be_named(duck: Path) -> None:
+    assert open_sampler("bundled", {"device": "cpu"}, 1).settings["model"] == "bundled"
+
+
+def test_a_job_that_fails_spoils_no_other_of_its_batch(
+    model: Path, duck: Path, tmp_path: Path
+) -> None:
+    opened = open_model(str(model), Sampling(steps=1))
+    missing = Job(tmp_path / "none.png", "it rises", 0, Path())
+    steps: list[int] = []
+    jobs = [missing, Job(duck, "it rises", 0, Path())]
+    reason, frames = opened.sample(jobs, lambda: steps.append(1))
+    assert isinstance(reason, str)
+    assert "none.png" in reason
+    assert not isinstance(frames, str)
+    assert frames.shape == (4, 32, 32, 3)
+    assert len(steps) == 1
+    assert next(opened.sample([missing])) == reason  # and no batch is sampled
