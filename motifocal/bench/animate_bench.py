@@ -12,7 +12,7 @@ from motifocal.media.picture import natural_key
 
 ANIMATE_BENCH = "Animate Bench"
 #: What the paper says Animate Bench holds.
-CASES = {"scenarios": 7, "pictures": 35, "pairs": 105}
+CASES = {"scenarios": 7, "images": 35, "pairs": 105}
 
 
 def is_animate_bench(folder: Path) -> bool:
@@ -23,13 +23,13 @@ def is_animate_bench(folder: Path) -> bool:
 def read_animate_bench(
     folder: Path, suffixes: tuple[str, ...]
 ) -> tuple[list[dict[str, str]], dict[str, Path]]:
-    """Return its rows, as those of a table of pairs, and its pictures by id: `<model>_<name>`.
+    """Return its rows, as those of a table of pairs, and its images by id: `<model>_<name>`.
 
     The model that drew the images is the scenario. Raises ValueError, naming the file, for a
     configuration that cannot be read or whose prompts are not those of its model's images.
     """
     rows: list[dict[str, str]] = []
-    pictures: dict[str, Path] = {}
+    by_id: dict[str, Path] = {}
     for config in sorted((folder / "configs").glob("*.yaml"), key=natural_key):
         model = config.stem
         there = (folder / "img" / model).iterdir() if (folder / "img" / model).is_dir() else ()
@@ -37,9 +37,9 @@ def read_animate_bench(
                          and path.name[0] != "."), key=natural_key)
         for path, prompts in zip(images, _prompts(config, len(images)), strict=True):
             image_id = f"{model}_{path.stem}"
-            pictures[image_id] = path
+            by_id[image_id] = path
             rows += [{"scenario": model, "image_id": image_id, "prompt": p} for p in prompts]
-    return rows, pictures
+    return rows, by_id
 
 
 def _prompts(config: Path, images: int) -> list[list[str]]:

@@ -106,16 +106,16 @@ def _problems_of(
     if own not in images:
         return problems
     if images[own].shape != decoded.first.shape:
-        sizes = "{}x{}, the picture {}x{}".format(
+        sizes = "{}x{}, the image {}x{}".format(
             *decoded.first.shape[:2], *images[own].shape[:2])
-        return [*problems, f"should have its picture's size, is {sizes}"]
+        return [*problems, f"should have its image's size, is {sizes}"]
     first = _thumbnail(decoded.first)
     likenesses = {image: likeness(first, thumbnail) for image, thumbnail in thumbnails.items()}
     closest = max(likenesses, key=likenesses.__getitem__)
     if likenesses[closest] > likenesses[own] + MARGIN:
-        problems.append(f"should start with its picture, starts like {closest}")
+        problems.append(f"should start with its image, starts like {closest}")
     elif likenesses[own] < least_likeness:
-        problems.append(f"should start with its picture, frame 0 is {likenesses[own]:.2f} like it, "
+        problems.append(f"should start with its image, frame 0 is {likenesses[own]:.2f} like it, "
                         f"{least_likeness:g} is the least")
     return problems
 

@@ -52,7 +52,7 @@ def _from_csv(text: str, path: Path) -> list[Mapping[str, object]]:
         if None in row or None in row.values():
             cells = len(reader.fieldnames or ())
             raise ValueError(f"{path}, row {number} should have {cells} cells (is a comma in a "
-                             "sentence not quoted?)")
+                             "prompt not quoted?)")
     return list(rows)
 
 

@@ -23,8 +23,9 @@ LONGEST_NAME = 255  # bytes that file systems allow for one name
 SEED_ROOM = len("_4294967295.mp4")
 TI2V_BENCH = "TI2V-Bench"
 SCENES = "synthetic scenes"
+WITH_IMAGE = "with-image"  # the part of a benchmark whose images are there
 #: What the paper says TI2V-Bench holds.
-PAPER = {"scenarios": 22, "pictures": 88, "sentences": 133, "pairs": 320}
+PAPER = {"scenarios": 22, "images": 88, "prompts": 133, "pairs": 320}
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,7 @@ class Pair:
     def required_image(self) -> Path:
         """Return the file of the image. Raise ValueError where there is none."""
         if self.image is None:
-            raise ValueError(f"{self.image_id} should have a picture, got none")
+            raise ValueError(f"{self.image_id} should have an image, got none")
         return self.image
 
 
@@ -121,8 +122,8 @@ def counts(pairs: Sequence[Pair]) -> dict[str, int]:
     """Count the scenarios, images, different prompts and pairs."""
     return {
         "scenarios": len({pair.scenario for pair in pairs}),
-        "pictures": len({pair.image_id for pair in pairs}),
-        "sentences": len({pair.prompt for pair in pairs}),
+        "images": len({pair.image_id for pair in pairs}),
+        "prompts": len({pair.prompt for pair in pairs}),
         "pairs": len(pairs),
     }
 
@@ -143,7 +144,7 @@ def what_differs(pairs: Sequence[Pair]) -> str:
         most = max(images.values())
         short = [f"{image} {number} of {most}" for image, number in images.items() if number < most]
         if short and scenario:
-            words.append(f"sentences are missing in {scenario}: {first_few(short)}")
+            words.append(f"prompts are missing in {scenario}: {first_few(short)}")
     return ", ".join(words)
 
 
@@ -152,7 +153,7 @@ def subset_of(
 ) -> Benchmark:
     """Select a part of a benchmark, and mark it as one.
 
-    `subset` is "pictures" (pairs whose image is there), "scenarios:balloon,fish" or
+    `subset` is "with-image" (pairs whose image is there), "scenarios:balloon,fish" or
     "images:balloon1,fish2"; None is all of it. `limit` keeps the first so many.
 
     Raises ValueError for another word, names that do not occur, a part that is empty, and for
@@ -161,7 +162,7 @@ def subset_of(
     pairs, parts = list(benchmark.pairs), []
     if subset is not None:
         pairs = _select_pairs(pairs, subset)
-        parts.append("those with a picture" if subset == "pictures"
+        parts.append("those with an image" if subset == WITH_IMAGE
                      else subset.replace(":", " ", 1))
     if limit is not None:
         if limit < 1:
@@ -173,8 +174,8 @@ def subset_of(
     missing = sorted({pair.image_id for pair in pairs if pair.image is None})
     if missing:
         raise ValueError(
-            f"{len(missing)} of {len({p.image_id for p in pairs})} pictures are missing: "
-            f"{first_few(missing)}; --subset pictures takes the pairs that have one"
+            f"{len(missing)} of {len({p.image_id for p in pairs})} images are missing: "
+            f"{first_few(missing)}; --subset {WITH_IMAGE} takes the pairs that have one"
         )
     if len(pairs) == benchmark.total:
         return benchmark
@@ -204,7 +205,7 @@ def _images(folder: Path) -> dict[str, Path]:
         if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file() and path.name[0] != ".":
             other = images.setdefault(composed(path.stem), path)
             if other != path:
-                raise ValueError(f"{inside} should hold one picture of {path.stem}, got "
+                raise ValueError(f"{inside} should hold one image of {path.stem}, got "
                                  f"{other.name} and {path.name}")
     return images
 
@@ -215,14 +216,14 @@ def _pair(row: Mapping[str, str], images: Mapping[str, Path], place: str) -> Pai
         image_id = Path(image_id).stem
     prompt = " ".join(row.get("prompt", "").split())
     if not image_id or not slug(prompt):
-        raise ValueError(f"{place} should have an image id and a sentence, got {dict(row)}")
+        raise ValueError(f"{place} should have an image id and a prompt, got {dict(row)}")
     check_id(image_id, place)
     # A layout's reader names images as its table does.
     image = images.get(composed(image_id)) or images.get(given)
     pair = Pair(row.get("scenario", ""), image_id, prompt, image, row.get("theirs", ""))
     if len(pair.stem.encode()) + SEED_ROOM > LONGEST_NAME:
         longest = LONGEST_NAME - SEED_ROOM
-        raise ValueError(f"{place}: id and sentence should give a name of at most {longest} bytes, "
+        raise ValueError(f"{place}: id and prompt should give a name of at most {longest} bytes, "
                          f"got {len(pair.stem.encode())}: {pair.stem[:60]}...")
     file = row.get("file", "")
     if file and file not in (pair.file(), pair.stem):
@@ -262,13 +263,14 @@ def _is_drawn(folder: Path) -> bool:
 
 
 def _select_pairs(pairs: list[Pair], subset: str) -> list[Pair]:
-    if subset == "pictures":
+    if subset == WITH_IMAGE:
         return [pair for pair in pairs if pair.image is not None]
     kind, _, listed = subset.partition(":")
     names = {name.strip() for name in listed.split(",") if name.strip()}
     fields = {"scenarios": "scenario", "images": "image_id"}
     if kind not in fields or not names:
-        raise ValueError(f"subset should be pictures, scenarios:a,b or images:a,b, got {subset!r}")
+        raise ValueError(f"subset should be {WITH_IMAGE}, scenarios:a,b or images:a,b, got "
+                         f"{subset!r}")
     unknown = names - {getattr(pair, fields[kind]) for pair in pairs}
     if unknown:
         raise ValueError(f"subset names {kind} that there are not: {first_few(sorted(unknown))}")

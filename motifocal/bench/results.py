@@ -26,7 +26,9 @@ from motifocal.files.settings import lock_settings
 from motifocal.generate.model import Format
 
 RUN, PAIRS, MANIFEST = "run.json", "pairs.csv", "manifest"
-EARLIER_TITLES = {"the drawn world": SCENES}  # of benchmarks, in results of earlier versions
+# In results of earlier versions: titles of benchmarks, and names of a model's settings.
+EARLIER_TITLES = {"the drawn world": SCENES}
+EARLIER_SETTINGS = {"reads_sentence": "reads_prompt"}
 
 
 @dataclass(frozen=True)
@@ -75,7 +77,8 @@ def open_results(folder: Path) -> Results:
         raise ValueError(f"{folder} should hold {RUN}, as motifocal bench run and ingest write it")
     try:
         run = parse_json(path.read_text(encoding="utf-8"))
-        title, total, subset = _upgraded(run)["benchmark"], run["pairs_total"], run["subset"]
+        run = _upgraded(run)
+        title, total, subset = run["benchmark"], run["pairs_total"], run["subset"]
         model, settings, seeds = run["model"], run["settings"], tuple(run["seeds"])
         digest = run["pairs_sha256"]
         form = Format(**run["format"]) if run["format"] else None
@@ -114,9 +117,17 @@ def claim_results(results: Results) -> None:
 
 
 def _upgraded(run: dict[str, Any]) -> dict[str, Any]:
-    """Return the settings with the title that the benchmark has now."""
-    title = run.get("benchmark")
-    return {**run, "benchmark": EARLIER_TITLES[title]} if title in EARLIER_TITLES else run
+    """Return the settings with the names that the benchmark, its part and they have now."""
+    title, subset, settings = run.get("benchmark"), run.get("subset"), run.get("settings")
+    now = dict(run)
+    if title in EARLIER_TITLES:
+        now["benchmark"] = EARLIER_TITLES[title]
+    if isinstance(subset, str):
+        now["subset"] = subset.replace("those with a picture", "those with an image")
+    if isinstance(settings, dict):
+        now["settings"] = {EARLIER_SETTINGS.get(name, name): value
+                           for name, value in settings.items()}
+    return now
 
 
 def _check_same_pairs(results: Results) -> None:

@@ -228,7 +228,7 @@ def _keep_image(results: Results, video: ExpectedVideo, image: Pixels) -> None:
     kept = read_image(path)
     if kept.shape != image.shape or not np.array_equal(kept, image):
         sizes = "{}x{}, got {}x{}".format(*kept.shape[:2], *image.shape[:2])
-        raise VideoError(f"{video.path.name}: should show the picture like the other videos of "
+        raise VideoError(f"{video.path.name}: should show the image like the other videos of "
                          f"{video.pair.image_id}, {sizes}")
 
 

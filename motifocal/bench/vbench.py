@@ -119,7 +119,7 @@ def validate_view(folder: Path) -> dict[str, str]:
     for name in names_by_kind[IMAGES]:
         other = images.setdefault(os.path.splitext(name)[0], name)
         if other != name:
-            wrong.append(f"{other} and {name} are pictures of the same videos")
+            wrong.append(f"{other} and {name} are images of the same videos")
     for kind in (VIDEOS, IMAGES):
         seen: dict[str, str] = {}
         for name in names_by_kind[kind]:
@@ -127,7 +127,7 @@ def validate_view(folder: Path) -> dict[str, str]:
             if other != name:
                 wrong.append(f"{other} and {name} differ in case only")
     of = {name: images.get(naming_rule(name), "") for name in names_by_kind[VIDEOS]}
-    wrong += [f"{name} has no picture {naming_rule(name)}.png" for name, its in of.items()
+    wrong += [f"{name} has no image {naming_rule(name)}.png" for name, its in of.items()
               if not its]
     wrong += [f"{name} has no video" for name in sorted({*images.values()} - {*of.values()})]
     wrong += [f"{name} should be RGB" for name in names_by_kind[IMAGES]

@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
 #: What a template may name, and what it stands for.
 PLACEHOLDERS: Mapping[str, str] = {
-    "image": "the picture's file",
-    "prompt": "the sentence",
+    "image": "the image's file",
+    "prompt": "the prompt",
     "output": "the .mp4 to write",
     "seed": "a whole number",
     "output_dir": "the folder of {output}, empty at the start",

@@ -52,7 +52,7 @@ class DiffusersModel(FrameModel):
             "steps": steps, "guidance": guidance, "frames": frames, "size": [height, width],
             "fps": fps, "negative_prompt": sampling.negative_prompt or "",
             "extra": dict(sampling.extra), "call": dict(family.call), "dtype": sampling.dtype,
-            "reads_sentence": family.reads, **({} if family.sees else {"sees_image": False}),
+            "reads_prompt": family.reads, **({} if family.sees else {"sees_image": False}),
         }  # fmt: skip
         self._pipeline, self._family = pipeline, family
         self._call = call | self._fixed(sampling)
@@ -121,7 +121,7 @@ class DiffusersModel(FrameModel):
             return
         kind, family = self.settings["class"], self._family
         if not family.reads:
-            raise ValueError(f"{kind} reads no sentence: negative_prompt should be left out")
+            raise ValueError(f"{kind} reads no prompt: negative_prompt should be left out")
         name = family.negative_name or "guidance"
         scale = self._call.get(name, self.settings["guidance"] if name == "guidance" else 1)
         if scale <= 1:

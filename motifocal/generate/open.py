@@ -35,8 +35,8 @@ def open_model(name: str, sampling: Sampling, *, hash_weights: bool = True) -> F
     if is_motifocal(folder):
         return MotifocalModel(name, folder, sampling, weights)
     model = DiffusersModel(name, folder, sampling, weights)
-    if not model.settings["reads_sentence"]:
-        print(f"note: {model.settings['class']} reads no sentence: all sentences of a picture get "
+    if not model.settings["reads_prompt"]:
+        print(f"note: {model.settings['class']} reads no prompt: all prompts of an image get "
               "the same video", file=sys.stderr)
     if not model.settings.get("sees_image", True):
         print(f"note: {model.settings['class']} sees no image: its videos follow the prompt "

@@ -52,7 +52,7 @@ def run_process(words: Sequence[str], log: Path, timeout: float | None, grace: f
                                        stderr=subprocess.STDOUT, **_OWN_GROUP)
         except OSError as error:
             if error.errno == errno.E2BIG:
-                return Ending(False, "the sentence is too long for a command line")
+                return Ending(False, "the prompt is too long for a command line")
             raise ValueError(f"command should start with a program that can be run, got "
                              f"{words[0]} ({error.strerror})") from error
         late = False
@@ -73,9 +73,9 @@ def _unfit(words: Sequence[str]) -> str | None:
         try:
             data = os.fsencode(word)
         except UnicodeEncodeError:
-            return "the sentence holds half a letter (a lone surrogate)"
+            return "the prompt holds half a letter (a lone surrogate)"
         if b"\0" in data:
-            return "the sentence holds a null character"
+            return "the prompt holds a null character"
     return None
 
 

@@ -33,7 +33,7 @@ def write_folder(folder: Path, models: tuple[str, ...] = MODELS, images: int = 5
     return folder
 
 
-def test_its_105_cases_are_read_with_their_pictures(tmp_path: Path) -> None:
+def test_its_105_cases_are_read_with_their_images(tmp_path: Path) -> None:
     benchmark = read_benchmark(write_folder(tmp_path / "AnimateBench"))
     assert (benchmark.title, len(benchmark.pairs), benchmark.mark) == ("Animate Bench", 105, "")
     pair = next(p for p in benchmark.pairs if p.prompt == "lyriel 4 is crying")

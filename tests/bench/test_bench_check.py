@@ -134,7 +134,7 @@ def test_a_damaged_video_is_named_and_all_others_are_taken_in(
     assert (tmp_path / "out/videos" / damaged.name).read_bytes() == whole
 
 
-def test_the_picture_is_kept_as_the_model_brought_it_to_size(tmp_path: Path) -> None:
+def test_the_image_is_kept_as_the_model_brought_it_to_size(tmp_path: Path) -> None:
     picture = np.zeros((40, 80, 3), np.uint8)
     picture[:, :20] = 255  # a white edge that a square crop loses
     assert FITS["crop"](picture, 20, 20).max() == 0
@@ -195,16 +195,16 @@ def test_the_odd_one_out_is_found_where_nobody_says_what_is_expected(
     assert (file, "got 3 frames" in what) == (video.path.name, True)
 
 
-def test_swapped_videos_start_with_the_wrong_picture(made: Results) -> None:
+def test_swapped_videos_start_with_the_wrong_image(made: Results) -> None:
     first, last = made.expected()[0].path, made.expected()[-1].path
     first.rename(first.with_suffix(".tmp"))
     last.rename(first)
     first.with_suffix(".tmp").rename(last)
-    assert problems_of(made) == [(first.name, "should start with its picture, starts like kite"),
-                                 (last.name, "should start with its picture, starts like ball_1")]
+    assert problems_of(made) == [(first.name, "should start with its image, starts like kite"),
+                                 (last.name, "should start with its image, starts like ball_1")]
 
 
-def test_a_model_that_shifts_the_picture_a_little_is_not_blamed(made: Results) -> None:
+def test_a_model_that_shifts_the_image_a_little_is_not_blamed(made: Results) -> None:
     video = made.expected()[0]
     frames = np.roll(read_video(video.path).frames, 3, axis=2)
     write_video(video.path, frames, FPS)
@@ -212,7 +212,7 @@ def test_a_model_that_shifts_the_picture_a_little_is_not_blamed(made: Results) -
 
 
 @pytest.mark.parametrize("shade", [0, 255])
-def test_a_blank_video_does_not_start_with_its_picture(made: Results, shade: int) -> None:
+def test_a_blank_video_does_not_start_with_its_image(made: Results, shade: int) -> None:
     video = made.expected()[0]
     write_video(video.path, np.full((FRAMES, SIDE, SIDE, 3), shade, np.uint8), FPS)
     [(file, what)] = problems_of(made)
@@ -220,7 +220,7 @@ def test_a_blank_video_does_not_start_with_its_picture(made: Results, shade: int
     assert "start" in what
 
 
-def test_a_lost_picture_and_strangers_are_named(made: Results) -> None:
+def test_a_lost_image_and_strangers_are_named(made: Results) -> None:
     made.image(made.expected()[-1].pair).unlink()
     videos = made.folder / "videos"
     shutil.copy(made.expected()[0].path, videos / "nobody_asked_0.mp4")
@@ -293,7 +293,7 @@ def test_the_command_prints_problems_as_json(made: Results) -> None:
 
 @pytest.mark.slow
 def test_four_published_models_are_taken_in_and_all_is_well(shared: Path, tmp_path: Path) -> None:
-    benchmark = subset_of(read_benchmark(shared / "ti2v-clips"), "pictures")
+    benchmark = subset_of(read_benchmark(shared / "ti2v-clips"), "with-image")
     counts = {}
     for name in ("cinemo", "cond_leak", "dynamicrafter", "motif"):
         folder = shared / "ti2v-clips/videos" / name
@@ -306,6 +306,6 @@ def test_four_published_models_are_taken_in_and_all_is_well(shared: Path, tmp_pa
 
 
 
-def test_pictures_that_are_there_are_not_checked_against_other_files(made: Results) -> None:
+def test_images_that_are_there_are_not_checked_against_other_files(made: Results) -> None:
     write_image(made.folder / "videos/poster.png", textured(9))
     assert check(made) == []

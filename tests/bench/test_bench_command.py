@@ -1,4 +1,4 @@
-"""The command adapter: hostile sentences, misbehaving programs, time limits, batches, wrappers."""
+"""The command adapter: hostile prompts, misbehaving programs, time limits, batches, wrappers."""
 
 from __future__ import annotations
 
@@ -188,7 +188,7 @@ HOSTILE = [
 ]
 
 
-def test_a_hostile_sentence_arrives_letter_by_letter(
+def test_a_hostile_prompt_arrives_letter_by_letter(
     tmp_path: Path, stock: Path, script: Callable[[str], str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "here").mkdir()
@@ -205,14 +205,14 @@ def test_a_hostile_sentence_arrives_letter_by_letter(
     assert os.listdir() == ["seen.jsonl"]
 
 
-def test_a_sentence_that_no_program_could_be_given_is_a_reason(
+def test_a_prompt_that_no_program_could_be_given_is_a_reason(
     tmp_path: Path, stock: Path, script: Callable[[str], str]
 ) -> None:
     jobs = jobs_of(tmp_path, stock, "null \0", "half \ud83e", "x" * 9_000_000, "good")
     reasons = CommandModel(script(BEHAVES) + OPTIONS, "m").animate(jobs)
-    assert reasons == ["the sentence holds a null character",
-                       "the sentence holds half a letter (a lone surrogate)",
-                       "the sentence is too long for a command line", None]
+    assert reasons == ["the prompt holds a null character",
+                       "the prompt holds half a letter (a lone surrogate)",
+                       "the prompt is too long for a command line", None]
 
 
 def test_a_program_that_does_not_exist_concerns_all_videos(tmp_path: Path, stock: Path) -> None:

@@ -52,6 +52,20 @@ def run(bench: Path, out: Path, *arguments: str, model: str = "some/model") -> R
                                     *arguments])  # fmt: skip
 
 
+def test_the_part_with_images_is_taken_by_its_earlier_name_with_a_warning(
+    bench: Path, tmp_path: Path, asked: list[tuple[str, Sampling]]
+) -> None:
+    (bench / "images" / "kite.png").unlink()
+    done = run(bench, tmp_path / "now", "--subset", "with-image")
+    before = run(bench, tmp_path / "before", "--subset", "pictures")
+    assert done.exit_code == before.exit_code == 0, done.output + before.output
+    warning = "warning: --subset pictures is now with-image; the old name will go\n"
+    assert (warning in done.stderr, warning in before.stderr) == (False, True)
+    benchmarks = [open_results(tmp_path / name).benchmark for name in ("now", "before")]
+    assert benchmarks[0] == benchmarks[1]
+    assert benchmarks[0].mark == "SUBSET: 3 of 5 pairs of bench (those with an image)"
+
+
 def test_options_reach_the_model_and_nothing_is_set_that_was_not_given(
     bench: Path, tmp_path: Path, asked: list[tuple[str, Sampling]]
 ) -> None:

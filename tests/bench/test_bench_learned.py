@@ -103,7 +103,7 @@ def test_clip_alignments_are_the_mean_cosines_of_single_frames(
         assert found == pytest.approx(expected, abs=1e-6)
 
 
-def test_another_sentence_changes_the_text_alignment_alone(
+def test_another_prompt_changes_the_text_alignment_alone(
     clip_folder: Path, frames: Pixels
 ) -> None:
     clip = ClipAlignment(str(clip_folder))
@@ -113,7 +113,7 @@ def test_another_sentence_changes_the_text_alignment_alone(
     assert set(first) == {"clip_text_alignment"}
 
 
-def test_a_sentence_longer_than_the_tower_is_cut(clip_folder: Path, frames: Pixels) -> None:
+def test_a_prompt_longer_than_the_tower_is_cut(clip_folder: Path, frames: Pixels) -> None:
     clip = ClipAlignment(str(clip_folder))
     (seen,) = clip.embed(frames, frames[0], [range(5)])
     assert np.isfinite(clip.score_text(seen.vector, "balloon " * 100)["clip_text_alignment"])
@@ -139,7 +139,7 @@ def test_dino_consistencies_are_those_of_the_class_tokens(
     assert seen.numbers["dino_subject_consistency"] == pytest.approx(expected, abs=1e-6)
     likest = max(frame @ features_by_hand(dino._vision, picture) for frame in (a, *rest))
     expected = (likest + np.mean([max(b @ p, 0) for b, p in zip(rest, before, strict=True)])) / 2
-    assert seen.numbers["dino_picture_consistency"] == pytest.approx(expected, abs=1e-6)
+    assert seen.numbers["dino_image_consistency"] == pytest.approx(expected, abs=1e-6)
 
 
 def test_a_still_clip_has_exactly_one_and_one_look_is_enough(
@@ -263,7 +263,7 @@ def test_the_command_scores_with_learned_models_and_says_which(
     assert {rows[STILL][name]["mean"] for name in still_wins} == {1.0}
     text, image = "clip_text_alignment", "clip_image_alignment"
     shuffled = content["differences"][SHUFFLED][text]
-    assert (shuffled["mean"], shuffled["pictures"]) == (pytest.approx(0, abs=1e-9), 3)
+    assert (shuffled["mean"], shuffled["images"]) == (pytest.approx(0, abs=1e-9), 3)
     both = [name for name in learned if name != text]
     own = [video for video in _lines(tmp_path / "out") if video["row"] == "drawing"]
     other = [video for video in _lines(tmp_path / "out") if video["row"] == ANOTHER]

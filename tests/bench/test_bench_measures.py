@@ -113,7 +113,7 @@ def test_real_pictures_that_stand_still_have_exactly_no_motion(
         assert set(moved(frames).values()) == {0.0}, path.name
 
 
-def test_no_clip_beats_the_still_picture_where_the_table_says_so() -> None:
+def test_no_clip_beats_the_still_image_where_the_table_says_so() -> None:
     picture = texture(96, 96)
     still = np.repeat(picture[None], 4, axis=0)
     best = measured(still, picture)
@@ -398,7 +398,7 @@ def test_real_clips_are_measured_and_none_stands_still(shared: Path) -> None:
         ({"frames": np.zeros((1, 16, 20, 3), np.uint8)}, r"frames should be at least 2 frames"),
         ({"frames": np.zeros((2, 10, 20, 3), np.uint8)}, r"11 or more pixels a side, got \(2, 10"),
         ({"frames": np.zeros((2, 16, 20, 3), np.float32)}, "frames should be .* uint8, got"),
-        ({"image": np.zeros((16, 21, 3), np.uint8)}, r"picture should be \(16, 20, 3\) uint8"),
+        ({"image": np.zeros((16, 21, 3), np.uint8)}, r"image should be \(16, 20, 3\) uint8"),
         ({"image": np.zeros((16, 20, 3), np.float32)}, r"got \(16, 20, 3\) float32"),
         ({"flow": np.zeros((2, 2, 16, 20), np.float32)}, r"flow should be \(1, 2, 16, 20\), got"),
         ({"flow": np.full((1, 2, 16, 20), np.nan, np.float32)}, "flow should be finite"),

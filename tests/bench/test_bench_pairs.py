@@ -53,7 +53,7 @@ def test_the_same_pairs_are_read_from_every_kind_of_table(
     assert read(table(tmp_path / "mine", text, name)) == ROWS
 
 
-def test_an_object_of_sentences_by_picture_is_a_table_too(tmp_path: Path) -> None:
+def test_an_object_of_prompts_by_image_is_a_table_too(tmp_path: Path) -> None:
     text = json.dumps({"a1": ["it moves", "it stops"], "b_2": "it moves"})
     assert read(table(tmp_path, text, "pairs.json")) == [("", *row[1:]) for row in ROWS]
 
@@ -68,7 +68,7 @@ def test_an_object_of_sentences_by_picture_is_a_table_too(tmp_path: Path) -> Non
         ("pairs.csv", "image_id,prompt\n../a1,it moves\n", "plain file name"),
         ("pairs.csv", "image_id,prompt\n.a1,it moves\n", "plain file name"),
         ("pairs.csv", "image_id,prompt\na1,it moves, slowly\n", "2 cells"),
-        ("pairs.csv", "image_id,prompt\na1,...\n", "an image id and a sentence"),
+        ("pairs.csv", "image_id,prompt\na1,...\n", "an image id and a prompt"),
         ("pairs.csv", "image_id,prompt\n", "at least one pair"),
         ("pairs.csv", f"image_id,prompt\na1,{'very ' * 60}long\n", "at most 240 bytes"),
         ("pairs.csv", "image_id,prompt,file\na1,it moves,a1_it_stops_0.mp4\n", "should be a1_it_m"),
@@ -91,7 +91,7 @@ def test_a_table_of_other_spreadsheets_is_read(tmp_path: Path, mark: str) -> Non
     assert read(table(tmp_path, text)) == [("", "a1", "it moves, slowly")]
 
 
-def test_pictures_and_videos_are_found_in_the_other_spelling_of_their_letters(
+def test_images_and_videos_are_found_in_the_other_spelling_of_their_letters(
     tmp_path: Path,
 ) -> None:
     table(tmp_path, "image_id,prompt\n\u00e9t\u00e9,it moves\n")
@@ -119,10 +119,10 @@ def test_a_folder_with_two_tables_or_none_is_refused(tmp_path: Path) -> None:
         read(tmp_path)
 
 
-def test_two_pictures_of_one_id_are_refused(tmp_path: Path) -> None:
+def test_two_images_of_one_id_are_refused(tmp_path: Path) -> None:
     write_benchmark(tmp_path / "mine")
     (tmp_path / "mine/images/kite.jpg").write_bytes(b"x")
-    with pytest.raises(ValueError, match=r"one picture of kite, got kite\.jpg and kite\.png"):
+    with pytest.raises(ValueError, match=r"one image of kite, got kite\.jpg and kite\.png"):
         read_benchmark(tmp_path / "mine", own_pairs=True)
 
 
@@ -148,25 +148,25 @@ def test_all_of_ti2v_bench_is_what_the_paper_counts(shared: Path) -> None:
     assert benchmark.mark == ""
 
 
-def test_one_lost_sentence_is_named_by_its_picture(shared: Path) -> None:
+def test_one_lost_prompt_is_named_by_its_image(shared: Path) -> None:
     pairs = read_benchmark(shared / "ti2v-clips").pairs
     lost = next(pair for pair in pairs if pair.image_id == "balloon2")
     words = what_differs([pair for pair in pairs if pair != lost])
     assert "319 pairs where TI2V-Bench has 320" in words
-    assert "sentences are missing in balloon: balloon2 3 of 4" in words
+    assert "prompts are missing in balloon: balloon2 3 of 4" in words
     assert what_differs(pairs) == ""
 
 
-def test_missing_pictures_are_named_and_a_part_is_only_taken_when_asked_for(shared: Path) -> None:
+def test_missing_images_are_named_and_a_part_is_only_taken_when_asked_for(shared: Path) -> None:
     benchmark = read_benchmark(shared / "ti2v-clips")
-    with pytest.raises(ValueError, match=r"46 of 88 pictures are missing: .*--subset pictures"):
+    with pytest.raises(ValueError, match=r"46 of 88 images are missing: .*--subset with-image"):
         subset_of(benchmark)
-    part = subset_of(benchmark, "pictures")
-    assert part.mark == "SUBSET: 150 of 320 pairs of TI2V-Bench (those with a picture)"
+    part = subset_of(benchmark, "with-image")
+    assert part.mark == "SUBSET: 150 of 320 pairs of TI2V-Bench (those with an image)"
     assert part.digest() != benchmark.digest()
 
 
-def test_parts_by_scenario_picture_and_count(tmp_path: Path) -> None:
+def test_parts_by_scenario_image_and_count(tmp_path: Path) -> None:
     benchmark = read_benchmark(write_benchmark(tmp_path / "mine"), own_pairs=True)
     assert [p.image_id for p in subset_of(benchmark, "scenarios:kite").pairs] == ["kite", "kite"]
     first = subset_of(benchmark, "images:ball_1, kite", limit=3)

@@ -217,7 +217,7 @@ def test_a_folder_of_another_model_pairs_or_seeds_is_refused(bench: Path, tmp_pa
             list(run(model, results))
 
 
-def test_videos_of_one_picture_in_two_sizes_are_told(bench: Path, tmp_path: Path) -> None:
+def test_videos_of_one_image_in_two_sizes_are_told(bench: Path, tmp_path: Path) -> None:
     class Growing(DrawingModel):
         def animate(self, jobs: Any) -> list[str | None]:
             for job in jobs:
@@ -277,4 +277,18 @@ def test_results_of_synthetic_scenes_go_on_under_their_earlier_title(tmp_path: P
     path = tmp_path / "results" / "run.json"
     path.write_text(path.read_text().replace(f'"{SCENES}"', '"the drawn world"'))
     assert open_results(results.folder).benchmark.title == SCENES
+    claim_results(results)
+
+
+def test_results_of_earlier_versions_go_on_under_the_names_of_now(tmp_path: Path) -> None:
+    benchmark = Benchmark("kites", (Pair("kite", "kite_1", "a kite rises"),), 3,
+                          "those with an image, the first 1")
+    results = Results(tmp_path / "results", "model", {"reads_prompt": True}, benchmark, (0,), None)
+    claim_results(results)
+    path = tmp_path / "results" / "run.json"
+    path.write_text(path.read_text().replace("with an image", "with a picture")
+                    .replace("reads_prompt", "reads_sentence"))
+    opened = open_results(results.folder)
+    assert opened.benchmark.subset == benchmark.subset
+    assert opened.settings == {"reads_prompt": True}
     claim_results(results)

@@ -20,7 +20,13 @@ from motifocal.bench.pairs import Pair, read_benchmark
 from motifocal.bench.results import ExpectedVideo, Results, claim_results, open_results
 from motifocal.bench.run import run
 from motifocal.bench.score.choice import check_names
-from motifocal.bench.score.clip import ClipFeatures, Learned, Tools, weight_free_version
+from motifocal.bench.score.clip import (
+    ClipFeatures,
+    Learned,
+    ScoreCache,
+    Tools,
+    weight_free_version,
+)
 from motifocal.bench.score.controls import (
     ANOTHER,
     SHUFFLED,
@@ -180,7 +186,7 @@ def test_nothing_is_decoded_or_estimated_twice(results: list[Results], tmp_path:
     ]
 
 
-def test_numbers_are_those_of_the_video_and_its_picture(
+def test_numbers_are_those_of_the_video_and_its_image(
     results: list[Results], tmp_path: Path
 ) -> None:
     scores = score(results, tmp_path / "out", tools=Counted().tools())
@@ -219,7 +225,7 @@ def test_the_shuffled_row_keeps_the_first_frame_and_changes_what_sees_the_order(
         assert found["flow"] > own[video]["flow"]
 
 
-def test_another_sentence_changes_the_text_alignment_alone(
+def test_another_prompt_changes_the_text_alignment_alone(
     results: list[Results], tmp_path: Path
 ) -> None:
     counted = Counted()
@@ -237,14 +243,14 @@ def test_another_sentence_changes_the_text_alignment_alone(
         assert found.pop("text") == pytest.approx(found["mean"] * len(video.pair.prompt))
         assert found == pytest.approx(expected, nan_ok=True, abs=0)
         assert alignment != pytest.approx(video.numbers["text"])
-    assert "8 of 10 videos: the pictures of the others have one sentence" in other.note
+    assert "8 of 10 videos: the images of the others have one prompt" in other.note
     assert sum(counted.decoded.values()) == 15
 
 
 @steady
 @given(st.dictionaries(st.sampled_from("abcd"), st.integers(1, 5), min_size=1),
        st.integers(0, 2**32))
-def test_sentences_are_swapped_within_a_picture_and_none_stays(
+def test_prompts_are_swapped_within_an_image_and_none_stays(
     pictures: dict[str, int], seed: int
 ) -> None:
     videos = [ExpectedVideo(Pair("", image, f"{image} number {index}"), sample, Path("x"))
@@ -281,7 +287,7 @@ def test_two_frames_cannot_be_shuffled_and_the_row_says_so(
     scores = score(results, tmp_path / "out", tools=Counted().tools())
     shuffled = row(scores, SHUFFLED)
     assert len(shuffled.videos) == 2
-    assert "2 of 10 videos: one of each picture" in shuffled.note
+    assert "2 of 10 videos: one of each image" in shuffled.note
     assert len(row(scores, STILL).videos) == 10
     assert shuffle_order(2, 0, "x") is None
 
@@ -298,7 +304,15 @@ def test_running_again_computes_nothing_and_gives_the_same_scores(
     assert repr(again) == repr(first)  # nan is not equal to itself
 
 
-def test_a_changed_video_picture_or_definition_is_computed_anew(
+def test_records_of_earlier_versions_are_read_with_the_names_of_now(tmp_path: Path) -> None:
+    numbers = {"dino_subject_consistency": 0.5, "dino_picture_consistency": 0.25}
+    record = {"key": "a", "kind": "own", "by": "dino", "frames": 5, "fps": 8.0, "vector": []}
+    (tmp_path / CACHE).write_text(json.dumps({**record, "numbers": numbers}) + "\n")
+    assert ScoreCache(tmp_path / CACHE).lines == {"a": {**record, "numbers": {
+        "dino_subject_consistency": 0.5, "dino_image_consistency": 0.25}}}
+
+
+def test_a_changed_video_image_or_definition_is_computed_anew(
     results: list[Results], tmp_path: Path
 ) -> None:
     score(results, tmp_path / "out", tools=Counted().tools())
@@ -379,12 +393,12 @@ def test_a_video_that_does_not_decode_is_missing_too_and_its_reason_is_told(
     assert len(row(scores, "second").videos) == 4
 
 
-def test_a_video_of_another_size_than_its_picture_is_refused_by_name(
+def test_a_video_of_another_size_than_its_image_is_refused_by_name(
     results: list[Results], tmp_path: Path
 ) -> None:
     video = results[1].expected()[0]
     write_video(video.path, read_video(video.path).frames[:, :16], FPS)
-    with pytest.raises(ValueError, match="should be of its picture's size, 32x32, got 16x32"):
+    with pytest.raises(ValueError, match="should be of its image's size, 32x32, got 16x32"):
         score(results, tmp_path / "out", tools=Counted().tools())
 
 
@@ -442,7 +456,7 @@ def test_the_marks_of_subsets_are_kept_with_their_models(
     assert scores.marks == (f"{part.mark} [second]", "3 of 5 pairs: those all models have")
 
 
-def test_other_sentences_under_the_same_name_are_refused(
+def test_other_prompts_under_the_same_name_are_refused(
     results: list[Results], tmp_path: Path
 ) -> None:
     pairs = list(results[1].benchmark.pairs)
@@ -472,7 +486,7 @@ def test_the_seed_decides_the_control_rows_alone(results: list[Results], tmp_pat
 
 
 @pytest.mark.parametrize("name", ["", "a/b", "..", ".hidden", "a\\b", "a\nb", " a", "x" * 250,
-                                  "still picture", "Frames Shuffled", "C:"])
+                                  "still image", "Frames Shuffled", "C:"])
 def test_names_that_are_no_file_names_are_refused(name: str, results: list[Results],
                                                   tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="name"):
@@ -491,7 +505,7 @@ def test_progress_is_told_of_every_clip(results: list[Results], tmp_path: Path) 
     score(results, tmp_path / "out", tools=Counted().tools(),
           progress=lambda *what: told.append(what))
     assert told == [*(("videos", done, 15) for done in range(16)),
-                    *(("still pictures", done, 3) for done in range(4))]
+                    *(("still images", done, 3) for done in range(4))]
 
 
 def test_kept_lines_are_whole_json_with_null_for_what_is_no_number(

@@ -100,16 +100,16 @@ def test_a_mean_is_over_pairs_and_seeds_are_averaged_first() -> None:
     assert (cell.pairs, cell.images) == (2, 2)
 
 
-def test_an_interval_over_pictures_is_wider_when_sentences_of_a_picture_agree() -> None:
+def test_an_interval_over_images_is_wider_when_prompts_of_an_image_agree() -> None:
     agreeing = grid(lambda p, s: float(p))
     one_a_video = {(f"{image} {prompt}", prompt, seed): value
                    for (image, prompt, seed), value in agreeing.items()}
-    pictures, videos = (summarise(scores_of(row("m", values))).cells["m"]["quality"].value
-                        for values in (agreeing, one_a_video))
-    assert pictures is not None
+    images, videos = (summarise(scores_of(row("m", values))).cells["m"]["quality"].value
+                      for values in (agreeing, one_a_video))
+    assert images is not None
     assert videos is not None
-    assert pictures.mean == pytest.approx(videos.mean)
-    assert pictures.high - pictures.low > 1.5 * (videos.high - videos.low)
+    assert images.mean == pytest.approx(videos.mean)
+    assert images.high - images.low > 1.5 * (videos.high - videos.low)
 
 
 def test_a_paired_difference_is_narrower_than_the_rows_it_is_of(summary: Summary) -> None:
@@ -143,7 +143,7 @@ def test_what_is_no_number_is_left_out_and_counted() -> None:
     assert "NaN" not in to_json(found)
     content = json.loads(to_json(found))
     assert content["rows"][0]["measures"]["speed"] == {
-        "mean": None, "low": None, "high": None, "pairs": 0, "pictures": 0}
+        "mean": None, "low": None, "high": None, "pairs": 0, "images": 0, "pictures": 0}
     assert row_cells(found, found.scores.rows[0])[-1] == "–"
 
 
@@ -219,7 +219,7 @@ def test_decimals_follow_the_narrowest_interval_of_a_column() -> None:
     assert "-" not in minus
 
 
-def test_headings_say_which_way_is_better_and_what_a_still_picture_wins(summary: Summary) -> None:
+def test_headings_say_which_way_is_better_and_what_a_still_image_wins(summary: Summary) -> None:
     assert headings(summary) == ["", "pairs", "quality ↑† (dB)", "speed"]
 
 
@@ -286,8 +286,8 @@ def test_every_measure_and_control_row_is_explained_in_the_docs() -> None:
 
 
 def still_wins_of(page: str) -> str:
-    """The paragraph of the page that lists what a still picture wins."""
-    found = re.search(r"^A still picture wins, by definition: (.*?)\n\n", page,
+    """The paragraph of the page that lists what a still image wins."""
+    found = re.search(r"^A still image wins, by definition: (.*?)\n\n", page,
                       re.MULTILINE | re.DOTALL)
     assert found is not None
     return found[1]

@@ -84,7 +84,7 @@ def read_as_vbench_does(videos: Path, pictures: Path) -> dict[str, Path]:
     return found
 
 
-def test_every_video_has_the_picture_of_its_own_pair(make: Make, tmp_path: Path) -> None:
+def test_every_video_has_the_image_of_its_own_pair(make: Make, tmp_path: Path) -> None:
     results = make(seeds=(0, 3, 12))
     for pair in PAIRS:  # a picture of its own colour each
         colour = sum(pair.image_id.encode()) % 256
@@ -247,7 +247,7 @@ def test_files_of_others_are_neither_overwritten_nor_passed_on(make: Make, tmp_p
         export_vbench(results, view)
     assert (view / "videos" / f"{PAIRS[0].stem}-0.mp4").read_text() == "mine"
     (view / "videos" / f"{PAIRS[0].stem}-0.mp4").rename(view / "videos" / "stranger.mp4")
-    with pytest.raises(ValueError, match=r"videos/stranger\.mp4 is not of this view.*no picture"):
+    with pytest.raises(ValueError, match=r"videos/stranger\.mp4 is not of this view.*no image"):
         export_vbench(results, view)
     with pytest.raises(ValueError, match="another folder than the results'"):
         export_vbench(results, results.folder)
@@ -312,7 +312,7 @@ def test_what_is_wrong_with_a_view_is_named(make: Make, tmp_path: Path) -> None:
     target = os.readlink(picture)
     picture.unlink()
     assert f"pictures/{picture.name} is missing" in faults()
-    assert f"{PAIRS[1].stem}-0.mp4 has no picture {picture.name}" in faults()
+    assert f"{PAIRS[1].stem}-0.mp4 has no image {picture.name}" in faults()
     picture.symlink_to("nowhere.png")
     assert "is missing or a link to nothing" in faults()
     picture.unlink()
@@ -321,7 +321,7 @@ def test_what_is_wrong_with_a_view_is_named(make: Make, tmp_path: Path) -> None:
     picture.unlink()
     picture.symlink_to(target)
     (view / "pictures" / f"{PAIRS[1].stem}.jpg").symlink_to(target)
-    assert "are pictures of the same videos" in faults()
+    assert "are images of the same videos" in faults()
     (view / "pictures" / f"{PAIRS[1].stem}.jpg").rename(view / "pictures" / "lonely.jpg")
     assert "lonely.jpg has no video" in faults()
     (view / "pictures" / "lonely.jpg").rename(view / "pictures" / picture.name.upper())

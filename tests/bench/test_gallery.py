@@ -77,7 +77,7 @@ def test_every_pair_shows_every_model_in_order(make: Make, tmp_path: Path) -> No
         assert [cell["address"].split("/")[1] for cell in cells] == ["zebra", "ant"]
         assert all((tmp_path / "out" / cell["address"]).stat().st_size > 0 for cell in cells)
     assert (data["videos"], data["lacking"], data["marks"]) == (6, 0, [])
-    assert data["counts"] == {"scenarios": 3, "pictures": 3, "sentences": 3, "pairs": 3}
+    assert data["counts"] == {"scenarios": 3, "images": 3, "prompts": 3, "pairs": 3}
     assert data["models"][0] | {"name": ""} == {
         "name": "", "lacking": 0, "width": SIZE, "height": SIZE, "fps": 8.0}
 

@@ -270,7 +270,7 @@ def test_a_missing_video_and_a_part_of_a_benchmark_are_marked(page: Page) -> Non
     assert tile.locator(".lacks").inner_text() == "missing"
     assert tile.locator("video").count() == 0
     assert page.locator("#counts").inner_text() == (
-        "4 pairs · 3 scenarios · 3 pictures · 4 models · 32 videos · 2 missing")
+        "4 pairs · 3 scenarios · 3 images · 4 models · 32 videos · 2 missing")
     assert page.locator(".chip", has_text="second").locator("small").inner_text() == "2 missing"
     assert page.locator(".mark").all_inner_texts() == [
         "SUBSET: 4 of 9 pairs of pairs of a test (scenarios balloon)"]

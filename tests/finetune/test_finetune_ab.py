@@ -111,12 +111,12 @@ def test_true_clips_follow_their_sentence_still_ones_and_those_of_another_do_not
     assert of_runs["1"]["change"] == pytest.approx([1.0] * CLIPS, abs=0.1)
     assert of_runs["0"]["follows"] == [0.0] * CLIPS
     assert of_runs["0"]["stands_still"] == [1.0] * CLIPS
-    assert controls["still picture"] == {"follows": [0.0] * CLIPS, "stands_still": [1.0] * CLIPS,
+    assert controls["still image"] == {"follows": [0.0] * CLIPS, "stands_still": [1.0] * CLIPS,
                                          "change": [0.0] * CLIPS}  # fmt: skip
     assert controls[another_of("1")]["follows"] == [0.0] * CLIPS
 
 
-def test_videos_of_another_sentence_show_in_its_control_row(
+def test_videos_of_another_prompt_show_in_its_control_row(
     clips: ClipCache, tmp_path: Path
 ) -> None:
     made, controls = scene_scores(clips, videos_of(runs(clips, tmp_path / "a", another, another)))
@@ -148,7 +148,7 @@ def test_the_page_has_intervals_control_rows_and_the_command_that_serves_the_stu
     assert min(values["1"]["motion"]) > 0
     assert "<td>+1 (+1 to +1)</td>" in page  # follows
     assert "2.33 (1 to 4)" in page  # the three clips with a loss where they move
-    for row in ("still picture", "frames shuffled", "another sentence, &lambda; = 1"):
+    for row in ("still image", "frames shuffled", "another prompt, &lambda; = 1"):
         assert row in page
     (study,) = (tmp_path / "ab").glob("videos-*/study.db")
     assert f"motifocal study serve {study}" in page

@@ -125,15 +125,15 @@ def test_a_negative_prompt_counts_or_is_refused(kind: str, opened: OpenKind) -> 
         opened(kind, guidance=1.0, negative_prompt="blurred")
 
 
-def test_a_model_that_reads_no_sentence_says_so_and_takes_no_negative_prompt(
+def test_a_model_that_reads_no_prompt_says_so_and_takes_no_negative_prompt(
     fresh: OpenKind, capsys: pytest.CaptureFixture[str]
 ) -> None:
     model = fresh("svd")
     assert capsys.readouterr().err.splitlines()[-1].startswith("note: StableVideoDiffusionPipeline")
-    assert model.settings["reads_sentence"] is False
-    assert fresh("ltx").settings["reads_sentence"] is True
+    assert model.settings["reads_prompt"] is False
+    assert fresh("ltx").settings["reads_prompt"] is True
     assert "note" not in capsys.readouterr().err
-    with pytest.raises(ValueError, match="reads no sentence"):
+    with pytest.raises(ValueError, match="reads no prompt"):
         fresh("svd", negative_prompt="blurred")
 
 

@@ -112,11 +112,11 @@ def test_a_judge_that_sees_motion_but_not_which_is_said_to() -> None:
         return 0.8 if (query.frames != query.frames[0]).any() else 0.1
 
     words = statement(report_of(RuleJudge(moves, "mover")))
-    assert words.startswith("mover does not tell a sentence's own clip from another sentence's "
+    assert words.startswith("mover does not tell a prompt's own clip from another prompt's "
                             "clip")
 
 
-def test_nothing_is_said_of_control_clips_where_one_picture_alone_was_answered() -> None:
+def test_nothing_is_said_of_control_clips_where_one_image_alone_was_answered() -> None:
     truth = truths()
     image = asked()[0][0].pair.image_id
 
@@ -127,8 +127,8 @@ def test_nothing_is_said_of_control_clips_where_one_picture_alone_was_answered()
                if case.pair.image_id == image]
     report = make_report("oracle", {}, "scenes", 4, TEMPLATE, answers)
     assert statement(report) == (
-        "Whether oracle tells a sentence's own clip from another sentence's clip or from the still "
-        "picture cannot be said: that needs answers about two pictures or more.")
+        "Whether oracle tells a prompt's own clip from another prompt's clip or from the still "
+        "image cannot be said: that needs answers about two images or more.")
 
 
 def test_failures_are_wrong_answers_and_are_counted() -> None:
@@ -242,7 +242,7 @@ def test_platt_is_fitted_on_one_half_and_reported_on_the_other() -> None:
     _, before, after = report.platt
     assert 0 < before.questions < report.tables[ALL].questions
     assert after.error.mean < before.error.mean / 4
-    assert "Platt scaling, fitted on half of the pictures" in to_markdown(report)
+    assert "Platt scaling, fitted on half of the images" in to_markdown(report)
 
 
 # The command.

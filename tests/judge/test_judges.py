@@ -135,7 +135,7 @@ def test_every_control_row_shows_what_it_says(tmp_path: Path) -> None:
     assert {row.name for row in summarise(judged)} == {"drawing", *CONTROLS}
 
 
-def test_another_row_holds_only_pictures_with_two_prompts(tmp_path: Path) -> None:
+def test_another_row_holds_only_images_with_two_prompts(tmp_path: Path) -> None:
     judged = judge_videos([results_in(tmp_path)], tmp_path / "out", RuleJudge(lambda q: 0.5))
     pairs = {row.name: row.pairs for row in summarise(judged)}
     assert pairs == {"drawing": 5, STILL: 5, SHUFFLED: 5, REVERSED: 5, ANOTHER: 4,
@@ -158,7 +158,7 @@ def test_a_judge_that_does_not_tell_the_controls_apart_is_named_in_the_table(
                     ANOTHER: False, EMPTY_PROMPT: True, OPPOSITE: True}
     words = verdict(judged, summarise(judged))
     assert words.startswith("mover DOES NOT TELL the videos of drawing from: frames shuffled, "
-                            "frames reversed, another sentence.")
+                            "frames reversed, another prompt.")
     assert "**mover DOES NOT TELL" in to_markdown(judged, summarise(judged))
 
 

@@ -85,7 +85,7 @@ def test_the_command_judges_two_models_and_compares_nothing_it_cannot(tmp_path: 
                  "--frames", "2", "-q"]  # fmt: skip
     done = CliRunner().invoke(cli, arguments)
     assert done.exit_code == 0, done.output
-    assert "half DOES NOT TELL the videos of ours from: still picture" in done.output
+    assert "half DOES NOT TELL the videos of ours from: still image" in done.output
     assert (tmp_path / "out" / "scores.json").exists()
     refused = CliRunner().invoke(cli, [*arguments, "--pairwise"])
     assert refused.exit_code == 2

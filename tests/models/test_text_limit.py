@@ -204,7 +204,7 @@ def test_inspect_with_a_model_names_the_captions_that_are_cut(tmp_path: Path) ->
     ((name, words),) = faults_of(output).items()
     assert name == "long.mp4"
     assert "slowly to the left' is not read: it has more than 16 tokens" in words
-    run(*given, "--model", save_tiny("svd", tmp_path / "svd"))  # reads no sentence
+    run(*given, "--model", save_tiny("svd", tmp_path / "svd"))  # reads no prompt
     assert faults_of(output) == {}
 
 

@@ -34,7 +34,7 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("study")
     for model in MODELS:
         motifocal("bench", "ingest", clips / "videos" / model, "--bench", clips, "--subset",
-                  "pictures", "--partial", "--name", model, "-o", folder / model)
+                  "with-image", "--partial", "--name", model, "-o", folder / model)
     others = [word for model in MODELS[1:] for word in ("--b", folder / model)]
     motifocal("study", "create", "--a", folder / MODELS[0], *others, "--votes", VOTES, "--lease",
               LEASE, "--least-seconds", 0, "--gold-every", 6, "-o", folder / "study.db")

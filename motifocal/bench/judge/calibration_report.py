@@ -43,7 +43,7 @@ class JudgeReport:
     """What the synthetic scenes say of a judge.
 
     tables: all questions, then those of each kind of prompt; apart: P(yes) to the own clip less
-    that to another prompt's, and to the still picture, pair by pair; platt: the scaling fitted on
+    that to another prompt's, and to the still image, pair by pair; platt: the scaling fitted on
     one half of the images, with the other half's calibration before and after it, or None;
     left_out: how many cases the frames shown could not answer.
     """
@@ -108,7 +108,7 @@ def _platt(
     drawn = set(np.random.default_rng(seed).permutation(names)[: len(names) // 2])
     fitting = np.array([image in drawn for image in images])
     if fitting.all() or not fitting.any():
-        raise ValueError("Platt scaling needs two pictures or more, to fit and to measure")
+        raise ValueError("Platt scaling needs two images or more, to fit and to measure")
     platt = fit_platt(probability[fitting], truth[fitting])
     held_out = [image for image in images if image not in drawn]
     before = calibrate(probability[~fitting], truth[~fitting], held_out, seed)
@@ -132,20 +132,20 @@ def statement(report: JudgeReport) -> str:
     alike = [clip for clip, less in report.apart.items() if less.low <= 0]
     if unknown:
         known = f" It does not tell it from {alike[0]}." if alike else ""
-        return (f"Whether {report.judge} tells a sentence's own clip from "
+        return (f"Whether {report.judge} tells a prompt's own clip from "
                 f"{' or from '.join(unknown)} cannot be said: that needs answers about two "
-                f"pictures or more.{known}{failed}")
+                f"images or more.{known}{failed}")
     if len(alike) == len(report.apart):
         return (f"{report.judge} answers alike whatever happens after the first frame: it tells a "
-                f"sentence's own clip neither from {ANOTHER} nor from {STILL}. It judges the "
-                f"picture and the sentence, not the video.{failed}")
+                f"prompt's own clip neither from {ANOTHER} nor from {STILL}. It judges the "
+                f"image and the prompt, not the video.{failed}")
     if alike:
-        return (f"{report.judge} does not tell a sentence's own clip from {alike[0]}; believe it "
+        return (f"{report.judge} does not tell a prompt's own clip from {alike[0]}; believe it "
                 f"in nothing that depends on that. AUC {whole.auc.mean:.2f}.{failed}")
     sure = whole.auc.low >= GOOD and whole.accuracy.low >= GOOD
     words = "tells what happens" if sure else "tells what happens in part"
     return (f"{report.judge} {words}: {percent(whole.accuracy)} % right, AUC {whole.auc.mean:.2f}, "
-            f"and a sentence's own clip gets more than {ANOTHER} and than {STILL}.{failed}")
+            f"and a prompt's own clip gets more than {ANOTHER} and than {STILL}.{failed}")
 
 
 def table_cells(name: str, of: Calibration) -> list[str]:
@@ -170,15 +170,15 @@ def to_markdown(report: JudgeReport) -> str:
              f"**{markdown_text(statement(report))}**", "",
              *markdown_table(list(HEAD), [[markdown_text(cell) for cell in row]
                                           for row in rows(report)]), "",
-             f"On {markdown_text(report.scenes)}. 95 % intervals over pictures; a failure counts "
-             "as a wrong answer. Kinds are those of the sentences. "
+             f"On {markdown_text(report.scenes)}. 95 % intervals over images; a failure counts "
+             "as a wrong answer. Kinds are those of the prompts. "
              f"{report.left_out} questions were not asked: the frames shown are those of the "
-             "sentence's own clip.", ""]
+             "prompt's own clip.", ""]
     lines += [f"- P(yes) to {OWN} less that to {clip}: {percent(difference, '+')} %"
               for clip, difference in report.apart.items()]
     if report.platt is not None:
         platt = report.platt[0]
-        lines.append(f"- Platt scaling, fitted on half of the pictures: slope {platt.slope:.3f}, "
+        lines.append(f"- Platt scaling, fitted on half of the images: slope {platt.slope:.3f}, "
                      f"offset {platt.offset:+.3f} on the logit")
     lines += ["", f"{report.count} frames, {RULE}. Template, SHA-256 "
               f"`{text_hash(report.template)}`:", "", f"> {markdown_text(report.template)}", ""]

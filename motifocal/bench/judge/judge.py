@@ -57,7 +57,7 @@ FAILURES: Mapping[str, str] = {
 class Query:
     """One question of one video. `frames` (N, H, W, 3) uint8 are those that the judge is shown.
 
-    `prompt` is the sentence that the question is about, which models of reward take; `text` is all
+    `prompt` is the one that the question is about, which models of reward take; `text` is all
     that a language model reads beside the frames.
     """
 

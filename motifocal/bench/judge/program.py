@@ -16,7 +16,7 @@ from motifocal.media.picture import write_image
 #: What a template may name, and what it stands for.
 PLACEHOLDERS: Mapping[str, str] = {
     "frames": "a folder with the frames, 000.png, 001.png, ...",
-    "prompt": "the sentence",
+    "prompt": "the prompt",
     "question": "the question",
     "text": "all that a language model would read",
     "output": "the file to write: P(yes), one number from 0 to 1",

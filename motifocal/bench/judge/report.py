@@ -25,9 +25,9 @@ HEAD = ("", "pairs", "P(yes) (%)", "says yes (%)", "model less control (%)", "to
         "expected answers (%)", "failed")
 TOLD = {True: "yes", False: "NO", None: "–"}
 NOTES = (
-    "P(yes) and the share of yes are of the question about the sentence; *expected answers* are "
+    "P(yes) and the share of yes are of the question about the prompt; *expected answers* are "
     "the mean probability of the right answers to all questions of a pair. Means over pairs with "
-    "95 % intervals, bootstrapped over pictures; differences are taken pair by pair. A control row "
+    "95 % intervals, bootstrapped over images; differences are taken pair by pair. A control row "
     "is told apart where the whole interval of the difference is above 0."
 )
 

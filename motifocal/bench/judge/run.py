@@ -3,7 +3,7 @@
 Letters: F frames, N frames that a judge is shown, H W pixels.
 
 Every video of a model is asked all questions of its pair. The control rows are asked the one about
-the prompt: of a still picture, of the frames shuffled or reversed, of another prompt's video, and
+the prompt: of a still image, of the frames shuffled or reversed, of another prompt's video, and
 of the video itself with an empty prompt or the opposite one.
 """
 
@@ -39,15 +39,15 @@ from motifocal.media.arrays import Frames
 from motifocal.media.video import VideoError, read_image, read_video
 
 CACHE = "answers.jsonl"
-REVERSED, EMPTY_PROMPT, OPPOSITE = "frames reversed", "empty sentence", "opposite sentence"
+REVERSED, EMPTY_PROMPT, OPPOSITE = "frames reversed", "empty prompt", "opposite prompt"
 #: Control row -> what is asked in it.
 CONTROLS: Mapping[str, str] = MappingProxyType({
-    STILL: "the picture, once for every frame that a judge is shown",
+    STILL: "the image, once for every frame that a judge is shown",
     SHUFFLED: "the video's frames, all but the first in another order",
     REVERSED: "the video's frames from the last to the first",
-    ANOTHER: "the video of another sentence of the same picture",
-    EMPTY_PROMPT: "the video itself, and the question with an empty sentence",
-    OPPOSITE: "the video itself, and the question with a sentence that contradicts its own",
+    ANOTHER: "the video of another prompt of the same image",
+    EMPTY_PROMPT: "the video itself, and the question with an empty prompt",
+    OPPOSITE: "the video itself, and the question with a prompt that contradicts its own",
 })
 
 
@@ -55,7 +55,7 @@ CONTROLS: Mapping[str, str] = MappingProxyType({
 class Asked:
     """One question of one row: the pair and seed that it counts for, what was asked, the outcome.
 
-    `prompt` is the sentence that was asked about, `text` all that the judge read.
+    `prompt` is the prompt that was asked about, `text` all that the judge read.
     """
 
     row: str

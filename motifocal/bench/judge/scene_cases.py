@@ -4,7 +4,7 @@ Letters: F frames, H W pixels.
 
 Of every pair of the evaluation the question is whether the video shows what the prompt says, asked
 of three clips: the prompt's own (true), another prompt's of the same image (false), and the still
-picture (false). Where another prompt's clip shows the first one's too, as "all the balloons drift
+image (false). Where another prompt's clip shows the first one's too, as "all the balloons drift
 higher" shows that the blue one does, it is not asked. Nor is what nobody could tell: where the
 frames that are shown are those of the prompt's own clip, as of a light that flashes between them.
 """
@@ -27,7 +27,7 @@ from motifocal.media.arrays import Frames
 from motifocal.scenes.evaluation.evaluate import EvalPair, eval_pairs, truth_of_pair
 from motifocal.scenes.variant import STANDARD, SceneVariant
 
-OWN, ANOTHER, STILL = "its own clip", "another sentence's clip", "the still picture"
+OWN, ANOTHER, STILL = "its own clip", "another prompt's clip", "the still image"
 CLIPS = (OWN, ANOTHER, STILL)
 # (asked prompt, another prompt whose clip shows it too), of one image.
 _SHOWN_TOO = (
@@ -42,7 +42,7 @@ _SHOWN_TOO = (
 class Case:
     """One question with its truth: the pair that is asked about, and which clip is shown.
 
-    `shown` is the number of the prompt whose clip it is, None for the still picture.
+    `shown` is the number of the prompt whose clip it is, None for the still image.
     """
 
     pair: EvalPair

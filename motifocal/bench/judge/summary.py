@@ -132,7 +132,7 @@ def verdict(judged: Judged, rows: Sequence[JudgedRow]) -> str:
     words = []
     if alike:
         words.append(f"{judged.judge} DOES NOT TELL the videos of {judged.control} from: "
-                     f"{', '.join(alike)}. Either they do not follow their sentences, or what it "
+                     f"{', '.join(alike)}. Either they do not follow their prompts, or what it "
                      "says of them is not about what happens in them; motifocal bench calibrate "
                      "tells which")
     elif len(unknown) < len(controls):
@@ -141,7 +141,7 @@ def verdict(judged: Judged, rows: Sequence[JudgedRow]) -> str:
                      f"{', '.join(told_apart)}")
     if unknown:
         words.append(f"it cannot be said of: {', '.join(unknown)} (answers about fewer than two "
-                     "pictures)")
+                     "images)")
     failed = sum(sum(row.failures.values()) for row in rows)
     if failed:
         words.append(f"{failed} of {len(judged.asked)} questions failed")

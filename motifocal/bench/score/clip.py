@@ -42,6 +42,7 @@ Numbers = dict[str, float]
 Record = dict[str, Any]
 OWN, SHUFFLED = "own", "shuffled"
 WEIGHT_FREE = "measures"
+EARLIER_MEASURES = {"dino_picture_consistency": "dino_image_consistency"}  # in records
 _COMPUTES = (measures, fidelity, motion, temporal, camera, flow, codec, video)
 
 
@@ -130,11 +131,20 @@ class ScoreCache:
         self.lines: dict[str, Record] = {}
         for line in read_lines(path) if path.exists() else ():  # what is torn is computed again
             if isinstance(line.get("key"), str):
-                self.lines[line["key"]] = line
+                self.lines[line["key"]] = _upgraded(line)
 
     def add(self, line: Record) -> None:
         append_line(self.path, line)
         self.lines[line["key"]] = line
+
+
+def _upgraded(line: Record) -> Record:
+    """Return a record with the names that the measures have now."""
+    numbers = line.get("numbers")
+    if not isinstance(numbers, dict):
+        return line
+    return {**line, "numbers": {EARLIER_MEASURES.get(name, name): number
+                                for name, number in numbers.items()}}
 
 
 def compute_scores(
@@ -230,7 +240,7 @@ def _check_clip(clip: Clip, image: npt.NDArray[np.uint8], path: Path) -> None:
     count, *size = clip.frames.shape
     if tuple(size) != image.shape:
         sizes = "{}x{}, got {}x{}".format(*image.shape[:2], *size[:2])
-        raise VideoError(f"{path}: should be of its picture's size, {sizes}")
+        raise VideoError(f"{path}: should be of its image's size, {sizes}")
     if count < 2:
         raise VideoError(f"{path}: should hold at least 2 frames, got {count}")
 

@@ -15,14 +15,14 @@ import numpy.typing as npt
 
 from motifocal.bench.results import ExpectedVideo
 
-STILL = "still picture"
+STILL = "still image"
 SHUFFLED = "frames shuffled"
-ANOTHER = "another sentence"
+ANOTHER = "another prompt"
 #: Control row -> what stands in it.
 CONTROLS: dict[str, str] = {
-    STILL: "the picture, repeated for as many frames as the video has",
-    SHUFFLED: "a video's own frames, all but the first in another order; one video a picture",
-    ANOTHER: "the video of another sentence of the same picture",
+    STILL: "the image, repeated for as many frames as the video has",
+    SHUFFLED: "a video's own frames, all but the first in another order; one video an image",
+    ANOTHER: "the video of another prompt of the same image",
 }
 FEWEST = 3  # frames of which all but the first can change places
 

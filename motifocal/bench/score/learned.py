@@ -37,7 +37,7 @@ BATCH = 16  # images in one pass
 DINO_KINDS = ("vit", "dinov2", "dinov2_with_registers", "dinov3_vit")
 
 CLIP_MEASURES = read_measures(("clip_image_alignment", "clip_text_alignment"))
-DINO_MEASURES = read_measures(("dino_subject_consistency", "dino_picture_consistency"))
+DINO_MEASURES = read_measures(("dino_subject_consistency", "dino_image_consistency"))
 
 
 @dataclass(frozen=True)
@@ -165,7 +165,7 @@ def consistency(frames: Features, image: Features) -> Numbers:
     likest = max(0.0, _cosines(frames, image).max())
     return {
         "dino_subject_consistency": float((to_first + to_previous).mean() / 2),
-        "dino_picture_consistency": float((likest + to_previous.mean()) / 2),
+        "dino_image_consistency": float((likest + to_previous.mean()) / 2),
     }
 
 

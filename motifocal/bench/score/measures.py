@@ -70,7 +70,7 @@ def measure(
         raise ValueError(f"frames should be {expected}, got {frames.shape}")
     if image.shape != frames.shape[1:] or image.dtype != np.uint8:
         expected = f"{frames.shape[1:]} uint8 like the frames"
-        raise ValueError(f"picture should be {expected}, got {image.shape} {image.dtype}")
+        raise ValueError(f"image should be {expected}, got {image.shape} {image.dtype}")
     if flow.shape != (expected_flow := (len(frames) - 1, 2, *frames.shape[1:3])):
         raise ValueError(f"flow should be {expected_flow}, got {flow.shape}")
     if not (math.isfinite(fps) and fps > 0):

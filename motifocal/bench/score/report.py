@@ -20,7 +20,7 @@ from motifocal.bench.score.run import Row, Scores
 from motifocal.bench.score.tables import NO_CELL, Cell, Summary, to_latex, to_markdown
 from motifocal.files.atomic import write_text
 from motifocal.files.csv_text import csv_text
-from motifocal.files.json_text import format_json
+from motifocal.files.json_text import format_json, with_earlier_names
 from motifocal.metrics import RESAMPLES
 
 
@@ -62,7 +62,7 @@ def to_json(summary: Summary) -> str:
         "failures": list(scores.failures),
         "control": scores.control,
         "seed": scores.seed,
-        "interval": f"95 %, percentile bootstrap over pictures, {RESAMPLES} resamples",
+        "interval": f"95 %, percentile bootstrap over images, {RESAMPLES} resamples",
         "versions": {"motifocal": __version__, "numpy": np.__version__, "opencv": cv2.__version__},
         "computed": dict(scores.computed),
         "measures": {name: asdict(measure) for name, measure in scores.measures.items()},
@@ -70,17 +70,18 @@ def to_json(summary: Summary) -> str:
         "difference_to": scores.rows[0].name,
         "differences": {name: _cells(cells) for name, cells in summary.differences.items()},
     }
-    return format_json(content)
+    # The earlier name stands beside the new one for one more release.
+    return format_json(with_earlier_names(content, {"images": "pictures"}))
 
 
 def _row(row: Row) -> dict[str, object]:
     return {"name": row.name, "kind": row.kind, "note": row.note, "videos": len(row.videos),
             "pairs": len({video.pair.stem for video in row.videos}),
-            "pictures": len({video.pair.image_id for video in row.videos})}
+            "images": len({video.pair.image_id for video in row.videos})}
 
 
 def _cells(cells: Mapping[str, Cell]) -> dict[str, dict[str, float]]:
-    return {name: {**asdict(cell.value), "pairs": cell.pairs, "pictures": cell.images}
+    return {name: {**asdict(cell.value), "pairs": cell.pairs, "images": cell.images}
             for name, cell in cells.items()}
 
 
@@ -98,13 +99,14 @@ def to_csv(scores: Scores) -> str:
 
 def to_table_csv(summary: Summary) -> str:
     """Return a CSV with one line a row and measure: mean, difference, and their intervals."""
-    header = ["row", "kind", "measure", "pairs", "pictures", "mean", "low", "high",
-              "difference", "difference_low", "difference_high", "difference_pairs", "marks"]
+    header = ["row", "kind", "measure", "pairs", "images", "mean", "low", "high",
+              "difference", "difference_low", "difference_high", "difference_pairs", "marks",
+              "pictures"]  # the earlier name of "images", for one more release
     lines = []
     for row in summary.scores.rows:
         for name, cell in summary.cells[row.name].items():
             other = summary.differences.get(row.name, {}).get(name, NO_CELL)
             lines.append([row.name, row.kind, name, cell.pairs, cell.images,
                           *astuple(cell.value), *astuple(other.value), other.pairs,
-                          "; ".join(summary.scores.marks)])
+                          "; ".join(summary.scores.marks), cell.images])
     return csv_text(header, lines)

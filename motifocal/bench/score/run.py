@@ -172,7 +172,7 @@ class _Run:
         jobs = {video: ClipJob(results.image(video.pair), None, None, clip.frames, clip.fps)
                 for video, clip in own.items()}
         still = {}
-        for job, outcome in self._computed(list(dict.fromkeys(jobs.values())), "still pictures"):
+        for job, outcome in self._computed(list(dict.fromkeys(jobs.values())), "still images"):
             if isinstance(outcome, str):
                 raise ValueError(outcome)
             still[job] = outcome[OWN]
@@ -203,8 +203,8 @@ class _Run:
 
 def _note(row: str, results: Results, count: int, videos: int) -> str:
     """Say which videos a control row is made of."""
-    why = {controls.SHUFFLED: "one of each picture",
-           controls.ANOTHER: "the pictures of the others have one sentence"}
+    why = {controls.SHUFFLED: "one of each image",
+           controls.ANOTHER: "the images of the others have one prompt"}
     less = f", {count} of {videos} videos: {why[row]}" if count < videos else ""
     return f"of {results.model}{less}"
 

@@ -27,9 +27,9 @@ MOST_DECIMALS = 4
 NO_NUMBER = "–"
 WON_BY_STILL = "†"
 NOTES = (
-    "Means over pairs with 95 % intervals, bootstrapped over pictures. A measure that a control "
+    "Means over pairs with 95 % intervals, bootstrapped over images. A measure that a control "
     f"row wins does not see what the control lacks; {WON_BY_STILL} marks those that a still "
-    "picture wins by their definition. Differences are taken pair by pair, on the pairs that both "
+    "image wins by their definition. Differences are taken pair by pair, on the pairs that both "
     "rows have."
 )
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]()#+!|~-])")

@@ -46,7 +46,7 @@ def calibrate(judge: str | None, output: Path, pairs: int, size: int, template: 
     """Measure how far JUDGE can be believed: a model folder, a hub id or an address.
 
     On synthetic scenes it is known what happens. The judge is asked whether a clip shows a
-    prompt: the prompt's own clip, another prompt's, and the still picture. Accuracy, AUC,
+    prompt: the prompt's own clip, another prompt's, and the still image. Accuracy, AUC,
     expected calibration error and bias towards yes are reported by kind of prompt, with 95 %
     intervals over images, and the verdict in words.
     """

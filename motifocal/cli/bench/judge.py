@@ -47,7 +47,7 @@ Examples:
 @click.option("--allow-missing", is_flag=True,
               help="Judge what there is; every output then says INCOMPLETE.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True,
-              help="Of the control rows: how frames are shuffled and sentences swapped.")
+              help="Of the control rows: how frames are shuffled and prompts swapped.")
 @quiet_option
 def judge(results: tuple[Path, ...], judge: str | None, output: Path, questions: Path | None,
           template: str | None, pairwise: bool, control: str | None, common: bool,
@@ -55,8 +55,8 @@ def judge(results: tuple[Path, ...], judge: str | None, output: Path, questions:
     # fmt: on
     """Ask a judge yes-or-no questions about the videos in the folders RESULTS.
 
-    Beside the models stand control rows: a still picture, frames shuffled and reversed, another
-    sentence's video, an empty and an opposite sentence. A judge that does not tell them apart is
+    Beside the models stand control rows: a still image, frames shuffled and reversed, another
+    prompt's video, an empty and an opposite prompt. A judge that does not tell them apart is
     named in the table. Failures are counted by kind and are never an answer. Whether a judge can be
     believed at all, motifocal bench calibrate measures; docs/judges.md explains both.
     """

@@ -39,13 +39,13 @@ Examples:
               "[default: the first model's]")
 @click.option("--clip", metavar="MODEL", help="Image and text alignment with this CLIP: a folder "
               "or a hub id, safetensors only.")
-@click.option("--dino", metavar="MODEL", help="Subject and picture consistency with this ViT, "
+@click.option("--dino", metavar="MODEL", help="Subject and image consistency with this ViT, "
               "DINO or DINOv2, likewise.")
 @device_option("Where --clip and --dino compute")
 @click.option("--workers", type=click.IntRange(min=1),
               help="Videos at a time.  [default: one for each core]")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True,
-              help="Of the control rows: how frames are shuffled and sentences swapped.")
+              help="Of the control rows: how frames are shuffled and prompts swapped.")
 @click.option("--no-plot", is_flag=True, help="Leave plot.png out, which needs matplotlib.")
 @ray_option
 @quiet_option
@@ -54,7 +54,7 @@ def score(results: tuple[Path, ...], output: Path, common: bool, allow_missing: 
           workers: int | None, seed: int, no_plot: bool, ray: str | None) -> None:
     """Measure the videos in the folders RESULTS, one of each model, beside control rows.
 
-    The control rows are a still picture, the frames shuffled, and the videos of another sentence:
+    The control rows are a still image, the frames shuffled, and the videos of another prompt:
     where one of them is as good as a model, the measure does not see what it lacks. Intervals are
     95 % bootstraps over images; differences to the first model are taken pair by pair. What each
     measure is, and what it does not see, is in docs/metrics.md.

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 from motifocal.cli.finetune.ab_scenes import CHANGE, FOLLOWS, STANDS_STILL, scene_scores
 from motifocal.cli.finetune.ab_videos import (
     newest_videos,
+    prompt_of,
     results_of,
     scores_of,
-    sentence_of,
     study_of,
 )
 from motifocal.files.atomic import write_text
@@ -32,8 +32,8 @@ TITLES = {
     "moving": "held-out loss where the clips move",
     "static": "held-out loss where they stand still",
     "motion": "motion of the sampled videos, % of the shorter side per second",
-    FOLLOWS: "videos nearest to the true clip of their sentence (1: all of them)",
-    STANDS_STILL: "videos nearest to the still picture",
+    FOLLOWS: "videos nearest to the true clip of their prompt (1: all of them)",
+    STANDS_STILL: "videos nearest to the still image",
     CHANGE: "change where something may move, over the true clip's",
 }
 MOTION = "motion_amount"
@@ -60,7 +60,7 @@ figure {{ margin: 0 0 1.5em }}
 .videos span {{ font-size: 14px }}
 </style>
 <h1>&lambda; = {weights}</h1>
-<p>The same data, noise, timesteps, pictures, captions and seeds. Numbers are means with 95 %
+<p>The same data, noise, timesteps, images, captions and seeds. Numbers are means with 95 %
 bootstrap intervals over clips; differences are paired by clip, &lambda; = {last} minus
 &lambda; = {first}. An interval of a difference that holds 0 shows no difference.</p>
 <div class="scroll"><table>
@@ -77,7 +77,7 @@ bootstrap intervals over clips; differences are paired by clip, &lambda; = {last
 def write_ab_page(output: Path, runs: Mapping[float, Path], clips: ClipCache | None) -> Path:
     """Write ab.html into `output` for finished runs by their lambda; returns the page.
 
-    `clips` are those whose pictures and captions the videos were sampled with; without them the
+    `clips` are those whose images and captions the videos were sampled with; without them the
     page has the held-out losses alone. Runs are in the order of their lambda, as the differences
     are of the largest and the smallest.
     """
@@ -189,8 +189,8 @@ def _controls(controls: Mapping[str, Values], groups: Sequence[str]) -> str:
                 made = _interval([value for value, _ in kept], [name for _, name in kept])
                 rows.append(f"<tr><td>{control}</td><td>{TITLES[measure]}</td><td>{made}</td></tr>")
     return ("<h2>Controls of the scenes</h2>\n<p>The clips are synthetic scenes, so what every "
-            "sentence makes of a picture is known. <i>Another sentence</i>: how often a video "
-            "follows one that it was not given, on average over the others of its picture.</p>\n"
+            "prompt makes of an image is known. <i>Another prompt</i>: how often a video "
+            "follows one that it was not given, on average over the others of its image.</p>\n"
             '<div class="scroll"><table>\n<tr><th>control</th><th></th><th>mean</th></tr>\n'
             + "\n".join(rows) + "\n</table></div>")
 
@@ -213,7 +213,7 @@ def _scores(summary: Summary) -> str:
     notes = [*scores.marks, *scores.failures,
              *(f"{row.name}: {row.note}" for row in scores.rows if row.kind == CONTROL)]
     return ("<h2>Scores, and control rows</h2>\n<p>A measure that a control wins does not see what "
-            "the control lacks; &dagger; marks those that a still picture wins by definition.</p>\n"
+            "the control lacks; &dagger; marks those that a still image wins by definition.</p>\n"
             '<div class="scroll"><table>\n' + "\n".join(table) + "\n</table></div>\n<p>"
             + "<br>".join(map(html.escape, notes)) + "</p>")
 
@@ -232,19 +232,19 @@ def _study(results: Sequence[Results]) -> str:
 def _cut_captions(clips: ClipCache, results: Sequence[Results]) -> Iterable[str]:
     """Yield how many captions the scores and the study have a part of, if there are any."""
     captions = [clip.caption for clip in clips.clips[:len(results[0].benchmark.pairs)]]
-    cut = sum(sentence_of(caption) != " ".join(caption.split()) for caption in captions)
+    cut = sum(prompt_of(caption) != " ".join(caption.split()) for caption in captions)
     if cut:
         yield (f"<p>Captions that are too long for a video's name: {cut} of {len(captions)}. "
                "Scores and study have their beginning and a hash of the whole in their place.</p>")
 
 
 def _videos(output: Path, runs: Mapping[float, Path], clips: ClipCache) -> Iterable[str]:
-    """Yield a figure for each clip: its picture and every run's video."""
+    """Yield a figure for each clip: its image and every run's video."""
     from motifocal.training.finetune.cache import picture_path
 
     for clip, *videos in zip(clips.clips, *map(newest_videos, runs.values()), strict=False):
-        picture = os.path.relpath(picture_path(clips.folder, clip.clip), output)
-        cells = [f'<span><img src="{html.escape(Path(picture).as_posix())}" alt="">picture</span>']
+        image = os.path.relpath(picture_path(clips.folder, clip.clip), output)
+        cells = [f'<span><img src="{html.escape(Path(image).as_posix())}" alt="">image</span>']
         cells += [f'<span><video src="{video.relative_to(output).as_posix()}" controls loop muted '
                   f"playsinline></video>&lambda; = {weight:g}</span>"
                   for weight, video in zip(runs, videos, strict=True)]  # fmt: skip

@@ -1,7 +1,7 @@
 """Compare sampled videos with the exact truth, where the clips are synthetic scenes.
 
 F frames, H W pixels. `prepare` keeps what the scenes were exported with beside the cache; a clip's
-number then says what is in it, and what every other sentence would have made of its picture.
+number then says what is in it, and what every other prompt would have made of its image.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 SCENES = "scenes.json"
 FOLLOWS, STANDS_STILL, CHANGE = "follows", "stands_still", "change"
-ANOTHER, STILL = "another sentence", "still picture"
+ANOTHER, STILL = "another prompt", "still image"
 Values = dict[str, list[float | None]]
 
 
@@ -40,8 +40,8 @@ def scene_scores(
     """Judge videos by name, one a clip; and the controls by name.
 
     Empty where the clips are no scenes, or not whole squares at rest: then nothing exact is known.
-    The control "another sentence" asks of each run's videos whether they follow a sentence that
-    was not given; that of the still picture repeats it.
+    The control "another prompt" asks of each run's videos whether they follow a prompt that
+    was not given; that of the still image repeats it.
     """
     from motifocal.media.video import read_video
     from motifocal.scenes.evaluation.evaluate import fit, judge
@@ -69,7 +69,7 @@ def scene_scores(
 
 
 def another_of(name: str) -> str:
-    """Name the control that asks a run's videos for other sentences."""
+    """Name the control that asks a run's videos for other prompts."""
     return f"{ANOTHER}, &lambda; = {name}"
 
 
@@ -91,7 +91,7 @@ def is_whole(clips: ClipCache, settings: Mapping[str, Any]) -> bool:
 def truth_of_clip(
     clip: CachedClip, settings: Mapping[str, Any], size: int, frames: int
 ) -> tuple[Truth, int]:
-    """Draw all that can happen to a clip's picture, and say which of it the sentence asks for."""
+    """Draw all that can happen to a clip's image, and say which of it the prompt asks for."""
     import cv2
     import numpy as np
 

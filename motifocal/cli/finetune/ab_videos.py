@@ -69,11 +69,11 @@ def results_of(output: Path, runs: Mapping[float, Path], clips: ClipCache) -> li
 
 
 def pairs_of(clips: ClipCache, count: int) -> list[Any]:
-    """Return a pair of picture and sentence for each of the first clips.
+    """Return a pair of image and prompt for each of the first clips.
 
-    Clips that begin with the same picture have one image id, so that their sentences can stand in
-    for each other; the same sentence a second time is told apart by another id. The sentence is the
-    caption as `sentence_of` gives it, since videos are named after it.
+    Clips that begin with the same image have one image id, so that their prompts can stand in
+    for each other; the same prompt a second time is told apart by another id. The prompt is the
+    caption as `prompt_of` gives it, since videos are named after it.
     """
     from motifocal.bench.pairs import Pair
     from motifocal.files.atomic import sha256_of
@@ -83,23 +83,23 @@ def pairs_of(clips: ClipCache, count: int) -> list[Any]:
     seen: Counter[str] = Counter()
     for clip in clips.clips[:count]:
         name = f"clip-{sha256_of(picture_path(clips.folder, clip.clip))[:10]}"
-        pair = Pair(TITLE, name, sentence_of(clip.caption))
+        pair = Pair(TITLE, name, prompt_of(clip.caption))
         again = seen[pair.stem]
         seen[pair.stem] += 1
         pairs.append(replace(pair, image_id=f"{name}-{again}") if again else pair)
     return pairs
 
 
-def sentence_of(caption: str) -> str:
+def prompt_of(caption: str) -> str:
     """Return a caption on one line, cut to what a video's name has room for (see `shortened`)."""
     from motifocal.bench.pairs import LONGEST_NAME, SEED_ROOM
 
     room = LONGEST_NAME - SEED_ROOM - len("clip-0123456789-00000_")
     line = " ".join(caption.split())
-    sentence = shortened(line, room)
+    prompt = shortened(line, room)
     # A few letters have three bytes in lower case and two in upper case.
-    fits = len(slug(sentence).encode()) <= room
-    return sentence if fits else shortened(line, room * 2 // 3)
+    fits = len(slug(prompt).encode()) <= room
+    return prompt if fits else shortened(line, room * 2 // 3)
 
 
 def scores_of(results: Sequence[Results]) -> Summary:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from motifocal.cli.options.declare import FILE, LocalPath, together
+from motifocal.cli.options.renamed import warn_of_old_name
 
 if TYPE_CHECKING:
     from motifocal.bench.pairs import Benchmark
@@ -26,7 +27,7 @@ bench_options = together(
                  help="Another table of pairs than the folder's own."),
     click.option("--own-pairs", is_flag=True, help="Take pairs that are not TI2V-Bench's 320."),
     click.option("--subset", metavar="PART", help="Only a part, marked as such everywhere: "
-                 "pictures (pairs whose image is there), scenarios:a,b or images:a,b."),
+                 "with-image (pairs whose image is there), scenarios:a,b or images:a,b."),
     click.option("--limit", type=click.IntRange(min=1), metavar="N",
                  help="Only the first N pairs, marked as such everywhere."),
 )
@@ -36,8 +37,11 @@ def chosen(
     bench: Path, table: Path | None, own_pairs: bool, subset: str | None, limit: int | None
 ) -> Benchmark:
     """The benchmark, or the part of it that was asked for; says on stderr which."""
-    from motifocal.bench.pairs import read_benchmark, subset_of
+    from motifocal.bench.pairs import WITH_IMAGE, read_benchmark, subset_of
 
+    if subset == "pictures":
+        warn_of_old_name(f"--subset pictures is now {WITH_IMAGE}; the old name will go")
+        subset = WITH_IMAGE
     benchmark = subset_of(read_benchmark(bench, table=table, own_pairs=own_pairs), subset, limit)
     click.echo(benchmark.mark or f"{benchmark.title}: all {benchmark.total} pairs", err=True)
     return benchmark

@@ -1,4 +1,4 @@
-// One pair on the page: its sentence, its picture, and the models' videos, loaded while it is near.
+// One pair on the page: its prompt, its image, and the models' videos, loaded while it is near.
 "use strict";
 
 // An element with attributes and children; text only ever becomes a text node.
@@ -41,14 +41,14 @@ class Card {
     const { width, height } = GALLERY.models.find((model) => model.width) ?? {};
     if (width) frame.style.aspectRatio = `${width} / ${height}`;
     if (this.pair.picture) {
-      const image = element("img", { alt: `Picture ${this.pair.image}`, loading: "lazy" });
+      const image = element("img", { alt: `Image ${this.pair.image}`, loading: "lazy" });
       image.src = this.pair.picture;
       frame.append(image);
     } else {
       frame.append(lacking("missing"));
     }
     return element("figure", { class: "tile given" }, frame,
-      element("figcaption", {}, "picture"));
+      element("figcaption", {}, "image"));
   }
 
   tile({ name, width, height }) {

@@ -190,7 +190,7 @@ function pressed(event) {
 function describe() {
   const { counts, videos, lacking, models } = GALLERY;
   const many = (count, word) => `${count} ${word}${count === 1 ? "" : "s"}`;
-  const words = [many(counts.pairs, "pair"), many(counts.pictures, "picture"),
+  const words = [many(counts.pairs, "pair"), many(counts.images, "image"),
     many(models.length, "model"), many(videos, "video")];
   if (counts.scenarios > 1) words.splice(1, 0, many(counts.scenarios, "scenario"));
   at("counts").textContent = words.join(" · ");
