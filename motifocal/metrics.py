@@ -46,7 +46,7 @@ def ssim(a: npt.NDArray[np.uint8], b: npt.NDArray[np.uint8]) -> float:
     that lie inside the image. Raises ValueError where none does.
     """
     if a.shape != b.shape or a.ndim != 3 or min(a.shape[:2]) < 11:
-        raise ValueError(f"pictures should be (H, W, 3), 11 or more wide, got {a.shape}, {b.shape}")
+        raise ValueError(f"images should be (H, W, 3), 11 or more wide, got {a.shape}, {b.shape}")
     x, y = a.astype(np.float64), b.astype(np.float64)
     mean_x, mean_y = _windowed(x), _windowed(y)
     var_x, var_y = _windowed(x * x) - mean_x**2, _windowed(y * y) - mean_y**2

@@ -89,7 +89,7 @@ def _make(
     settings: HeatmapSettings, grid: LatentGeometry,
 ) -> None:  # fmt: skip
     selection, fps = _selection(file, grid)
-    if len(selection.indices) == 1:  # a picture: nothing moves
+    if len(selection.indices) == 1:  # an image: nothing moves
         weight = torch.zeros(_shape(selection, grid), dtype=torch.float16)
     else:
         source = _clip(clips, name)

@@ -37,7 +37,7 @@ _NOTE = "motifocal"
 
 #: Latent grids of the models, by the short name that ends their cache files. musubi-tuner noises
 #: and counts every latent: HunyuanVideo is trained from text, and Wan and HunyuanVideo 1.5 get
-#: the picture as further channels.
+#: the image as further channels.
 GRIDS: dict[str, LatentGeometry] = {
     "wan": FAMILIES["wan"],  # 2.1 and 2.2-A14B
     "hv": replace(FAMILIES["hunyuan"], conditioned_first=False),
@@ -111,7 +111,7 @@ def missing_weights(config: str | Path, family: str) -> list[str]:
 def _cached_clips(dataset: VideoDataset, family: str) -> Iterator[Path]:
     for path in sorted(dataset.cache.glob(f"*_{family}.safetensors"), key=natural_key):
         name = _NAME.fullmatch(path.name)
-        if name is not None and int(name[3]) > 1:  # else a picture: nothing moves
+        if name is not None and int(name[3]) > 1:  # else an image: nothing moves
             yield path
 
 
@@ -206,10 +206,10 @@ def _planned(
 def _timeline(clip: Path) -> Timeline:
     if not clip.is_dir():
         return timeline_of(clip)
-    pictures = [file for file in clip.iterdir() if file.suffix.lower() in PICTURE_SUFFIXES]
-    if sorted(pictures, key=lambda file: file.name) != sorted(pictures, key=natural_key):
-        raise ValueError(f"{clip}: number its pictures with leading zeros, as it sorts by letters")
-    return Timeline(tuple(i / 8 for i in range(len(pictures))), len(pictures) / 8)
+    images = [file for file in clip.iterdir() if file.suffix.lower() in PICTURE_SUFFIXES]
+    if sorted(images, key=lambda file: file.name) != sorted(images, key=natural_key):
+        raise ValueError(f"{clip}: number its images with leading zeros, as it sorts by letters")
+    return Timeline(tuple(i / 8 for i in range(len(images))), len(images) / 8)
 
 
 def _request_of(values: Mapping[str, Any], family: str) -> Request:

@@ -10,10 +10,11 @@ import click
 
 from motifocal.cli.options.declare import LocalPath
 from motifocal.cli.options.sampling import refuse_sampling, sampling_of, sampling_options
+from motifocal.cli.output.cropping import note_cropped
 from motifocal.cli.output.progress import is_quiet, phase, quiet_option
 from motifocal.cli.output.unread import note_unread
 from motifocal.generate.model_index import BUNDLED, check_name, check_priors
-from motifocal.generate.plan import LEAST_SIDE, note_cropped, plan, refuse_existing
+from motifocal.generate.plan import LEAST_SIDE, plan, refuse_existing
 
 if TYPE_CHECKING:
     from motifocal.generate.frame_model import FrameModel
@@ -30,8 +31,8 @@ Examples:
   motifocal animate photo.jpg "it sails" --model Lightricks/LTX-Video --lora run/lora
   motifocal animate photo.jpg "it sails" --command 'infer.sh {image} {prompt} {output} {seed}'
 """)
-@click.argument("picture", metavar="IMAGE", type=LocalPath(exists=True, dir_okay=False))
-@click.argument("sentences", nargs=-1, required=True, metavar="PROMPT...")
+@click.argument("image", metavar="IMAGE", type=LocalPath(exists=True, dir_okay=False))
+@click.argument("prompts", nargs=-1, required=True, metavar="PROMPT...")
 @click.option("-o", "--output", type=LocalPath(), default=Path(),
               help="An .mp4 or .gif file for one video, or a folder.  [default: this folder]")
 @click.option("--model", metavar="MODEL",
@@ -64,7 +65,7 @@ Examples:
 @click.option("--overwrite", is_flag=True, help="Replace files that exist.")
 @sampling_options
 @quiet_option
-def animate(picture: Path, sentences: tuple[str, ...], output: Path, model: str | None,
+def animate(image: Path, prompts: tuple[str, ...], output: Path, model: str | None,
             lora: Path | None, command: str | None, seed: int, number: int, scale: int | None,
             batch: int, overwrite: bool, guidance_rescale: float | None, motion: float | None,
             motion_mask: Path | None, **sampling: Any) -> None:
@@ -87,10 +88,10 @@ def animate(picture: Path, sentences: tuple[str, ...], output: Path, model: str 
         check_name(model)
     if command is None:
         check_priors(model or BUNDLED, motion, motion_mask)
-    jobs, sheet = plan(picture, sentences, output, seed, number)
+    jobs, sheet = plan(image, prompts, output, seed, number)
     if not overwrite:
         refuse_existing([job.output for job in jobs] + ([sheet] if sheet else []))
-    pixels = read_image(picture)
+    pixels = read_image(image)
     if motion_mask is not None and (mask := read_image(motion_mask)).shape != pixels.shape:
         raise ValueError("--motion-mask should be of the image's size, {}x{}, got {}x{}".format(
             *pixels.shape[:2], *mask.shape[:2]))
@@ -104,13 +105,13 @@ def animate(picture: Path, sentences: tuple[str, ...], output: Path, model: str 
     own = {"guidance_rescale": guidance_rescale, "motion": motion,
            "motion_mask": None if motion_mask is None else str(motion_mask)}
     sampling["extra"] |= {name: value for name, value in own.items() if value is not None}
-    prompts = list(dict.fromkeys(job.prompt for job in jobs))
+    distinct = list(dict.fromkeys(job.prompt for job in jobs))
     with phase("loading the model"):
         opened = open_sampler(model or BUNDLED, sampling, len(jobs), lora)
-        for note in opened.domain_notes(pixels, prompts):
+        for note in opened.domain_notes(pixels, distinct):
             click.echo(f"note: {note}", err=True)
-    note_cropped(pixels, (opened.format.height, opened.format.width))
-    note_unread(opened.text_limit, [*prompts, sampling["negative_prompt"] or ""])
+    note_cropped(pixels.shape[:2], (opened.format.height, opened.format.width))
+    note_unread(opened.text_limit, [*distinct, sampling["negative_prompt"] or ""])
     animate_with(opened, jobs, sheet, scale, batch)
 
 

@@ -108,7 +108,7 @@ def heatmap(clips: tuple[Path, ...], output: Path, overlay: bool, suffix: str,
     # fmt: on
     """Write a motion heatmap of every CLIP, and print how much of it moves.
 
-    A CLIP is a video, a folder to search for videos, or a folder of pictures. DIR will hold a map
+    A CLIP is a video, a folder to search for videos, or a folder of images. DIR will hold a map
     for each, clips.csv with all of them, and filmstrip.png: look at it. Clips that cannot be read
     are listed, and the exit code is 1; the others are done. Running again does what is missing.
     """

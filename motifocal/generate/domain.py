@@ -89,7 +89,7 @@ def domain_notes(
         lines.append(f"this model knows {len(domain.words)} words; it has never read: {listed}")
     if reconstruction_psnr(autoencoder, image) < domain.least_psnr:
         lines.append(
-            "this picture is not of the synthetic scenes that the model was trained on; the result "
+            "this image is not of the synthetic scenes that the model was trained on; the result "
             "may be nonsense"
         )
     return lines

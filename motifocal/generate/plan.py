@@ -14,14 +14,13 @@ if TYPE_CHECKING:
     from motifocal.media.picture import Pixels
 
 VIDEO_SUFFIXES = (".mp4", ".gif")
-LEAST_CROP = 0.05  # share of an image whose loss is worth a note
 LEAST_SIDE = 256  # pixels: what --scale enlarges to unless it is given
 SHEET_COLUMNS, SHEET_SIDE = 7, 160
 LONGEST_SLUG, LONGEST_IMAGE = 120, 100  # bytes; file systems allow names of 255
 
 
 def plan(
-    image: Path, sentences: tuple[str, ...], output: Path, seed: int, number: int
+    image: Path, texts: tuple[str, ...], output: Path, seed: int, number: int
 ) -> tuple[list[Job], Path | None]:
     """Return the videos to make, and the path of the contact sheet where there are several.
 
@@ -30,14 +29,14 @@ def plan(
     """
     from motifocal.files.names import shortened, slug
 
-    prompts = [" ".join(sentence.split()) for sentence in sentences]
+    prompts = [" ".join(text.split()) for text in texts]
     slugs = [slug(prompt) for prompt in prompts]
     for prompt, name in zip(prompts, slugs, strict=True):
         if not name:
-            raise click.BadParameter(f"should hold words, got {prompt!r}", param_hint="SENTENCE")
+            raise click.BadParameter(f"should hold words, got {prompt!r}", param_hint="PROMPT")
         if slugs.count(name) > 1:
-            raise click.BadParameter(f"should differ, got {prompt!r} twice", param_hint="SENTENCE")
-    several = len(sentences) * number > 1
+            raise click.BadParameter(f"should differ, got {prompt!r} twice", param_hint="PROMPT")
+    several = len(texts) * number > 1
     if output.suffix.lower() in VIDEO_SUFFIXES and not output.is_dir():
         if several:
             raise click.BadParameter(f"should be a folder for several videos, got {output}",
@@ -71,22 +70,6 @@ def write(path: Path, frames: Pixels, fps: float, factor: int) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     _, height, width, _ = frames.shape
     write_video(path, resize_crop(frames, height * factor, width * factor), fps)
-
-
-def note_cropped(pixels: Pixels, size: tuple[int, int] | None) -> None:
-    """Say on stderr what is lost of an image (H, W, 3) that is cropped to the shape of `size`.
-
-    `size` is (height, width) of the frames, None where it is not known.
-    """
-    if size is None:
-        return
-    before, after = pixels.shape[1] / pixels.shape[0], size[1] / size[0]  # width over height
-    lost = 1 - min(before / after, after / before)
-    if lost < LEAST_CROP:
-        return
-    where = "top and bottom" if before < after else "left and right"
-    click.echo(f"note: the picture is cropped to the shape of the video: {lost:.0%} of it, at its "
-               f"{where}, is left out; crop it yourself to choose what stays", err=True)
 
 
 def small(pixels: Pixels) -> Pixels:

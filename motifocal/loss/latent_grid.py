@@ -31,21 +31,21 @@ Map = TypeVar("Map", "Tensor", NDArray[np.float32])
 # Strides: of the autoencoder's own code; tests/loss/test_geometry_vaes.py proves them on it. Layout
 # and `conditioned_first`: what diffusers' image-to-video pipeline hands to the model and steps, and
 # which latents the published trainer counts. In `conditioned_first` families the clean first latent
-# takes the place of a noisy one; in the others the picture comes as extra channels and every latent
+# takes the place of a noisy one; in the others the image comes as extra channels and every latent
 # is noisy, predicted and counted. Where a trainer does otherwise, say so with
 # dataclasses.replace(FAMILIES[name], conditioned_first=...).
 FAMILIES: dict[str, LatentGeometry] = {
     # AutoencoderKL, frame by frame. VideoCrafter2, I2VGen-XL (I2VGenXLPipeline: B C F h w).
     "sd": LatentGeometry(8, 1),
-    # StableVideoDiffusionPipeline: (B, F, C, h, w), the picture as four more channels.
+    # StableVideoDiffusionPipeline: (B, F, C, h, w), the image as four more channels.
     "svd": LatentGeometry(8, 1, layout="b f c h w"),
     # Wan 2.1 and 2.2-A14B: AutoencoderKLWan encodes frame 0, then fours; WanImageToVideoPipeline
-    # concatenates four mask and sixteen picture channels.
+    # concatenates four mask and sixteen image channels.
     "wan": LatentGeometry(8, 4),
     # Wan 2.2 TI2V-5B: patchify 2x2 before 8x; `expand_timesteps` gives the first latent t = 0, and
     # DiffSynth-Studio's FlowMatchSFTLoss cuts it off before the mean.
     "wan-5b": LatentGeometry(16, 4, conditioned_first=True),
-    # CogVideoXImageToVideoPipeline: (B, F', C, h, w), the picture as channels of the first latent.
+    # CogVideoXImageToVideoPipeline: (B, F', C, h, w), the image as channels of the first latent.
     "cogvideox": LatentGeometry(8, 4, layout="b f c h w"),
     # 1.5 takes latents in pairs (patch_size_t = 2); CogVideo's own trainer puts a copy of the first
     # in front of an odd number and counts it.
@@ -58,7 +58,7 @@ FAMILIES: dict[str, LatentGeometry] = {
     # HunyuanVideo-I2V as published now ("token_replace"): the pipeline steps the latents after the
     # first only. Its first release ("latent_concat", 33 channels) counts every latent: replace.
     "hunyuan": LatentGeometry(8, 4, conditioned_first=True),
-    # HunyuanVideo 1.5: 16x; picture and mask as 33 more channels, and its train.py takes one
+    # HunyuanVideo 1.5: 16x; image and mask as 33 more channels, and its train.py takes one
     # mse_loss over all latents.
     "hunyuan-1.5": LatentGeometry(16, 4),
     # MiniMax-H3: AutoencoderKLMiniMaxH3Video encodes 17 frames at a time and drops the last three

@@ -106,7 +106,7 @@ def motion_loss(
 
     Raises:
         ValueError: weights of another batch, grid or layout than the prediction, or outside [0, 1];
-            nothing but a conditioned latent, as of a single picture.
+            nothing but a conditioned latent, as of a single image.
     """
     geometry = geometry_of(family)
     if weights.ndim != 5 or weights.shape[1] != 1:

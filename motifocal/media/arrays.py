@@ -25,7 +25,7 @@ def check_image(image: Image, name: str) -> None:
 def check_frames(frames: Frames, *, or_grey: bool = False) -> None:
     """Raise ValueError unless these are `(F, H, W, 3)`, or grey, uint8 with at least one pixel.
 
-    Grey frames are `(F, H, W)`; 3 columns are taken for the colours of one picture, and refused.
+    Grey frames are `(F, H, W)`; 3 columns are taken for the colours of one image, and refused.
     """
     in_colour = frames.shape[-1:] == (3,)
     shaped = frames.ndim == 4 if in_colour else or_grey and frames.ndim == 3

@@ -143,7 +143,7 @@ class BlockMotion:
         Raises VideoError where the decoder gave no vectors at all.
         """
         if self._first is None:
-            raise VideoError(f"{self.path}: pictures have no motion vectors; use --source dis")
+            raise VideoError(f"{self.path}: images have no motion vectors; use --source dis")
         if len(self._ways) + len(self._asked) > 1 and not self.seen:
             why = (f"FFmpeg gives no motion vectors of its codec, {self._codec}" if self._predicted
                    else f"its codec, {self._codec}, stores every frame whole, without motion "

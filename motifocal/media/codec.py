@@ -83,7 +83,7 @@ def opened_container(path: Path, motion: BlockMotion | None = None) -> Iterator[
 def stored_display(path: Path) -> Display:
     """Read how a video file says that its frames are to be shown; the first frame tells.
 
-    Pictures, and folders of them, are always upright, square and SDR once they are read. Raises
+    Images, and folders of them, are always upright, square and SDR once they are read. Raises
     VideoError where the file is no video.
     """
     if path.is_dir() or is_picture(path):

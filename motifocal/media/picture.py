@@ -1,6 +1,6 @@
 """Read and write images; read animated images and folders of images as frames.
 
-F frames, H W pixels. A picture is `(H, W, 3)` uint8 RGB.
+F frames, H W pixels. An image is `(H, W, 3)` uint8 RGB.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ _DAMAGE = (
 
 
 class VideoError(ValueError):
-    """A video or picture that cannot be read or written: one line with the file and the cause."""
+    """A video or image that cannot be read or written: one line with the file and the cause."""
 
 
 class Shot(NamedTuple):
@@ -116,7 +116,7 @@ def read_image(path: str | Path) -> Image:
     Alpha is composited on white, 16 bit grey and colour are scaled to 8 bit, CMYK and palettes
     are converted; of an animation the first frame is taken. ICC profiles are not applied.
 
-    Raises VideoError when the file is missing, empty, damaged, no picture or too large.
+    Raises VideoError when the file is missing, empty, damaged, no image or too large.
     """
     path = Path(path)
     check_file(path)
@@ -200,7 +200,7 @@ def folder_shots(path: Path, rate: Fraction) -> Iterator[Shot]:
         if file.suffix.lower() in PICTURE_SUFFIXES and not file.name.startswith(".")
     ]
     if not pictures:
-        raise VideoError(f"{path}: the folder holds no pictures to read as frames")
+        raise VideoError(f"{path}: the folder holds no images to read as frames")
     for index, file in enumerate(sorted(pictures, key=natural_key)):
         yield Shot(index / rate, (index + 1) / rate, partial(read_image, file))
 
@@ -214,7 +214,7 @@ def _opened(path: Path) -> Iterator[PillowImage.Image]:
     except VideoError:
         raise
     except UnidentifiedImageError as error:
-        fault = f"{path}: not a picture in a known format (PNG, JPEG, WebP, ...)"
+        fault = f"{path}: not an image in a known format (PNG, JPEG, WebP, ...)"
         raise VideoError(fault) from error
     except (PillowImage.DecompressionBombError, PillowImage.DecompressionBombWarning) as error:
         raise VideoError(f"{path}: too many pixels ({one_line(error)})") from error

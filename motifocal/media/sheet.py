@@ -19,7 +19,7 @@ from motifocal.media.arrays import Frames, Image
 PAPER, INK, TITLE = (250, 249, 246), (40, 42, 48), (178, 58, 40)
 FONT_SIZE = 14
 GAP = 6
-READABLE = 480  # a narrower picture is enlarged, or its text would not fit
+READABLE = 480  # a narrower image is enlarged, or its text would not fit
 
 
 def label(lines: Sequence[str], width: int, colour: tuple[int, int, int] = INK) -> Image:
@@ -55,7 +55,7 @@ def labelled(rows: Sequence[tuple[str, Image]]) -> Image:
     Raises ValueError for no row at all.
     """
     if not rows:
-        raise ValueError("rows should hold at least one picture, got none")
+        raise ValueError("rows should hold at least one image, got none")
     images = [_enlarged(image) for _, image in rows]
     width = max(image.shape[1] for image in images)
     parts = []

@@ -63,7 +63,7 @@ VIDEO_SUFFIXES = frozenset(
     | {".mpg", ".mpeg", ".vob", ".m2v", ".ts", ".mts", ".m2ts", ".flv", ".f4v", ".wmv", ".asf"}
 )
 VIDEO_FILES = "videos (.mp4, .mov, .mkv, .webm, .gif, ...)"  # for messages
-# The rate of pictures without times: that of TI2V-Bench's outputs.
+# The rate of images without times: that of TI2V-Bench's outputs.
 DEFAULT_FPS = Fraction(8)
 # One clip holds at most this much; a longer one has to be bounded by num_frames or stride.
 MAX_CLIP_BYTES = 4 * 2**30
@@ -91,7 +91,7 @@ def read_video(
     With `fps` the frames are the source's resampled by their timestamps: output frame k shows the
     latest source frame that starts at or before k / fps (our reading; constant and variable rates
     alike). An fps within 0.15 % of the source's rate means that rate, so that 24 of a 23.976 video
-    repeats no frame. Without `fps` every source frame counts once. Pictures have no times: `fps`
+    repeats no frame. Without `fps` every source frame counts once. Images have no times: `fps`
     is then their rate, 8 if absent.
 
     With `num_frames` exactly that many are returned and decoding stops there; damage further on
@@ -297,4 +297,4 @@ def _checked(frames: Iterable[Image]) -> Iterator[Image]:
             raise ValueError(f"frame {index} should be {size} like the first, got {frame.shape}")
         yield frame
     if size is None:
-        raise ValueError("frames should hold at least one (H, W, 3) picture, got none")
+        raise ValueError("frames should hold at least one (H, W, 3) image, got none")

@@ -29,7 +29,7 @@ from diffusers.utils import export_to_video
 from motifocal import TI2VPipeline
 
 pipeline = TI2VPipeline.from_pretrained("{name}")  # this folder, or its id on the hub
-frames = pipeline("picture.png", "the blue balloon dips down").frames[0]
+frames = pipeline("image.png", "the blue balloon dips down").frames[0]
 export_to_video(frames, "video.mp4", fps={fps:g})
 ```
 
@@ -39,7 +39,7 @@ export_to_video(frames, "video.mp4", fps={fps:g})
 the command line:
 
 ```sh
-motifocal animate picture.png "the blue balloon dips down" --model {name} -o video.mp4
+motifocal animate image.png "the blue balloon dips down" --model {name} -o video.mp4
 ```
 
 ## Scores

@@ -110,7 +110,7 @@ def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
 
 
 def load_text_limit(folder: Path) -> TextLimit:
-    """How much `text_encoder/` reads of a sentence, without loading its weights."""
+    """How much `text_encoder/` reads of a prompt, without loading its weights."""
     places = read_config(folder, "text_encoder").get("max_position_embeddings")
     if not isinstance(places, int):
         raise ValueError(f"{folder / 'text_encoder'} should say its max_position_embeddings, got "

@@ -1,7 +1,7 @@
 """Start noise of a video from its seed: one rule for every command.
 
-The seed alone decides: the videos of all pictures and sentences with one seed start from the same
-noise (of the same shape), so that between two sentences of a picture only the sentence differs.
+The seed alone decides: the videos of all images and prompts with one seed start from the same
+noise (of the same shape), so that between two prompts of an image only the prompt differs.
 """
 
 from __future__ import annotations

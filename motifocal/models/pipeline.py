@@ -174,11 +174,11 @@ class TI2VPipeline(DiffusionPipeline):
         """Animate `image` as `prompt` says: B videos for a list of B of either, or of both.
 
         Args:
-            image: a file, a PIL picture or `(H, W, 3)` uint8 of any size, scaled and cropped at
+            image: a file, a PIL image or `(H, W, 3)` uint8 of any size, scaled and cropped at
                 the centre to `height` x `width`; or a tensor `(3, height, width)` in [-1, 1].
-            prompt: one sentence a video.
+            prompt: one text a video.
             negative_prompt: what guidance leads away from; "" is what training dropped to. The
-                branch keeps the picture (the paper's base model does).
+                branch keeps the image (the paper's base model does).
             height: pixels, as `width`; multiples of `divisor`. Default: the folder's.
             width: see `height`.
             num_frames: length of the video. Default: the folder's, as for the next three.
@@ -213,10 +213,10 @@ class TI2VPipeline(DiffusionPipeline):
         check_priors(self.unet.unet_config, motion, motion_mask)
 
         factor = downsampling_factor(self.vae)
-        sentences = prompts if scale == 1 else [*negatives, *prompts]
+        texts = prompts if scale == 1 else [*negatives, *prompts]
         priors = motion_priors(motion, motion_mask, size, factor, len(prompts),
-                               len(sentences) // len(prompts), self._execution_device)
-        conditions = self._conditions(images, sentences, len(prompts), size, rate, priors)
+                               len(texts) // len(prompts), self._execution_device)
+        conditions = self._conditions(images, texts, len(prompts), size, rate, priors)
 
         # Latents stay float32 whatever the network computes in.
         latent_size = (side // factor for side in size)
@@ -245,7 +245,7 @@ class TI2VPipeline(DiffusionPipeline):
 
     @property
     def text_limit(self) -> TextLimit:
-        """How much of a sentence the text encoder reads."""
+        """How much of a prompt the text encoder reads."""
         return TextLimit(self.tokenizer, self.text_encoder.config.max_position_embeddings)
 
     @property
@@ -257,22 +257,22 @@ class TI2VPipeline(DiffusionPipeline):
         return self.config[f"sample_{name}"] if given is None else given
 
     def _conditions(
-        self, images: list[Picture], sentences: list[str], batch: int, size: tuple[int, int],
+        self, images: list[Picture], texts: list[str], batch: int, size: tuple[int, int],
         fps: float, priors: tuple[Tensor | None, Tensor | None],
     ) -> Conditions:  # fmt: skip
-        """For B videos and their G B sentences."""
+        """For B videos and their G B texts."""
         device, config, tower = self._execution_device, self.unet.unet_config, self.image_encoder
         pixels = torch.stack([picture_tensor(image, *size) for image in images]).to(device)
-        latent, tokens, blank, branches = None, None, None, len(sentences) // batch
+        latent, tokens, blank, branches = None, None, None, len(texts) // batch
         if config.takes_image_latent or config.image_token_source == "latents":
             latent = image_latents(self.vae, pixels, batch, branches)
         if config.takes_encoded_tokens:
             tokens, blank = encode_images(tower, pixels).to(device), grey_tokens(tower)
             tokens = tokens.expand(batch, -1, -1).repeat(branches, 1, 1)
-        without = torch.arange(len(sentences), device=device) < len(sentences) - batch
+        without = torch.arange(len(texts), device=device) < len(texts) - batch
         inputs = image_inputs(config, latent, tokens, *priors, dropped=without, blank=blank)
-        text = encode_distinct(self.tokenizer, self.text_encoder, sentences, device)
-        return Conditions(text.to(self.unet.dtype), pixels.new_full((len(sentences),), float(fps)),
+        text = encode_distinct(self.tokenizer, self.text_encoder, texts, device)
+        return Conditions(text.to(self.unet.dtype), pixels.new_full((len(texts),), float(fps)),
                           {name: value.to(self.unet.dtype) for name, value in inputs.items()})
 
     def _predict(

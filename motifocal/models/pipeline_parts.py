@@ -1,4 +1,4 @@
-"""What a sampling call is given and gives back: pictures, sentences, guidance, kinds of output.
+"""What a sampling call is given and gives back: images, prompts, guidance, kinds of output.
 
 Shape letters: B batch, F frames, C latent channels, H W pixels, h w latents, L tokens, D text
 width, G guidance branches (2, or 1 where the guidance scale is 1).
@@ -35,8 +35,8 @@ StepCallback: TypeAlias = Callable[[Any, int, int, dict[str, Tensor]], "dict[str
 class Conditions:
     """All that the denoiser is told besides time and noise; constant over the steps.
 
-    text (G B, L, D), first the branch without the sentence; fps (G B,); `image`, what
-    `image_inputs` gives: in the branch without the sentence tokens say nothing, all else is as in
+    text (G B, L, D), first the branch without the prompt; fps (G B,); `image`, what
+    `image_inputs` gives: in the branch without the prompt tokens say nothing, all else is as in
     the other.
     """
 
@@ -76,7 +76,7 @@ def start_noise(
 
 
 def picture_tensor(image: Picture, height: int, width: int) -> Tensor:
-    """A picture of any kind and size becomes `(3, height, width)` float32 in [-1, 1].
+    """An image of any kind and size becomes `(3, height, width)` float32 in [-1, 1].
 
     Scaled without distortion until it covers the size, then cropped at the centre; transparency
     is composited on white. A tensor should have the size already.
@@ -84,7 +84,7 @@ def picture_tensor(image: Picture, height: int, width: int) -> Tensor:
     if isinstance(image, Tensor):
         if tuple(image.shape) != (3, height, width):
             raise ValueError(
-                f"a picture tensor should be (3, {height}, {width}), got {tuple(image.shape)}"
+                f"an image tensor should be (3, {height}, {width}), got {tuple(image.shape)}"
             )
         return image.float().cpu()
     if isinstance(image, str | Path):
@@ -113,7 +113,7 @@ OUTPUTS: dict[str, Callable[[Tensor], Any]] = {
 def paired(
     image: Picture | Sequence[Picture], prompt: str | Sequence[str], negative: str | Sequence[str]
 ) -> tuple[list[Picture], list[str], list[str]]:
-    """One picture (shared by all) or B of them, B sentences and B negative ones."""
+    """One image (shared by all) or B of them, B prompts and B negative ones."""
     single = isinstance(image, str | Path | Image.Image) or getattr(image, "ndim", 4) < 4
     images: list[Picture] = [image] if single else list(image)  # type: ignore[arg-type, list-item]
     prompts = [prompt] if isinstance(prompt, str) else list(prompt)
@@ -122,9 +122,9 @@ def paired(
     for name, things in (("image", images), ("prompt", prompts), ("negative_prompt", negatives)):
         if len(things) not in (1, batch):
             raise ValueError(f"{name} should be one or {batch}, got {len(things)}")
-    for sentence in (*prompts, *negatives):
-        if not isinstance(sentence, str):
-            raise ValueError(f"prompts should be strings, got {type(sentence).__name__}")
+    for text in (*prompts, *negatives):
+        if not isinstance(text, str):
+            raise ValueError(f"prompts should be strings, got {type(text).__name__}")
     return images, prompts * (batch // len(prompts)), negatives * (batch // len(negatives))
 
 
@@ -152,7 +152,7 @@ def motion_priors(
     """A score for each of G B samples, (G B,), and how much of each latent a mask lets move.
 
     The latter is (G B, 1, h, w) in [0, 1]: the brightness of the mask, which is scaled and
-    cropped to `size` as the picture is; white moves, black stays. Each branch has those of all B.
+    cropped to `size` as the image is; white moves, black stays. Each branch has those of all B.
     """
     scores, areas = None, None
     if score is not None:

@@ -60,12 +60,12 @@ def load_tokenizer(location: str | Path, config: CLIPTextConfig) -> CLIPTokenize
 
 
 def tokenize(
-    tokenizer: PreTrainedTokenizerBase, text_encoder: CLIPTextModel, sentences: Sequence[str]
+    tokenizer: PreTrainedTokenizerBase, text_encoder: CLIPTextModel, prompts: Sequence[str]
 ) -> Tensor:
-    """`(B, L)` int64: start, sentence, end, padding to the encoder's length; longer ones are cut.
+    """`(B, L)` int64: start, prompt, end, padding to the encoder's length; longer ones are cut.
 
     Padded here, with the encoder's padding id: OpenCLIP's is token 0, and a tokenizer told to pad
-    with "!" would also read every "!" of a sentence as token 0.
+    with "!" would also read every "!" of a prompt as token 0.
 
     Raises:
         ValueError: the encoder's config names no padding id.
@@ -74,9 +74,9 @@ def tokenize(
     padding = text_encoder.config.pad_token_id
     if padding is None:
         raise ValueError("the text encoder's config should name its pad_token_id, got None")
-    tokens = torch.full((len(sentences), length), padding, dtype=torch.int64)
-    for row, sentence in zip(tokens, sentences, strict=True):
-        ids = tokenizer(sentence, truncation=True, max_length=length)["input_ids"]
+    tokens = torch.full((len(prompts), length), padding, dtype=torch.int64)
+    for row, prompt in zip(tokens, prompts, strict=True):
+        ids = tokenizer(prompt, truncation=True, max_length=length)["input_ids"]
         row[: len(ids)] = torch.tensor(ids)
     return tokens
 
@@ -91,20 +91,20 @@ def encode_tokens(text_encoder: CLIPTextModel, tokens: Tensor) -> Tensor:
 
 @torch.no_grad()
 def encode_text(
-    tokenizer: PreTrainedTokenizerBase, text_encoder: CLIPTextModel, sentences: Sequence[str]
+    tokenizer: PreTrainedTokenizerBase, text_encoder: CLIPTextModel, prompts: Sequence[str]
 ) -> Tensor:
-    """Sentences become features `(B, L, D)`. The unconditional prompt is "", not zeros."""
-    tokens = tokenize(tokenizer, text_encoder, sentences).to(text_encoder.device)
+    """Prompts become features `(B, L, D)`. The unconditional prompt is "", not zeros."""
+    tokens = tokenize(tokenizer, text_encoder, prompts).to(text_encoder.device)
     return encode_tokens(text_encoder, tokens)
 
 
 @torch.no_grad()
 def encode_distinct(
-    tokenizer: PreTrainedTokenizerBase, text_encoder: CLIPTextModel, sentences: Sequence[str],
+    tokenizer: PreTrainedTokenizerBase, text_encoder: CLIPTextModel, prompts: Sequence[str],
     device: torch.device,
 ) -> Tensor:  # fmt: skip
-    """Features `(B, L, D)`, computed on `device`; a sentence that occurs again is encoded once."""
-    distinct = list(dict.fromkeys(sentences))
+    """Features `(B, L, D)`, computed on `device`; a prompt that occurs again is encoded once."""
+    distinct = list(dict.fromkeys(prompts))
     features = encode_tokens(text_encoder,
                              tokenize(tokenizer, text_encoder, distinct).to(device))
-    return features[[distinct.index(sentence) for sentence in sentences]]
+    return features[[distinct.index(prompt) for prompt in prompts]]

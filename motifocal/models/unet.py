@@ -1,7 +1,7 @@
 """The U-Net: predicts from a noisy latent video, a time, a prompt, a frame rate and an image.
 
 The network is diffusers' `UNet3DConditionModel`, which computes what the published VideoCrafter2
-U-Net computes, with what it lacks: the frame rate, the picture, and gradient checkpointing.
+U-Net computes, with what it lacks: the frame rate, the image, and gradient checkpointing.
 
 Shape letters: B batch, F frames, C latent channels, h w latents, L text tokens, D text width,
 N image tokens, E image token width.
@@ -225,7 +225,7 @@ class TI2VUNet(UNet3DConditionModel):
     def _with_image_channels(
         self, sample: Tensor, image_latent: Tensor | None, motion_mask: Tensor | None
     ) -> Tensor:
-        """Latents, the picture's, and 1 where nothing may move: 0, as if untold, where it may."""
+        """Latents, the image's, and 1 where nothing may move: 0, as if untold, where it may."""
         channels = [] if image_latent is None else [image_latent]
         if self.unet_config.motion_mask:
             anywhere = sample.new_ones(len(sample), 1, *sample.shape[3:])

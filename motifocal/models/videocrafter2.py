@@ -62,7 +62,7 @@ def import_videocrafter2(
     Args:
         checkpoint: the released `.ckpt`, or the same tensors as `.safetensors`.
         folder: must not exist.
-        image_condition: how the picture will enter; "none" keeps the text-to-video model.
+        image_condition: how the image will enter; "none" keeps the text-to-video model.
         tokenizer: a local folder with CLIP's tokenizer, or a hub id.
         image_token_dim: width of the image tokens, for "attention" and "both".
         base: the sizes of the checkpoint.

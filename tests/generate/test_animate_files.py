@@ -128,7 +128,7 @@ def test_a_kind_note_tells_of_an_unlike_picture(
     assert ended.code == 0
     (note,) = [line for line in ended.err.splitlines() if line.startswith("note: ")]
     assert note == (
-        "note: this picture is not of the synthetic scenes that the model was trained on; the "
+        "note: this image is not of the synthetic scenes that the model was trained on; the "
         "result may be nonsense"
     )
 

@@ -14,11 +14,11 @@ from motifocal.cli import main
 
 MISTAKES: dict[str, tuple[tuple[str, ...], int, str]] = {
     "no such picture": (("missing.png", "nothing moves"), 2, "'missing.png' does not exist"),
-    "no picture": (("{text}", "nothing moves"), 1, "not a picture in a known format"),
+    "no image": (("{text}", "nothing moves"), 1, "not an image in a known format"),
     "a folder": (("{folder}", "nothing moves"), 2, "is a directory"),
-    "no sentence": (("{picture}",), 2, "Missing argument 'PROMPT...'"),
-    "a blank sentence": (("{picture}", " "), 2, "should hold words"),
-    "a sentence twice": (("{picture}", "it rises", "It rises."), 2, "should differ"),
+    "no prompt": (("{picture}",), 2, "Missing argument 'PROMPT...'"),
+    "a blank prompt": (("{picture}", " "), 2, "should hold words"),
+    "a prompt twice": (("{picture}", "it rises", "It rises."), 2, "should differ"),
     "a negative seed": (("{picture}", "it rises", "--seed", "-1"), 2, "--seed"),
     "a seed in words": (("{picture}", "it rises", "--seed", "one"), 2, "--seed"),
     "no steps": (("{picture}", "it rises", "--steps", "0", "--"), 2, "--steps"),

@@ -62,7 +62,7 @@ def test_a_class_that_animates_no_picture_is_refused_with_those_that_do(
             open_model(str(folder), Sampling())
         assert str(error.value).endswith(f"got {name!r}")
     rename_class(folder, "WanPipeline", expand_timesteps=False)
-    with pytest.raises(ValueError, match="takes no picture"):
+    with pytest.raises(ValueError, match="takes no image"):
         open_model(str(folder), Sampling())
 
 

@@ -75,7 +75,7 @@ def test_a_picture_that_comes_back_badly_is_told_in_words_for_everybody(
     known = Domain(frozenset({"car"}), least_psnr=psnr + 3)
     (found,) = domain_notes(known, autoencoder, picture, ["car"])
     assert found == (
-        "this picture is not of the synthetic scenes that the model was trained on; the result may "
+        "this image is not of the synthetic scenes that the model was trained on; the result may "
         "be nonsense"
     )
 

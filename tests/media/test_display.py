@@ -264,5 +264,5 @@ def test_the_content_tells_a_picture_from_a_video_whatever_the_name(tmp_path: Pa
     Image.fromarray(numbered(1)[0]).save(tmp_path / "c.mp4", format="PNG")
     assert len(read_video(tmp_path / "c.mp4").frames) == 1
     (tmp_path / "d.gif").write_text("no picture")
-    with pytest.raises(VideoError, match="not a picture in a known format"):
+    with pytest.raises(VideoError, match="not an image in a known format"):
         read_video(tmp_path / "d.gif")

@@ -159,7 +159,7 @@ def test_what_is_no_picture_is_refused_with_its_cause(tmp_path: Path) -> None:
     (tmp_path / "empty.png").touch()
     (tmp_path / "text.png").write_text("not a picture")
     (tmp_path / "folder.png").mkdir()
-    causes = {"gone": "no such", "empty": "empty", "text": "not a picture", "folder": "be a file"}
+    causes = {"gone": "no such", "empty": "empty", "text": "not an image", "folder": "be a file"}
     for name, cause in causes.items():
         with pytest.raises(VideoError, match=rf"{name}\.png: .*{cause}"):
             read_image(tmp_path / f"{name}.png")
@@ -168,7 +168,7 @@ def test_what_is_no_picture_is_refused_with_its_cause(tmp_path: Path) -> None:
 def test_an_eps_file_is_not_handed_to_ghostscript(tmp_path: Path) -> None:
     Image.new("RGB", (4, 4)).save(tmp_path / "a.eps")
     (tmp_path / "a.eps").rename(tmp_path / "a.png")
-    with pytest.raises(VideoError, match="not a picture in a known format"):
+    with pytest.raises(VideoError, match="not an image in a known format"):
         read_image(tmp_path / "a.png")
 
 

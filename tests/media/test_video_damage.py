@@ -33,7 +33,7 @@ def test_what_is_no_video_is_refused_with_its_cause(tmp_path: Path) -> None:
     assert_refused(tmp_path / "gone", "no such file or folder")
     assert_refused(tmp_path / "empty.mp4", "the file is empty")
     assert_refused(tmp_path / "text.mp4", "cannot be opened as a video")
-    assert_refused(tmp_path / "folder", "holds no pictures")
+    assert_refused(tmp_path / "folder", "holds no images")
     assert_refused(tmp_path / "sound.mp4", "holds no moving video, only audio")
 
 

@@ -306,11 +306,11 @@ def test_a_network_that_wants_image_tokens_is_refused() -> None:
 
 
 BAD_CALLS: dict[str, tuple[dict[str, Any], str]] = {
-    "more sentences than pictures": (
+    "more prompts than images": (
         {"image": [noise(0)] * 2, "prompt": SENTENCES}, "image should be one or 3, got 2"),
-    "no sentence": ({"prompt": []}, "prompt should be one or 1, got 0"),
+    "no prompt": ({"prompt": []}, "prompt should be one or 1, got 0"),
     "nothing at all": ({"image": [], "prompt": []}, "image should be one or 1, got 0"),
-    "a number for a sentence": ({"prompt": [3]}, "prompts should be strings, got int"),
+    "a number for a prompt": ({"prompt": [3]}, "prompts should be strings, got int"),
     "negative prompts": ({"negative_prompt": ["", ""]}, "negative_prompt should be one or 1"),
     "generators": ({"generator": seeds(0, 1)}, "generator should be one or 1, got 2"),
     "size": ({"height": 30}, "multiples of 8, got 30x32"),
@@ -322,7 +322,7 @@ BAD_CALLS: dict[str, tuple[dict[str, Any], str]] = {
     "eta": ({"eta": -0.1}, r"eta should be in \[0, 1\], got -0.1"),
     "output": ({"output_type": "gif"}, "output_type should be one of .*, got 'gif'"),
     "latents": ({"latents": torch.zeros(1, 4, 4, 8, 9)}, r"latents should be \(1, 4, 4, 8, 8\)"),
-    "tensor": ({"image": torch.zeros(3, 16, 16)}, r"picture tensor should be \(3, 32, 32\)"),
+    "tensor": ({"image": torch.zeros(3, 16, 16)}, r"image tensor should be \(3, 32, 32\)"),
     "no height": ({"height": 0}, "got 0x32"),
     "no colours": ({"image": np.zeros((32, 32), np.uint8)}, r"should be .* uint8, got \(32, 32\)"),
     "grey": ({"image": np.zeros((32, 32, 1), np.uint8)}, r"should be .* uint8, got \(32, 32, 1\)"),

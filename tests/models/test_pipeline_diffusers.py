@@ -162,7 +162,7 @@ def test_what_the_card_says_to_type_works(
     text = (folder / "README.md").read_text()
     monkeypatch.chdir(tmp_path)
     Path("tiny").symlink_to(folder, target_is_directory=True)
-    write_image("picture.png", np.zeros((40, 40, 3), np.uint8))
+    write_image("image.png", np.zeros((40, 40, 3), np.uint8))
     (code,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
     exec(compile(code, "README.md", "exec"), {})
     assert read_video("video.mp4").frames.shape == (4, 32, 32, 3)

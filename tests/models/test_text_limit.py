@@ -1,4 +1,4 @@
-"""What a text encoder does not read of a sentence is said, by every command that gives it one."""
+"""What a text encoder does not read of a prompt is said, by every command that gives it one."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def test_notes_quote_a_few_sentences_and_count_all(limit: TextLimit) -> None:
     assert many[0] in quoted[0]
     assert "slowly to the left 0" in quoted[0]
     assert counted == (
-        "longer than the 16 tokens that the text encoder reads: 8 of 9 sentences"
+        "longer than the 16 tokens that the text encoder reads: 8 of 9 prompts"
     )
 
 
@@ -117,7 +117,7 @@ def test_an_argument_of_the_call_changes_the_limit(tmp_path: Path) -> None:
     assert shorter.unread("nothing moves at all " * 4)
 
 
-NOTE = 'note: the end of this sentence was not read: "'
+NOTE = 'note: the end of this prompt was not read: "'
 
 
 def run(*arguments: object) -> str:
@@ -160,7 +160,7 @@ def test_a_benchmark_run_says_what_it_did_not_read(picture: Path, tmp_path: Path
     said = run("bench", "run", "--bench", tmp_path / "bench", "--own-pairs", "--model",
                tiny_folder(tmp_path / "model"), "--steps", 1, "-o", tmp_path / "out")  # fmt: skip
     assert NOTE in said
-    assert "reads: 1 of 1 sentences" in said
+    assert "reads: 1 of 1 prompts" in said
     (line,) = map(json.loads, (tmp_path / "out" / "manifest.jsonl").read_text().splitlines())
     assert line["unread"].endswith("slowly to the left")
 

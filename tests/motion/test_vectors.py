@@ -209,7 +209,7 @@ def test_a_codec_without_vectors_is_named_with_what_to_use(
 
 def test_pictures_have_no_vectors(tmp_path: Path) -> None:
     write_video(tmp_path / "a.gif", moving_square(), 8)
-    with pytest.raises(VideoError, match=r"pictures have no motion vectors; use --source dis"):
+    with pytest.raises(VideoError, match=r"images have no motion vectors; use --source dis"):
         read_vector_motion(tmp_path / "a.gif")
 
 

@@ -138,7 +138,7 @@ def test_slugs_keep_words_and_drop_punctuation() -> None:
 def test_the_truth_always_follows_and_the_still_picture_never(scored: Scored) -> None:
     assert all(s.follows == 1 and s.stands_still == 0 for s in scored.scores["made"])
     assert all(s.follows == 1 for s in scored.scores["truth"])
-    assert all(s.follows == 0 and s.stands_still == 1 for s in scored.scores["still picture"])
+    assert all(s.follows == 0 and s.stands_still == 1 for s in scored.scores["still image"])
 
 
 def test_no_two_sentences_of_any_evaluation_picture_look_alike() -> None:
@@ -409,7 +409,11 @@ def test_the_command_scores_a_folder_of_videos(tmp_path: Path) -> None:
     write_truth(tmp_path / "videos", eval_pairs(8, 64))
     output = run(tmp_path / "videos", "--pairs", 8, "-o", tmp_path / "report")
     content = json.loads((tmp_path / "report" / "report.json").read_text())
-    assert content["groups"][0]["measures"]["made"]["follows"]["mean"] == 1
+    group = content["groups"][0]
+    assert group["measures"]["made"]["follows"]["mean"] == 1
+    assert group["images"] == group["pictures"]
+    assert group["measures"]["still image"] == group["measures"]["still picture"]
+    assert "picture" not in (tmp_path / "report" / "report.md").read_text()
     for name in ("report.json", "report.md", "pairs.csv", "sheet.png"):
         assert (tmp_path / "report" / name).stat().st_size > 0
         assert str(tmp_path / "report" / name) in output

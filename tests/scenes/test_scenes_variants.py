@@ -215,7 +215,7 @@ def test_living_pairs_are_scored_with_their_own_residue() -> None:
         assert np.array_equal(truth.clips[pair.action][0], truth.still)
     scored = score(((pair, truths[pair].clips[pair.action]) for pair in pairs), pairs)
     assert all(s.follows == 1 for s in scored.scores["made"])
-    assert all(s.stands_still == 1 for s in scored.scores["still picture"])
+    assert all(s.stands_still == 1 for s in scored.scores["still image"])
 
 
 def test_exported_and_prepared_clips_are_those_of_the_variant(tmp_path: Path) -> None:

@@ -38,7 +38,8 @@ def make_stand_ins(folder: Path) -> None:
     """Fill the folder that every page starts from, which has to be the current one."""
     _write_clips(folder / "clips")
     stage = make_stage("balloons", "eval", 1)
-    write_image(folder / "picture.png", render(stage, stage.actions[0], size=64).frames[0])
+    for name in ("image.png", "picture.png"):
+        write_image(folder / name, render(stage, stage.actions[0], size=64).frames[0])
     for name in ("base", "videocrafter2"):
         tiny_folder(folder / name)
     (folder / "held-out-cache").mkdir()

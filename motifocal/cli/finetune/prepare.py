@@ -15,6 +15,7 @@ from motifocal.cli.options.clips import settings_of
 from motifocal.cli.options.declare import check_multiples
 from motifocal.cli.options.device import chosen_device
 from motifocal.cli.options.finetune import was_given
+from motifocal.cli.output.cropping import note_turned
 from motifocal.cli.output.locking import lock_output
 from motifocal.cli.output.progress import announce, progress, tracked
 from motifocal.files.atomic import write_text
@@ -56,6 +57,7 @@ def prepare_cache(options: dict[str, Any]) -> None:
     lock_cache(output, settings)
     samples, rejected = _select(captioned.videos, settings, family, options["workers"])
     rejected = [*captioned.rejected, *rejected]
+    note_turned([sample.video for sample in samples], (height, width))
     samples, damaged = _encode(samples, settings, folder, family, output, device,
                                options["workers"])  # fmt: skip
     entries = [sample.entry(settings, family.text_sees_image) for sample in samples]

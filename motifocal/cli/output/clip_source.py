@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from motifocal.cli.options.masks import given_masks
+from motifocal.cli.output.cropping import note_turned
 from motifocal.cli.output.progress import tracked
 
 if TYPE_CHECKING:
@@ -103,6 +104,7 @@ def folder_clips(
         raise ValueError(f"{source} should hold usable clips, got none")
     _note_unread(videos, model)
     height, width = options["size"]
+    note_turned(videos, (height, width))
     settings = {"frames": options["frames"], "height": height, "width": width,
                 "max_stride": options["max_stride"], "windows": options["windows"],
                 "seed": options["seed"]}

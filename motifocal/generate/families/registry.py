@@ -95,7 +95,7 @@ def class_of(index: Mapping[str, Any], place: str) -> str:
     if named == "WanPipeline":
         if not index.get("expand_timesteps"):
             raise ValueError(f"{place} should be an image-to-video model, got a WanPipeline that "
-                             "takes no picture")
+                             "takes no image")
         return "WanImageToVideoPipeline"
     if isinstance(named, str) and SIBLINGS.get(named, named) in FAMILIES:
         return SIBLINGS.get(named, named)

@@ -22,7 +22,7 @@ def wan(pipeline: Any) -> Family:
     rules: dict[str, Any] = {"nearest": multiples(_divisor(pipeline, transformer)),
                              "frame_step": pipeline.vae_scale_factor_temporal}
     if getattr(transformer.config, "pos_embed_seq_len", None) is not None:
-        raise ValueError("Wan's first-and-last-frame checkpoint should be given two pictures, and "
+        raise ValueError("Wan's first-and-last-frame checkpoint should be given two images, and "
                          "there is one")
     if pipeline.config.expand_timesteps:  # 2.2 TI2V-5B
         return Family((704, 1280), 121, 24.0, 50, 5.0, **rules)

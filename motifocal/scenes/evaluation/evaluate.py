@@ -97,7 +97,7 @@ class Score:
 
 Reference = Callable[[Truth, int], Frames]
 REFERENCES: Mapping[str, Reference] = MappingProxyType({
-    "still picture": lambda truth, action: truth.stands_still(),
+    "still image": lambda truth, action: truth.stands_still(),
     "truth": lambda truth, action: truth.clips[action],
 })
 

@@ -12,11 +12,13 @@ from dataclasses import asdict, dataclass
 import numpy as np
 
 from motifocal.files.csv_text import csv_text
-from motifocal.files.json_text import format_json
+from motifocal.files.json_text import format_json, with_earlier_names
 from motifocal.metrics import MeanInterval, over_images
 from motifocal.scenes.evaluation.evaluate import KINDS, EvalPair, Score, Scored
 
 MEASURES = tuple(Score.__dataclass_fields__)
+#: Fields of a report's JSON -> their earlier names, beside them for one more release.
+EARLIER = {"images": "pictures", "still image": "still picture"}
 SEEN, HELD_OUT = "seen combinations", "held-out combinations"
 
 
@@ -24,12 +26,12 @@ SEEN, HELD_OUT = "seen combinations", "held-out combinations"
 class Group:
     """One row of a report: which pairs, how many, and every measure of every kind of video.
 
-    `measures` maps the kind of video ("made", "still picture", "truth") to measure to value;
+    `measures` maps the kind of video ("made", "still image", "truth") to measure to value;
     `ends_section` is true where the next group splits the pairs in another way.
     """
 
     name: str
-    pictures: int
+    images: int
     pairs: int
     chance: float
     measures: Mapping[str, Mapping[str, MeanInterval]]
@@ -87,7 +89,7 @@ def to_json(report: Report) -> str:
         "title": report.title,
         "complete": report.complete,
         "missing": list(report.scored.missing),
-        "groups": [asdict(group) for group in report.groups],
+        "groups": [with_earlier_names(asdict(group), EARLIER) for group in report.groups],
         "pairs": _rows(report.scored),
     }
     return format_json(content)
@@ -125,13 +127,13 @@ def to_markdown(report: Report) -> str:
 
 
 NOTES = (
-    "A video follows its text when, among the true clips of all sentences for its picture and the "
-    "still picture, the nearest one inside the moving region is the one asked for. *95 %*: "
-    "bootstrap over pictures. *Chance*, *still picture*, *truth*: how often one of the candidates "
-    "at random, the picture repeated, and the true clip follow. *Stands still*: the still picture "
+    "A video follows its text when, among the true clips of all prompts for its image and the "
+    "still image, the nearest one inside the moving region is the one asked for. *95 %*: "
+    "bootstrap over images. *Chance*, *still image*, *truth*: how often one of the candidates "
+    "at random, the image repeated, and the true clip follow. *Stands still*: the still image "
     "is nearest. *Motion*: change inside the moving region, over that of the true clip. "
-    "*PSNR*, *SSIM*: frame 0 against the picture. *Background*: PSNR of all frames against the "
-    "picture outside the moving region, where the true clips too have shadows and glows."
+    "*PSNR*, *SSIM*: frame 0 against the image. *Background*: PSNR of all frames against the "
+    "image outside the moving region, where the true clips too have shadows and glows."
 )
 
 
@@ -144,7 +146,7 @@ def incomplete_line(report: Report) -> str:
 def headings(report: Report) -> list[str]:
     """Return what the columns of `cells` hold."""
     references = [row for row in report.scored.scores if row != "made"]
-    return ["", "pictures", "pairs", "follows", "95 %", "chance", *references, "stands still",
+    return ["", "images", "pairs", "follows", "95 %", "chance", *references, "stands still",
             "motion", "PSNR", "SSIM", "background"]
 
 
@@ -155,7 +157,7 @@ def cells(group: Group) -> list[str]:
     follows = made["follows"]
     interval = "" if np.isnan(follows.low) else f"{100 * follows.low:.0f}-{follows.high:.0%}"
     references = [f"{group.measures[row]['follows'].mean:.1%}" for row in others]
-    return [group.name, str(group.pictures), str(group.pairs), f"{follows.mean:.1%}", interval,
+    return [group.name, str(group.images), str(group.pairs), f"{follows.mean:.1%}", interval,
             f"{group.chance:.1%}", *references,
             f"{made['stands_still'].mean:.1%}", f"{made['motion'].mean:.2f}",
             f"{made['psnr'].mean:.1f}", f"{made['ssim'].mean:.3f}",

@@ -56,7 +56,7 @@ pipe.{load}("{folder}"){second}
 ```
 
 ```sh
-motifocal animate picture.png "what happens" --model {model} --lora {folder}
+motifocal animate image.png "what happens" --model {model} --lora {folder}
 ```
 {comfy}"""
 
