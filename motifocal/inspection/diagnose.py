@@ -14,14 +14,14 @@ MOST_DRIFT = 1.0
 #: A clip may be enlarged by so much: a tenth more pixels along a side is what trainers' buckets,
 #: which round sides to multiples of 16 or 32, do to clips of the very size asked for.
 MOST_ENLARGED = 1.1
-#: The least share of the picture to be left. 4:3 in 16:9 keeps 0.75, a square in it 0.56, an
+#: The least share of the frame to be left. 4:3 in 16:9 keeps 0.75, a square in it 0.56, an
 #: upright clip in a wide one 0.32.
 LEAST_KEPT = 0.6
 #: The share that may move: with more, weighting hardly tells places apart.
 MOST_MOVING = 0.5
 #: The share of steps that may take a stored frame again: 24 frames/s trained on at 25 have 0.04.
 MOST_BY_RATE = 0.05
-#: The share of the picture that may be bars: a row or two, as of clips cropped to odd sizes.
+#: The share of the frame that may be bars: a row or two, as of clips cropped to odd sizes.
 MOST_BARS = 0.02
 
 
@@ -55,7 +55,7 @@ def _of_file(finding: Finding, frames: int, camera: bool) -> Iterator[tuple[str,
         yield "cut-elsewhere", _scenes(elsewhere, finding)
     if finding.frames is not None and finding.watched < finding.frames:
         yield "partly-checked", f"cuts were looked for in the first {finding.watched} frames"
-    yield from _of_picture(finding)
+    yield from _of_image(finding)
 
 
 def _of_motion(finding: Finding, camera: bool) -> Iterator[tuple[str, str]]:
@@ -69,7 +69,7 @@ def _of_motion(finding: Finding, camera: bool) -> Iterator[tuple[str, str]]:
         yield "too-little-motion", "nothing moves enough in the frames that are trained on"
     if finding.moving_fraction is not None and finding.moving_fraction > MOST_MOVING:
         way = "even without the camera's motion" if camera else "try --camera"
-        yield "mostly-moving", f"{finding.moving_fraction:.0%} of the picture moves; {way}"
+        yield "mostly-moving", f"{finding.moving_fraction:.0%} of the frame moves; {way}"
 
 
 def _of_repeats(finding: Finding) -> Iterator[tuple[str, str]]:
@@ -80,20 +80,20 @@ def _of_repeats(finding: Finding) -> Iterator[tuple[str, str]]:
     if finding.still:  # it is all repeats, which has a name already
         return
     if finding.stored_repeats:
-        share = f"{finding.stored_repeats:.0%} of the steps show the same picture again"
+        share = f"{finding.stored_repeats:.0%} of the steps show the same image again"
         yield "stored-repeats", f"{share}: of {rate:g} frames/s about {finding.new_rate:g} are new"
     if finding.freeze:
         first, last = finding.freeze
         seconds = f" ({(last - first) / rate:.1f} s)" if rate else ""
-        yield "freeze", f"frames {first}-{last}{seconds} show the same picture"
+        yield "freeze", f"frames {first}-{last}{seconds} show the same image"
 
 
-def _of_picture(finding: Finding) -> Iterator[tuple[str, str]]:
+def _of_image(finding: Finding) -> Iterator[tuple[str, str]]:
     width, height = finding.width or 0, finding.height or 0
     if finding.enlarged is not None and finding.enlarged > MOST_ENLARGED:
         yield "small", f"{width}x{height} is enlarged {finding.enlarged:.2f} times"
     if finding.kept is not None and finding.kept < LEAST_KEPT:
-        yield "cropped", f"of {width}x{height}, {finding.kept:.0%} of the picture is left"
+        yield "cropped", f"of {width}x{height}, {finding.kept:.0%} of the frame is left"
     if finding.turned:
         yield "rotated", f"shown as {width}x{height} by a display matrix that the trainer ignores"
     if finding.aspect:
@@ -155,15 +155,15 @@ def advice_on_frames(findings: Sequence[Finding], frames: int, *, is_default: bo
     if not short:
         return None
     default = ", the default" if is_default else ""
-    sentence = f"{len(short)} of {len(read)} clips are too short for --frames {frames}{default}"
+    words = f"{len(short)} of {len(read)} clips are too short for --frames {frames}{default}"
     if not fitting:
-        return f"{sentence}."
+        return f"{words}."
     most, all_of_them = fitting[(len(fitting) - 1) // 2], fitting[-1]
     taken = [finding for finding in short if (finding.fitting or 0) >= most]
-    sentence += f"; {len(taken)} of them have {_stretch(taken)} frames: --frames {most}"
+    words += f"; {len(taken)} of them have {_stretch(taken)} frames: --frames {most}"
     if all_of_them < most:
-        sentence += f" (--frames {all_of_them} for all {len(fitting)})"
-    return f"{sentence}."
+        words += f" (--frames {all_of_them} for all {len(fitting)})"
+    return f"{words}."
 
 
 def _stretch(findings: Sequence[Finding]) -> str:

@@ -78,7 +78,7 @@ def examine(job: Job, settings: InspectSettings) -> Finding:
         **_of_motion(clip, cuts),
         **_of_samples(samples),
         **_of_frames(clip, cuts, measured),
-        **_of_picture(clip, measured),
+        **_of_image(clip, measured),
         fitting=len(measured[0].indices) if measured and not samples else None,
         turned=display.turned and not TRAINERS[settings.trainer].upright,
         aspect="" if display.aspect == 1 else display.aspect_ratio,
@@ -149,7 +149,7 @@ def _of_frames(
     }
 
 
-def _of_picture(clip: DecodedClip, shown: Sequence[Selection]) -> dict[str, Any]:
+def _of_image(clip: DecodedClip, shown: Sequence[Selection]) -> dict[str, Any]:
     """Return size, bars and blur, and how the first sample is placed in the image."""
     kept, enlarged = (1.0, 1.0), None
     if shown:

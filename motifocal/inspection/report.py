@@ -41,7 +41,7 @@ def make_report(
         if place in doubles:
             code, other = doubles[place]
             of = names[other]
-            words = "the same bytes as" if code == "duplicate" else "the same pictures as"
+            words = "the same bytes as" if code == "duplicate" else "the same images as"
             faults.append((code, f"{words} {of}"))
         clips.append(_clip(names[place], entry, clip, finding, faults, of))
     advice = advice_on_frames(list(findings.values()), frames, is_default=default_frames)

@@ -81,7 +81,7 @@ def test_a_clip_that_moves_all_over_leads_to_the_option_that_takes_the_camera_ou
         return dict(diagnose(Entry("a", Path("a"), None), finding, captioned=False, frames=9,
                              camera=camera))  # fmt: skip
 
-    assert words(0.62, False)["mostly-moving"] == "62% of the picture moves; try --camera"
+    assert words(0.62, False)["mostly-moving"] == "62% of the frame moves; try --camera"
     assert "even without the camera's motion" in words(0.62, True)["mostly-moving"]
     assert "mostly-moving" not in words(0.5, False)
 

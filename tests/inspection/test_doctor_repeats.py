@@ -88,7 +88,7 @@ def test_a_freeze_is_found_with_its_first_and_last_frame(tmp_path: Path, crf: in
     first, last = finding.freeze
     assert last == 24
     assert 10 <= first <= (10 if crf == 18 else 16)  # a coarse codec sharpens it for a while
-    words = f"frames {first}-24 ({(24 - first) / 16:.1f} s) show the same picture"
+    words = f"frames {first}-24 ({(24 - first) / 16:.1f} s) show the same image"
     assert faults(finding) == {"freeze": words}
 
 

@@ -104,9 +104,9 @@ def test_a_thumbnail_that_is_gone_leaves_words_in_its_place(
     (tmp_path / values["clips"][0]["thumb"]).write_bytes(b"cut off")
     with opened(browser, write_page(values, tmp_path).as_uri(), **DESKTOP) as page:
         card = page.locator(".card:not(.probe)", has_text="good.mp4")
-        assert card.locator(".lacks").inner_text() == "no picture"
+        assert card.locator(".lacks").inner_text() == "no image"
         card.click()
-        assert page.locator("#details-body .lacks").inner_text() == "no picture"
+        assert page.locator("#details-body .lacks").inner_text() == "no image"
 
 
 def test_chips_filter_alone_and_together_and_say_what_they_mean(page: Page) -> None:
@@ -272,7 +272,7 @@ def test_details_tell_all_that_is_known_of_a_clip(page: Page) -> None:
     for words in ("The blue balloon dips down.", "Cut inside: cut at frame 40 (1.67 s)",
                   FAULTS["cut"]["help"], "2 samples: 0-80, 81-161. 78 frames in none. Cut at 40",
                   "1280 × 720", "23.976 frames/s on average, variable", "1.2 MB",
-                  "12 % of the picture"):
+                  "12 % of the frame"):
         assert words in text, words
     bars = details.locator(".taken").evaluate_all(
         "(all) => all.map((one) => [one.x, one.width].map((held) => held.baseVal.value))")

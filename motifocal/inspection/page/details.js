@@ -1,4 +1,4 @@
-// All that is known of one clip, in a dialog: its pictures, words, faults, and what is trained on.
+// All that is known of one clip, in a dialog: its images, words, faults, and what is trained on.
 "use strict";
 
 const MOST_STRIPES = 400; // single frames drawn for one sample; more become one paler bar
@@ -23,13 +23,13 @@ function fillDetails(clip, index, count) {
 
 // Both rows of the thumbnail, whole.
 function sheet(clip) {
-  if (!clip.thumb) return element("p", { class: "lacks" }, "no picture");
+  if (!clip.thumb) return element("p", { class: "lacks" }, "no image");
   const image = element("img", { src: clip.thumb, decoding: "async", width: clip.thumb_width * 4,
     height: clip.thumb_height * 2,
     alt: "Four frames of the clip; below, the same with the heatmap laid over them" });
   const root = element("figure", { class: "sheet" }, image);
   image.addEventListener("error", () =>
-    root.replaceWith(element("p", { class: "lacks" }, "no picture")), { once: true });
+    root.replaceWith(element("p", { class: "lacks" }, "no image")), { once: true });
   return root;
 }
 
@@ -141,7 +141,7 @@ function facts(clip) {
     ["Rate", rate && clip.variable_rate ? `${rate} on average, variable` : rate],
     ["Length", clip.seconds === null ? null : `${number(clip.seconds, 2)} s`],
     ["File", fileSize(clip.bytes)],
-    ["Moving fraction", share(scaled(clip.moving_fraction, 100), "% of the picture")],
+    ["Moving fraction", share(scaled(clip.moving_fraction, 100), "% of the frame")],
     ["Motion", share(clip.motion, "% of the shorter side a second")],
     ["Camera", share(clip.camera, "% of the shorter side a second")],
   ];

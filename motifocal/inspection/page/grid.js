@@ -141,7 +141,7 @@ class Grid {
   }
 }
 
-// One clip: its picture, name and faults. All of it is a button that opens the details.
+// One clip: its image, name and faults. All of it is a button that opens the details.
 function cardOf(place) {
   const clip = CLIPS[place];
   const cut = clip.name.lastIndexOf("/") + 1;
@@ -164,11 +164,11 @@ function quickFacts({ seconds, moving_fraction }) {
 
 // A window of one cell on the 2 x 4 cells of a clip's thumbnail; the style moves what is behind it.
 function spriteOf(clip) {
-  if (!clip.thumb) return element("span", { class: "lacks" }, "no picture");
+  if (!clip.thumb) return element("span", { class: "lacks" }, "no image");
   const image = element("img", { alt: "", loading: "lazy", decoding: "async", src: clip.thumb });
   const window = element("span", { class: "sprite" }, image);
   window.style.setProperty("--ratio", clip.thumb_width / clip.thumb_height);
   image.addEventListener("error", () =>
-    window.replaceWith(element("span", { class: "lacks" }, "no picture")), { once: true });
+    window.replaceWith(element("span", { class: "lacks" }, "no image")), { once: true });
   return window;
 }

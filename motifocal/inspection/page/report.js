@@ -15,7 +15,7 @@ const scaled = (value, factor) => (value === null ? null : value * factor);
 
 // What there is a histogram of. `of` gives null where it is not known.
 const MEASURES = [
-  { key: "moving_fraction", title: "Moving fraction", unit: "%", words: "% of the picture", help: "Mean over all frames",
+  { key: "moving_fraction", title: "Moving fraction", unit: "%", words: "% of the frame", help: "Mean over all frames",
     of: (clip) => scaled(clip.moving_fraction, 100) },
   { key: "motion", title: "Motion", unit: "%/s", words: "%/s, what moves itself",
     help: "In % of the shorter side a second, without the camera",
