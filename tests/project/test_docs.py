@@ -16,7 +16,9 @@ ROOT = Path(__file__).parents[2]
 PRIVATE_WORDS = {
     r"drawn world": "synthetic scenes", r"\btwin\b": "λ = 0 baseline",
     r"text tower": "text encoder", r"\bhot share\b": "moving fraction",
-    r"\bfamiliar\b": "in-domain",
+    r"\bfamiliar\b": "in-domain", r"still picture": "still image",
+    r"pictures? and (?:a )?sentences?": "image and prompt",
+    r"(?:another|empty|opposite) sentence": "another, empty or opposite prompt",
 }  # fmt: skip
 GENERATED_OR_HISTORY = {"cli.md", "log.md"}
 OTHER_PEOPLES_FILES = {"log.md", "models.md"}  # these name files of earlier versions, of others
@@ -47,7 +49,14 @@ def test_the_pages_use_the_terms_of_the_field() -> None:
 def test_a_private_word_is_found_with_the_term_to_use() -> None:
     assert private_words_in("the Drawn world and its twin") == [
         "Drawn world -> synthetic scenes", "twin -> λ = 0 baseline"]  # fmt: skip
+    assert private_words_in("a still picture's") == ["still picture -> still image"]
     assert private_words_in("synthetic scenes and twinkling stars") == []
+
+
+def test_the_help_of_the_commands_says_images_and_prompts() -> None:
+    # "A picture" stays where a figure is drawn.
+    page = (ROOT / "docs" / "cli.md").read_text(encoding="utf-8")
+    assert re.findall(r".*\b(?:pictures|sentences?)\b.*", page) == []
 
 
 def missing_files(text: str) -> list[str]:

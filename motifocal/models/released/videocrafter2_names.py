@@ -219,5 +219,5 @@ def unused_tensors(text_layers: int) -> dict[str, str]:
     for part in TEXT_BLOCK_PARTS:
         unused[last + part] = "the features are taken before the last text block"
     unused[f"{TEXT_PREFIX}text_projection"] = "the pooled sentence vector is not used"
-    unused[f"{TEXT_PREFIX}logit_scale"] = "only for comparing sentences with pictures"
+    unused[f"{TEXT_PREFIX}logit_scale"] = "only for comparing texts with images"
     return unused

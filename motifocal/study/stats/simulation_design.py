@@ -29,7 +29,7 @@ def paper_pairs() -> tuple[Pair, ...]:
     for s, (pictures, prompts, different) in enumerate(PAPER_SCENARIOS, start=1):
         sets = different // prompts  # images take turns with the sets of prompts
         pairs += [
-            Pair(f"place{s}", f"place{s}_{p + 1}", f"sentence {p % sets * prompts + q + 1} of {s}")
+            Pair(f"place{s}", f"place{s}_{p + 1}", f"prompt {p % sets * prompts + q + 1} of {s}")
             for p in range(pictures)
             for q in range(prompts)
         ]

@@ -132,7 +132,7 @@ def train_text_encoder(folder: Path, settings: TextEncoderSettings) -> dict[str,
     ids, keep = batch["input_ids"], batch["attention_mask"].float()
     end = (ids == tokenizer.eos_token_id).int().argmax(1)
     if not (ids == tokenizer.eos_token_id).any(1).all():
-        raise ValueError(f"a sentence is longer than {settings.tokens} tokens")
+        raise ValueError(f"a prompt is longer than {settings.tokens} tokens")
     targets = heads.targets(facts)
     optimizer = torch.optim.AdamW([*encoder.parameters(), *heads.parameters()], lr=settings.rate)
     generator = torch.Generator().manual_seed(settings.seed)
