@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from command_line import CommandLine, command_line
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 
 @pytest.fixture(scope="session")
@@ -27,6 +32,15 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from tiny import tiny_base  # loads torch
 
     return tiny_base(tmp_path_factory.mktemp("base"))
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """Chromium, of each file its own: as long as it runs, its event loop does."""
+    from browser import chromium  # loads Playwright
+
+    with chromium() as started:
+        yield started
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -11,8 +11,9 @@ import pytest
 import torch
 from click.testing import CliRunner
 from huggingface_hub import constants
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from steady import steady
 from tiny_bench import DrawingModel, textured, write_benchmark
 from tiny_clip import SIDE, SIZES, SMALL, write_clip
 from tiny_model import SENTENCES
@@ -43,7 +44,6 @@ from motifocal.cli import cli
 from motifocal.media.picture import Pixels
 
 # A busy machine misses deadlines; the same cases every time make a failure repeatable.
-steady = settings(deadline=None, derandomize=True)
 
 
 @pytest.fixture(scope="module")

@@ -12,8 +12,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from steady import steady
 from tiny_bench import FPS, DrawingModel, moving, textured, write_benchmark
 
 from motifocal.bench.pairs import Pair, read_benchmark
@@ -64,7 +65,6 @@ TABLE = {
 
 
 # A busy machine misses deadlines; the same cases every time make a failure repeatable.
-steady = settings(deadline=None, derandomize=True)
 
 
 @dataclass

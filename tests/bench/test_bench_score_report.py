@@ -16,8 +16,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from click.testing import CliRunner, Result
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from steady import steady
 from tiny_bench import DrawingModel, write_benchmark
 
 from motifocal.bench.pairs import Pair, read_benchmark
@@ -56,7 +57,6 @@ TABLE = {"quality": MEASURE, "speed": replace(MEASURE, name="speed", unit="", be
                                               still_wins=False)}
 
 # A busy machine misses deadlines; the same cases every time make a failure repeatable.
-steady = settings(deadline=None, derandomize=True)
 Values = Mapping[tuple[str, str, int], float]  # (picture, sentence, seed) -> quality
 
 

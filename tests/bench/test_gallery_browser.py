@@ -9,7 +9,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from browser import chromium, opened, served, until
+from browser import opened, served, until
 from playwright.sync_api import Browser, Page
 from tiny_gallery import HOSTILE, HOSTILE_MODEL, drawn_video, results_of
 
@@ -46,12 +46,6 @@ RECORD = """() => {
   });
 }"""
 LOOPS = "record[0].filter(([, time], i, all) => i && time < all[i - 1][1]).length"
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as started:
-        yield started
 
 
 def site_of(home: Path, models: dict[str, dict[Pair, Path | None]], seeds: tuple[int, ...]) -> Path:

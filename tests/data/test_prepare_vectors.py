@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 from click.testing import CliRunner, Result
-from test_video import encode
+from made_videos import encode
 
 from motifocal.cli import cli
 from motifocal.data.shards import Shards

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import random
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -19,35 +18,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from safetensors import safe_open
 from safetensors.torch import save_file
+from scene_shards import SETTINGS, SOURCE, begin
 
 from motifocal.cli import cli
-from motifocal.data.prepare import PrepareSettings, prepare
+from motifocal.data.prepare import prepare
 from motifocal.data.preparing.captioned_clip import CaptionedClip
-from motifocal.data.shard_file import DamagedShard, ShardClip, write_shard
 from motifocal.data.shards import Shards, indices_of_step
 from motifocal.data.sources import SceneClips
-from motifocal.loss.latent_grid import LatentGeometry, pool
+from motifocal.loss.latent_grid import pool
 from motifocal.models.autoencoder import encode
 from motifocal.motion.flow import ESTIMATORS, FlowOptions
 from motifocal.motion.heatmap import HeatmapSettings, clip_heatmap
-
-HEAT = HeatmapSettings(floor=0.05, flow_size=0)  # as of the time before there were other sizes
-SETTINGS = PrepareSettings(HEAT, LatentGeometry(8, 1), 4, 16)
-SOURCE = SceneClips(10, "train", 16, 3, 0)
-DESCRIBED = {"clips": 10}
-
-
-@pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Ten clips in three shards, prepared without a break."""
-    folder = tmp_path_factory.mktemp("whole")
-    assert list(begin(folder)) == [4, 8, 10]
-    return folder
-
-
-def begin(folder: Path, **changed: object):
-    arguments = {"source": SOURCE, "settings": SETTINGS, "described": DESCRIBED, **changed}
-    return prepare(folder=folder, autoencoder=tiny.tiny_vae(), workers=0, **arguments)
 
 
 def test_a_preparation_that_was_killed_goes_on_and_gives_the_same_bytes(
@@ -197,97 +178,6 @@ def test_a_shard_may_be_read_by_whom_the_umask_lets(tmp_path: Path) -> None:
     finally:
         os.umask(before)
     assert (tmp_path / "shard-00000.safetensors").stat().st_mode & 0o777 == 0o644
-
-
-# Damage.
-
-
-def damaged(data: bytes, rng: random.Random) -> bytes:
-    """The bytes with one of the faults that disks, copies and editors make."""
-    place = rng.randrange(len(data))
-    kind = rng.randrange(5)
-    if kind == 0:
-        return data[:place]
-    if kind == 1:
-        return data[:place] + bytes([data[place] ^ (1 << rng.randrange(8))]) + data[place + 1 :]
-    if kind == 2:
-        return data[:place] + bytes(min(64, len(data) - place)) + data[place + 64 :]
-    if kind == 3:
-        return data + rng.randbytes(rng.randrange(1, 50))
-    header = int.from_bytes(data[:8], "little")
-    place = 8 + rng.randrange(header)
-    return data[:place] + rng.randbytes(1) + data[place + 1 :]
-
-
-def read_all(folder: Path) -> None:
-    shards = Shards(folder)
-    for start in range(0, len(shards), 4):
-        shards.batch(list(range(start, min(start + 4, len(shards)))))
-
-
-def test_every_damage_to_a_shard_is_named_with_its_file_and_repaired(
-    whole: Path, tmp_path: Path
-) -> None:
-    folder = Path(shutil.copytree(whole, tmp_path / "copy"))
-    rng, path = random.Random(18), folder / "shard-00001.safetensors"
-    good, unseen, messages = path.read_bytes(), 0, list[str]()
-    for _ in range(150):
-        spoilt = damaged(good, rng)
-        if spoilt == good:
-            continue
-        path.unlink()  # another file, since the one before may still be mapped
-        path.write_bytes(spoilt)
-        try:
-            read_all(folder)
-        except DamagedShard as error:
-            messages.append(str(error))
-        else:
-            unseen += 1
-    assert all(m.startswith(f"{path} is damaged (") for m in messages)
-    assert all(m.endswith("; run motifocal prepare again") for m in messages)
-    # What is left over: a byte of the header that means the same, such as another space.
-    assert unseen <= 3
-    told: list[str] = []
-    path.unlink()
-    path.write_bytes(good[:-1000])
-    assert list(begin(folder, notify=told.append)) == [10]
-    assert told[0].startswith(f"{path} is damaged (")
-    assert told[0].endswith("made anew")
-    assert path.read_bytes() == good
-
-
-@pytest.mark.parametrize(
-    ("text", "named"),
-    [("{", "should be JSON"), ("[" * 100_000, "should be JSON"), ("[]", "should hold an object"),
-     ('{"clips": "ten"}', "'clips' as int"), ('{"clips": 0}', "'clips' as int"),
-     ('{"clips": 10, "clips_per_shard": 4}', "'heatmap' as dict")],
-    ids=["cut", "deep", "list", "words", "none", "short"],
-)  # fmt: skip
-def test_a_damaged_manifest_is_named(text: str, named: str, whole: Path, tmp_path: Path) -> None:
-    folder = Path(shutil.copytree(whole, tmp_path / "copy"))
-    (folder / "prepared.json").write_text(text)
-    for read in (Shards, lambda folder: next(begin(folder))):
-        with pytest.raises(ValueError, match=rf"prepared\.json .*{named}"):
-            read(folder)
-
-
-def test_a_shard_of_another_size_than_the_first_is_named(whole: Path, tmp_path: Path) -> None:
-    folder = Path(shutil.copytree(whole, tmp_path / "copy"))
-    clips = [ShardClip(torch.zeros(4, 3, 4, 4), torch.zeros(3, 4, 4, dtype=torch.uint8),
-                       torch.tensor(8.0), "x")] * 4  # fmt: skip
-    write_shard(folder / "shard-00001.safetensors", clips, ["00" * 32] * 4)
-    with pytest.raises(ValueError, match=r"shard-00001.* should hold latents \(4, 3, 2, 2\)"):
-        Shards(folder)
-
-
-def test_a_folder_that_was_never_prepared_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"should hold prepared\.json"):
-        Shards(tmp_path)
-
-
-def test_nothing_to_prepare_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="at least one clip to prepare, got none"):
-        next(begin(tmp_path, source=SceneClips(0, "train", 16, 3, 0)))
 
 
 def test_a_batch_holds_the_latents_heatmaps_and_captions_of_its_clips(whole: Path) -> None:

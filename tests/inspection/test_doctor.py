@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from doctor_clips import encode, joined, moving, pan, save, still
+from doctor_clips import encode, joined, keep, moving, pan, save, still
 from turned import turned_on_its_side
 
 from motifocal.data.clip_files import timeline_of
@@ -26,13 +26,6 @@ from motifocal.media.picture import Pixels, read_image
 from motifocal.motion.heatmap import HeatmapSettings
 from motifocal.scenes.render import render
 from motifocal.scenes.stage import make_stage
-
-
-def keep(pixels: Pixels) -> Pixels:
-    return pixels
-
-
-# Motion
 
 
 def motion_of(tmp_path: Path, frames: Pixels, fps: float = 8, crf: int = 20):
@@ -131,9 +124,6 @@ def test_only_cuts_between_frames_of_a_sample_are_within_it() -> None:
     assert cuts_within([0, 9], (3,)) == []
 
 
-# Watching
-
-
 def test_an_uneven_rate_drifts_and_an_even_one_does_not(tmp_path: Path) -> None:
     frames = moving(1, 24)
     even = encode(tmp_path / "e.mkv", frames, "libx264", times=[42 * k for k in range(24)])
@@ -141,9 +131,6 @@ def test_an_uneven_rate_drifts_and_an_even_one_does_not(tmp_path: Path) -> None:
     uneven = encode(tmp_path / "u.mkv", frames, "libx264", times=slow)
     assert decode_clip(even, keep).drift < 0.1
     assert decode_clip(uneven, keep).drift > 3
-
-
-# Examining
 
 
 def job(tmp_path: Path, frames: Pixels, **saved) -> Job:

@@ -6,8 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from doctor_clips import moving, save
-from test_doctor import keep
+from doctor_clips import keep, moving, save
 
 from motifocal.data.trainer_rules import Request
 from motifocal.inspection import decode_pass as watching

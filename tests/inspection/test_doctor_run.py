@@ -6,129 +6,21 @@ import errno
 import json
 import os
 import signal
-import time
-from dataclasses import asdict, replace
-from datetime import date
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from doctor_clips import moving, save, still
+from doctor_clips import SETTINGS, moving, save, still
 
 from motifocal.data.trainer_rules import Request
 from motifocal.data.workers.here import Here
 from motifocal.data.workers.items import WHOLE, Part
-from motifocal.data.workers.processes import Processes, in_processes
-from motifocal.inspection import run as running
+from motifocal.data.workers.processes import Processes
 from motifocal.inspection.entries import Entry, gather
 from motifocal.inspection.examine import Job, examine
 from motifocal.inspection.finding import Finding, InspectSettings
-from motifocal.inspection.findings import KnownFindings, read_findings
-from motifocal.inspection.page import read_report
-from motifocal.inspection.report import make_report
+from motifocal.inspection.findings import read_findings
 from motifocal.inspection.run import FINDINGS, inspect_entries
-from motifocal.motion.heatmap import HeatmapSettings
-
-SETTINGS = InspectSettings("plain", Request(((5, 48, 64),)), HeatmapSettings())
-
-
-def square(number: int) -> int:
-    return number * number
-
-
-def trouble(number: int) -> int:
-    """A decoder at its worst: 1 crashes, 2 hangs, 3 raises, the others are squared."""
-    if number == 1:
-        os.kill(os.getpid(), signal.SIGSEGV)
-    if number == 2:
-        time.sleep(600)
-    if number == 3:
-        raise MemoryError("no more")
-    return number * number
-
-
-def stubborn(number: int) -> int:
-    """Ctrl-C in a terminal reaches the workers as well."""
-    os.kill(os.getpid(), signal.SIGINT)
-    return number
-
-
-def a_minute(_: object) -> float:
-    return 60.0
-
-
-class Gone:
-    """Can be sent, and not be received."""
-
-    def __reduce__(self) -> tuple[object, ...]:
-        return os.path.exists, ()  # a call without its argument
-
-    def __call__(self, number: int) -> int:
-        return number
-
-
-gone = Gone()
-
-
-def test_all_jobs_are_answered_by_any_number_of_processes() -> None:
-    for count in (1, 3):
-        done = list(in_processes(square, range(7), count, a_minute))
-        assert sorted((one.job, one.result) for one in done) == [(n, n * n) for n in range(7)]
-    assert list(in_processes(square, [], 2, a_minute)) == []
-
-
-@pytest.mark.slow
-def test_a_crash_or_a_hang_costs_one_job_and_no_more(capfd: pytest.CaptureFixture[str]) -> None:
-
-    def seconds(job: int) -> float:
-        return 3.0 if job == 2 else 600.0  # that job alone hangs, however busy the machine is
-
-    done = {one.job: one for one in in_processes(trouble, range(6), 2, seconds)}
-    assert {job: one.result for job, one in done.items()} == {
-        0: 0, 1: None, 2: None, 3: None, 4: 16, 5: 25,
-    }  # fmt: skip
-    assert "signal 11" in str(done[1].reason)
-    assert done[2].reason == "no end after 3 s"
-    assert done[3].reason == "its process ended (exit code 1)"
-    assert "MemoryError: no more" in capfd.readouterr().err
-
-
-def test_an_interrupt_is_not_for_the_workers() -> None:
-    assert [one.result for one in in_processes(stubborn, [4], 1, a_minute)] == [4]
-
-
-def deaf(number: int) -> bool:
-    return signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, [])
-
-
-@pytest.mark.skipif(not hasattr(signal, "pthread_sigmask"), reason="Windows has no such masks")
-def test_an_interrupt_while_a_worker_starts_is_not_for_it_either() -> None:
-    """It has not come to where it says so itself, and would print where its imports were."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, [])
-    assert [one.result for one in in_processes(deaf, [1, 2], 2, a_minute)] == [True, True]
-    assert signal.pthread_sigmask(signal.SIG_BLOCK, []) == before
-
-
-def test_leaving_early_leaves_no_process_behind() -> None:
-    import multiprocessing
-
-    jobs = in_processes(trouble, [0, 2, 4], 2, a_minute)
-    assert next(jobs).result == 0
-    jobs.close()
-    assert multiprocessing.active_children() == []
-
-
-def test_no_process_at_all_is_refused() -> None:
-    with pytest.raises(ValueError, match="count should be at least 1, got 0"):
-        next(in_processes(square, [1], 0, a_minute))
-
-
-def test_a_process_that_cannot_start_is_an_error() -> None:
-    """What cannot be found there cannot be worked with, and trying again will not help."""
-    with pytest.raises(RuntimeError, match=r"ended at its start \(exit code 1\)"):
-        list(in_processes(gone, [1], 1, a_minute))
-
-
-# Findings on disk
 
 
 @pytest.fixture
@@ -386,73 +278,3 @@ def test_somebody_elses_file_is_refused(line: str, tmp_path: Path) -> None:
     (tmp_path / FINDINGS).write_text(line + "\n")
     with pytest.raises(ValueError, match=r"line 1 should be a finding of this version"):
         list(read_findings(tmp_path / FINDINGS))
-
-
-# The report
-
-
-def test_the_report_is_one_that_the_page_takes(tmp_path: Path) -> None:
-    clips = tmp_path / "clips"
-    frames = moving(1, 6, height=48, width=64)
-    save(clips / "one.mp4", frames)
-    (clips / "same.mp4").write_bytes((clips / "one.mp4").read_bytes())
-    save(clips / "again.mp4", frames, crf=32)
-    save(clips / "still.mp4", still(9, 6, height=48, width=64))
-    (clips / "empty.mp4").touch()
-    folder = gather(clips)
-    out = tmp_path / "out"
-    inspected = {clip.place: clip for clip in inspect_entries(
-        folder.entries, SETTINGS, out, workers=Processes(2), seconds=600)}
-    report = make_report(folder, inspected, SETTINGS, made=date(2026, 1, 2))
-    read_report(json.loads(json.dumps(report, allow_nan=False)))
-    faults = {clip["name"]: [f["code"] for f in clip["faults"]] for clip in report["clips"]}
-    assert faults == {
-        "again.mp4": [], "empty.mp4": ["unreadable"], "one.mp4": ["near-duplicate"],
-        "same.mp4": ["duplicate"], "still.mp4": ["static"],
-    }  # fmt: skip
-    by_name = {clip["name"]: clip for clip in report["clips"]}
-    assert by_name["still.mp4"]["faults"][0].keys() == {"code", "old_code", "words"}
-    assert by_name["still.mp4"]["faults"][0]["old_code"] == "still"
-    assert by_name["empty.mp4"]["faults"][0].keys() == {"code", "words"}
-    assert by_name["one.mp4"]["duplicate_of"] == "again.mp4"
-    assert by_name["same.mp4"]["duplicate_of"] == "one.mp4"
-    assert report["summary"]["by_fault"] == {
-        "unreadable": 1, "static": 1, "duplicate": 1, "near-duplicate": 1,
-    }  # fmt: skip
-    assert report["summary"]["trained_samples"] == 4
-    assert report["summary"]["trained_frames"] == 20
-    assert (out / by_name["one.mp4"]["thumb"]).exists()
-    assert report["made"] == "2026-01-02"
-
-
-def test_names_that_print_alike_stay_apart(tmp_path: Path) -> None:
-    (tmp_path / os.fsdecode(b"a\xff.mp4")).write_bytes(b"x")
-    (tmp_path / "a\\udcff.mp4").write_bytes(b"y")
-    folder = gather(tmp_path)
-    report = make_report(folder, {}, SETTINGS, made=date(2026, 1, 2))
-    assert len({clip["name"] for clip in report["clips"]}) == 2
-
-
-def test_the_module_of_the_run_says_how_findings_are_kept(tmp_path: Path) -> None:
-    """One line of JSON for each, so that other tools can read them."""
-    clip = running.InspectedClip(0, "ab" * 32, 10, None)
-    assert clip.thumb == f"thumbs/{'ab' * 8}.webp"
-    line = json.dumps({"key": clip.key, "finding": asdict(Finding(frames=3))})
-    (tmp_path / FINDINGS).write_text(line + "\n")
-    assert list(read_findings(tmp_path / FINDINGS)) == [(0, clip.key, Finding(frames=3))]
-
-
-def test_findings_of_several_files_are_read_back_by_key_and_the_later_ones_count(
-    tmp_path: Path
-) -> None:
-    known = KnownFindings()
-    for name, frames, places in (("a.jsonl", 3, range(9)), ("b.jsonl", 4, range(5, 12))):
-        lines = [json.dumps({"key": f"{place:x}".ljust(64, "0"),
-                             "finding": asdict(Finding(frames=frames))}) for place in places]
-        (tmp_path / name).write_text("".join(f"{line}\n" for line in lines) + lines[0][:20])
-        known.add(tmp_path / name, mend=name == "a.jsonl")
-    keys = [f"{place:x}".ljust(64, "0") for place in range(12)]
-    assert [known.get(key) for key in keys] == [Finding(frames=3)] * 5 + [Finding(frames=4)] * 7
-    assert known.get("ab" * 32) is None
-    ends = [(tmp_path / name).read_bytes()[-1:] == b"\n" for name in ("a.jsonl", "b.jsonl")]
-    assert ends == [True, False]  # what another process may be writing stays

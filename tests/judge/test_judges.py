@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tiny_judges import RuleJudge, chance, first_frame_only, results_in
+from tiny_judges import FRAMES, RuleJudge, chance, first_frame_only, query, results_in
 
 from motifocal.bench.judge.asking import PATIENCE
 from motifocal.bench.judge.judge import (
@@ -37,19 +37,10 @@ from motifocal.bench.judge.summary import summarise, verdict, video_scores
 from motifocal.bench.score.controls import ANOTHER, SHUFFLED, STILL, shuffle_order
 from motifocal.media.video import read_image, read_video
 
-FRAMES = np.arange(5 * 2 * 2 * 3, dtype=np.uint8).reshape(5, 2, 2, 3)
-
-
-def query(frames: np.ndarray = FRAMES, prompt: str = "a ball rises") -> Query:
-    return Query(frames, prompt, "Does it rise?")
-
 
 def files(folder: Path) -> dict[str, bytes]:
     names = ("table.md", "scores.json", "answers.csv")
     return {name: (folder / name).read_bytes() for name in names}
-
-
-# One query.
 
 
 def test_frames_are_taken_evenly_from_the_first_to_the_last() -> None:
@@ -101,9 +92,6 @@ def test_the_key_of_an_answer_is_of_frames_text_prompt_and_judge() -> None:
         query_key(RuleJudge(lambda query: 0.5, "another"), query()),
     ]  # fmt: skip
     assert len({same, *others}) == 7
-
-
-# A run.
 
 
 def test_every_control_row_shows_what_it_says(tmp_path: Path) -> None:

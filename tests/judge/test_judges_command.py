@@ -8,8 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from test_judges import query
-from tiny_judges import results_in
+from tiny_judges import query, results_in
 
 from motifocal.bench.judge.judge import PROGRAM, TIMED_OUT, Answer, Failure
 from motifocal.bench.judge.program import ProgramJudge

@@ -12,8 +12,8 @@ import pytest
 from av.video.stream import VideoStream
 from command_line import CommandLine
 from export_options import latents, masks
+from made_videos import encode, numbered, scene
 from PIL import Image
-from test_video import encode, numbered, scene
 
 from motifocal.data.captions import CaptionedVideo
 from motifocal.data.sources import VideoFolderClips

@@ -10,6 +10,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from noise import noise
 from PIL import Image
 
 from motifocal.media import picture
@@ -32,10 +33,6 @@ ORIENTATIONS = {
     7: lambda shown: shown[::-1, ::-1].transpose(1, 0, 2),
     8: lambda shown: np.rot90(shown, -1),
 }
-
-
-def noise(*shape: int, seed: int = 0) -> np.ndarray:
-    return np.random.default_rng(seed).integers(0, 256, shape, dtype=np.uint8)
 
 
 def png_header_only(width: int, height: int) -> bytes:

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from noise import noise
 from PIL import Image
-from test_picture import noise
 
 from motifocal.media.video import VideoError, count_frames, read_image, read_video, write_image
 

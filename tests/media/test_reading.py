@@ -13,7 +13,7 @@ import av
 import numpy as np
 import pytest
 from av.video.stream import VideoStream
-from test_video import encode, numbered, numbers, scene
+from made_videos import encode, numbered, numbers, scene
 
 from motifocal.data.clip_files import timeline_of
 from motifocal.inspection.decode_pass import decode_clip

@@ -8,7 +8,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-from test_video import encode, encode_sound, numbered, scene
+from made_videos import encode, encode_sound, numbered, scene
 
 from motifocal.media import picture, video
 from motifocal.media.video import VideoError, read_video, write_video

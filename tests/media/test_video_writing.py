@@ -9,8 +9,8 @@ import av
 import cv2
 import numpy as np
 import pytest
+from made_videos import numbered, psnr, scene
 from PIL import Image, ImageSequence
-from test_video import numbered, psnr, scene
 
 from motifocal.media import video
 from motifocal.media.video import count_frames, read_video, write_video

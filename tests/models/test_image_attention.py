@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import json
-import math
 from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
 import torch
+from attention_variants import QUERIES, SMALL, VARIANTS, draw, inputs, written_out
 from diffusers.models.attention_processor import Attention
-from tiny_model import UNET, tiny_unet
-from torch import Tensor, nn
+from tiny_model import tiny_unet
+from torch import nn
 from torch.nn import functional
 
 from motifocal.models.attention import (
@@ -20,62 +20,12 @@ from motifocal.models.attention import (
     TemporalProcessor,
     attend_together,
 )
-from motifocal.models.image.projection import Resampler
-from motifocal.models.image.resampler_config import ResamplerConfig
 from motifocal.models.unet import TI2VUNet, UNetConfig
-
-SMALL = replace(
-    UNET,
-    attention=(False, True),
-    cross_attention_dim=12,
-    temporal_dropout=0.0,
-    image_condition="both",
-    image_token_dim=6,
-    image_attention="decoupled",
-)
-QUERIES = ResamplerConfig(width=16, depth=2, heads=2, head_width=4, queries=3)
-VARIANTS = {
-    "linear": SMALL,
-    "no projection": replace(SMALL, image_projection="none", image_token_dim=12),
-    "resampler": replace(SMALL, image_projection="resampler", resampler=QUERIES),
-    "resampler for each frame": replace(
-        SMALL, image_projection="resampler", resampler=replace(QUERIES, frames=3)
-    ),
-    "attention alone": replace(SMALL, image_condition="attention"),
-    "relative and causal": replace(
-        SMALL, relative_positions=2, causal_attention=True, causal_input_attention=True
-    ),
-    "3x3x3": replace(SMALL, temporal_kernel="3x3x3"),
-    "3x3x1,3x1x3": replace(SMALL, temporal_kernel="3x3x1,3x1x3"),
-}
-
-
-def draw(*shape: int, seed: int = 1) -> Tensor:
-    return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
-
-
-def inputs(config: UNetConfig, frames: int = 3) -> dict:
-    return {
-        "sample": draw(2, 4, frames, 4, 6),
-        "timestep": torch.tensor([7, 900]),
-        "encoder_hidden_states": draw(2, 5, 12, seed=2),
-        "fps": torch.tensor([8.0, 24.0]),
-        "image_latent": draw(2, 4, 4, 6, seed=3) if config.takes_image_latent else None,
-        "image_tokens": draw(2, 5, config.image_token_dim or 0, seed=4),
-    }
 
 
 def attention(heads: int = 2, width: int = 4, context: int | None = None) -> Attention:
     torch.manual_seed(3)
     return Attention(heads * width, context, heads=heads, dim_head=width)
-
-
-def written_out(q: Tensor, k: Tensor, v: Tensor, heads: int) -> Tensor:
-    """Attention of one sequence `(n, C)` to `(L, C)`, head by head, from its definition."""
-    parts = []
-    for q_h, k_h, v_h in zip(*(x.chunk(heads, dim=-1) for x in (q, k, v)), strict=True):
-        parts.append((q_h @ k_h.T / math.sqrt(q_h.shape[-1])).softmax(-1) @ v_h)
-    return torch.cat(parts, dim=-1)
 
 
 @pytest.mark.parametrize("per_frame", [False, True])
@@ -185,55 +135,6 @@ def test_temporal_convolutions_have_the_published_kernels(kernel: str, sizes: li
                                      padding=padding)
     expected = (video + expected).transpose(1, 2).flatten(0, 1)
     torch.testing.assert_close(layer(x, num_frames=3), expected, atol=1e-5, rtol=1e-5)
-
-
-@torch.no_grad()
-def test_the_resampler_follows_its_formula() -> None:
-    torch.manual_seed(0)
-    resampler = Resampler(QUERIES, 6, 12)
-    tokens = draw(2, 5, 6)
-    expected = []
-    for clip in resampler.proj_in(tokens):
-        x = resampler.queries[0]
-        for layer in resampler.layers:
-            queries = layer.norm_queries(x)
-            k, v = layer.to_kv(torch.cat([layer.norm_tokens(clip), queries])).chunk(2, dim=-1)
-            x = x + layer.to_out(written_out(layer.to_q(queries), k, v, QUERIES.heads))
-            norm, widen, gelu, narrow = layer.feed_forward
-            x = x + narrow(gelu(widen(norm(x))))
-        expected.append(resampler.norm_out(resampler.proj_out(x)))
-    out = resampler(tokens)
-    assert out.shape == (2, 3, 12)
-    torch.testing.assert_close(out, torch.stack(expected), atol=1e-5, rtol=1e-5)
-
-
-def test_a_resampler_for_frames_makes_as_many_tokens_for_each() -> None:
-    resampler = Resampler(replace(QUERIES, frames=4), 6, 12)
-    assert resampler.queries.shape == (1, 4 * 3, 16)
-    assert resampler(draw(2, 5, 6)).shape == (2, 4, 3, 12)
-
-
-@torch.no_grad()
-def test_the_same_tokens_for_every_frame_are_the_tokens_of_the_clip() -> None:
-    config = VARIANTS["no projection"]
-    unet, given = tiny_unet(config), inputs(config)
-    repeated = given["image_tokens"][:, None].expand(-1, 3, -1, -1)
-    out = unet(**given | {"image_tokens": repeated})
-    torch.testing.assert_close(out, unet(**given), atol=2e-5, rtol=0)
-    other = repeated.clone()
-    other[:, 1] += 1
-    assert (unet(**given | {"image_tokens": other}) - out).abs().max() > 1e-3
-
-
-@torch.no_grad()
-def test_each_frame_of_another_length_of_clip_sees_the_tokens_of_all_frames() -> None:
-    config = VARIANTS["resampler for each frame"]
-    unet, given = tiny_unet(config), inputs(config, frames=2)
-    seen = unet(**given)
-    tokens = unet.image_proj(given["image_tokens"]).flatten(1, 2)
-    unet.image_proj = nn.Identity()
-    unet.unet_config = VARIANTS["no projection"]
-    assert torch.equal(seen, unet(**given | {"image_tokens": tokens}))
 
 
 @torch.no_grad()

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 import torch
 from click.testing import CliRunner
+from project_files import ROOT, python_files
 from safetensors.torch import load_file, save_file
-from test_house import ROOT, python_files
 from tiny import tiny_shards
 from tiny_diffusers import save_tiny
 from tiny_model import tiny_folder

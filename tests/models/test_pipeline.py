@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
-import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +12,8 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from tiny_model import SENTENCES, UNET, tiny_folder, tiny_pipeline
+from pipeline_calls import STEPS, noise, run, seeds
+from tiny_model import SENTENCES, UNET, tiny_pipeline
 from torch import Tensor, nn
 
 from motifocal.media.video import to_tensor, write_image
@@ -22,40 +21,6 @@ from motifocal.models.pipeline import TI2VPipeline
 from motifocal.models.pipeline_parts import guide, picture_tensor
 from motifocal.models.text import encode_distinct, tokenize
 from motifocal.training.loop import TextFeatures
-
-STEPS = 3
-
-
-@pytest.fixture(scope="module")
-def pipeline() -> TI2VPipeline:
-    return tiny_pipeline()
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tiny_folder(tmp_path_factory.mktemp("models") / "tiny")
-
-
-@pytest.fixture
-def copy(folder: Path, tmp_path: Path) -> Path:
-    """A model folder that a test may spoil."""
-    return Path(shutil.copytree(folder, tmp_path / "copy"))
-
-
-def noise(seed: int, height: int = 32, width: int = 32) -> np.ndarray:
-    return np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
-
-
-def seeds(*numbers: int) -> list[torch.Generator]:
-    return [torch.Generator().manual_seed(n) for n in numbers]
-
-
-def run(pipeline: TI2VPipeline, image: Any = None, prompt: Any = SENTENCES[0], **kw: Any) -> Any:
-    """The videos (B, F, 3, H, W) in [0, 1] unless another `output_type` is given."""
-    image = noise(0) if image is None else image
-    kw.setdefault("generator", torch.Generator().manual_seed(0))
-    kw = {"num_inference_steps": STEPS, "output_type": "pt", **kw}
-    return pipeline(image, prompt, **kw).frames
 
 
 def difference(one: Tensor, other: Tensor) -> float:
@@ -239,7 +204,6 @@ def test_the_callback_sees_each_step_and_may_change_the_latents(pipeline: TI2VPi
     assert torch.equal(watched, run(pipeline))
 
 
-
 def test_given_latents_are_the_start_that_the_generator_would_have_drawn(
     pipeline: TI2VPipeline,
 ) -> None:
@@ -298,76 +262,3 @@ def test_features_are_those_of_training(pipeline: TI2VPipeline) -> None:
 def test_a_text_to_video_network_never_sees_the_picture() -> None:
     blind = tiny_pipeline(replace(UNET, image_condition="none"))
     assert torch.equal(run(blind, noise(0)), run(blind, noise(1)))
-
-
-def test_a_network_that_wants_image_tokens_is_refused() -> None:
-    with pytest.raises(ValueError, match="image_condition should be 'none' or 'concat'"):
-        tiny_pipeline(replace(UNET, image_condition="attention", image_token_dim=8))
-
-
-BAD_CALLS: dict[str, tuple[dict[str, Any], str]] = {
-    "more prompts than images": (
-        {"image": [noise(0)] * 2, "prompt": SENTENCES}, "image should be one or 3, got 2"),
-    "no prompt": ({"prompt": []}, "prompt should be one or 1, got 0"),
-    "nothing at all": ({"image": [], "prompt": []}, "image should be one or 1, got 0"),
-    "a number for a prompt": ({"prompt": [3]}, "prompts should be strings, got int"),
-    "negative prompts": ({"negative_prompt": ["", ""]}, "negative_prompt should be one or 1"),
-    "generators": ({"generator": seeds(0, 1)}, "generator should be one or 1, got 2"),
-    "size": ({"height": 30}, "multiples of 8, got 30x32"),
-    "frames": ({"num_frames": 0}, "num_frames should be at least 1, got 0"),
-    "fps": ({"fps": -1}, "fps should be positive and finite, got -1"),
-    "steps": ({"num_inference_steps": 0}, "num_inference_steps should be at least 1, got 0"),
-    "guidance": ({"guidance_scale": float("nan")}, "guidance_scale should be finite"),
-    "rescale": ({"guidance_rescale": 2}, r"guidance_rescale should be in \[0, 1\], got 2"),
-    "eta": ({"eta": -0.1}, r"eta should be in \[0, 1\], got -0.1"),
-    "output": ({"output_type": "gif"}, "output_type should be one of .*, got 'gif'"),
-    "latents": ({"latents": torch.zeros(1, 4, 4, 8, 9)}, r"latents should be \(1, 4, 4, 8, 8\)"),
-    "tensor": ({"image": torch.zeros(3, 16, 16)}, r"image tensor should be \(3, 32, 32\)"),
-    "no height": ({"height": 0}, "got 0x32"),
-    "no colours": ({"image": np.zeros((32, 32), np.uint8)}, r"should be .* uint8, got \(32, 32\)"),
-    "grey": ({"image": np.zeros((32, 32, 1), np.uint8)}, r"should be .* uint8, got \(32, 32, 1\)"),
-    "chunk": ({"decode_chunk_size": 0}, "decode_chunk_size should be at least 1, got 0"),
-}  # fmt: skip
-
-
-@pytest.mark.parametrize("case", BAD_CALLS)
-def test_a_bad_call_says_what_was_expected(pipeline: TI2VPipeline, case: str) -> None:
-    given, message = BAD_CALLS[case]
-    with pytest.raises(ValueError, match=message):
-        run(pipeline, **given)
-
-
-def rename_class(folder: Path) -> None:
-    index = json.loads((folder / "model_index.json").read_text())
-    (folder / "model_index.json").write_text(json.dumps({**index, "_class_name": "Other"}))
-
-
-def pickle_weights(folder: Path) -> None:
-    weights = folder / "unet" / "diffusion_pytorch_model.safetensors"
-    torch.save({}, weights.with_name("diffusion_pytorch_model.bin"))
-    weights.unlink()
-
-
-BAD_FOLDERS: dict[str, tuple[Callable[[Path], Any], str]] = {
-    "nothing": (shutil.rmtree, "should be a model folder, got no model_index.json"),
-    "another pipeline": (rename_class, "should say TI2VPipeline, got 'Other'"),
-    "no tokenizer": (lambda folder: shutil.rmtree(folder / "tokenizer"), "got no tokenizer"),
-    "half a file": (
-        lambda folder: (folder / "model_index.json").write_text("{"),
-        "should be JSON, got Exp",
-    ),
-}
-
-
-@pytest.mark.parametrize("case", BAD_FOLDERS)
-def test_a_folder_that_is_no_model_is_refused(copy: Path, case: str) -> None:
-    spoil, message = BAD_FOLDERS[case]
-    spoil(copy)
-    with pytest.raises(ValueError, match=message):
-        TI2VPipeline.from_pretrained(copy)
-
-
-def test_a_pickle_in_the_folder_is_not_read(copy: Path) -> None:
-    pickle_weights(copy)
-    with pytest.raises(ValueError, match="safetensors"):
-        TI2VPipeline.from_pretrained(copy)

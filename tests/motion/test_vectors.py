@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import pytest
 from command_line import CommandLine, command_line
-from test_video import encode
+from made_videos import encode
 from turned import turned_on_its_side
 
 from motifocal.data.clip_files import selection_heatmap

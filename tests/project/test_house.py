@@ -1,22 +1,14 @@
-"""The rules of the house: which way imports point, how files are named, what they may hold."""
+"""The rooms of the house: which way imports point, and how large a room may be."""
 
 from __future__ import annotations
 
 import ast
-import fnmatch
-import os
 import re
-import subprocess
-import sys
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from graphlib import CycleError, TopologicalSorter
-from pathlib import Path
 
-import pytest
-
-ROOT = Path(__file__).parents[2]
-PACKAGE = ROOT / "motifocal"
+from project_files import ROOT, project_files, python_files
 
 # Room of the package -> the rooms it may import. Below stand the rooms that all others may import.
 OPEN = {"__init__", "_moved", "extras", "files", "media", "metrics"}
@@ -59,41 +51,6 @@ STUDY_ROOMS: dict[str, set[str]] = {
 COMMAND_PARTS = ("motifocal.cli.lazy", "motifocal.cli.options.", "motifocal.cli.output.",
                  "motifocal.cli.finetune.")
 MOST_ROOMS, MOST_FILES = 17, 16
-
-NAMES_THAT_SAY_NOTHING = {"utils", "util", "common", "helpers", "helper", "misc", "config"}
-MOST_LINES = 300
-HEAVY = {"torch", "cv2", "av", "numpy", "diffusers", "transformers", "PIL", "accelerate"}
-
-# The backslashes keep these lines from being what they look for.
-REGISTRY = re.compile(
-    r"pypi\.org|pythonhosted\.org|anaconda\.(?:org|com)|npmjs\.(?:org|com)|crates\.io"
-    r"|ghcr\.io|docker\.io|quay\.io|pkg\.dev|download\.pytorch\.org",
-    re.IGNORECASE,
-)
-MACHINE_PATH = re.compile(
-    r"(?<![\w.~$})*-])/(?:home|Users|root|work|workspace|mnt|scratch)/\w|\b[A-Z]:\\Users\\"
-)
-
-
-def project_files() -> list[Path]:
-    """The files that git would track, relative to the root; told from .gitignore, without git."""
-    lines = (ROOT / ".gitignore").read_text().splitlines()
-    patterns = [".git", *(line.strip("/") for line in lines if line and line[0] != "#")]
-
-    def ignored(path: Path) -> bool:
-        names = (path.name, path.as_posix())
-        return any(fnmatch.fnmatch(name, pattern) for name in names for pattern in patterns)
-
-    found = []
-    for folder, folders, files in os.walk(ROOT):
-        here = Path(folder).relative_to(ROOT)
-        folders[:] = [name for name in folders if not ignored(here / name)]
-        found += [here / name for name in files if not ignored(here / name)]
-    return sorted(found)
-
-
-def python_files(*tops: str) -> list[Path]:
-    return [path for path in project_files() if path.suffix == ".py" and path.parts[0] in tops]
 
 
 def package_sources() -> dict[str, str]:
@@ -259,168 +216,9 @@ def test_a_circle_inside_a_folder_is_found() -> None:
     assert find_cycle(sources) == []
 
 
-def test_no_file_has_a_name_that_says_nothing() -> None:
-    files = python_files("motifocal", "tests", "scripts", "benchmarks")
-    assert [str(path) for path in files if path.stem in NAMES_THAT_SAY_NOTHING] == []
-
-
-def test_no_file_is_longer_than_three_hundred_lines() -> None:
-    lengths = {
-        str(path): len((ROOT / path).read_text(encoding="utf-8").splitlines())
-        for path in python_files("motifocal", "scripts", "benchmarks")
-    }
-    assert {path: lines for path, lines in lengths.items() if lines > MOST_LINES} == {}
-
-
-def test_json_is_parsed_in_one_place_which_refuses_deep_nesting() -> None:
-    call = re.compile(r"\bjson\.loads?\(")
-    elsewhere = [str(path) for path in python_files("motifocal")
-                 if path.name != "json_text.py" and call.search((ROOT / path).read_text("utf-8"))]
-    assert elsewhere == [], "these should call motifocal.files.json_text.parse_json"
-
-
-def test_every_module_opens_with_a_docstring() -> None:
-    files = python_files("motifocal", "tests", "scripts", "benchmarks")
-    bare = [
-        str(path)
-        for path in files
-        if not ast.get_docstring(ast.parse((ROOT / path).read_text(encoding="utf-8")))
-    ]
-    assert bare == []
-
-
-@pytest.mark.parametrize("module", ["motifocal", "motifocal.cli"])
-def test_importing_is_cheap(module: str) -> None:
-    code = f"import sys, {module}; print(*{{name.split('.')[0] for name in sys.modules}})"
-    done = subprocess.run(
-        [sys.executable, "-c", code], cwd=ROOT, check=True, capture_output=True, text=True
-    )
-    loaded = set(done.stdout.split())
-    assert "motifocal" in loaded
-    assert loaded & HEAVY == set()
-
-
-def lines_with(pattern: re.Pattern[str]) -> list[str]:
-    """`file:line` wherever the pattern occurs in a text file of the project."""
-    found = []
-    for path in project_files():
-        try:
-            text = (ROOT / path).read_text(encoding="utf-8")
-        except UnicodeDecodeError:  # weights, pictures, videos
-            continue
-        found += [
-            f"{path}:{number}"
-            for number, line in enumerate(text.splitlines(), start=1)
-            if pattern.search(line)
-        ]
-    return found
-
-
-def test_no_file_names_the_host_of_a_package_registry() -> None:
-    assert lines_with(REGISTRY) == []
-
-
-def test_no_file_holds_a_path_of_somebodys_machine() -> None:
-    assert lines_with(MACHINE_PATH) == []
-
-
-def test_registries_and_machine_paths_are_recognised() -> None:
-    assert REGISTRY.search("https://PyPI" + ".org/simple")
-    for path in ("/ho" + "me/ann/clips", "at (/ro" + "ot/x", "C:\\Us" + "ers\\ann"):
-        assert MACHINE_PATH.search(path), path
-    for fine in ("/usr/bin/env bash", "docs/home/page", "https://example.org/work/x", "a/root/b"):
-        assert not MACHINE_PATH.search(fine), fine
-
-
-def tree_in(text: str) -> tuple[set[str], set[str]] | None:
-    """The entries under motifocal/ and the top folders of the tree in a fenced block.
-
-    One entry a line, its name first, several parted by ", ", then two spaces and what it is;
-    folders end in "/". Deeper levels may be there. None where no block holds a line "motifocal/".
-    """
-    for block in re.findall(r"^```[^\n]*\n(.*?)^```", text, re.DOTALL | re.MULTILINE):
-        lines = [re.sub("[│├└─]", " ", line).rstrip() for line in block.splitlines()]
-        entries = [(len(line) - len(line.lstrip()), line) for line in lines if line.strip()]
-        names = [re.split(r"\s{2,}", line.strip())[0].split(", ") for _, line in entries]
-        if ["motifocal/"] not in names:
-            continue
-        start = names.index(["motifocal/"])
-        base = entries[start][0]
-        inside: list[tuple[int, list[str]]] = []
-        for (indent, _), found in zip(entries[start + 1 :], names[start + 1 :], strict=True):
-            if indent <= base:
-                break
-            inside.append((indent, found))
-        level = min((indent for indent, _ in inside), default=0)
-        package = {name for indent, found in inside if indent == level for name in found}
-        tops = {
-            name
-            for (indent, _), found in zip(entries, names, strict=True)
-            if indent == base
-            for name in found
-            if name.endswith("/")
-        }
-        return package, tops
-    return None
-
-
-def test_the_tree_in_contributing_names_exactly_what_there_is() -> None:
-    tree = tree_in((ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8"))
-    assert tree is not None, "CONTRIBUTING.md should show the tree in a fenced block"
-    package, tops = tree
-    files = project_files()
-    depth = {path: len(path.parts) for path in files}
-    inside = {
-        path.parts[1] + ("/" if depth[path] > 2 else "")
-        for path in files
-        if path.parts[0] == "motifocal" and depth[path] > 1
-    }
-    assert package == {name for name in inside if not name.startswith("_")}
-    assert tops == {
-        f"{path.parts[0]}/" for path in files if depth[path] > 1 and path.parts[0][0] != "."
-    }
-
-
 def test_contributing_shows_the_table_of_rooms() -> None:
     text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
     rows = dict(re.findall(r"^\| ([a-z]+) \| ([^|]*) \|$", text, re.MULTILINE))
     expected = {room: ", ".join(sorted(name for name in allowed if name[0] != "_")) or "—"
                 for room, allowed in ROOMS.items() if room[0] != "_"}
     assert rows == expected | {"cli": "everything"}
-
-
-def test_a_tree_is_read_with_and_without_lines() -> None:
-    plain = """
-```
-motifocal/          the package
-  video.py          clips
-  flow.py, loss.py  others
-  scenes/           drawn
-    draw.py         paint
-tests/              proofs
-```
-"""
-    drawn = """
-```text
-├── motifocal/
-│   ├── video.py  clips
-│   ├── flow.py
-│   ├── loss.py
-│   └── scenes/  drawn
-│       └── draw.py
-└── tests/
-```
-"""
-    expected = {"video.py", "flow.py", "loss.py", "scenes/"}, {"motifocal/", "tests/"}
-    assert tree_in(plain) == tree_in(drawn) == expected
-    assert tree_in("no tree\n```\nmake demo\n```\n") is None
-
-
-def test_links_between_the_documents_lead_somewhere() -> None:
-    broken = []
-    for page in (path for path in project_files() if path.suffix == ".md"):
-        for target in re.findall(r"\]\(([^)\s]+)\)", (ROOT / page).read_text(encoding="utf-8")):
-            file = target.partition("#")[0]
-            if file and ":" not in file and not (ROOT / page.parent / file).exists():
-                broken.append(f"{page}: {target}")
-    assert broken == []

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from browser import chromium, opened, serious, served, until
+from browser import opened, serious, served, until
 from drawn_study import CODES, SCENARIOS, drawn_study
 from playwright.sync_api import Browser, Page
 from script_module import module_at
@@ -25,12 +25,6 @@ PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobil
 HOSTILE = "<img src=x onerror='window.hacked = 1'> </script> & \"so\""
 listening = module_at(Path(__file__).parents[2] / "scripts" / "study_pictures.py").listening
 STEP = "(typeof comparison === 'object' && comparison.step)"
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as started:
-        yield started
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,7 @@
 """Chromium for tests: found, started once per test file, with pages that note all that goes wrong.
 
-A test file makes a fixture of it, with the scope "module": as long as Chromium runs, its event loop
-does, and tests elsewhere may want one of their own.
+The fixture `browser` has the scope "module": as long as Chromium runs, its event loop does, and
+tests elsewhere may want one of their own.
 """
 
 from __future__ import annotations

@@ -10,11 +10,15 @@ import cv2
 import numpy as np
 from av.video.frame import VideoFrame
 
+from motifocal.data.trainer_rules import Request
 from motifocal.inspection import decode_pass as watching
+from motifocal.inspection.finding import InspectSettings
 from motifocal.media.picture import Pixels
 from motifocal.media.video import write_video
+from motifocal.motion.heatmap import HeatmapSettings
 
 FPS = 8
+SETTINGS = InspectSettings("plain", Request(((5, 48, 64),)), HeatmapSettings())
 
 
 def world(seed: int, height: int = 160, width: int = 224) -> Pixels:
@@ -102,3 +106,7 @@ def huge(path: Path) -> Path:
     """A header that declares 60000 x 60000 pixels, and nothing behind it."""
     path.write_bytes(b"YUV4MPEG2 W60000 H60000 F25:1 Ip A1:1 C420jpeg\nFRAME\n" + bytes(64))
     return path
+
+
+def keep(pixels: Pixels) -> Pixels:
+    return pixels

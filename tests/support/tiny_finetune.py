@@ -6,12 +6,10 @@ import json
 from pathlib import Path
 from typing import Any
 
-import tiny
 import torch
-from click.testing import CliRunner, Result
 from tiny_diffusers import TINY, save_tiny
+from train_command import invoke
 
-from motifocal import cli
 from motifocal.media.video import write_video
 from motifocal.scenes.export import recipe
 from motifocal.scenes.render import render
@@ -31,13 +29,6 @@ def tiny_clips(folder: Path, kind: str, clips: int = CLIPS) -> Path:
         write_video(folder / f"{number}.mp4", drawn.frames, 16, crf=8)
         (folder / f"{number}.txt").write_text(made.text)
     return folder
-
-
-def invoke(*arguments: Any) -> Result:
-    """`motifocal ARGUMENTS` in this process."""
-    tiny.fresh_accelerator()
-    torch.set_num_threads(1)
-    return CliRunner().invoke(cli.cli, [str(argument) for argument in arguments])
 
 
 def prepare_arguments(kind: str, clips: Path, cache: Path, model: Path) -> list[str]:

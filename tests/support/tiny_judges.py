@@ -62,3 +62,10 @@ def videos(count: int, frames: int = 3) -> list[Query]:
     return [Query(rng.integers(0, 256, (frames, 28, 36, 3), np.uint8), f"prompt {k}",
                   f"Does it show {'one thing' if k % 2 else 'another, longer thing'} {k}?")
             for k in range(count)]
+
+
+FRAMES = np.arange(5 * 2 * 2 * 3, dtype=np.uint8).reshape(5, 2, 2, 3)
+
+
+def query(frames: np.ndarray = FRAMES, prompt: str = "a ball rises") -> Query:
+    return Query(frames, prompt, "Does it rise?")

@@ -10,12 +10,11 @@ import pytest
 import tiny
 import torch
 from accelerate import Accelerator
-from click.testing import CliRunner, Result
 from tiny_finetune import tensors_of
 from tiny_processes import end, kill_second_process, torchrun, train_arguments
 from torch import nn
+from train_command import invoke
 
-from motifocal import cli
 from motifocal.files.output_lock import output_lock
 from motifocal.training.checkpoint import latest_step
 from motifocal.training.log import read_log
@@ -30,12 +29,6 @@ def shards(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("shards")
     tiny.tiny_shards(folder)
     return folder
-
-
-def invoke(*given: str) -> Result:
-    tiny.fresh_accelerator()
-    torch.set_num_threads(1)
-    return CliRunner().invoke(cli.cli, given)
 
 
 def losses_of(run: Path) -> list[dict[str, float]]:

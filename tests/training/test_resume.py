@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import os
 import random
-import re
-import shutil
 import signal
 import subprocess
 import sys
@@ -17,9 +15,8 @@ from typing import Any
 import pytest
 import tiny
 import torch
-from click.testing import CliRunner, Result
+from train_command import arguments, fast_forward, invoke
 
-from motifocal import cli
 from motifocal.cli.output import training_samples as training_report
 from motifocal.data.shards import Shards
 from motifocal.training.checkpoint import (
@@ -33,7 +30,6 @@ from motifocal.training.inputs import lock_inputs
 from motifocal.training.log import read_log
 from motifocal.training.loop import train
 from motifocal.training.presets import RENAMED
-from motifocal.training.run_folder import load_clip_size, load_settings
 
 PLAIN: dict[str, Any] = {"optimizer": "muon"}
 ACCUMULATED: dict[str, Any] = {"optimizer": "adamw", "micro_batch": 2, "precision": "bf16"}
@@ -42,13 +38,6 @@ ACCUMULATED: dict[str, Any] = {"optimizer": "adamw", "micro_batch": 2, "precisio
 @pytest.fixture(scope="module")
 def shards(tmp_path_factory: pytest.TempPathFactory) -> Shards:
     return tiny.tiny_shards(tmp_path_factory.mktemp("shards"))
-
-
-@pytest.fixture(scope="module")
-def shards_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("folder")
-    tiny.tiny_shards(folder)
-    return folder
 
 
 @pytest.fixture(scope="module")
@@ -65,9 +54,6 @@ def unbroken(base: Path, shards: Shards, tmp_path_factory: pytest.TempPathFactor
         return made[key]
 
     return weights_of
-
-
-# In one process: broken off after any number of steps.
 
 
 @pytest.mark.parametrize(
@@ -113,15 +99,6 @@ def test_a_run_does_not_go_on_with_other_settings(
         tiny.tiny_run(tmp_path, base, shards, **changed)
 
 
-def fast_forward(folder: Path, base: Path, shards: Shards, **changed: Any) -> None:
-    """A run in `folder` that stands at step 2, without the work."""
-    from motifocal.training.loop import save
-
-    run = tiny.tiny_run(folder, base, shards, **changed)
-    run.step = 2
-    save(run)
-
-
 def test_a_run_that_cools_down_cannot_be_made_longer(
     base: Path, shards: Shards, tmp_path: Path
 ) -> None:
@@ -141,9 +118,6 @@ def test_before_the_first_checkpoint_settings_may_change(
 ) -> None:
     tiny.tiny_run(tmp_path, base, shards)
     assert tiny.tiny_run(tmp_path, base, shards, learning_rate=1e-3).settings.learning_rate == 1e-3
-
-
-# Checkpoint files.
 
 
 def test_a_run_goes_on_from_the_older_checkpoint_when_the_newest_is_cut_off(
@@ -168,59 +142,6 @@ def test_seeds_of_steps_and_of_their_parts_differ() -> None:
     seeds = {mixed_seed(seed, step) for seed in range(9) for step in range(99)}
     parts = {mixed_seed(0, step, 1 + part) for step in range(99) for part in range(8)}
     assert len(seeds | parts) == 9 * 99 + 99 * 8
-
-
-# The command.
-
-
-def arguments(shards: Path, run: Path, base: Path, **changed: Any) -> list[str]:
-    return ["train", str(shards), "-o", str(run), "--model", str(base), "--preset", "scenes",
-            "--device", "cpu", *tiny.assignments(**changed)]  # fmt: skip
-
-
-def invoke(*given: str) -> Result:
-    tiny.fresh_accelerator()
-    return CliRunner().invoke(cli.cli, given)
-
-
-def test_a_dry_run_prints_and_writes_the_settings_and_nothing_else(
-    shards_folder: Path, base: Path, tmp_path: Path
-) -> None:
-    given = arguments(shards_folder, tmp_path / "run", base, learning_rate=0.25)
-    result = invoke(*given, "--dry-run")
-    assert result.exit_code == 0, result.output
-    names = sorted(path.name for path in (tmp_path / "run").iterdir())
-    assert names == ["run.toml", "training.json"]
-    stored = json.loads((tmp_path / "run/training.json").read_text())
-    printed, _, place = result.stdout.strip().rpartition("\n")
-    assert json.loads(printed) == stored
-    assert place == str(tmp_path / "run/training.json")
-    assert (stored["learning_rate"], stored["unet"]["head_width"]) == (0.25, 4)
-
-
-@pytest.mark.parametrize(
-    ("extra", "message"),
-    [(["--set", "stepz=4"], "there is no setting 'stepz'"),
-     (["--set", "unet.width=4"], "there is no setting 'unet.width'"),
-     (["--set", "learning_rate=fast"], "learning_rate should be a valid number"),
-     (["--set", "global_batch=6"], "multiple of micro_batch"),
-     (["--set", "unet.cross_attention_dim=12"], "text encoder should be 12 wide, got 8")],
-)  # fmt: skip
-def test_a_wrong_setting_is_named_before_anything_is_written(
-    extra: list[str], message: str, shards_folder: Path, base: Path, tmp_path: Path
-) -> None:
-    result = invoke(*arguments(shards_folder, tmp_path / "run", base), *extra)
-    assert isinstance(result.exception, ValueError)
-    assert message in str(result.exception)
-    assert not (tmp_path / "run").exists()
-
-
-def test_an_assignment_without_an_equals_sign_names_the_option(
-    shards_folder: Path, base: Path, tmp_path: Path
-) -> None:
-    result = invoke(*arguments(shards_folder, tmp_path, base), "--set", "steps")
-    assert result.exit_code == 2
-    assert "--set" in result.stderr
 
 
 def test_ctrl_c_saves_a_checkpoint_and_the_run_goes_on_to_the_same_weights(
@@ -279,60 +200,6 @@ def same_as(run: Path, expected: dict[str, torch.Tensor]) -> bool:
     return tiny.equal(averages | {name: state["unet"][name] for name in named}, expected)
 
 
-def test_other_shards_or_another_text_encoder_are_refused(
-    shards_folder: Path, base: Path, tmp_path: Path
-) -> None:
-    given = arguments(shards_folder, tmp_path / "run", base, steps=2)
-    assert invoke(*given, "--samples", "0").exit_code == 0
-    tiny.tiny_shards(tmp_path / "other", seed=4)
-    result = invoke(*arguments(tmp_path / "other", tmp_path / "run", base, steps=2))
-    assert "inputs.json says other shards, other clips; use the same" in str(result.exception)
-
-
-@pytest.mark.parametrize(
-    ("named", "file"),
-    [("clips", "shards/shard-00001.safetensors"), ("tokenizer", "base/tokenizer/tokenizer.json"),
-     ("text_encoder_config", "base/text_encoder/config.json")],
-)  # fmt: skip
-def test_inputs_that_changed_in_their_place_are_refused(
-    named: str, file: str, shards_folder: Path, base: Path, tmp_path: Path
-) -> None:
-    shutil.copytree(shards_folder, tmp_path / "shards")
-    shutil.copytree(base, tmp_path / "base")
-    run, changed = tmp_path / "run", tmp_path / file
-    lock_inputs(run, Shards(tmp_path / "shards"), tmp_path / "base")
-    save_checkpoint(run / "checkpoints", 1, {})
-    lock_inputs(run, Shards(tmp_path / "shards"), tmp_path / "base")
-    if changed.suffix == ".json":
-        changed.write_text(changed.read_text() + "\n")
-    else:
-        other = tiny.tiny_shards(tmp_path / "other", seed=4)
-        shutil.copy(other.folder / changed.name, changed)
-    with pytest.raises(ValueError, match=f"inputs.json says other {named}; use"):
-        lock_inputs(run, Shards(tmp_path / "shards"), tmp_path / "base")
-
-
-@pytest.mark.parametrize("name", ["training.json", "inputs.json"])
-@pytest.mark.parametrize("text", ["", '{"steps": 4, "ra', "[1]", "{}", "[" * 100_000, "\xff"])
-def test_a_damaged_note_of_a_run_is_named(
-    name: str, text: str, shards_folder: Path, base: Path, tmp_path: Path
-) -> None:
-    fast_forward(tmp_path, base, Shards(shards_folder))
-    lock_inputs(tmp_path, Shards(shards_folder), base)
-    (tmp_path / name).write_bytes(text.encode("latin-1"))
-    readers: dict[str, list[Any]] = {
-        "training.json": [lambda: tiny.tiny_run(tmp_path, base, Shards(shards_folder)),
-                          lambda: load_settings(tmp_path)],
-        "inputs.json": [lambda: load_clip_size(tmp_path)],
-    }  # fmt: skip
-    if (name, text) != ("inputs.json", "{}"):  # that is a run of an earlier version
-        readers["inputs.json"].append(lambda: lock_inputs(tmp_path, Shards(shards_folder), base))
-    for read in readers[name]:
-        note = re.escape(str(tmp_path / name))
-        with pytest.raises(ValueError, match=rf"^{note} should (hold|be JSON)"):
-            read()
-
-
 def test_a_run_that_stored_old_names_of_settings_goes_on_and_stores_the_new_ones(
     base: Path, shards: Shards, tmp_path: Path, unbroken
 ) -> None:
@@ -365,31 +232,6 @@ def test_a_run_of_an_earlier_version_goes_on(
     (tmp_path / "inputs.json").write_text(json.dumps(earlier))
     lock_inputs(tmp_path, Shards(shards_folder), base)
     assert json.loads((tmp_path / "inputs.json").read_text()) == kept
-
-
-def test_a_loss_that_is_not_finite_ends_the_command_with_its_line(
-    shards_folder: Path, base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:  # fmt: skip
-    batch = Shards.batch
-
-    def spoilt(shards: Shards, *given: Any) -> Any:
-        made = batch(shards, *given)
-        made.latents[0] = torch.inf
-        return made
-
-    monkeypatch.setattr(Shards, "batch", spoilt)
-    monkeypatch.setattr(sys, "argv", ["motifocal", *arguments(shards_folder, tmp_path, base)])
-    tiny.fresh_accelerator()
-    with pytest.raises(SystemExit) as ended:
-        cli.main()
-    assert ended.value.code == 1
-    last = capsys.readouterr().err.strip().splitlines()[-1]
-    assert re.match(r"motifocal: loss is not finite at step 0 \(t=\d+ '.*'\)", last)
-    assert latest_step(tmp_path / "checkpoints") == 0
-
-
-# Real processes, really killed.
 
 
 def begin(shards: Path, run: Path, base: Path, changed: dict[str, Any]) -> subprocess.Popen[bytes]:

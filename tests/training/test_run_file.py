@@ -8,11 +8,10 @@ from typing import Any
 
 import pytest
 import tiny
-from click.testing import CliRunner, Result
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from train_command import invoke
 
-from motifocal import cli
 from motifocal.cli.options.finetune import TRAIN as OF_FINETUNING
 from motifocal.cli.options.run_file import OF_THE_CALL
 from motifocal.cli.train import train
@@ -40,11 +39,6 @@ def run(place: Path) -> Path:
     result = invoke(*given)
     assert result.exit_code == 0, result.output
     return place / "run"
-
-
-def invoke(*given: str | Path) -> Result:
-    tiny.fresh_accelerator()
-    return CliRunner().invoke(cli.cli, [str(word) for word in given])
 
 
 def dry_run(*given: str | Path) -> dict[str, Any]:

@@ -1,0 +1,80 @@
+"""`motifocal train`: a dry run, settings that are wrong, and a loss that is not finite."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import tiny
+import torch
+from train_command import arguments, invoke
+
+from motifocal import cli
+from motifocal.data.shards import Shards
+from motifocal.training.checkpoint import latest_step
+
+
+def test_a_dry_run_prints_and_writes_the_settings_and_nothing_else(
+    shards_folder: Path, base: Path, tmp_path: Path
+) -> None:
+    given = arguments(shards_folder, tmp_path / "run", base, learning_rate=0.25)
+    result = invoke(*given, "--dry-run")
+    assert result.exit_code == 0, result.output
+    names = sorted(path.name for path in (tmp_path / "run").iterdir())
+    assert names == ["run.toml", "training.json"]
+    stored = json.loads((tmp_path / "run/training.json").read_text())
+    printed, _, place = result.stdout.strip().rpartition("\n")
+    assert json.loads(printed) == stored
+    assert place == str(tmp_path / "run/training.json")
+    assert (stored["learning_rate"], stored["unet"]["head_width"]) == (0.25, 4)
+
+
+@pytest.mark.parametrize(
+    ("extra", "message"),
+    [(["--set", "stepz=4"], "there is no setting 'stepz'"),
+     (["--set", "unet.width=4"], "there is no setting 'unet.width'"),
+     (["--set", "learning_rate=fast"], "learning_rate should be a valid number"),
+     (["--set", "global_batch=6"], "multiple of micro_batch"),
+     (["--set", "unet.cross_attention_dim=12"], "text encoder should be 12 wide, got 8")],
+)  # fmt: skip
+def test_a_wrong_setting_is_named_before_anything_is_written(
+    extra: list[str], message: str, shards_folder: Path, base: Path, tmp_path: Path
+) -> None:
+    result = invoke(*arguments(shards_folder, tmp_path / "run", base), *extra)
+    assert isinstance(result.exception, ValueError)
+    assert message in str(result.exception)
+    assert not (tmp_path / "run").exists()
+
+
+def test_an_assignment_without_an_equals_sign_names_the_option(
+    shards_folder: Path, base: Path, tmp_path: Path
+) -> None:
+    result = invoke(*arguments(shards_folder, tmp_path, base), "--set", "steps")
+    assert result.exit_code == 2
+    assert "--set" in result.stderr
+
+
+def test_a_loss_that_is_not_finite_ends_the_command_with_its_line(
+    shards_folder: Path, base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    batch = Shards.batch
+
+    def spoilt(shards: Shards, *given: Any) -> Any:
+        made = batch(shards, *given)
+        made.latents[0] = torch.inf
+        return made
+
+    monkeypatch.setattr(Shards, "batch", spoilt)
+    monkeypatch.setattr(sys, "argv", ["motifocal", *arguments(shards_folder, tmp_path, base)])
+    tiny.fresh_accelerator()
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert ended.value.code == 1
+    last = capsys.readouterr().err.strip().splitlines()[-1]
+    assert re.match(r"motifocal: loss is not finite at step 0 \(t=\d+ '.*'\)", last)
+    assert latest_step(tmp_path / "checkpoints") == 0
