@@ -9,8 +9,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 from sqlalchemy import select, text
-from test_study_store import read_table
-from tiny_study import blank_study, finish
+from tiny_study import blank_study, finish, read_table
 
 from motifocal.cli.study.export import export
 from motifocal.cli.study.validate import validate

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy import Engine, create_engine, event
-from test_study_app import VOTE, client_of, consented
+from study_client import VOTE, client_of, consented
 from tiny_study import answer, arrive, blank_study, tiny_results
 
 from motifocal.cli import main

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import re
 import sys
-from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,49 +12,31 @@ from typing import Any
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
-from scipy import stats
-from tiny_study import arrive, attentive, blank_study, careless, finish, judge, judge_all
+from simulated_reports import QUICK, SMALL, TRUTH, rows_of, source_of
 
 from motifocal.media.picture import read_image
 from motifocal.study.protocol import Protocol
 from motifocal.study.report.files import (
     to_comparisons_csv,
     to_json,
-    to_metrics_csv,
     to_pairs_csv,
     to_scenarios_csv,
     write_files,
 )
 from motifocal.study.report.report import Report, make_report
-from motifocal.study.report.source import NO_RULE, ExpectedVotes, Source, read_source
+from motifocal.study.report.source import NO_RULE
 from motifocal.study.report.tables import tables, to_latex, to_markdown
 from motifocal.study.report.words import sentence
-from motifocal.study.stats.intervals import Resampling
-from motifocal.study.stats.metric_votes import POOLED, MetricScores, kendall, read_scores
 from motifocal.study.stats.simulation import simulate
-from motifocal.study.stats.simulation_design import Design, Truth, paper_pairs
-from motifocal.study.votes import Vote, write_votes
+from motifocal.study.stats.simulation_design import Design
+from motifocal.study.votes import Vote
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "scripts"))
 
 from study_population import population
 
-QUICK = Resampling(resamples=200)
-SMALL = Design(pairs=paper_pairs()[:48], ours="Ours", baselines=("First", "Second"), annotators=12,
-               gold=8)
-TRUTH = Truth(shares=(0.8, 0.5))
 BAR = re.compile(r"(?<!\\)\|")
 HOSTILE = "=1+1|<b>&\\input{x}_$%\x1b[0m\n@"
-
-
-def source_of(
-    votes: Sequence[Vote], protocol: Protocol | None = None, wanted: int = 5
-) -> Source:
-    """Simulated votes as a source; every pair that any comparison has is wanted of all."""
-    models = dict.fromkeys(vote.unit[0] for vote in votes if vote.gold is None)
-    pairs = {(vote.pair, vote.seed) for vote in votes if vote.gold is None}
-    return Source(tuple(votes), protocol, "",
-                  tuple(ExpectedVotes(m, len(pairs), wanted) for m in models))
 
 
 def outputs(report: Report) -> dict[str, str]:
@@ -65,20 +44,6 @@ def outputs(report: Report) -> dict[str, str]:
     return {"json": to_json(report), "comparisons": to_comparisons_csv(report),
             "pairs": to_pairs_csv(report), "scenarios": to_scenarios_csv(report),
             "md": to_markdown(report), "tex": to_latex(report), "sentence": sentence(report)}
-
-
-def rows_of(text: str) -> list[dict[str, str]]:
-    return list(csv.DictReader(io.StringIO(text)))
-
-
-@pytest.fixture(scope="module")
-def votes() -> list[Vote]:
-    return simulate(SMALL, TRUTH, seed=2)
-
-
-@pytest.fixture(scope="module")
-def made(votes: list[Vote]) -> Report:
-    return make_report(source_of(votes), resampling=QUICK)
 
 
 def test_a_report_recovers_what_is_true_of_a_simulated_study() -> None:
@@ -97,13 +62,14 @@ def test_a_report_recovers_what_is_true_of_a_simulated_study() -> None:
     assert report.marks == ()
 
 
-def test_the_mean_of_all_comparisons_is_the_mean_of_their_values(made: Report) -> None:
-    assert made.averages is not None
-    share, majority = made.averages
-    assert share.value == pytest.approx(np.mean([each.share.value for each in made.comparisons]))
+def test_the_mean_of_all_comparisons_is_the_mean_of_their_values(simulated_report: Report) -> None:
+    assert simulated_report.averages is not None
+    share, majority = simulated_report.averages
+    assert share.value == pytest.approx(
+        np.mean([each.share.value for each in simulated_report.comparisons]))
     assert majority.value == pytest.approx(
-        np.mean([each.majority.score.value for each in made.comparisons]))
-    widths = [each.share.high - each.share.low for each in made.comparisons]
+        np.mean([each.majority.score.value for each in simulated_report.comparisons]))
+    widths = [each.share.high - each.share.low for each in simulated_report.comparisons]
     assert 0 < share.high - share.low < max(widths)
 
 
@@ -120,12 +86,15 @@ def test_the_same_votes_and_seed_give_the_same_bytes(votes: list[Vote], tmp_path
     assert read_image(tmp_path / "a" / "figure4.png").shape[1] == 1020
 
 
-def test_the_order_of_gold_votes_changes_no_share(votes: list[Vote], made: Report) -> None:
+def test_the_order_of_gold_votes_changes_no_share(
+    votes: list[Vote], simulated_report: Report
+) -> None:
     real = [vote for vote in votes if vote.gold is None]
     assert len(real) < len(votes)
     without = make_report(source_of(real), resampling=QUICK)
-    assert [each.share for each in without.comparisons] == [e.share for e in made.comparisons]
-    assert made.gold
+    shares = [each.share for each in simulated_report.comparisons]
+    assert [each.share for each in without.comparisons] == shares
+    assert simulated_report.gold
     assert without.gold == ()
 
 
@@ -177,11 +146,11 @@ def test_an_incomplete_study_is_marked_in_every_output(
 
 
 def test_ties_are_reported_only_where_there_are_any_or_may_be(
-    votes: list[Vote], made: Report
+    votes: list[Vote], simulated_report: Report
 ) -> None:
-    assert not made.ties_reported
-    assert "Ties" not in [table.title for table in tables(made)]
-    assert "ties" not in to_comparisons_csv(made)
+    assert not simulated_report.ties_reported
+    assert "Ties" not in [table.title for table in tables(simulated_report)]
+    assert "ties" not in to_comparisons_csv(simulated_report)
     allowed = make_report(source_of(votes, Protocol(ties=True)), resampling=QUICK)
     assert "Ties" in [table.title for table in tables(allowed)]
     tied = make_report(source_of(simulate(SMALL, replace(TRUTH, ties=0.3), seed=2)),
@@ -198,11 +167,11 @@ def test_ties_are_reported_only_where_there_are_any_or_may_be(
     assert "ties dropped" in sentence(tied)
 
 
-def test_scores_are_given_for_a_connected_graph_of_three_models(made: Report) -> None:
-    scores = made.scores["dropped"]
+def test_scores_are_given_for_a_connected_graph_of_three_models(simulated_report: Report) -> None:
+    scores = simulated_report.scores["dropped"]
     assert scores.anchor == "Ours"
     assert dict(zip(scores.models, scores.score, strict=True))["First"] < -0.8
-    assert "no more than the shares" in to_markdown(made)
+    assert "no more than the shares" in to_markdown(simulated_report)
     ring = replace(SMALL, round_robin=True)
     round_robin = make_report(source_of(simulate(ring, TRUTH, 3)), ours="Ours", resampling=QUICK)
     assert len(round_robin.edges) == 3
@@ -257,11 +226,11 @@ def _is_number(cell: str) -> bool:
     return True
 
 
-def test_the_sentence_says_who_how_much_how_sure_and_on_what(made: Report) -> None:
-    text = sentence(made)
-    first, second = made.comparisons
+def test_the_sentence_says_who_how_much_how_sure_and_on_what(simulated_report: Report) -> None:
+    text = sentence(simulated_report)
+    first, second = simulated_report.comparisons
     for part in (
-        "48 pairs of image and prompt", f"({made.images} images)", "480 votes",
+        "48 pairs of image and prompt", f"({simulated_report.images} images)", "480 votes",
         "12 annotators", "5 votes a pair", "Ours was preferred to First",
         f"{100 * first.share.value:.1f} % [{100 * first.share.low:.1f}, ",
         f"majority in {100 * first.majority.score.value:.1f} %", "p < 0.001",
@@ -280,12 +249,13 @@ def test_the_sentence_names_the_other_model_where_that_one_wins(votes: list[Vote
     assert f"{100 * (1 - share.value):.1f} % [{100 * (1 - share.high):.1f}, " in sentence(report)
 
 
-def test_a_pairs_votes_and_times_are_counted(made: Report, votes: list[Vote]) -> None:
-    rows = rows_of(to_pairs_csv(made))
+def test_a_pairs_votes_and_times_are_counted(simulated_report: Report, votes: list[Vote]) -> None:
+    rows = rows_of(to_pairs_csv(simulated_report))
     assert len(rows) == 96
     assert all(int(row["won"]) + int(row["lost"]) == 5 for row in rows)
     took = [vote.milliseconds for vote in votes if vote.gold is None]
-    assert made.all_times.median == pytest.approx(np.median(np.array(took, dtype=float)))
+    median = np.median(np.array(took, dtype=float))
+    assert simulated_report.all_times.median == pytest.approx(median)
     fast = [replace(vote, milliseconds=2_999) for vote in votes]
     assert make_report(source_of(fast), resampling=QUICK).all_times.under_3_s == 480
     untimed = [replace(vote, milliseconds=None) for vote in votes]
@@ -302,190 +272,12 @@ def test_whose_side_is_taken_is_told_where_it_cannot_be_guessed(votes: list[Vote
         make_report(source_of(votes), ours="Nobody", resampling=QUICK)
 
 
-def test_intervals_over_scenarios_need_scenarios(votes: list[Vote], made: Report) -> None:
+def test_intervals_over_scenarios_need_scenarios(
+    votes: list[Vote], simulated_report: Report
+) -> None:
     cluster_by = make_report(source_of(votes), resampling=QUICK, cluster_by="scenario")
-    assert cluster_by.comparisons[0].share.clusters < made.comparisons[0].share.clusters
+    assert cluster_by.comparisons[0].share.clusters < simulated_report.comparisons[0].share.clusters
     assert "intervals over scenarios" in sentence(cluster_by)
-    assert cluster_by.images == made.images
+    assert cluster_by.images == simulated_report.images
     with pytest.raises(ValueError, match="need the scenario"):
         make_report(source_of([replace(v, scenario="") for v in votes]), cluster_by="scenario")
-
-
-# A study in its database
-
-
-def test_a_database_gives_the_same_report_as_its_exported_votes(tmp_path: Path) -> None:
-    with blank_study(tmp_path / "study.db", pictures=6, gold_every=4) as store:
-        while store.progress().done < store.progress().wanted:
-            judge_all(store, attentive)
-        write_votes(tmp_path / "votes.jsonl", store.votes())
-        (tmp_path / "protocol.json").write_text(store.protocol.to_json())
-        failed = store.failed_gold()
-    held = make_report(read_source(tmp_path / "study.db"), resampling=QUICK)
-    read = make_report(read_source(tmp_path / "votes.jsonl", protocol=tmp_path / "protocol.json"),
-                       resampling=QUICK)
-    assert to_json(held) == to_json(read)
-    assert held.failed == failed == set()
-    assert held.comparisons[0].share.value == 1
-    assert held.marks == ()
-
-
-def test_a_database_names_who_fails_as_the_store_does_and_what_is_still_wanted(
-    tmp_path: Path,
-) -> None:
-    with blank_study(tmp_path / "study.db", pictures=6, gold_every=2, gold_least=2) as store:
-        for resampling in (careless, attentive, attentive):
-            judge_all(store, resampling)
-        failed, progress = store.failed_gold(), store.progress()
-    source = read_source(tmp_path / "study.db")
-    assert source.failed() == failed
-    assert len(failed) == 1
-    report = make_report(source, resampling=QUICK)
-    (missing,) = report.missing
-    assert missing.wanted == progress.wanted == 36
-    assert missing.lacking == progress.wanted - progress.done + report.excluded
-
-
-def test_comparisons_without_any_vote_are_missing_too(tmp_path: Path) -> None:
-    with blank_study(tmp_path / "study.db", baselines=2, votes=1) as store:
-        judge(store, arrive(store))
-        wanted = store.progress().wanted
-    report = make_report(read_source(tmp_path / "study.db"), ours="Ours", resampling=QUICK)
-    assert sum(each.lacking for each in report.missing) == wanted - 1
-    assert len(report.missing) == 2
-    assert "INCOMPLETE: 15 of 16" in sentence(report)
-
-
-def test_replaced_votes_make_a_study_complete_again(tmp_path: Path) -> None:
-    with blank_study(tmp_path / "study.db", pictures=6, gold_every=2, gold_least=2) as store:
-        judge_all(store, careless)
-        finish(store)
-        for _ in range(20):
-            if not store.reopen_failed():
-                break
-            while store.progress().done < store.progress().wanted:
-                judge_all(store, attentive)
-    report = make_report(read_source(tmp_path / "study.db"), resampling=QUICK)
-    assert report.excluded > 0
-    assert report.marks == ()
-    assert report.votes == 36
-
-
-def test_a_file_of_votes_is_refused_where_it_cannot_be_true(
-    votes: list[Vote], tmp_path: Path
-) -> None:
-    path = tmp_path / "votes.jsonl"
-    write_votes(path, [*votes, votes[0]])
-    with pytest.raises(ValueError, match="cannot be true"):
-        read_source(path)
-    write_votes(path, [vote for vote in votes if vote.gold])
-    with pytest.raises(ValueError, match="should hold votes, got none"):
-        read_source(path)
-    write_votes(path, votes)
-    (tmp_path / "protocol.json").write_text(Protocol().to_json())
-    with pytest.raises(ValueError, match="should be the protocol of the votes"):
-        read_source(path, protocol=tmp_path / "protocol.json")
-    (tmp_path / "protocol.json").write_text("[]")
-    with pytest.raises(ValueError, match="should be a protocol"):
-        read_source(path, protocol=tmp_path / "protocol.json")
-    assert {each.votes for each in read_source(path).expected} == {5}
-    assert {each.votes for each in read_source(path, votes_per_pair=7).expected} == {7}
-
-
-# Automatic measures
-
-
-def write_scores(folder: Path, numbers: Mapping[tuple[str, int], float], better: str) -> None:
-    """(model, pair's place) -> number, in the form of `motifocal bench score`."""
-    folder.mkdir()
-    (folder / "scores.json").write_text(json.dumps(
-        {"marks": ["SUBSET: some"], "measures": {"motion": {"better": better}}}))
-    with (folder / "scores.csv").open("w", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(["row", "kind", "scenario", "image_id", "prompt", "seed", "video", "frames",
-                         "motion", "marks"])
-        for (model, place), number in numbers.items():
-            pair = SMALL.pairs[place]
-            cell = "" if np.isnan(number) else repr(number)
-            for kind in ("model", "control"):
-                writer.writerow([model, kind, pair.scenario, pair.image_id, pair.prompt, 0, "x", 16,
-                                 cell if kind == "model" else "1000", ""])
-
-
-def leads_of(report: Report, c: int = 0) -> dict[str, Any]:
-    tally = report.tallies[c]
-    return {name: int(row[0] - row[1]) for name, row in zip(tally.pairs, tally.outcomes,
-                                                            strict=True)}
-
-
-@pytest.mark.parametrize(("better", "sign"), [("higher", 1), ("lower", -1), ("neither", 1)])
-def test_a_measure_that_knows_the_votes_agrees_with_them(
-    votes: list[Vote], made: Report, tmp_path: Path, better: str, sign: int
-) -> None:
-    numbers = {}
-    for place, pair in enumerate(SMALL.pairs):
-        numbers["Ours", place] = 0.0
-        for c, model in enumerate(SMALL.baselines):
-            numbers[model, place] = -sign * float(leads_of(made, c)[pair.stem])
-    for place in (0, 1, 2):
-        numbers["First", place] = float("nan")
-    write_scores(tmp_path / "scores", numbers, better)
-    report = make_report(source_of(votes), resampling=QUICK,
-                         measured=read_scores(tmp_path / "scores"))
-    assert report.metrics is not None
-    first, second, pooled = report.metrics.rows
-    assert (first.theirs, second.theirs, pooled.theirs) == ("First", "Second", POOLED)
-    assert (first.pairs, first.missing, second.missing) == (48, 3, 0)
-    assert (pooled.pairs, pooled.missing) == (96, 3)
-    for each in report.metrics.rows:
-        assert each.agreement.value == 1
-        assert each.tau.value == pytest.approx(1)
-        assert each.agreement.low < 1
-    assert report.metrics.pooled == [pooled]
-    assert rows_of(to_metrics_csv(report))[0]["missing"] == "3"
-    assert "SUBSET: some" in to_markdown(report)
-
-
-def test_a_measure_that_knows_nothing_agrees_by_chance(votes: list[Vote]) -> None:
-    rng = np.random.default_rng(0)
-    numbers = {(model, pair.stem, 0): {"noise": float(rng.normal()), "flat": 1.0}
-               for model in SMALL.models for pair in SMALL.pairs}
-    measured = MetricScores({"noise": "higher", "flat": "higher"}, numbers, ())
-    report = make_report(source_of(votes), resampling=QUICK, measured=measured)
-    assert report.metrics is not None
-    noise, flat = report.metrics.pooled
-    assert noise.agreement.low < 0.5 < noise.agreement.high
-    assert noise.tau.low < 0 < noise.tau.high
-    assert flat.agreement.value == 0.5
-    assert np.isnan(flat.tau.value)
-    assert json.loads(to_json(report))["metrics"]["rows"][-1]["tau"]["value"] is None
-    with pytest.raises(ValueError, match="the scores should be of"):
-        make_report(source_of(votes), resampling=QUICK,
-                    measured=MetricScores({"noise": "higher"}, {("X", "y", 0): {"noise": 1.0}}, ()))
-
-
-def test_kendalls_tau_is_scipys_and_its_interval_widens_with_fewer_images() -> None:
-    rng = np.random.default_rng(1)
-    x = rng.integers(0, 9, 600).astype(float)
-    y = x + rng.integers(-6, 7, 600)
-    whole = kendall(x, y, np.arange(600) // 3, QUICK)
-    assert whole.value == pytest.approx(stats.kendalltau(x, y).statistic)
-    few = kendall(x[:36], y[:36], np.arange(36) // 3, QUICK)
-    assert whole.low < whole.value < whole.high
-    assert few.low < few.value < few.high
-    assert few.high - few.low > 2 * (whole.high - whole.low)
-    # Pairs of one image that are copies say no more than one of them.
-    once = kendall(x[:200], y[:200], np.arange(200), QUICK)
-    thrice = kendall(np.repeat(x[:200], 3), np.repeat(y[:200], 3), np.repeat(np.arange(200), 3),
-                     QUICK)
-    assert thrice.value == pytest.approx(once.value)
-    assert thrice.high - thrice.low == pytest.approx(once.high - once.low)
-
-
-def test_a_folder_that_holds_no_scores_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="should hold scores"):
-        read_scores(tmp_path)
-    write_scores(tmp_path / "scores", {("Ours", 0): 1.0}, "higher")
-    (tmp_path / "scores" / "scores.json").write_text("{}")
-    with pytest.raises(ValueError, match="should be what motifocal bench score writes"):
-        read_scores(tmp_path / "scores")

@@ -2,27 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from itertools import product
-from pathlib import Path
-from types import ModuleType
-from typing import Any
-
-import evalica
 import numpy as np
-import pandas as pd
 import pytest
 import statsmodels.api as sm
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import special, stats
-from script_module import module_at
-from statsmodels.stats.multitest import multipletests
+from simulated_votes import LEAGUE, VOTES, table, vote
 from statsmodels.stats.proportion import proportion_confint
 
 from motifocal.study.stats import intervals
-from motifocal.study.stats.agreement import Gold, agreement, alpha, gold_failures, left_bias
-from motifocal.study.stats.bradley_terry import bradley_terry, components, edges_of
+from motifocal.study.stats.agreement import agreement, left_bias
 from motifocal.study.stats.compare import (
     compare,
     majority,
@@ -37,45 +27,16 @@ from motifocal.study.stats.intervals import (
     EXACT,
     NONE,
     STUDENT,
-    Estimate,
     Resampling,
     jackknife_error,
     share,
 )
-from motifocal.study.stats.signflip import holm, sign_flip
+from motifocal.study.stats.signflip import holm
 from motifocal.study.stats.simulation import simulate
-from motifocal.study.stats.simulation_design import Design, Truth, paper_pairs
-from motifocal.study.stats.tally import Tally, comparisons, tally
+from motifocal.study.stats.simulation_design import Design, Truth
+from motifocal.study.stats.tally import comparisons, tally
 from motifocal.study.stats.two_way import share_both_ways, two_way_share
 from motifocal.study.votes import REASONS, Vote
-
-SCRIPT = Path(__file__).parents[2] / "scripts" / "study_coverage.py"
-PAGE = Path(__file__).parents[2] / "docs" / "statistics.md"
-TRUTH = Truth(shares=(0.65,), ties=0.1, left=0.55)
-VOTES = simulate(Design(), TRUTH, seed=4)
-LEAGUE = simulate(
-    Design(pairs=paper_pairs()[:60], baselines=("a", "b", "c"), round_robin=True),
-    Truth(shares=(0.4, 0.6, 0.75), ties=0.2), seed=6,
-)  # fmt: skip
-
-
-def vote(
-    winner: str = "model_a", pair: str = "p", image_id: str = "i", worker: str = "w",
-    left: str = "model_a", models: tuple[str, str] = ("ours", "theirs"), **other: Any,
-) -> Vote:  # fmt: skip
-    return Vote(model_a=models[0], model_b=models[1], winner=winner, pair=pair, image_id=image_id,
-                left=left, worker=worker, **other)  # fmt: skip
-
-
-def table(rows: Sequence[tuple[str, str]]) -> Tally:
-    """(picture and pair, votes as in "aab=") -> a tally."""
-    winners = {"a": "model_a", "b": "model_b", "=": "tie"}
-    return tally([vote(winners[letter], pair, pair[0], f"w{w}")
-                  for pair, letters in rows for w, letter in enumerate(letters)],
-                 "ours", "theirs")  # fmt: skip
-
-
-# --- shares ---------------------------------------------------------------------------------
 
 
 def test_shares_of_a_few_votes_are_those_counted_by_hand() -> None:
@@ -151,9 +112,6 @@ def test_a_scenario_is_judged_by_its_own_pairs() -> None:
 def test_votes_that_cannot_be_counted_are_refused(bad: Vote, said: str) -> None:
     with pytest.raises(ValueError, match=said):
         tally([bad], "ours", "theirs")
-
-
-# --- intervals ------------------------------------------------------------------------------
 
 
 def test_more_votes_on_the_same_pictures_do_not_shorten_the_interval() -> None:
@@ -233,9 +191,6 @@ def test_too_few_resamples_are_refused() -> None:
         Resampling(resamples=50)
 
 
-# --- both ways ------------------------------------------------------------------------------
-
-
 def test_the_variance_over_pictures_and_annotators_is_that_of_statsmodels() -> None:
     rng = np.random.default_rng(2)
     picture, worker = rng.integers(0, 25, 600), rng.integers(0, 18, 600)
@@ -260,211 +215,6 @@ def test_tastes_of_few_annotators_lengthen_only_the_interval_that_knows_of_them(
     assert share_both_ways([], "ours", "baseline").method == NONE
 
 
-# --- tests ----------------------------------------------------------------------------------
-
-
-@settings(max_examples=60, deadline=None)
-@given(leads=st.lists(st.integers(-6, 6), min_size=1, max_size=9))
-def test_the_exact_p_value_is_that_of_all_sign_patterns(leads: list[int]) -> None:
-    total = abs(sum(leads))
-    patterns = [abs(np.dot(signs, leads)) for signs in product((-1, 1), repeat=len(leads))]
-    found = sign_flip(leads)
-    assert found.exact
-    assert found.p == pytest.approx(np.mean(np.array(patterns) >= total))
-    assert sign_flip([-lead for lead in leads]).p == found.p
-
-
-def test_drawn_patterns_come_near_the_exact_p_value() -> None:
-    leads = np.random.default_rng(3).integers(-8, 11, 88)
-    exact = sign_flip(leads)
-    drawn = sign_flip(leads + 1e-12 * np.arange(88), seed=1, flips=20_000)
-    assert (exact.exact, drawn.exact) == (True, False)
-    assert drawn.p == pytest.approx(exact.p, abs=0.01)
-    assert sign_flip(np.full(40, 1.5), flips=999).p == 1 / 1000  # never 0
-
-
-def test_a_p_value_of_no_lead_or_one_picture_is_1() -> None:
-    assert sign_flip([0, 0, 0]).p == 1
-    assert sign_flip([20]).p == 1
-    assert sign_flip([3, 3]).p == 0.5
-    with pytest.raises(ValueError, match="finite"):
-        sign_flip([])
-
-
-@pytest.mark.parametrize("p", [[0.2], [0.04, 0.01, 0.03], [0.5, 1.0, 0.0, 0.3, 0.02, 0.02, 0.9]])
-def test_holm_is_that_of_statsmodels(p: list[float]) -> None:
-    assert holm(p) == pytest.approx(list(multipletests(p, method="holm")[1]), abs=1e-12)
-
-
-@given(p=st.lists(st.floats(0, 1), min_size=1, max_size=9))
-def test_holm_keeps_the_order_and_never_lowers_a_p_value(p: list[float]) -> None:
-    adjusted = holm(p)
-    assert all(value <= new <= 1 for value, new in zip(p, adjusted, strict=True))
-    assert min(adjusted) == pytest.approx(min(1, len(p) * min(p)))
-    order = np.argsort(p, kind="stable")
-    assert (np.diff(np.array(adjusted)[order]) >= 0).all()
-
-
-def test_p_values_outside_0_and_1_are_refused() -> None:
-    with pytest.raises(ValueError, match="should lie in"):
-        holm([0.5, 1.5])
-    assert holm([]) == []
-
-
-# --- agreement ------------------------------------------------------------------------------
-
-# Krippendorff (2011), examples A and C: two observers and ten units, four observers and twelve.
-EXAMPLE_A = ("0100000010", "1110010000")
-EXAMPLE_C = ("123321412...", "1233224125.3", ".3332342251.", "12332441251.")
-
-
-@pytest.mark.parametrize(("rows", "published"), [(EXAMPLE_A, 0.095), (EXAMPLE_C, 0.743)])
-def test_alpha_is_that_of_the_published_examples(rows: Sequence[str], published: float) -> None:
-    counts = [[sum(row[u] == value for row in rows) for value in "012345"]
-              for u in range(len(rows[0]))]  # fmt: skip
-    assert round(alpha(counts), 3) == published
-
-
-@settings(max_examples=25, deadline=None)
-@given(seed=st.integers(0, 10_000))
-def test_alpha_is_that_of_evalica_whoever_is_missing(seed: int) -> None:
-    rng = np.random.default_rng(seed)
-    ratings = rng.integers(0, 3, (6, 15)).astype(float)
-    ratings[1] = ratings[0]
-    ratings[rng.random((6, 15)) < 0.3] = np.nan
-    counts = [[(ratings[:, u] == value).sum() for value in range(3)] for u in range(15)]
-    assert alpha(counts) == pytest.approx(evalica.alpha(pd.DataFrame(ratings)).alpha)
-
-
-def test_alpha_is_1_in_full_agreement_and_unknown_where_nothing_differs() -> None:
-    assert alpha([[5, 0], [0, 5]]) == 1
-    assert alpha([[1, 0], [0, 5], [3, 0]]) == 1  # one value says nothing about agreement
-    assert np.isnan(alpha([[5, 0], [5, 0]]))
-    same = agreement(table([(f"{letter}1", "aaaaa") for letter in "uvwxyz"]))
-    assert same.method == NONE
-    assert np.isnan([same.value, same.low, same.high]).all()
-
-
-def test_choosing_the_left_is_a_bias_and_a_better_model_on_the_left_is_none() -> None:
-    always_left = [vote(side, f"{k}{n}", str(k), f"w{n}", left=side)
-                   for k in range(8) for n, side in enumerate(("model_a", "model_b") * 3)]
-    assert left_bias(tally(always_left, "ours", "theirs")).value == 1
-    often_left = [vote("model_a", str(k), str(k), f"w{n}", left="model_a" if n < 4 else "model_b")
-                  for k in range(8) for n in range(5)]  # fmt: skip
-    assert left_bias(tally(often_left, "ours", "theirs")).value == 0.5
-    only_left = tally([vote(worker=f"w{n}") for n in range(5)], "ours", "theirs")
-    assert np.isnan(left_bias(only_left).value)
-
-
-def test_gold_failures_are_counted_for_each_worker() -> None:
-    votes = [
-        vote("model_b", worker="ann"),
-        vote("model_b", worker="ann", gold="repeat"),
-        vote("model_b", worker="ann", gold="still", models=("ours", "still")),
-        vote("tie", worker="bob", gold="shuffled", models=("ours", "shuffled")),
-        vote("model_a", worker="bob", gold="repeat"),  # bob never judged the pair itself
-        vote(worker="cat"),
-    ]
-    assert gold_failures(votes) == {"ann": Gold(2, 1), "bob": Gold(1, 1), "cat": Gold(0, 0)}
-
-
-# --- Bradley and Terry ----------------------------------------------------------------------
-
-
-def as_evalica(votes: Sequence[Vote]) -> tuple[list[str], list[str], list[Any]]:
-    kinds = {"model_a": evalica.Winner.X, "model_b": evalica.Winner.Y, "tie": evalica.Winner.Draw}
-    return [v.model_a for v in votes], [v.model_b for v in votes], [kinds[v.winner] for v in votes]
-
-
-@pytest.mark.parametrize(("ties", "weight"), [("dropped", 0.0), ("halved", 0.5)])
-def test_scores_are_those_of_evalica(ties: Any, weight: float) -> None:
-    kept = [v for v in LEAGUE if weight or v.winner != "tie"]
-    known = evalica.bradley_terry(
-        *as_evalica(kept), tie_weight=weight, tolerance=1e-12, limit=10_000
-    ).scores
-    found = bradley_terry(LEAGUE, ties=ties, ridge=0)
-    expected = np.log([known[name] / known["ours"] for name in found.models])
-    np.testing.assert_allclose(found.score, expected, atol=1e-5)
-
-
-def test_clustered_intervals_are_those_of_statsmodels() -> None:
-    kept = [v for v in LEAGUE if v.winner != "tie"]
-    found = bradley_terry(LEAGUE, ridge=0)
-    columns = np.array([[(v.model_a == name) - (v.model_b == name) for name in found.models[1:]]
-                        for v in kept], dtype=float)  # fmt: skip
-    won = np.array([v.winner == "model_a" for v in kept], dtype=float)
-    picture = pd.factorize(np.array([v.image_id for v in kept]))[0]
-    fitted = sm.Logit(won, columns).fit(
-        disp=0, cov_type="cluster", cov_kwds={"groups": picture, "use_correction": False}
-    )
-    clusters = found.clusters
-    error = fitted.bse * np.sqrt(clusters / (clusters - 1))
-    np.testing.assert_allclose(found.score[1:], fitted.params, atol=1e-5)
-    width = stats.t.ppf(0.975, clusters - 1) * error
-    np.testing.assert_allclose((found.high - found.score)[1:], width, rtol=1e-4)
-
-
-def test_davidsons_model_is_the_log_linear_model_of_the_counts() -> None:
-    edges = edges_of([tally(LEAGUE, *pair) for pair in comparisons(LEAGUE)])
-    counts, rows, models = edges.counts.sum(axis=0), [], len(edges.models)
-    for e, (first, second) in enumerate(edges.ends):
-        for outcome in np.eye(3):
-            row = np.zeros(models + 1 + len(edges.ends))
-            row[[first, second]] = outcome[:2] + outcome[2] / 2
-            row[models] = outcome[2]
-            row[models + 1 + e] = 1
-            rows.append(row)
-    fitted = sm.GLM(counts.reshape(-1), np.array(rows)[:, 1:], family=sm.families.Poisson()).fit()
-    found = bradley_terry(LEAGUE, ties="davidson", ridge=0)
-    np.testing.assert_allclose(found.score[1:], fitted.params[: models - 1], atol=1e-5)
-    assert found.log_nu == pytest.approx(fitted.params[models - 1], abs=1e-5)
-
-
-def test_two_models_have_the_log_odds_of_their_share() -> None:
-    found = bradley_terry(VOTES, anchor="baseline", ridge=0)
-    share_ = vote_share(tally(VOTES, "ours", "baseline"))
-    assert found.score[0] == pytest.approx(special.logit(share_.value), abs=1e-6)
-    assert special.expit([found.low[0], found.high[0]]) == pytest.approx(
-        [share_.low, share_.high], abs=0.005
-    )
-    assert found.chance("ours", "baseline") == pytest.approx(share_.value)
-    assert (found.score[1], found.low[1], found.high[1]) == (0, 0, 0)
-
-
-def test_another_anchor_moves_all_scores_alike() -> None:
-    one, other = (bradley_terry(LEAGUE, anchor=name) for name in ("ours", "b"))
-    np.testing.assert_allclose(np.diff(one.score), np.diff(other.score), atol=1e-6)
-    assert other.score[other.models.index("b")] == 0
-
-
-def test_a_model_with_only_wins_has_a_score_but_no_bounds() -> None:
-    votes = [vote("model_a", f"p{k}", f"i{k}", models=("best", "ours")) for k in range(30)]
-    found = bradley_terry(LEAGUE + votes, anchor="ours")
-    best = found.models.index("best")
-    assert found.unbounded == ("best",)
-    assert found.score[best] == max(found.score)
-    assert 2 < found.score[best] < 15
-    assert np.isnan([found.low[best], found.high[best]]).all()
-    assert np.isfinite(np.delete(found.low, best)).all()
-    swayed = bradley_terry(LEAGUE)
-    np.testing.assert_allclose(found.score[:best], swayed.score, atol=0.01)
-
-
-def test_models_that_never_met_are_not_compared() -> None:
-    apart = [*LEAGUE, vote(models=("x", "y")), vote("model_b", models=("x", "y"), worker="v")]
-    with pytest.raises(ValueError, match=r"2 parts: ours, a, b, c; x, y"):
-        bradley_terry(apart)
-    parts = components(edges_of([tally(apart, *pair) for pair in comparisons(apart)]))
-    assert parts == [("ours", "a", "b", "c"), ("x", "y")]
-    with pytest.raises(ValueError, match="no votes"):
-        bradley_terry([])
-    with pytest.raises(ValueError, match="anchor should be one of"):
-        bradley_terry(LEAGUE, anchor="nobody")
-
-
-# --- all together ---------------------------------------------------------------------------
-
-
 def test_a_study_becomes_one_result_for_each_comparison_with_p_values_adjusted() -> None:
     found = compare(LEAGUE, "b", Resampling(seed=3))
     assert [each.theirs for each in found] == ["ours", "a", "c"]
@@ -479,43 +229,3 @@ def test_a_study_becomes_one_result_for_each_comparison_with_p_values_adjusted()
     assert scenarios.images < first.images
     with pytest.raises(ValueError, match="ours should be one of a, b, c, ours, got 'd'"):
         compare(LEAGUE, "d")
-
-
-@pytest.fixture
-def script(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    monkeypatch.syspath_prepend(SCRIPT.parent)  # it imports another script
-    return module_at(SCRIPT)
-
-
-@pytest.mark.slow
-def test_intervals_over_pictures_cover_the_truth_and_one_over_votes_does_not(
-    script: ModuleType,
-) -> None:
-    found = script.coverage(script.STRONG, 60, (1,), lambda: None)
-    missed = {name: record.missed / 60 for name, record in found.items()}
-    for name in ("raw share", "majority", "alpha", "left choices"):
-        assert missed[name] <= 0.15, name
-        assert np.mean(found[name].values) == pytest.approx(found[name].truth, abs=0.015), name
-    assert missed["raw share, over votes"] >= 0.2
-    pictures, pairs, votes = script.false_alarms(script.NULLS["effects of items"], 300, (1,),
-                                                 lambda: None)  # fmt: skip
-    assert 0.02 <= pictures <= 0.09
-    assert 0.02 <= pairs <= 0.09
-    assert votes >= 0.12
-
-
-def test_an_interval_that_is_not_known_counts_as_a_miss(script: ModuleType) -> None:
-    record = script.Record(0.5, [])
-    record.add(Estimate(0.5, np.nan, np.nan, 3, NONE))
-    record.add(Estimate(0.5, 0.4, 0.6, 3, STUDENT))
-    assert record.covered == "50.0%"
-
-
-def test_the_page_has_a_place_for_every_table_of_the_script(script: ModuleType) -> None:
-    page = PAGE.read_text(encoding="utf-8")
-    names = ("coverage", "values", "alarms", "scores", "blind", "majority")
-    for name in names:
-        assert script.replaced(page, name, "TABLE").count("TABLE") == 1
-    assert script.majority_table() in page
-    with pytest.raises(ValueError, match="each once"):
-        script.replaced(page, "elsewhere", "TABLE")

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from sqlalchemy import create_engine, select, text
 from sqlalchemy.exc import IntegrityError
-from tiny_study import answer, arrive, blank_study, judge
+from tiny_study import answer, arrive, blank_study, judge, read_table
 
 from motifocal.study.messages import MOST_LOOPS, MOST_MILLISECONDS, Answer, Refused
 from motifocal.study.protocol import CheckQuestion
@@ -95,14 +95,6 @@ def test_the_number_of_a_person_is_kept_only_if_the_protocol_says_so(
     rows = read_table(path, select(PERSON.c.external, PERSON.c.external_hash))
     assert [row[0] for row in rows] == ["person-4711" if keep else None]
     assert len(rows[0][1]) == 64
-
-
-def read_table(path: Path, statement: Any) -> list[tuple[Any, ...]]:
-    engine = create_engine(f"sqlite:///{path}")
-    with engine.connect() as connection:
-        found = [tuple(row) for row in connection.execute(statement)]
-    engine.dispose()
-    return found
 
 
 def test_a_vote_is_stored_as_it_was_given(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from sqlalchemy import create_engine
 from tiny_bench import FORMAT, FPS, SENTENCES, moving, textured
 
 from motifocal.bench.pairs import Benchmark, Pair
@@ -161,3 +162,11 @@ def finish(store: Store, annotators: int = 1000) -> list[str]:
         while judge(store, came[-1]) is not None:
             pass
     raise AssertionError(f"{annotators} annotators should finish the study")
+
+
+def read_table(path: Path, statement: Any) -> list[tuple[Any, ...]]:
+    engine = create_engine(f"sqlite:///{path}")
+    with engine.connect() as connection:
+        found = [tuple(row) for row in connection.execute(statement)]
+    engine.dispose()
+    return found
