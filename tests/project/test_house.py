@@ -149,6 +149,13 @@ def test_tests_lie_in_the_folder_of_their_room() -> None:
     assert len({place[-1] for place in tests}) == len(tests)  # pytest imports them by this name
 
 
+def test_no_file_of_tests_imports_a_test_file() -> None:
+    importing = re.compile(r"^\s*(?:from|import) (test_\w+|conftest)\b", re.MULTILINE)
+    found = {str(path): importing.findall((ROOT / path).read_text("utf-8"))
+             for path in python_files("tests")}
+    assert {path: names for path, names in found.items() if names} == {}
+
+
 def test_a_room_imports_only_what_the_table_allows() -> None:
     assert forbidden_imports(package_sources()) == []
     assert forbidden_in_the_study(package_sources()) == []

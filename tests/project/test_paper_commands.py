@@ -10,10 +10,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import document_commands
 import document_stand_ins
 import numpy as np
 import pytest
-import test_documents as documents
 import tiny
 import yaml
 from document_blocks import ROOT
@@ -96,9 +96,9 @@ def run(command: str) -> None:
     elif "--cost" in words:
         document_stand_ins.run(*words[1:])
     elif "AnimateBench" in words:
-        documents.run_command([*words, "--limit", "2"])
+        document_commands.run_command([*words, "--limit", "2"])
     else:
-        documents.run_command(words)
+        document_commands.run_command(words)
     if words[1:3] == ["study", "create"]:
         document_stand_ins.judge(Path("study.db"))
 
