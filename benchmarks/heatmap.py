@@ -30,6 +30,8 @@ from motifocal.motion.flow import estimate_flow, usable_cores
 from motifocal.motion.heatmap import DEFAULT_SETTINGS, Heatmap, HeatmapSettings, clip_heatmap
 from motifocal.motion.heatmap_files import save_heatmap
 from motifocal.motion.raft import RaftOptions
+from motifocal.motion.settings import PIXEL_SETTINGS
+from motifocal.motion.settings import VECTORS as VECTOR_SOURCE
 from motifocal.motion.vectors import read_vector_motion
 from motifocal.scenes.render import render
 from motifocal.scenes.stage import SCENARIOS, make_stage
@@ -37,8 +39,10 @@ from motifocal.scenes.stage import SCENARIOS, make_stage
 SIDE, FRAMES, ITERATIONS = 320, 16, 20
 ALONE = "decoding and DIS alone"
 OURS = "file to file, as it comes"
-VECTORS = "file to file, motion vectors"
-VECTOR_SETTINGS = replace(DEFAULT_SETTINGS, source="vectors")
+VECTORS = {  # of the rows on motion vectors
+    "motion vectors": replace(DEFAULT_SETTINGS, source="vectors"),
+    "motion vectors, by pixels": replace(PIXEL_SETTINGS, source="vectors"),
+}
 IN_MEMORY = "a map, as it comes"
 
 
@@ -80,10 +84,14 @@ def ways(videos: Sequence[Path], folder: Path) -> dict[str, Callable[[], object]
     each: dict[str, Callable[[Path], object]] = {
         ALONE: flow_alone,
         "decoding alone": read_video,
-        "from file to heatmap, not written": heatmap_of,
-        "the same, motion vectors": vector_heatmap,
+        "from file to heatmap, not written": partial(heatmap_of, DEFAULT_SETTINGS),
+        "the same, by pixels": partial(heatmap_of, PIXEL_SETTINGS),
+        **{f"the same, {name}": partial(heatmap_of, settings)
+           for name, settings in VECTORS.items()},
         OURS: partial(file_to_file, folder, DEFAULT_SETTINGS),
-        VECTORS: partial(vectors_to_file, folder),
+        "file to file, by pixels": partial(file_to_file, folder, PIXEL_SETTINGS),
+        **{f"file to file, {name}": partial(file_to_file, folder, settings)
+           for name, settings in VECTORS.items()},
         "file to file, flow at full size": partial(file_to_file, folder, full),
         "file to file, camera removed": partial(
             file_to_file, folder, replace(DEFAULT_SETTINGS, camera=True)
@@ -91,7 +99,7 @@ def ways(videos: Sequence[Path], folder: Path) -> dict[str, Callable[[], object]
         "file to file, Farnebäck at full size": partial(
             file_to_file, folder, replace(full, source="farneback")
         ),
-    }
+    }  # fmt: skip
     return {name: partial(on_all_cores, work, videos) for name, work in each.items()}
 
 
@@ -106,21 +114,14 @@ def flow_alone(video: Path) -> None:
     estimate_flow(read_video(video).frames, workers=1)
 
 
-def heatmap_of(video: Path) -> Heatmap:
-    return clip_heatmap(read_video(video).frames, workers=1)
-
-
-def vector_heatmap(video: Path) -> Heatmap:
-    return read_vector_motion(video, grey=not VECTOR_SETTINGS.sees_colour).heatmap(VECTOR_SETTINGS)
+def heatmap_of(settings: HeatmapSettings, video: Path) -> Heatmap:
+    if settings.source == VECTOR_SOURCE:
+        return read_vector_motion(video, grey=not settings.sees_colour).heatmap(settings)
+    return clip_heatmap(read_video(video).frames, settings, workers=1)
 
 
 def file_to_file(folder: Path, settings: HeatmapSettings, video: Path) -> None:
-    heatmap = clip_heatmap(read_video(video).frames, settings, workers=1)
-    save_heatmap(folder / f"{video.stem}.npz", heatmap, settings)
-
-
-def vectors_to_file(folder: Path, video: Path) -> None:
-    save_heatmap(folder / f"{video.stem}.npz", vector_heatmap(video), VECTOR_SETTINGS)
+    save_heatmap(folder / f"{video.stem}.npz", heatmap_of(settings, video), settings)
 
 
 def importable(folder: Path | None) -> bool:

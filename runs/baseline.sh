@@ -10,5 +10,5 @@ MOTIFOCAL=${MOTIFOCAL:-.venv/bin/motifocal}
 $MOTIFOCAL train "$OUT/shards" --preset scenes --model "$OUT/base" -o "$OUT/plain" --samples 0 --set motif_weight=0
 $MOTIFOCAL bundle "$OUT/plain" "$OUT/refined" -o "$OUT/baseline" --steps 20 --guidance 2.5 --domain-check
 $MOTIFOCAL scenes eval "$OUT/baseline" --pairs 320 --noise file-name -o "$OUT/eval-baseline"
-$MOTIFOCAL prepare scenes --size 64 --clips 240 --split eval --seed 1 --model "$OUT/base" -o "$OUT/held-out-240"
+$MOTIFOCAL prepare scenes --size 64 --clips 240 --split eval --seed 1 --evidence pixels --dis-preset medium --model "$OUT/base" -o "$OUT/held-out-240"
 $MOTIFOCAL figure6 "$OUT/bundled" "$OUT/baseline" "$OUT/held-out-240" -o "$OUT/figure6"

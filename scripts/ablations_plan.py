@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 
 # What weights the loss: heatmaps from optical flow, exact masks of all objects (what a segmenter
 # would find), or heatmaps that count changes of colour as well. "score" stores a motion score too.
-MAPS = {"flow": (), "objects": ("--masks", "objects"), "change": ("--change", "20"),
-        "score": ("--prior", "score")}
+PIXELS = ("--evidence", "pixels", "--dis-preset", "medium")  # the default before regions were
+MAPS = {"flow": PIXELS, "objects": ("--masks", "objects"), "change": (*PIXELS, "--change", "20"),
+        "score": (*PIXELS, "--prior", "score")}
 WORLDS = {
     "still": (),
     "calm": ("--background", "living", "--level", "calm"),

@@ -43,6 +43,7 @@ SCENARIOS = ("duck", "golf", "sun")
 SCENES = {  # clips, split, seed
     "pretrain": (600, "train", 0), "finetune": (120, "train", 1), "held-out": (48, "eval", 2),
 }  # fmt: skip
+PIXELS = ("--evidence", "pixels", "--dis-preset", "medium")  # how heatmaps are made
 
 
 @dataclass(frozen=True)
@@ -126,7 +127,7 @@ def prepare(folder: Path, name: str, model: Path) -> None:
     """Encode one of `SCENES`."""
     motifocal("prepare", folder / "scenes" / name, "-o", folder / "caches" / name, "--model", model,
               "--frames", FRAMES, "--size", f"{SIZE}x{SIZE}", "--fps", FPS, "--precision",
-              "float32", "--device", "cpu", "--floor", 0.05)  # fmt: skip
+              "float32", "--device", "cpu", "--floor", 0.05, *PIXELS)  # fmt: skip
 
 
 def train_base(folder: Path, still: Path, moving: Path, lengths: Lengths) -> None:

@@ -2,12 +2,13 @@
 
     .venv/bin/python scripts/heatmap_page.py CLIPS -o out/heatmaps.png
 
-Each clip gives six pictures: an early and a late frame, each beside what is over 0.5 in its two
-heatmaps, the rest darkened.
+Each clip gives eight pictures: an early and a late frame, each beside what is over 0.5 in its
+heatmaps by pixels, by regions, and by regions with the camera taken out, the rest darkened.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -18,9 +19,10 @@ from numpy.typing import NDArray
 from motifocal.media.arrays import Frames
 from motifocal.media.video import list_videos, read_video
 from motifocal.motion.heatmap import DEFAULT_SETTINGS, MOVING, Heatmap, clip_heatmap
-from motifocal.motion.settings import REGION_SETTINGS
+from motifocal.motion.settings import PIXEL_SETTINGS
 
 SIDE = 200  # pixels
+WAYS = (PIXEL_SETTINGS, DEFAULT_SETTINGS, replace(DEFAULT_SETTINGS, camera=True))
 
 
 def shown(frames: Frames, heatmap: Heatmap, at: int) -> NDArray[np.uint8]:
@@ -28,9 +30,9 @@ def shown(frames: Frames, heatmap: Heatmap, at: int) -> NDArray[np.uint8]:
 
 
 def row(video: Path) -> NDArray[np.uint8]:
-    """Return the six pictures of a clip side by side."""
+    """Return the eight pictures of a clip side by side."""
     frames = read_video(video).frames
-    maps = [clip_heatmap(frames, settings) for settings in (DEFAULT_SETTINGS, REGION_SETTINGS)]
+    maps = [clip_heatmap(frames, settings) for settings in WAYS]
     moments = len(frames) // 5, 2 * len(frames) // 3
     pictures = [
         picture for at in moments

@@ -30,7 +30,7 @@ from motifocal.media.video import list_videos, read_video, write_video
 from motifocal.motion.change import colour_change, motion_evidence
 from motifocal.motion.flow import Flow, estimate_flow
 from motifocal.motion.heatmap import Heatmap, motion_heatmap
-from motifocal.motion.settings import DEFAULT_SETTINGS, UNITS, HeatmapSettings
+from motifocal.motion.settings import PIXEL_SETTINGS, UNITS, HeatmapSettings
 from motifocal.scenes.render import Camera, render
 from motifocal.scenes.stage import SCENARIOS, make_stage
 from motifocal.scenes.world import Action, Stage, State
@@ -116,7 +116,7 @@ def write_noisy(path: Path, frames: Frames, seed: int) -> Frames:
 
 
 def gates_of(frames: Frames) -> dict[str, NDArray[np.bool_] | None]:
-    wide, sharp = (motion_evidence(frames, DEFAULT_SETTINGS.noise, sharp=s) for s in (False, True))
+    wide, sharp = (motion_evidence(frames, PIXEL_SETTINGS.noise, sharp=s) for s in (False, True))
     return {"no gate": None, "wide gate": wide, "sharp gate": sharp}
 
 
@@ -167,7 +167,7 @@ def scored(clips: Iterable[Case], named: Mapping[str, HeatmapSettings]) -> Score
 
 def all_settings() -> dict[str, dict[str, HeatmapSettings]]:
     """Title of a table -> name of a row -> its settings; one thing at a time leaves the default."""
-    default = DEFAULT_SETTINGS
+    default = PIXEL_SETTINGS
     return {
         "Unit": {
             f"{unit}, {gate}": replace(default, unit=unit, floor=floor, **GATES[gate])  # type: ignore[arg-type]

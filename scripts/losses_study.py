@@ -1,7 +1,7 @@
 """How large the losses of other papers are on prepared clips, beside the plain loss.
 
     .venv/bin/motifocal prepare scenes -o shards/ --model motifocal/bundled --size 64 \\
-        --clips 2048 --background living --level lively
+        --clips 2048 --background living --level lively --evidence pixels --dis-preset medium
     .venv/bin/python scripts/losses_study.py shards/
 
 prints the figures of docs/losses.md on LaMo and LTD. The error of the prediction is independent

@@ -22,24 +22,31 @@ from heatmap_study import Score, markdown, mean, score
 from sources_study import Trio, trios
 
 from motifocal.motion.heatmap import clip_heatmap
-from motifocal.motion.settings import DEFAULT_SETTINGS, REGION_SETTINGS
+from motifocal.motion.settings import DEFAULT_SETTINGS, PIXEL_SETTINGS
 
-WAYS = {"pixels": replace(DEFAULT_SETTINGS, evidence="pixels"), "regions": REGION_SETTINGS}
-COLUMNS = [(way, kind) for way in WAYS for kind in ("rest", "camera")]
-Scores = dict[str, dict[tuple[str, str], list[Score]]]
+# Title of a column -> whether the camera moves, and the settings of the heatmap.
+COLUMNS = {
+    "pixels": (False, PIXEL_SETTINGS),
+    "regions": (False, DEFAULT_SETTINGS),
+    "camera moves: pixels": (True, PIXEL_SETTINGS),
+    "camera moves: regions": (True, DEFAULT_SETTINGS),
+    "pixels, `--camera`": (True, replace(PIXEL_SETTINGS, camera=True)),
+    "regions, `--camera`": (True, replace(DEFAULT_SETTINGS, camera=True)),
+}
+Scores = dict[str, dict[str, list[Score]]]
 
 
-def scored(trio: Trio, scores: Scores, seconds: dict[tuple[str, str], list[float]]) -> None:
+def scored(trio: Trio, scores: Scores, seconds: dict[str, list[float]]) -> None:
     """Add the scores of a sentence under both cameras to its scenario's, and the CPU seconds."""
-    for way, kind in COLUMNS:
-        case = trio.rest if kind == "rest" else trio.camera
+    for column, (moves, settings) in COLUMNS.items():
+        case = trio.camera if moves else trio.rest
         began = time.process_time()
-        heatmap = clip_heatmap(case.frames, WAYS[way], workers=1)
-        seconds[way, kind].append(time.process_time() - began)
-        scores[case.clip.scenario][way, kind].append(score(heatmap, case.truth))
+        heatmap = clip_heatmap(case.frames, settings, workers=1)
+        seconds[column].append(time.process_time() - began)
+        scores[case.clip.scenario][column].append(score(heatmap, case.truth))
 
 
-def table(scores: Scores, seconds: dict[tuple[str, str], list[float]]) -> str:
+def table(scores: Scores, seconds: dict[str, list[float]]) -> str:
     """Return IoU by scenario, then IoU, precision, recall and CPU time over all clips."""
     rows = [[scenario, *(f"{mean(of[column])['IoU']:.2f}" for column in COLUMNS)]
             for scenario, of in sorted(scores.items())]  # fmt: skip
@@ -50,8 +57,7 @@ def table(scores: Scores, seconds: dict[tuple[str, str], list[float]]) -> str:
         rows.append([label, *(f"{whole[column][name]:.3f}" for column in COLUMNS)])
     rows.append(["CPU per clip", *(f"{1000 * np.mean(seconds[column]):.0f} ms"
                                    for column in COLUMNS)])  # fmt: skip
-    names = [way if kind == "rest" else f"{way}, camera" for way, kind in COLUMNS]
-    return markdown(["", *names], rows)
+    return markdown(["", *COLUMNS], rows)
 
 
 def whole_numbers(_: click.Context, __: click.Parameter, value: str) -> Sequence[int]:
@@ -70,7 +76,7 @@ def main(seeds: Sequence[int], rounds: int) -> None:
     """Print IoU by scenario of heatmaps by pixels and by regions."""
     cv2.setNumThreads(1)
     scores: Scores = defaultdict(lambda: defaultdict(list))
-    seconds: dict[tuple[str, str], list[float]] = defaultdict(list)
+    seconds: dict[str, list[float]] = defaultdict(list)
     for seed in seeds:
         with TemporaryDirectory() as folder:
             for trio in trios(rounds, seed, Path(folder)):

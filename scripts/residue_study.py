@@ -6,7 +6,7 @@ measures the temporal residue of still areas on the clips below MOTIFOCAL_SHARED
 (outputs of image-to-video models, 320 pixels, 8 frames a second) and on living scenes, prints the
 tables of docs/scenes.md and writes docs/images/residue.png. `--drawn` measures the scenes alone.
 
-A static area is below 0.5 in every frame of the default heatmap, has flow under one pixel
+A static area is below 0.5 in every frame of the heatmap by pixels, has flow under one pixel
 a frame at 320 pixels, and is 4 pixels away from anything else. There, from one frame to the next,
 the brightness changes by b - g . s + r: a flicker b of the whole area, a shift s along the gradient
 g, and a residue r of each pixel. All are independent of the clip's own content to first order.
@@ -33,7 +33,8 @@ from motifocal.media.arrays import Frames
 from motifocal.media.video import read_video
 from motifocal.motion.change import motion_evidence
 from motifocal.motion.flow import estimate_flow
-from motifocal.motion.heatmap import DEFAULT_SETTINGS, clip_heatmap, motion_heatmap
+from motifocal.motion.heatmap import clip_heatmap, motion_heatmap
+from motifocal.motion.settings import PIXEL_SETTINGS
 from motifocal.scenes.drawing.residue import LEVELS, REST, Level
 from motifocal.scenes.render import render
 from motifocal.scenes.stage import SCENARIOS, make_stage
@@ -83,8 +84,8 @@ class Residue:
 def still_area(frames: Frames) -> Still:
     """(H, W), where nothing moves in any frame."""
     flow = estimate_flow(frames, workers=1)
-    evidence = motion_evidence(frames, DEFAULT_SETTINGS.noise, sharp=DEFAULT_SETTINGS.sharp)
-    heat = motion_heatmap(flow, DEFAULT_SETTINGS, evidence=evidence).max(axis=0)
+    evidence = motion_evidence(frames, PIXEL_SETTINGS.noise, sharp=PIXEL_SETTINGS.sharp)
+    heat = motion_heatmap(flow, PIXEL_SETTINGS, evidence=evidence).max(axis=0)
     speed = np.hypot(flow[:, 0], flow[:, 1]).max(axis=0)
     still = (heat < COLD) & (speed < TINY * frames.shape[2])
     around = 2 * AWAY + 1

@@ -29,7 +29,7 @@ from numpy.typing import NDArray
 from motifocal.media.arrays import Frames
 from motifocal.motion.flow import DIS_PRESETS
 from motifocal.motion.heatmap import DEFAULT_SETTINGS, Heatmap, HeatmapSettings, clip_heatmap
-from motifocal.motion.settings import REGION_SETTINGS
+from motifocal.motion.settings import PIXEL_SETTINGS
 from motifocal.motion.vectors import read_vector_motion
 from motifocal.scenes.render import SceneClip, render
 from motifocal.scenes.stage import SCENARIOS, make_stage
@@ -122,20 +122,21 @@ def by_latents() -> Way:
 
 def sources(raft_weights: Mapping[str, str | None]) -> dict[str, Way]:
     """Name of a row -> how the map of a clip is made; each RAFT has a file of its own."""
-    full = replace(DEFAULT_SETTINGS, flow_size=0)
+    vectors, removed = {"source": "vectors"}, {"camera": True}
     ways = {
-        "DIS": by_settings(full),
-        "DIS, at most 240 pixels": by_settings(replace(full, flow_size=240)),
-        "DIS, fast": by_settings(replace(full, preset="fast")),
-        "DIS, by regions": by_settings(REGION_SETTINGS),
-        "vectors": by_vectors(replace(full, source="vectors")),
-        "vectors, camera": by_vectors(replace(full, source="vectors", camera=True)),
-        "vectors, by regions": by_vectors(replace(REGION_SETTINGS, source="vectors")),
-        "Farnebäck": by_settings(replace(full, source="farneback")),
+        "DIS, the default": by_settings(DEFAULT_SETTINGS),
+        "DIS, `--camera`": by_settings(replace(DEFAULT_SETTINGS, **removed)),
+        "DIS, by pixels": by_settings(PIXEL_SETTINGS),
+        "DIS, by pixels, `--camera`": by_settings(replace(PIXEL_SETTINGS, **removed)),
+        "vectors": by_vectors(replace(DEFAULT_SETTINGS, **vectors)),
+        "vectors, `--camera`": by_vectors(replace(DEFAULT_SETTINGS, **vectors, **removed)),
+        "vectors, by pixels": by_vectors(replace(PIXEL_SETTINGS, **vectors)),
+        "vectors, not compared": by_vectors(replace(PIXEL_SETTINGS, **vectors, noise=0)),
+        "Farnebäck": by_settings(replace(DEFAULT_SETTINGS, source="farneback")),
     }
     for name, weights in raft_weights.items():
         if weights:
-            settings = replace(full, source=name, raft_weights=weights)
+            settings = replace(DEFAULT_SETTINGS, source=name, raft_weights=weights, flow_size=0)
             ways[f"RAFT, {name[5:]}"] = by_settings(settings)
     ways["change of the latents"] = by_latents()
     ways["objects, moving or not"] = lambda case: case.clip.objects.astype(np.float32)

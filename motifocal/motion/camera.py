@@ -29,7 +29,7 @@ from motifocal.motion.camera_models import (
     robust_fit,
 )
 from motifocal.motion.change import motion_evidence
-from motifocal.motion.flow import Flow, grey_of
+from motifocal.motion.flow import Flow, grey_of, lengths
 
 Cameras = NDArray[np.float64]
 
@@ -201,8 +201,8 @@ def own_flow(flow: Flow, cameras: Cameras) -> tuple[Flow, NDArray[np.bool_]]:
     for by_camera, own, here in zip(_fields(cameras, *flow.shape[2:]), left, beyond, strict=True):
         if by_camera.any():
             own -= by_camera
-            error = cv2.magnitude(*by_camera) * _ERROR_SHARE
-            here[:] = (error == 0) | (cv2.magnitude(*own) > error)
+            error = lengths(*by_camera) * _ERROR_SHARE
+            here[:] = (error == 0) | (lengths(*own) > error)
     return left, beyond
 
 

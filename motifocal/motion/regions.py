@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from motifocal.media.arrays import Frames, check_frames
 from motifocal.motion.camera import Cameras, scaled_cameras
-from motifocal.motion.flow import Flow, reduced_frames, resized_flow
+from motifocal.motion.flow import Flow, lengths, reduced_frames, resized_flow
 
 # Grey levels, uint8, and votes and slopes, float32: (h, w). OpenCV's stubs name no exact type.
 Levels = NDArray[Any]
@@ -207,10 +207,10 @@ def _edges(channels: Sequence[Levels], vectors: Votes) -> tuple[Votes, Votes]:
     for channel in channels:
         x, y = (cv2.Sobel(channel, cv2.CV_32F, *axis, ksize=3, scale=1 / 8)
                 for axis in ((1, 0), (0, 1)))  # fmt: skip
-        slopes.append(cv2.magnitude(x, y))
+        slopes.append(cv2.magnitude(x, y))  # of eighths, whose squares are exact
         expected.append(np.abs(x * vectors[0] + y * vectors[1]))
     slope = _most(slopes)
-    length = cv2.magnitude(vectors[0], vectors[1])
+    length = lengths(*vectors)
     # What an estimator errs by, across an edge, would be taken for motion of the edge.
     sure = np.maximum(_CHANCE - length, 0) - _ERROR * length
     return slope, _most(expected) + sure * slope
@@ -218,18 +218,20 @@ def _edges(channels: Sequence[Levels], vectors: Votes) -> tuple[Votes, Votes]:
 
 def _totals(region: NDArray[np.int32], votes: Votes, informed: NDArray[np.bool_]) -> Votes:
     """Sum the votes in each region, and half of those of edges just beyond its rim."""
-    totals: Votes = np.bincount(region.ravel(), votes.ravel())
-    count = len(totals)
     pad = (_ACROSS,) * 4
     padded = np.asarray(cv2.copyMakeBorder(region, *pad, cv2.BORDER_REPLICATE))
     inside = cv2.copyMakeBorder(informed.view(np.uint8), *pad, cv2.BORDER_CONSTANT, value=(0,))
     labels, width = padded.ravel(), padded.shape[1]
     places = np.flatnonzero(inside.view(np.bool_))
-    own, cast = labels[places], votes[informed] / 2
+    own, half = labels[places], votes[informed] / 2
+    regions: list[NDArray[Any]] = [region.ravel()]
+    cast = [votes.ravel()]
     for offset in (_ACROSS, _ACROSS * width, -_ACROSS, -_ACROSS * width):
         beyond = labels[places + offset]
-        across = beyond != own
-        totals += np.bincount(beyond[across], cast[across], count)
+        across = np.flatnonzero(beyond != own)
+        regions.append(beyond[across])
+        cast.append(half[across])
+    totals: Votes = np.bincount(np.concatenate(regions), np.concatenate(cast))
     return totals
 
 

@@ -63,11 +63,11 @@ class HeatmapSettings:
     floor: float = 0.15
     percentile: float = 99.0
     noise: float = NOISE
-    evidence: str = "pixels"
+    evidence: str = "regions"
     sharp: bool = True
     change: float = 0.0
     source: str = "dis"
-    preset: str = "medium"
+    preset: str = "fast"
     flow_size: int = 240
     camera: bool = False
     raft_iterations: int = 12
@@ -102,10 +102,8 @@ class HeatmapSettings:
 
 
 DEFAULT_SETTINGS = HeatmapSettings()
-#: Regions, with flow as coarse as they need it: the measured settings of docs/heatmap.md.
-REGION_SETTINGS = HeatmapSettings(
-    unit="pixels", evidence="regions", preset="fast", flow_size=160, camera=True
-)
+#: The default before regions were: what docs/proof.md was measured with.
+PIXEL_SETTINGS = HeatmapSettings(evidence="pixels", preset="medium")
 # What maps were made with before the setting was there.
 _BEFORE: dict[str, Any] = {
     "evidence": "pixels", "sharp": False, "change": 0.0, "source": "dis", "preset": "medium",

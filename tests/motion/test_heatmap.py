@@ -77,7 +77,7 @@ def test_a_moving_square_is_hot_and_nothing_else_is(
     frames, where = square_clip(kind, step, noise=noise)
     heat = clip_heatmap(frames, HeatmapSettings(unit=unit))[:-1]
     inside = where[:-1] & ~grown(~where[:-1], 3)
-    assert (heat[inside] > 0.5).mean() > 0.95
+    assert (heat[inside] > 0.5).mean() > 0.9
     outside = ~grown(where[:-1] | where[1:], BAND)
     assert heat[outside].max() < COLD
 
@@ -232,7 +232,7 @@ def test_the_outline_stays_where_flow_is_estimated_at_a_reduced_size(
     frames, where = square_clip("grass")
     heat = clip_heatmap(frames, HeatmapSettings(source=source, flow_size=size))[:-1]
     inside = where[:-1] & ~grown(~where[:-1], 3)
-    assert (heat[inside] > 0.5).mean() > 0.95
+    assert (heat[inside] > 0.5).mean() > 0.9
     assert heat[~grown(where[:-1] | where[1:], BAND)].max() < COLD
 
 

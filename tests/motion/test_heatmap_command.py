@@ -364,7 +364,7 @@ def test_a_folder_of_pictures_counts_as_changed_when_one_of_them_does(
         write_image(tmp_path / f"frames/{index}.png", picture)
     heatmap(tmp_path / "frames", "-o", tmp_path / "maps")
     assert load_heatmap(tmp_path / "maps/frames.npz")[0].max() < 0.5
-    write_image(tmp_path / "frames/3.png", square(5)[3])
+    write_image(tmp_path / "frames/1.png", square(5)[1])
     heatmap(tmp_path / "frames", "-o", tmp_path / "maps")
     assert load_heatmap(tmp_path / "maps/frames.npz")[0].max() > 0.5
 
@@ -638,7 +638,8 @@ def test_a_folder_of_a_time_with_fewer_settings_is_gone_on_with(
     heatmap: Heatmap, tmp_path: Path
 ) -> None:
     clip = write(tmp_path / "a.mp4")
-    full = ("-o", tmp_path / "maps", "--flow-size", 0)  # there was no other size then
+    full = ("-o", tmp_path / "maps", "--flow-size", 0, "--dis-preset", "medium",
+            "--evidence", "pixels")  # there was nothing else then
     heatmap(clip, *full)
     path = tmp_path / "maps/heatmap.json"
     held = json.loads(path.read_text())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -13,10 +14,11 @@ from motifocal.motion.change import colour_change, motion_evidence
 from motifocal.motion.flow import estimate_flow
 from motifocal.motion.heatmap import DEFAULT_SETTINGS, HeatmapSettings, clip_heatmap, motion_heatmap
 from motifocal.motion.heatmap_files import load_heatmap
+from motifocal.motion.settings import PIXEL_SETTINGS
 from motifocal.scenes.render import SceneClip, render
 from motifocal.scenes.stage import make_stage
 
-WIDE = HeatmapSettings(sharp=False)
+WIDE = replace(PIXEL_SETTINGS, sharp=False)
 CHANGE = HeatmapSettings(change=12)
 
 
@@ -63,7 +65,7 @@ def test_sharp_maps_are_nearer_to_the_truth_than_wide_ones(size: int) -> None:
     clips = [drawn("balloons", 1, "dips", size), drawn("car", 1, "", size),
              drawn("duck", 1, "left", size)]  # fmt: skip
     for clip in clips:
-        sharp, wide = (clip_heatmap(clip.frames, s) for s in (DEFAULT_SETTINGS, WIDE))
+        sharp, wide = (clip_heatmap(clip.frames, s) for s in (PIXEL_SETTINGS, WIDE))
         assert iou(sharp, clip.mask) > iou(wide, clip.mask) + 0.05, clip.caption
 
 
@@ -145,7 +147,7 @@ def test_the_camera_is_taken_out_of_the_motion_but_not_out_of_the_change() -> No
     wide = np.repeat(grey[..., None], 3, axis=2)
     frames = np.stack([wide[:, 8 + x : 72 + x] for x in (0, 2)])
     frames[0, 28:36, 30:38], frames[1, 28:36, 28:36] = (200, 0, 0), (0, 200, 0)
-    settings = {"camera": True, "sharp": False}
+    settings = {"camera": True, "evidence": "pixels", "sharp": False}
     heat = clip_heatmap(frames, HeatmapSettings(change=30, **settings))
     assert heat[0, 30:34, 32:36].min() > 0.5
     without = clip_heatmap(frames, HeatmapSettings(**settings))
@@ -173,7 +175,7 @@ def test_settings_written_without_the_new_options_are_still_read(tmp_path: Path)
     _, settings = load_heatmap(tmp_path / "old.npz")
     assert settings is not None
     assert {name: getattr(settings, name) for name in old} == old
-    assert settings == HeatmapSettings(floor=0.3, sharp=False, flow_size=0)  # maps were wide then
+    assert settings == replace(WIDE, floor=0.3, flow_size=0)  # maps were wide then
     assert (settings.source, settings.flow_size, settings.camera) == ("dis", 0, False)
 
 
@@ -182,4 +184,4 @@ def test_frames_of_any_size_have_evidence_and_change(shape: tuple[int, int]) -> 
     frames = np.zeros((2, *shape, 3), np.uint8)
     frames[1] = 200
     assert motion_evidence(frames, 2.5).all()
-    assert clip_heatmap(frames, CHANGE)[0].min() > 0.5
+    assert clip_heatmap(frames, replace(PIXEL_SETTINGS, change=12))[0].min() > 0.5

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -21,6 +22,7 @@ from motifocal.media.video import VideoError, read_video, write_video
 from motifocal.motion.heatmap import HeatmapSettings, clip_heatmap, motion_heatmap, moving_fraction
 from motifocal.motion.heatmap_files import load_heatmap
 from motifocal.motion.score import motion_score
+from motifocal.motion.settings import PIXEL_SETTINGS
 from motifocal.motion.vectors import read_vector_motion
 
 VECTORS = HeatmapSettings(source="vectors")
@@ -166,7 +168,7 @@ def test_a_wild_vector_does_not_make_the_others_cold() -> None:
 @pytest.mark.parametrize("camera", [False, True])
 def test_maps_by_pixels_of_grey_frames_are_those_of_colour(camera: bool, tmp_path: Path) -> None:
     file = encode(tmp_path / "a.mp4", moving_square())
-    settings = HeatmapSettings(source="vectors", camera=camera)
+    settings = replace(PIXEL_SETTINGS, source="vectors", camera=camera)
     grey = read_vector_motion(file, grey=not settings.sees_colour)
     assert grey.frames.shape == (9, 128, 128)
     hot, expected = (moved.heatmap(settings) > 0.5 for moved in (grey, read_vector_motion(file)))
@@ -245,8 +247,7 @@ def test_a_crop_has_the_motion_that_is_seen_in_it(resize: str, tmp_path: Path) -
     y, x = (round((at + 24) * by) for at, by in zip(corners(1)[0], scale[::-1], strict=True))
     middle = moved.flow[0][:, y - top - 3 : y - top + 4, x - 3 : x + 4].reshape(2, -1)
     assert np.abs(np.median(middle, 1) - np.multiply(STEP, scale)).max() < 0.75
-    moved = read_vector_motion(file, indices=selection.indices, crop=cropped(64, 96, resize),
-                               grey=True)  # fmt: skip
+    moved = read_vector_motion(file, indices=selection.indices, crop=cropped(64, 96, resize))
     again = selection_heatmap(file, selection, VECTORS)
     assert np.allclose(again, moved.heatmap(VECTORS), atol=1e-6)
 
@@ -256,11 +257,11 @@ def test_prepared_clips_take_map_and_score_from_the_vectors_of_their_file(tmp_pa
     frames = read_video(file).frames
     clip = CaptionedClip(frames, "a square", 8.0, video=(file, range(9)))
     made, score = clip.motion(VECTORS, True)
-    moved = read_vector_motion(file, grey=True)
+    moved = read_vector_motion(file)
     assert np.allclose(made, moved.heatmap(VECTORS), atol=1e-6)
     assert score == motion_score(moved.flow)
     part = clip.part(slice(1, None, 3)).heatmap(VECTORS)
-    expected = read_vector_motion(file, indices=[1, 4, 7], grey=True).heatmap(VECTORS)
+    expected = read_vector_motion(file, indices=[1, 4, 7]).heatmap(VECTORS)
     assert np.allclose(part, expected, atol=1e-6)
     with pytest.raises(ValueError, match=r"read from a video file"):
         CaptionedClip(frames, "drawn", 8.0).heatmap(VECTORS)
@@ -286,7 +287,7 @@ def test_heatmap_lists_what_has_no_vectors_and_maps_the_others(
     assert "cut.mp4: " in ended.err
     made, settings = load_heatmap(tmp_path / "maps" / "good.npz")
     assert settings == VECTORS
-    expected = read_vector_motion(good, grey=True).heatmap(VECTORS)
+    expected = read_vector_motion(good).heatmap(VECTORS)
     assert np.abs(made - expected).max() <= 0.5 / 255 + 1e-6
     assert read_video(tmp_path / "maps" / "good.overlay.mp4").frames.shape == (9, 128, 128, 3)
 

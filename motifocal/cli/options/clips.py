@@ -23,7 +23,7 @@ heatmap_options = together(
                  "estimate, but the motion vectors of the video file (H.264, MPEG-4 and earlier; "
                  "not VP9, HEVC, AV1), several times as fast and less exact."),
     click.option("--dis-preset", "preset", type=click.Choice(["ultrafast", "fast", "medium"]),
-                 default="medium", show_default=True, help="Of dis: quality against time."),
+                 default="fast", show_default=True, help="Of dis: quality against time."),
     old_option("--preset", "--dis-preset", "preset"),
     click.option("--flow-size", type=click.IntRange(0), metavar="PIXELS", default=240,
                  show_default=True,
@@ -56,10 +56,10 @@ heatmap_options = together(
     click.option("--noise", type=float, default=2.5, show_default=True,
                  help="Grey levels; where frames differ less, nothing moves. Raise it for "
                  "grainy clips; 0 believes the flow everywhere."),
-    click.option("--evidence", type=click.Choice(["pixels", "regions"]), default="pixels",
+    click.option("--evidence", type=click.Choice(["regions", "pixels"]), default="regions",
                  show_default=True,
-                 help="Compare frames pixel by pixel, or by regions of similar colour, which "
-                 "fills plain insides and leaves out what is uncovered."),
+                 help="Compare frames by regions of similar colour, which fills plain insides and "
+                 "leaves out what is uncovered, or pixel by pixel."),
     click.option("--sharp/--wide", default=True, show_default=True,
                  help="With --evidence pixels: keep to the outline of what moves, or leave some "
                  "4 pixels around it."),
