@@ -43,8 +43,6 @@ from motifocal.bench.score.measures import MEASURES
 from motifocal.cli import cli
 from motifocal.media.picture import Pixels
 
-# A busy machine misses deadlines; the same cases every time make a failure repeatable.
-
 
 @pytest.fixture(scope="module")
 def clip_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:

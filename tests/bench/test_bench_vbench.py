@@ -8,7 +8,6 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +16,8 @@ from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
+from tiny_gallery import MakeResults
+from viewed_results import HARD_PAIRS
 
 from motifocal.bench.pairs import Benchmark, Pair, read_benchmark
 from motifocal.bench.results import Results, claim_results
@@ -29,44 +30,8 @@ from motifocal.bench.vbench import (
     validate_view,
 )
 from motifocal.cli import cli
-from motifocal.generate.model import Format
 from motifocal.media.picture import write_image
 from motifocal.media.video import read_video, write_video
-
-PAIRS = (
-    Pair("duck", "duck_1", "The duck swims, left!"),
-    Pair("duck", "duck_1", "the duck dives"),
-    Pair("cat", "cat-3", "a cat jumps on box 7"),
-    Pair("car", "v1.2", "the red car stops"),
-)
-Make = Callable[..., Results]
-
-
-@pytest.fixture(scope="module")
-def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("clip") / "clip.mp4"
-    frames = np.random.default_rng(0).integers(0, 255, (4, 16, 32, 3), dtype=np.uint8)
-    write_video(path, frames, 8)
-    return path
-
-
-@pytest.fixture
-def make(tmp_path: Path, clip: Path) -> Make:
-    """A folder of results with a video for every pair and seed."""
-
-    def made(
-        pairs: tuple[Pair, ...] = PAIRS, seeds: tuple[int, ...] = (0,), subset: str = "",
-        folder: str = "results", model: str = "Mine",
-    ) -> Results:  # fmt: skip
-        results = Results(tmp_path / folder, model, {}, Benchmark("a few", pairs, 9, subset),
-                          seeds, Format(4, 16, 32, 8.0))
-        claim_results(results)
-        for video in results.expected():
-            shutil.copy(clip, video.path)
-            write_image(results.image(video.pair), np.full((16, 32, 3), 7, np.uint8))
-        return results
-
-    return made
 
 
 def read_as_vbench_does(videos: Path, pictures: Path) -> dict[str, Path]:
@@ -84,15 +49,17 @@ def read_as_vbench_does(videos: Path, pictures: Path) -> dict[str, Path]:
     return found
 
 
-def test_every_video_has_the_image_of_its_own_pair(make: Make, tmp_path: Path) -> None:
-    results = make(seeds=(0, 3, 12))
-    for pair in PAIRS:  # a picture of its own colour each
+def test_every_video_has_the_image_of_its_own_pair(
+    make_results: MakeResults, tmp_path: Path
+) -> None:
+    results = make_results(seeds=(0, 3, 12))
+    for pair in HARD_PAIRS:  # a picture of its own colour each
         colour = sum(pair.image_id.encode()) % 256
         write_image(results.image(pair), np.full((16, 32, 3), colour, np.uint8))
     view = export_vbench(results, tmp_path / "view")
     assert view.state == "complete"
     seen = read_as_vbench_does(tmp_path / "view" / "videos", tmp_path / "view" / "pictures")
-    assert len(seen) == len(PAIRS) * 3
+    assert len(seen) == len(HARD_PAIRS) * 3
     assert {name: path.name for name, path in seen.items()} == validate_view(tmp_path / "view")
     for video in results.expected():
         name = f"{video.pair.stem}-{video.seed}.mp4"
@@ -115,10 +82,12 @@ def test_any_stem_comes_back_from_its_video_s_name(stem: str, seed: int) -> None
     assert naming_rule(f"{stem}-{seed}.mp4") == stem
 
 
-def test_the_names_of_all_320_pairs_work(shared: Path, tmp_path: Path, make: Make) -> None:
+def test_the_names_of_all_320_pairs_work(
+    shared: Path, tmp_path: Path, make_results: MakeResults
+) -> None:
     benchmark = read_benchmark(shared / "ti2v-clips")
     assert len(benchmark.pairs) == 320
-    results = make(pairs=benchmark.pairs, seeds=(0, 1))
+    results = make_results(pairs=benchmark.pairs, seeds=(0, 1))
     view = export_vbench(results, tmp_path / "view")
     assert len(view.videos) == 640
     assert len(set(view.videos.values())) == 320
@@ -147,8 +116,8 @@ def test_real_outputs_can_be_laid_out(shared: Path, tmp_path: Path) -> None:
         "dynamic_degree": {"every_nth_frame": 1, "threshold_times": 1.0}}]
 
 
-def test_the_statement_says_what_the_view_is_of(make: Make, tmp_path: Path) -> None:
-    export_vbench(make(subset="the first 4"), tmp_path / "view")
+def test_the_statement_says_what_the_view_is_of(make_results: MakeResults, tmp_path: Path) -> None:
+    export_vbench(make_results(subset="the first 4"), tmp_path / "view")
     held = json.loads((tmp_path / "view" / STATEMENT).read_text())
     assert (held["model"], held["benchmark"], held["state"]) == ("Mine", "a few", "complete")
     assert held["mark"] == "SUBSET: 4 of 9 pairs of a few (the first 4)"
@@ -160,8 +129,8 @@ def test_the_statement_says_what_the_view_is_of(make: Make, tmp_path: Path) -> N
     assert "camera_motion" in held["left_out"]
 
 
-def test_the_frame_rates_are_those_of_the_files(make: Make, tmp_path: Path) -> None:
-    results = make()
+def test_the_frame_rates_are_those_of_the_files(make_results: MakeResults, tmp_path: Path) -> None:
+    results = make_results()
     frames = np.zeros((3, 16, 32, 3), np.uint8)
     write_video(results.expected()[0].path, frames, 24)
     write_video(results.expected()[1].path, frames, 4)
@@ -171,8 +140,8 @@ def test_the_frame_rates_are_those_of_the_files(make: Make, tmp_path: Path) -> N
             for rate in held["frame_rates"]] == [(4, 1, 1, 2.0), (8, 2, 1, 1.0), (24, 1, 3, 1.0)]
 
 
-def test_missing_videos_are_refused_or_recorded(make: Make, tmp_path: Path) -> None:
-    results = make(seeds=(0, 1))
+def test_missing_videos_are_refused_or_recorded(make_results: MakeResults, tmp_path: Path) -> None:
+    results = make_results(seeds=(0, 1))
     gone = [video for video in results.expected() if video.pair.image_id == "cat-3"]
     for video in gone:
         video.path.unlink()
@@ -191,118 +160,10 @@ def test_missing_videos_are_refused_or_recorded(make: Make, tmp_path: Path) -> N
         export_vbench(results, tmp_path / "other", allow_missing=True)
 
 
-def snapshot(folder: Path) -> dict[str, object]:
-    return {str(path.relative_to(folder)): os.readlink(path) if path.is_symlink()
-            else path.read_bytes() for path in folder.rglob("*") if not path.is_dir()}
-
-
-def test_running_again_makes_the_same_view_and_keeps_what_is_not_its_own(
-    make: Make, tmp_path: Path
-) -> None:
-    results, view = make(seeds=(0, 1)), tmp_path / "view"
-    export_vbench(results, view)
-    (view / "scores").mkdir()
-    (view / "scores" / "a.json").write_text("{}")
-    (view / "notes.txt").write_text("mine")
-    before = snapshot(view)
-    export_vbench(results, view)
-    assert snapshot(view) == before
-    # What is gone from the results goes from the view, what is back comes back.
-    first = results.expected()[0].path
-    kept = first.rename(tmp_path / "kept.mp4")
-    export_vbench(results, view, allow_missing=True)
-    assert set(before) - set(snapshot(view)) == {f"videos/{PAIRS[0].stem}-0.mp4"}
-    kept.rename(first)
-    export_vbench(results, view)
-    assert snapshot(view) == before
-
-
-def test_an_export_that_was_stopped_can_be_finished(
-    make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    results, view = make(), tmp_path / "view"
-    done: list[Path] = []
-
-    def stopping(source: Path, target: Path, link: str) -> None:
-        if len(done) == 3:
-            raise KeyboardInterrupt
-        done.append(target)
-        target.symlink_to(source)
-
-    with monkeypatch.context() as patch:
-        patch.setattr("motifocal.bench.vbench._place_file", stopping)
-        with pytest.raises(KeyboardInterrupt):
-            export_vbench(results, view)
-    with pytest.raises(ValueError, match="is missing or a link to nothing"):
-        validate_view(view)
-    export_vbench(results, view)
-    assert len(validate_view(view)) == len(PAIRS)
-
-
-def test_files_of_others_are_neither_overwritten_nor_passed_on(make: Make, tmp_path: Path) -> None:
-    results, view = make(), tmp_path / "view"
-    (view / "videos").mkdir(parents=True)
-    (view / "videos" / f"{PAIRS[0].stem}-0.mp4").write_text("mine")
-    with pytest.raises(ValueError, match=r"swims_left-0\.mp4, which is not of this"):
-        export_vbench(results, view)
-    assert (view / "videos" / f"{PAIRS[0].stem}-0.mp4").read_text() == "mine"
-    (view / "videos" / f"{PAIRS[0].stem}-0.mp4").rename(view / "videos" / "stranger.mp4")
-    with pytest.raises(ValueError, match=r"videos/stranger\.mp4 is not of this view.*no image"):
-        export_vbench(results, view)
-    with pytest.raises(ValueError, match="another folder than the results'"):
-        export_vbench(results, results.folder)
-
-
-def test_a_view_is_of_one_model(make: Make, tmp_path: Path) -> None:
-    export_vbench(make(), tmp_path / "view")
-    with pytest.raises(ValueError, match="says model 'Mine' \\(not 'Other'\\)"):
-        export_vbench(make(folder="more", model="Other"), tmp_path / "view")
-
-
-@pytest.mark.parametrize(
-    "name",
-    ["../precious.txt", "videos/../../precious.txt", "/precious.txt", "videos/..", "videos/"],
-)
-def test_a_forged_statement_removes_nothing_elsewhere(
-    make: Make, tmp_path: Path, name: str
-) -> None:
-    (tmp_path / "precious.txt").write_text("keep")
-    results = make()
-    export_vbench(results, tmp_path / "view")
-    statement = tmp_path / "view" / STATEMENT
-    held = json.loads(statement.read_text())
-    statement.write_text(json.dumps({**held, "files": [name]}))
-    with pytest.raises(ValueError, match="should list files of the view"):
-        export_vbench(results, tmp_path / "view")
-    assert (tmp_path / "precious.txt").read_text() == "keep"
-    statement.write_text("{")
-    with pytest.raises(ValueError, match="as motifocal bench vbench writes it"):
-        export_vbench(results, tmp_path / "view")
-
-
-@pytest.mark.parametrize("link", ["symlink", "copy"])
-def test_videos_are_linked_or_copied(make: Make, tmp_path: Path, link: str) -> None:
-    results, view = make(), tmp_path / "view"
-    export_vbench(results, view)
-    export_vbench(results, view, link=link)
-    video, source = view / "videos" / f"{PAIRS[2].stem}-0.mp4", results.expected()[2].path
-    assert video.read_bytes() == source.read_bytes()
-    assert video.is_symlink() == (link == "symlink")
-    assert os.path.samefile(video, source) == (link != "copy")
-    assert [name for name in os.listdir(view / "videos") if name[0] == "."] == []
-
-
-def test_results_and_view_can_be_moved_together(make: Make, tmp_path: Path) -> None:
-    (tmp_path / "all").mkdir()
-    export_vbench(make(folder="all/results"), tmp_path / "all" / "view")
-    (tmp_path / "all").rename(tmp_path / "moved")
-    assert len(validate_view(tmp_path / "moved" / "view")) == len(PAIRS)
-
-
-def test_what_is_wrong_with_a_view_is_named(make: Make, tmp_path: Path) -> None:
+def test_what_is_wrong_with_a_view_is_named(make_results: MakeResults, tmp_path: Path) -> None:
     view = tmp_path / "view"
-    export_vbench(make(), view)
-    picture = view / "pictures" / f"{PAIRS[1].stem}.png"
+    export_vbench(make_results(), view)
+    picture = view / "pictures" / f"{HARD_PAIRS[1].stem}.png"
 
     def faults() -> str:
         with pytest.raises(ValueError, match=re.escape(str(view))) as error:
@@ -312,7 +173,7 @@ def test_what_is_wrong_with_a_view_is_named(make: Make, tmp_path: Path) -> None:
     target = os.readlink(picture)
     picture.unlink()
     assert f"pictures/{picture.name} is missing" in faults()
-    assert f"{PAIRS[1].stem}-0.mp4 has no image {picture.name}" in faults()
+    assert f"{HARD_PAIRS[1].stem}-0.mp4 has no image {picture.name}" in faults()
     picture.symlink_to("nowhere.png")
     assert "is missing or a link to nothing" in faults()
     picture.unlink()
@@ -320,22 +181,22 @@ def test_what_is_wrong_with_a_view_is_named(make: Make, tmp_path: Path) -> None:
     assert f"{picture.name} should be RGB" in faults()
     picture.unlink()
     picture.symlink_to(target)
-    (view / "pictures" / f"{PAIRS[1].stem}.jpg").symlink_to(target)
+    (view / "pictures" / f"{HARD_PAIRS[1].stem}.jpg").symlink_to(target)
     assert "are images of the same videos" in faults()
-    (view / "pictures" / f"{PAIRS[1].stem}.jpg").rename(view / "pictures" / "lonely.jpg")
+    (view / "pictures" / f"{HARD_PAIRS[1].stem}.jpg").rename(view / "pictures" / "lonely.jpg")
     assert "lonely.jpg has no video" in faults()
     (view / "pictures" / "lonely.jpg").rename(view / "pictures" / picture.name.upper())
     assert "differ in case only" in faults()
 
 
 def test_names_that_are_too_long_are_refused_and_the_longest_works(
-    make: Make, tmp_path: Path
+    make_results: MakeResults, tmp_path: Path
 ) -> None:
     longest = Pair("", "a" * 120, "b" * 119)
-    export_vbench(make(pairs=(longest,), seeds=(4294967295,)), tmp_path / "view")
+    export_vbench(make_results(pairs=(longest,), seeds=(4294967295,)), tmp_path / "view")
     (name,) = os.listdir(tmp_path / "view" / "videos")
     assert len(name) == 255
-    results = make(pairs=(Pair("", "a" * 120, "b" * 128),), seeds=(0,), folder="more")
+    results = make_results(pairs=(Pair("", "a" * 120, "b" * 128),), seeds=(0,), folder="more")
     stem = results.benchmark.pairs[0].stem
     assert len(f"{stem}-0.mp4") == 255
     export_vbench(results, tmp_path / "more view")
@@ -344,9 +205,11 @@ def test_names_that_are_too_long_are_refused_and_the_longest_works(
         export_vbench(one_more, tmp_path / "last view")
 
 
-def test_the_script_runs_every_dimension_once_on_the_view(make: Make, tmp_path: Path) -> None:
+def test_the_script_runs_every_dimension_once_on_the_view(
+    make_results: MakeResults, tmp_path: Path
+) -> None:
     view, clone = tmp_path / "a view's", tmp_path / "VBench"
-    export_vbench(make(), view)
+    export_vbench(make_results(), view)
     assert subprocess.run(["sh", "-n", view / SCRIPT], check=False).returncode == 0
     text = (view / SCRIPT).read_text()
     words = re.findall(r"^for dimension in (.*); do$", text, re.MULTILINE)
@@ -366,7 +229,7 @@ def test_the_script_runs_every_dimension_once_on_the_view(make: Make, tmp_path: 
     assert sorted(os.listdir(view / "scores")) == sorted(DIMENSIONS)
     for dimension in DIMENSIONS:
         assert json.loads((view / "scores" / dimension / "given.json").read_text()) == {
-            "--mode": "custom_input", "--dimension": dimension, "seen": len(PAIRS),
+            "--mode": "custom_input", "--dimension": dimension, "seen": len(HARD_PAIRS),
             "--videos_path": str(view / "videos"),
             "--custom_image_folder": str(view / "pictures"),
             "--output_path": str(view / "scores" / dimension)}
@@ -382,8 +245,10 @@ def test_the_dimensions_are_those_of_custom_input_without_camera_motion() -> Non
     assert sorted([*DIMENSIONS, "camera_motion"]) == sorted(allowed)
 
 
-def test_the_command_lays_out_a_view_and_says_where(make: Make, tmp_path: Path) -> None:
-    results = make(subset="the first 4")
+def test_the_command_lays_out_a_view_and_says_where(
+    make_results: MakeResults, tmp_path: Path
+) -> None:
+    results = make_results(subset="the first 4")
     results.expected()[0].path.unlink()
     view = tmp_path / "view"
     arguments = [str(results.folder), "-o", str(view)]

@@ -2,191 +2,34 @@
 
 from __future__ import annotations
 
-import bisect
-import functools
-from collections.abc import Iterator
-from itertools import pairwise
 from pathlib import Path
 
 import pytest
 from browser import opened, served, until
+from gallery_page import DIPS, LOADED, PLAYS, RISES, SHOWN_PAIRS, SWIMS, TIMES, address_of, site_of
 from playwright.sync_api import Browser, Page
-from tiny_gallery import HOSTILE, HOSTILE_MODEL, drawn_video, results_of
+from tiny_gallery import HOSTILE, HOSTILE_MODEL
 
-from motifocal.bench.gallery.page import compare_results, write_gallery
 from motifocal.bench.pairs import Pair
 
 pytestmark = pytest.mark.slow
-
-RISES = Pair("balloon", "balloon_1", "the balloon rises")
-DIPS = Pair("balloon", "balloon_1", "the blue balloon dips down")
-SWIMS = Pair("duck", "duck1", "the duck swims to the left")
-PAIRS = (RISES, DIPS, SWIMS, HOSTILE)
-MODELS = ("first", "second", "short", HOSTILE_MODEL)
-SECONDS, FRAME = 2.0, 1 / 8
-SHORT_LAST = 1.0 - FRAME
-
-LOADED = "cards[0].row && cards[0].row.sound.every(({ video }) => video.readyState === 4)"
-PLAYS = f"{LOADED} && cards[0].row.time > 0.1"
-TIMES = "cards[0].row.members.map(({ video }) => video.currentTime)"
-SPREAD = f"((times) => Math.max(...times) - Math.min(...times))({TIMES}.toSpliced(2, 1))"
 COUNT = "document.querySelectorAll('video').length"
 SHOWN = "cards.filter((card) => !card.root.hidden).map((card) => card.pair.prompt)"
 TILES = """[...cards[0].root.querySelectorAll('.tile:not(.given):not([hidden]) figcaption')]
            .map((caption) => caption.textContent)"""
-RECORD = """() => {
-  window.record = cards[0].row.members.map(({ video }) => {
-    const seen = [];
-    const note = (_, { expectedDisplayTime, mediaTime }) => {
-      seen.push([expectedDisplayTime, mediaTime]);
-      video.requestVideoFrameCallback(note);
-    };
-    video.requestVideoFrameCallback(note);
-    return seen;
-  });
-}"""
-LOOPS = "record[0].filter(([, time], i, all) => i && time < all[i - 1][1]).length"
-
-
-def site_of(home: Path, models: dict[str, dict[Pair, Path | None]], seeds: tuple[int, ...]) -> Path:
-    """A site with the folder gallery/, from every model's video of every pair."""
-    results = [results_of(home / f"results{number}", model, tuple(videos),
-                          functools.partial(lambda held, pair, seed: held[pair], videos),
-                          seeds=seeds, total=9, subset="scenarios balloon")
-               for number, (model, videos) in enumerate(models.items())]
-    list(write_gallery(compare_results(results, title="Some models"), home / "site" / "gallery"))
-    return home / "site"
-
-
-@pytest.fixture(scope="module")
-def clips(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    """16 frames that move, 16 that do not, and 8."""
-    home = tmp_path_factory.mktemp("clips")
-    return [drawn_video(home / "whole.mp4"), drawn_video(home / "still.mp4", still=True),
-            drawn_video(home / "short.mp4", frames=8)]
-
-
-@pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory, clips: list[Path]) -> Path:
-    """Four models with two seeds; the second has no video of the duck."""
-    models: dict[str, dict[Pair, Path | None]] = {
-        name: dict.fromkeys(PAIRS, clip)
-        for name, clip in zip(MODELS, [*clips, clips[0]], strict=True)}
-    models["second"][SWIMS] = None
-    return site_of(tmp_path_factory.mktemp("gallery"), models, seeds=(0, 1))
-
-
-def address_of(site: Path) -> str:
-    return (site / "gallery" / "index.html").as_uri()
-
-
-@pytest.fixture
-def page(browser: Browser, site: Path) -> Iterator[Page]:
-    """The gallery from the disk, loaded."""
-    with opened(browser, address_of(site), viewport={"width": 1280, "height": 900}) as page:
-        until(page, LOADED)
-        yield page
 
 
 def test_it_plays_from_the_disk_and_from_a_folder_of_a_web_site(
-    browser: Browser, site: Path
+    browser: Browser, gallery_site: Path
 ) -> None:
-    with opened(browser, address_of(site)) as page:
+    with opened(browser, address_of(gallery_site)) as page:
         until(page, PLAYS)
-    with served(site) as host, opened(browser, f"{host}/gallery/") as page:
+    with served(gallery_site) as host, opened(browser, f"{host}/gallery/") as page:
         until(page, PLAYS)
-
-
-def test_frames_can_be_chosen_from_a_simple_server_too(browser: Browser, site: Path) -> None:
-    with served(site, ranges=False) as host, opened(browser, f"{host}/gallery/") as page:
-        until(page, PLAYS)
-        page.evaluate("showFrame(5)")
-        until(page, f"{TIMES}.every((time) => Math.abs(time - 5.5 / 8) < 2e-3)")
-
-
-def test_videos_stay_within_one_frame_of_each_other_over_three_loops(page: Page) -> None:
-    page.evaluate(RECORD)
-    until(page, f"{LOOPS} >= 4")
-    first, second, short, _ = page.evaluate("record")
-    loops = [after[0] for before, after in pairwise(first) if after[1] < before[1]]
-    seen = {"first": first, "second": second, "short": short}
-    instants = range(round(loops[0]), round(loops[3]), 8)  # three whole loops, in ms
-    assert len(instants) > 3 * SECONDS * 1000 / 8 * 0.9
-    for instant in instants:
-        now = {name: shown_at(frames, instant) for name, frames in seen.items()}
-        apart = abs(now["first"] - now["second"])
-        assert min(apart, SECONDS - apart) <= FRAME + 1e-6, (instant, now)
-        # The short one waits on its last frame; at the seam either may be the first to go back.
-        due = [min(now["first"], SHORT_LAST)]
-        due += [SHORT_LAST] * (now["first"] == 0) + [0.0] * (now["first"] == SECONDS - FRAME)
-        assert min(abs(now["short"] - time) for time in due) <= FRAME + 1e-6, (instant, now)
-
-
-def shown_at(frames: list[list[float]], instant: float) -> float:
-    """The media time of the frame that is on the screen."""
-    return frames[bisect.bisect_right(frames, [instant, float("inf")]) - 1][1]
-
-
-def test_a_video_that_is_ahead_waits_for_the_others_and_jumps_back_from_afar(page: Page) -> None:
-    page.get_by_label("Speed").select_option("0.25")  # so that the jump itself costs little
-    until(page, "cards[0].row.time < 0.5 && cards[0].row.time > 0.05")
-    before = page.evaluate("cards[0].row.turn")
-    lead = page.evaluate("""async () => {
-      const [ahead, other] = cards[0].row.members.map(({ video }) => video);
-      ahead.currentTime += 0.25;
-      await new Promise((resolve) => ahead.addEventListener("seeked", resolve, { once: true }));
-      return ahead.currentTime - other.currentTime;
-    }""")
-    assert lead > FRAME / 2
-    until(page, f"{SPREAD} < {FRAME / 2}")
-    turn, time = page.evaluate("[cards[0].row.turn, cards[0].row.time]")
-    assert (turn, time < 1.7) == (before, True)  # at the end it would wait in any case
-    page.evaluate("cards[0].row.members[1].video.currentTime = 1.9")
-    until(page, f"cards[0].row.turn > {before} && {SPREAD} < {FRAME / 2}")
-    assert page.evaluate("cards[0].row.time") > time - FRAME  # gathered where the others were
-
-
-def test_pausing_stops_all_on_the_same_frame_and_frames_can_be_stepped(page: Page) -> None:
-    until(page, "cards[0].row.at >= 2")
-    page.keyboard.press("Space")
-    until(page, "cards[0].row.members.every(({ video }) => video.paused && !video.seeking)")
-    at = page.evaluate("cards[0].row.at")
-    # A video that stands within a millisecond of where it should is left there.
-    until(page, f"{TIMES}.every((time, i) => i === 2 || Math.abs(time - ({at} + 0.5) / 8) < 2e-3)")
-    page.get_by_role("button", name="One frame forward").click()
-    until(page, f"{TIMES}.every((time, i) => i === 2 || Math.abs(time - ({at} + 1.5) / 8) < 2e-3)")
-    page.keyboard.press(",")
-    page.keyboard.press(",")
-    until(page, f"cards[0].row.at === {at - 1}")
-    until(page, f"document.querySelector('#time').textContent === 'frame {at} of 16'")
-    page.locator("#scrub").focus()
-    page.keyboard.press("End")
-    until(page, "cards[0].row.at === 15")
-    # The short one shows its last frame: the middle of it is where it stands.
-    until(page, f"Math.abs({TIMES}[2] - {SHORT_LAST + FRAME / 2}) < 2e-3")
-
-
-def test_a_row_goes_on_where_it_was_paused_after_the_end_of_its_shorter_videos(page: Page) -> None:
-    page.evaluate("showFrame(11)")
-    until(page, f"Math.abs({TIMES}[0] - 11.5 / 8) < 2e-3")
-    until(page, "document.querySelector('#time').textContent === 'frame 12 of 16'")
-    page.get_by_role("button", name="One frame forward").click()
-    until(page, f"Math.abs({TIMES}[0] - 12.5 / 8) < 2e-3")
-    turn = page.evaluate("cards[0].row.turn")
-    page.evaluate("view.speed = 0.25; apply(); setPlaying(true)")
-    until(page, "!cards[0].row.gathering && cards[0].row.time > 1.8")
-    assert page.evaluate("cards[0].row.turn") == turn + 1
-
-
-def test_the_speed_is_that_of_all_videos(page: Page) -> None:
-    page.get_by_label("Speed").select_option("0.25")
-    rates = "cards[0].row.members.map(({ video }) => video.playbackRate)"
-    # One that is ahead goes at half of that.
-    assert {0.25} <= set(page.evaluate(rates)) <= {0.25, 0.125}
 
 
 def test_filters_and_search_show_fewer_pairs_and_can_be_undone(page: Page) -> None:
-    everything = [pair.prompt for pair in PAIRS]
+    everything = [pair.prompt for pair in SHOWN_PAIRS]
     assert page.evaluate(SHOWN) == everything
     page.get_by_label("Scenario").select_option("duck")
     assert page.evaluate(SHOWN) == [SWIMS.prompt]
@@ -213,7 +56,7 @@ def test_models_are_hidden_and_put_in_order_by_buttons_and_by_dragging(page: Pag
 
 
 def test_a_view_is_remembered_and_its_address_leads_others_to_it(
-    browser: Browser, site: Path, page: Page
+    browser: Browser, gallery_site: Path, page: Page
 ) -> None:
     page.get_by_role("button", name="Move first right").click()
     page.keyboard.press("3")
@@ -221,7 +64,7 @@ def test_a_view_is_remembered_and_its_address_leads_others_to_it(
     until(page, "location.hash.includes('q=duck')")
     view = page.url
     page.goto("about:blank")
-    page.goto(address_of(site))
+    page.goto(address_of(gallery_site))
     assert page.evaluate(TILES) == ["second", "first", HOSTILE_MODEL]
     assert len(page.evaluate(SHOWN)) == 4
     with opened(browser, view) as other:
@@ -284,26 +127,27 @@ def test_hostile_names_are_text_and_their_videos_play(page: Page) -> None:
 
 
 def test_a_file_that_cannot_be_played_says_so_and_the_others_go_on(
-    browser: Browser, tmp_path: Path, clips: list[Path]
+    browser: Browser, tmp_path: Path, gallery_clips: list[Path]
 ) -> None:
-    site = site_of(tmp_path, {"good": {RISES: clips[0]}, "bad": {RISES: clips[0]}}, seeds=(0,))
-    bad = site / "gallery" / "videos" / "bad" / RISES.file(0)
+    models = {name: {RISES: gallery_clips[0]} for name in ("good", "bad")}
+    gallery_site = site_of(tmp_path, models, seeds=(0,))
+    bad = gallery_site / "gallery" / "videos" / "bad" / RISES.file(0)
     bad.unlink()  # a link to the clip
     bad.write_bytes(b"cut off" * 99)
-    with opened(browser, address_of(site)) as page:
+    with opened(browser, address_of(gallery_site)) as page:
         until(page, "cards[0].row?.time > 0.2")
         assert page.locator(".tile", has_text="bad").locator(".lacks").inner_text() == (
             "cannot be played")
 
 
 def test_a_page_of_320_pairs_and_10_models_loads_only_what_is_near(
-    browser: Browser, tmp_path: Path, clips: list[Path]
+    browser: Browser, tmp_path: Path, gallery_clips: list[Path]
 ) -> None:
     pairs = [Pair(f"scenario{n // 15}", f"picture{n // 4}", f"sentence {n}") for n in range(320)]
     models: dict[str, dict[Pair, Path | None]] = {
-        f"model {n}": dict.fromkeys(pairs, clips[n % 2]) for n in range(10)}
-    site = site_of(tmp_path, models, seeds=(0,))
-    with opened(browser, address_of(site), viewport={"width": 1280, "height": 900}) as page:
+        f"model {n}": dict.fromkeys(pairs, gallery_clips[n % 2]) for n in range(10)}
+    gallery_site = site_of(tmp_path, models, seeds=(0,))
+    with opened(browser, address_of(gallery_site), viewport={"width": 1280, "height": 900}) as page:
         until(page, PLAYS)
         assert page.locator(".tile:not(.given)").count() == 3200
         found = page.evaluate("""async () => {
@@ -333,10 +177,10 @@ def test_a_page_of_320_pairs_and_10_models_loads_only_what_is_near(
 
 
 def test_on_a_phone_nothing_overflows_but_the_strip_of_models(
-    browser: Browser, site: Path
+    browser: Browser, gallery_site: Path
 ) -> None:
-    with opened(browser, address_of(site), viewport={"width": 390, "height": 844}, is_mobile=True,
-                has_touch=True, device_scale_factor=2) as page:
+    with opened(browser, address_of(gallery_site), viewport={"width": 390, "height": 844},
+                is_mobile=True, has_touch=True, device_scale_factor=2) as page:
         until(page, LOADED)
         assert page.evaluate("document.documentElement.scrollWidth") == 390
         assert page.evaluate("innerWidth") == 390
@@ -354,9 +198,9 @@ def test_on_a_phone_nothing_overflows_but_the_strip_of_models(
 
 
 def test_whoever_asked_for_less_motion_gets_a_page_that_stands_until_play(
-    browser: Browser, site: Path
+    browser: Browser, gallery_site: Path
 ) -> None:
-    with opened(browser, address_of(site), reduced_motion="reduce") as page:
+    with opened(browser, address_of(gallery_site), reduced_motion="reduce") as page:
         until(page, LOADED)
         page.wait_for_timeout(300)
         assert set(page.evaluate(TIMES)) == {0}
@@ -365,8 +209,8 @@ def test_whoever_asked_for_less_motion_gets_a_page_that_stands_until_play(
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_text_stands_out_from_its_ground(browser: Browser, site: Path, scheme: str) -> None:
-    with opened(browser, address_of(site), color_scheme=scheme) as page:
+def test_text_stands_out_from_its_ground(browser: Browser, gallery_site: Path, scheme: str) -> None:
+    with opened(browser, address_of(gallery_site), color_scheme=scheme) as page:
         until(page, LOADED)
         page.keyboard.press("1")
         page.keyboard.press("?")

@@ -10,6 +10,9 @@ from typing import Any
 
 import numpy as np
 
+from motifocal.bench.ingest import find_videos, ingest, with_videos
+from motifocal.bench.pairs import read_benchmark
+from motifocal.bench.results import Results
 from motifocal.generate.model import Format, Job
 from motifocal.media.picture import Pixels
 from motifocal.media.video import read_image, resize_crop, write_image, write_video
@@ -69,3 +72,15 @@ class DrawingModel:
                 write_video(job.output, moving(read_image(job.image), job.prompt, job.seed), FPS)
             reasons.append(reason)
         return reasons
+
+
+def take(bench: Path, finished: Path, out: Path, partial: bool = False) -> Results:
+    """Take the videos of the folder `finished` in as results of the benchmark `bench`."""
+    benchmark = read_benchmark(bench, own_pairs=True)
+    found = find_videos(finished, benchmark.pairs)
+    assert found.unmatched == ()
+    if partial:
+        benchmark = with_videos(benchmark, found)
+    results = Results(out, "theirs", {}, benchmark, found.seeds(), None)
+    list(ingest(results, found))
+    return results

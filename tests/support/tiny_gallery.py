@@ -15,6 +15,7 @@ from motifocal.scenes.render import render
 from motifocal.scenes.stage import make_stage
 
 SIZE = 48
+MakeResults = Callable[..., Results]
 
 #: Every character that an address, a file name, HTML or a script could trip over.
 HOSTILE = Pair("</script><b>bold</b>", "100%25 #1 <i>é'\"?&;=+ 字",
