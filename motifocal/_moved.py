@@ -131,6 +131,7 @@ _NAMES = {
     "study.offline.import_votes": "HandingIn=OfflineImport Fate=ImportResult Shown=ShownItem",
     "study.report.source": "Wanted=ExpectedVotes",
     "study.stats.metric_votes": "Measured=MetricScores",
+    "study.stats.power": "PICTURE_CORRELATION=IMAGE_CORRELATION",
     "study.stats.tally": "Over=Cluster",
     "study.store.database": "located=parse_url",
     "motion.heatmap":

@@ -86,6 +86,12 @@ def test_a_share_that_can_be_detected_has_the_power_wanted() -> None:
     assert 0.5 < found.smallest_share[1] < found.smallest_share[0] < found.detectable_share[0]
 
 
+def test_the_earlier_names_of_arguments_work_with_a_warning() -> None:
+    with pytest.warns(DeprecationWarning, match=r"plan\(pictures=...\) is images=... now"):
+        before = plan(60, pictures=30)  # type: ignore[call-arg]
+    assert before == plan(60, images=30)
+
+
 def test_more_models_cost_power_and_more_images_bring_it() -> None:
     assert plan(models=9, true_share=0.56).power[0] < plan(models=2, true_share=0.56).power[0]
     spread = plan(images=320, true_share=0.56)

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
+from motifocal._moved import renamed_arguments
+
 LEVEL = 0.05
 WANTED_POWER = 0.8
 #: Correlation of two votes on one pair, and of two votes on different pairs of one image. Our
@@ -41,6 +43,7 @@ class Plan:
     power: tuple[float, float]
 
 
+@renamed_arguments(pictures="images", picture_correlation="image_correlation")
 def plan(
     pairs: int = 320, models: int = 9, votes: int = 5, *, wage: float = 12.0,
     seconds_per_judgement: float = 25.0, true_share: float = 0.6, gold: float = 0.1,
@@ -78,6 +81,7 @@ def plan(
     )  # fmt: skip
 
 
+@renamed_arguments(picture_correlation="image_correlation")
 def design_effect(
     sizes: Sequence[int], votes: int, pair_correlation: float, image_correlation: float
 ) -> float:
