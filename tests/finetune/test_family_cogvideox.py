@@ -14,12 +14,12 @@ from family_checks import (
     Case,
     draws_of_a_sample_are_its_own,
     generators,
-    lora_round_trip,
     loss_of,
     no_gradient_where_given,
     no_sampling,
     same_call,
 )
+from family_lora import lora_round_trip
 from scipy import stats
 from tiny_diffusers import tiny_pipeline
 

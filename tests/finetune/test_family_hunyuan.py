@@ -11,11 +11,11 @@ from family_checks import (
     Case,
     draws_of_a_sample_are_its_own,
     draws_shifted_logit_normal,
-    lora_round_trip,
     loss_of,
     no_gradient_where_given,
     same_call,
 )
+from family_lora import lora_round_trip
 from tiny_diffusers import tiny_pipeline
 from torch.nn import functional as F
 

@@ -12,11 +12,11 @@ from family_checks import (
     configs_of,
     draws_of_a_sample_are_its_own,
     draws_shifted_logit_normal,
-    lora_round_trip,
     loss_of,
     no_gradient_where_given,
     same_call,
 )
+from family_lora import lora_round_trip
 from safetensors.torch import load_file
 from tiny_kandinsky import tiny_kandinsky
 from torch.nn import functional as F

@@ -11,11 +11,11 @@ from family_checks import (
     Case,
     draws_of_a_sample_are_its_own,
     fits,
-    lora_round_trip,
     loss_of_ltx_trainer,
     no_gradient_where_given,
     same_call,
 )
+from family_lora import lora_round_trip
 from noise_densities import ltx_cdf
 from tiny_diffusers import tiny_pipeline
 

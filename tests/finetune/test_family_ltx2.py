@@ -11,12 +11,12 @@ from family_checks import (
     Call,
     Case,
     draws_of_a_sample_are_its_own,
-    lora_round_trip,
     loss_of_ltx_trainer,
     no_gradient_where_given,
     same,
     same_call,
 )
+from family_lora import lora_round_trip
 from peft import LoraConfig
 from tiny_ltx2 import tiny_ltx2
 

@@ -11,15 +11,9 @@ import numpy as np
 import pytest
 import torch
 from opened_pipelines import OpenKind, noise
-from tiny_diffusers import SENTENCES
-from tiny_more_diffusers import (
-    MORE_KINDS,
-    MORE_QUICK,
-    MORE_TINY,
-    PassingGuardrail,
-    sana_video,
-    save_more,
-)
+from tiny_cosmos import PassingGuardrail
+from tiny_encoders import SENTENCES
+from tiny_more_diffusers import MORE_KINDS, MORE_QUICK, MORE_TINY, sana_video, save_more
 
 from motifocal.generate.diffusers_model import DiffusersModel
 from motifocal.generate.families.registry import FAMILIES, SIBLINGS, class_of

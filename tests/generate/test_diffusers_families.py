@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 import torch
 from opened_pipelines import OpenKind, format_of, noise
-from tiny_diffusers import KINDS, SENTENCES, TINY, tiny_pipeline
+from tiny_diffusers import KINDS, TINY, tiny_pipeline
+from tiny_encoders import SENTENCES
 from tiny_more_diffusers import MORE_KINDS
 
 from motifocal.generate.families.family import Family

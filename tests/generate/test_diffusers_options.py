@@ -12,7 +12,9 @@ import numpy as np
 import pytest
 import torch
 from opened_pipelines import OpenKind, format_of, noise
-from tiny_diffusers import SENTENCES, save_tiny, wan22_5b
+from tiny_diffusers import save_tiny
+from tiny_encoders import SENTENCES
+from tiny_wan import wan22_5b
 
 from motifocal.generate.diffusers_model import DiffusersModel
 from motifocal.generate.model import Job, Sampling

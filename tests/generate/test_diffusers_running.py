@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 import torch
 from opened_pipelines import OpenKind, noise
-from tiny_diffusers import SENTENCES, save_tiny
+from tiny_diffusers import save_tiny
+from tiny_encoders import SENTENCES
 
 from motifocal.generate.diffusers_model import as_frames
 from motifocal.generate.families.family import Family

@@ -12,7 +12,8 @@ import pytest
 from click.testing import CliRunner
 from doctor_clips import moving, save
 from tiny import tiny_base
-from tiny_diffusers import save_tiny, tiny_tokenizer
+from tiny_diffusers import save_tiny
+from tiny_encoders import tiny_tokenizer
 from tiny_model import tiny_folder, tiny_pipeline
 
 from motifocal.cli import cli

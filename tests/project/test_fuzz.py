@@ -12,7 +12,8 @@ from pathlib import Path
 
 import damage
 import pytest
-from readable import KINDS, Kind
+from readable import KINDS
+from readable_kind import Kind
 from reading_process import GOOD, Reader, damaged_copy, make_whole
 
 ROOT = Path(__file__).parents[2]

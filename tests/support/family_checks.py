@@ -17,16 +17,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from diffusers.models.autoencoders.vae import DiagonalGaussianDistribution
 from noise_densities import shifted_logit_normal_cdf
-from peft import LoraConfig, get_peft_model_state_dict
 from PIL import Image
-from safetensors.torch import save_file
 from scipy import stats
 from torch import Tensor
 
@@ -36,7 +33,6 @@ from motifocal.media.video import to_tensor
 from motifocal.training.families.base import Draw, Family
 from motifocal.training.families.flow import shifted
 from motifocal.training.families.noise_levels import logit_normal
-from motifocal.training.finetune.adapter import original_keys
 
 PROMPT = "the blue balloon dips down"
 FILE = "pytorch_lora_weights.safetensors"
@@ -280,45 +276,6 @@ def draws_shifted_logit_normal(case: Case, shift: float) -> None:
     alone = case.family.draw_sigma(torch.Generator().manual_seed(0), case.batch["latents"], "")
     expected = shifted(logit_normal(1, torch.Generator().manual_seed(0)), shift)
     assert torch.equal(alone, expected[0])
-
-
-def lora_round_trip(case: Case, folder: Path) -> None:
-    """A LoRA on the family's targets loads into the pipeline and changes what it samples."""
-    family, pipe = case.family, case.pipe
-    before = case.sample()
-    (part,) = family.trained
-    model = getattr(pipe, part)
-    model.add_adapter(LoraConfig(r=2, lora_alpha=2, target_modules=list(family.lora_targets)))
-    torch.manual_seed(3)
-    state = {name: torch.randn_like(value) for name, value in
-             get_peft_model_state_dict(model).items()}  # fmt: skip
-    assert len(state) >= 2 * len(family.lora_targets)
-    model.delete_adapters("default")
-    if hasattr(pipe, "load_lora_weights"):
-        type(pipe).save_lora_weights(folder, **{f"{part}_lora_layers": state})
-        assert torch.equal(case.sample(), before)
-        pipe.load_lora_weights(folder)
-    else:  # a pipeline without a loader: its transformer has one, for a file of the same names
-        save_file({f"{part}.{name}": value for name, value in state.items()}, folder / FILE)
-        assert torch.equal(case.sample(), before)
-        model.load_lora_adapter(folder / FILE, prefix=part)
-    loaded = get_peft_model_state_dict(model, adapter_name=next(iter(model.peft_config)))
-    assert {name: value.tolist() for name, value in loaded.items()} == {
-        name: value.tolist() for name, value in state.items()
-    }
-    if family.original_names:
-        original = original_keys(
-            {f"{part}.{name}": value for name, value in state.items()}, family.original_names, 2, 2
-        )
-        assert all(name.startswith("diffusion_model.") for name in original)
-        pipe.unload_lora_weights()
-        pipe.load_lora_weights(original)
-        again = get_peft_model_state_dict(model, adapter_name=next(iter(model.peft_config)))
-        assert again.keys() == state.keys()
-        assert all(torch.equal(again[name], value) for name, value in state.items())
-    after = case.sample()
-    pipe.unload_lora_weights() if hasattr(pipe, "unload_lora_weights") else model.unload_lora()
-    assert (after - before).abs().max() > 1e-3
 
 
 def loss_of_ltx_trainer(case: Case) -> None:

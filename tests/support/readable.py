@@ -6,106 +6,11 @@ A kind's whole files lie in a folder; a damaged copy of the folder differs in on
 from __future__ import annotations
 
 import json
-import random
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
-import damage
-import numpy as np
-
-Make, Read = Callable[[Path], object], Callable[[Path], object]
-
-
-@dataclass(frozen=True)
-class Kind:
-    """`make` fills a folder, `read` reads it, `parts` are patterns of the files to damage.
-
-    `repair` makes checksums right again; `archive`: the files are ZIP archives, whose members are
-    damaged too.
-    """
-
-    make: Make
-    read: Read
-    parts: tuple[str, ...] = ("*",)
-    repair: Callable[[bytes], bytes] | None = None
-    archive: bool = False
-
-    def files(self, folder: Path) -> list[Path]:
-        found = {path for part in self.parts for path in folder.glob(part) if path.is_file()}
-        return sorted(found)
-
-    def damaged(self, data: bytes, rng: random.Random) -> bytes:
-        if self.archive and rng.random() < 0.5:
-            return damage.inside_zip(data, rng)
-        return damage.damaged(data, rng, self.repair)
-
-
-def frames(count: int = 6, side: int = 48) -> np.ndarray:
-    from tiny_bench import moving, textured
-
-    return moving(textured(3, side, side), "the ball rises", 0, count)
-
-
-def _video(name: str, codec: str = "") -> Kind:
-    def make(folder: Path) -> None:
-        from motifocal.media.video import write_video
-
-        if codec:
-            _encode(folder / name, codec)
-        else:
-            write_video(folder / name, frames(), 8)
-
-    def read(folder: Path) -> None:
-        from motifocal.media.video import read_video
-
-        read_video(folder / name)
-
-    return Kind(make, read)
-
-
-def _encode(path: Path, codec: str) -> None:
-    import av
-
-    with av.open(str(path), "w") as container:
-        stream: Any = container.add_stream(codec, rate=8)
-        stream.width = stream.height = 48
-        stream.pix_fmt = "yuv420p"
-        for picture in frames():
-            for packet in stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")):
-                container.mux(packet)
-        for packet in stream.encode():
-            container.mux(packet)
-
-
-def _picture(name: str) -> Kind:
-    def make(folder: Path) -> None:
-        from motifocal.media.picture import write_image
-
-        write_image(folder / name, frames()[0])
-
-    def read(folder: Path) -> None:
-        from motifocal.media.picture import read_image
-
-        read_image(folder / name)
-
-    return Kind(make, read, repair=damage.png_checksums if name.endswith("png") else None)
-
-
-def _make_heatmap(folder: Path) -> None:
-    from motifocal.motion.heatmap import HeatmapSettings
-    from motifocal.motion.heatmap_files import save_heatmap
-
-    heat = np.random.default_rng(0).random((6, 16, 16), np.float32)
-    save_heatmap(folder / "clip.npz", heat, HeatmapSettings())
-
-
-def _read_heatmap(folder: Path) -> None:
-    from motifocal.motion.heatmap_files import load_heatmap
-
-    load_heatmap(folder / "clip.npz")
-
+from readable_kind import Kind
+from readable_media import image_kind, make_heatmap, read_heatmap, video_kind
 
 CAPTIONS = (("a.mp4", "the duck swims"), ("b.mp4", 'a "red" balloon, rising'), ("c.mp4", "él sube"))
 
@@ -334,11 +239,11 @@ def _read_answers(folder: Path) -> None:
 
 
 KINDS: Mapping[str, Kind] = {
-    **{name: _video(f"clip.{name}") for name in ("mp4", "gif")},
-    "webm": _video("clip.webm", "libvpx-vp9"), "avi": _video("clip.avi", "mpeg4"),
-    "mov": _video("clip.mov", "libx264"), "mkv": _video("clip.mkv", "libx264"),
-    **{name: _picture(f"picture.{name}") for name in ("png", "jpg", "webp")},
-    "npz": Kind(_make_heatmap, _read_heatmap, archive=True),
+    **{name: video_kind(f"clip.{name}") for name in ("mp4", "gif")},
+    "webm": video_kind("clip.webm", "libvpx-vp9"), "avi": video_kind("clip.avi", "mpeg4"),
+    "mov": video_kind("clip.mov", "libx264"), "mkv": video_kind("clip.mkv", "libx264"),
+    **{name: image_kind(f"picture.{name}") for name in ("png", "jpg", "webp")},
+    "npz": Kind(make_heatmap, read_heatmap, archive=True),
     "captions csv": _captions("metadata.csv"), "captions jsonl": _captions("metadata.jsonl"),
     "captions json": _captions("captions.json"),
     "shards": Kind(_make_shards, _read_shards), "stretches": Kind(_make_stretches, _read_shards),

@@ -21,7 +21,8 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-from readable import KINDS, Kind
+from readable import KINDS
+from readable_kind import Kind
 
 HANG = 20.0  # s
 GIGABYTE = 10**9

@@ -16,147 +16,16 @@ import diffusers
 import torch
 import transformers
 from diffusers.pipelines.pipeline_utils import DiffusionPipeline
-from tokenizers import (
-    Tokenizer,
-    decoders,
-    models,
-    normalizers,
-    pre_tokenizers,
-    processors,
-    trainers,
+from tiny_encoders import (
+    MARKS,
+    WIDTH,
+    tiny_clip_processor,
+    tiny_clip_text,
+    tiny_clip_vision,
+    tiny_t5,
+    tiny_tokenizer,
 )
-from transformers import PreTrainedTokenizerFast
-
-PAD, START, END = "<pad>", "<s>", "</s>"
-SENTENCES = ["the blue balloon dips down", "the red balloon rises", "nothing moves at all"]
-#: What HunyuanVideo's prompt template is made of besides words.
-MARKS = ["<image>", "<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>", "\n\n"]
-WIDTH = 16  # of every text encoder
-
-
-def tiny_tokenizer(length: int, *marks: str, words: str = "", start: bool = True) -> Any:
-    """Known words are one token each; `marks` are tokens of their own, from id 3 on."""
-    tokenizer = Tokenizer(models.BPE())
-    tokenizer.normalizer = normalizers.Lowercase()
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    tokenizer.decoder = decoders.ByteLevel()
-    trainer = trainers.BpeTrainer(
-        vocab_size=900, special_tokens=[PAD, START, END, *marks], show_progress=False,
-        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
-    )  # fmt: skip
-    tokenizer.train_from_iterator([*SENTENCES, *([words] * 3)], trainer)
-    tokenizer.post_processor = processors.TemplateProcessing(
-        single=f"{START} $A {END}" if start else f"$A {END}",
-        special_tokens=[(START, 1), (END, 2)],
-    )
-    return PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer, bos_token=START, eos_token=END, pad_token=PAD, unk_token=END,
-        additional_special_tokens=list(marks), model_max_length=length, padding_side="right",
-    )  # fmt: skip
-
-
-def tiny_t5(kind: str = "T5EncoderModel", vocabulary: int = 900) -> Any:
-    config = getattr(transformers, kind.replace("EncoderModel", "Config"))(
-        vocab_size=vocabulary, d_model=WIDTH, d_kv=8, d_ff=32, num_layers=1, num_heads=2,
-        pad_token_id=0, eos_token_id=2, decoder_start_token_id=0,
-    )  # fmt: skip
-    return getattr(transformers, kind)(config)
-
-
-def tiny_clip_text(layers: int = 1) -> Any:
-    return transformers.CLIPTextModel(
-        transformers.CLIPTextConfig(
-            vocab_size=900, hidden_size=WIDTH, intermediate_size=32, num_hidden_layers=layers,
-            num_attention_heads=2, max_position_embeddings=77, pad_token_id=0, bos_token_id=1,
-            eos_token_id=2, projection_dim=WIDTH,
-        )
-    )  # fmt: skip
-
-
-def tiny_clip_vision(kind: str = "CLIPVisionModel", side: int = 32, patch: int = 8) -> Any:
-    config = transformers.CLIPVisionConfig(
-        hidden_size=WIDTH, intermediate_size=32, num_hidden_layers=2, num_attention_heads=2,
-        projection_dim=WIDTH, image_size=side, patch_size=patch,
-    )  # fmt: skip
-    return getattr(transformers, kind)(config)
-
-
-def tiny_clip_processor(side: int = 32) -> Any:
-    return transformers.CLIPImageProcessor(
-        size={"shortest_edge": side}, crop_size={"height": side, "width": side}
-    )
-
-
-def wan_vae() -> Any:
-    return diffusers.AutoencoderKLWan(
-        base_dim=4, z_dim=16, dim_mult=[1, 1, 1, 1], num_res_blocks=1,
-        temperal_downsample=[False, True, True],
-    )  # fmt: skip
-
-
-def wan_transformer(image_dim: int | None, channels: int, latents: int = 16) -> Any:
-    return diffusers.WanTransformer3DModel(
-        num_attention_heads=2, attention_head_dim=12, in_channels=channels, out_channels=latents,
-        text_dim=WIDTH, freq_dim=16, ffn_dim=32, num_layers=1, image_dim=image_dim,
-        added_kv_proj_dim=24 if image_dim else None, rope_max_seq_len=64,
-    )  # fmt: skip
-
-
-def unipc(shift: float) -> Any:
-    return diffusers.UniPCMultistepScheduler(
-        prediction_type="flow_prediction", use_flow_sigmas=True, flow_shift=shift
-    )
-
-
-def wan_parts() -> dict[str, Any]:
-    return {
-        "tokenizer": tiny_tokenizer(512, start=False),
-        "text_encoder": tiny_t5("UMT5EncoderModel"),
-        "vae": wan_vae(),
-        "scheduler": unipc(3.0),
-    }
-
-
-def wan21() -> Any:
-    return diffusers.WanImageToVideoPipeline(
-        **wan_parts(), transformer=wan_transformer(WIDTH, 36), image_encoder=tiny_clip_vision(),
-        image_processor=tiny_clip_processor(),
-    )  # fmt: skip
-
-
-def wan22_a14b() -> Any:
-    """Two transformers, no image encoder."""
-    return diffusers.WanImageToVideoPipeline(
-        **wan_parts(), transformer=wan_transformer(None, 36),
-        transformer_2=wan_transformer(None, 36), boundary_ratio=0.9,
-    )  # fmt: skip
-
-
-def wan22_vae() -> Any:
-    return diffusers.AutoencoderKLWan(
-        base_dim=4, decoder_base_dim=4, z_dim=48, dim_mult=[1, 1, 1, 1], num_res_blocks=1,
-        temperal_downsample=[False, True, True], latents_mean=[0.0] * 48, latents_std=[1.0] * 48,
-        is_residual=True, in_channels=12, out_channels=12, patch_size=2, scale_factor_spatial=16,
-    )  # fmt: skip
-
-
-def wan22_5b(pipeline: str = "WanImageToVideoPipeline") -> Any:
-    """The picture is the first latent, at 16x; published under its text-to-video class."""
-    parts = {**wan_parts(), "vae": wan22_vae(), "transformer": wan_transformer(None, 48, 48)}
-    return getattr(diffusers, pipeline)(**parts, expand_timesteps=True)
-
-
-def skyreels() -> Any:
-    transformer = diffusers.SkyReelsV2Transformer3DModel(
-        num_attention_heads=2, attention_head_dim=12, in_channels=36, out_channels=16,
-        text_dim=WIDTH, freq_dim=16, ffn_dim=32, num_layers=1, image_dim=WIDTH,
-        added_kv_proj_dim=24, rope_max_seq_len=64,
-    )  # fmt: skip
-    return diffusers.SkyReelsV2ImageToVideoPipeline(
-        **wan_parts(), transformer=transformer,
-        image_encoder=tiny_clip_vision("CLIPVisionModelWithProjection"),
-        image_processor=tiny_clip_processor(),
-    )  # fmt: skip
+from tiny_wan import skyreels, wan21, wan22_5b, wan22_a14b
 
 
 def cog_parts(**transformer: Any) -> dict[str, Any]:

@@ -7,7 +7,8 @@ from typing import Any
 import diffusers
 import torch
 import transformers
-from tiny_diffusers import WIDTH, hunyuan_vae, tiny_clip_text, tiny_tokenizer
+from tiny_diffusers import hunyuan_vae
+from tiny_encoders import WIDTH, tiny_clip_text, tiny_tokenizer
 
 
 def processor() -> Any:

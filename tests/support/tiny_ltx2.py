@@ -8,7 +8,7 @@ import diffusers
 import torch
 import transformers
 from diffusers.pipelines.ltx2 import LTX2TextConnectors, LTX2Vocoder
-from tiny_diffusers import WIDTH, tiny_tokenizer
+from tiny_encoders import WIDTH, tiny_tokenizer
 from tiny_vaes import ltx2_vae
 
 LAYERS = 2  # of the text encoder: the connectors see all of them, and the embeddings

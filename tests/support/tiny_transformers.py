@@ -15,7 +15,8 @@ from typing import Any
 import diffusers
 import torch
 from einops import rearrange
-from tiny_diffusers import WIDTH, tiny_pipeline
+from tiny_diffusers import tiny_pipeline
+from tiny_encoders import WIDTH
 from torch import Tensor, nn
 from torch.nn import functional as F
 

@@ -17,7 +17,8 @@ from diffusers.models.attention_processor import Attention
 from diffusers.models.autoencoders.autoencoder_kl_hunyuanvideo15 import HunyuanVideo15AttnBlock
 from diffusers.models.autoencoders.autoencoder_kl_wan import WanAttentionBlock
 from einops import rearrange
-from tiny_diffusers import hunyuan_vae, tiny_pipeline, wan22_vae, wan_vae
+from tiny_diffusers import hunyuan_vae, tiny_pipeline
+from tiny_wan import wan22_vae, wan_vae
 from torch import Tensor, nn
 
 #: Frames that Helios encodes at a time.
