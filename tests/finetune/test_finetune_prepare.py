@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from tiny_diffusers import TINY
@@ -20,6 +21,7 @@ from motifocal.data.selection import Selection, format_indices, frames_of
 from motifocal.data.trainer_rules import Request, trained_on
 from motifocal.loss.motion_loss import motion_weights
 from motifocal.media.arrays import Frames
+from motifocal.media.video import write_video
 from motifocal.motion.heatmap import Heatmap, HeatmapSettings, clip_heatmap
 from motifocal.training.finetune.cache import CacheSettings, ClipCache, key_of
 from motifocal.training.finetune.prepare import Sample, lock_cache
@@ -75,6 +77,21 @@ def test_preparing_goes_on_and_lists_what_is_damaged(
     refused = invoke(*arguments, "--threshold", "0.2")
     assert refused.exit_code != 0
     assert "threshold 0.05 (not 0.2)" in str(refused.exception)
+
+
+def test_a_size_across_the_clips_is_told_once(
+    made: tuple[Path, Path, Path], tmp_path: Path
+) -> None:
+    clips = tmp_path / "clips"
+    clips.mkdir()
+    for index in range(2):
+        noise = np.random.default_rng(index).integers(0, 256, (24, 32, 96, 3), np.uint8)
+        write_video(clips / f"{index}.mp4", noise, 16)
+        (clips / f"{index}.txt").write_text("it moves")
+    arguments = prepare_arguments("wan22-5b", clips, tmp_path / "cache", made[1])
+    result = invoke(*arguments, "--size", "96x32")
+    assert result.exit_code == 0, result.output
+    assert result.output.count("96x32 crops 89% of clips of 32x96; --size 32x96 has their") == 1
 
 
 def test_a_cache_goes_on_in_the_precision_that_it_was_begun_in_alone(
