@@ -1,28 +1,32 @@
 """Heatmaps by pixels and by regions of drawn clips, by scenario, on seeds of one's own choice.
 
-    .venv/bin/python scripts/regions_study.py --seeds 7000,8000,9000
+    .venv/bin/python scripts/regions_study.py --seeds 7000,8000,9000 --videos clips/
 
-prints the table of docs/heatmap.md on seeds that nothing was tuned on: IoU with the true mask under
-a resting and under a moving camera, means, and CPU time of a heatmap.
+prints the tables of docs/heatmap.md on seeds that nothing was tuned on: IoU with the true mask,
+under a resting and a moving camera, means, and CPU time of a heatmap; then the same where only
+colours change in place, and how much of real clips moves.
 """
 
 from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import click
 import cv2
 import numpy as np
-from heatmap_study import Score, markdown, mean, score
-from sources_study import Trio, trios
+from heatmap_study import Score, displaces, markdown, mean, score
+from sources_study import Case, Trio, filmed, trios
 
-from motifocal.motion.heatmap import clip_heatmap
+from motifocal.media.video import list_videos, read_video
+from motifocal.motion.heatmap import clip_heatmap, moving_fraction
 from motifocal.motion.settings import DEFAULT_SETTINGS, PIXEL_SETTINGS
+from motifocal.scenes.stage import SCENARIOS, make_stage
 
 # Title of a column -> whether the camera moves, and the settings of the heatmap.
 COLUMNS = {
@@ -32,6 +36,12 @@ COLUMNS = {
     "camera moves: regions": (True, DEFAULT_SETTINGS),
     "pixels, `--camera`": (True, replace(PIXEL_SETTINGS, camera=True)),
     "regions, `--camera`": (True, replace(DEFAULT_SETTINGS, camera=True)),
+}
+# Where only colours change.
+CHANGES = {
+    f"{name}{f', change {change:g}' if change else ''}": replace(settings, change=change)
+    for name, settings in (("pixels", PIXEL_SETTINGS), ("regions", DEFAULT_SETTINGS))
+    for change in (0.0, 12.0)
 }
 Scores = dict[str, dict[str, list[Score]]]
 
@@ -60,6 +70,30 @@ def table(scores: Scores, seconds: dict[str, list[float]]) -> str:
     return markdown(["", *COLUMNS], rows)
 
 
+def recoloured(seeds: Sequence[int], folder: Path) -> Iterator[Case]:
+    """Yield a clip of each sentence that only changes colours in place."""
+    for seed, name in product(seeds, sorted(SCENARIOS)):
+        stage = make_stage(name, "eval", seed)
+        for number, action in enumerate(stage.actions):
+            if not displaces(stage, action):
+                yield filmed(folder / f"{seed}-{name}-{number}.mp4", stage, action, seed + number)
+
+
+def change_table(clips: Sequence[Case], videos: Sequence[Path]) -> str:
+    """Return IoU, precision and recall where colours change, and how much of real clips moves."""
+    shares: dict[str, list[float]] = defaultdict(list)
+    for frames in (read_video(video).frames for video in videos):
+        for name, settings in CHANGES.items():
+            shares[name].append(moving_fraction(clip_heatmap(frames, settings, workers=1)))
+    rows = []
+    for name, settings in CHANGES.items():
+        scores = mean([score(clip_heatmap(clip.frames, settings, workers=1), clip.truth)
+                       for clip in clips])  # fmt: skip
+        rows.append([name, *(f"{scores[key]:.2f}" for key in ("IoU", "precision", "recall")),
+                     f"{np.mean(shares[name]):.1%}" if videos else ""])  # fmt: skip
+    return markdown(["", "IoU", "precision", "recall", "real clips: moving"], rows)
+
+
 def whole_numbers(_: click.Context, __: click.Parameter, value: str) -> Sequence[int]:
     try:
         return [int(part) for part in value.split(",")]
@@ -72,7 +106,9 @@ def whole_numbers(_: click.Context, __: click.Parameter, value: str) -> Sequence
               help="Of the stages; clips of all are put together.")
 @click.option("--rounds", type=click.IntRange(1), default=1, show_default=True,
               help="Clips of each scenario and seed, each with the next of its sentences.")
-def main(seeds: Sequence[int], rounds: int) -> None:
+@click.option("--videos", type=click.Path(exists=True, path_type=Path, file_okay=False),
+              help="Real clips, of which the moving fraction is printed.")
+def main(seeds: Sequence[int], rounds: int, videos: Path | None) -> None:
     """Print IoU by scenario of heatmaps by pixels and by regions."""
     cv2.setNumThreads(1)
     scores: Scores = defaultdict(lambda: defaultdict(list))
@@ -82,6 +118,11 @@ def main(seeds: Sequence[int], rounds: int) -> None:
             for trio in trios(rounds, seed, Path(folder)):
                 scored(trio, scores, seconds)
     print(table(scores, seconds), flush=True)
+    with TemporaryDirectory() as folder:
+        clips = list(recoloured(seeds, Path(folder)))
+        real = list_videos(videos) if videos else []
+        print(f"\n### {len(clips)} clips in which only colours change, {len(real)} real clips\n\n"
+              + change_table(clips, real))  # fmt: skip
 
 
 if __name__ == "__main__":

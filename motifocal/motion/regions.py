@@ -5,8 +5,9 @@ F frames, H W pixels, h w pixels of the reduced frames. Frames are `(F, H, W, 3)
 
 Not in the paper; our reading. The inside of a plain thing does not change while it moves, its edges
 do. An edge that moves differs from what is at its place before and after; what is merely covered or
-uncovered equals one of the two. So each edge votes, and a region goes with most of the votes in and
-around it, so that plain insides are filled and what is uncovered is left out (docs/heatmap.md).
+uncovered equals one of the two; what sets off has nothing beside it that moved before. So each edge
+votes, and a region goes with most of the votes in and around it, so that plain insides are filled
+and what is uncovered is left out (docs/heatmap.md).
 """
 
 from __future__ import annotations
@@ -45,6 +46,9 @@ _ACROSS = 3
 _TEXTURE = 4
 # What moves fills holes in it of up to this share of the picture.
 _HOLE = 0.03
+# A change begins if so little of it is two-sided; so many pixels are one cell while that is told,
+# and one that covers less than this share of the picture is noise.
+_BEGINS, _CELL, _LEAST = 0.05, 4, 0.001
 # Where a camera is undone: the error that edges are allowed, pixels.
 _MISALIGNED = 0.25
 
@@ -152,6 +156,7 @@ def warped(image: Levels, camera: NDArray[np.float64], around: Levels | None = N
 def _regions_of(comparison: _Comparison, frame: int, vectors: Votes, limit: float) -> Levels:
     """Return 255 in the regions of a frame that move, else 0: (h, w)."""
     change, following, reach = _two_sided(comparison, frame)
+    change = _with_beginnings(change, following, limit)
     slope, expected = _edges(cv2.split(comparison.smooth[frame]), vectors * np.float32(reach))
     allowed = comparison.allowed(frame)
     changed = change > (limit + allowed * slope if allowed else limit)
@@ -195,6 +200,28 @@ def _two_sided(comparison: _Comparison, frame: int) -> tuple[Levels, Levels, int
         if len(sides) == 2 or (sides and not frame):
             change, reach = _most((change, _least(sides))), step
     return change, following, reach
+
+
+def _with_beginnings(change: Levels, following: Levels, limit: float) -> Levels:
+    """Return the two-sided change (h, w), but all of the next one where a thing sets off.
+
+    What rested until now equals the frame before, as what is about to be covered does. Next to the
+    latter there is what covers it, which has moved before.
+    """
+    height, width = change.shape
+    size = (max(1, width // _CELL), max(1, height // _CELL))
+    told = [(levels > limit).view(np.uint8) * np.uint8(255) for levels in (change, following)]
+    both, after = (cv2.resize(there, size, interpolation=cv2.INTER_AREA) for there in told)
+    count, parts = cv2.connectedComponents((after > 0).view(np.uint8))
+    labels = np.asarray(parts).ravel()
+    whole, two_sided = (np.bincount(labels, cells.ravel(), count) for cells in (after, both))
+    begins = (two_sided < _BEGINS * whole) & (whole > 255 * _LEAST * after.size)
+    begins[0] = False
+    if not begins.any():
+        return change
+    here = cv2.resize(begins[parts].astype(np.uint8), (width, height),
+                      interpolation=cv2.INTER_NEAREST)  # fmt: skip
+    return np.where(here, cv2.max(change, following), change)
 
 
 def _edges(channels: Sequence[Levels], vectors: Votes) -> tuple[Votes, Votes]:

@@ -75,7 +75,7 @@ def test_the_weight_is_hot_exactly_over_the_latents_that_the_moving_square_cover
     assert (weight[~rests].max((1, 2)) > 0.9 * expected[~rests].max((1, 2))).all()
     # In space: the map's outline is right to some 2 pixels on each side of the square.
     assert np.abs(weight - expected).max() <= 2.5 * SQUARE / STRIDE[family] ** 2 + 0.15
-    assert weight[expected == 1].size == 0 or weight[expected == 1].min() > 0.9
+    assert weight[expected == 1].size == 0 or weight[expected == 1].min() > 0.7
     around = np.pad(expected > 0, ((0, 0), (1, 1), (1, 1)))
     near = np.lib.stride_tricks.sliding_window_view(around, (1, 3, 3)).any((-3, -2, -1))
     assert weight[~near].max() < 0.02

@@ -55,6 +55,23 @@ def test_the_inside_of_a_plain_thing_is_filled_and_what_it_leaves_is_not() -> No
     assert not hot[:34].any()
 
 
+def test_a_thing_that_sets_off_is_found_at_once_and_one_that_rests_is_not() -> None:
+    moves = plain_square(6)
+    frames = np.concatenate([moves[:1]] * 3 + [moves])  # at rest up to frame 3
+    hot = clip_heatmap(frames, workers=1) > 0.5
+    assert not hot[:3].any()
+    assert hot[3, 44:76, 24:56].all()
+    assert hot[3].sum() < 2.5 * 40 * 40
+
+
+def test_a_thing_that_moves_in_every_third_frame_is_found_in_that() -> None:
+    frames = plain_square(6).repeat(3, axis=0)
+    hot = clip_heatmap(frames, workers=1) > 0.5
+    assert hot[2:-1:3].mean(axis=(1, 2)).min() > 0.05
+    still = np.delete(np.arange(len(frames) - 1), np.s_[2::3])
+    assert not hot[still].any()
+
+
 @pytest.mark.parametrize("camera", ["left", "in"])
 def test_what_moves_before_a_moving_camera_is_found_and_little_else(camera: Camera) -> None:
     clip = filmed("fish", camera)
