@@ -54,7 +54,7 @@ TABLES: dict[str, list[tuple[str, str, str, str, str]]] = {
         ("ablation: heatmap from segmentation masks",
          "`motifocal heatmap --masks`, of any segmenter", "motion", "def mask_heatmap(",
          "motifocal prepare clips/ -o masked/ --model base/ --masks masks/ --objects all"),
-        ("magnitude f_l", "Euclidean length, pixels a frame", "motion/heatmap.py", "cv2.magnitude(",
+        ("magnitude f_l", "Euclidean length, pixels a frame", "motion/heatmap.py", "lengths(x, y",
          HEATMAP),
         ("σ(x) = 1 / (1 + e^{100 (0.05 − x)})", "`slope` and `threshold`", "motion", "def _sigma(",
          HEATMAP + " --slope 100 --threshold 0.05"),
