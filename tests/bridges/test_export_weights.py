@@ -72,7 +72,7 @@ def test_the_weight_is_hot_exactly_over_the_latents_that_the_moving_square_cover
     rests = expected.max((1, 2)) == 0
     assert 0 < rests.sum() < len(rests)
     assert weight[rests].max() < 0.02
-    assert (weight[~rests].max((1, 2)) > 0.9 * expected[~rests].max((1, 2))).all()
+    assert (weight[~rests].max((1, 2)) > 0.85 * expected[~rests].max((1, 2))).all()
     # In space: the map's outline is right to some 2 pixels on each side of the square.
     assert np.abs(weight - expected).max() <= 2.5 * SQUARE / STRIDE[family] ** 2 + 0.15
     assert weight[expected == 1].size == 0 or weight[expected == 1].min() > 0.7
