@@ -45,7 +45,6 @@ def base(
     autoencoder takes about a quarter of an hour and the text encoder a minute. With other scenes
     than the default's, half of the autoencoder's clips are of those and half are the default's.
     """
-    import shutil
     from dataclasses import replace
 
     variant = variant_of(options)
@@ -60,34 +59,41 @@ def base(
     announce("loading")
     import torch
 
-    from motifocal.files.atomic import remove_temporaries, replacing_folder
+    from motifocal.files.atomic import remove_temporaries
     from motifocal.models.folder import load_autoencoder
     from motifocal.training.encoders.autoencoder import (
         BUNDLED_AUTOENCODER,
         BUNDLED_DECODER,
         train_autoencoder,
     )
-    from motifocal.training.encoders.text_encoder import BUNDLED_TEXT_ENCODER, train_text_encoder
 
     lock_output(output)
     for folder in (output, output / "checkpoints"):
         remove_temporaries(folder)
-    finished = None
-    settings = BUNDLED_AUTOENCODER
-    if decoder_of is not None:
-        finished = load_autoencoder(decoder_of, torch.float32)
-        settings = BUNDLED_DECODER
-        for part in ("tokenizer", "text_encoder"):
-            with replacing_folder(output / part) as temporary:
-                shutil.copytree(decoder_of / part, temporary, dirs_exist_ok=True)
-    elif not (output / "text_encoder").exists():
-        with phase("training the text encoder"):
-            measures = train_text_encoder(output, BUNDLED_TEXT_ENCODER)
-        announce("text encoder: " + ", ".join(f"{k} {v:g}" for k, v in measures.items()))
+    _write_text_parts(output, decoder_of)
+    finished = load_autoencoder(decoder_of, torch.float32) if decoder_of else None
+    settings = BUNDLED_DECODER if decoder_of else BUNDLED_AUTOENCODER
     settings = replace(settings, steps=steps or settings.steps, size=size or settings.size,
                        variant=variant)
     _show(train_autoencoder(output, settings, workers, finished), settings)
     click.echo(output)
+
+
+def _write_text_parts(output: Path, finished: Path | None) -> None:
+    """Write tokenizer and text encoder: those of a finished base, or trained where none are."""
+    import shutil
+
+    from motifocal.files.atomic import replacing_folder
+    from motifocal.training.encoders.text_encoder import BUNDLED_TEXT_ENCODER, train_text_encoder
+
+    if finished is not None:
+        for part in ("tokenizer", "text_encoder"):
+            with replacing_folder(output / part) as temporary:
+                shutil.copytree(finished / part, temporary, dirs_exist_ok=True)
+    elif not (output / "text_encoder").exists():
+        with phase("training the text encoder"):
+            measures = train_text_encoder(output, BUNDLED_TEXT_ENCODER)
+        announce("text encoder: " + ", ".join(f"{k} {v:g}" for k, v in measures.items()))
 
 
 def _show(lines: Iterator[dict[str, float]], settings: AutoencoderSettings) -> None:

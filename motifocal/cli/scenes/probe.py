@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -12,6 +13,9 @@ from motifocal.cli.options.device import chosen_device, device_option
 from motifocal.cli.options.scenes import SIZE, source_folder, variant_of, variant_options
 from motifocal.cli.output.locking import lock_output
 from motifocal.cli.output.progress import announce, progress, quiet_option
+
+if TYPE_CHECKING:
+    from motifocal.scenes.evaluation.probe_table import ProbeRow
 
 
 @click.command("probe", epilog="""
@@ -57,11 +61,8 @@ def probe(source: str, output: Path, text: Path | None, pairs: int, size: int, b
     import torch
     from torch import nn
 
-    from motifocal.files.atomic import write_text
     from motifocal.models.folder import load_image_encoder
     from motifocal.scenes.evaluation.evaluate import eval_pairs
-    from motifocal.scenes.evaluation.probe_report import to_markdown
-    from motifocal.scenes.evaluation.probe_table import PROBE_TABLE, add_to_table
     from motifocal.training.measurement.probe import encode_probe_set
     from motifocal.training.measurement.probe import probe as measure
     from motifocal.training.measurement.probe_curve import table_rows
@@ -80,11 +81,19 @@ def probe(source: str, output: Path, text: Path | None, pairs: int, size: int, b
     with progress("probing", len(chosen)) as bar:
         scores = measure(unet, schedule, features, probe_set, batch=batch, seed=seed,
                          progress=bar.advance)
+    _write(output, folder.name, table_rows(0, probe_set, scores))
+
+
+def _write(output: Path, name: str, rows: Sequence[ProbeRow]) -> None:
+    """Write the table and the report of a network, and print the report and both paths."""
+    from motifocal.files.atomic import write_text
+    from motifocal.scenes.evaluation.probe_report import to_markdown
+    from motifocal.scenes.evaluation.probe_table import PROBE_TABLE, add_to_table
+
     output.mkdir(parents=True, exist_ok=True)
-    rows = table_rows(0, probe_set, scores)
     (output / PROBE_TABLE).unlink(missing_ok=True)
     add_to_table(output / PROBE_TABLE, rows)
-    report = to_markdown(folder.name, rows)
+    report = to_markdown(name, rows)
     write_text(output / "report.md", report)
     click.echo(report)
     for file in (PROBE_TABLE, "report.md"):

@@ -25,13 +25,9 @@ from motifocal.scenes.world import (
 Generator = np.random.Generator
 
 
-def golf(rng: Generator, colours: list[str], scale: float = 1.0) -> Build:
-    """Return a ball and a hole with a flag."""
-    side, _ = heading(rng)
-    y = rng.uniform(0.66, 0.74)
-    hole_x, ball_x = 0.5 + 0.3 * side, 0.5 - 0.06 * side
-    radius = rng.uniform(0.068, 0.08) * scale
-    flag = PALETTE[colours[0]]
+def _golf_course(x: float, y: float, side: float, colour: str) -> dict[str, Actor]:
+    """Return the green, the hole at (x, y) and its flag, which points away from `side`."""
+    flag = PALETTE[colour]
     green = (Fill(ellipse(0, 0.05, 0.5, 0.16, 48), (74, 132, 58)),
              Fill(ellipse(0, 0.05, 0.48, 0.145, 48), (88, 150, 66)))
     hole = (Fill(ellipse(0, 0, 0.115, 0.042), (26, 34, 24)),
@@ -39,17 +35,32 @@ def golf(rng: Generator, colours: list[str], scale: float = 1.0) -> Build:
     pole = (Fill(box(0, -0.28, 0.016, 0.56), (236, 236, 232)),
             Fill(polygon((0.008, -0.56), (-0.2 * side, -0.49), (0.008, -0.42)), flag),
             Fill(polygon((0.008, -0.5), (-0.14 * side, -0.48), (0.008, -0.42)), shade(flag, 0.8)))
-    # The lip hides the ball once it has dropped in.
-    lip = Fill(polygon((-0.13, 0.035), (0.13, 0.035), (0.1, 0.185), (-0.1, 0.185)), (88, 150, 66))
+    return {
+        "green": Actor(green, State(x - 0.12 * side, y)),
+        "hole": Actor(hole, State(x, y)),
+        "flag": Actor(pole, State(x + 0.05 * side, y)),
+    }
+
+
+def _golf_ball(radius: float) -> tuple[Fill, ...]:
+    """Return a white ball with dots, which show how it turns."""
     dots = tuple(Fill(ellipse(dx * radius, dy * radius, radius * 0.09, radius * 0.09, 8),
                       (196, 198, 200)) for dx, dy in ((0.3, 0.2), (-0.1, 0.45), (0.1, -0.15)))
+    return (*ball(0, 0, radius, radius, PALETTE["white"]), *dots)
+
+
+def golf(rng: Generator, colours: list[str], scale: float = 1.0) -> Build:
+    """Return a ball and a hole with a flag."""
+    side, _ = heading(rng)
+    y = rng.uniform(0.66, 0.74)
+    hole_x, ball_x = 0.5 + 0.3 * side, 0.5 - 0.06 * side
+    radius = rng.uniform(0.068, 0.08) * scale
+    # The lip hides the ball once it has dropped in.
+    lip = Fill(polygon((-0.13, 0.035), (0.13, 0.035), (0.1, 0.185), (-0.1, 0.185)), (88, 150, 66))
     actors = {
-        "green": Actor(green, State(hole_x - 0.12 * side, y)),
-        "hole": Actor(hole, State(hole_x, y)),
-        "flag": Actor(pole, State(hole_x + 0.05 * side, y)),
+        **_golf_course(hole_x, y, side, colours[0]),
         "shadow": Actor(shadow(0, 0, radius * 1.1, radius * 0.35), State(ball_x, y)),
-        "ball": Actor((*ball(0, 0, radius, radius, PALETTE["white"]), *dots),
-                      State(ball_x, y - radius * 0.9)),
+        "ball": Actor(_golf_ball(radius), State(ball_x, y - radius * 0.9)),
         "lip": Actor((lip,), State(hole_x, y)),
     }
 

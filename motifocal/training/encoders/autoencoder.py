@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -124,24 +125,12 @@ def train_autoencoder(
     """
     torch.manual_seed(settings.seed)
     decoder_of = {"decoder_of": fingerprint(finished)} if finished else {}
-    model = finished or build_autoencoder(settings)
-    if finished is not None:
-        model.encoder.requires_grad_(False)
-        assert model.quant_conv is not None
-        model.quant_conv.requires_grad_(False)
+    model = _without_encoder(finished) if finished else build_autoencoder(settings)
     average = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(settings.average))
     adamw_names = ("encoder.conv_in", "decoder.conv_out")
     optimizer = build_optimizer("muon", model, settings.rate, 0.0, adamw_names)
-    state = load_checkpoint(folder / "checkpoints")
-    done = state["step"] if state else 0
-    if not done:  # nothing was computed with other settings yet
-        (folder / "autoencoder.json").unlink(missing_ok=True)
-    lock_settings(folder / "autoencoder.json",
-                  parse_json(json.dumps({**asdict(settings), **decoder_of})))  # lists, not tuples
-    if state is not None:
-        model.load_state_dict(state["model"])
-        average.load_state_dict(state["average"])
-        optimizer.load_state_dict(state["optimizer"])
+    parts: dict[str, Any] = {"model": model, "average": average, "optimizer": optimizer}
+    done = _resume(folder, {**asdict(settings), **decoder_of}, parts)
     data = SceneFrames(settings)
     batches = DataLoader(
         data, batch_size=None, sampler=range(done, settings.steps), num_workers=workers
@@ -155,11 +144,8 @@ def train_autoencoder(
         loss = _step(model, optimizer, frames, settings, seed_everything(settings.seed, step))
         average.update_parameters(model)
         if (step + 1) % settings.save_every == 0 or step + 1 == settings.steps:
-            save_checkpoint(folder / "checkpoints", step + 1, {
-                "model": model.state_dict(),
-                "average": average.state_dict(),
-                "optimizer": optimizer.state_dict(),
-            })
+            save_checkpoint(folder / "checkpoints", step + 1,
+                            {name: part.state_dict() for name, part in parts.items()})
         yield {"step": step + 1, "loss": loss, "seconds": time.perf_counter() - began}
     made = average.module.eval()
     assert isinstance(made, AutoencoderKL)
@@ -167,6 +153,27 @@ def train_autoencoder(
         measure_scaling(made, data)
     with replacing_folder(folder / "vae") as temporary:
         made.save_pretrained(temporary)
+
+
+def _without_encoder(model: AutoencoderKL) -> AutoencoderKL:
+    """Keep the weights that make the latents: only the decoder is trained."""
+    assert model.quant_conv is not None
+    for part in (model.encoder, model.quant_conv):
+        part.requires_grad_(False)
+    return model
+
+
+def _resume(folder: Path, settings: dict[str, Any], parts: dict[str, Any]) -> int:
+    """Load the newest checkpoint into `parts`, with the same settings; returns its step, or 0."""
+    state = load_checkpoint(folder / "checkpoints")
+    if state is None:  # nothing was computed with other settings yet
+        (folder / "autoencoder.json").unlink(missing_ok=True)
+    lock_settings(folder / "autoencoder.json", parse_json(json.dumps(settings)))  # lists, no tuples
+    if state is None:
+        return 0
+    for name, part in parts.items():
+        part.load_state_dict(state[name])
+    return int(state["step"])
 
 
 def _step(

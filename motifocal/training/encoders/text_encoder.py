@@ -134,18 +134,7 @@ def train_text_encoder(folder: Path, settings: TextEncoderSettings) -> dict[str,
     if not (ids == tokenizer.eos_token_id).any(1).all():
         raise ValueError(f"a prompt is longer than {settings.tokens} tokens")
     targets = heads.targets(facts)
-    optimizer = torch.optim.AdamW([*encoder.parameters(), *heads.parameters()], lr=settings.rate)
-    generator = torch.Generator().manual_seed(settings.seed)
-    for step in range(settings.steps):
-        chosen = torch.randint(len(ids), (256,), generator=generator)
-        logits = heads(encoder(ids[chosen]).last_hidden_state, end[chosen], keep[chosen])
-        losses = [nn.functional.cross_entropy(x, targets[chosen, k]) for k, x in enumerate(logits)]
-        loss = torch.stack(losses).sum()
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        optimizer.step()
-        if not torch.isfinite(loss):
-            raise FloatingPointError(f"text encoder loss is {loss.item()} at step {step}")
+    loss = _fit(encoder, heads, (ids, end, keep), targets, settings)
     encoder.eval()
     with torch.no_grad():
         logits = heads(encoder(ids).last_hidden_state, end, keep)
@@ -158,5 +147,26 @@ def train_text_encoder(folder: Path, settings: TextEncoderSettings) -> dict[str,
         "sentences": len(known),
         "tokens": float(keep.sum(1).max()),
         "right": float(right.all(1).float().mean()),
-        "loss": float(loss.detach()),
+        "loss": loss,
     }
+
+
+def _fit(
+    encoder: nn.Module, heads: FactHeads, prompts: tuple[torch.Tensor, ...], targets: torch.Tensor,
+    settings: TextEncoderSettings,
+) -> float:  # fmt: skip
+    """Train to tell the facts of prompts (ids, end, keep); returns the last step's loss."""
+    optimizer = torch.optim.AdamW([*encoder.parameters(), *heads.parameters()], lr=settings.rate)
+    generator = torch.Generator().manual_seed(settings.seed)
+    for step in range(settings.steps):
+        chosen = torch.randint(len(targets), (256,), generator=generator)
+        ids, end, keep = (values[chosen] for values in prompts)
+        logits = heads(encoder(ids).last_hidden_state, end, keep)
+        losses = [nn.functional.cross_entropy(x, targets[chosen, k]) for k, x in enumerate(logits)]
+        loss = torch.stack(losses).sum()
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        optimizer.step()
+        if not torch.isfinite(loss):
+            raise FloatingPointError(f"text encoder loss is {loss.item()} at step {step}")
+    return float(loss.detach())
