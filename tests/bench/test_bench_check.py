@@ -1,4 +1,4 @@
-"""Finished videos are taken in by name, and everything that is wrong with a folder is found."""
+"""Everything that is wrong with a folder of results is found."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The command adapter: hostile prompts, misbehaving programs, time limits, batches, wrappers."""
+"""A command as a model: hostile prompts, programs that misbehave, templates and time limits."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Measures without weights: right on what is known, zero for a still, blind only as they say."""
+"""Measures without weights: zero for a still, right on what is known, blind only as they say."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every video is put into numbers once, control rows stand beside, and nothing goes missing."""
+"""Every video is put into numbers once, and control rows stand beside."""
 
 from __future__ import annotations
 

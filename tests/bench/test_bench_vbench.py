@@ -1,4 +1,4 @@
-"""The view for VBench-I2V: names that its custom input reads, links, marks, and what it refuses."""
+"""The view for VBench-I2V: names that its custom input reads, marks, and what it refuses."""
 
 from __future__ import annotations
 

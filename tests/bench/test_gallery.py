@@ -1,4 +1,4 @@
-"""The gallery's folder: complete, the same every time, safe to publish, and nobody else's."""
+"""The gallery's folder: complete, escaped, and the same every time."""
 
 from __future__ import annotations
 

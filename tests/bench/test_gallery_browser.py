@@ -1,4 +1,4 @@
-"""The gallery in Chromium: it plays in step, filters, remembers, and stays smooth and readable."""
+"""The gallery in Chromium: it filters, remembers, and stays smooth and readable."""
 
 from __future__ import annotations
 

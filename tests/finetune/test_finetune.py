@@ -1,4 +1,4 @@
-"""From a cache of clips to a LoRA: train, kill, go on, compare, load, animate."""
+"""From a cache of clips to a LoRA: train, kill, go on, compare."""
 
 from __future__ import annotations
 

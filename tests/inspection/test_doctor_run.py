@@ -1,4 +1,4 @@
-"""Looking at a folder: in processes that may die, kept on disk, resumed, and put together."""
+"""Looking at a folder: findings kept on disk, resumed, and told from those of other settings."""
 
 from __future__ import annotations
 

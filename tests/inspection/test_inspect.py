@@ -1,4 +1,4 @@
-"""`motifocal inspect`: a folder of everything that goes wrong becomes a report that names it."""
+"""`motifocal inspect` of small folders: options, exit codes, captions and tables."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Heatmaps on the latent grid: which frames and pixels end up in which latent."""
+"""The latent grid of every family: lengths, padding, layouts, and the page that shows them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The motion focal loss: what it equals, what it weighs, what it refuses."""
+"""The motion focal loss: what it equals and what it weighs."""
 
 from __future__ import annotations
 

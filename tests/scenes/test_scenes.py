@@ -1,4 +1,4 @@
-"""Synthetic scenes: stages, sentences, splits, and what is true of a rendered clip."""
+"""Synthetic scenes: stages, prompts, splits, sizes, and what never moves."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The study in a real browser: by keyboard and by touch, reloaded, offline, in step, accessible."""
+"""The study in a real browser: by keyboard and by touch, reloaded, offline, accessible."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Folders of results become a study that gives no model away, or a word on why they cannot."""
+"""Folders of results become a study that gives no model away, whole or not at all."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What nobody well-meaning sends is refused, shows nothing, changes nothing, and breaks nothing."""
+"""Hostile texts, cookies, votes and origins show nothing, change nothing, and break nothing."""
 
 from __future__ import annotations
 

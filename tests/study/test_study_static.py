@@ -1,4 +1,4 @@
-"""The study without a server: fair lists, a folder that is whole, and files that are checked."""
+"""The study without a server: a folder that is whole, and files that are checked."""
 
 from __future__ import annotations
 

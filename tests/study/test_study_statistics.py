@@ -1,4 +1,4 @@
-"""Shares, intervals, tests, agreement and scores are right: by hand, by other code, by counting."""
+"""Shares of votes and their intervals are right: by hand, by other code, by counting."""
 
 from __future__ import annotations
 

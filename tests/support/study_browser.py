@@ -1,4 +1,4 @@
-"""What annotators do on the study's pages in Chromium."""
+"""The study served to Chromium, and what annotators do on its pages."""
 
 from __future__ import annotations
 
