@@ -199,38 +199,55 @@ def butterfly(rng: Generator, colours: list[str], scale: float = 1.0) -> Build:
     return actors, actions
 
 
-def volcano(rng: Generator, colours: list[str], scale: float = 1.0) -> Build:
-    """Return a volcano; it erupts, a plane passes, or lightning strikes its peak."""
-    peak_x, peak_y = rng.uniform(0.42, 0.58), rng.uniform(0.5, 0.56)
+def _cone() -> tuple[Fill, ...]:
+    """Return a mountain with a crater, whose rim is at 0."""
     rock = (104, 84, 82)
-    cone = (
+    return (
         Fill(polygon((-0.09, 0), (0.09, 0), (0.42, 0.6), (-0.42, 0.6)), rock),
         Fill(polygon((0.02, 0), (0.09, 0), (0.42, 0.6), (0.12, 0.6)), shade(rock, 0.72)),
         Fill(ellipse(0, 0.005, 0.09, 0.022), (58, 40, 40)),
         Fill(polygon((-0.05, 0.01), (0.0, 0.02), (-0.06, 0.2), (-0.1, 0.26)), (232, 92, 40)),
     )
-    smoke = tuple(Fill(ellipse(dx, dy, r, r * 0.85), shade((96, 92, 96), f))
-                  for dx, dy, r, f in ((-0.07, -0.05, 0.09, 0.9), (0.07, -0.09, 0.1, 1.05),
-                                       (-0.02, -0.17, 0.11, 1.2)))
-    lava = (Fill(polygon((-0.05, 0), (0.05, 0), (0.09, -0.2), (0, -0.34), (-0.09, -0.2)),
-                 (244, 110, 36)),
+
+
+def _smoke() -> tuple[Fill, ...]:
+    """Return three puffs of smoke."""
+    return tuple(Fill(ellipse(dx, dy, r, r * 0.85), shade((96, 92, 96), f))
+                 for dx, dy, r, f in ((-0.07, -0.05, 0.09, 0.9), (0.07, -0.09, 0.1, 1.05),
+                                      (-0.02, -0.17, 0.11, 1.2)))
+
+
+def _lava() -> tuple[Fill, ...]:
+    """Return a tongue of lava that points up, brighter in its middle."""
+    return (Fill(polygon((-0.05, 0), (0.05, 0), (0.09, -0.2), (0, -0.34), (-0.09, -0.2)),
+                  (244, 110, 36)),
             Fill(polygon((-0.025, 0), (0.025, 0), (0.04, -0.14), (0, -0.24), (-0.04, -0.14)),
-                 (255, 206, 88)))
+                  (255, 206, 88)))
+
+
+def _plane(colour: str, side: float) -> tuple[Fill, ...]:
+    """Return a plane whose nose points away from `side`."""
+    paint, flip = PALETTE[colour], np.array([-side, 1])
+    return (Fill(polygon((-0.13, -0.08), (-0.16, -0.02), (-0.1, 0.01)) * flip, shade(paint, 0.8)),
+            Fill(ellipse(0, 0, 0.15, 0.042) * flip, paint),
+            Fill(polygon((0.03, 0.0), (-0.08, 0.1), (-0.04, 0.0)) * flip, shade(paint, 0.62)))
+
+
+def volcano(rng: Generator, colours: list[str], scale: float = 1.0) -> Build:
+    """Return a volcano; it erupts, a plane passes, or lightning strikes its peak."""
+    peak_x, peak_y = rng.uniform(0.42, 0.58), rng.uniform(0.5, 0.56)
     side, _ = heading(rng)
-    paint, flip = PALETTE[colours[0]], np.array([-side, 1])
-    plane = (Fill(polygon((-0.13, -0.08), (-0.16, -0.02), (-0.1, 0.01)) * flip, shade(paint, 0.8)),
-             Fill(ellipse(0, 0, 0.15, 0.042) * flip, paint),
-             Fill(polygon((0.03, 0.0), (-0.08, 0.1), (-0.04, 0.0)) * flip, shade(paint, 0.62)))
     bolt = (Fill(polygon((0.05, -0.56), (-0.06, -0.26), (0.01, -0.27), (-0.02, 0.0), (0.1, -0.32),
                          (0.03, -0.31), (0.12, -0.56)), (255, 246, 170)),
             *glow(0, 0, 0.16, (255, 250, 200), 0.25))
     off = State(peak_x, peak_y + 0.03, sx=0.02 * scale, sy=0.02 * scale)
     actors = {
-        "smoke": Actor(smoke, off),
-        "lava": Actor(lava, off),
+        "smoke": Actor(_smoke(), off),
+        "lava": Actor(_lava(), off),
         "bolt": Actor(bolt, State(peak_x, -0.03, sx=scale, sy=scale)),
-        "cone": Actor(cone, State(peak_x, peak_y)),
-        "plane": Actor(plane, State(0.5 + 0.68 * side, rng.uniform(0.2, 0.28), sx=scale, sy=scale)),
+        "cone": Actor(_cone(), State(peak_x, peak_y)),
+        "plane": Actor(_plane(colours[0], side),
+                       State(0.5 + 0.68 * side, rng.uniform(0.2, 0.28), sx=scale, sy=scale)),
     }
     strike = both(shift(0, peak_y + 0.03, lambda u: min(1.0, 2.5 * u)), light(1, 0.8))
     way = "left" if side > 0 else "right"

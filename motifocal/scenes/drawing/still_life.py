@@ -181,34 +181,43 @@ def balance(rng: Generator, colours: list[str], scale: float = 1.0) -> Build:
     return actors, actions
 
 
-def flower(rng: Generator, colours: list[str], scale: float = 1.0) -> Build:
-    """Return a flower in a pot that opens, wilts or sways."""
-    petal = PALETTE[colours[0]]
-    x, foot = rng.uniform(0.4, 0.6), rng.uniform(0.76, 0.8)
-    tall = rng.uniform(0.36, 0.42)
-    foot += 0.2 * (1 - scale)  # a smaller one stands on the same ground
-    pot = (
+def _pot() -> tuple[Fill, ...]:
+    """Return a flower pot, whose rim is at 0."""
+    return (
         *shadow(0, 0.2, 0.18, 0.04),
         Fill(polygon((-0.15, 0), (0.15, 0), (0.11, 0.21), (-0.11, 0.21)), (176, 96, 62)),
         Fill(box(0, 0.01, 0.34, 0.06, 0.01), (198, 116, 78)),
         Fill(box(-0.07, 0.12, 0.04, 0.14), (206, 132, 94)),
     )
-    stem = (
-        Fill(box(0, -tall / 2, 0.03, tall), (70, 134, 62)),
-        Fill(polygon((0, -0.1), (0.16, -0.22), (0.19, -0.16), (0.01, -0.05)), (84, 156, 72)),
-        Fill(polygon((0, -0.16), (-0.15, -0.28), (-0.18, -0.22), (-0.01, -0.11)), (76, 146, 66)),
-    )
+
+
+def _blossom(colour: str) -> tuple[Fill, ...]:
+    """Return seven petals around a yellow middle, or around an orange one where they are yellow."""
+    petal = PALETTE[colour]
     petals = tuple(
         Fill(ellipse(0.105 * np.cos(a), 0.105 * np.sin(a), 0.085, 0.085, 18), shade(petal, f))
         for a, f in zip(np.linspace(0, 2 * np.pi, 8), (0.8, 0.92, 1.0, 0.84, 0.96, 1.08, 0.9),
                         strict=False)
     )
-    middle = PALETTE["yellow" if colours[0] != "yellow" else "orange"]
-    head = (*petals, *ball(0, 0, 0.062, 0.062, middle))
+    middle = PALETTE["yellow" if colour != "yellow" else "orange"]
+    return (*petals, *ball(0, 0, 0.062, 0.062, middle))
+
+
+def flower(rng: Generator, colours: list[str], scale: float = 1.0) -> Build:
+    """Return a flower in a pot that opens, wilts or sways."""
+    x, foot = rng.uniform(0.4, 0.6), rng.uniform(0.76, 0.8)
+    tall = rng.uniform(0.36, 0.42)
+    foot += 0.2 * (1 - scale)  # a smaller one stands on the same ground
+    stem = (
+        Fill(box(0, -tall / 2, 0.03, tall), (70, 134, 62)),
+        Fill(polygon((0, -0.1), (0.16, -0.22), (0.19, -0.16), (0.01, -0.05)), (84, 156, 72)),
+        Fill(polygon((0, -0.16), (-0.15, -0.28), (-0.18, -0.22), (-0.01, -0.11)), (76, 146, 66)),
+    )
     actors = {
         "stem": Actor(stem, State(x, foot, sx=scale, sy=scale)),
-        "head": Actor(head, State(x, foot - tall * scale, sx=0.8 * scale, sy=0.8 * scale)),
-        "pot": Actor(pot, State(x, foot, sx=scale, sy=scale)),
+        "head": Actor(_blossom(colours[0]),
+                      State(x, foot - tall * scale, sx=0.8 * scale, sy=0.8 * scale)),
+        "pot": Actor(_pot(), State(x, foot, sx=scale, sy=scale)),
     }
 
     def lean(angle: float) -> dict[str, Motion]:
