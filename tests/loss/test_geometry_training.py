@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 import torch
-from tiny_transformers import STEPS, Step, without_first
+from plain_losses import without_first
+from tiny_transformers import STEPS, Step
 from torch import Tensor, nn
 
 from motifocal.loss.focal import MotionFocalLoss, motion_focal_loss

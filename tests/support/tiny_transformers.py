@@ -15,10 +15,10 @@ from typing import Any
 import diffusers
 import torch
 from einops import rearrange
+from plain_losses import masked_tokens, over_all, weighted, without_first
 from tiny_diffusers import tiny_pipeline
 from tiny_encoders import WIDTH
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from motifocal.loss.latent_grid import FAMILIES, LatentGeometry
 
@@ -88,36 +88,6 @@ def mark_of_first(clean: Tensor, channels: int) -> Tensor:
     mark = clean.new_zeros(len(clean), channels, *clean.shape[2:])
     mark[:, :, 0] = 1
     return mark
-
-
-# The plain loss, as the trainers of each family write it.
-
-
-def over_all(prediction: Tensor, target: Tensor) -> Tensor:
-    """DiffSynth-Studio for Wan, HunyuanVideo 1.5's train.py, diffusers' examples."""
-    return F.mse_loss(prediction.float(), target.float())
-
-
-def without_first(prediction: Tensor, target: Tensor) -> Tensor:
-    """DiffSynth-Studio for Wan 2.2 TI2V-5B: the first latent is cut off, then the mean."""
-    return F.mse_loss(prediction[:, :, 1:].float(), target[:, :, 1:].float())
-
-
-def masked_tokens(prediction: Tensor, target: Tensor, first: int) -> Tensor:
-    """Lightricks' LTX-2 trainer: masked mean over the mean of the mask, a sample at a time."""
-    mask = torch.ones(*prediction.shape[:2], 1)
-    mask[:, :first] = 0
-    squared = (prediction - target).pow(2) * mask
-    return (squared.mean(dim=[-2, -1]) / mask.mean(dim=[-2, -1])).mean()
-
-
-def weighted(prediction: Tensor, target: Tensor, weight: Tensor) -> Tensor:
-    """CogVideo's trainers and those of SVD: a weight for the timestep inside the mean."""
-    each = weight.view(-1, 1, 1, 1, 1) * (prediction - target) ** 2
-    return each.reshape(len(each), -1).mean(1).mean()
-
-
-# The steps, family by family.
 
 
 def sd(batch: int) -> Step:
