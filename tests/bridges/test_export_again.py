@@ -122,17 +122,17 @@ def test_other_settings_are_refused_by_name(
 def test_a_folder_made_before_a_setting_was_there_is_gone_on_with(
     kind: Callable[[], list[object]], export: CommandLine, folder: Path, tmp_path: Path
 ) -> None:
-    out = tmp_path / "w"
-    assert export(folder, "-o", out, *kind()).code == 0
+    out, options = tmp_path / "w", (*kind(), "--evidence", "pixels")  # there was nothing else then
+    assert export(folder, "-o", out, *options).code == 0
     before = stamps(out, ".safetensors", ".mp4")
     settings = json.loads((out / "export.json").read_text())
     assert settings.pop("heatmap evidence") == "pixels"
     (out / "export.json").write_text(json.dumps(settings))
-    again = export(folder, "-o", out, *kind())
+    again = export(folder, "-o", out, *options)
     assert again.code == 0, again.err
     assert before
     assert stamps(out, ".safetensors", ".mp4") == before
-    refused = export(folder, "-o", out, *kind(), "--evidence", "regions")
+    refused = export(folder, "-o", out, *kind())
     assert "heatmap evidence 'pixels' (not 'regions')" in refused.err
 
 

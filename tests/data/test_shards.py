@@ -51,7 +51,7 @@ def test_a_preparation_of_a_time_with_fewer_settings_is_gone_on_with(
 ) -> None:
     folder = Path(shutil.copytree(whole, tmp_path / "copy"))
     manifest = json.loads((folder / "prepared.json").read_text())
-    for name in ("source", "preset", "flow_size", "camera", "raft_iterations", "raft_weights"):
+    for name in ("source", "camera", "raft_iterations", "raft_weights"):
         del manifest["heatmap"][name]
     (folder / "prepared.json").write_text(json.dumps(manifest))
     (folder / "shard-00002.safetensors").unlink()

@@ -29,8 +29,9 @@ from motifocal.training.loop import train
 
 FRAMES, MOST, SIZE, LENGTHS = 3, 3, 16, (14, 4, 9)
 # A unit of its own: that of the whole clip is that of what a clip is cut from.
-SETTINGS = PrepareSettings(HeatmapSettings(unit="pixels"), LatentGeometry(8, 1), 2, 16,
-                           draw=Draw(FRAMES, MOST))  # fmt: skip
+# Regions look at frames around a clip too, where there are any.
+HEATMAP = HeatmapSettings(unit="pixels", evidence="pixels")
+SETTINGS = PrepareSettings(HEATMAP, LatentGeometry(8, 1), 2, 16, draw=Draw(FRAMES, MOST))
 
 
 @pytest.fixture(scope="module")

@@ -121,6 +121,7 @@ def test_a_cache_from_before_other_evidence_is_gone_on_with_under_its_names(
 ) -> None:
     _, _, folder = made
     stored = ClipCache(folder).settings
+    stored["heatmap"]["evidence"] = "pixels"
     settings = CacheSettings(**{**stored, "heatmap": HeatmapSettings(**stored["heatmap"])})
     del stored["heatmap"]["evidence"]
     (tmp_path / "cache.json").write_text(json.dumps(stored))

@@ -93,7 +93,7 @@ def test_the_heatmap_keeps_the_residue_cold(level: Background, most: float) -> N
             named.append((heat[clip.mask] > 0.5).mean())
         hot[strength] = float(np.mean(shares))
     assert hot[LEVELS[level]] - hot[REST] < most
-    assert np.median(named) > 0.8
+    assert np.median(named) > 0.6
 
 
 def test_each_signal_is_the_start_of_a_longer_one() -> None:
