@@ -24,9 +24,6 @@ from motifocal.scenes.stage import make_stage
 SIDE = 160
 MIDDLE = 7  # the frame that stands for a clip
 UNIT_CLIPS = (("balloons", 1, 0), ("fish", 1, 0), ("duck", 1, 1), ("tide", 2, 0))
-COLOUR_CLIPS = (("bulbs", 1, 0), ("traffic_light", 1, 1))
-COLOUR_FRAME = 2  # the light changes in the first third
-CHANGE = 12.0
 
 
 def draw(
@@ -34,24 +31,18 @@ def draw(
     scores: Mapping[int, Mapping[str, Mapping[str, Mapping[str, float]]]],
     thresholds: Mapping[str, Sequence[float]],
 ) -> None:
-    """Write all of them: heatmap-overlay, -units, -colour and -threshold.png."""
+    """Write all of them: heatmap.png, heatmap-units.png and heatmap-threshold.png."""
     images.mkdir(parents=True, exist_ok=True)
-    clip = drawn("balloons", 1, 1)
-    write_image(
-        images / "heatmap-overlay.png", filmstrip(clip.frames, clip_heatmap(clip.frames), 5)
-    )
-
+    clip = drawn("car", 1, 0, 256)
+    write_image(images / "heatmap.png", filmstrip(clip.frames, clip_heatmap(clip.frames)))
     named = {unit: replace(DEFAULT_SETTINGS, unit=unit) for unit in UNITS}
     write_image(images / "heatmap-units.png", grid(UNIT_CLIPS, named, MIDDLE))
-    named = {"default": DEFAULT_SETTINGS,
-             f"change {CHANGE:g}": replace(DEFAULT_SETTINGS, change=CHANGE)}  # fmt: skip
-    write_image(images / "heatmap-colour.png", grid(COLOUR_CLIPS, named, COLOUR_FRAME))
     chart(images / "heatmap-threshold.png", scores, thresholds)
 
 
-def drawn(scenario: str, seed: int, action: int) -> SceneClip:
+def drawn(scenario: str, seed: int, action: int, size: int = SIDE) -> SceneClip:
     stage = make_stage(scenario, "eval", seed)
-    return render(stage, stage.actions[action], size=SIDE)
+    return render(stage, stage.actions[action], size=size)
 
 
 def grid(
