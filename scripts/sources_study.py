@@ -237,6 +237,7 @@ def main(rounds: int, seed: int, raft_small: str | None, raft_large: str | None,
          images: Path) -> None:  # fmt: skip
     """Print the tables of docs/heatmap.md on sources, cameras and sizes, and draw the curve."""
     cv2.setNumThreads(1)
+    images.mkdir(parents=True, exist_ok=True)
     folder = Path(click.get_current_context().with_resource(TemporaryDirectory()))
     clips = list(trios(rounds, seed, folder))
     true = np.mean([trio.rest.truth.mean() for trio in clips])
