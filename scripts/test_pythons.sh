@@ -8,7 +8,9 @@
 set -eu
 
 cd "$(CDPATH='' cd -- "$(dirname "$0")/.." && pwd)"
-tests="test_camera test_flow test_heatmap test_heatmap_camera test_masks test_overlay test_picture
+tests="test_camera test_camera_at_rest test_camera_models test_flow test_heatmap
+  test_heatmap_camera test_heatmap_files test_heatmap_of_flow test_heatmap_settings
+  test_mask_names test_masks test_masks_refused test_overlay test_own_motion test_picture
   test_scenes test_short_names test_study_plan test_study_statistics test_study_votes"
 files="$(for name in $tests; do echo tests/*/"$name.py"; done)"
 failed=""

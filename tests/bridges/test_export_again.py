@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from command_line import CommandLine
 from export_options import latents, masks, rows_in
+from file_stamps import stamps
 from square_clips import FRAMES, SIDE, write_square_clip
 
 from motifocal import cli
@@ -19,15 +20,6 @@ from motifocal.bridges import export_samples
 from motifocal.data import clip_files
 from motifocal.motion.heatmap import clip_heatmap
 from motifocal.motion.heatmap_files import load_heatmap
-
-
-def stamps(folder: Path, *suffixes: str) -> dict[str, tuple[int, int]]:
-    """What tells whether a file was written anew."""
-    return {
-        path.relative_to(folder).as_posix(): (path.stat().st_mtime_ns, path.stat().st_ino)
-        for path in folder.rglob("*")
-        if path.suffix in suffixes
-    }
 
 
 @pytest.mark.parametrize("kind", [latents, masks])

@@ -9,6 +9,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from grown_masks import grown
 
 from motifocal.motion.change import colour_change, motion_evidence
 from motifocal.motion.flow import estimate_flow
@@ -32,11 +33,6 @@ def drawn(scenario: str, seed: int, words: str, size: int = 96) -> SceneClip:
 def iou(heat: np.ndarray, truth: np.ndarray) -> float:
     hot = heat[:-1] > 0.5
     return float((hot & truth[:-1]).sum() / (hot | truth[:-1]).sum())
-
-
-def grown(mask: np.ndarray, pixels: int) -> np.ndarray:
-    kernel = np.ones((2 * pixels + 1, 2 * pixels + 1), np.uint8)
-    return np.stack([cv2.dilate(frame.astype(np.uint8), kernel) for frame in mask]) > 0
 
 
 def still(*values: tuple[int, int, int], lamp: slice = slice(20, 40)) -> np.ndarray:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 import numpy.typing as npt
-from drawn_scenes import grown, shrunk
+from grown_masks import grown, shrunk
 
 from motifocal.scenes.render import TRAVEL, ZOOM, SceneClip, render
 from motifocal.scenes.stage import make_stage

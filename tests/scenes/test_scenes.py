@@ -5,7 +5,8 @@ from __future__ import annotations
 import cv2
 import numpy as np
 import pytest
-from drawn_scenes import NAMES, grown, stages
+from drawn_scenes import NAMES, stages
+from grown_masks import grown
 
 from motifocal.scenes.render import CAMERA_WORDS, SceneClip, first_image, render
 from motifocal.scenes.stage import SCENARIOS, is_held_out, make_stage

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from harmful_pickle import Payload
 from safetensors.torch import save_file
 from torchvision_shim import make_importable
 
@@ -19,7 +20,6 @@ make_importable(Path(os.environ["TORCHVISION"]))
 
 from torchvision.models import optical_flow  # noqa: E402
 
-from motifocal.files.tensor_file import read_tensors  # noqa: E402
 from motifocal.motion import raft  # noqa: E402
 from motifocal.motion.flow import estimate_flow  # noqa: E402
 from motifocal.motion.heatmap import HeatmapSettings, clip_heatmap  # noqa: E402
@@ -244,29 +244,6 @@ def test_weights_that_come_damaged_are_told_from_weights(
     monkeypatch.setattr(torch.hub, "download_url_to_file", download)
     with pytest.raises(ValueError, match="raft-large's weights came damaged: invalid hash"):
         raft.fetch_weights("raft-large")
-
-
-@pytest.mark.filterwarnings("ignore:Detected pickle protocol")
-@pytest.mark.parametrize("legacy", [False, True])
-def test_a_file_that_is_damaged_anywhere_is_refused_in_a_line(tmp_path: Path, legacy: bool) -> None:
-    path, rng = tmp_path / "w.pth", np.random.default_rng(0)
-    torch.save({"a": torch.zeros(2)}, path, _use_new_zipfile_serialization=not legacy)
-    good, refused = path.read_bytes(), 0
-    for _ in range(300):
-        bad = bytearray(good)
-        for place in rng.integers(0, len(bad), 3):
-            bad[place] = rng.integers(256)
-        path.write_bytes(bad[: rng.integers(1, len(bad))])
-        try:
-            read_tensors(path)
-        except ValueError as error:
-            refused += str(path) in str(error)
-    assert refused > 250
-
-
-class Payload:
-    def __reduce__(self) -> tuple:
-        return os.mkdir, ("pwned",)
 
 
 def test_files_of_other_weights_or_of_none_are_refused_and_nothing_in_them_runs(

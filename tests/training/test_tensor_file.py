@@ -7,6 +7,7 @@ import pickletools
 import zipfile
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -57,3 +58,21 @@ def test_nothing_is_built_while_a_pickle_is_looked_through(tmp_path: Path) -> No
     (tmp_path / "x.pt").write_bytes(pickle.dumps({"a": Path}))
     with pytest.raises(ValueError, match="pickle exhausted"):
         check_pickles(tmp_path / "x.pt")
+
+
+@pytest.mark.filterwarnings("ignore:Detected pickle protocol")
+@pytest.mark.parametrize("legacy", [False, True])
+def test_a_file_that_is_damaged_anywhere_is_refused_in_a_line(tmp_path: Path, legacy: bool) -> None:
+    path, rng = tmp_path / "w.pth", np.random.default_rng(0)
+    torch.save({"a": torch.zeros(2)}, path, _use_new_zipfile_serialization=not legacy)
+    good, refused = path.read_bytes(), 0
+    for _ in range(300):
+        bad = bytearray(good)
+        for place in rng.integers(0, len(bad), 3):
+            bad[place] = rng.integers(256)
+        path.write_bytes(bad[: rng.integers(1, len(bad))])
+        try:
+            read_tensors(path)
+        except ValueError as error:
+            refused += str(path) in str(error)
+    assert refused > 250
