@@ -5,6 +5,7 @@ F frames, H W pixels. Frames are `(F, H, W, 3)` uint8 RGB, flow is `(F-1, 2, H, 
 
 from __future__ import annotations
 
+import math
 import os
 import threading
 from collections.abc import Callable, Iterator
@@ -117,11 +118,26 @@ def _dis(frames: Frames, options: FlowOptions) -> Flow:
 
     def pair(before: Grey, after: Grey) -> NDArray[Any]:
         if not hasattr(own, "dis"):
-            own.dis = cv2.DISOpticalFlow.create(DIS_PRESETS[options.preset])
+            own.dis = _dis_estimator(options.preset, *before.shape)
         vectors: NDArray[Any] = own.dis.calc(before, after, None)
         return vectors
 
     return _of_pairs(frames, pair, options.workers)
+
+
+def _dis_estimator(preset: str, height: int, width: int) -> cv2.DISOpticalFlow:
+    """Make an estimator for pictures of one size, whose flow is that of the pair alone.
+
+    Where a picture has fewer levels than the preset leaves out, OpenCV chooses others in the first
+    call, and again in the second from what the first has left.
+    """
+    dis = cv2.DISOpticalFlow.create(DIS_PRESETS[preset])
+    patch = dis.getPatchSize()
+    coarsest = min(int(math.log2(max(height, width) / (4 * patch)) + 0.5),
+                   int(math.log2(min(height, width) / patch)))  # fmt: skip
+    if coarsest < dis.getFinestScale():
+        dis.setFinestScale(max(coarsest - 2, 0))
+    return dis
 
 
 def _farneback(frames: Frames, options: FlowOptions) -> Flow:

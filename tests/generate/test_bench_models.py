@@ -146,7 +146,7 @@ def test_one_bad_picture_spoils_its_own_video_only(folder: Path, picture: Path) 
     jobs[1] = Job(broken, "it moves", 0, jobs[1].output)
     reasons = opened(folder).animate(jobs)
     assert [reason is None for reason in reasons] == [True, False, True, True]
-    assert "not a picture" in str(reasons[1])
+    assert "not an image" in str(reasons[1])
     alone = jobs_of(picture, suffix="_alone")
     opened(folder).animate([alone[0], alone[2], alone[3]])
     assert jobs[3].output.read_bytes() == alone[3].output.read_bytes()

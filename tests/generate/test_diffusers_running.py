@@ -36,7 +36,7 @@ def test_one_bad_picture_spoils_one_video(opened: OpenKind, picture: Path, tmp_p
             for index, name in enumerate(names)]
     reasons = opened("ltx").animate(jobs)
     assert [reason is None for reason in reasons] == [True, False, False, True]
-    assert "not a picture" in str(reasons[1])
+    assert "not an image" in str(reasons[1])
     assert "no such file" in str(reasons[2])
     assert sorted(path.name for path in tmp_path.glob("*.mp4")) == ["0.mp4", "3.mp4"]
 

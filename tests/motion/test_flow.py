@@ -116,11 +116,15 @@ def test_opencvs_own_threads_neither_change_a_bit_nor_get_changed() -> None:
     assert np.array_equal(flows[0], flows[2])
 
 
-def test_a_pair_has_the_same_flow_alone_and_in_a_clip() -> None:
-    frames = moving_texture(6, 1.7, 0.6)
-    whole = estimate_flow(frames, workers=2)
-    for pair in range(5):
-        assert np.array_equal(estimate_flow(frames[pair : pair + 2])[0], whole[pair])
+@pytest.mark.parametrize("preset", ["ultrafast", "fast", "medium"])
+@pytest.mark.parametrize("size", [(16, 16), (20, 32), (64, 32), (40, 70), (96, 128)])
+def test_a_pair_has_the_same_flow_alone_and_in_a_clip(size: tuple[int, int], preset: str) -> None:
+    frames = moving_texture(6, 1.7, 0.6, *size)
+    for workers in (1, 2):
+        whole = estimate_flow(frames, preset=preset, workers=workers)
+        for pair in range(5):
+            alone = estimate_flow(frames[pair : pair + 2], preset=preset)
+            assert np.array_equal(alone[0], whole[pair])
 
 
 def test_a_single_frame_has_no_flow() -> None:
