@@ -70,8 +70,8 @@ def base(
     lock_output(output)
     for folder in (output, output / "checkpoints"):
         remove_temporaries(folder)
-    _write_text_parts(output, decoder_of)
     finished = load_autoencoder(decoder_of, torch.float32) if decoder_of else None
+    _write_text_parts(output, decoder_of)
     settings = BUNDLED_DECODER if decoder_of else BUNDLED_AUTOENCODER
     settings = replace(settings, steps=steps or settings.steps, size=size or settings.size,
                        variant=variant)

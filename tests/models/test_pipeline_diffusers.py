@@ -19,22 +19,12 @@ from diffusers.utils import export_to_video
 from diffusers.video_processor import VideoProcessor
 from huggingface_hub import ModelCard
 from PIL import Image
-from tiny_model import SENTENCES, tiny_folder, tiny_pipeline
+from tiny_model import SENTENCES
 
 from motifocal.cli import cli
 from motifocal.media.video import read_video, to_frames, write_image
 from motifocal.models.autoencoder import decode
 from motifocal.models.pipeline import BUNDLED, TI2VPipeline
-
-
-@pytest.fixture(scope="module")
-def pipeline() -> TI2VPipeline:
-    return tiny_pipeline()
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tiny_folder(tmp_path_factory.mktemp("models") / "tiny")
 
 
 def run(pipeline: Any, **options: Any) -> Any:
