@@ -1,6 +1,6 @@
 """Drawn pairs and three kinds of videos become a gallery, and its page the picture in the docs.
 
-Letters: F frames, H W pixels. Truth, the bundled model, and the picture repeated. Needs Chromium
+Letters: F frames, H W pixels. Truth, the bundled model, and the image repeated. Needs Chromium
 (scripts/install_chromium.sh) and Playwright; the text is in the fonts of the machine.
 """
 
@@ -41,7 +41,7 @@ Make = Callable[[EvalPair], Pixels]
 
 
 def truth(pair: EvalPair) -> Pixels:
-    """(F, H, W, 3): what the sentence says."""
+    """(F, H, W, 3): what the prompt says."""
     stage = make_stage(pair.scenario, "eval", pair.seed)
     return truth_of(stage, size=SIZE, frames=FRAMES).clips[pair.action]
 
@@ -103,7 +103,7 @@ def main(output: Path, dark: bool) -> None:
     """Draw docs/images/gallery.png anew."""
     pairs = [pair for pair in eval_pairs(80, SIZE) if pair.image_id in PICTURES]
     pairs.sort(key=lambda pair: (pair.action, PICTURES.index(pair.image_id)))
-    makers = {"truth": truth, "Motifocal, bundled": bundled(), "still picture": still}
+    makers = {"truth": truth, "Motifocal, bundled": bundled(), "still image": still}
     with TemporaryDirectory() as folder:
         home = Path(folder)
         held = [results(home / str(number), name, pairs, make)
