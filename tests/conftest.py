@@ -23,7 +23,7 @@ def shared() -> Path:
         pytest.skip("MOTIFOCAL_SHARED is not set")
     if not Path(folder).is_dir():
         pytest.fail(f"MOTIFOCAL_SHARED should name a folder, got {folder}")
-    return Path(folder)
+    return Path(folder).resolve()  # tests link to what is in it
 
 
 @pytest.fixture(scope="module")
