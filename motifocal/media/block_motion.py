@@ -13,19 +13,21 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple, cast
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 import cv2
 import numpy as np
-from av.buffer import Buffer
-from av.packet import Packet
-from av.video.frame import VideoFrame
-from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from motifocal.media.frame_pixels import Shape, StoredShapes, stored_shapes, upright_vectors
 from motifocal.media.frame_times import DECODE_TIMES, Decoder, decoder_of
 from motifocal.media.picture import VideoError
+
+if TYPE_CHECKING:
+    from av.buffer import Buffer
+    from av.packet import Packet
+    from av.video.frame import VideoFrame
+    from av.video.stream import VideoStream
 
 #: (2, n, m): x and y of each block.
 Blocks = NDArray[np.float32]

@@ -14,16 +14,9 @@ from fractions import Fraction
 from functools import partial
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import av
 import numpy as np
-from av.container import InputContainer
-from av.filter import Graph
-from av.video.format import VideoFormat
-from av.video.frame import VideoFrame
-from av.video.reformatter import ColorRange, Colorspace
-from av.video.stream import VideoStream
 
 from motifocal.media.arrays import Image
 from motifocal.media.block_motion import BlockMotion
@@ -32,8 +25,14 @@ from motifocal.media.frame_pixels import SWS_ACCURATE, Display, display_of, fram
 from motifocal.media.frame_times import Decoder, TimedFrame, decoder_of, timed_frames
 from motifocal.media.mp4_index import check_index
 from motifocal.media.picture import MAX_PIXELS, Shot, Source, VideoError, check_size
-from motifocal.media.pyav_versions import ONE_THREAD, OPTIONS, is_cover
+from motifocal.media.pyav_versions import is_cover, one_thread, options_argument
 from motifocal.media.truncation import found_and_declared, lacks_its_end
+
+if TYPE_CHECKING:
+    from av.container import InputContainer
+    from av.filter import Graph
+    from av.video.frame import VideoFrame
+    from av.video.stream import VideoStream
 
 # A playlist under the name of a video could make the demuxer read other files or the network.
 _OPEN_OPTIONS = {
@@ -53,9 +52,11 @@ _BT709_PRIMARIES, _SRGB_TRANSFER = 1, 13  # AVCOL_PRI_BT709, AVCOL_TRC_IEC61966_
 
 
 def _opened(path: Path) -> InputContainer:
+    import av
+
     with naming(path, "cannot be opened as a video"):
         # An absolute path, as FFmpeg takes "a:b.mp4" for a protocol.
-        options: dict[str, Any] = {OPTIONS: _OPEN_OPTIONS}
+        options: dict[str, Any] = {options_argument(): _OPEN_OPTIONS}
         return av.open(os.path.abspath(path), metadata_errors="replace", **options)
 
 
@@ -152,6 +153,8 @@ def _decoded(
     path: Path, container: InputContainer, stream: VideoStream, rate: Fraction, decode: Decoder
 ) -> Iterator[TimedFrame]:
     """Decode all frames in the order shown; VideoError if any is damaged or missing."""
+    import av
+
     count, end, stopped = 0, Fraction(0), ""
     try:
         for timed in timed_frames(path, container, stream, decode, rate):
@@ -194,6 +197,9 @@ def write_mp4(path: Path, frames: Iterator[Image], rate: Fraction, crf: int) -> 
     it. One thread and no encoder name in the container make the bytes repeat, and so does doing
     without x264's macroblock tree: at widths such as 32 and 96 it reads uninitialised memory.
     """
+    import av
+    from av.video.reformatter import ColorRange
+
     first = next(frames)
     height, width = (size + size % 2 for size in first.shape[:2])
     options = {"movflags": "+faststart", "fflags": "+bitexact"}
@@ -212,23 +218,29 @@ def write_mp4(path: Path, frames: Iterator[Image], rate: Fraction, crf: int) -> 
 
 
 def _stamped(frame: Image, index: int, rate: Fraction) -> VideoFrame:
+    from av.video.frame import VideoFrame
+
     picture = VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24")
     picture.pts, picture.time_base = index, 1 / rate
     return picture
 
 
 def _to_yuv(picture: VideoFrame) -> VideoFrame:
+    from av.video.reformatter import ColorRange, Colorspace
+
     return picture.reformat(
         format="yuv420p",
         dst_colorspace=Colorspace.ITU601,
         dst_color_range=ColorRange.MPEG,
         interpolation=_TO_YUV,
-        **ONE_THREAD,
+        **one_thread(),
     )
 
 
 def write_gif(path: Path, frames: Iterator[Image], rate: Fraction) -> None:
     """Write an endless GIF with one palette for all frames; GIF counts time in 1/100 s."""
+    import av
+
     if rate > 50:
         raise ValueError(f"fps should be at most 50 in a GIF, got {float(rate):g}")
     first = next(frames)
@@ -259,6 +271,9 @@ def _palette_graph(width: int, height: int, rate: Fraction) -> Graph:
     Without dither: over seven real clips and a drawn one that gave 38.5 dB and no flicker, where
     error diffusion changed 10 to 20 % of the pixels that stand still and gave 37 dB.
     """
+    from av.filter import Graph
+    from av.video.format import VideoFormat
+
     graph = Graph()
     source = graph.add_buffer(
         width=width, height=height, format=VideoFormat("rgb24"), time_base=1 / rate

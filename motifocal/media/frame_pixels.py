@@ -11,20 +11,21 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import NamedTuple, TypeAlias, cast
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias, cast
 
-import av
 import cv2
 import numpy as np
-from av.buffer import Buffer
-from av.video.frame import VideoFrame
-from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from motifocal.media.arrays import Image
 from motifocal.media.hdr import TRANSFERS, to_sdr
 from motifocal.media.picture import VideoError, check_size, on_white
-from motifocal.media.pyav_versions import ONE_THREAD, colours_of, matrix_of
+from motifocal.media.pyav_versions import colours_of, matrix_of, one_thread
+
+if TYPE_CHECKING:
+    from av.buffer import Buffer
+    from av.video.frame import VideoFrame
+    from av.video.stream import VideoStream
 
 # Flags of FFmpeg's scaler (libswscale/swscale.h), as numbers because PyAV names some of them only
 # since version 18. Interpolating chroma up, where the default flags repeat it, takes smooth frames
@@ -64,6 +65,8 @@ class Display:
 @contextmanager
 def naming(path: Path, failure: str) -> Iterator[None]:
     """Turn what FFmpeg raises inside the block, or a missing folder, into a VideoError."""
+    import av
+
     try:
         yield
     except (av.FFmpegError, FileNotFoundError, IsADirectoryError) as error:
@@ -128,7 +131,7 @@ def frame_pixels(
     kind = {(False, False): plain, (True, False): "rgba"}.get((transparent, high), "rgb48le")
     with naming(path, "pixels cannot be converted"):
         array = frame.to_ndarray(format=kind, width=width, height=height, interpolation=scaler,
-                                 **ONE_THREAD, **matrix_of(frame))  # fmt: skip
+                                 **one_thread(), **matrix_of(frame))  # fmt: skip
     if high:
         codes = array.astype(np.uint32)
         if not frame.format.is_rgb:  # FFmpeg's scaler makes 255 * 256 of the white of YUV

@@ -9,17 +9,17 @@ import heapq
 from collections.abc import Callable, Iterator
 from fractions import Fraction
 from pathlib import Path
-from typing import NamedTuple, TypeAlias, cast
-
-import av
-from av.container import InputContainer
-from av.packet import Packet
-from av.video.codeccontext import VideoCodecContext
-from av.video.frame import VideoFrame
-from av.video.stream import VideoStream
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias, cast
 
 from motifocal.media.picture import VideoError
 from motifocal.media.pyav_versions import duration_of
+
+if TYPE_CHECKING:
+    from av.container import InputContainer
+    from av.packet import Packet
+    from av.video.codeccontext import VideoCodecContext
+    from av.video.frame import VideoFrame
+    from av.video.stream import VideoStream
 
 #: These store when a frame is decoded, not when it is shown; the presentation times that FFmpeg
 #: makes up for them run backwards where frames are stored in another order than shown (B-frames).
@@ -29,7 +29,7 @@ _NO_TIMES = 0x80  # AVFMT_NOTIMESTAMPS in FFmpeg's libavformat/avformat.h: raw s
 _WITH_ALPHA = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
 
 #: A packet becomes the frames that are complete with it; one without data flushes the decoder.
-Decoder: TypeAlias = Callable[[Packet], list[VideoFrame]]
+Decoder: TypeAlias = "Callable[[Packet], list[VideoFrame]]"
 
 
 def is_same_rate(fps: float, declared: float) -> bool:
@@ -127,6 +127,8 @@ def decoder_of(path: Path, stream: VideoStream) -> Decoder:
     announced = {value for key, value in stream.metadata.items() if key.lower() == "alpha_mode"}
     if name is None or announced != {"1"}:  # Matroska's AlphaMode
         return lambda packet: packet.decode()
+    import av
+
     if name not in av.codec.codecs_available:
         raise VideoError(f"{path}: has transparency, which needs FFmpeg with libvpx")
     context = cast("VideoCodecContext", av.CodecContext.create(name, "r"))

@@ -1,20 +1,28 @@
 """Read with every PyAV from 14.0 on: what later versions tell directly, asked of earlier ones.
 
 musubi-tuner pins PyAV 14.0.1. What is there is found on PyAV's own objects, not by its version.
+All of `media` imports PyAV where it first reads or writes a video, so that what needs no videos,
+such as training on scenes, runs without it.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from functools import cache
+from typing import TYPE_CHECKING, Any
 
-from av.video.frame import VideoFrame
-from av.video.stream import VideoStream
+if TYPE_CHECKING:
+    from av.video.frame import VideoFrame
+    from av.video.stream import VideoStream
 
 _ATTACHED_PICTURE = 0x400  # AV_DISPOSITION_ATTACHED_PIC, in FFmpeg's libavformat/avformat.h
 _PICTURE_CODECS = frozenset({"bmp", "gif", "mjpeg", "png", "webp"})
 
 
-def _one_thread() -> dict[str, Any]:
+@cache
+def one_thread() -> dict[str, Any]:
+    """Return arguments with which a frame is converted in one thread."""
+    from av.video.frame import VideoFrame
+
     try:
         VideoFrame(2, 2, "rgb24").reformat(format="gray", threads=1)
     except TypeError:
@@ -22,11 +30,17 @@ def _one_thread() -> dict[str, Any]:
     return {"threads": 1}
 
 
-#: The argument of `av.open` for options. Before PyAV 17 handing them to streams as well crashes the
-#: process on containers that tell their streams late (FLV), so there the container alone gets them.
-OPTIONS = "options" if hasattr(VideoFrame, "color_trc") else "container_options"
-#: Arguments with which a frame is converted in one thread.
-ONE_THREAD = _one_thread()
+def options_argument() -> str:
+    """Return the argument of `av.open` for options.
+
+    Before PyAV 17 handing them to streams as well crashes the process on containers that tell their
+    streams late (FLV), so there the container alone gets them.
+    """
+    from av.video.frame import VideoFrame
+
+    return "options" if hasattr(VideoFrame, "color_trc") else "container_options"
+
+
 # The matrix of YUV in a frame, as AVCOL_SPC_* -> its number in FFmpeg's scaler, SWS_CS_*.
 _MATRICES = {1: 1, 4: 4, 5: 5, 6: 5, 7: 7, 9: 9, 10: 9}
 _BT601 = 5

@@ -11,14 +11,15 @@ import struct
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
-from typing import BinaryIO
-
-import av
-from av.container import InputContainer
-from av.video.stream import VideoStream
+from typing import TYPE_CHECKING, BinaryIO
 
 from motifocal.media.pyav_versions import has_index
 
+if TYPE_CHECKING:
+    from av.container import InputContainer
+    from av.video.stream import VideoStream
+
+_TIME_BASE = 1_000_000  # AV_TIME_BASE in FFmpeg's libavutil/avutil.h: ticks in 1 s
 _TAIL = 256 * 1024  # bytes of the end that are looked at; an Ogg page has at most 65 307
 
 
@@ -51,7 +52,7 @@ def _declared_seconds(container: InputContainer, stream: VideoStream) -> Fractio
     if clock:
         return int(clock[1]) * 3600 + int(clock[2]) * 60 + Fraction(clock[3])
     if container.duration and len(container.streams) == 1:
-        return Fraction(container.duration, av.time_base)
+        return Fraction(container.duration, _TIME_BASE)
     return Fraction(0)
 
 
