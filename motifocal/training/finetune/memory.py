@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import importlib.util
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -104,7 +104,16 @@ def sizes_of(
     settings: FinetuneSettings, folder: Path, family: Family, part: str, cache: ClipCache
 ) -> Sizes:
     """Read the sizes of a transformer and of a clip from the headers of their files."""
-    config, shapes = family.configs[part], shapes_of(folder / part)
+    config = family.configs[part]
+    return sizes_of_shapes(settings, family, config, shapes_of(folder / part),
+                           tokens_of(config, cache))  # fmt: skip
+
+
+def sizes_of_shapes(
+    settings: FinetuneSettings, family: Family, config: Mapping[str, Any],
+    shapes: Mapping[str, Sequence[int]], tokens: int,
+) -> Sizes:  # fmt: skip
+    """Add up the sizes of a transformer from its configuration and its weights' shapes by name."""
     width = (config.get("model_dim")  # as Kandinsky 5 calls it
              or config["num_attention_heads"] * config["attention_head_dim"])
     feed_forward = config.get("ffn_dim") or config.get("ff_dim") or 4 * width
@@ -115,7 +124,7 @@ def sizes_of(
     trained = weights if rank is None else sum(
         rank * sum(shape) for name, shape in shapes.items()
         if len(shape) == 2 and f".{name.removesuffix('.weight')}".endswith(targets))
-    return Sizes(weights, trained, _layers(config), width, feed_forward, tokens_of(config, cache))
+    return Sizes(weights, trained, _layers(config), width, feed_forward, tokens)
 
 
 def tokens_of(config: Mapping[str, Any], cache: ClipCache) -> int:
