@@ -24,6 +24,7 @@ SCRIPTS = sorted(
 
 OTHER_TRAINERS, FAULTS = "finetune", "trainer_faults"  # import other trainers
 SCALE = "scale"  # no ratios, and a page of its own
+GPU = "gpu"  # run apart from the others: where there is no GPU, the page keeps its figures
 Load = Callable[[str], ModuleType]
 
 
@@ -139,7 +140,8 @@ def test_every_benchmark_is_run_by_run_all_and_has_its_place_on_the_page() -> No
     assert len(SCRIPTS) == 9
     names = sorted([*SCRIPTS, FAULTS])
     assert sorted(shlex.split(loop[1])) == sorted([*names, SCALE])
-    for name, sections in (("benchmarks.md", names), ("scale.md", [SCALE])):
+    assert script.count("benchmarks/gpu.py --tiny") == 1
+    for name, sections in (("benchmarks.md", sorted([*names, GPU])), ("scale.md", [SCALE])):
         page = (ROOT / "docs" / name).read_text(encoding="utf-8")
         for mark in ("begin", "end"):
             assert sorted(re.findall(rf"<!-- {mark} (\w+) -->", page)) == sections
