@@ -14,13 +14,14 @@ from fractions import Fraction
 from functools import partial
 from itertools import islice
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from motifocal.files.atomic import replacing
 from motifocal.files.remote import to_path
-from motifocal.media.arrays import Frames, Image, check_image, to_frames, to_tensor
+from motifocal.media.arrays import Frames, Image, check_frames, check_image
 from motifocal.media.block_motion import BlockMotion
 from motifocal.media.codec import opened_container, write_gif, write_mp4
 from motifocal.media.file_kind import is_picture, picture_grain
@@ -38,6 +39,9 @@ from motifocal.media.picture import (
     resize_crop,
     write_image,
 )
+
+if TYPE_CHECKING:
+    import torch
 
 __all__ = [
     "Clip",
@@ -153,6 +157,30 @@ def list_videos(path: str | Path) -> list[Path]:
     if not videos:
         raise VideoError(f"{path} should hold {VIDEO_FILES}, got none")
     return sorted(videos, key=natural_key)
+
+
+def to_tensor(frames: Frames) -> torch.Tensor:
+    """Convert `(F, H, W, 3)` uint8 to `(C, F, H, W)` float32 in [-1, 1]; `to_frames` undoes it."""
+    import torch
+
+    check_frames(frames)
+    # torch.tensor copies: from_numpy warns when the array cannot be written to.
+    pixels = torch.tensor(np.ascontiguousarray(frames.transpose(3, 0, 1, 2)))
+    return pixels.to(torch.float32) / 127.5 - 1.0
+
+
+def to_frames(video: torch.Tensor) -> Frames:
+    """Convert `(C, F, H, W)` float to `(F, H, W, 3)` uint8, rounded and clamped to [-1, 1].
+
+    The exact inverse of `to_tensor`. Raises ValueError for another shape and for NaN.
+    """
+    if video.ndim != 4 or video.shape[0] != 3:
+        raise ValueError(f"video should be (3, F, H, W), got {tuple(video.shape)}")
+    values = video.detach().float().cpu()
+    if bool(values.isnan().any()):
+        raise ValueError("video should hold numbers, got NaN")
+    pixels: Frames = ((values + 1.0) * 127.5).round().clamp(0, 255).byte().numpy()
+    return np.ascontiguousarray(pixels.transpose(1, 2, 3, 0))
 
 
 def write_video(path: str | Path, frames: Iterable[Image], fps: float, crf: int = 18) -> None:

@@ -20,8 +20,8 @@ from PIL import Image
 from torch import Tensor
 from torch.nn.functional import avg_pool2d
 
-from motifocal.media.arrays import to_frames, to_tensor
 from motifocal.media.picture import Pixels, on_white, read_image, resize_crop
+from motifocal.media.video import to_frames, to_tensor
 from motifocal.models.autoencoder import encode
 from motifocal.models.unet_config import UNetConfig
 

@@ -25,7 +25,7 @@ from einops import rearrange
 from torch import Tensor
 
 from motifocal.loss.latent_grid import FAMILIES, LatentGeometry, valid_mask
-from motifocal.media.arrays import to_frames
+from motifocal.media.video import to_frames
 
 Batch = Mapping[str, Tensor]
 Config = Mapping[str, Any]
