@@ -19,12 +19,13 @@ import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timezone
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 STARTED = time.monotonic()
 
+import accelerate  # noqa: E402
+import diffusers  # noqa: E402
 import torch  # noqa: E402
 from gpu_parts import ASSUMED, PARTS, Bench  # noqa: E402
 from measure import duration, markdown, processor, usable_cores  # noqa: E402
@@ -103,8 +104,8 @@ def machine(bench: Bench) -> dict[str, Any]:
     """Return what is measured on; of a GPU the rate of a large matrix product too."""
     found: dict[str, Any] = {
         "date": f"{datetime.now(timezone.utc):%Y-%m-%d}", "python": platform.python_version(),
-        "torch": version("torch"), "diffusers": version("diffusers"),
-        "accelerate": version("accelerate"), "processor": processor(), "cores": usable_cores(),
+        "torch": torch.__version__, "diffusers": diffusers.__version__,
+        "accelerate": accelerate.__version__, "processor": processor(), "cores": usable_cores(),
         "tiny": bench.tiny, "gpu": None, "peak_tflops": bench.peak,
     }  # fmt: skip
     if bench.device.type == "cuda":
