@@ -20,7 +20,7 @@ from motifocal.cli.options.finetune import (
 )
 from motifocal.cli.options.masks import object_ids
 from motifocal.cli.options.scale import GPU_SHARE, part_of, scale_options, workers_of
-from motifocal.cli.options.scenes import variant_of, variant_options
+from motifocal.cli.options.scenes import clips_variant_options, variant_of
 from motifocal.cli.output.clip_source import (
     SCENES,
     check_masks,
@@ -59,6 +59,7 @@ Examples:
   motifocal prepare scenes -o shards/ --model base/ --size 64 --clips 7200
   motifocal prepare scenes -o held-out/ --model base/ --size 64 --clips 480 --split eval --seed 1
   motifocal prepare scenes -o living/ --model base/ --size 64 --background living --level lively
+  motifocal prepare scenes -o mixed/ --model base/ --size 64 --background mixed
 """)
 @click.argument("clips_at", metavar="CLIPS")
 @click.option("-o", "--output", type=NEW_LOCATION, required=True,
@@ -84,7 +85,7 @@ Examples:
               help="Which part of the synthetic scenes (scenes).")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True,
               help="Of windows and strides, or of the drawn clips.")
-@variant_options
+@clips_variant_options
 @click.option("--masks", metavar="FOLDER|objects|moving", default="none", show_default=True,
               help="No flow: take the clips' masks from FOLDER, as `heatmap --masks` does; of "
               "scenes the exact masks of all objects, or of what moves.")

@@ -86,7 +86,8 @@ Examples:
               "validate_every); 0 for none.")
 @click.option("--probe-every", type=click.IntRange(0), default=0, show_default=True,
               help="Steps between two points of the learning curve on the synthetic scenes "
-              "(probe.csv, see `scenes probe`); 0 for none.")
+              "(probe.csv, see `scenes probe`); 0 for none. Pairs are of the background that the "
+              "SHARDS were drawn with, lively ones for mixed.")
 @click.option("--probe-pairs", type=click.IntRange(1), default=320, show_default=True,
               help="How many pairs a point of the learning curve takes.")
 @click.option("--keep-every", type=click.IntRange(0), default=0, show_default=True,
@@ -291,6 +292,7 @@ def _prober(run: Run, vae: AutoencoderKL, options: dict[str, Any]) -> Prober | N
     if not options["probe_every"]:
         return None
     drawn = run.shards.manifest["source"].get("scenes", {}).get("variant", {})
-    pairs = eval_pairs(options["probe_pairs"], run.shards.clip_size[-1], SceneVariant(**drawn))
+    variant = SceneVariant(**drawn).of_pairs()
+    pairs = eval_pairs(options["probe_pairs"], run.shards.clip_size[-1], variant)
     return Prober.prepare(pairs, vae, options["probe_every"], None, run.settings.unet,
                           run.image_encoder)

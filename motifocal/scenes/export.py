@@ -81,12 +81,14 @@ def recipe(
     """Return what clip `index` shows: scenarios in turn, a stage of its own, one of its prompts.
 
     Half of the captions are the benchmark's wording, the others a paraphrase. "mixed" moves the
-    camera in half of the clips; the caption then says how.
+    camera in half of the clips; the caption then says how. Of a mixed variant the clip is the same
+    as that of this index with its background in all clips.
     """
     names = sorted(SCENARIOS)
     rng = np.random.default_rng([seed, index])
     stage_seed = int(rng.integers(2**31))
-    stage = make_stage(names[index % len(names)], split, stage_seed, variant)
+    stage = make_stage(names[index % len(names)], split, stage_seed,
+                       variant.of_clip(index, len(names)))
     action = stage.actions[rng.integers(len(stage.actions))]
     words = (action.sentence, str(rng.choice(action.paraphrases or (action.sentence,))))
     text = words[int(rng.integers(2))]
@@ -129,6 +131,8 @@ def _described(index: int, clip: Recipe, settings: DatasetSettings) -> dict[str,
         "stage_seed": clip.stage_seed,
         "fps": FPS,
     }
+    if settings.variant.background == "mixed":
+        row["residue"] = clip.stage.variant.background
     return row | ({"truth": _truth_file(index)} if settings.truth else {})
 
 

@@ -87,8 +87,10 @@ def make_stage(scenario: str, split: Split, seed: int, variant: SceneVariant = S
 
     In training, held-out combinations are drawn again; in evaluation every other stage prefers
     one, so that about half of the images show a combination that training never saw.
-    Raises ValueError for an unknown scenario or split.
+    Raises ValueError for an unknown scenario or split, and for a mixed background.
     """
+    if variant.background == "mixed":
+        raise ValueError("background of a stage should be one, got 'mixed', which is of many clips")
     if scenario not in SCENARIOS:
         raise ValueError(f"scenario should be one of {sorted(SCENARIOS)}, got {scenario!r}")
     if split not in SPLIT_NUMBERS:

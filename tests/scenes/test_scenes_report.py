@@ -61,7 +61,7 @@ def test_every_pair_is_in_the_total_and_once_in_every_section(scored: Scored) ->
 
 
 def test_a_scenario_that_fails_shows_in_its_row_and_in_the_total(scored: Scored) -> None:
-    failed = Score(0.0, 1.0, 30.0, 0.9, 30.0, 0.0)
+    failed = Score(0.0, 1.0, 30.0, 0.9, 30.0, 0.0, 40.0, 20.0)
     made = tuple(failed if pair.scenario == "fish" else s
                  for pair, s in zip(scored.pairs, scored.scores["made"], strict=True))
     groups = {g.name: g.measures["made"]["follows"] for g in summarise(

@@ -57,6 +57,33 @@ def test_motion_tells_standing_still_from_moving_wrongly(pairs: list[EvalPair]) 
     assert wrong.motion > 0.5
 
 
+def test_errors_inside_the_moving_region_are_in_levels_of_the_true_clip(
+    pairs: list[EvalPair],
+) -> None:
+    true = truth(pairs[0])
+    exact = judge(true.clips[0], true, 0)
+    assert (exact.moving_error, exact.colour_error) == (0, 0)
+    made = true.clips[0].astype(int)
+    made[:, true.region] += np.where(made[:, true.region] > 127, -10, 10)
+    shifted = judge(made.astype(np.uint8), true, 0)
+    assert shifted.moving_error == pytest.approx(10)
+    assert 0 < shifted.colour_error <= 10
+
+
+def test_the_colour_error_is_of_the_pixels_that_move_and_not_of_their_places(
+    pairs: list[EvalPair],
+) -> None:
+    true = truth(pairs[0])
+    (clip, mask), noise = (true.clips[0], true.masks[0]), np.random.default_rng(0)
+    made = clip.copy()
+    for frame, inside in zip(made, mask, strict=True):
+        frame[inside] = noise.permutation(frame[inside])
+        frame[~inside] = 0
+    assert judge(made, true, 0).colour_error == pytest.approx(0, abs=1e-9)
+    made[mask] = np.clip(clip[mask].astype(int) // 2, 0, 255)
+    assert judge(made, true, 0).colour_error > 5
+
+
 def test_fidelity_is_about_the_first_frame_alone(pairs: list[EvalPair]) -> None:
     true = truth(pairs[0])
     made = true.clips[0].copy()

@@ -184,20 +184,22 @@ def test_a_point_that_a_kill_cut_off_is_made_up_for(tmp_path: Path) -> None:
     assert keep_weights(run).is_dir()
 
 
-def test_a_probe_of_drawn_shards_is_of_the_same_kind_of_scenes(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("background", "level"), [("living", "calm"), ("mixed", "lively")])
+def test_a_probe_of_drawn_shards_is_of_the_same_kind_of_scenes(
+    tmp_path: Path, background: str, level: str
+) -> None:
     base = tiny.tiny_base(tmp_path / "base")
     result = CliRunner().invoke(cli, [str(x) for x in (
         "prepare", "scenes", "-o", tmp_path / "shards", "--model", base, "--size", 16, "--frames",
-        16, "--clips", 4, "--workers", 0, "--background", "living", "--device", "cpu")])
+        16, "--clips", 4, "--workers", 0, "--background", background, "--device", "cpu")])
     assert result.exit_code == 0, result.output
     drawn = Shards(tmp_path / "shards").manifest["source"]["scenes"]
-    assert drawn["variant"]["background"] == "calm"
+    assert drawn["variant"]["background"] == {"living": "calm"}.get(background, background)
     tiny.fresh_accelerator()
     train(tmp_path / "run", tmp_path / "shards", base, "--probe-every", "5", "--probe-pairs", "4")
     result = CliRunner().invoke(cli, [str(x) for x in (
-        "scenes", "probe", tmp_path / "run", "--text", base, "-o", tmp_path / "calm", "--pairs", 4,
-        "--size", 16, "--background", "living")], catch_exceptions=False)
+        "scenes", "probe", tmp_path / "run", "--text", base, "-o", tmp_path / "alone", "--pairs", 4,
+        "--size", 16, "--background", "living", "--level", level)], catch_exceptions=False)
     assert result.exit_code == 0, result.output
-    of_run, of_calm = (read_probe_table(tmp_path / name / PROBE_TABLE) for name in ("run", "calm"))
-    assert [row.margin for row in of_run] == pytest.approx([row.margin for row in of_calm],
-                                                           abs=2e-4)
+    of_run, alone = (read_probe_table(tmp_path / name / PROBE_TABLE) for name in ("run", "alone"))
+    assert [row.margin for row in of_run] == pytest.approx([row.margin for row in alone], abs=2e-4)

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from motifocal.files.json_text import read_json_object
 
 if TYPE_CHECKING:
-    from motifocal.scenes.evaluation.evaluate import Truth
+    from motifocal.scenes.evaluation.evaluate import Region, Truth
     from motifocal.training.finetune.cache import CachedClip, ClipCache
 
 SCENES = "scenes.json"
@@ -105,11 +106,17 @@ def truth_of_clip(
     if settings["size"] != size:
         from motifocal.media.video import resize_crop
 
-        region = cv2.resize(truth.region.astype(np.uint8), (size, size),
-                            interpolation=cv2.INTER_NEAREST)  # fmt: skip
+        def scaled(mask: Region) -> Region:
+            small = cv2.resize(mask.astype(np.uint8), (size, size),
+                               interpolation=cv2.INTER_NEAREST)  # fmt: skip
+            return small.astype(bool)
+
         truth = Truth(resize_crop(truth.still[None], size, size)[0],
-                      tuple(resize_crop(c, size, size) for c in truth.clips), region.astype(bool))
-    truth = Truth(truth.still, tuple(c[:frames] for c in truth.clips), truth.region)
+                      tuple(resize_crop(c, size, size) for c in truth.clips),
+                      scaled(truth.region),
+                      tuple(np.stack([scaled(m) for m in masks]) for masks in truth.masks))
+    truth = replace(truth, clips=tuple(c[:frames] for c in truth.clips),
+                    masks=tuple(m[:frames] for m in truth.masks))
     return truth, made.stage.actions.index(made.action)
 
 

@@ -7,40 +7,54 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from motifocal.cli.options.declare import together
+from motifocal.cli.options.declare import F, together
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from motifocal.scenes.variant import SceneVariant
 
 BUNDLED = "bundled"
 SIZE = click.IntRange(min=16)  # side of a frame, pixels
 
 
-#: --background, --level and --difficulty, as `variant_of` takes them.
-variant_options = together(
-    click.option("--background", type=click.Choice(["still", "living"]), default="still",
-                 show_default=True, help="Scenes: living adds what real clips have, "
-                 "grain, flicker, wind, shake, compression."),
+LIVING = "Scenes: living adds what real clips have, grain, flicker, wind, shake, compression"
+
+
+def _background(kinds: list[str], text: str) -> Callable[[F], F]:
+    return click.option("--background", type=click.Choice(kinds), default="still",
+                        show_default=True, help=text)
+
+
+_OTHERS = together(
     click.option("--level", type=click.Choice(["calm", "lively"]), default=None,
                  help="How strong a living background is.  [default: calm]"),
     click.option("--difficulty", type=click.Choice(["standard", "hard"]), default="standard",
                  show_default=True, help="Scenes: hard has small movers on photographic "
                  "backgrounds."),
 )
+#: --background, --level and --difficulty, as `variant_of` takes them.
+variant_options = together(_background(["still", "living"], f"{LIVING}."), _OTHERS)
+#: The same of a set of clips, which may be mixed.
+clips_variant_options = together(
+    _background(["still", "living", "mixed"],
+                f"{LIVING}; mixed keeps half of the clips still, a quarter is calm, one lively."),
+    _OTHERS,
+)
 
 
 def variant_of(options: dict[str, Any]) -> SceneVariant:
     """Takes the options of `variant_options` out of a command's, and gives the variant they say.
 
-    Raises UsageError for a level of a still background.
+    Raises UsageError for a level of a background that is not living.
     """
     from motifocal.scenes.variant import SceneVariant
 
-    living = options.pop("background") == "living"
+    background = options.pop("background")
     level, difficulty = options.pop("level"), options.pop("difficulty")
-    if level and not living:
+    if level and background != "living":
         raise click.UsageError("--level goes with --background living")
-    return SceneVariant((level or "calm") if living else "still", difficulty)
+    return SceneVariant((level or "calm") if background == "living" else background, difficulty)
 
 
 def source_folder(source: str) -> Path:

@@ -10,7 +10,7 @@ import click
 
 from motifocal.cli.options.declare import output_option
 from motifocal.cli.options.renamed import old_option
-from motifocal.cli.options.scenes import SIZE, variant_of, variant_options
+from motifocal.cli.options.scenes import SIZE, clips_variant_options, variant_of
 from motifocal.cli.output.locking import lock_output
 from motifocal.cli.output.progress import progress, quiet_option
 
@@ -43,7 +43,7 @@ Examples:
               help="Dataset: each clip a folder of PNG frames, not an .mp4.")
 @click.option("--pairs", type=click.IntRange(min=1),
               help="Benchmark: how many images with a prompt.  [default: 320]")
-@variant_options
+@clips_variant_options
 @quiet_option
 def export(
     output: Path, kind: str, size: int, truth: bool, clips: int | None, split: str | None,
@@ -66,6 +66,8 @@ def export(
         if value is not None:
             option = {"camera": "camera-motion"}.get(name, name)
             raise click.UsageError(f"--{option} does not go with --kind {kind}")
+    if kind == "benchmark" and variant.background == "mixed":
+        raise click.UsageError("--background mixed goes with --kind dataset")
     lock_output(output)
     if kind == "dataset":
         settings = DatasetSettings(

@@ -66,12 +66,14 @@ class EvalPair:
 class Truth:
     """All that can happen to one image: still (H, W, 3), one clip per prompt, where they move.
 
-    `region` is the union of the true masks over all prompts and all frames.
+    `region` is the union of the true masks over all prompts and all frames, `masks` those of each
+    prompt, (F, H, W).
     """
 
     still: Image
     clips: tuple[Frames, ...]
     region: Region
+    masks: tuple[Region, ...]
 
     def stands_still(self) -> Frames:
         """Return the image repeated, as long as the clips."""
@@ -85,6 +87,11 @@ class Score:
     `follows` is 1.0 or 0.0; `stands_still` is 1.0 where the still image is nearest. `psnr` (dB)
     and `ssim` compare frame 0 with the image; `background_psnr` all frames with the image
     outside the moving region; `motion` is the change inside it over that of the true clip.
+
+    In 8-bit levels: `moving_error` is the root mean squared difference from the true clip inside
+    the moving region, over all frames; `colour_error` how far the mean colour of the pixels that
+    the true clip's mask holds is from what it is there, which a small shift leaves as it is: over
+    the frames with a mask and the three colours the mean of the absolute difference.
     """
 
     follows: float
@@ -93,6 +100,8 @@ class Score:
     ssim: float
     background_psnr: float
     motion: float
+    moving_error: float
+    colour_error: float
 
 
 Reference = Callable[[Truth, int], Frames]
@@ -169,8 +178,9 @@ def truth_of(stage: Stage, *, size: int = 64, frames: int = FRAMES) -> Truth:
     the prompts move.
     """
     clips = [render(stage, action, size=size, frames=frames) for action in stage.actions]
-    region = np.logical_or.reduce([clip.mask.any(axis=0) for clip in clips])
-    return Truth(first_image(stage, size), tuple(clip.frames for clip in clips), region)
+    masks = tuple(clip.mask for clip in clips)
+    region = np.logical_or.reduce([mask.any(axis=0) for mask in masks])
+    return Truth(first_image(stage, size), tuple(clip.frames for clip in clips), region, masks)
 
 
 def truth_of_pair(pair: EvalPair, frames: int = FRAMES) -> Truth:
@@ -224,15 +234,25 @@ def judge(frames: Frames, truth: Truth, prompt: int) -> Score:
     follows, nearest = follows_text(frames, truth.clips, truth.still, prompt, truth.region)
     outside = ~truth.region
     background = psnr(frames[:, outside], truth.still[outside]) if outside.any() else float("nan")
-    motion = _change(frames, truth.region) / _change(truth.clips[prompt], truth.region)
+    true, region = truth.clips[prompt], truth.region
+    motion = _change(frames, region) / _change(true, region)
+    error = mean_squared_error(frames[:, region].astype(np.float32), true[:, region])
     return Score(float(follows), float(nearest == len(truth.clips)), psnr(frames[0], truth.still),
-                 ssim(frames[0], truth.still), background, motion)
+                 ssim(frames[0], truth.still), background, motion, float(np.sqrt(error)),
+                 _colour_error(frames, true, truth.masks[prompt]))
 
 
 def _change(frames: Frames, region: Region) -> float:
     """Root mean squared difference from the first frame inside the region."""
     inside = frames[:, region].astype(np.float32)
     return float(np.sqrt(np.mean(np.square(inside[1:] - inside[:1]))))
+
+
+def _colour_error(frames: Frames, true: Frames, masks: Region) -> float:
+    """Mean difference of the mean colours inside the mask of each frame, where it holds pixels."""
+    errors = [np.abs(made[mask].mean(0) - clip[mask].mean(0)).mean()
+              for made, clip, mask in zip(frames, true, masks, strict=True) if mask.any()]
+    return float(np.mean(errors))
 
 
 def score(

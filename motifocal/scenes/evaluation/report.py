@@ -133,7 +133,10 @@ NOTES = (
     "at random, the image repeated, and the true clip follow. *Stands still*: the still image "
     "is nearest. *Motion*: change inside the moving region, over that of the true clip. "
     "*PSNR*, *SSIM*: frame 0 against the image. *Background*: PSNR of all frames against the "
-    "image outside the moving region, where the true clips too have shadows and glows."
+    "image outside the moving region, where the true clips too have shadows and glows. In 8-bit "
+    "levels: *Moving error*: root mean squared difference from the true clip inside the moving "
+    "region. *Colour error*: how far the mean colour of the pixels that move in a frame of the "
+    "true clip is from theirs."
 )
 
 
@@ -147,7 +150,7 @@ def headings(report: Report) -> list[str]:
     """Return what the columns of `cells` hold."""
     references = [row for row in report.scored.scores if row != "made"]
     return ["", "images", "pairs", "follows", "95 %", "chance", *references, "stands still",
-            "motion", "PSNR", "SSIM", "background"]
+            "motion", "PSNR", "SSIM", "background", "moving error", "colour error"]
 
 
 def cells(group: Group) -> list[str]:
@@ -161,7 +164,8 @@ def cells(group: Group) -> list[str]:
             f"{group.chance:.1%}", *references,
             f"{made['stands_still'].mean:.1%}", f"{made['motion'].mean:.2f}",
             f"{made['psnr'].mean:.1f}", f"{made['ssim'].mean:.3f}",
-            f"{made['background_psnr'].mean:.1f}"]
+            f"{made['background_psnr'].mean:.1f}", f"{made['moving_error'].mean:.1f}",
+            f"{made['colour_error'].mean:.1f}"]
 
 
 def markdown_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
