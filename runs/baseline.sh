@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# What the motion loss adds: the λ = 0 baseline of the bundled model, trained on the same clips in the
-# same order from the same initial weights. After runs/bundled.sh, about an hour and a half on two CPU cores.
+# What the motion loss adds: the λ = 0 baseline of the bundled model's first edition, trained on the same clips in the
+# same order from the same initial weights. After runs/bundled_first.sh, about an hour and a half on two CPU cores.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 export OMP_WAIT_POLICY=PASSIVE

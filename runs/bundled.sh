@@ -1,21 +1,78 @@
 #!/usr/bin/env bash
-# The bundled model, from nothing: every command that made motifocal/bundled, in order.
-# About two hours on two CPU cores. Each command goes on where it was stopped. (The weights in the
-# package were trained on maps of an earlier, wider gate: with --wide.)
+# The second edition of the bundled model, from nothing: every command that makes motifocal/bundled, in order.
+#
+#   runs/bundled.sh                    all stages
+#   runs/bundled.sh prepare train      these alone, for example on a machine with a GPU
+#
+# Stages: base prepare train decoder bundle eval publish. Each goes on where it was stopped. Only bundle, eval
+# and publish need PyAV. A finished model folder may stand in for the first stage, since the network and the
+# decoder begin with its autoencoder and text encoder: BASE=motifocal/bundled runs/bundled.sh prepare train ...
+#
+# OUT: folder of everything that is written. MOTIFOCAL: the command. DEVICE: auto, cpu, cuda or mps.
+# WORKERS: processes that draw clips. CLIPS, HELD_OUT, STEPS, BATCH, DECODER_STEPS, PAIRS: how much is drawn,
+# trained and scored; the same numbers have to be given when it goes on.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 export OMP_WAIT_POLICY=PASSIVE
 OUT=${OUT:-out}
 MOTIFOCAL=${MOTIFOCAL:-.venv/bin/motifocal}
-PIXELS="--evidence pixels --dis-preset medium"  # the default before regions were
+DEVICE=${DEVICE:-auto}
+WORKERS=${WORKERS:-$(nproc)}
+BASE=${BASE:-$OUT/base}
+CLIPS=${CLIPS:-14400}
+HELD_OUT=${HELD_OUT:-480}
+STEPS=${STEPS:-4000}
+BATCH=${BATCH:-32}
+MICRO_BATCH=${MICRO_BATCH:-$BATCH}
+DECODER_STEPS=${DECODER_STEPS:-3000}
+PAIRS=${PAIRS:-320}
+LIVELY="--background living --level lively"
 
-$MOTIFOCAL base -o "$OUT/base"
-$MOTIFOCAL prepare scenes --size 64 --clips 7200 --split train $PIXELS --model "$OUT/base" -o "$OUT/shards"
-$MOTIFOCAL prepare scenes --size 64 --clips 480 --split eval --seed 1 $PIXELS --model "$OUT/base" -o "$OUT/held-out"
-$MOTIFOCAL train "$OUT/shards" --preset scenes --held-out "$OUT/held-out" --model "$OUT/base" -o "$OUT/run"
-$MOTIFOCAL base --decoder-of "$OUT/base" -o "$OUT/refined"
-$MOTIFOCAL bundle "$OUT/run" "$OUT/refined" -o "$OUT/bundled" --steps 20 --guidance 2.5 --domain-check
-$MOTIFOCAL scenes eval "$OUT/bundled" --pairs 320 --noise file-name -o "$OUT/eval"
-# The same weights once more, with their scores on the model card.
-$MOTIFOCAL bundle "$OUT/run" "$OUT/refined" -o "$OUT/published" --steps 20 --guidance 2.5 --domain-check \
-    --license apache-2.0 --scores "$OUT/eval"
+base() {
+    $MOTIFOCAL base -o "$BASE" --workers "$WORKERS" $LIVELY
+}
+
+prepare() {
+    local scenes="prepare scenes --size 64 --background mixed --workers $WORKERS --device $DEVICE"
+    $MOTIFOCAL $scenes --clips "$CLIPS" --split train --model "$BASE" -o "$OUT/shards"
+    $MOTIFOCAL $scenes --clips "$HELD_OUT" --split eval --seed 1 --model "$BASE" -o "$OUT/held-out"
+}
+
+train() {
+    $MOTIFOCAL train "$OUT/shards" --preset scenes --held-out "$OUT/held-out" --model "$BASE" --fresh \
+        -o "$OUT/run" --device "$DEVICE" --set "steps=$STEPS" --set "cooldown=$((STEPS / 2))" \
+        --set "global_batch=$BATCH" --set "micro_batch=$MICRO_BATCH" --set motif_weight=1 \
+        --set save_every=500 --set sample_every=1000 --probe-every 1000 --probe-pairs "$PAIRS"
+}
+
+decoder() {
+    $MOTIFOCAL base --decoder-of "$BASE" -o "$OUT/refined" --steps "$DECODER_STEPS" --workers "$WORKERS" $LIVELY
+}
+
+bundled() { # options: writes the folder of -o, unless it is there
+    [ -d "$2" ] || $MOTIFOCAL bundle "$OUT/run" "$OUT/refined" "$@" --steps 20 --guidance 2.5 --domain-check
+}
+
+bundle() {
+    bundled -o "$OUT/bundled"
+}
+
+eval_() {
+    local scored="scenes eval $OUT/bundled --pairs $PAIRS --autoencoder --device $DEVICE"
+    $MOTIFOCAL $scored -o "$OUT/eval-still"
+    $MOTIFOCAL $scored -o "$OUT/eval-living" $LIVELY
+}
+
+publish() { # the same weights once more, with the scores of the still pairs on the model card
+    bundled -o "$OUT/published" --license apache-2.0 --scores "$OUT/eval-still"
+    cp "$OUT/eval-still/report.md" "$OUT/published/scores.md"
+    cp "$OUT/eval-living/report.md" "$OUT/published/scores-living.md"
+}
+
+STAGES="base prepare train decoder bundle eval publish"
+for stage in ${*:-$STAGES}; do # before anything is computed
+    [[ " $STAGES " == *" $stage "* ]] || { echo "no stage $stage; there are: $STAGES" >&2; exit 2; }
+done
+for stage in ${*:-$STAGES}; do
+    case $stage in eval) eval_ ;; *) "$stage" ;; esac
+done
