@@ -17,9 +17,10 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from statistics import median
 
@@ -31,6 +32,7 @@ from ablations_plan import (
     PLAIN,
     QUICK,
     WORLDS,
+    Experiment,
     Job,
     Scale,
     plan,
@@ -52,6 +54,7 @@ class Runner:
     results: Path
     scale: Scale
     device: str
+    workers: int = 1  # of `prepare`
 
     def result(self, job: Job) -> Path:
         return self.results / f"{job.name}.csv.gz"
@@ -67,23 +70,26 @@ class Runner:
 
     def do(self, job: Job) -> None:
         """Train a run to its end, measure it, keep the results."""
-        folder = self.work / "runs" / job.name
-        world = WORLDS[job.experiment.world]
-        self._train(self._shards(job.experiment.world, job.arm.maps), folder, job.seed,
-                    (*job.experiment.settings, *job.arm.settings), self.scale.steps,
-                    self._copier(job.experiment.world, job.seed) if job.experiment.copier else None,
-                    job.arm.options)
+        call("train", *self.train_words(job))
+        self.finish(job)
+
+    def finish(self, job: Job, about: Mapping[str, object] | None = None) -> None:
+        """Measure a run that is trained, and keep the results; notes say `about` it."""
+        folder = self.folder(job)
         seconds = [json.loads(line)["seconds"] for line in (folder / "log.jsonl").open()]
-        about = {"settings": json.loads((folder / "training.json").read_text()),
-                 "seconds_per_step": round(median(seconds), 3)}
-        call("figure6", folder, self._held_out(job), "-o", folder / "figure6",
+        notes = {"settings": json.loads((folder / "training.json").read_text()),
+                 "seconds_per_step": round(median(seconds), 3), **(about or {})}
+        call("figure6", folder, self.held_out(job), "-o", folder / "figure6",
              "--text", MODEL, "--clips", self.scale.held_out)
         table = (folder / "figure6" / "figure6.csv").read_text(encoding="utf-8")
         keep(self.figure6(job), table.replace(str(folder), job.name).encode())
         if job.arm.sampled:
-            keep(self.sampled(job), self._sample(folder, world))
-        keep(self.notes(job), json.dumps(about, indent=1).encode() + b"\n")
+            keep(self.sampled(job), self._sample(folder, scenes_words(job.experiment)))
+        keep(self.notes(job), json.dumps(notes, indent=1).encode() + b"\n")
         keep(self.result(job), compressed(read_probe_table(folder / PROBE_TABLE)))
+
+    def folder(self, job: Job) -> Path:
+        return self.work / "runs" / job.name
 
     def _sample(self, folder: Path, world: Sequence[str]) -> bytes:
         """Sample a video for every pair with the final weights; the scores as a table."""
@@ -96,47 +102,94 @@ class Runner:
 
     def prepare(self, job: Job) -> None:
         """Make what a run reads, if it is not there. Not to be called by two threads at once."""
-        world = job.experiment.world
-        self._shards(world, job.arm.maps)
-        self._held_out(job)
-        if job.experiment.copier:
-            self._copier(world, job.seed)
+        for folder, words in self.inputs(job).items():
+            self.prepare_shards(folder, words)
+        if job.experiment.copier and not self.copier(job).exists():
+            run = self.copier(job).with_name(f"{self.copier(job).name}-run")
+            call("train", *self.copier_words(job, run))
+            call("bundle", run, MODEL, "-o", self.copier(job), "--precision", "float32")
 
-    def _held_out(self, job: Job) -> Path:
-        """Clips of Figure 6; what moves in them is always told by their flow."""
-        maps = "score" if job.arm.maps == "score" else "flow"
-        return self._shards(job.experiment.world, maps, *HELD_OUT)
-
-    def _shards(self, world: str, maps: str, *more: str) -> Path:
-        folder = self.work / "shards" / "-".join((world, maps, *(m.strip("-") for m in more)))
+    def prepare_shards(self, folder: Path, words: Sequence[object]) -> None:
+        """Run `prepare` with these words, if its folder is not finished."""
         if not (folder / "look.png").exists():
-            clips = self.scale.held_out if more == HELD_OUT else self.scale.clips
-            call("prepare", "scenes", "-o", folder, "--model", MODEL, "--size", 64, "--clips",
-                 clips, "--workers", 1, *WORLDS[world], *MAPS[maps], *more)
-        return folder
+            call("prepare", "scenes", "-o", folder, "--model", MODEL, "--workers", self.workers,
+                 *words)
 
-    def _copier(self, world: str, seed: int) -> Path:
+    def inputs(self, job: Job) -> dict[Path, tuple[object, ...]]:
+        """The folders of clips that a run and its measurements read, with the words for `prepare`.
+
+        What moves in the clips of Figure 6 is always told by their flow.
+        """
+        e, scale = job.experiment, self.scale
+        made = {self.shards(job): (*MAPS[job.arm.maps], "--clips", scale.clips),
+                self.held_out(job): (*MAPS[_told(job)], *HELD_OUT, "--clips", scale.held_out)}
+        if e.copier:
+            made[self.static(job)] = (*MAPS["flow"], "--static", "--clips", scale.clips)
+        return {folder: ("--size", e.size, *WORLDS[e.world], *words)
+                for folder, words in made.items()}
+
+    def shards(self, job: Job) -> Path:
+        """The clips that a run is trained on."""
+        return self._clips(job.experiment, job.arm.maps)
+
+    def held_out(self, job: Job) -> Path:
+        """Clips of Figure 6."""
+        return self._clips(job.experiment, _told(job), *HELD_OUT)
+
+    def static(self, job: Job) -> Path:
+        """The clips that a copier is trained on: nothing moves in them."""
+        return self._clips(job.experiment, "flow", "--static")
+
+    def _clips(self, experiment: Experiment, *words: str) -> Path:
+        size = () if experiment.size == 64 else (str(experiment.size),)
+        parts = (experiment.world, *size, *(word.strip("-") for word in words))
+        return self.work / "shards" / "-".join(parts)
+
+    def copier(self, job: Job) -> Path:
         """A network that has learnt to copy the image, as a model folder."""
-        folder = self.work / "copiers" / f"{world}-seed{seed}"
-        if not folder.exists():
-            run = folder.with_name(f"{folder.name}-run")
-            self._train(self._shards(world, "flow", "--static"), run, seed, PLAIN.settings,
-                        self.scale.copier_steps, None)
-            call("bundle", run, MODEL, "-o", folder, "--precision", "float32")
-        return folder
+        return self.work / "copiers" / f"{job.experiment.world}-seed{job.seed}"
 
-    def _train(self, shards: Path, folder: Path, seed: int, settings: Sequence[str], steps: int,
-               start: Path | None, options: Sequence[str] = ()) -> None:
+    def copier_words(self, job: Job, run: Path) -> list[str]:
+        """The words of `train` for a copier."""
+        return self._words(self.static(job), run, job.seed, PLAIN.settings,
+                           self.scale.copier_steps, self.scale.probe_every, None, ())
+
+    def train_words(self, job: Job) -> list[str]:
+        """The words of `train` for a run."""
+        e, scale = job.experiment, self.scale
+        return self._words(self.shards(job), self.folder(job), job.seed,
+                           (*e.settings, *job.arm.settings), scale.steps * e.times,
+                           probe_every(scale, e), self.copier(job) if e.copier else None,
+                           job.arm.options)
+
+    def _words(self, shards: Path, folder: Path, seed: int, settings: Sequence[str], steps: int,
+               every: int, start: Path | None, options: Sequence[str]) -> list[str]:
         network = () if start else (f"unet.block_out_channels={self.scale.channels}",
                                     f"unet.head_width={self.scale.head_width}")
         changed = (*network, f"steps={steps}", f"warmup={self.scale.warmup}", "cooldown=0",
-                   "ema_decay=0.98", f"save_every={self.scale.probe_every}", "sample_every=1000000",
+                   "ema_decay=0.98", f"save_every={every}", "sample_every=1000000",
                    f"seed={seed}", *settings)
-        call("train", shards, "-o", folder, "--model", start or MODEL, "--preset", "scenes",
-             *(() if start else ("--fresh",)), *options, "--samples", 0,
-             "--device", self.device, *(x for setting in changed for x in ("--set", setting)),
-             "--probe-every", self.scale.probe_every, "--probe-pairs", self.scale.pairs,
-             "--keep-every", max(1, self.scale.steps // 4))
+        words = (shards, "-o", folder, "--model", start or MODEL, "--preset", "scenes",
+                 *(() if start else ("--fresh",)), *options, "--samples", 0,
+                 "--device", self.device, *(x for setting in changed for x in ("--set", setting)),
+                 "--probe-every", every, "--probe-pairs", self.scale.pairs,
+                 "--keep-every", max(1, steps // 4))
+        return [str(word) for word in words]
+
+
+def probe_every(scale: Scale, experiment: Experiment) -> int:
+    """Steps between two points of the curve; twice as many points where ten times the steps."""
+    return scale.probe_every * max(1, experiment.times // 2)
+
+
+def scenes_words(experiment: Experiment) -> tuple[str, ...]:
+    """What tells `scenes eval` of the kind of scenes."""
+    return ("--size", str(experiment.size), *WORLDS[experiment.world])
+
+
+def _told(job: Job) -> str:
+    """Which maps the held-out clips of a run have."""
+    return "score" if job.arm.maps == "score" else "flow"
 
 
 def call(*arguments: object) -> None:
@@ -168,7 +221,8 @@ def main() -> None:
                         help="shards, checkpoints, logs")
     parser.add_argument("--results", type=Path, help="curves  [default: runs/ablations, or quick/ "
                         "in the work folder]")
-    parser.add_argument("--device", choices=["cpu", "auto"], default="cpu")
+    parser.add_argument("--device", choices=["cpu", "auto"], default="cpu",
+                        help="auto: all runs side by side on a GPU, if there is one")
     parser.add_argument("--quick", action="store_true", help="a small copy of everything")
     parser.add_argument("--part", nargs=2, help=argparse.SUPPRESS)  # of a process that this starts
     given = parser.parse_args()
@@ -178,32 +232,55 @@ def main() -> None:
     everything = plan(runner.scale, given.only)
     if given.part is not None:
         part, name = given.part
-        job = next(job for job in everything if job.name == name)
-        runner.prepare(job) if part == "prepare" else runner.do(job)
-        return
+        return do_part(runner, part, next(job for job in everything if job.name == name))
     jobs = [job for job in everything if not runner.result(job).exists()]
     print(f"{len(jobs)} runs to do, {len(everything) - len(jobs)} done", flush=True)
+    if given.device == "auto":
+        from ablations_gpu import train_side_by_side
+
+        sys.exit(not train_side_by_side(runner, jobs, MODEL, partial(begin, work)))
     with ThreadPoolExecutor(given.jobs) as pool:
         # Data is prepared by one process after the other: runs share it.
-        running = [pool.submit(begin, "do", work, job) for job in jobs
-                   if begin("prepare", work, job)]
+        running = [pool.submit(begin, work, "do", job.name) for job in jobs
+                   if begin(work, "prepare", job.name)]
     sys.exit(len(running) < len(jobs) or not all(future.result() for future in running))
 
 
-def begin(part: str, work: Path, job: Job) -> bool:
-    """Prepare or do a job in a process of its own, with one thread; True where it ended well."""
-    log = work / "logs" / f"{job.name.replace('/', '-')}.log"
+def do_part(runner: Runner, part: str, job: Job) -> None:
+    """Do one part of a job; `shards:NAME` is the folder of clips of that name."""
+    part, _, name = part.partition(":")
+    if part == "shards":
+        wide = replace(runner, workers=max(1, (os.cpu_count() or 1) // 3))
+        folder = runner.work / "shards" / name
+        wide.prepare_shards(folder, runner.inputs(job)[folder])
+    elif part == "probe-set":
+        from ablations_gpu import prepare_probe_set
+
+        prepare_probe_set(runner, job, MODEL)
+    elif part == "finish":
+        runner.finish(job, {"device": "GPU, beside others"})
+    else:
+        {"prepare": runner.prepare, "do": runner.do}[part](job)
+
+
+def begin(work: Path, part: str, name: str) -> bool:
+    """Do a part of a job in a process of its own, with one thread; True where it ended well.
+
+    Such a process leaves the GPU alone: it is for the runs that are trained side by side.
+    """
+    log = work / "logs" / f"{name.replace('/', '-')}.log"
     log.parent.mkdir(parents=True, exist_ok=True)
     if part == "do":
-        print(f"{job.name}: begun", flush=True)
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"}
+        print(f"{name}: begun", flush=True)
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE",
+                   "CUDA_VISIBLE_DEVICES": ""}
     with log.open("a") as file:
-        done = subprocess.run([sys.executable, __file__, *sys.argv[1:], "--part", part, job.name],
+        done = subprocess.run([sys.executable, __file__, *sys.argv[1:], "--part", part, name],
                               cwd=ROOT, env=environment, stdout=file, stderr=subprocess.STDOUT)
     if done.returncode:
-        print(f"{job.name}: ended with code {done.returncode}, see {log}", flush=True)
-    elif part == "do":
-        print(f"{job.name}: done", flush=True)
+        print(f"{name}: {part} ended with code {done.returncode}, see {log}", flush=True)
+    elif part in ("do", "finish"):
+        print(f"{name}: done", flush=True)
     return done.returncode == 0
 
 

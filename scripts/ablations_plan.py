@@ -80,6 +80,8 @@ class Experiment:
     """A kind of scenes and a start, with the arms that are trained there.
 
     The others are compared with the first arm, and with `also_against` (the key of another) too.
+    `times` as many steps are taken as usual. One with `accelerator` is left to GPUs: it is trained
+    with `--device cuda`, or where it is named.
     """
 
     key: str
@@ -88,12 +90,17 @@ class Experiment:
     settings: tuple[str, ...] = ()
     copier: bool = False
     also_against: str = ""
+    size: int = 64
+    times: int = 1
+    accelerator: bool = False
 
     @property
     def scenes(self) -> str:
         """The scenes, and what else is not as in the first experiment, in words."""
-        return (self.world + (", from a copier" if self.copier else "")
-                + (", AdamW" if self.settings == ADAMW else ""))
+        return (self.world + (f", {self.size} px" if self.size != 64 else "")
+                + (", from a copier" if self.copier else "")
+                + (", AdamW" if self.settings == ADAMW else "")
+                + (f", {self.times} times the steps" if self.times != 1 else ""))
 
 
 EXPERIMENTS = (
@@ -103,6 +110,9 @@ EXPERIMENTS = (
     Experiment("calm", "calm", THREE_SEEDS),
     Experiment("copier", "still", THREE_SEEDS, copier=True),
     Experiment("adamw", "still", THREE_SEEDS, settings=ADAMW),
+    Experiment("hard-128", "hard", THREE_SEEDS, size=128, accelerator=True),
+    Experiment("still-long", "still", times=10, accelerator=True),
+    Experiment("hard-long", "hard", times=10, accelerator=True),
     Experiment("losses", "lively", LOSSES, also_against="lambda1"),
     Experiment("conditioning", "lively", CONDITIONS),
     Experiment("score", "lively", with_prior("score", "score")),
@@ -128,7 +138,7 @@ class Scale:
 
 
 FULL = Scale(2048, 96, 320, 800, 100, 200, 40, 20, "[32,64]", 16,
-             tuple(e.key for e in EXPERIMENTS))
+             tuple(e.key for e in EXPERIMENTS if not e.accelerator))
 QUICK = Scale(64, 32, 16, 4, 2, 2, 1, 2, "[8,16]", 8, ("still", "copier"))
 QUICK_ARMS = {"lambda0": 2, "lambda1": 2, "objects": 1, "cross-attention": 1, "both": 1,
               **{arm.key: 1 for arm in LOSSES[2:]}}

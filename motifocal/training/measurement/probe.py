@@ -39,6 +39,7 @@ from motifocal.training.loop import TextFeatures
 
 NOISIEST = 999
 FRAMES_PER_CHUNK = 16
+Distances = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -158,7 +159,7 @@ def _predict_clean(
     images: Sequence[ProbeImage], seed: int,
 ) -> Tensor:
     """The clean latents (B, C, F, h, w) that one forward pass at t = 999 predicts, on the CPU."""
-    noise = torch.stack([_noise(pair, image.candidates.shape[1:], seed)
+    noise = torch.stack([pair_noise(pair, image.candidates.shape[1:], seed)
                          for pair, image in zip(pairs, images, strict=True)]).to(unet.device)
     first = torch.stack([image.candidates[-1, :, 0] for image in images]).to(unet.device)
     times = torch.full((len(pairs),), NOISIEST, device=unet.device)
@@ -177,7 +178,8 @@ def _stacked(values: Sequence[Tensor | float | None], device: torch.device) -> T
     return torch.stack(known).float().to(device) if len(known) == len(values) else None
 
 
-def _noise(pair: EvalPair, shape: torch.Size, seed: int) -> Tensor:
+def pair_noise(pair: EvalPair, shape: torch.Size, seed: int) -> Tensor:
+    """The noise (C, F, h, w) of a pair, a function of the seed, the image and the prompt."""
     name = zlib.crc32(pair.file().encode())
     generator = torch.Generator().manual_seed(mixed_seed(seed, name))
     return torch.randn(shape, generator=generator)
@@ -186,22 +188,29 @@ def _noise(pair: EvalPair, shape: torch.Size, seed: int) -> Tensor:
 def judge_latents(predicted: Tensor, image: ProbeImage, prompt: int) -> ProbeScore:
     """Compare predicted latents (C, F, h, w) with all candidates inside the moving region.
 
+    See `judge_distances`.
+    """
+    static = image.candidates[-1]
+    return judge_distances(_distances(predicted, image), _distances(static, image), prompt)
+
+
+def judge_distances(distances: Distances, of_static: Distances, prompt: int) -> ProbeScore:
+    """Judge by squared distances (N + 1,) of a guess, and of the static clip, to all candidates.
+
     A tie with another candidate does not follow.
     """
-    distances = _distances(predicted, image)
     static = len(distances) - 1
     if not 0 <= prompt < static:
         raise ValueError(f"prompt should be from 0 to {static - 1}, got {prompt}")
     right = distances[prompt]
     others = np.delete(distances, prompt)
-    scale = _distances(image.candidates[-1], image)[prompt]
     nearest = int(np.argmin(distances))
     follows = bool(right < others.min())
     return ProbeScore(follows, nearest == static and not follows, nearest,
-                      float((others.min() - right) / scale))
+                      float((others.min() - right) / of_static[prompt]))
 
 
-def _distances(latents: Tensor, image: ProbeImage) -> npt.NDArray[np.float64]:
+def _distances(latents: Tensor, image: ProbeImage) -> Distances:
     """Return (N + 1,): mean squared distance to each candidate inside the region."""
     error = (image.candidates - latents).double().square().mean(1)
     return np.asarray(error[:, image.region].mean(1).numpy())
