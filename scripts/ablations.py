@@ -2,6 +2,7 @@
 
     python scripts/ablations.py --jobs 2            every run that has no result yet
     python scripts/ablations.py --only still --jobs 1
+    python scripts/ablations.py --device auto       on a GPU: all runs side by side, longer ones too
     python scripts/ablations.py --quick             a small copy of everything, in minutes
 
 A run's result is its learning curve on 320 pairs, runs/ablations/EXPERIMENT/ARM-seedN.csv.gz, small
@@ -44,6 +45,7 @@ from motifocal.scenes.evaluation.arms import read_run
 from motifocal.scenes.evaluation.probe_table import PROBE_TABLE, compressed, read_probe_table
 
 ROOT = Path(__file__).parents[1]
+EVERY = tuple(e.key for e in EXPERIMENTS)
 MODEL = ROOT / "motifocal" / "bundled"  # its autoencoder and text encoder serve every run
 
 @dataclass(frozen=True)
@@ -80,7 +82,7 @@ class Runner:
         notes = {"settings": json.loads((folder / "training.json").read_text()),
                  "seconds_per_step": round(median(seconds), 3), **(about or {})}
         call("figure6", folder, self.held_out(job), "-o", folder / "figure6",
-             "--text", MODEL, "--clips", self.scale.held_out)
+             "--text", MODEL, "--clips", self.scale.held_out, "--device", self.device)
         table = (folder / "figure6" / "figure6.csv").read_text(encoding="utf-8")
         keep(self.figure6(job), table.replace(str(folder), job.name).encode())
         if job.arm.sampled:
@@ -113,7 +115,7 @@ class Runner:
         """Run `prepare` with these words, if its folder is not finished."""
         if not (folder / "look.png").exists():
             call("prepare", "scenes", "-o", folder, "--model", MODEL, "--workers", self.workers,
-                 *words)
+                 "--device", self.device, *words)
 
     def inputs(self, job: Job) -> dict[Path, tuple[object, ...]]:
         """The folders of clips that a run and its measurements read, with the words for `prepare`.
@@ -159,7 +161,7 @@ class Runner:
         e, scale = job.experiment, self.scale
         return self._words(self.shards(job), self.folder(job), job.seed,
                            (*e.settings, *job.arm.settings), scale.steps * e.times,
-                           probe_every(scale, e), self.copier(job) if e.copier else None,
+                           e.probe_every(scale), self.copier(job) if e.copier else None,
                            job.arm.options)
 
     def _words(self, shards: Path, folder: Path, seed: int, settings: Sequence[str], steps: int,
@@ -175,11 +177,6 @@ class Runner:
                  "--probe-every", every, "--probe-pairs", self.scale.pairs,
                  "--keep-every", max(1, steps // 4))
         return [str(word) for word in words]
-
-
-def probe_every(scale: Scale, experiment: Experiment) -> int:
-    """Steps between two points of the curve; twice as many points where ten times the steps."""
-    return scale.probe_every * max(1, experiment.times // 2)
 
 
 def scenes_words(experiment: Experiment) -> tuple[str, ...]:
@@ -216,7 +213,7 @@ def main() -> None:
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--jobs", type=int, default=1, help="runs at a time, one thread each")
     parser.add_argument("--only", action="append", default=[], metavar="EXPERIMENT",
-                        choices=[e.key for e in EXPERIMENTS], help="repeatable")
+                        choices=EVERY, help=f"repeatable: {', '.join(EVERY)}")
     parser.add_argument("--work", type=Path, default=ROOT / "out" / "ablations",
                         help="shards, checkpoints, logs")
     parser.add_argument("--results", type=Path, help="curves  [default: runs/ablations, or quick/ "
@@ -229,7 +226,8 @@ def main() -> None:
     work = given.work / "quick" if given.quick else given.work
     results = given.results or (work / "results" if given.quick else ROOT / "runs" / "ablations")
     runner = Runner(work, results, QUICK if given.quick else FULL, given.device)
-    everything = plan(runner.scale, given.only)
+    named = given.only or (EVERY if given.device == "auto" and not given.quick else ())
+    everything = plan(runner.scale, named)
     if given.part is not None:
         part, name = given.part
         return do_part(runner, part, next(job for job in everything if job.name == name))
@@ -258,22 +256,21 @@ def do_part(runner: Runner, part: str, job: Job) -> None:
 
         prepare_probe_set(runner, job, MODEL)
     elif part == "finish":
-        runner.finish(job, {"device": "GPU, beside others"})
+        import torch
+
+        there = torch.cuda.is_available()
+        runner.finish(job, {"device": torch.cuda.get_device_name() if there else "CPU"})
     else:
         {"prepare": runner.prepare, "do": runner.do}[part](job)
 
 
 def begin(work: Path, part: str, name: str) -> bool:
-    """Do a part of a job in a process of its own, with one thread; True where it ended well.
-
-    Such a process leaves the GPU alone: it is for the runs that are trained side by side.
-    """
+    """Do a part of a job in a process of its own, with one thread; True where it ended well."""
     log = work / "logs" / f"{name.replace('/', '-')}.log"
     log.parent.mkdir(parents=True, exist_ok=True)
     if part == "do":
         print(f"{name}: begun", flush=True)
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE",
-                   "CUDA_VISIBLE_DEVICES": ""}
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"}
     with log.open("a") as file:
         done = subprocess.run([sys.executable, __file__, *sys.argv[1:], "--part", part, name],
                               cwd=ROOT, env=environment, stdout=file, stderr=subprocess.STDOUT)

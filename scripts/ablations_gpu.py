@@ -1,8 +1,9 @@
 """Train the runs of the ablations side by side on one GPU: `scripts/ablations.py --device auto`.
 
-Clips are prepared by processes on the CPU, kind of scenes by kind; as soon as those of a group of
-runs are there, all its runs take their steps together (replay_run.py), and what is trained is
-measured by processes on the CPU, as on a machine without a GPU. What each run computes is what
+Clips are prepared by other processes, kind of scenes by kind; as soon as those of a group of runs
+are there, all its runs take their steps together (replay_run.py), and what is trained is measured
+by other processes again, as on a machine without a GPU. Long runs begin when no short ones are
+left. What each run computes is what
 `motifocal train` computes: the same first weights, order of the data, noise and dropout; the order
 in which a GPU adds up is not the CPU's, so curves agree, but not bit for bit. A run that was
 stopped begins anew.
@@ -92,8 +93,11 @@ def prepare_probe_set(runner: Runner, job: Job, model: Path) -> Path:
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
         pairs = pairs_of(e, runner.scale.pairs)
+        vae: Any = load_vae(model)
+        if runner.device != "cpu" and torch.cuda.is_available():
+            vae.to("cuda")
         with replacing(path) as temporary:
-            save_probe_set(temporary, encode_probe_set(pairs, load_vae(model), config=config))
+            save_probe_set(temporary, encode_probe_set(pairs, vae, config=config))
     return path
 
 
@@ -119,6 +123,10 @@ class Trainer:
         taken, shown = 0, time.monotonic()
         while pending or active:
             for batch in [b for b in pending if b.ready()]:
+                shorter = [*(b.experiment.times for b in pending),
+                           *(jobs[0].experiment.times for _, jobs, _ in active)]
+                if batch.experiment.times > min(shorter):
+                    continue
                 pending.remove(batch)
                 if all(need.result() for need in batch.needs):
                     active.append(self._begin(batch))
@@ -196,7 +204,7 @@ class Trainer:
 
     def _probe(self, together: Together, jobs: list[Job]) -> None:
         e, scale = jobs[0].experiment, self.runner.scale
-        every = max(1, scale.probe_every * max(1, e.times // 2))
+        every = e.probe_every(scale)
         due = together.step % every == 0 or together.step == together.steps
         for run, job in zip(together.runs, jobs, strict=True) if due else ():
             config = run.run.settings.unet
@@ -228,7 +236,7 @@ def train_side_by_side(runner: Runner, jobs: list[Job], model: Path, begin: Begi
     wide = replace(runner, workers=max(1, cores // 3))
     measured: list[Future[bool]] = []
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    with ThreadPoolExecutor(3) as preparing, ThreadPoolExecutor(max(1, cores - 2)) as measuring:
+    with ThreadPoolExecutor(3) as preparing, ThreadPoolExecutor(max(1, cores // 2)) as measuring:
         # Distinct folders once, in the order in which runs need them.
         asked: dict[object, Future[bool]] = {}
         groups = batches(jobs)

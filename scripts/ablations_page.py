@@ -95,11 +95,17 @@ def over_seeds(logs: np.ndarray) -> str:
 
 
 def cost(results: Path, experiment: Experiment) -> str:
-    """What the runs took, as their logs say."""
-    seconds = [json.loads(path.read_text())["seconds_per_step"]
-               for path in sorted((results / experiment.key).glob("*.json"))]
-    return (f"{len(seconds)} runs; the median step took {median(seconds):.2f} s "
-            f"({min(seconds):.2f} to {max(seconds):.2f} by run).\n")
+    """What the runs took, as their logs say: one a core, or side by side on a GPU."""
+    notes = [json.loads(path.read_text())
+             for path in sorted((results / experiment.key).glob("*.json"))]
+    lines = []
+    for device in dict.fromkeys(note.get("device", "") for note in notes):
+        seconds = [n["seconds_per_step"] for n in notes if n.get("device", "") == device]
+        where = f" side by side on {device}" if device else ""
+        lines.append(f"{len(seconds)} runs{where}; the median step {'of all ' if device else ''}"
+                     f"took {median(seconds):.2f} s ({min(seconds):.2f} to {max(seconds):.2f} by "
+                     "run).\n")
+    return "\n".join(lines)
 
 
 def filled(text: str, results: Path, pictures: Path | None) -> str:

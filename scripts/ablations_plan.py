@@ -94,6 +94,10 @@ class Experiment:
     times: int = 1
     accelerator: bool = False
 
+    def probe_every(self, scale: Scale) -> int:
+        """Steps between two points of the curve: twice the points where ten times the steps."""
+        return scale.probe_every * max(1, self.times // 2)
+
     @property
     def scenes(self) -> str:
         """The scenes, and what else is not as in the first experiment, in words."""
