@@ -25,7 +25,7 @@ import torch
 from ablations_plan import WORLDS, Experiment, Job
 from replay_inputs import Clips, Feed
 from replay_probe import ReplayProbe, load_probe_set, save_probe_set
-from replay_run import Lane, ReplayRun, Together
+from replay_run import STREAMS, Lane, ReplayRun, Together
 
 from motifocal.cli import train as train_command
 from motifocal.files.atomic import replacing
@@ -111,7 +111,7 @@ class Trainer:
         self.text = load_text(model)
         self.text.text_encoder.requires_grad_(False).to(device).eval()
         self.clips: dict[Path, Clips] = {}
-        self.lanes = Lane.several(device)
+        self.lanes = [Lane.on(device) for _ in range(STREAMS)]
         self.probes: dict[Any, ReplayProbe] = {}
         self.draws = ThreadPoolExecutor(4)
         self.count = 0
@@ -213,7 +213,7 @@ class Trainer:
                 pairs = pairs_of(e, scale.pairs)
                 probe_set = load_probe_set(prepare_probe_set(self.runner, job, self.model), pairs)
                 self.probes[key] = ReplayProbe.prepare(probe_set, run, self.text,
-                                                       Lane.several(self.device)[0])
+                                                       Lane.on(self.device))
             self.probes[key].begin(run)
         if together.step % 20 == 0:
             for probe in self.probes.values():

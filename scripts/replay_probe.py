@@ -34,6 +34,8 @@ from motifocal.training.measurement.probe import (
 )
 from motifocal.training.measurement.probe_curve import table_rows
 
+PART = 64  # pairs
+
 
 def save_probe_set(path: Path, probe_set: ProbeSet) -> None:
     """Write the encoded images; the pairs are drawn anew when they are read."""
@@ -113,10 +115,15 @@ class ReplayProbe:
 
     @torch.no_grad()
     def _guess(self) -> Tensor:
-        prediction = self.network(**self.inputs)
-        clean: Tensor = self.run.schedule.x0_from(
-            prediction, self.inputs["sample"], self.inputs["timestep"])
-        return self._distances(clean.float())
+        """Distances (P, K) of what the network guesses. A part of the pairs at a time: kernels of
+        attention take no more than 65 535 sequences, and every location in time is one."""
+        parts = []
+        for begin in range(0, len(self.probe_set.pairs), PART):
+            given = {name: x[begin : begin + PART] for name, x in self.inputs.items()}
+            clean = self.run.schedule.x0_from(self.network(**given), given["sample"],
+                                              given["timestep"])
+            parts.append(clean.float())
+        return self._distances(torch.cat(parts))
 
     def _record(self) -> None:
         torch.cuda.synchronize()

@@ -37,10 +37,11 @@ class Lane:
     pool: Any
 
     @classmethod
-    def several(cls, device: torch.device) -> list[Lane]:
+    def on(cls, device: torch.device) -> Lane:
+        """A new one; on a CPU there is nothing to hold."""
         if device.type != "cuda":
-            return [cls(None, None)]
-        return [cls(torch.cuda.Stream(), torch.cuda.graph_pool_handle()) for _ in range(STREAMS)]
+            return cls(None, None)
+        return cls(torch.cuda.Stream(), torch.cuda.graph_pool_handle())
 
 
 class ReplayRun:

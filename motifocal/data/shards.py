@@ -10,6 +10,7 @@ from __future__ import annotations
 import bisect
 import hashlib
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -172,13 +173,6 @@ def epochs_of_step(step: int, clips: int, batch: int) -> list[int]:
     return [position // clips for position in range(step * batch, (step + 1) * batch)]
 
 
-_PERMUTATIONS: dict[tuple[int, int, int], npt.NDArray[np.int64]] = {}
-
-
+@lru_cache(maxsize=16)
 def _permutation(clips: int, seed: int, epoch: int) -> npt.NDArray[np.int64]:
-    key = (clips, seed, epoch)
-    if key not in _PERMUTATIONS:
-        if len(_PERMUTATIONS) > 2:
-            _PERMUTATIONS.clear()
-        _PERMUTATIONS[key] = np.random.default_rng([seed, epoch]).permutation(clips)
-    return _PERMUTATIONS[key]
+    return np.random.default_rng([seed, epoch]).permutation(clips)
