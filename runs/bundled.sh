@@ -9,7 +9,7 @@
 # decoder begin with its autoencoder and text encoder: BASE=motifocal/bundled runs/bundled.sh prepare train ...
 #
 # OUT: folder of everything that is written. MOTIFOCAL: the command. DEVICE: auto, cpu, cuda or mps.
-# WORKERS: processes that draw clips. CLIPS, HELD_OUT, STEPS, BATCH, DECODER_STEPS, PAIRS: how much is drawn,
+# WORKERS: processes that draw clips. CLIPS, HELD_OUT, STEPS, WARMUP, BATCH, DECODER_STEPS, PAIRS: how much is drawn,
 # trained and scored; the same numbers have to be given when it goes on.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -22,6 +22,7 @@ BASE=${BASE:-$OUT/base}
 CLIPS=${CLIPS:-14400}
 HELD_OUT=${HELD_OUT:-480}
 STEPS=${STEPS:-4000}
+WARMUP=${WARMUP:-100}
 BATCH=${BATCH:-32}
 MICRO_BATCH=${MICRO_BATCH:-$BATCH}
 DECODER_STEPS=${DECODER_STEPS:-3000}
@@ -40,7 +41,7 @@ prepare() {
 
 train() {
     $MOTIFOCAL train "$OUT/shards" --preset scenes --held-out "$OUT/held-out" --model "$BASE" --fresh \
-        -o "$OUT/run" --device "$DEVICE" --set "steps=$STEPS" --set "cooldown=$((STEPS / 2))" \
+        -o "$OUT/run" --device "$DEVICE" --set "steps=$STEPS" --set "warmup=$WARMUP" --set "cooldown=$((STEPS / 2))" \
         --set "global_batch=$BATCH" --set "micro_batch=$MICRO_BATCH" --set motif_weight=1 \
         --set save_every=500 --set sample_every=1000 --probe-every 1000 --probe-pairs "$PAIRS"
 }

@@ -4,7 +4,7 @@
 #
 #   OUT=results runs/gpu.sh                        all of it
 #   OUT=results SECONDS_LEFT=580 runs/gpu.sh       what is done by then; unfinished runs are left out
-#   OUT=results BENCHMARKS=--tiny CLIPS=24 HELD_OUT=8 STEPS=4 BATCH=2 PAIRS=4 runs/gpu.sh --quick
+#   OUT=results BENCHMARKS=--tiny CLIPS=24 HELD_OUT=8 STEPS=4 WARMUP=1 BATCH=2 PAIRS=4 runs/gpu.sh --quick
 #                                                  a small copy of everything, in minutes on a CPU
 #
 # OUT gets gpu.json, ablations.tgz (unpack it in runs/), bundled.tgz (unpack it as the OUT of runs/bundled.sh) and
@@ -21,22 +21,34 @@ mkdir -p "$OUT/logs"
 
 left() { echo $((SECONDS_LEFT - SECONDS - ${1:-0})); }
 
-# The bundled model's clips are drawn on the CPU while the benchmarks have the GPU for themselves.
-BASE=motifocal/bundled OUT=$WORK/bundled WORKERS=$(($(nproc) / 2)) MOTIFOCAL="$PYTHON -m motifocal" DEVICE=auto \
-    timeout "$(left 20)" runs/bundled.sh prepare > "$OUT/logs/bundled.log" 2>&1 &
-clips=$!
-timeout "$(left 20)" "$PYTHON" benchmarks/gpu.py $BENCHMARKS --out "$OUT/gpu.json" 2>&1 | tee "$OUT/logs/benchmarks.log"
+failed=0
+part() { # name, command: with what is left of the time; says what failed, and the others go on
+    local name=$1; shift
+    timeout "$(left 20)" "$@" 2>&1 | tee "$OUT/logs/$name.log" || { echo "$name failed" >&2; failed=1; }
+}
+bundled() { # stage of runs/bundled.sh
+    BASE=motifocal/bundled OUT=$WORK/bundled WORKERS=$(($(nproc) / 2)) MOTIFOCAL="$PYTHON -m motifocal" DEVICE=auto \
+        timeout "$(left 20)" runs/bundled.sh "$1" > "$OUT/logs/bundled-$1.log" 2>&1
+}
 
+# The bundled model's clips are drawn on the CPU while the benchmarks have the GPU for themselves.
+bundled prepare &
+clips=$!
+part benchmarks "$PYTHON" benchmarks/gpu.py $BENCHMARKS --out "$OUT/gpu.json"
 wait "$clips"
-BASE=motifocal/bundled OUT=$WORK/bundled MOTIFOCAL="$PYTHON -m motifocal" DEVICE=auto \
-    timeout "$(left 20)" runs/bundled.sh train >> "$OUT/logs/bundled.log" 2>&1 &
+bundled train &
 training=$!
-timeout "$(left 20)" "$PYTHON" scripts/ablations.py --device auto --work "$WORK/ablations" --results "$WORK/results" \
-    "$@" 2>&1 | tee "$OUT/logs/ablations.log"
-wait "$training"
+part ablations "$PYTHON" scripts/ablations.py --device auto --work "$WORK/ablations" --results "$WORK/results" "$@"
+wait "$training" || { echo "the bundled network failed, see logs/" >&2; failed=1; }
 
 mkdir -p "$WORK/results"
 tar czf "$OUT/ablations.tgz" -C "$WORK" --transform s/^results/ablations/ results
-"$PYTHON" scripts/slim_run.py "$WORK/bundled/run" "$WORK/slim/run" && tar czf "$OUT/bundled.tgz" -C "$WORK/slim" run
-tail -n 5 "$WORK"/ablations/logs/*.log > "$OUT/logs/runs.log"
+if [ -f "$WORK/bundled/run/training.json" ]; then
+    rm -rf "$WORK/slim"
+    part slim "$PYTHON" scripts/slim_run.py "$WORK/bundled/run" "$WORK/slim/run"
+    tar czf "$OUT/bundled.tgz" -C "$WORK/slim" run
+fi
+find "$WORK/ablations" -name '*.log' -exec tail -v -n 5 {} + > "$OUT/logs/runs.log"
+tail -n 3 "$OUT"/logs/bundled-*.log
 ls -l "$OUT"
+exit "$failed"
