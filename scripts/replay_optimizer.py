@@ -72,9 +72,10 @@ class ReplayOptimizer:
         stacked = {id(p) for stack in self.stacks for p in stack.weights}
         rest = [p for _, p in named if id(p) not in stacked]
         cuda = rate.device.type == "cuda"
-        self.adam = torch.optim.AdamW(rest, lr=rate, weight_decay=weight_decay, fused=cuda,
-                                      betas=(0.9, 0.98) if name == "muon" else (0.9, 0.999),
-                                      capturable=cuda)
+        self.adam = torch.optim.AdamW(rest, weight_decay=weight_decay, fused=cuda, capturable=cuda,
+                                      betas=(0.9, 0.98) if name == "muon" else (0.9, 0.999))
+        for group in self.adam.param_groups:
+            group["lr"] = rate
         self.rate, self.weight_decay = rate, weight_decay
 
     def step(self) -> None:

@@ -78,7 +78,7 @@ class ReplayRun:
         batch, text = self.clips.rows(self.feed.index)
         loss = training_step(self.run.unet, batch, text, self.clips.empty, random, self.schedule, s)
         loss.total.mean().backward()
-        norm = torch.nn.utils.clip_grad_norm_(self.weights, s.max_grad_norm, foreach=True)
+        norm = torch.nn.utils.clip_grad_norm_(self.weights, s.max_grad_norm)
         self.optimizer.step()
         with torch.no_grad():
             change = torch._foreach_sub(self.weights, self.averages)
