@@ -1,14 +1,15 @@
 #!/usr/bin/env bash
-# All that needs a GPU, in one run of about ten minutes on an H200 with 16 cores: the benchmarks of docs/benchmarks.md,
-# the ablations of docs/proof.md, and the network of the bundled model's second edition.
+# What needs a GPU, in stages: the benchmarks of docs/benchmarks.md, the ablations of docs/proof.md, and the network
+# of the bundled model's second edition. On an H200 with 16 cores it is meant to take some ten minutes.
 #
-#   OUT=results runs/gpu.sh                        all of it
-#   OUT=results SECONDS_LEFT=580 runs/gpu.sh       what is done by then; unfinished runs are left out
-#   OUT=results BENCHMARKS=--tiny CLIPS=24 HELD_OUT=8 STEPS=4 WARMUP=1 BATCH=2 PAIRS=4 runs/gpu.sh --quick
-#                                                  a small copy of everything, in minutes on a CPU
+#   OUT=results runs/gpu.sh                               all stages, one after the other
+#   OUT=results SECONDS_LEFT=580 runs/gpu.sh ablations    one stage, ended in time; what is done by then is kept
+#   OUT=results ABLATIONS="--only hard" runs/gpu.sh ablations
+#   OUT=results BENCHMARKS=--tiny CLIPS=24 HELD_OUT=8 STEPS=4 WARMUP=1 BATCH=2 PAIRS=4 ABLATIONS=--quick runs/gpu.sh
+#                                                         a small copy of everything, in minutes on a CPU
 #
 # OUT gets gpu.json, ablations.tgz (unpack it in runs/), bundled.tgz (unpack it as the OUT of runs/bundled.sh) and
-# logs/. WORK holds what is written meanwhile. Nothing here needs a network.
+# logs.tgz. WORK holds what is written meanwhile. Nothing here needs a network.
 set -uo pipefail
 cd "$(dirname "$0")/.."
 OUT=$(realpath -m "${OUT:-out/gpu}")
@@ -16,39 +17,52 @@ WORK=${WORK:-$(mktemp -d)}
 PYTHON=${PYTHON:-.venv/bin/python}
 SECONDS_LEFT=${SECONDS_LEFT:-86400}
 BENCHMARKS=${BENCHMARKS:---seconds 110} # options of benchmarks/gpu.py
+ABLATIONS=${ABLATIONS:-}                # options of scripts/ablations.py
 export PYTHONPATH="$PWD${PYTHONPATH:+:$PYTHONPATH}" PYTHONUNBUFFERED=1 OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE
-mkdir -p "$OUT/logs"
-
-left() { echo $((SECONDS_LEFT - SECONDS - ${1:-0})); }
-
+# As many streams are to run beside each other as there may be; 8 by default.
+export CUDA_DEVICE_MAX_CONNECTIONS=32
+STAGES="benchmarks ablations bundled"
 failed=0
-part() { # name, command: with what is left of the time; says what failed, and the others go on
-    local name=$1; shift
-    timeout "$(left 20)" "$@" 2>&1 | tee "$OUT/logs/$name.log" || { echo "$name failed" >&2; failed=1; }
-}
-bundled() { # stage of runs/bundled.sh
-    BASE=motifocal/bundled OUT=$WORK/bundled WORKERS=$(($(nproc) / 2)) MOTIFOCAL="$PYTHON -m motifocal" DEVICE=auto \
-        timeout "$(left 20)" runs/bundled.sh "$1" > "$OUT/logs/bundled-$1.log" 2>&1
+mkdir -p "$OUT" "$WORK/logs" "$WORK/results"
+
+left() { # seconds until the end less what comes after, at least 1
+    local seconds=$((SECONDS_LEFT - SECONDS - $1))
+    echo $((seconds > 1 ? seconds : 1))
 }
 
-# The bundled model's clips are drawn on the CPU while the benchmarks have the GPU for themselves.
-bundled prepare &
-clips=$!
-part benchmarks "$PYTHON" benchmarks/gpu.py $BENCHMARKS --out "$OUT/gpu.json"
-wait "$clips"
-bundled train &
-training=$!
-part ablations "$PYTHON" scripts/ablations.py --device auto --work "$WORK/ablations" --results "$WORK/results" "$@"
-wait "$training" || { echo "the bundled network failed, see logs/" >&2; failed=1; }
+part() { # name, seconds that others need after it, command: says what failed, and the others go on
+    local name=$1 after=$2
+    shift 2
+    timeout -k 10 "$(left "$after")" "$@" 2>&1 | tee "$WORK/logs/$name.log" ||
+        { echo "$name failed or was ended" >&2; failed=1; }
+}
 
-mkdir -p "$WORK/results"
-tar czf "$OUT/ablations.tgz" -C "$WORK" --transform s/^results/ablations/ results
-if [ -f "$WORK/bundled/run/training.json" ]; then
+benchmarks() {
+    part benchmarks 20 "$PYTHON" benchmarks/gpu.py $BENCHMARKS --out "$OUT/gpu.json"
+}
+
+ablations() {
+    part ablations 30 "$PYTHON" scripts/ablations.py --device auto --work "$WORK/ablations" --results "$WORK/results" \
+        $ABLATIONS
+    tar czf "$OUT/ablations.tgz" -C "$WORK" --transform s/^results/ablations/ results
+    find "$WORK/ablations" -name '*.log' -exec tail -v -n 5 {} + > "$WORK/logs/runs.log"
+}
+
+bundled() {
+    part bundled 45 env BASE=motifocal/bundled OUT="$WORK/bundled" MOTIFOCAL="$PYTHON -m motifocal" DEVICE=auto \
+        runs/bundled.sh prepare train
+    [ -f "$WORK/bundled/run/training.json" ] || return 0
     rm -rf "$WORK/slim"
-    part slim "$PYTHON" scripts/slim_run.py "$WORK/bundled/run" "$WORK/slim/run"
-    tar czf "$OUT/bundled.tgz" -C "$WORK/slim" run
-fi
-find "$WORK/ablations" -name '*.log' -exec tail -v -n 5 {} + > "$OUT/logs/runs.log"
-tail -n 3 "$OUT"/logs/bundled-*.log
+    part slim 5 "$PYTHON" scripts/slim_run.py "$WORK/bundled/run" "$WORK/slim/run"
+    tar czf "$OUT/bundled.tgz" -C "$WORK/slim" run || failed=1
+}
+
+for stage in ${*:-$STAGES}; do # before anything is computed
+    [[ " $STAGES " == *" $stage "* ]] || { echo "no stage $stage; there are: $STAGES" >&2; exit 2; }
+done
+for stage in ${*:-$STAGES}; do
+    "$stage"
+done
+tar czf "$OUT/logs.tgz" -C "$WORK" logs
 ls -l "$OUT"
 exit "$failed"

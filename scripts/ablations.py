@@ -43,6 +43,7 @@ from motifocal.cli import cli
 from motifocal.files.atomic import replacing
 from motifocal.scenes.evaluation.arms import read_run
 from motifocal.scenes.evaluation.probe_table import PROBE_TABLE, compressed, read_probe_table
+from motifocal.training.log import read_log
 
 ROOT = Path(__file__).parents[1]
 EVERY = tuple(e.key for e in EXPERIMENTS)
@@ -73,22 +74,35 @@ class Runner:
     def do(self, job: Job) -> None:
         """Train a run to its end, measure it, keep the results."""
         call("train", *self.train_words(job))
-        self.finish(job)
+        self.measure(job)
+        self.sample(job)
+        self.keep_curve(job)
 
-    def finish(self, job: Job, about: Mapping[str, object] | None = None) -> None:
-        """Measure a run that is trained, and keep the results; notes say `about` it."""
+    def measure(self, job: Job) -> None:
+        """Measure Figure 6 of a run that is trained."""
         folder = self.folder(job)
-        seconds = [json.loads(line)["seconds"] for line in (folder / "log.jsonl").open()]
-        notes = {"settings": json.loads((folder / "training.json").read_text()),
-                 "seconds_per_step": round(median(seconds), 3), **(about or {})}
         call("figure6", folder, self.held_out(job), "-o", folder / "figure6",
              "--text", MODEL, "--clips", self.scale.held_out, "--device", self.device)
         table = (folder / "figure6" / "figure6.csv").read_text(encoding="utf-8")
         keep(self.figure6(job), table.replace(str(folder), job.name).encode())
+
+    def sample(self, job: Job) -> None:
+        """Sample videos with the final weights and judge them, where the arm wants that."""
         if job.arm.sampled:
-            keep(self.sampled(job), self._sample(folder, scenes_words(job.experiment)))
+            keep(self.sampled(job), self._sample(self.folder(job), scenes_words(job.experiment)))
+
+    def keep_curve(self, job: Job, about: Mapping[str, object] | None = None) -> None:
+        """Keep the learning curve of a run that is trained, and notes that say `about` it."""
+        folder = self.folder(job)
+        seconds = [line["seconds"] for line in read_log(folder / "log.jsonl")]
+        notes = {"settings": json.loads((folder / "training.json").read_text()),
+                 "seconds_per_step": round(median(seconds), 3), **(about or {})}
         keep(self.notes(job), json.dumps(notes, indent=1).encode() + b"\n")
         keep(self.result(job), compressed(read_probe_table(folder / PROBE_TABLE)))
+
+    def keep_partial(self, job: Job, curve: bytes) -> None:
+        """Keep what there is of the curve of a run that did not end."""
+        keep(self.results / "partial" / f"{job.name}.csv.gz", curve)
 
     def folder(self, job: Job) -> Path:
         return self.work / "runs" / job.name
@@ -252,32 +266,32 @@ def do_part(runner: Runner, part: str, job: Job) -> None:
         folder = runner.work / "shards" / name
         wide.prepare_shards(folder, runner.inputs(job)[folder])
     elif part == "probe-set":
-        from ablations_gpu import prepare_probe_set
+        from ablations_inputs import prepare_probe_set
 
         prepare_probe_set(runner, job, MODEL)
-    elif part == "finish":
-        import torch
-
-        there = torch.cuda.is_available()
-        runner.finish(job, {"device": torch.cuda.get_device_name() if there else "CPU"})
     else:
-        {"prepare": runner.prepare, "do": runner.do}[part](job)
+        {"prepare": runner.prepare, "do": runner.do, "sample": runner.sample,
+         "figure6": replace(runner, device="cpu").measure}[part](job)
 
 
 def begin(work: Path, part: str, name: str) -> bool:
-    """Do a part of a job in a process of its own, with one thread; True where it ended well."""
+    """Do a part of a job in a process of its own, with one thread; True where it ended well.
+
+    It gives way to others: on a GPU one thread launches the steps of all runs.
+    """
     log = work / "logs" / f"{name.replace('/', '-')}.log"
     log.parent.mkdir(parents=True, exist_ok=True)
     if part == "do":
         print(f"{name}: begun", flush=True)
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"}
     with log.open("a") as file:
-        done = subprocess.run([sys.executable, __file__, *sys.argv[1:], "--part", part, name],
-                              cwd=ROOT, env=environment, stdout=file, stderr=subprocess.STDOUT)
+        words = ["nice", "-n", "5", sys.executable, __file__, *sys.argv[1:], "--part", part, name]
+        done = subprocess.run(words, cwd=ROOT, env=environment, stdout=file,
+                              stderr=subprocess.STDOUT)
     if done.returncode:
         print(f"{name}: {part} ended with code {done.returncode}, see {log}", flush=True)
-    elif part in ("do", "finish"):
-        print(f"{name}: done", flush=True)
+    elif part in ("do", "figure6", "sample"):
+        print(f"{name}: {'' if part == 'do' else f'{part} '}done", flush=True)
     return done.returncode == 0
 
 

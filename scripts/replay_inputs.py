@@ -117,6 +117,11 @@ class Feed:
         if self._pinned:
             self._copied[step % 2].record()
         self.place.fill_(step)
-        self.rate.fill_(learning_rate(step, peak=s.learning_rate, warmup=s.warmup, total=s.steps,
-                                      cooldown=s.cooldown))
+        self.rate.fill_(rate_of(s, step))
         self.kept.fill_(kept)
+
+
+def rate_of(settings: TrainingSettings, step: int) -> float:
+    """The rate of a step, from 0."""
+    return learning_rate(step, peak=settings.learning_rate, warmup=settings.warmup,
+                         total=settings.steps, cooldown=settings.cooldown)

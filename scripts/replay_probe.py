@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import torch
 from einops import reduce
-from replay_run import Lane, ReplayRun
+from replay_run import CAPTURE, Lane, ReplayRun
 from torch import Tensor
 
 from motifocal.models.image.inputs import image_inputs
@@ -131,8 +131,8 @@ class ReplayProbe:
             self._guess()
         torch.cuda.synchronize()
         self.graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(self.graph, stream=self.lane.stream,
-                              capture_error_mode="thread_local"):
+        with torch.cuda.graph(self.graph, pool=self.lane.pool, stream=self.lane.stream,
+                              capture_error_mode=CAPTURE):
             self.result = self._guess()
 
     @torch.no_grad()

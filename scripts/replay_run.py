@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
-from replay_inputs import Clips, Feed
+from replay_inputs import Clips, Feed, rate_of
 from replay_optimizer import ReplayOptimizer
 from torch import Tensor
 
@@ -26,22 +26,32 @@ from motifocal.training.loop import Run
 from motifocal.training.step import training_step
 
 STREAMS = 24
+CAPTURE = "thread_local"  # other threads draw noise meanwhile
 LOGGED = ("loss", "diffusion", "motion", "norm")
 
 
 @dataclass
 class Lane:
-    """One stream of the device, with the scratch memory of the graphs that run there in turn."""
+    """One stream of the device, with the scratch memory of the graphs that run there in turn.
+
+    `anchor` is a graph that keeps the memory alive while no run has one there.
+    """
 
     stream: Any
     pool: Any
+    anchor: Any = None
 
     @classmethod
-    def on(cls, device: torch.device) -> Lane:
-        """A new one; on a CPU there is nothing to hold."""
+    def on(cls, device: torch.device, priority: int = 0) -> Lane:
+        """A new one, on a stream with this priority; on a CPU there is nothing to hold."""
         if device.type != "cuda":
             return cls(None, None)
-        return cls(torch.cuda.Stream(), torch.cuda.graph_pool_handle())
+        stream, pool = torch.cuda.Stream(priority=priority), torch.cuda.graph_pool_handle()
+        anchor, held = torch.cuda.CUDAGraph(), torch.zeros(1, device=device)
+        torch.cuda.synchronize()
+        with torch.cuda.graph(anchor, pool=pool, stream=stream, capture_error_mode=CAPTURE):
+            held.add_(1)
+        return cls(stream, pool, (anchor, held))
 
 
 class ReplayRun:
@@ -92,24 +102,42 @@ class ReplayRun:
             weight.grad = None
 
     def _record(self) -> None:
-        """Take one step to set everything up, undo it, and record the graph."""
+        """Take one step to set everything up, record the graph, and compare a replay with the step.
+
+        Everything is then as before: the step is undone. The feed holds zeros as rate, so that the
+        weights do not move. Raises RuntimeError where the replay differs.
+        """
         first = [w.detach().clone() for w in self.weights]
         torch.cuda.synchronize()
         with torch.cuda.stream(self.lane.stream):
             self._forget_gradients()
             self._step()
         torch.cuda.synchronize()
+        eager = self.history[0].tolist()
         self._forget_gradients()
-        graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph, pool=self.lane.pool, stream=self.lane.stream,
-                              capture_error_mode="thread_local"):
+        self._restore(first)
+        self.graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(self.graph, pool=self.lane.pool, stream=self.lane.stream,
+                              capture_error_mode=CAPTURE):
             self._step()
         self._forget_gradients()  # else they would hold the lane's memory
-        with torch.no_grad():
-            torch._foreach_copy_(self.weights, first)
-            torch._foreach_copy_(self.averages, first)
+        with torch.cuda.stream(self.lane.stream):
+            self.graph.replay()
+        torch.cuda.synchronize()
+        replayed = self.history[0].tolist()
+        if not all(math.isclose(x, y, rel_tol=0.03, abs_tol=1e-4)
+                   for x, y in zip(eager, replayed, strict=True)):
+            raise RuntimeError(f"{self.name}: the recorded step should give {LOGGED} of {eager}, "
+                               f"got {replayed}")
+        self._restore(first)
+
+    @torch.no_grad()
+    def _restore(self, weights: list[Tensor]) -> None:
+        """Go back to these weights, as if no step had been taken."""
+        torch._foreach_copy_(self.weights, weights)
+        torch._foreach_copy_(self.averages, weights)
         self.optimizer.reset()
-        self.graph = graph
+        torch.cuda.synchronize()  # replays are on other streams
 
     def advance(self, filled: Any) -> None:
         """Take the step that the feed holds, after the event `filled`."""
@@ -136,7 +164,7 @@ class ReplayRun:
                 if not all(map(math.isfinite, values)):
                     raise FloatingPointError(f"{self.name}: loss not finite at step {number}")
                 log.write({"step": number, **dict(zip(LOGGED, values, strict=True)),
-                           "seconds": seconds})
+                           "rate": rate_of(self.run.settings, number - 1), "seconds": seconds})
         write_text(folder / PROBE_TABLE, to_csv(sorted(self.points, key=lambda p: p.step)))
         average.optimization_step = step
         save_checkpoint(folder / "checkpoints", step, {
@@ -159,7 +187,7 @@ class Together:
         feeds = list({id(run.feed): run.feed for run in runs}.values())
         cuda = runs[0].graph is not None
         return cls(list(runs), feeds, runs[0].run.settings.steps,
-                   stream=torch.cuda.Stream() if cuda else None)
+                   stream=torch.cuda.Stream(priority=-1) if cuda else None)
 
     def advance(self) -> None:
         """Bring the draws of the next step to the device, and take it with every run."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from concurrent.futures import Future
 from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
@@ -15,9 +16,10 @@ ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "scripts"))
 
 import ablations  # noqa: E402
-import ablations_gpu  # noqa: E402
+import ablations_inputs  # noqa: E402
 import ablations_plan  # noqa: E402
 from replay_optimizer import ReplayOptimizer  # noqa: E402
+from replay_trainer import Trainer  # noqa: E402
 
 from motifocal.scenes.evaluation.probe_table import PROBE_TABLE, read_probe_table  # noqa: E402
 from motifocal.training.log import read_log  # noqa: E402
@@ -92,10 +94,11 @@ def trained(jobs: list[ablations_plan.Job], tmp_path_factory: pytest.TempPathFac
     (work / "again").mkdir()
     (work / "again" / "shards").symlink_to(work / "shards")
     measured: list[str] = []
-    trainer = ablations_gpu.Trainer(ours, ablations.MODEL, lambda job: measured.append(job.name),
+    trainer = Trainer(ours, ablations.MODEL, lambda job: measured.append(job.name),
                                     torch.device("cpu"))
-    trainer.train(ablations_gpu.batches(jobs))
+    trainer.train(ablations_inputs.batches(jobs))
     assert sorted(measured) == sorted(job.name for job in jobs)
+    assert all(ours.result(job).exists() for job in jobs)
     return theirs, ours
 
 
@@ -128,16 +131,40 @@ def test_a_run_that_cannot_be_recorded_is_refused(
     jobs: list[ablations_plan.Job], trained: tuple[ablations.Runner, ablations.Runner],
 ) -> None:
     _, ours = trained
-    trainer = ablations_gpu.Trainer(ours, ablations.MODEL, lambda job: None, torch.device("cpu"))
+    trainer = Trainer(ours, ablations.MODEL, lambda job: None, torch.device("cpu"))
     job = jobs[0]
     words = [*ours.train_words(job), "--set", "micro_batch=8"]
     with pytest.raises(ValueError, match="one micro-batch"):
         trainer._run(job.name, ours.shards(job), ours.work / "refused", words, {}, None)
 
 
+@pytest.mark.slow
+def test_a_group_that_cannot_begin_is_left_out_and_what_was_probed_of_another_is_kept(
+    jobs: list[ablations_plan.Job], trained: tuple[ablations.Runner, ablations.Runner],
+    tmp_path: Path, capsys: pytest.CaptureFixture[str],
+) -> None:
+    _, ours = trained
+    ours = replace(ours, results=tmp_path)
+    ended: list[ablations_plan.Job] = []
+    trainer = Trainer(ours, ablations.MODEL, ended.append, torch.device("cpu"))
+    missing: Future[bool] = Future()
+    missing.set_result(False)
+    trainer.train([ablations_inputs.Batch(jobs[:1], [missing])])
+    assert ended == []
+    assert "runs of still are left out" in capsys.readouterr().out
+    trainer._begin(ablations_inputs.Batch(jobs[:1]))
+    (group,) = trainer.active
+    for _ in range(SCALE.probe_every):
+        group.together.advance()
+    trainer._probe(group)
+    trainer.rescue()
+    curve = read_probe_table(tmp_path / "partial" / f"{jobs[0].name}.csv.gz")
+    assert [row.step for row in curve] == [SCALE.probe_every] * SCALE.pairs
+
+
 def test_runs_that_begin_together_have_the_same_scenes_size_and_length() -> None:
     plan = ablations_plan.plan(ablations_plan.FULL, [e.key for e in ablations_plan.EXPERIMENTS])
-    groups = ablations_gpu.batches(plan)
+    groups = ablations_inputs.batches(plan)
     assert sum(len(group.jobs) for group in groups) == len(plan)
     for group in groups:
         experiments = {job.experiment.key for job in group.jobs}
@@ -147,7 +174,7 @@ def test_runs_that_begin_together_have_the_same_scenes_size_and_length() -> None
 
 def test_pairs_are_those_of_the_kind_of_scenes() -> None:
     for experiment in ablations_plan.EXPERIMENTS:
-        pair = ablations_gpu.pairs_of(experiment, 1)[0]
+        pair = ablations_inputs.pairs_of(experiment, 1)[0]
         words = ablations_plan.WORLDS[experiment.world]
         assert pair.size == experiment.size
         assert (pair.variant.background != "still") is ("living" in words)
