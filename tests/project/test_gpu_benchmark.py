@@ -33,7 +33,7 @@ def gpu(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
 def test_all_parts_run_on_a_cpu_without_pyav(tmp_path: Path) -> None:
     out = tmp_path / "gpu.json"
     command = [sys.executable, "-c", WITHOUT_PYAV, str(FOLDER), str(FOLDER / "gpu.py"), "--tiny",
-               "--out", str(out), "--tflops", "0.5"]  # fmt: skip
+               "--out", str(out), "--tflops", "0.5", "--seconds", "100000"]  # fmt: skip
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     found = json.loads(out.read_text())
