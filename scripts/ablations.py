@@ -25,6 +25,7 @@ from functools import partial
 from pathlib import Path
 from statistics import median
 
+import torch
 from ablations_plan import (
     EXPERIMENTS,
     FULL,
@@ -233,24 +234,24 @@ def main() -> None:
     parser.add_argument("--results", type=Path, help="curves  [default: runs/ablations, or quick/ "
                         "in the work folder]")
     parser.add_argument("--device", choices=["cpu", "auto"], default="cpu",
-                        help="auto: all runs side by side on a GPU, if there is one")
+                        help="auto: all runs side by side where there is a GPU")
     parser.add_argument("--quick", action="store_true", help="a small copy of everything")
     parser.add_argument("--part", nargs=2, help=argparse.SUPPRESS)  # of a process that this starts
     given = parser.parse_args()
     work = given.work / "quick" if given.quick else given.work
     results = given.results or (work / "results" if given.quick else ROOT / "runs" / "ablations")
     runner = Runner(work, results, QUICK if given.quick else FULL, given.device)
-    named = given.only or (EVERY if given.device == "auto" and not given.quick else ())
-    everything = plan(runner.scale, named)
+    on_gpu = given.device == "auto" and torch.cuda.is_available()
+    everything = plan(runner.scale, given.only or (EVERY if on_gpu and not given.quick else ()))
     if given.part is not None:
         part, name = given.part
         return do_part(runner, part, next(job for job in everything if job.name == name))
     jobs = [job for job in everything if not runner.result(job).exists()]
     print(f"{len(jobs)} runs to do, {len(everything) - len(jobs)} done", flush=True)
-    if given.device == "auto":
+    if on_gpu or (given.device == "auto" and given.quick):
         from ablations_gpu import train_side_by_side
 
-        sys.exit(not train_side_by_side(runner, jobs, MODEL, partial(begin, work)))
+        sys.exit(not train_side_by_side(runner, everything, MODEL, partial(begin, work)))
     with ThreadPoolExecutor(given.jobs) as pool:
         # Data is prepared by one process after the other: runs share it.
         running = [pool.submit(begin, work, "do", job.name) for job in jobs

@@ -15,7 +15,7 @@ import os
 import signal
 import sys
 import traceback
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,34 +24,41 @@ from ablations_inputs import Begin, ask_for_inputs, batches
 from ablations_plan import Job
 from replay_trainer import Trainer
 
+from motifocal.training.checkpoint import latest_step
+
 if TYPE_CHECKING:
     from ablations import Runner
 
 
-def train_side_by_side(runner: Runner, jobs: list[Job], model: Path, begin: Begin) -> bool:
-    """Prepare, train and measure all jobs; True where every one of them ended well.
+def train_side_by_side(runner: Runner, everything: list[Job], model: Path, begin: Begin) -> bool:
+    """Train the jobs that have no curve and measure what is not measured; True where all went well.
 
     Where it is stopped, or fails, processes that it began are not waited for.
     """
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    groups, trained = batches(jobs), []
-    measured: list[Future[bool]] = []
+    jobs = [job for job in everything if not runner.result(job).exists()]
+    groups = batches(jobs)
     preparing, measuring = ThreadPoolExecutor(3), ThreadPoolExecutor(max(1, cores() // 2))
     trainer = None
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("stopped"))
     try:
         ask_for_inputs(runner, groups, preparing, begin)
 
+        # Of runs that an earlier start trained, and was stopped before it measured them.
+        measured = [measuring.submit(begin, "figure6", job.name) for job in everything
+                    if is_trained(runner, job) and not runner.figure6(job).exists()]
+
         def ended(job: Job) -> None:
-            trained.append(job)
             measured.append(measuring.submit(begin, "figure6", job.name))
 
         trainer = Trainer(runner, model, ended, device)
         trainer.train(groups)
-        sampling = [measuring.submit(begin, "sample", job.name) for job in trained
-                    if job.arm.sampled]
-        return len(trained) == len(jobs) and all([m.result() for m in (*measured, *sampling)])
-    except BaseException:
+        measured += [measuring.submit(begin, "sample", job.name) for job in everything
+                     if is_trained(runner, job) and job.arm.sampled
+                     and not runner.sampled(job).exists()]
+        went_well = [m.result() for m in measured]  # of all, before the others are looked at
+        return all(went_well) and all(runner.result(job).exists() for job in jobs)
+    except BaseException:  # a signal's SystemExit too: what there is is kept, and the code is 1
         traceback.print_exc()
         try:
             if trainer is not None:
@@ -60,6 +67,11 @@ def train_side_by_side(runner: Runner, jobs: list[Job], model: Path, begin: Begi
             sys.stdout.flush()
             sys.stderr.flush()
             os._exit(1)  # the pools would wait for all that they were given
+
+
+def is_trained(runner: Runner, job: Job) -> bool:
+    """Whether a run has its curve, and weights that can be measured."""
+    return runner.result(job).exists() and latest_step(runner.folder(job) / "checkpoints") > 0
 
 
 def cores() -> int:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -180,7 +180,6 @@ class Together:
     steps: int
     step: int = 0
     stream: Any = None
-    filled: list[Any] = field(default_factory=list)
 
     @classmethod
     def start(cls, runs: Sequence[ReplayRun]) -> Together:

@@ -91,8 +91,11 @@ class Trainer:
 
     def rescue(self) -> None:
         """Keep what there is of the curves of runs that did not end."""
-        for probe in self.probes.values():
-            probe.finish(wait=True)
+        try:
+            for probe in self.probes.values():
+                probe.finish(wait=True)
+        except RuntimeError as error:  # after a fault of the device nothing arrives any more
+            print(f"points that were under way are lost: {error}", flush=True)
         for group in self.active:
             for run, job in zip(group.together.runs, group.jobs, strict=True):
                 if run.points:
