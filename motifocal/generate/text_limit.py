@@ -9,6 +9,7 @@ from typing import Any
 
 import diffusers
 from transformers import PreTrainedTokenizerBase
+from transformers.processing_utils import ProcessorMixin
 
 from motifocal.generate.families.registry import class_of
 from motifocal.models.folder import load_text_limit, load_tokenizer
@@ -34,17 +35,21 @@ def limit_of_folder(folder: Path) -> TextLimit | None:
 
 
 def limit_of_class(
-    kind: type, tokenizer: PreTrainedTokenizerBase | None, call: Mapping[str, Any]
+    kind: type, tokenizer: PreTrainedTokenizerBase | ProcessorMixin | None, call: Mapping[str, Any]
 ) -> TextLimit | None:
     """The limit of a pipeline class of diffusers that is called with the arguments `call`."""
-    if tokenizer is None:
+    # Kandinsky has a processor in the tokenizer's place, which reads pictures too.
+    text: PreTrainedTokenizerBase | None = (
+        tokenizer.tokenizer if isinstance(tokenizer, ProcessorMixin) else tokenizer
+    )
+    if text is None:
         return None
     parameters = inspect.signature(kind.__call__).parameters
     arguments = {name: parameter.default for name, parameter in parameters.items()} | dict(call)
-    tokens = arguments.get("max_sequence_length", tokenizer.model_max_length)
+    tokens = arguments.get("max_sequence_length", text.model_max_length)
     template = arguments.get("prompt_template")
     if template is None:
-        return TextLimit(tokenizer, tokens)
+        return TextLimit(text, tokens)
     # HunyuanVideo: instructions stand before the prompt and are cut off after encoding.
     prefix = template["template"].partition("{}")[0]
-    return TextLimit(tokenizer, tokens + template["crop_start"], prefix)
+    return TextLimit(text, tokens + template["crop_start"], prefix)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import json
 from pathlib import Path
+from typing import Any
 
 import diffusers
 import numpy as np
@@ -15,11 +16,12 @@ from tiny import tiny_base
 from tiny_diffusers import save_tiny
 from tiny_encoders import tiny_tokenizer
 from tiny_model import tiny_folder, tiny_pipeline
+from transformers import Qwen2_5_VLProcessor
 
 from motifocal.cli import cli
 from motifocal.generate.model import Sampling
 from motifocal.generate.open import open_model
-from motifocal.generate.text_limit import limit_of_folder
+from motifocal.generate.text_limit import limit_of_class, limit_of_folder
 from motifocal.media.video import write_image, write_video
 from motifocal.models.text import tokenize
 from motifocal.models.text_limit import TextLimit, unread_notes
@@ -104,6 +106,23 @@ def test_hunyuan_reads_its_limit_after_its_instructions(tmp_path: Path) -> None:
     template = call.parameters["prompt_template"].default["template"]
     assert template.startswith(limit.prefix)
     assert template[len(limit.prefix) :].startswith("{}")
+
+
+class TextProcessor(Qwen2_5_VLProcessor):
+    """Qwen's processor without the parts for pictures and videos, which ask for torchvision."""
+
+    def __init__(self, tokenizer: Any) -> None:
+        self.tokenizer = tokenizer
+
+
+@pytest.mark.parametrize(("kind", "tokens"), [("Kandinsky5I2VPipeline", 512),
+                                              ("Kandinsky6TI2VAPipeline", 1024)])  # fmt: skip
+def test_the_limit_of_a_processor_is_that_of_its_tokenizer(kind: str, tokens: int) -> None:
+    limit = limit_of_class(getattr(diffusers, kind), TextProcessor(tiny_tokenizer(4096)), {})
+    assert limit is not None
+    assert limit.tokens == tokens
+    assert limit.unread("nothing moves") == ""
+    assert limit.unread("nothing moves at all " * tokens)
 
 
 def test_a_model_that_reads_no_sentence_has_no_limit(tmp_path: Path) -> None:
