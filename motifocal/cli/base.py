@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from motifocal.cli.options.declare import FOLDER, output_option
+from motifocal.cli.options.device import chosen_device, device_option
 from motifocal.cli.options.scenes import variant_of, variant_options
 from motifocal.cli.output.locking import lock_output
 from motifocal.cli.output.progress import announce, phase, progress, quiet_option
@@ -33,11 +34,12 @@ Examples:
               help="Processes that draw frames.")
 @click.option("--size", type=click.IntRange(min=16), help="Side of the autoencoder's training "
               "frames in pixels, instead of the bundled model's.")
+@device_option("Where the autoencoder is trained")
 @variant_options
 @quiet_option
 def base(
     output: Path, decoder_of: Path | None, steps: int | None, workers: int, size: int | None,
-    **options: Any,
+    device: str, **options: Any,
 ) -> None:
     """Train autoencoder and text encoder of the synthetic scenes.
 
@@ -67,6 +69,7 @@ def base(
         train_autoencoder,
     )
 
+    device = chosen_device(device)
     lock_output(output)
     for folder in (output, output / "checkpoints"):
         remove_temporaries(folder)
@@ -75,7 +78,7 @@ def base(
     settings = BUNDLED_DECODER if decoder_of else BUNDLED_AUTOENCODER
     settings = replace(settings, steps=steps or settings.steps, size=size or settings.size,
                        variant=variant)
-    _show(train_autoencoder(output, settings, workers, finished), settings)
+    _show(train_autoencoder(output, settings, workers, finished, device), settings)
     click.echo(output)
 
 

@@ -115,17 +115,19 @@ def reconstruction_loss(made: torch.Tensor, frames: torch.Tensor, absolute: floa
 
 def train_autoencoder(
     folder: Path, settings: AutoencoderSettings, workers: int = 1,
-    finished: AutoencoderKL | None = None,
+    finished: AutoencoderKL | None = None, device: str = "cpu",
 ) -> Iterator[dict[str, float]]:  # fmt: skip
     """Train into `folder`, going on from its newest checkpoint; yields one log line a step.
 
     After the last step `folder/vae` holds the averaged weights, with the scaling factor that
     makes latents of the training frames have unit variance. With a `finished` autoencoder only its
     decoder is trained further: a denoiser that was trained on its latents stays valid.
+    Frames are drawn on the CPU, and `device` computes.
     """
     torch.manual_seed(settings.seed)
     decoder_of = {"decoder_of": fingerprint(finished)} if finished else {}
     model = _without_encoder(finished) if finished else build_autoencoder(settings)
+    model.to(device)
     average = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(settings.average))
     adamw_names = ("encoder.conv_in", "decoder.conv_out")
     optimizer = build_optimizer("muon", model, settings.rate, 0.0, adamw_names)
@@ -141,13 +143,14 @@ def train_autoencoder(
             step, peak=settings.rate, warmup=settings.warmup, total=settings.steps,
             cooldown=settings.steps - settings.warmup,
         ))  # fmt: skip
-        loss = _step(model, optimizer, frames, settings, seed_everything(settings.seed, step))
+        loss = _step(model, optimizer, frames.to(device), settings,
+                     seed_everything(settings.seed, step))
         average.update_parameters(model)
         if (step + 1) % settings.save_every == 0 or step + 1 == settings.steps:
             save_checkpoint(folder / "checkpoints", step + 1,
                             {name: part.state_dict() for name, part in parts.items()})
         yield {"step": step + 1, "loss": loss, "seconds": time.perf_counter() - began}
-    made = average.module.eval()
+    made = average.module.eval().cpu()
     assert isinstance(made, AutoencoderKL)
     if finished is None:
         measure_scaling(made, data)
@@ -181,7 +184,7 @@ def _step(
     settings: AutoencoderSettings, generator: torch.Generator,
 ) -> float:  # fmt: skip
     frames = frames.to(memory_format=torch.channels_last)
-    with torch.autocast("cpu", torch.bfloat16):
+    with torch.autocast(frames.device.type, torch.bfloat16):
         posterior = model.encode(frames).latent_dist
         made = model.decode(posterior.sample(generator)).sample
     loss = reconstruction_loss(made.float(), frames, settings.absolute)
