@@ -91,7 +91,7 @@ def _distribution(clips: Sequence[Mapping[str, Any]]) -> Text:
         for tenth in range(_TENTHS)
     )
     return Text(
-        f"moving fraction: 0 % |{bars}| 100 %, middle {fractions[len(fractions) // 2]:.1%}, "
+        f"moving fraction: 0 % |{bars}| 100 %, median {fractions[len(fractions) // 2]:.1%}, "
         f"least {fractions[0]:.1%}, most {fractions[-1]:.1%}"
     )
 
