@@ -45,14 +45,14 @@ Examples:
               help="Any program instead of a model: {image}, {prompt}, {output} and {seed} are "
               "filled in; or {batch}, a JSONL file of --batch jobs.")
 @click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=0, show_default=True,
-              help="Of the first video of each prompt.")
+              help="Seed of the first video of each prompt.")
 @click.option("--number", type=click.IntRange(1, 100), default=1, show_default=True,
               help="Videos per prompt, with the seeds from --seed on.")
 @click.option("--guidance-rescale", type=click.FloatRange(0, 1),
-              help="How much of the contrast that guidance adds is taken out.  [default: what the "
-              "model is made for]")
+              help="How much of the contrast that guidance adds is removed.  [default: the "
+              "model's own]")
 @click.option("--motion", type=click.FloatRange(0, 1), help="How much should move, for a model "
-              "that was trained with `--prior score`.  [default: the model decides]")
+              "that was trained with `--prior score`.  [default: not given to the model]")
 @click.option("--motion-mask", type=LocalPath(exists=True, dir_okay=False),
               help="An image of the same size, white where something may move, for a model "
               "that was trained with `--prior mask`.  [default: everywhere]")

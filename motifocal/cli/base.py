@@ -24,7 +24,7 @@ Examples:
   motifocal base --decoder-of base/ -o refined/        the same latents, a sharper decoder
   motifocal base -o hard/ --size 128 --difficulty hard --background living
 """)
-@output_option("Folder for vae/, tokenizer/ and text_encoder/; run again to go on.")
+@output_option("Folder for vae/, tokenizer/ and text_encoder/; run again to resume.")
 @click.option("--decoder-of", type=FOLDER,
               help="Train only the decoder of this base folder further; its latents stay as they "
               "are.")

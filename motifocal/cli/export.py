@@ -51,22 +51,24 @@ Examples:
   motifocal export c.jsonl -o w --as latents --family ltx-2 --size 512x768 --frames 25 --trainer ltx
 """)
 @click.argument("clips", type=ANY_PATH)
-@output_option("Folder for the files; run again to go on.", metavar="DIR")
+@output_option("Folder for the files; run again to resume.", metavar="DIR")
 @click.option("--as", "kind", type=click.Choice(["latents", "masks"]), required=True,
-              help="latents: a weight per latent, for a loop that loads it. masks: grey videos, "
-              "for a trainer that multiplies its loss by a mask.")
+              help="latents: a weight per latent, for a training loop that loads them. masks: "
+              "grey videos, for a trainer that multiplies its loss by a mask.")
 @click.option("--family", type=click.Choice(FAMILIES), required=True,
-              help="The model's autoencoder: which frames and pixels a latent covers.")
+              help="The model family, whose autoencoder decides which frames and pixels a latent "
+              "covers.")
 @frame_options()
 @click.option("--values", type=click.Choice(["loss", "heat"]), default="loss", show_default=True,
-              help="Masks: loss gives a trainer that multiplies its loss by the mask the motion "
-              "focal loss; heat is the heatmap as it is, 0 where nothing moves.")
+              help="Masks: with loss, a trainer that multiplies its loss by the mask computes the "
+              "motion focal loss; heat is the heatmap itself, 0 where nothing moves.")
 @click.option("--motif-weight", type=click.FloatRange(min=0, min_open=True), default=1.0,
               show_default=True, help="Masks: lambda of --values loss.")
 @click.option("--with-clips", is_flag=True,
-              help="Masks: also write each sample's own frames, so that both are sure to agree.")
+              help="Masks: also write each sample's frames, so that clips and masks are sure to "
+              "agree.")
 @click.option("--workers", type=click.IntRange(1),
-              help="Clips measured at a time.  [default: the cores of this machine]")
+              help="Clips processed at the same time.  [default: the number of cores]")
 @heatmap_options
 @table_options
 @scale_options
@@ -75,12 +77,12 @@ def export(clips: Path, output: Path, kind: str, family: str, values: str, motif
            with_clips: bool, workers: int | None, ray: str | None, shard: tuple[int, int],
            table: str | None, errors: str, **options: Any) -> None:
     # fmt: on
-    """Make weights of CLIPS for a trainer: of the frames, rate, crop and latents that it has.
+    """Write motion weights of CLIPS for a trainer, for its frames, rate, crop and latents.
 
-    CLIPS is a video, a folder of videos with or without captions, or a table of captions. DIR will
-    hold a file for each sample, a table of them, and filmstrip.png: look at it. Clips that cannot
-    be used are listed, and the exit code is 1; the others are done. Running again does what is
-    missing.
+    CLIPS is a video, a folder of videos with or without captions, or a table of captions. DIR gets
+    a file for each sample, a table of them, and filmstrip.png, a picture of a few samples to check.
+    Clips that cannot be used are listed, and the exit code is 1; the others are done. Run the
+    command again to add what is missing.
     """
     from motifocal.bridges.export_samples import ExportConfig
     from motifocal.bridges.export_table import check_names

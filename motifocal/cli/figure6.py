@@ -30,7 +30,7 @@ Examples:
 @click.option("--batch", type=click.IntRange(1), default=16, show_default=True,
               help="Clips in one pass.")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True,
-              help="Of the noise, which is the same for all models.")
+              help="Seed of the noise, which is the same for all models.")
 @device_option()
 @quiet_option
 def figure6(models: tuple[Path, ...], shards: Path, output: Path, text: Path | None, bins: int,

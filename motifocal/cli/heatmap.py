@@ -81,22 +81,24 @@ Examples:
 """)
 @click.argument("clips", nargs=-1, required=True, metavar="CLIP...",
                 type=ANY_PATH)
-@output_option("Folder for the maps; run again to go on.", metavar="DIR", type=NEW_LOCATION)
-@click.option("--overlay", is_flag=True, help="Also write an .mp4 of each clip with its map on it.")
+@output_option("Folder for the maps; run again to resume.", metavar="DIR", type=NEW_LOCATION)
+@click.option("--overlay", is_flag=True, help="Also write an .mp4 of each clip with its heatmap "
+                                         "over the frames.")
 @click.option("--masks", type=FOLDER, metavar="FOLDER",
-              help="No flow: take the clips' masks from FOLDER, each a grey video, an .npz or a "
-              "folder of PNGs called like its clip.")
+              help="Use masks from FOLDER instead of flow: for each clip a grey video, an .npz or "
+              "a folder of PNGs with the clip's name.")
 @click.option("--objects", type=object_ids, metavar="IDS",
-              help="Masks hold ids of objects: which of them count, as 1,3, or all.")
+              help="The masks contain object ids: which of them count, e.g. 1,3, or all.")
 @heatmap_options
 @click.option("--format", "suffix", type=click.Choice(["npz", "mp4"]), default="npz",
-              show_default=True, help="npz holds 8 bits a pixel and the settings; mp4 is for eyes.")
+              show_default=True, help="npz has 8 bits per pixel and the settings; mp4 is for "
+                                 "viewing.")
 @click.option("--size", type=Size(), metavar="HEIGHTxWIDTH",
               help="Scale and crop the clips to this first.  [default: as they are]")
 @click.option("--fps", type=RATE,
               help="Resample the clips to this rate first.  [default: as they are]")
 @click.option("--workers", type=click.IntRange(1),
-              help="Clips measured at a time.  [default: the cores of this machine]")
+              help="Clips processed at the same time.  [default: the number of cores]")
 @device_option("Where RAFT runs")
 @table_options
 @scale_options
@@ -108,9 +110,10 @@ def heatmap(clips: tuple[Path, ...], output: Path, overlay: bool, suffix: str,
     # fmt: on
     """Write a motion heatmap of every CLIP, and print how much of it moves.
 
-    A CLIP is a video, a folder to search for videos, or a folder of images. DIR will hold a map
-    for each, clips.csv with all of them, and filmstrip.png: look at it. Clips that cannot be read
-    are listed, and the exit code is 1; the others are done. Running again does what is missing.
+    A CLIP is a video, a folder to search for videos, or a folder of images. DIR gets a heatmap for
+    each, clips.csv with a row for each, and filmstrip.png, a picture of a few clips to check. Clips
+    that cannot be read are listed, and the exit code is 1; the others are done. Run the command
+    again to add what is missing.
     """
     from motifocal.data.workers.items import files_of_parts
     from motifocal.data.workers.threads import Threads

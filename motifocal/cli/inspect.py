@@ -47,27 +47,30 @@ Examples:
   motifocal inspect clips/ --fail-on warning && run-the-training
 """)
 @click.argument("clips", type=ANY_PATH, metavar="CLIPS")
-@output_option("Folder for the report; run again to go on.  [default: inspect-NAME, not in CLIPS]",
+@output_option("Folder for the report; run again to resume.  [default: inspect-NAME, not in "
+               "CLIPS]",
                metavar="DIR", required=False, type=NEW_LOCATION)
 @frame_options(size="480x832", frames=81)
 @click.option("--family", type=click.Choice(FAMILIES),
-              help="The model's autoencoder: refuse frames and sizes that it cannot take.")
+              help="The model family, whose autoencoder decides which lengths and sizes are "
+              "possible; others are refused.")
 @click.option("--model", metavar="FOLDER",
               type=LocalPath(" `hf download OWNER/NAME --local-dir FOLDER` fetches a model.",
                              exists=True, file_okay=False),
-              help="The diffusers or Motifocal folder that will be trained: name captions that its "
-              "text encoder does not read to their end.")
+              help="The diffusers or Motifocal model folder that will be trained: report captions "
+              "that its text encoder truncates.")
 @click.option("--heat-size", type=click.IntRange(0), metavar="PIXELS", default=256,
               show_default=True,
-              help="Measure heat on frames whose shorter side is reduced to at most this. 0: as "
-              "they are trained on, several times slower.")
+              help="Measure motion on frames whose shorter side is reduced to at most this. 0: at "
+              "the training size, several times slower.")
 @click.option("--workers", type=click.IntRange(1),
-              help="Clips looked at at a time.  [default: the cores of this machine]")
+              help="Clips processed at the same time.  [default: the number of cores]")
 @click.option("--time-limit", type=click.FloatRange(min=0, min_open=True), metavar="SECONDS",
               default=300.0, show_default=True,
-              help="For one clip, and a second more for each megabyte; then it is given up.")
+              help="Time limit for one clip, plus a second for each megabyte; after that it is "
+              "given up.")
 @click.option("--fail-on", type=click.Choice(LEVELS), default="error", show_default=True,
-              help="Exit code 1 where a fault of this level, or a worse one, is found.")
+              help="Exit code 1 if a fault of this level or a worse one is found.")
 @heatmap_options
 @table_option
 @between_option
@@ -78,13 +81,13 @@ def inspect(clips: Path, output: Path | None, family: str | None, model: Path | 
             ray: str | None, shard: tuple[int, int], table: str | None,
             between: tuple[Between, ...], **options: Any) -> None:
     # fmt: on
-    """Look at every clip of CLIPS before a model is trained on it.
+    """Check every clip of CLIPS before a model is trained on it.
 
-    CLIPS is a folder of videos, with captions in the format of any common trainer or without, or
-    one table of captions. Says of each clip which frames will be trained on, how much of them
-    moves, and what is wrong: damage, cuts, stills, duplicates, sizes, rates, captions. DIR will
-    hold inspect.html to look at and inspect.json for scripts. CLIPS itself is only read. A second
-    run looks at new and changed files alone.
+    CLIPS is a folder of videos, with or without captions in the format of any common trainer, or a
+    table of captions. The report says for each clip which frames will be trained on, how much of
+    them moves, and what is wrong: damage, cuts, stills, duplicates, sizes, rates, captions. DIR
+    gets inspect.html for you and inspect.json for scripts. CLIPS itself is only read. A second run
+    only checks new and changed files.
     """
     from motifocal.data.workers.processes import Processes
     from motifocal.inspection.finding import InspectSettings

@@ -63,64 +63,66 @@ Examples:
 """)
 @click.argument("clips_at", metavar="CLIPS")
 @click.option("-o", "--output", type=NEW_LOCATION, required=True,
-              help="Folder of the shards; run again to go on.")
+              help="Folder of the shards or the cache; run again to resume.")
 @click.option("--model", type=ModelName(), required=True, metavar="MODEL",
-              help="Model folder whose vae/ encodes the clips; or an image-to-video pipeline of "
-              "diffusers to be fine-tuned, by folder or hub id (owner/name).")
+              help="Model folder whose vae/ encodes the clips; or a diffusers image-to-video "
+              "pipeline to fine-tune, by folder or hub id (owner/name).")
 @click.option("--size", type=Size(), default="320x512", show_default=True,
-              help="Height x width in pixels; has to be given for models of diffusers.")
+              help="Height x width in pixels; required for diffusers models.")
 @click.option("--frames", type=click.IntRange(2), default=16, show_default=True,
-              help="Frames of a clip; has to be given for models of diffusers.")
+              help="Frames per clip; required for diffusers models.")
 @click.option("--max-stride", type=click.IntRange(1), default=4, show_default=True,
               help="Frame strides are drawn from 1 to this (folders).")
 @click.option("--strides", type=click.Choice(["once", "all"]), default="once", show_default=True,
               help="all: keep what every stride and window needs, so that training draws both anew "
               "in every epoch (folders).")
 @click.option("--windows", type=windows, metavar="N|all", default="1", show_default=True,
-              help="Clips cut from each video, or stretches to draw from with --strides all; all "
-              "of the video: one clip, drawn from all its frames (folders).")
+              help="Clips cut from each video, or with --strides all the segments to draw from; "
+              "all: one clip, drawn from all frames of the video (folders).")
 @click.option("--clips", type=click.IntRange(1), default=2400, show_default=True,
-              help="How many clips to draw (scenes).")
+              help="Number of clips to draw (scenes).")
 @click.option("--split", type=click.Choice(["train", "eval"]), default="train", show_default=True,
               help="Which part of the synthetic scenes (scenes).")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True,
-              help="Of windows and strides, or of the drawn clips.")
+              help="Seed of windows and strides, or of the drawn clips.")
 @clips_variant_options
 @click.option("--masks", metavar="FOLDER|objects|moving", default="none", show_default=True,
-              help="No flow: take the clips' masks from FOLDER, as `heatmap --masks` does; of "
-              "scenes the exact masks of all objects, or of what moves.")
+              help="Use masks instead of flow: those in FOLDER, as `heatmap --masks` does; for "
+              "scenes, the exact masks of all objects, or of what moves. Not for diffusers "
+              "models.")
 @click.option("--objects", type=object_ids, metavar="IDS",
-              help="Masks hold ids of objects: which of them count, as 1,3, or all (folders).")
-@click.option("--static", is_flag=True, help="Clips in which nothing moves, captioned as if it "
-              "did: a network learns to copy the image from them (scenes).")
+              help="The masks contain object ids: which of them count, e.g. 1,3, or all "
+              "(folders).")
+@click.option("--static", is_flag=True, help="Clips in which nothing moves, with captions that "
+              "describe motion: a network learns to copy the image from them (scenes).")
 @heatmap_options
-@click.option("--image-tokens", is_flag=True, help="Store each first frame's tokens by the model "
-              "folder's image_encoder/ too, for `train --image-condition cross-attention`.")
-@prior_option("Store what `train --prior` tells of the motion: score, how much a clip moves. For "
-              "mask, where it moves, heatmaps suffice.")
+@click.option("--image-tokens", is_flag=True, help="Also store the first frame's tokens from the "
+              "model folder's image_encoder/, for `train --image-condition cross-attention`.")
+@prior_option("Store what `train --prior` needs: score, how much a clip moves. For mask, where it "
+              "moves, the heatmaps are enough.")
 @click.option("--workers", type=click.IntRange(0), default=2, show_default=True,
               help="Processes that read clips and estimate motion.")
 @click.option("--clips-per-shard", type=click.IntRange(1), default=64, show_default=True,
               help="Clips in one file.")
-@precision_option("What the autoencoder computes in; for models of diffusers bfloat16 unless "
-                  "given, and the text encoder too.", choices=tuple(IN_MANIFEST),
+@precision_option("Data type of the autoencoder; for diffusers models also of the text encoder, "
+                  "and bfloat16 unless given.", choices=tuple(IN_MANIFEST),
                   before={old: new for new, old in IN_MANIFEST.items()})
 @device_option("Where the autoencoder and RAFT compute")
 @fps_option
 @scale_options
-@click.option("--webdataset", is_flag=True, help="Also write each shard as a WebDataset tar; of "
-              "parts of --shard, the same command without it once all are there.")
-@click.option("--check-only", is_flag=True, help="End once the clips are checked: first for all "
-              "parts of --shard, so that each need not check what is another's (folders).")
+@click.option("--webdataset", is_flag=True, help="Also write each shard as a WebDataset tar; with "
+              "--shard, the final command without it writes them.")
+@click.option("--check-only", is_flag=True, help="Only check the clips. Run this for all parts of "
+              "--shard first, so that no part has to check the others' clips (folders).")
 @quiet_option
 @with_finetuning("motifocal.cli.finetune.prepare:prepare_cache", PREPARE, PREPARE_SHARED)
 def prepare(clips_at: str, output: Path, model: Path, **options: Any) -> None:
     """Encode CLIPS once for `train`: latents, motion heatmaps and captions.
 
     CLIPS is a folder of captioned clips in the format of any common trainer, a table of captions
-    beside its clips, or the word "scenes" for synthetic scenes. With a Motifocal model folder it
-    writes shards, and prints where they lie and a picture of a few clips with their heatmaps: look
-    at it. With a pipeline of diffusers it writes a cache for fine-tuning, and prints where it lies.
+    beside its clips, or the word "scenes" for synthetic scenes. With a diffusers pipeline as
+    --model it writes a cache for fine-tuning. With a Motifocal model folder it writes shards, and a
+    picture of a few clips with their heatmaps to check. It prints the paths of what it wrote.
     """
     from motifocal.scenes.variant import SceneVariant
 

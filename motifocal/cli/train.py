@@ -61,42 +61,44 @@ Examples:
 """)
 @click.argument("shards", type=FOLDER, cls=SparedArgument)
 @click.option("-o", "--output", type=NEW_FOLDER, required=True,
-              cls=SparedOption, help="Folder of the run; run again to go on.")
+              cls=SparedOption, help="Folder of the run; run again to resume.")
 @click.option("--model", type=ModelName(), required=True, metavar="MODEL", cls=SparedOption,
-              help="Model folder with vae/, text_encoder/, tokenizer/ and perhaps unet/; or an "
-              "image-to-video pipeline of diffusers to be fine-tuned, by folder or hub id.")
+              help="Model folder with vae/, text_encoder/, tokenizer/ and optionally unet/; or a "
+              "diffusers image-to-video pipeline to fine-tune, by folder or hub id.")
 @lora_options
 @click.option("--preset", type=click.Choice(["paper", "scenes"]),
-              help="Settings to begin with: paper, the paper's for eight large GPUs, with its "
-              "network of 1.4 billion parameters where the model folder has none; scenes, those "
-              "of the bundled model, 7.3 million. Not for models of diffusers.  [required]")
+              help="Settings to start from: paper, the paper's for eight large GPUs, with its "
+              "network of 1.4 billion parameters unless the model folder has one; scenes, those "
+              "of the bundled model, 7.3 million parameters.  [required, but not for diffusers "
+              "models]")
 @config_option
 @click.option("--set", "assignments", metavar="KEY=VALUE", multiple=True,
               help="Change a setting, e.g. steps=500 or unet.temporal_dropout=0; repeatable.")
 @click.option("--image-condition", type=click.Choice(["concat", "cross-attention", "both"]),
-              help="How the network sees the image: its latent on input channels (the paper's), "
-              "tokens that cross-attention looks at, or both.  [default: the settings']")
-@prior_option("Tell the network of the motion, dropped in a tenth of samples: score, how much a "
-              "clip moves; mask, where.")
-@click.option("--fresh", is_flag=True, help="Begin with new weights even where there is a unet/.")
+              help="How the network gets the image: its latent on input channels (the paper's), "
+              "tokens in cross-attention, or both.  [default: as in the settings]")
+@prior_option("Condition the network on motion, dropped in 10 % of samples: score, how much a "
+              "clip moves; mask, where it moves.")
+@click.option("--fresh", is_flag=True, help="Start from new weights even if the model folder has "
+                                       "a unet/.")
 @click.option("--held-out", type=FOLDER,
-              help="Shards that are not trained on, for samples and a second loss.")
+              help="Shards or a cache that is not trained on, for samples and the held-out loss.")
 @click.option("--samples", type=click.IntRange(0), default=4, show_default=True,
-              help="Clips to sample every sample_every steps (models of diffusers: "
-              "validate_every); 0 for none.")
-@click.option("--probe-every", type=click.IntRange(0), default=0, show_default=True,
-              help="Steps between two points of the learning curve on the synthetic scenes "
-              "(probe.csv, see `scenes probe`); 0 for none. Pairs are of the background that the "
-              "SHARDS were drawn with, lively ones for mixed.")
-@click.option("--probe-pairs", type=click.IntRange(1), default=320, show_default=True,
-              help="How many pairs a point of the learning curve takes.")
-@click.option("--keep-every", type=click.IntRange(0), default=0, show_default=True,
-              help="Steps between two sets of averaged weights that are kept for good, in kept/; "
+              help="Clips to sample every sample_every steps (diffusers models: validate_every); "
               "0 for none.")
+@click.option("--probe-every", type=click.IntRange(0), default=0, show_default=True,
+              help="Steps between two points of the learning curve on synthetic scenes "
+              "(probe.csv, see `scenes probe`); 0 for none. The pairs have the background that "
+              "the SHARDS were drawn with; for mixed, a lively one.")
+@click.option("--probe-pairs", type=click.IntRange(1), default=320, show_default=True,
+              help="Pairs per point of the learning curve.")
+@click.option("--keep-every", type=click.IntRange(0), default=0, show_default=True,
+              help="Steps between averaged weights that are kept permanently, in kept/; 0 for "
+              "none.")
 @log_with_option
 @click.option("--device", type=click.Choice(["auto", "cpu", "cuda", "mps"]), default="auto",
-              show_default=True, help="Where to compute; auto takes an accelerator if there is "
-              "one. Of several GPUs each process gets its own.")
+              show_default=True, help="Where to compute; auto uses an accelerator if there is "
+              "one. With several GPUs, each process gets its own.")
 @old_option("--cpu", "--device cpu", "device", "cpu")
 @click.option("--dry-run", is_flag=True, help="Print and save the settings, then stop.")
 @cost_options
@@ -107,13 +109,13 @@ def train(ctx: click.Context, shards: Path, output: Path, model: Path,
           assignments: tuple[str, ...], **options: Any) -> None:
     """Train a denoiser on SHARDS with the motion focal loss.
 
-    SHARDS is the folder that `prepare` wrote. Where --model is a pipeline of diffusers, that is a
-    cache: a LoRA is trained, or with --full every weight, and there is no --preset.
+    SHARDS is the folder that `prepare` wrote. If --model is a diffusers pipeline, it is a cache: a
+    LoRA is trained, or with --full every weight, and --preset does not apply.
 
-    Run the same command again to go on after any kind of end. The folder of the run holds
-    training.json (the settings), run.toml (options and settings, for --config), log.jsonl (one
-    line a step), checkpoints/, samples/ and the curves of TensorBoard, tensorboard/. Ctrl-C saves a
-    checkpoint first.
+    Run the same command again to resume, however the run ended; Ctrl-C saves a checkpoint first.
+    The folder of the run has run.toml (options and settings, for --config), log.jsonl (one line per
+    step), checkpoints/, samples/ and TensorBoard's curves, tensorboard/; and training.json (the
+    settings), or with a diffusers pipeline finetune.json.
     """
     from motifocal.training.conditions import check_conditions
     from motifocal.training.folders import check_parts, text_width_of

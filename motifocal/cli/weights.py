@@ -22,8 +22,8 @@ def weights() -> None:
     """Motion weights for the latents that a trainer keeps on disk.
 
     For training with `python -m motifocal.bridges.musubi` and `python -m motifocal.bridges.ltx`.
-    Latents are never made or changed here; run it after the trainer's own caching. Stop it and
-    run it again to go on. Samples that do not fit are listed, and the exit code is 1.
+    Latents are neither made nor changed: run this after the trainer's own caching. It can be
+    stopped and run again to resume. Samples that do not fit are listed, and the exit code is 1.
     """
 
 

@@ -180,6 +180,6 @@ def test_the_help_tells_the_defaults() -> None:
     shown = CliRunner().invoke(cli, ["animate", "--help"])
     assert shown.exit_code == 0
     text = " ".join(shown.output.split())
-    for default in ("[default: what the model is made for]", "[default: this folder]",
+    for default in ("[default: the model's own]", "[default: this folder]",
                     "[default: the bundled model of the synthetic scenes]"):  # fmt: skip
         assert default in text

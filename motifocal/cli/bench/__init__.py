@@ -7,14 +7,14 @@ import click
 from motifocal.cli.lazy import LazyGroup, Table
 
 COMMANDS: Table = {
-    "run": ("bench.run", "run", "Animate every pair with a model; run again to go on."),
-    "ingest": ("bench.ingest", "ingest", "Take in finished videos of any model."),
-    "check": ("bench.check", "check", "Is every video there, whole, and of the right image?"),
+    "run": ("bench.run", "run", "Animate every pair with a model; run again to resume."),
+    "ingest": ("bench.ingest", "ingest", "Import finished videos of any model."),
+    "check": ("bench.check", "check", "Check that every video is complete and has its own image."),
     "score": ("bench.score", "score", "Measure models, with control rows and intervals."),
-    "questions": ("bench.questions", "questions", "Yes-or-no questions of every pair."),
+    "questions": ("bench.questions", "questions", "Write yes-or-no questions about every pair."),
     "judge": ("bench.judge", "judge", "Ask a vision-language model about every video."),
-    "calibrate": ("bench.calibrate", "calibrate", "Measure how far a judge can be believed."),
-    "gallery": ("bench.gallery", "gallery", "A page that shows models side by side."),
+    "calibrate": ("bench.calibrate", "calibrate", "Measure how reliable a judge is."),
+    "gallery": ("bench.gallery", "gallery", "Write a page that shows models side by side."),
     "vbench": ("bench.vbench", "vbench", "Arrange the videos for VBench-I2V."),
 }
 
@@ -29,6 +29,6 @@ Examples:
 def bench() -> None:
     """Compare image-to-video models on TI2V-Bench, on synthetic scenes, or on pairs of your own.
 
-    A benchmark is a folder with pairs.csv (scenario, image_id, prompt) and images/. Every model's
-    videos go into a folder of results of their own, which the other commands take.
+    A benchmark is a folder with pairs.csv (scenario, image_id, prompt) and images/. Each model's
+    videos go into a folder of results, which the other commands take.
     """

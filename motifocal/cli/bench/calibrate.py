@@ -24,7 +24,7 @@ Examples:
 """)
 @click.argument("judge", required=False)
 @judge_options
-@output_option("Folder of the report. What was answered is kept there: run again to go on, and "
+@output_option("Folder of the report. What was answered is kept there: run again to resume, and "
                "take another folder after a change in a program or behind an address.",
                required=False, default=Path("calibration"), show_default=True)
 @click.option("--pairs", type=click.IntRange(min=1), default=320, show_default=True,
@@ -43,7 +43,7 @@ Examples:
 def calibrate(judge: str | None, output: Path, pairs: int, size: int, template: str | None,
               platt: bool, seed: int, no_plot: bool, count: int, **options: Any) -> None:
     # fmt: on
-    """Measure how far JUDGE can be believed: a model folder, a hub id or an address.
+    """Measure how reliable JUDGE is: a model folder, a hub id or an address.
 
     On synthetic scenes it is known what happens. The judge is asked whether a clip shows a
     prompt: the prompt's own clip, another prompt's, and the still image. Accuracy, AUC,

@@ -36,10 +36,10 @@ Examples:
 @quiet_option
 def check(results: tuple[Path, ...], frames: int | None, size: tuple[int, int] | None,
           fps: float | None, least_likeness: float, as_json: bool) -> None:
-    """Look into every video of the folders RESULTS, and print what is wrong as a table.
+    """Check every video of the folders RESULTS, and print what is wrong as a table.
 
-    Every expected video has to be there, decode to its end, have the right frames, size and rate,
-    and start with its own image. The exit code is 1 where anything is wrong.
+    Every expected video has to exist, decode to its end, have the right number of frames, size and
+    rate, and start with its own image. The exit code is 1 if anything is wrong.
     """
     from motifocal.bench.results import open_results
 

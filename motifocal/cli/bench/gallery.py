@@ -25,11 +25,11 @@ Examples:
 def gallery(
     results: tuple[Path, ...], output: Path, title: str | None, link: bool, limit: int | None
 ) -> None:
-    """Write a page that plays the videos of the folders RESULTS side by side and in step.
+    """Write a page that plays the videos of the folders RESULTS side by side, synchronised.
 
-    The folder holds all that the page needs: open its index.html from the disk, or put the folder
-    on any static host, GitHub Pages for one. A video that is missing keeps its place, marked as
-    missing. Files in the folder that are not the gallery's own stay as they are.
+    The folder has all that the page needs: open its index.html from the disk, or put the folder on
+    any static host, such as GitHub Pages. A missing video is marked as missing. Other files in the
+    folder are not changed.
     """
     from motifocal.bench.gallery.page import NOT_IN_RUN, compare_results, write_gallery
     from motifocal.bench.results import open_results

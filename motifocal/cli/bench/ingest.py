@@ -27,7 +27,7 @@ Examples:
 """)
 @click.argument("videos", type=FOLDER)
 @bench_options
-@click.option("--name", required=True, help="What the model is called in tables.")
+@click.option("--name", required=True, help="The model's name in tables.")
 @old_option("--model", "--name", "name")
 @output_option("The folder of results; run again to add what was missing.")
 @click.option("--partial", is_flag=True, help="Expect only the pairs of which there are videos; "
@@ -39,12 +39,12 @@ Examples:
 def ingest(videos: Path, name: str, output: Path, partial: bool, fit: str, skip_unknown: bool,
            **options: Any) -> None:
     # fmt: on
-    """Take in the finished videos in the folder VIDEOS, named <image id>_<prompt>_<seed>.mp4.
+    """Import the finished videos in the folder VIDEOS, named <image id>_<prompt>_<seed>.mp4.
 
     The prompt is written as in TI2V-Bench: lower case, _ for spaces, no punctuation. Names are
     matched against the pairs, so ids may hold _. Videos are copied byte for byte; GIFs and other
-    containers are encoded as .mp4. Videos that cannot be read are listed, the others taken in, and
-    the exit code is 1.
+    containers are encoded as .mp4. Videos that cannot be read are listed, and the exit code is 1;
+    the others are imported.
     """
     from motifocal.bench.ingest import FITS, find_videos, with_videos
     from motifocal.bench.ingest import ingest as ingest_videos

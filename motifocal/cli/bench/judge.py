@@ -32,8 +32,9 @@ Examples:
               "the address of an OpenAI-compatible server, up to /v1; of `transformers serve`, up "
               "to /v1/systemone. An API key is read from MOTIFOCAL_API_KEY.")
 @judge_options
-@output_option("Folder of the table and the answers. What was answered is kept there: run again to "
-               "go on, and take another folder after a change in a program or behind an address.",
+@output_option("Folder of the table and the answers. What was answered is kept there: run again "
+               "to resume, and take another folder after a change in a program or behind an "
+               "address.",
                required=False, default=Path("judged"), show_default=True)
 @click.option("--questions", type=FILE, metavar="FILE", help="A table of questions: image_id, "
               "prompt, question, expected.  [default: made by rule]")
@@ -41,13 +42,13 @@ Examples:
               "perhaps {count} and {prompt}.")
 @click.option("--pairwise", is_flag=True, help="Compare the first model's videos with those of "
               "each other, too: both at once, in both orders.")
-@click.option("--control", metavar="MODEL", help="Whose videos the control rows are made of.  "
-              "[default: the first model's]")
+@click.option("--control", metavar="MODEL", help="The model whose videos the control rows are "
+              "made from.  [default: the first]")
 @click.option("--common", is_flag=True, help="Judge the pairs that all models have, marked so.")
 @click.option("--allow-missing", is_flag=True,
               help="Judge what there is; every output then says INCOMPLETE.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True,
-              help="Of the control rows: how frames are shuffled and prompts swapped.")
+              help="Seed of the control rows: how frames are shuffled and prompts swapped.")
 @quiet_option
 def judge(results: tuple[Path, ...], judge: str | None, output: Path, questions: Path | None,
           template: str | None, pairwise: bool, control: str | None, common: bool,
@@ -55,10 +56,10 @@ def judge(results: tuple[Path, ...], judge: str | None, output: Path, questions:
     # fmt: on
     """Ask a judge yes-or-no questions about the videos in the folders RESULTS.
 
-    Beside the models stand control rows: a still image, frames shuffled and reversed, another
-    prompt's video, an empty and an opposite prompt. A judge that does not tell them apart is
-    named in the table. Failures are counted by kind and are never an answer. Whether a judge can be
-    believed at all, motifocal bench calibrate measures; docs/judges.md explains both.
+    The table also has control rows: a still image, frames shuffled and reversed, another prompt's
+    video, an empty and an opposite prompt. It says so if a judge cannot tell them apart. Failures
+    are counted by kind and are never an answer. `motifocal bench calibrate` measures how reliable a
+    judge is; docs/judges.md explains both.
     """
     from motifocal.bench.judge.judge import TEMPLATE, check_template
     from motifocal.bench.judge.pairwise import compare_videos

@@ -39,12 +39,12 @@ Examples:
               "image-to-video pipeline by folder or hub id.")
 @click.option("--command", metavar="TEMPLATE", help="Any program instead: {image}, {prompt}, "
               "{output} and {seed} are filled in; or {batch}, a JSONL file of many jobs.")
-@click.option("--name", help="What the model is called in tables.  [default: from --model]")
-@output_option("The folder of results; run again to go on.")
+@click.option("--name", help="The model's name in tables.  [default: from --model]")
+@output_option("The folder of results; run again to resume.")
 @click.option("--seeds", type=click.IntRange(1, 1000), default=1, show_default=True,
-              help="Videos a pair, with the seeds 0, 1, ...")
+              help="Videos per pair, with the seeds 0, 1, ...")
 @click.option("--shard", metavar="I/N", default="1/1", show_default=True, callback=parse_shard,
-              help="Make only part I of N; the parts may run side by side into one folder.")
+              help="Make only part I of N; the parts can run at the same time into one folder.")
 @click.option("--batch", type=click.IntRange(min=1), default=1, show_default=True,
               help="Videos made at once (with {batch}: jobs a file); part of what decides them, "
               "to the last bit.")
@@ -59,10 +59,9 @@ def run(model: str | None, command: str | None, name: str | None, output: Path, 
     # fmt: on
     """Animate every pair of a benchmark with a model.
 
-    The folder of results holds the videos, the images as the model saw them, and a manifest
-    with a line for every video. Stop it at any time: the same command goes on where it was. A
-    video that fails is recorded, the run goes on, and the exit code is 1; the same command tries
-    it again.
+    The folder of results gets the videos, the images as the model got them, and a manifest with a
+    line for every video. It can be stopped at any time; the same command resumes. A video that
+    fails is recorded, the run continues, and the exit code is 1; the same command tries it again.
     """
     from motifocal.bench.results import Results
 

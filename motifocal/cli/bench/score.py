@@ -30,13 +30,13 @@ Examples:
 """)
 @click.argument("results", nargs=-1, required=True, type=FOLDER)
 @click.option("-o", "--output", type=NEW_FOLDER, default=Path("scores"), show_default=True,
-              help="Folder of the tables. What was computed is kept there: run again to go on.")
+              help="Folder of the tables. What was computed is kept there; run again to resume.")
 @click.option("--common", is_flag=True,
-              help="Score the pairs that all models have, marked as such everywhere.")
+              help="Score the pairs that all models have, which every output then states.")
 @click.option("--allow-missing", is_flag=True,
               help="Score what there is; every output then says INCOMPLETE.")
-@click.option("--control", metavar="MODEL", help="Whose videos the control rows are made of.  "
-              "[default: the first model's]")
+@click.option("--control", metavar="MODEL", help="The model whose videos the control rows are "
+              "made from.  [default: the first]")
 @click.option("--clip", metavar="MODEL", help="Image and text alignment with this CLIP: a folder "
               "or a hub id, safetensors only.")
 @click.option("--dino", metavar="MODEL", help="Subject and image consistency with this ViT, "
@@ -45,8 +45,8 @@ Examples:
 @click.option("--workers", type=click.IntRange(min=1),
               help="Videos at a time.  [default: one for each core]")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True,
-              help="Of the control rows: how frames are shuffled and prompts swapped.")
-@click.option("--no-plot", is_flag=True, help="Leave plot.png out, which needs matplotlib.")
+              help="Seed of the control rows: how frames are shuffled and prompts swapped.")
+@click.option("--no-plot", is_flag=True, help="Do not write plot.png, which needs matplotlib.")
 @ray_option
 @quiet_option
 def score(results: tuple[Path, ...], output: Path, common: bool, allow_missing: bool,
@@ -54,10 +54,10 @@ def score(results: tuple[Path, ...], output: Path, common: bool, allow_missing: 
           workers: int | None, seed: int, no_plot: bool, ray: str | None) -> None:
     """Measure the videos in the folders RESULTS, one of each model, beside control rows.
 
-    The control rows are a still image, the frames shuffled, and the videos of another prompt:
-    where one of them is as good as a model, the measure does not see what it lacks. Intervals are
-    95 % bootstraps over images; differences to the first model are taken pair by pair. What each
-    measure is, and what it does not see, is in docs/metrics.md.
+    The control rows are a still image, the frames shuffled, and the videos of another prompt: where
+    one of them is as good as a model, the measure does not detect what it lacks. Intervals are 95 %
+    bootstraps over images; differences to the first model are paired. docs/metrics.md defines each
+    measure, and says what it does not detect.
     """
     if common and allow_missing:
         raise click.UsageError("--common and --allow-missing exclude each other")

@@ -24,12 +24,12 @@ bench_options = together(
     click.option("--bench", type=BENCHMARK, metavar="FOLDER", required=True,
                  help="The benchmark: a folder with pairs.csv (or .json, .jsonl) and images/."),
     click.option("--pairs", "table", metavar="FILE", type=FILE,
-                 help="Another table of pairs than the folder's own."),
-    click.option("--own-pairs", is_flag=True, help="Take pairs that are not TI2V-Bench's 320."),
-    click.option("--subset", metavar="PART", help="Only a part, marked as such everywhere: "
-                 "with-image (pairs whose image is there), scenarios:a,b or images:a,b."),
+                 help="A table of pairs, instead of the folder's own."),
+    click.option("--own-pairs", is_flag=True, help="Accept pairs that are not TI2V-Bench's 320."),
+    click.option("--subset", metavar="PART", help="Only a part, which every output then states: "
+                 "with-image (pairs whose image is available), scenarios:a,b or images:a,b."),
     click.option("--limit", type=click.IntRange(min=1), metavar="N",
-                 help="Only the first N pairs, marked as such everywhere."),
+                 help="Only the first N pairs, which every output then states."),
 )
 
 

@@ -18,54 +18,54 @@ heatmap_options = together(
     click.option("--source",
                  type=click.Choice(["dis", "farneback", "raft-small", "raft-large", "vectors"]),
                  default="dis", show_default=True,
-                 help="What estimates optical flow. dis and farneback run anywhere; the "
-                 "paper's is RAFT, which needs the extra raft and its weights. vectors: no "
-                 "estimate, but the motion vectors of the video file (H.264, MPEG-4 and earlier; "
-                 "not VP9, HEVC, AV1), several times as fast and less exact."),
+                 help="What measures motion: optical flow by dis or farneback, which run "
+                 "anywhere, or by RAFT, the paper's, which needs the extra raft and weights; or "
+                 "vectors, the motion vectors of the video file (H.264, MPEG-4 and earlier; not "
+                 "VP9, HEVC, AV1), several times as fast and less accurate."),
     click.option("--dis-preset", "preset", type=click.Choice(["ultrafast", "fast", "medium"]),
-                 default="fast", show_default=True, help="Of dis: quality against time."),
+                 default="fast", show_default=True, help="Preset of dis: accuracy against time."),
     old_option("--preset", "--dis-preset", "preset"),
     click.option("--flow-size", type=click.IntRange(0), metavar="PIXELS", default=240,
                  show_default=True,
                  help="Estimate flow on frames whose shorter side is reduced to at most this; "
-                 "maps stay at full size. 0: full size."),
+                 "heatmaps keep the full size. 0: full size."),
     click.option("--raft-iterations", type=click.IntRange(1), default=12, show_default=True,
-                 help="Updates of RAFT's flow."),
+                 help="Number of RAFT's flow updates."),
     click.option("--raft-precision", type=click.Choice(["float32", "bfloat16", "float16"]),
-                 default="float32", show_default=True, help="What RAFT computes in."),
+                 default="float32", show_default=True, help="Data type that RAFT computes in."),
     click.option("--raft-weights", metavar="FILE", default=None,
-                 help="RAFT's weights by torchvision's names, .pth or .safetensors.  "
-                 "[default: torchvision's published ones, from torch's cache]"),
+                 help="RAFT's weights with torchvision's names, .pth or .safetensors.  [default: "
+                 "torchvision's published weights, from torch's cache]"),
     click.option("--fetch-raft", is_flag=True,
-                 help="Fetch the published weights into torch's cache if they are not there; "
-                 "nothing is fetched otherwise."),
+                 help="Download RAFT's published weights into torch's cache if they are not "
+                 "there; without this option nothing is downloaded."),
     click.option("--camera/--no-camera", default=False, show_default=True,
-                 help="Take the camera's own motion out of the flow. Ours, not in the paper."),
+                 help="Remove the camera's motion from the flow. Not in the paper."),
     click.option("--unit", type=click.Choice(["maximum", "percentile", "pixels", "fraction"]),
                  default="maximum", show_default=True,
-                 help="Speed that counts as 1: the clip's maximum or percentile, a pixel a "
-                 "frame, or the longer side of the frame a frame."),
+                 help="Speed that counts as 1: the clip's maximum or percentile, one pixel per "
+                 "frame, or the frame's longer side per frame (fraction)."),
     click.option("--threshold", type=float, default=0.05, show_default=True,
                  help="Speed, in the unit, at which the heatmap is 0.5."),
     click.option("--slope", type=float, default=100.0, show_default=True,
                  help="How steeply the heatmap rises there."),
     click.option("--floor", type=float, default=0.15, show_default=True,
-                 help="Pixels a frame; slower motion counts as none."),
+                 help="In pixels per frame; slower motion counts as static."),
     click.option("--percentile", type=float, default=99.0, show_default=True,
-                 help="Of the clip's speeds, for --unit percentile."),
+                 help="Percentile of the clip's speeds, for --unit percentile."),
     click.option("--noise", type=float, default=2.5, show_default=True,
-                 help="Grey levels; where frames differ less, nothing moves. Raise it for "
-                 "grainy clips; 0 believes the flow everywhere."),
+                 help="In grey levels; where frames differ by less, nothing counts as moving. "
+                 "Raise it for grainy clips; 0: flow counts everywhere."),
     click.option("--evidence", type=click.Choice(["regions", "pixels"]), default="regions",
                  show_default=True,
-                 help="Compare frames by regions of similar colour, which fills plain insides and "
-                 "leaves out what is uncovered, or pixel by pixel."),
+                 help="How frames are compared: by regions of similar colour, which fills plain "
+                 "areas and leaves out what is only uncovered, or pixel by pixel."),
     click.option("--sharp/--wide", default=True, show_default=True,
-                 help="With --evidence pixels: keep to the outline of what moves, or leave some "
-                 "4 pixels around it."),
+                 help="With --evidence pixels: follow the outline of what moves, or keep a margin "
+                 "of about 4 pixels around it."),
     click.option("--change", type=float, default=0.0, show_default=True,
-                 help="Grey levels; colours that change by more without motion count as "
-                 "moving too. 0: motion alone, as in the paper."),
+                 help="In grey levels; places whose colour changes by more without motion count "
+                 "as moving too. 0: motion alone, as in the paper."),
 )
 
 

@@ -23,10 +23,11 @@ cost_options = together(
                  help="With --dry-run: print the network's parameters, memory by part, FLOPs and "
                  "hours. Needs no shards, output or model; nothing is saved."),
     click.option("--tflops", type=click.FloatRange(min=0, min_open=True), default=312.0,
-                 show_default=True, help="Of --cost: a device's peak; 312 is an A100 in bfloat16."),
+                 show_default=True, help="With --cost: peak TFLOP/s of a device; 312 is an A100 "
+                                    "in bfloat16."),
     click.option("--utilisation", type=click.FloatRange(0, 1, min_open=True), default=0.4,
-                 show_default=True, help="Of --cost: the part of the peak that is reached."),
-    click.option("--devices", type=click.IntRange(1), help="Of --cost: how many there are.  "
+                 show_default=True, help="With --cost: the fraction of the peak that is reached."),
+    click.option("--devices", type=click.IntRange(1), help="With --cost: number of devices.  "
                  "[default: as many as take one micro-batch each]"),
 )
 

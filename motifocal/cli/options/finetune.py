@@ -153,25 +153,25 @@ class MotifWeights(click.ParamType):
 #: --lora, --full, --memory, --fsdp and --motif-weight of `train`.
 lora_options = together(
     click.option("--lora", type=click.IntRange(1), metavar="RANK",
-                 help="Fine-tune a model of diffusers with a LoRA of this rank.  "
+                 help="Fine-tune a diffusers model with a LoRA of this rank.  "
                  "[default: 16]"),
     click.option("--full", is_flag=True,
                  help="Fine-tune every weight of the transformer instead of a LoRA."),
     click.option("--memory", type=MemorySize(), metavar="SIZE",
-                 help="Of the accelerator, e.g. 24G: takes the first way to store the frozen "
-                 "weights that fits by arithmetic, and says which (models of diffusers). With "
-                 "--fsdp, of each of them."),
+                 help="Memory of the accelerator, e.g. 24G (with --fsdp, of each): takes the "
+                 "first way to store the frozen weights that is estimated to fit, and prints it "
+                 "(diffusers models)."),
     click.option("--fsdp", is_flag=True,
-                 help="Shard the weights over the processes that torchrun starts, for a model that "
-                 "one accelerator cannot hold (models of diffusers)."),
+                 help="Shard the weights over the processes that torchrun starts, for a model "
+                 "that does not fit on one accelerator (diffusers models)."),
     click.option("--motif-weight", type=MotifWeights(), metavar="WEIGHT[,WEIGHT...]",
-                 help="Lambda of the motion focal loss. With several, a run for each, from the "
-                 "same draws, and a page that sets them side by side (models of diffusers)."),
+                 help="Lambda of the motion focal loss. With several values, one run for each "
+                 "with the same noise, and a page that compares them (diffusers models)."),
 )
 
 
 fps_option = click.option(
     "--fps", type=RATE,
-    help="Rate that clips are resampled to (models of diffusers).  [default: what the model was "
-    "trained at]",
+    help="Frame rate that clips are resampled to (diffusers models).  [default: the rate that the "
+    "model was trained at]",
 )  # fmt: skip

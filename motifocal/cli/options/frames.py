@@ -37,29 +37,30 @@ def frame_options(*, size: str | None = None, frames: int | None = None) -> Call
     """Add --size ... --source-fps; frames have to be given where there is no default."""
     return together(
         click.option("--size", type=Size(), default=size, show_default=True, metavar="HEIGHTxWIDTH",
-                     help="Size that is trained on; clips are scaled to cover it and cropped."),
+                     help="Training size; clips are scaled to cover it and cropped."),
         click.option("--max-pixels", type=click.IntRange(1), metavar="PIXELS",
-                     help="DiffSynth-Studio's --max_pixels, instead of --size: each clip keeps its "
-                     "own size, reduced to at most so many pixels."),
+                     help="Like DiffSynth-Studio's --max_pixels, instead of --size: each clip "
+                     "keeps its own size, reduced to at most this many pixels."),
         click.option("--frames", type=click.IntRange(1), multiple=True, required=frames is None,
                      default=None if frames is None else (frames,),
                      show_default=None if frames is None else str(frames),
-                     help="Frames of a sample; with --rule full the most. Repeat it for musubi's "
-                     "target_frames."),
+                     help="Frames per sample; with --rule full, the maximum. Repeat the option "
+                     "for musubi-tuner's target_frames."),
         click.option("--fps", type=RATE,
-                     help="Rate that is trained at.  [default: every frame as stored]"),
+                     help="Training frame rate.  [default: every frame as stored]"),
         click.option("--rule", type=click.Choice(EXTRACTIONS), default="head", show_default=True,
-                     help="Which frames: the first, one stretch after the other, overlapping "
-                     "stretches, so many spread evenly, or all. For --trainer plain and musubi."),
+                     help="Which frames of a clip: the first (head), consecutive segments "
+                     "(chunk), overlapping segments (slide), segments spread evenly (uniform), or "
+                     "all (full). For --trainer plain and musubi."),
         click.option("--step", type=click.IntRange(1), default=1, show_default=True,
-                     help="Frames from one stretch to the next, for --rule slide."),
+                     help="Frames from one segment to the next, for --rule slide."),
         click.option("--samples", type=click.IntRange(1), default=1, show_default=True,
-                     help="How many stretches, for --rule uniform."),
+                     help="Number of segments, for --rule uniform."),
         click.option("--trainer", type=click.Choice(TRAINERS), default="plain", show_default=True,
-                     help="Take, resample and crop frames exactly as this trainer does."),
+                     help="Select, resample and crop frames exactly as this trainer does."),
         click.option("--source-fps", type=RATE,
-                     help="The rate that musubi's configuration says the clips have; it resamples "
-                     "only with this."),
+                     help="source_fps of musubi-tuner's configuration, without which it does not "
+                     "resample."),
     )
 
 

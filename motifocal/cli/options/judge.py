@@ -19,8 +19,8 @@ judge_options = together(
                  "folder of PNG files), {prompt}, {question} or {text}, and writes P(yes), a "
                  "number from 0 to 1, to {output}."),
     click.option("--model", metavar="NAME", help="Of an address: the model that is asked for."),
-    click.option("--name", metavar="NAME", help="What the judge is called in tables, instead of "
-                 "the model's name."),
+    click.option("--name", metavar="NAME", help="The judge's name in tables, instead of the "
+                 "model's."),
     click.option("--frames", "count", type=click.IntRange(min=1), default=8, show_default=True,
                  help="Frames of each video that are shown, evenly from the first to the last."),
     click.option("--batch", type=click.IntRange(min=1), help="Questions at a time.  [default: 1 "

@@ -33,8 +33,8 @@ def config_option(command: F) -> F:
     return click.option(
         "--config", type=FILE, is_eager=True,
         callback=_read, help="TOML file of options and settings, such as the run.toml of a run; "
-        "relative paths in it are relative to its folder. Options given here count more, and "
-        "--set most.",
+        "relative paths in it are relative to its folder. Options on the command line override "
+        "it, and --set overrides both.",
     )(command)  # fmt: skip
 
 

@@ -14,7 +14,7 @@ from motifocal.cli.options.renamed import old_option
 if TYPE_CHECKING:
     from motifocal.generate.model import Sampling
 
-MODELS = "[default: what the model is made for]"
+MODELS = "[default: the model's own]"
 
 
 def parse_extra(
@@ -31,27 +31,28 @@ def parse_extra(
 #: --steps ... --extra, as `sampling_of` takes them; all None or empty where not given.
 sampling_options = together(
     click.option("--steps", type=click.IntRange(1, 1000),
-                 help=f"Denoising steps; the paper takes 50.  {MODELS}"),
+                 help=f"Denoising steps; the paper uses 50.  {MODELS}"),
     click.option("--guidance", type=click.FloatRange(0, 100),
-                 help="How much the prompt counts; 1 is no guidance, and twice as fast; the "
-                 f"paper takes 7.5.  {MODELS}"),
-    click.option("--frames", type=click.IntRange(1, 1000), help=MODELS),
+                 help="Scale of classifier-free guidance; 1 is no guidance, and twice as fast; the "
+                 f"paper uses 7.5.  {MODELS}"),
+    click.option("--frames", type=click.IntRange(1, 1000), help=f"Frames of the video.  {MODELS}"),
     click.option("--size", type=Size(), metavar="HEIGHTxWIDTH",
-                 help=f"Of the image that is animated.  {MODELS}"),
-    click.option("--fps", type=click.FloatRange(1, 120), help=MODELS),
-    click.option("--negative-prompt", metavar="TEXT", help="What should not be seen.  "
+                 help=f"Size that the image is scaled and cropped to.  {MODELS}"),
+    click.option("--fps", type=click.FloatRange(1, 120),
+                 help=f"Frames per second of the video.  {MODELS}"),
+    click.option("--negative-prompt", metavar="TEXT", help="What the video should not show.  "
                  "[default: the model's own]"),
     click.option("--device", type=Device(), metavar="DEVICE",
                  help="Where to compute: cpu, cuda, cuda:1, mps; auto takes an accelerator if "
                  "there is one.  [default: auto]"),
     click.option("--precision", type=click.Choice(PRECISIONS),
-                 help="What to compute in.  [default: float32]"),
+                 help="Data type to compute in.  [default: float32]"),
     old_option("--dtype", "--precision", "precision"),
     click.option("--offload", type=click.Choice(["none", "model", "sequential"]),
                  help="Keep parts of the model off the accelerator while they are not needed: "
                  "less memory, slower.  [default: none]"),
     click.option("--extra", multiple=True, metavar="KEY=VALUE", callback=parse_extra,
-                 help="What else goes into the pipeline's call, e.g. motion_bucket_id=180; "
+                 help="Another argument of the pipeline's call, e.g. motion_bucket_id=180; "
                  "repeatable."),
 )
 

@@ -32,17 +32,18 @@ def _check_address(ctx: click.Context, param: click.Parameter, value: str | None
 ray_option = click.option(
     "--ray", metavar="[ADDRESS]", is_flag=False, flag_value=LOCAL, is_eager=True,
     callback=_check_address,
-    help="Work on a Ray cluster: HOST:PORT, auto for the one that this machine is part of; "
-    "without an address one is started here. Its machines need the same files at the same paths, "
-    "and the folder in which this is started.",
+    help="Run on a Ray cluster: HOST:PORT, or auto for the one that this machine belongs to; "
+    "without an address a cluster is started here. Its machines need the same files at the same "
+    "paths, and the current folder.",
 )  # fmt: skip
 
 #: Adds --ray and --shard, as `workers_of` and `part_of` take them.
 scale_options = together(
     ray_option,
     click.option("--shard", metavar="I/N", default="1/1", show_default=True, callback=parse_shard,
-                 help="Do only part I of N, told by the clips' names; parts may run side by side "
-                 "into one folder, and the same command without --shard then puts them together."),
+                 help="Process only part I of N, split by the clips' names; parts can run at the "
+                 "same time into one folder, and the same command without --shard then merges "
+                 "them."),
 )
 
 
@@ -73,8 +74,8 @@ def workers_of(ray: str | None, count: int | None, local: Workers, gpus: float =
 #: Adds --table and passes it on as `table`: "jsonl", "parquet" or None.
 table_option = click.option(
     "--table", type=click.Choice(["jsonl", "parquet"]),
-    help="Also write a table with a row for each clip, those that cannot be used with the reason; "
-    "Parquet says of each column what it holds.",
+    help="Also write a table with a row for each clip, with the reason for those that cannot be "
+    "used; a Parquet file describes its columns.",
 )  # fmt: skip
 
 #: Adds --table and --errors.

@@ -18,7 +18,7 @@ BUNDLED = "bundled"
 SIZE = click.IntRange(min=16)  # side of a frame, pixels
 
 
-LIVING = "Scenes: living adds what real clips have, grain, flicker, wind, shake, compression"
+LIVING = "Scenes: living adds what real clips have: grain, flicker, wind, camera shake, compression"
 
 
 def _background(kinds: list[str], text: str) -> Callable[[F], F]:
@@ -30,7 +30,7 @@ _OTHERS = together(
     click.option("--level", type=click.Choice(["calm", "lively"]), default=None,
                  help="How strong a living background is.  [default: calm]"),
     click.option("--difficulty", type=click.Choice(["standard", "hard"]), default="standard",
-                 show_default=True, help="Scenes: hard has small movers on photographic "
+                 show_default=True, help="Scenes: hard has small moving objects on photographic "
                  "backgrounds."),
 )
 #: --background, --level and --difficulty, as `variant_of` takes them.

@@ -34,7 +34,7 @@ def _installed(
 
 log_with_option = click.option(
     "--log-with", type=_trackers, metavar="NAME[,NAME...]", callback=_installed,
-    help=f"Where the curves go: {', '.join(TRACKERS)}, or none.  "
+    help=f"Where to log the curves: {', '.join(TRACKERS)}, or none.  "
     "[default: tensorboard where it is installed]",
 )  # fmt: skip
 

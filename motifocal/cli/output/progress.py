@@ -29,7 +29,8 @@ def quiet_option(command: F) -> F:
         ctx.meta[QUIET] = value
 
     return click.option("-q", "--quiet", is_flag=True, expose_value=False, callback=remember,
-                        help="Say nothing of progress; results, warnings and errors stay.")(command)
+                        help="Do not print progress; results, warnings and errors are still "
+                        "printed.")(command)
 
 
 def is_quiet() -> bool:

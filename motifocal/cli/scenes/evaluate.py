@@ -49,9 +49,9 @@ Examples:
 @click.option("--size", type=SIZE, help="Side of the images, pixels; videos of other sizes are "
               "scaled and cropped to it.  [default: the model's, or 64]")
 @click.option("--steps", type=click.IntRange(min=1),
-              help="Model: denoising steps.  [default: what the model is made for]")
+              help="Model: denoising steps.  [default: the model's own]")
 @click.option("--guidance", type=float,
-              help="Model: guidance scale.  [default: what the model is made for]")
+              help="Model: guidance scale.  [default: the model's own]")
 @click.option("--seed", default=0, show_default=True, help="Model: of the noise. It ends the file "
               "names, so a folder of videos is read for this seed.")
 @click.option("--noise", type=click.Choice(NOISES), default=NOISES[0], show_default=True,

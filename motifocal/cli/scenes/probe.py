@@ -37,7 +37,7 @@ Examples:
 @click.option("--batch", type=click.IntRange(min=1), default=16, show_default=True,
               help="Pairs in one forward pass.")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True,
-              help="Of the noise, which is the same for all networks.")
+              help="Seed of the noise, which is the same for all networks.")
 @device_option()
 @quiet_option
 def probe(source: str, output: Path, text: Path | None, pairs: int, size: int, batch: int,

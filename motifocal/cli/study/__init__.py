@@ -11,8 +11,8 @@ COMMANDS: Table = {
     "create": ("study.create", "create", "Put two or more models' videos into one study file."),
     "serve": ("study.serve", "serve", "Show a study to annotators, and its progress to you."),
     "report": ("study.report", "report", "Make scores, intervals, tests and tables of the votes."),
-    "export": ("study.export", "export", "Write the votes as open JSONL, workers hashed."),
-    "import": ("study.import_", "import_", "Take in answers that were given without a server."),
+    "export": ("study.export", "export", "Write the votes as JSONL, with hashed annotator ids."),
+    "import": ("study.import_", "import_", "Import answers that were given without a server."),
     "reopen": ("study.reopen", "reopen", "Offer votes that were excluded to other annotators."),
     "validate": ("study.validate", "validate", "List contradictions in a file of votes."),
     "simulate": ("study.simulate", "simulate", "Simulate votes with known preferences."),
@@ -29,7 +29,7 @@ Examples:
 def study() -> None:
     """Ask people which of two videos is better, and why.
 
-    The paper's protocol: two videos of the same image and prompt side by side, an overall
-    choice first, then its reasons; several people a pair, none of whom can tell which model made
-    which video.
+    The paper's protocol: two videos of the same image and prompt side by side, first an overall
+    choice, then its reasons; several people per pair, none of whom can tell which model made which
+    video.
     """

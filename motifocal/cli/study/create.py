@@ -72,24 +72,25 @@ Examples:
 @click.option("-o", "--output", default="study.db", show_default=True, metavar="FILE|URL",
               help="The new study: a file, or the URL of an empty PostgreSQL database.")
 @click.option("--bench", type=FOLDER, help="Make sure that the pairs are those of this benchmark.")
-@click.option("--common", is_flag=True, help="Take the pairs that all models have videos of.")
+@click.option("--common", is_flag=True, help="Use the pairs that all models have videos of.")
 @click.option("--size", type=Size(), metavar="HEIGHTxWIDTH",
-              help="Bring all videos to this size.  [default: they should have one]")
+              help="Scale all videos to this size.  [default: they must have the same]")
 @click.option("--fit", type=click.Choice(["crop", "stretch"]), default="crop", show_default=True,
               help="How videos of other proportions are brought to --size.")
 @click.option("--fps", type=RATE,
-              help="Bring all videos to this rate.  [default: they should have one]")
+              help="Resample all videos to this rate.  [default: they must have the same]")
 @click.option("--frames", type=click.IntRange(min=1), metavar="N",
-              help="Show the first N frames of each.  [default: they should have as many]")
+              help="Show the first N frames of each.  [default: they must have the same number]")
 @click.option("--seconds", type=click.FloatRange(min=0, min_open=True), metavar="S",
               help="Show the first S seconds of each.")
 @click.option("--crf", type=click.IntRange(0, 51), default=12, show_default=True,
               help="Quality at which all videos are encoded alike, lower is better.")
 @click.option("--seed", default=0, show_default=True,
-              help="Of sides, order and gold items. Names of media are random all the same.")
+              help="Seed of sides, order and gold items. Names of media files are random "
+              "regardless.")
 @click.option("--protocol", "base", type=FILE, metavar="FILE",
-              help="JSON of the rules and wording, as --dry-run prints them; options below go "
-              "first.")
+              help="JSON of the rules and wording, as --dry-run prints them; the options below "
+              "override it.")
 @click.option("--title", help="What annotators see on top.")
 @click.option("--votes", type=click.IntRange(1, 99), help="Judgements of each pair.  [default: 5]")
 @click.option("--ties/--no-ties", default=None,
@@ -105,9 +106,9 @@ Examples:
 @click.option("--gold-least", type=click.IntRange(min=1), metavar="N",
               help="Nobody fails before N of those.  [default: 4]")
 @click.option("--gold-share", type=click.FloatRange(0, 1),
-              help="Who gets less than this share of them right fails.  [default: 0.6]")
+              help="Annotators with less than this share of them right fail.  [default: 0.6]")
 @click.option("--lease", "lease_seconds", type=click.FloatRange(1, 86_400), metavar="SECONDS",
-              help="How long a comparison waits for its answer.  [default: 600]")
+              help="How long a comparison is reserved for an annotator.  [default: 600]")
 @click.option("--least-seconds", type=click.FloatRange(0, 600), metavar="SECONDS",
               help="The soonest that a vote counts.  [default: one loop of the longest video]")
 @click.option("--question", help="What is asked below the videos.")
@@ -117,9 +118,11 @@ Examples:
 @click.option("--check", type=FILE, metavar="FILE.json|.toml", help="Comprehension check with two "
               "tries: a list `check` of question, answers, right (counted from 0, or in words).")
 @click.option("--completion-code", help="Shown at the end.  [default: a random one]")
-@click.option("--screen-out-code", help="Shown to who fails the check.  [default: a random one]")
+@click.option("--screen-out-code", help="Shown to those who fail the check.  [default: a random "
+                                   "one]")
 @click.option("--completion-url", "completion_urls", multiple=True, callback=split_addresses,
-              metavar="SERVICE=URL", help="Where prolific, connect or sona wants people sent.")
+              metavar="SERVICE=URL", help="Where prolific, connect or sona redirects participants "
+                                     "at the end.")
 @click.option("--keep-ids", is_flag=True, default=None, help="Also store recruitment services' "
               "numbers as they are, to pay by; no export has them.")
 @click.option("--dry-run", is_flag=True, help="Print what would be made, and stop.")

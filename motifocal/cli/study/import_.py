@@ -24,11 +24,11 @@ Examples:
 @click.argument("answers", nargs=-1, required=True, type=FILE)
 @click.option("--dry-run", is_flag=True, help="Check the files and store nothing.")
 def import_(study: str, answers: tuple[Path, ...], dry_run: bool) -> None:
-    """Take the files ANSWERS, saved at the end of a static page, into STUDY.
+    """Import the files ANSWERS, saved at the end of a static page, into STUDY.
 
-    Every item keeps the number of votes that the study wants; what is more is left out and counted
-    as surplus. A file that is taken in twice changes nothing. Files that are damaged, or of
-    another study, are listed, and the others are taken in all the same.
+    Every item gets at most the number of votes that the study needs; further ones are left out and
+    counted as surplus. Importing a file twice changes nothing. Files that are damaged, or that
+    belong to another study, are listed, and the others are imported.
     """
     from motifocal.study.offline.folder import AnswerImport, read_answers
     from motifocal.study.offline.import_votes import OfflineImport

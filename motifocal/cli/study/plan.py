@@ -51,7 +51,7 @@ Examples:
 def plan(pairs: int, images: int | None, models: int, votes: int, wage: float, currency: str,
          seconds: float, gold: float, true_share: float, pair_correlation: float,
          image_correlation: float, as_json: bool) -> None:
-    """Reckon what a study takes, and what it could show.
+    """Compute what a study takes, and what it could show.
 
     A share of votes is significant by the sign-flip test over images at 5 %, with Holm's
     correction over the models: the hardest case is that no other model differs, the easiest that

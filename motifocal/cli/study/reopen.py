@@ -15,9 +15,9 @@ Examples:
 def reopen(study: str, dry_run: bool) -> None:
     """Ask others for the votes of those who fail the gold items of STUDY.
 
-    The report leaves those votes out, and says INCOMPLETE. This wants each of them once more, from
-    somebody else, with the same model on the left; the votes themselves stay. Serve the study on,
-    or import further files of answers. What was asked for before is not asked for again.
+    The report leaves those votes out, and says INCOMPLETE. This requests each of them once more,
+    from somebody else, with the same model on the left; the excluded votes stay in the study. Then
+    continue to serve the study, or import further files of answers. No vote is requested twice.
     """
     from motifocal.study.store.store import Store
 

@@ -29,13 +29,13 @@ Examples:
 @click.argument("source", metavar="SOURCE")
 @output_option("Folder of the tables and figures.", required=False, default=Path("report"),
                show_default=True)
-@click.option("--ours", metavar="NAME", help="The model whose side is taken.  [default: the one "
-              "that all others were compared with]")
+@click.option("--ours", metavar="NAME", help="The model that results are reported for.  [default: "
+              "the one that all others were compared with]")
 @click.option("--scores", type=FOLDER, metavar="DIR", help="A folder that motifocal bench score "
-              "wrote: how far each automatic measure goes with the votes.")
-@click.option("--judge", "judges", type=FILE, metavar="FILE", multiple=True, help="The scores.json "
-              "that motifocal bench judge wrote: how far the judge goes with the votes. May be "
-              "given several times.")
+              "wrote: how well each automatic measure agrees with the votes.")
+@click.option("--judge", "judges", type=FILE, metavar="FILE", multiple=True, help="The "
+              "scores.json that motifocal bench judge wrote: how well the judge agrees with the "
+              "votes. May be given several times.")
 @click.option("--over", type=ChoiceOfNew(OVER, {"picture": "image"}), default="image",
               show_default=True,
               help="What another study would draw anew: intervals and tests are over these.")

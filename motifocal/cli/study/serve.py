@@ -28,8 +28,8 @@ Examples:
               help="The port to listen at.")
 @click.option("--base-url", help="The address that annotators use; requests for any other are "
               "refused.  [default: http://HOST:PORT/]")
-@click.option("--behind-proxy", is_flag=True, help="Believe a proxy on this machine that it knows "
-              "where requests come from. It should hand on the Host header.")
+@click.option("--behind-proxy", is_flag=True, help="Trust the client addresses that a proxy on "
+              "this machine reports. The proxy should pass on the Host header.")
 @click.option("--secret-file", type=NEW_FILE,
               help="A file with at least 32 characters, readable by you alone; it is made where "
               "there is none.  [default: MOTIFOCAL_STUDY_SECRET in the environment, or "
@@ -47,9 +47,9 @@ def serve(
 ) -> None:  # fmt: skip
     """Show STUDY, a file or a postgresql:// address, to annotators, and its progress to you.
 
-    The first start makes a secret beside the study and prints the dashboard's link; whoever has
-    that link sees the models' names. Stop and start it as often as you like: every answer that an
-    annotator has been shown as saved is on disk.
+    The first start writes a secret beside the study and prints the dashboard's link; whoever has
+    that link sees the models' names. It can be stopped and started at any time: every answer that
+    was shown to an annotator as saved is on disk.
     """
     from motifocal.study.store.store import Store
 

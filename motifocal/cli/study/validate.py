@@ -18,8 +18,8 @@ Example:
 def validate(votes: Path) -> None:
     """Say what is wrong with VOTES, a JSONL file as `motifocal study export` writes it.
 
-    Ends with exit code 1 where there is anything: lines of another form, unknown names, doubled
-    votes, times below zero, workers that are not hashed, several protocols in one file.
+    The exit code is 1 if anything is: malformed lines, unknown names, duplicate votes, negative
+    times, annotator ids that are not hashed, several protocols in one file.
     """
     from motifocal.study.votes import read_votes
     from motifocal.study.votes import validate as problems_of
