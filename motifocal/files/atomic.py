@@ -57,7 +57,7 @@ def replacing_folder(folder: Path) -> Iterator[Path]:
     """Yield an empty folder beside `folder` to fill; it replaces `folder` if the block ends well.
 
     Files in it then have the modes that the umask gives, whatever wrote them: those of safetensors
-    are their owner's alone. What was at `folder` before goes.
+    are their owner's alone. What was at `folder` before goes; of a link, the link alone.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
     temporary = _temporary(folder)
@@ -69,14 +69,14 @@ def replacing_folder(folder: Path) -> Iterator[Path]:
         for path in temporary.rglob("*"):
             if path.is_file():
                 path.chmod(mode)
-        if folder.exists():
+        if os.path.lexists(folder):  # a link that leads nowhere too
             folder.rename(before)
         temporary.rename(folder)
     finally:
-        if before.exists() and not folder.exists():  # the new one could not take its place
+        if os.path.lexists(before) and not os.path.lexists(folder):  # the new one is not there
             before.rename(folder)
         for path in (temporary, before):
-            shutil.rmtree(path, ignore_errors=True)
+            _remove(path, ignore_errors=True)
 
 
 def write_text(path: Path, text: str, *, durable: bool = False) -> None:
@@ -129,10 +129,7 @@ def remove_temporaries(*folders: Path) -> None:
         for path in folder.iterdir():
             if not _TEMPORARY.fullmatch(path.name):
                 continue
-            if path.is_dir():
-                shutil.rmtree(path)
-            else:
-                path.unlink()
+            _remove(path)
 
 
 def sha256_of(*paths: Path) -> str:
@@ -152,6 +149,14 @@ def _temporary(path: Path) -> Path:
     """Return a name beside `path` that no other process uses, and `remove_temporaries` knows."""
     # Not built from path.name, which may already be as long as the file system allows.
     return path.with_name(f".{secrets.token_hex(8)}.tmp")
+
+
+def _remove(path: Path, *, ignore_errors: bool = False) -> None:
+    """Delete a folder with all that is in it, or a file; of a link, the link alone."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def _flush(path: Path) -> None:

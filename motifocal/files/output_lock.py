@@ -73,7 +73,7 @@ def _acquire(path: Path, shared: bool) -> int:
             path.parent.mkdir(parents=True, exist_ok=True)
             descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
         except (FileNotFoundError, FileExistsError):  # its holder is removing the empty folder
-            if path.parent.is_file() or path.parent.is_symlink():
+            if _is_blocked(path):
                 raise
             continue
         with ExitStack() as undone:
@@ -87,6 +87,14 @@ def _acquire(path: Path, shared: bool) -> int:
                 _open_locks.add(descriptor)
                 undone.pop_all()
                 return descriptor
+
+
+def _is_blocked(path: Path) -> bool:
+    """Return whether waiting makes no file: a file, or a link to nothing, is where a folder goes.
+    """
+    return path.is_symlink() or any(
+        folder.is_file() or (folder.is_symlink() and not folder.exists())
+        for folder in path.parents)
 
 
 def _flock(descriptor: int, shared: bool) -> None:

@@ -152,6 +152,26 @@ def test_the_folder_before_stays_where_the_new_one_cannot_take_its_place(
     assert [path.name for path in tmp_path.iterdir()] == ["model"]
 
 
+@pytest.mark.parametrize("there", [True, False])
+def test_a_link_in_the_place_of_a_folder_goes_and_what_it_leads_to_stays(
+    tmp_path: Path, there: bool
+) -> None:
+    other, folder = tmp_path / "other", tmp_path / "run" / "unet"
+    folder.parent.mkdir()
+    folder.symlink_to(other)
+    if there:
+        other.mkdir()
+        (other / "a").write_text("theirs")
+    with replacing_folder(folder) as temporary:
+        (temporary / "a").write_text("new")
+    assert [path.name for path in folder.parent.iterdir()] == ["unet"]
+    assert not folder.is_symlink()
+    assert not there or (other / "a").read_text() == "theirs"
+    (folder.parent / f".{'0' * 16}.tmp").symlink_to(tmp_path)  # of an earlier version
+    remove_temporaries(folder.parent)
+    assert [path.name for path in folder.parent.iterdir()] == ["unet"]
+
+
 def test_a_line_is_in_the_file_though_the_disk_takes_it_in_parts(tmp_path: Path) -> None:
     class NearlyFull(io.FileIO):
         def write(self, data: ReadableBuffer, /) -> int:

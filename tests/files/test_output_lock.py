@@ -255,3 +255,16 @@ def test_a_command_names_itself_and_lets_go_when_it_ends(tmp_path: Path) -> None
     assert str(result.exception) == "it went wrong"
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["made"]
     assert json.loads((tmp_path / "out" / "made").read_text())["command"] == "motifocal work"
+
+
+@pytest.mark.parametrize("linked", ["", "out", "out/.motifocal.lock"])
+def test_a_link_that_leads_nowhere_is_refused_rather_than_waited_for(
+    tmp_path: Path, linked: str
+) -> None:
+    """An unmounted disk, say: trying again would never end."""
+    link = tmp_path / "link" / linked
+    link.parent.mkdir(parents=True, exist_ok=True)
+    link.symlink_to(tmp_path / "gone" / "disk")
+    with pytest.raises(OSError, match=r"exists|No such file"), (
+        output_lock(tmp_path / "link" / "out", "motifocal train")):  # fmt: skip
+        pass
