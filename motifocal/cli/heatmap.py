@@ -26,6 +26,7 @@ from motifocal.cli.output.clip_table import (
     ClipRow,
     list_clips,
     name_clips,
+    part_by_name,
     plan_rows,
     read_table,
     write_described,
@@ -126,7 +127,8 @@ def heatmap(clips: tuple[Path, ...], output: Path, overlay: bool, suffix: str,
                                  param_hint="--size")  # fmt: skip
     check_table(table)
     settings = None if masks else settings_of(dict(given))
-    names = name_clips(list_clips(clips, output))
+    found, unnamed = part_by_name(list_clips(clips, output))
+    names = name_clips(found)
     mask_folder = given_masks(masks, objects, names, given)
     raft_device = chosen_device(device) if settings and settings.source in NETWORKS else None
     config = MapConfig(output, f".{suffix}", settings, mask_folder, size, fps, overlay, raft_device)
@@ -156,7 +158,8 @@ def heatmap(clips: tuple[Path, ...], output: Path, overlay: bool, suffix: str,
         for merged in parts:  # all that is in them is in the table now
             merged.unlink(missing_ok=True)
         print_results(list(rows.values()), len(rows) - len(todo), config)
-    end_with_left_out(left_out(rows.values()), len(rows), "measured", keep=errors == "keep")
+    end_with_left_out([*left_out(rows.values()), *unnamed], len(rows) + len(unnamed), "measured",
+                      keep=errors == "keep")
 
 
 def measure_all(

@@ -9,12 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from motifocal.data.caption_formats import Listing, Row, listed
-from motifocal.files.names import stored_name
+from motifocal.files.names import is_utf8, stored_name
 from motifocal.files.remote import RemotePath, absolute, is_remote
 from motifocal.media.video import VIDEO_FILES, VIDEO_SUFFIXES
 
 # musubi-tuner and the LTX trainers take absolute paths; videofolder does not.
 ABSOLUTE_COLUMNS = ("video_path", "media_path")
+HALF_A_LETTER = "caption holds half a letter (a lone surrogate)"
+NOT_UTF8 = "its name is not UTF-8, rename it"
 
 
 @dataclass(frozen=True)
@@ -68,7 +70,8 @@ def read_captions(location: str | Path) -> CaptionedFolder:
         if row.damage:
             raise ValueError(row.damage)
         place = place_of(row, listing.folder)
-        reason = _caption_fault(row, place, videos) or missing_reason(listing.folder, place)
+        reason = (_caption_fault(row, place, videos) or _name_fault(place)
+                  or missing_reason(listing.folder, place))
         if reason is None and place is not None:
             path = listing.folder / place
             videos[place] = CaptionedVideo(path, str(row.caption).strip(), place)
@@ -94,7 +97,7 @@ def read_clips(location: Path, output: Path) -> CaptionedFolder:
         path = listing.folder / (place or "")
         if place in videos or (place and own in absolute(path).parents):
             continue
-        reason = row.damage or missing_reason(listing.folder, place)
+        reason = row.damage or _name_fault(place) or missing_reason(listing.folder, place)
         if reason is None and place is not None:
             videos[place] = CaptionedVideo(path, str(row.caption or "").strip(), place)
         else:
@@ -151,7 +154,14 @@ def _caption_fault(row: Row, place: str | None, before: Container[str]) -> str |
         return "has no caption"
     if not isinstance(row.caption, str):
         return f"caption should be text, got {type(row.caption).__name__}"
+    if not is_utf8(row.caption):
+        return HALF_A_LETTER
     return "is named twice; the first counts" if place in before else None
+
+
+def _name_fault(place: str | None) -> str | None:
+    """Say why tables cannot name a video at a place, if so."""
+    return NOT_UTF8 if place is not None and not is_utf8(place) else None
 
 
 def missing_reason(folder: Path, place: str | None) -> str | None:

@@ -32,6 +32,20 @@ def shortened(text: str, most: int) -> str:
     return whole[: most - len(mark)].decode("utf-8", "ignore") + mark
 
 
+def is_utf8(text: str) -> bool:
+    """Tell whether text can be written as UTF-8.
+
+    Half a letter (a lone surrogate) cannot: JSON may hold one where text was cut inside an emoji,
+    and names of files that are not UTF-8 are read as such.
+    """
+    return not any("\ud800" <= letter <= "\udfff" for letter in text)
+
+
+def printable(text: str) -> str:
+    """Return text for messages: what cannot be written as UTF-8 is escaped."""
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
 def stored_name(folder: str | Path, name: str) -> str:
     """Return the name below `folder`, with slashes, of the file that `name` means.
 

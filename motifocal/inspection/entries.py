@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from motifocal.data.caption_formats import BESIDE, PLAIN, Row, listed
-from motifocal.data.captions import missing_reason, place_of
+from motifocal.data.captions import HALF_A_LETTER, missing_reason, place_of
+from motifocal.files.names import is_utf8
 from motifocal.files.remote import RemotePath
 from motifocal.media.picture import natural_key
 from motifocal.media.video import VIDEO_FILES, VIDEO_SUFFIXES
@@ -105,6 +106,8 @@ def _entry(row: Row, place: str | None, folder: Path) -> Entry:
     elif row.caption is not None and not isinstance(row.caption, str):
         words = f"the caption should be text, got {type(row.caption).__name__}"
         entry.faults.append(("no-caption", words))
+    elif entry.caption and not is_utf8(entry.caption):
+        entry.faults.append(("no-caption", f"the {HALF_A_LETTER}"))
     reason = missing_reason(folder, place)
     if reason:
         entry.path = None

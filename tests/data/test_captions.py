@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from pathlib import Path
 
@@ -22,7 +23,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from motifocal.data.caption_formats import listed
-from motifocal.data.captions import place_of, read_captions
+from motifocal.data.captions import (
+    HALF_A_LETTER,
+    NOT_UTF8,
+    place_of,
+    read_captions,
+    read_clips,
+)
 from motifocal.inspection.entries import gather
 
 
@@ -68,6 +75,26 @@ def test_what_cannot_be_used_is_listed_with_its_reason(folder: Path) -> None:
         "no such file", "has no caption", "is named twice; the first counts", outside, outside,
         outside, "caption should be text, got list", outside, outside, "is no file",
     ]  # fmt: skip
+
+
+def test_what_no_table_or_tokenizer_can_take_is_listed(folder: Path) -> None:
+    """JavaScript cuts text inside an emoji; files from old disks have names that are not UTF-8."""
+    write_jsonl(folder / "metadata.jsonl", {"file_name": "one.mp4", "text": "a dog \ud83d"},
+                {"file_name": "b/two.mp4", "text": "a dog \U0001f415"})
+    found = read_captions(folder)
+    assert [video.caption for video in found.videos] == ["a dog \U0001f415"]
+    assert [(r.name, r.reason) for r in found.rejected] == [("one.mp4", HALF_A_LETTER)]
+    cut = next(entry for entry in gather(folder).entries if entry.name == "one.mp4")
+    assert cut.faults == [("no-caption", f"the {HALF_A_LETTER}")]
+
+    (folder / "metadata.jsonl").unlink()
+    odd = folder / os.fsdecode(b"a\xff.mp4")
+    for video in (odd, folder / "one.mp4"):
+        video.write_bytes(b"video")
+        video.with_suffix(".txt").write_text("the sun rises")
+    for found in (read_captions(folder), read_clips(folder, folder / "out")):
+        assert (odd.name, NOT_UTF8) in [(r.name, r.reason) for r in found.rejected]
+        assert odd not in [video.path for video in found.videos]
 
 
 def test_a_video_without_a_text_beside_it_is_listed(folder: Path) -> None:

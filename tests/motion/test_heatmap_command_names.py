@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from command_line import CommandLine
@@ -85,3 +86,18 @@ def test_what_lies_in_the_output_folder_is_no_clip(heatmap: CommandLine, tmp_pat
     ended = heatmap(tmp_path / "maps", "-o", tmp_path / "maps")
     assert ended.code == 1
     assert "there should be clips outside of" in ended.err
+
+
+def test_a_clip_that_no_table_can_name_is_listed_and_the_others_are_done(
+    heatmap: CommandLine, tmp_path: Path
+) -> None:
+    write_clip(tmp_path / "clips/a.mp4")
+    odd = tmp_path / "clips" / os.fsdecode(b"b\xff.mp4")
+    odd.write_bytes((tmp_path / "clips/a.mp4").read_bytes())
+    ended = heatmap(tmp_path / "clips", "-o", tmp_path / "maps")
+    assert ended.code == 1
+    assert "its name is not UTF-8" in ended.err
+    assert "1 of 2 clips could not be measured" in ended.err
+    assert set(map_stamps(tmp_path / "maps")) == {"a.npz"}
+    odd.rename(tmp_path / "clips/b.mp4")
+    assert heatmap(tmp_path / "clips", "-o", tmp_path / "maps").code == 0

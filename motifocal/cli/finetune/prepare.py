@@ -19,6 +19,7 @@ from motifocal.cli.output.cropping import note_turned
 from motifocal.cli.output.locking import lock_output
 from motifocal.cli.output.progress import announce, progress, tracked
 from motifocal.files.atomic import write_text
+from motifocal.files.names import printable
 from motifocal.files.remote import is_remote
 
 if TYPE_CHECKING:
@@ -150,7 +151,7 @@ def _finish(
     if rejected:
         click.echo(f"left out, {len(rejected)} clips (kept in {output / REJECTED}):", err=True)
     for clip in rejected:
-        click.echo(f"  {clip.name}: {clip.reason}", err=True)
+        click.echo(printable(f"  {clip.name}: {clip.reason}"), err=True)
     if not entries:
         raise ValueError(f"{clips} should hold clips that can be used, got none")
     if (scenes := exported_scenes(Path(clips))) is not None:

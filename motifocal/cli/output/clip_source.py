@@ -11,6 +11,7 @@ import click
 from motifocal.cli.options.masks import given_masks
 from motifocal.cli.output.cropping import note_turned
 from motifocal.cli.output.progress import tracked
+from motifocal.files.names import printable
 
 if TYPE_CHECKING:
     from motifocal.data.captions import CaptionedVideo, Rejected
@@ -212,4 +213,4 @@ def _list_rejected(rejected: tuple[Rejected, ...], path: Path) -> None:
     if rejected:
         click.echo(f"left out, {len(rejected)} clips (kept in {path}):", err=True)
     for clip in rejected:
-        click.echo(f"  {clip.name}: {clip.reason}", err=True)
+        click.echo(printable(f"  {clip.name}: {clip.reason}"), err=True)

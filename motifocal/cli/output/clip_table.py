@@ -79,6 +79,24 @@ def list_clips(given: Iterable[Path], output: Path) -> list[Path]:
     return clips
 
 
+def part_by_name(clips: Iterable[Path]) -> tuple[list[Path], list[tuple[str, str]]]:
+    """Part clips that a table can name from the others, (clip, reason). ValueError if none is left.
+    """
+    from motifocal.data.captions import NOT_UTF8
+    from motifocal.files.names import is_utf8
+
+    named: list[Path] = []
+    others = []
+    for clip in clips:
+        if is_utf8(str(clip)):
+            named.append(clip)
+        else:
+            others.append((str(clip), NOT_UTF8))
+    if not named:
+        raise ValueError("{}: {}".format(*others[0]))
+    return named, others
+
+
 def clips_in(path: Path) -> list[Path]:
     """List the videos that a path stands for; a folder of nothing but images is one clip."""
     from motifocal.media.picture import PICTURE_SUFFIXES

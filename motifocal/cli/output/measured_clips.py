@@ -13,6 +13,7 @@ import click
 
 from motifocal.cli.options.frames import MOST_PIXELS
 from motifocal.cli.output.progress import tracked
+from motifocal.files.names import printable
 
 if TYPE_CHECKING:
     from motifocal.data.workers.items import Done, Workers
@@ -66,7 +67,7 @@ def end_with_left_out(
     count = f"{len(left_out)} of {clips} clips"
     click.echo(f"left out, {count}:", err=True)
     for name, reason in left_out:
-        click.echo(f"  {name}: {reason}", err=True)
+        click.echo(printable(f"  {name}: {reason}"), err=True)
     if not keep:
         raise click.ClickException(f"{count} could not be {participle}")
 
