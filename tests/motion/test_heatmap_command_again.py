@@ -153,7 +153,9 @@ def test_another_table_in_the_folder_is_not_overwritten(
 ) -> None:
     clip = write_clip(tmp_path / "a.mp4")
     (tmp_path / "maps").mkdir()
-    for text in ("name,score\na,1\n", ",".join(COLUMNS) + "\nhalf a line"):
+    head = ",".join(COLUMNS)
+    damaged = f"{head}\na.npz,/a.mp4,many,2,3,4,5,0.5,\n", f"{head}\n{'a' * 200_000},\n"
+    for text in ("name,score\na,1\n", f"{head}\nhalf a line", *damaged):
         (tmp_path / "maps/clips.csv").write_text(text)
         ended = heatmap(clip, "-o", tmp_path / "maps")
         assert ended.code == 1

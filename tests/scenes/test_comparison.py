@@ -80,6 +80,14 @@ def test_a_curve_crosses_a_level_between_its_points() -> None:
     assert np.isnan(first_crossing(steps, curve, 0.5))
 
 
+def test_a_curve_that_is_above_the_level_at_step_0_has_no_ratio_to_another() -> None:
+    steps, counts = np.array([0.0, 10]), np.array([2.0, 2.0])
+    high, low = np.full((2, 2, 2), 2.0), np.tile([[0.0], [2.0]], (2, 1, 2))
+    for ours, theirs in ((high, high), (high, low), (low, high)):
+        assert np.isnan(crossing_ratio(steps, ours, theirs, counts, 0.5).value)
+    assert crossing_ratio(steps, low, low, counts, 0.5).value == 1
+
+
 def test_an_arm_that_learns_twice_as_fast_has_a_ratio_of_one_half() -> None:
     rng = np.random.default_rng(0)
     steps = np.arange(1, 21) * 10.0

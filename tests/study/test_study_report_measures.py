@@ -114,3 +114,14 @@ def test_a_folder_that_holds_no_scores_is_refused(tmp_path: Path) -> None:
     (tmp_path / "scores" / "scores.json").write_text("{}")
     with pytest.raises(ValueError, match="should be what motifocal bench score writes"):
         read_scores(tmp_path / "scores")
+
+
+@pytest.mark.parametrize("row", [b"Ours,model,s,i,\xff,0,x,16,1,", b"Ours,model,s,i",
+                                 b"Ours,model,s,i," + b"p" * 200_000 + b",0,x,16,1,",
+                                 b"Ours,model,s,i,p,0,x,16,much,"])  # fmt: skip
+def test_damaged_scores_are_named(tmp_path: Path, row: bytes) -> None:
+    write_scores(tmp_path / "scores", {("Ours", 0): 1.0}, "higher")
+    with (tmp_path / "scores" / "scores.csv").open("ab") as file:
+        file.write(row + b"\r\n")
+    with pytest.raises(ValueError, match=r"scores\.csv, line \d+ should be a video's scores"):
+        read_scores(tmp_path / "scores")

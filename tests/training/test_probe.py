@@ -144,6 +144,19 @@ def test_a_file_that_is_no_table_is_named(tmp_path: Path, content: bytes) -> Non
             read_probe_table(tmp_path / name)
 
 
+def test_a_compressed_table_is_named_whichever_byte_is_damaged(tmp_path: Path) -> None:
+    rows = [dataclasses.replace(ROW, step=step, action=step % 3) for step in range(20)]
+    path, whole = tmp_path / "probe.csv.gz", compressed(rows)
+    refused = 0
+    for place in range(len(whole)):
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 0x55]) + whole[place + 1 :])
+        try:
+            read_probe_table(path)  # a byte of the header that nothing depends on
+        except ValueError as error:
+            refused += str(path) in str(error)
+    assert refused > len(whole) - 10
+
+
 def train(folder: Path, shards: Path, base: Path, *more: str) -> None:
     tiny.fresh_accelerator()
     arguments = ["train", shards, "-o", folder, "--model", base, "--preset", "scenes", "--fresh",

@@ -197,13 +197,17 @@ def read_table(path: Path) -> dict[str, ClipRow]:
     """Read the rows by their clips; none where there is no table. ValueError for another table."""
     if not path.exists():
         return {}
-    with path.open(encoding="utf-8", newline="") as file:
-        lines = list(csv.reader(file))
-    header = [EARLIER.get(name, name) for name in lines[0]] if lines else []
-    if set(header) != set(COLUMNS) or any(len(line) != len(header) for line in lines):
-        raise ValueError(f"{path} should be a table with the columns {', '.join(COLUMNS)}")
-    rows = (dict(zip(header, line, strict=True)) for line in lines[1:])
-    return {row["clip"]: parse_row(row) for row in rows}
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            lines = list(csv.reader(file))
+        header = [EARLIER.get(name, name) for name in lines[0]] if lines else []
+        if set(header) != set(COLUMNS):
+            raise ValueError(f"the columns {', '.join(header)}")
+        rows = (dict(zip(header, line, strict=True)) for line in lines[1:])
+        return {row["clip"]: parse_row(row) for row in rows}
+    except (ValueError, csv.Error) as error:
+        raise ValueError(f"{path} should be a table with the columns {', '.join(COLUMNS)}, got "
+                         f"{error}") from error
 
 
 def parse_row(row: Mapping[str, str]) -> ClipRow:

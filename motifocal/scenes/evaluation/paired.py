@@ -116,8 +116,8 @@ def crossing_ratio(
 
     `ours` and `theirs` (S, T, P) are sums over the prompts of each image. The interval is made on
     the logarithm: the delete-one jackknife over seeds plus that over images, which is somewhat too
-    long, since both hold the variance of single cells. nan where a mean curve never gets there,
-    and bounds of nan where it does not do so in every jackknife sample.
+    long, since both hold the variance of single cells. nan where a mean curve never gets there, or
+    is there at step 0, and bounds of nan where it is so in a jackknife sample.
     """
     seeds, _, images = ours.shape
 
@@ -125,7 +125,7 @@ def crossing_ratio(
         total = len(keep_seeds) * counts[keep_images].sum()
         curves = (x[keep_seeds][:, :, keep_images].sum((0, 2)) / total for x in (ours, theirs))
         a, b = (first_crossing(steps, curve, level) for curve in curves)
-        return float(np.log(a / b))
+        return float(np.log(a / b)) if min(a, b) > 0 else float("nan")
 
     every_seed, every_image = np.arange(seeds), np.arange(images)
     value = log_ratio(every_seed, every_image)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import gzip
 import io
+import zlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -64,7 +65,7 @@ def read_probe_table(path: Path) -> list[ProbeRow]:
         if tuple(next(reader, ())) != COLUMNS:
             raise ValueError(f"the first line should be {','.join(COLUMNS)}")
         return [_row(cells) for cells in reader]
-    except (ValueError, csv.Error, EOFError, gzip.BadGzipFile) as error:
+    except (ValueError, csv.Error, EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise ValueError(f"{path} is no table of probe scores: {error}") from error
 
 

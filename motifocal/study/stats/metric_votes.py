@@ -101,16 +101,17 @@ def read_scores(folder: Path) -> MetricScores:
 def _numbers(table: Path, measures: Sequence[str]) -> Numbers:
     numbers = {}
     with table.open(encoding="utf-8", newline="") as file:
-        for line, row in enumerate(csv.DictReader(file), start=2):
-            try:
+        reader = csv.DictReader(file)
+        try:
+            for row in reader:
                 if row["kind"] != MODEL:
                     continue
                 stem = Pair(row["scenario"], row["image_id"], row["prompt"]).stem
                 numbers[row["row"], stem, int(row["seed"])] = {
                     name: float(row[name]) if row[name] else math.nan for name in measures}
-            except (KeyError, TypeError, ValueError) as error:
-                raise ValueError(f"{table}, line {line} should be a video's scores, got "
-                                 f"{error!r}") from error
+        except (KeyError, TypeError, ValueError, AttributeError, csv.Error) as error:
+            raise ValueError(f"{table}, line {reader.line_num} should be a video's scores, got "
+                             f"{error!r}") from error
     return numbers
 
 
