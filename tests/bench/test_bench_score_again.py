@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from counted_scores import Counted, Words, cheap, numbers, row
 from tiny_bench import FPS, moving
 
 from motifocal.bench.results import Results
+from motifocal.bench.score import clip
 from motifocal.bench.score.clip import ScoreCache, Tools, weight_free_version
 from motifocal.bench.score.measures import MEASURES
 from motifocal.bench.score.run import CACHE, score
@@ -106,3 +108,31 @@ def test_the_measures_version_is_of_their_sources() -> None:
     assert weight_free_version() == weight_free_version() == Tools().version
     assert len(Tools().version) == 64
     assert Tools().measures is MEASURES
+
+
+#: What refuses files, or is for other commands than `bench score`.
+DECIDE_NO_NUMBER = {"arrays", "block_motion", "mp4_index", "raft", "truncation"}
+
+
+def file_of(module: str) -> Path:
+    return Path(clip.__file__).parents[3].joinpath(*module.split(".")).with_suffix(".py")
+
+
+def imported(module: str) -> set[str]:
+    """Modules that decode, measure flow or compare pixels, of those that a module imports."""
+    nodes = ast.walk(ast.parse(file_of(module).read_text()))
+    names = {name for node in nodes if isinstance(node, ast.ImportFrom) and node.module
+             for name in (node.module, *(f"{node.module}.{part.name}" for part in node.names))}
+    folders = ("motifocal.media.", "motifocal.motion.", "motifocal.metrics")
+    return {name for name in names if name.startswith(folders) and file_of(name).is_file()}
+
+
+def test_the_measures_version_is_of_all_that_decodes_measures_and_compares() -> None:
+    """Else a new version of Motifocal would take over numbers that the last one has computed."""
+    hashed = {module.__name__ for module in clip._COMPUTES}
+    reached, todo = set[str](), set(hashed)
+    while todo:
+        reached |= todo
+        todo = {name for module in todo for name in imported(module)} - reached
+    lacking = {name for name in reached - hashed if name.rpartition(".")[2] not in DECIDE_NO_NUMBER}
+    assert lacking == set()

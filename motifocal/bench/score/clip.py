@@ -22,17 +22,28 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from motifocal.bench.score import fidelity, measures, motion, temporal
+from motifocal import metrics
+from motifocal.bench.score import controls, fidelity, measures, motion, temporal
 from motifocal.bench.score.controls import shuffle_order, still
 from motifocal.bench.score.measures import MEASURES, Measure, measure
 from motifocal.data.workers.items import Workers
 from motifocal.files.atomic import sha256_of
 from motifocal.files.json_lines import append_line, read_lines
-from motifocal.media import codec, video
+from motifocal.media import (
+    codec,
+    file_kind,
+    frame_pixels,
+    frame_times,
+    hdr,
+    picture,
+    png_chunks,
+    pyav_versions,
+    video,
+)
 from motifocal.media.arrays import Frames
 from motifocal.media.picture import check_file
 from motifocal.media.video import Clip, VideoError, read_image, read_video
-from motifocal.motion import camera, flow
+from motifocal.motion import camera, camera_models, change, flow, settings
 from motifocal.motion.flow import Flow, estimate_flow
 
 if TYPE_CHECKING:
@@ -43,7 +54,12 @@ Record = dict[str, Any]
 OWN, SHUFFLED = "own", "shuffled"
 WEIGHT_FREE = "measures"
 EARLIER_MEASURES = {"dino_picture_consistency": "dino_image_consistency"}  # in records
-_COMPUTES = (measures, fidelity, motion, temporal, camera, flow, codec, video)
+#: All modules that a number depends on; those that only check or refuse are left out.
+_COMPUTES = (
+    measures, fidelity, motion, temporal, controls, metrics,
+    camera, camera_models, change, flow, settings,
+    codec, file_kind, frame_pixels, frame_times, hdr, picture, png_chunks, pyav_versions, video,
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
