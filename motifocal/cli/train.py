@@ -278,7 +278,7 @@ def _train(ctx: click.Context, settings: TrainingSettings, shards: Shards, outpu
                 break
     if run.step < settings.steps:
         if main:
-            click.echo(f"saved at step {run.step}; run the same command again to go on", err=True)
+            click.echo(f"saved at step {run.step}; run the same command again to resume", err=True)
         return stop.exit_code
     if main:
         click.echo(output)

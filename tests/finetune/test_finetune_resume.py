@@ -249,7 +249,7 @@ def test_a_signal_at_the_last_step_of_an_expert_ends_the_run_before_the_next(
         patched.setattr(command, "validate", interrupted)
         result = invoke(*arguments)
     assert result.exit_code == 130
-    assert "saved; run the same command again to go on" in result.output
+    assert "saved; run the same command again to resume" in result.output
     assert latest_step(tmp_path / "run/transformer/checkpoints") == 1
     assert latest_step(tmp_path / "run/transformer_2/checkpoints") == 0
     assert (tmp_path / "run/lora/pytorch_lora_weights.safetensors").is_file()

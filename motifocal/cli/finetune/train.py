@@ -94,7 +94,7 @@ def _train(
             is_last = (output, part) == (list(arms.values())[-1], parts[-1])
             if not done or (code and not is_last):
                 if accelerator.is_main_process:
-                    click.echo("saved; run the same command again to go on", err=True)
+                    click.echo("saved; run the same command again to resume", err=True)
                 accelerator.end_training()
                 sys.exit(code)
         if accelerator.is_main_process:

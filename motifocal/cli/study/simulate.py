@@ -97,7 +97,7 @@ def simulate(output: Path, protocol: Path | None, ours: str, shares: dict[str, f
     write_votes(output, (replace(vote, protocol=rules.digest()) for vote in drawn))
     if protocol is not None:
         write_text(protocol, rules.to_json() + "\n")
-    click.echo(f"{len(drawn)} votes that nobody cast", err=True)
+    click.echo(f"{len(drawn)} simulated votes", err=True)
     for path in (output, protocol):
         if path is not None:
             click.echo(path)
