@@ -113,8 +113,7 @@ def heatmap(clips: tuple[Path, ...], output: Path, overlay: bool, suffix: str,
 
     A CLIP is a video, a folder to search for videos, or a folder of images. DIR gets a heatmap for
     each, clips.csv with a row for each, and filmstrip.png, a picture of a few clips to check. Clips
-    that cannot be read are listed, and the exit code is 1; the others are done. Run the command
-    again to add what is missing.
+    that cannot be read are listed, and the exit code is 1. Run it again to add what is missing.
     """
     from motifocal.data.workers.items import files_of_parts
     from motifocal.data.workers.threads import Threads
