@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import torch
 from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
+from torch import nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.data import DataLoader, Dataset
 
@@ -127,7 +128,7 @@ def train_autoencoder(
     torch.manual_seed(settings.seed)
     decoder_of = {"decoder_of": fingerprint(finished)} if finished else {}
     model = _without_encoder(finished) if finished else build_autoencoder(settings)
-    model.to(device)
+    nn.Module.to(model, device)
     average = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(settings.average))
     adamw_names = ("encoder.conv_in", "decoder.conv_out")
     optimizer = build_optimizer("muon", model, settings.rate, 0.0, adamw_names)
