@@ -15,7 +15,7 @@ from motifocal.media.video import VIDEO_FILES, VIDEO_SUFFIXES
 
 # musubi-tuner and the LTX trainers take absolute paths; videofolder does not.
 ABSOLUTE_COLUMNS = ("video_path", "media_path")
-HALF_A_LETTER = "caption holds half a letter (a lone surrogate)"
+LONE_SURROGATE = "caption contains a lone surrogate (half of a UTF-16 pair)"
 NOT_UTF8 = "its name is not UTF-8, rename it"
 
 
@@ -155,7 +155,7 @@ def _caption_fault(row: Row, place: str | None, before: Container[str]) -> str |
     if not isinstance(row.caption, str):
         return f"caption should be text, got {type(row.caption).__name__}"
     if not is_utf8(row.caption):
-        return HALF_A_LETTER
+        return LONE_SURROGATE
     return "is named twice; the first counts" if place in before else None
 
 

@@ -35,7 +35,7 @@ def shortened(text: str, most: int) -> str:
 def is_utf8(text: str) -> bool:
     """Tell whether text can be written as UTF-8.
 
-    Half a letter (a lone surrogate) cannot: JSON may hold one where text was cut inside an emoji,
+    A lone surrogate cannot: JSON may hold one where text was cut inside an emoji,
     and names of files that are not UTF-8 are read as such.
     """
     return not any("\ud800" <= letter <= "\udfff" for letter in text)

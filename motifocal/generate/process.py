@@ -73,7 +73,7 @@ def _unfit(words: Sequence[str]) -> str | None:
         try:
             data = os.fsencode(word)
         except UnicodeEncodeError:
-            return "the prompt holds half a letter (a lone surrogate)"
+            return "the prompt contains a lone surrogate (half of a UTF-16 pair)"
         if b"\0" in data:
             return "the prompt holds a null character"
     return None

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from motifocal.data.caption_formats import BESIDE, PLAIN, Row, listed
-from motifocal.data.captions import HALF_A_LETTER, missing_reason, place_of
+from motifocal.data.captions import LONE_SURROGATE, missing_reason, place_of
 from motifocal.files.names import is_utf8
 from motifocal.files.remote import RemotePath
 from motifocal.media.picture import natural_key
@@ -107,7 +107,7 @@ def _entry(row: Row, place: str | None, folder: Path) -> Entry:
         words = f"the caption should be text, got {type(row.caption).__name__}"
         entry.faults.append(("no-caption", words))
     elif entry.caption and not is_utf8(entry.caption):
-        entry.faults.append(("no-caption", f"the {HALF_A_LETTER}"))
+        entry.faults.append(("no-caption", f"the {LONE_SURROGATE}"))
     reason = missing_reason(folder, place)
     if reason:
         entry.path = None

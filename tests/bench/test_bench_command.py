@@ -90,7 +90,7 @@ def test_a_prompt_that_no_program_could_be_given_is_a_reason(
     jobs = jobs_of(tmp_path, stock, "null \0", "half \ud83e", "x" * 9_000_000, "good")
     reasons = CommandModel(script(BEHAVES) + OPTIONS, "m").animate(jobs)
     assert reasons == ["the prompt holds a null character",
-                       "the prompt holds half a letter (a lone surrogate)",
+                       "the prompt contains a lone surrogate (half of a UTF-16 pair)",
                        "the prompt is too long for a command line", None]
 
 

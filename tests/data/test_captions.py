@@ -24,7 +24,7 @@ from hypothesis import strategies as st
 
 from motifocal.data.caption_formats import listed
 from motifocal.data.captions import (
-    HALF_A_LETTER,
+    LONE_SURROGATE,
     NOT_UTF8,
     place_of,
     read_captions,
@@ -83,9 +83,9 @@ def test_what_no_table_or_tokenizer_can_take_is_listed(folder: Path) -> None:
                 {"file_name": "b/two.mp4", "text": "a dog \U0001f415"})
     found = read_captions(folder)
     assert [video.caption for video in found.videos] == ["a dog \U0001f415"]
-    assert [(r.name, r.reason) for r in found.rejected] == [("one.mp4", HALF_A_LETTER)]
+    assert [(r.name, r.reason) for r in found.rejected] == [("one.mp4", LONE_SURROGATE)]
     cut = next(entry for entry in gather(folder).entries if entry.name == "one.mp4")
-    assert cut.faults == [("no-caption", f"the {HALF_A_LETTER}")]
+    assert cut.faults == [("no-caption", f"the {LONE_SURROGATE}")]
 
     (folder / "metadata.jsonl").unlink()
     odd = folder / os.fsdecode(b"a\xff.mp4")

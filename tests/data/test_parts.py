@@ -21,7 +21,7 @@ from motifocal.data.workers.items import Part
 
 
 def test_parts_hold_every_name_once_and_are_about_as_large() -> None:
-    # Tables may name what no file is called: half a letter, bytes that are not UTF-8.
+    # Tables may name what no file is called: a lone surrogate, bytes that are not UTF-8.
     names = [*(f"clips/{number}.mp4" for number in range(3000)), "\ud83d.mp4", "a\udcff.mp4"]
     parts = [Part(index, 3) for index in (1, 2, 3)]
     counts = [sum(part.holds(name) for name in names) for part in parts]

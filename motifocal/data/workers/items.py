@@ -87,7 +87,7 @@ class Part:
         """Tell whether the item of this name is in this part."""
         try:
             words = name.encode("utf-8", "surrogateescape")
-        except UnicodeEncodeError:  # half a letter: a table may hold one, no file's name does
+        except UnicodeEncodeError:  # a lone surrogate: a table may hold one, no file's name does
             words = name.encode("utf-8", "surrogatepass")
         digest = hashlib.sha256(words).digest()
         return int.from_bytes(digest[:8], "big") % self.count == self.index - 1
