@@ -12,6 +12,7 @@ import click
 from motifocal.cli.options.declare import FOLDER, LocalPath, Size, output_option
 from motifocal.cli.options.device import precision_option
 from motifocal.cli.options.renamed import old_option
+from motifocal.cli.options.run_file import RUN_FILE
 from motifocal.cli.output.progress import announce, phase, quiet_option
 from motifocal.files.json_text import parse_json, read_json_object
 from motifocal.models.folder_files import read_config, weights_digest
@@ -30,8 +31,8 @@ LOG_LINES = 500  # at most, spread evenly over the training
 SECTIONS = 3
 
 TRAINING = """Trained for {step} steps of {batch} clips with the motion focal loss (lambda
-{weight:g}, variant "{variant}"). The weights are the average over the training, stored as {dtype}.
-`training.json` holds every setting, `log.jsonl` the losses."""
+{weight:g}, variant "{variant}"){start}. The weights are the average over
+the training, stored as {dtype}. `training.json` holds every setting, `log.jsonl` the losses."""
 
 
 @click.command(epilog="""\b
@@ -105,7 +106,7 @@ def bundle(run: Path, base: Path, output: Path, step: int | None, precision: str
     training = TRAINING.format(
         step=step if step == settings.steps else f"{step} of {settings.steps}",
         batch=settings.global_batch, weight=settings.motif_weight,
-        variant=settings.motif_variant, dtype=precision,
+        variant=settings.motif_variant, start=_start(run), dtype=precision,
     )
     card = model_card(output.resolve().name, pipeline.config, pipeline.text_limit.tokens,
                       license_id=license_id, training=training, scores=rows)
@@ -116,6 +117,18 @@ def bundle(run: Path, base: Path, output: Path, step: int | None, precision: str
     stored = sum(p.stat().st_size for p in output.rglob("*") if p.is_file())
     click.echo(f"{stored / 1e6:.1f} MB, step {step}", err=True)
     click.echo(output)
+
+
+def _start(run: Path) -> str:
+    """Say that a run began with the weights of a model folder; nothing where that has gone."""
+    from motifocal.files.toml_text import parse_toml
+
+    path = run / RUN_FILE
+    options = parse_toml(path.read_text(encoding="utf-8")) if path.exists() else {}
+    model = options.get("model")
+    if options.get("fresh", True) or not isinstance(model, str):
+        return ""
+    return ", from the weights of an earlier model" if (run / model / "unet").is_dir() else ""
 
 
 def _write_domain(folder: Path) -> None:

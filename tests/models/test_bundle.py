@@ -61,6 +61,20 @@ def test_a_bundle_of_an_unfinished_run_says_so_and_that_of_a_finished_one_does_n
     assert "Trained for 2 steps" in (tmp_path / "whole/README.md").read_text()
 
 
+def test_the_card_says_whether_a_run_began_with_the_weights_of_a_model(
+    run: Run, base: Path, tmp_path: Path
+) -> None:
+    assert bundle(run, base, tmp_path / "model", *SIZE).exit_code == 0
+    shutil.copytree(run.folder, tmp_path / "run")
+    for start, fresh, says in (("model", "false", True), ("model", "true", False),
+                               ("gone", "false", False)):
+        (tmp_path / "run/run.toml").write_text(f'model = "../{start}"\nfresh = {fresh}\n')
+        made = tmp_path / f"{start}-{fresh}"
+        given = ["bundle", str(tmp_path / "run"), str(base), "-o", str(made), *SIZE]
+        assert CliRunner().invoke(cli, given).exit_code == 0
+        assert ("weights of an earlier model" in (made / "README.md").read_text()) is says
+
+
 @pytest.mark.parametrize("flag", ["--domain-check", "--drawn-world"])
 def test_a_bundle_keeps_what_tells_a_request_of_another_domain(
     flag: str, run: Run, base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
