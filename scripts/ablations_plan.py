@@ -53,7 +53,7 @@ LOSSES = (
     *(replace(arm, seeds=3, sampled=False, runs_of="lively") for arm in (PLAIN, MOTIF)),
     Arm("difference", "difference of frames (VideoX-Fun)", ("motif_variant=difference",)),
     Arm("dynamics", "dynamics enhancement (Vista)", ("motif_variant=dynamics",)),
-    Arm("dynamics-rms", "dynamics enhancement, mended", ("motif_variant=dynamics-rms",)),
+    Arm("dynamics-rms", "dynamics enhancement, corrected", ("motif_variant=dynamics-rms",)),
     Arm("consistency", "dynamics consistency (ReSim)", ("motif_variant=consistency",)),
     Arm("discrepancy", "latent discrepancy (our reading of LTD)", ("motif_variant=discrepancy",)),
     Arm("drift", "motion drift (LaMo)", ("motif_variant=drift",)),
@@ -70,8 +70,8 @@ CONDITIONS = (
 
 
 def with_prior(prior: str, maps: str) -> tuple[Arm, ...]:
-    """λ = 0 and 1 where the network is told of the motion as well."""
-    return tuple(Arm(arm.key, f"{arm.label}, told the {prior}", arm.settings, ("--prior", prior),
+    """λ = 0 and 1 where the network has a motion prior as an input."""
+    return tuple(Arm(arm.key, f"{arm.label} with motion {prior}", arm.settings, ("--prior", prior),
                      maps=maps) for arm in TWO)
 
 

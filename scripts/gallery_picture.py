@@ -35,6 +35,7 @@ PICTURES = ("bulbs0", "balloons0", "butterfly0")
 SIZE = 64  # pixels; what the bundled model makes
 SHOWN = 11  # the frame that the picture shows
 WIDTH, HEIGHT = 1280, 1140
+ROW_WIDTH = 780
 FLAGS = ("--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking")
 
 Make = Callable[[EvalPair], Pixels]
@@ -75,13 +76,14 @@ def results(folder: Path, model: str, pairs: list[EvalPair], make: Make) -> Resu
     return held
 
 
-def photograph(page_file: Path, **options: Any) -> Image.Image:
-    """The page in Chromium, its videos standing on the same frame."""
+def photograph(page_file: Path, width: int = WIDTH, *, row: bool = False,
+               **options: Any) -> Image.Image:
+    """The page in Chromium, its videos standing on the same frame; of a `row`, the first alone."""
     found = subprocess.run([ROOT / "scripts" / "install_chromium.sh"], check=True,
                            stdout=subprocess.PIPE, text=True)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=found.stdout.strip(), args=FLAGS)
-        page = browser.new_page(viewport={"width": WIDTH, "height": HEIGHT},
+        page = browser.new_page(viewport={"width": width, "height": HEIGHT},
                                 reduced_motion="reduce", **options)
         page.goto(page_file.as_uri())
         page.wait_for_selector("video")
@@ -90,7 +92,7 @@ def photograph(page_file: Path, **options: Any) -> Image.Image:
             page.wait_for_timeout(50)
         page.evaluate(f"cards.forEach((card) => card.row?.show({SHOWN}))")
         page.wait_for_timeout(1500)
-        shot = page.screenshot()
+        shot = page.locator(".pair").first.screenshot() if row else page.screenshot()
         browser.close()
     return Image.open(io.BytesIO(shot)).convert("RGB")
 
@@ -99,8 +101,15 @@ def photograph(page_file: Path, **options: Any) -> Image.Image:
 @click.option("-o", "--output", type=click.Path(path_type=Path, dir_okay=False),
               default=ROOT / "docs" / "images" / "gallery.png", help="The picture.")
 @click.option("--dark", is_flag=True, help="In the dark colours.")
-def main(output: Path, dark: bool) -> None:
+@click.option("--first-row", type=click.Path(path_type=Path, exists=True, file_okay=False),
+              help="Draw the first row of this gallery instead, as in docs/tutorials/compare.md.")
+def main(output: Path, dark: bool, first_row: Path | None) -> None:
     """Draw docs/images/gallery.png anew."""
+    colours = {"color_scheme": "dark" if dark else "light"}
+    if first_row is not None:
+        picture = photograph(first_row / "index.html", ROW_WIDTH, row=True, **colours)
+        picture.save(output, optimize=True)
+        return click.echo(output)
     pairs = [pair for pair in eval_pairs(80, SIZE) if pair.image_id in PICTURES]
     pairs.sort(key=lambda pair: (pair.action, PICTURES.index(pair.image_id)))
     makers = {"truth": truth, "Motifocal, bundled": bundled(), "still image": still}
@@ -109,8 +118,7 @@ def main(output: Path, dark: bool) -> None:
         held = [results(home / str(number), name, pairs, make)
                 for number, (name, make) in enumerate(makers.items())]
         list(write_gallery(compare_results(held), home / "gallery"))
-        picture = photograph(home / "gallery" / "index.html",
-                             color_scheme="dark" if dark else "light")
+        picture = photograph(home / "gallery" / "index.html", **colours)
     picture.save(output, optimize=True)
     click.echo(f"{output}: {read_image(output).shape}, {output.stat().st_size // 1000} kB")
 

@@ -47,7 +47,7 @@ def videox_fun(noise_pred: Tensor, target: Tensor, ratio: float = 0.25) -> Tenso
     return loss * (1 - ratio) + F.mse_loss(predicted, true) * ratio
 
 
-def vista(predict: Tensor, target: Tensor, mended: bool) -> Tensor:
+def vista(predict: Tensor, target: Tensor, corrected: bool) -> Tensor:
     """The dynamics-aware weights of its loss, one sample as (T, C, h, w), in loops and by names."""
     frames = predict.shape[0]
     change = torch.stack([((target[t] - target[t - 1]) - (predict[t] - predict[t - 1])) ** 2
@@ -57,7 +57,7 @@ def vista(predict: Tensor, target: Tensor, mended: bool) -> Tensor:
         flat = change[:, channel].reshape(-1)
         length = flat.norm(p=2)
         weight[:, channel] = change[:, channel] / (
-            length / flat.numel() ** 0.5 if mended else length)
+            length / flat.numel() ** 0.5 if corrected else length)
     weight = 1 + torch.cat([torch.zeros_like(weight[:1]), weight])
     return ((predict - target) ** 2 * weight.detach()).mean()
 
@@ -101,9 +101,9 @@ def test_the_difference_of_frames_is_that_of_videox_fun() -> None:
     assert torch.allclose(total("difference"), expected, rtol=1e-12)
 
 
-@pytest.mark.parametrize(("variant", "mended"), [("dynamics", False), ("dynamics-rms", True)])
-def test_dynamics_enhancement_is_that_of_vista(variant: str, mended: bool) -> None:
-    expected = torch.stack([vista(PREDICTION[b].transpose(0, 1), TARGET[b].transpose(0, 1), mended)
+@pytest.mark.parametrize(("variant", "corrected"), [("dynamics", False), ("dynamics-rms", True)])
+def test_dynamics_enhancement_is_that_of_vista(variant: str, corrected: bool) -> None:
+    expected = torch.stack([vista(PREDICTION[b].transpose(0, 1), TARGET[b].transpose(0, 1), corrected)
                             for b in range(B)])
     assert torch.allclose(total(variant), expected, rtol=1e-12)
 
@@ -141,7 +141,7 @@ def test_the_latent_discrepancy_weighs_each_voxel_by_how_far_it_is_from_the_fram
     assert torch.equal(total("discrepancy", latents=still), plain.total)
 
 
-def test_what_the_published_weights_add_vanishes_with_size_and_the_mended_do_not() -> None:
+def test_what_the_published_weights_add_vanishes_with_size_and_the_corrected_do_not() -> None:
     """Vista's own clips: 25 frames of 72 x 128 latents, 221 184 positions behind the first."""
     prediction, target = noise(4, 1, 1, 25, 72, 128), noise(5, 1, 1, 25, 72, 128)
     added = {}

@@ -112,7 +112,7 @@ def test_the_arms_of_inputs_are_settings_of_the_bundled_network(
     assert network.image_condition == {"cross-attention": "attention", "both": "both"}.get(
         arm.key, "concat")
     told = (network.motion_score, network.motion_mask)
-    assert told == tuple(f"told the {name}" in arm.label for name in ("score", "mask"))
+    assert told == tuple(f"with motion {name}" in arm.label for name in ("score", "mask"))
     assert (settings.motif_weight == 0) is (arm.key == "lambda0")
 
 
