@@ -20,7 +20,7 @@ from motifocal.loss.latent_grid import FAMILIES, LatentGeometry, pool, to_layout
 PAGE = Path(__file__).parents[2] / "docs" / "latents.md"
 # Of families whose clips are not 1 + a multiple of the stride.
 LENGTHS = {"sd": "any number", "svd": "any number", "minimax-h3": "17n + 5",
-           "helios": "33n, or such and 1 + 4m"}  # fmt: skip
+           "helios": "33n, or 33n + 1 + 4m"}  # fmt: skip
 
 
 @steady
