@@ -4,7 +4,7 @@ r"""The motion focal loss in a training loop of your own: LoRA steps on Wan 2.2 
     python examples/wan_ti2v_5b_lora.py --model Wan-AI/Wan2.2-TI2V-5B-Diffusers \
         --video clip.mp4 --prompt "the blue balloon dips down" -o lora/
 
-`motifocal prepare` and `train` do this for many clips and families; see docs/finetuning.md.
+`motifocal prepare` and `train` do this for many clips and model families: docs/finetuning.md.
 
 Letters: B batch, C channels, F frames, H W pixels, F' latent frames, h w latents.
 """
@@ -61,12 +61,12 @@ def main(argv: list[str] | None = None) -> None:
     optimizer = torch.optim.AdamW([p for p in transformer.parameters() if p.requires_grad], lr=1e-4)
     shift = pipe.scheduler.config.flow_shift
     for step in range(1, args.steps + 1):
-        # Flow matching; noisier times come up more often, as in the model's own schedule.
+        # Flow matching; noisier timesteps are drawn more often, as in the model's own schedule.
         uniform = torch.rand(len(latents), 1, 1, 1, 1).to(latents)
         sigma = shift * uniform / (1 + (shift - 1) * uniform)
         noise = torch.randn_like(latents)
         noisy = (1 - sigma) * latents + sigma * noise
-        # The first frame is given: its latent is clean, and its tokens, of two by two latents, are
+        # The image is the first frame: its latent is clean, and its tokens (2 x 2 latents each) are
         # at time 0.
         noisy[:, :, :1] = first
         times = (1000 * sigma).expand(-1, 1, *latents.shape[2:]).clone()
@@ -91,10 +91,10 @@ def arguments(argv: list[str] | None) -> argparse.Namespace:
     )
     model = parser.add_mutually_exclusive_group(required=True)
     model.add_argument("--model", help="folder or hub id of a published pipeline")
-    model.add_argument("--tiny", action="store_true", help="random weights, made in place")
+    model.add_argument("--tiny", action="store_true", help="a small model with random weights")
     parser.add_argument("-o", "--output", type=Path, required=True, help="folder for the LoRA")
-    parser.add_argument("--video", type=Path, help="a clip; without it one is drawn")
-    parser.add_argument("--prompt", help="what the clip shows; needed with --video")
+    parser.add_argument("--video", type=Path, help="a clip; without it, a synthetic one")
+    parser.add_argument("--prompt", help="what the clip shows; required with --video")
     parser.add_argument("--motif-weight", type=float, default=1.0, help="lambda; 0: plain loss")
     parser.add_argument("--steps", type=int, default=1)
     args = parser.parse_args(argv)
@@ -112,7 +112,7 @@ def encode(pipe: Any, video: Tensor) -> Tensor:
 
 
 def tiny() -> Any:
-    """Return the real classes with small random parts: every tensor is laid out as in the model."""
+    """Return the real classes with small random parts; tensors are laid out as in the model."""
     vae = diffusers.AutoencoderKLWan(
         base_dim=4, decoder_base_dim=4, z_dim=48, dim_mult=[1, 1, 1, 1], num_res_blocks=1,
         temperal_downsample=[False, True, True], latents_mean=[0.1] * 48, latents_std=[0.5] * 48,
@@ -131,7 +131,7 @@ def tiny() -> Any:
         scheduler=diffusers.UniPCMultistepScheduler(
             prediction_type="flow_prediction", use_flow_sigmas=True, flow_shift=5.0),
     )  # fmt: skip
-    pipe.text_encoder.eval()  # no dropout, as in what is loaded
+    pipe.text_encoder.eval()  # no dropout, as in a loaded pipeline
     pipe.set_progress_bar_config(disable=True)
     return pipe
 

@@ -1,4 +1,4 @@
-"""`python -m motifocal` is the command line."""
+"""Run the command line: `python -m motifocal`."""
 
 from motifocal.cli import main
 

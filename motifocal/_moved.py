@@ -1,4 +1,4 @@
-"""Import paths of earlier versions: they lead to the new places for one more release, and warn."""
+"""Import paths of earlier versions, which work for one more release with a warning."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The optional parts of an installation, and how to get one that is missing."""
+"""Optional dependencies, and how to install a missing one."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""TI2V-Bench: pairs, running any model on them, checking, scoring, and looking at the result."""
+"""TI2V-Bench: pairs, running any model on them, checking, scoring and displaying the results."""

@@ -1,4 +1,4 @@
-"""Read benchmarks in the folders of their authors: Animate Bench, OmitI2V, I2V-CompBench v2.
+"""Read benchmarks in their authors' layouts: Animate Bench, OmitI2V, I2V-CompBench v2.
 
 OmitI2V (AlignVid, arXiv 2512.01334): `meta.json`, a list of samples with `id`, `image-path`,
 `prompt`, `main-category` and `questions` (each `question`, `expected_answer`); videos are

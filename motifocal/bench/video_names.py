@@ -1,4 +1,4 @@
-"""Match the names of video files to pairs: ids may hold `_`, so that no name is taken apart."""
+"""Match the names of video files to pairs; ids may hold `_`, so names are never split."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""The same weights inside other people's trainers."""
+"""The loss in other trainers."""

@@ -1,4 +1,4 @@
-"""Make the weights of a trainer's cached latents from their clips, and say what does not fit.
+"""Make the weights of a trainer's cached latents from their clips, and report mismatches.
 
 Letters: F' latent frames, h w latents. Shared by the trainers that keep latents on disk.
 """

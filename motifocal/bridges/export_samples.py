@@ -1,4 +1,4 @@
-"""Export a clip: make the samples that a trainer makes of it, and a mask or a weight of each."""
+"""Export a clip: select the samples as a trainer does, and make a mask or a weight of each."""
 
 from __future__ import annotations
 

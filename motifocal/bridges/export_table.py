@@ -1,4 +1,4 @@
-"""Keep a table of the samples that were exported of each clip.
+"""Keep a table of the exported samples of each clip.
 
 The table is JSON, a line for each sample: which file it is in, and which frames of which clip it is
 of. A clip stands in it only when all of its samples are there. While a run goes on, a journal

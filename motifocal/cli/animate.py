@@ -1,4 +1,4 @@
-"""`motifocal animate`: animate an image as prompts say; videos and a contact sheet."""
+"""`motifocal animate`: animate an image by prompts; writes videos and a contact sheet."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`motifocal bundle`: a run and the model folder it was begun from become one model folder."""
+"""`motifocal bundle`: combine a run and the model folder it started from into one model folder."""
 
 from __future__ import annotations
 

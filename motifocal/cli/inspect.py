@@ -1,4 +1,4 @@
-"""`motifocal inspect`: report what is in a folder of clips, and what is wrong."""
+"""`motifocal inspect`: report the content and the faults of a folder of clips."""
 
 from __future__ import annotations
 

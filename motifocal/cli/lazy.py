@@ -1,4 +1,4 @@
-"""A group of commands whose help answers at once: each command's code is loaded when called."""
+"""A command group with fast help: each command's code is loaded when it is called."""
 
 from __future__ import annotations
 

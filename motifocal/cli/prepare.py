@@ -1,4 +1,4 @@
-"""`motifocal prepare`: write captioned clips, or synthetic scenes, as shards for training."""
+"""`motifocal prepare`: write captioned clips or synthetic scenes as shards for training."""
 
 from __future__ import annotations
 

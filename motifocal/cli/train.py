@@ -1,4 +1,4 @@
-"""`motifocal train`: train a denoiser on shards, with a bar, a log, samples and clean stops."""
+"""`motifocal train`: train a denoiser on shards, with progress, a log, samples and clean stops."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`motifocal weights`: write motion weights beside the latents that a trainer has cached."""
+"""`motifocal weights`: write motion weights for the latents that a trainer has cached."""
 
 from __future__ import annotations
 

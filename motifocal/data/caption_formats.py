@@ -1,4 +1,4 @@
-"""Read captions in the formats of trainers as rows of video and caption, damage included.
+"""Read captions in the formats of trainers as rows of video and caption, damaged rows included.
 
 Read, as the trainers' own code reads them: Hugging Face's videofolder (`metadata.jsonl` or `.csv`:
 file_name, text; older DiffSynth-Studio too), musubi-tuner (JSONL: video_path, caption; and its

@@ -1,4 +1,4 @@
-"""Hash clips, read when each of their frames is shown, and map the motion of those selected.
+"""Hash clips, read the times of their frames, and measure the motion of selected frames.
 
 A path says little: clips are renamed, moved and encoded anew. A weight belongs to the bytes of the
 file that it was measured in, so these are hashed, once, and the hash is remembered beside the

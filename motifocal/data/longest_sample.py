@@ -1,4 +1,4 @@
-"""Find the longest sample that a clip makes which is too short for a request."""
+"""Find the longest sample that a clip allows if it is too short for a request."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Prepare clips with captions as shards on disk: decode, flow, heatmap, latents, once for all.
+"""Prepare clips with captions as shards on disk: decode, flow, heatmap, latents, once.
 
 Letters: F frames, F' latent frames, H W pixels, h w latents.
 """

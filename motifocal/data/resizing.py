@@ -1,4 +1,4 @@
-"""Scale and crop frames as each trainer does, which differ in how they round.
+"""Scale and crop frames as each trainer does; they differ in rounding.
 
 H W pixels of the source, height and width those wanted. Trainers agree on scaling without
 distortion and cropping the middle, but round differently, so that their crops differ by a pixel.

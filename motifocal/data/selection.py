@@ -1,4 +1,4 @@
-"""Select the frames of a clip that are trained on, by the rule of the trainer that is used.
+"""Select the frames of a clip that are trained on, by the rule of the trainer in use.
 
 Trainers differ in which frames of a clip they take, at which rate, and how they crop. A heatmap
 belongs to latents of the very same frames, so the rules are written down here, once: for looking

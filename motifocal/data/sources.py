@@ -1,4 +1,4 @@
-"""Give synthetic scenes or a folder of captioned videos as indexed clips for preparation.
+"""Yield synthetic scenes or a folder of captioned videos as indexed clips for preparation.
 
 Letters: F frames, H W pixels.
 """

@@ -1,4 +1,4 @@
-"""Store stretches of videos, out of which stride and window are drawn anew in every epoch.
+"""Store segments of videos, from which stride and window are drawn anew in every epoch.
 
 Letters: N stretches, R their frames one after the other, S strides, C channels, F frames of a clip,
 H W pixels, h w latents. A stretch is what can be drawn from: so many frames of a video that the

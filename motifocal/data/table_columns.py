@@ -1,4 +1,4 @@
-"""Read the column names of a table of captions, and tell which of them matter."""
+"""Read the column names of a table of captions, and find the relevant ones."""
 
 from __future__ import annotations
 

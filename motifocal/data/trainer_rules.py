@@ -1,4 +1,4 @@
-"""Tell which frames of a clip published trainers train on, at which rate, size and crop.
+"""Give the frames of a clip that published trainers train on, with rate, size and crop.
 
 H W are pixels of the clip as stored. Each fact is from the trainer's own code; the comment names
 the file and the version that was read. docs/bridges.md says how each was checked.

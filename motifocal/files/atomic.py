@@ -1,4 +1,4 @@
-"""Write files and folders whole or not at all; hash files."""
+"""Write files and folders atomically; hash files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Write rows as CSV text with plain line ends."""
+"""Write rows as CSV text with plain line endings."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Say which path cannot be written on a full disk, and what to do."""
+"""Say which path could not be written because a disk is full, and what to do."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Errors of the Hugging Face hub in one line that says what to do."""
+"""Report errors of the Hugging Face hub in one line that says what to do."""
 
 from __future__ import annotations
 

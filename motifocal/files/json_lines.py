@@ -1,4 +1,4 @@
-"""Add JSON lines to a file that a kill may interrupt at any byte, and read what is whole in it.
+"""Append JSON lines to a file that a kill may truncate at any byte, and read the whole ones.
 
 Nothing can be added to an object in a bucket. There the file is a folder of that name with objects
 of some lines each, written every few seconds.

@@ -1,4 +1,4 @@
-"""Read JSON text and files from any source, or raise a ValueError."""
+"""Read JSON text and files from untrusted sources, or raise a ValueError."""
 
 from __future__ import annotations
 

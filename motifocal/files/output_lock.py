@@ -1,4 +1,4 @@
-"""Lock an output folder for one command while it runs, and tell others which.
+"""Lock an output folder for one command while it runs, and name that command to others.
 
 The lock is the operating system's (flock): it ends with the process that holds it, however that
 ends, so that nothing has to be cleared up after a kill. The locked file names its holder. Windows

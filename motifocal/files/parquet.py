@@ -1,4 +1,4 @@
-"""Write tables whose columns say what they hold: as Parquet, or as JSON lines."""
+"""Write tables whose columns have descriptions: as Parquet, or as JSON lines."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Keep the settings of an output folder, which goes on only with the same ones."""
+"""Store the settings of an output folder; a run only resumes with the same ones."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Read a file of named tensors from any source without running code in it."""
+"""Read a file of named tensors from an untrusted source without running code in it."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Any image-to-video model behind one protocol: bundled, diffusers, an external command."""
+"""One interface to any image-to-video model: bundled, diffusers, an external command."""

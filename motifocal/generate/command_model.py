@@ -1,4 +1,4 @@
-"""Sample with any program that animates images: a process for each video, or for many.
+"""Sample with any program that animates images: one process per video or per batch.
 
 The template is split into words once, as a shell would, and placeholders are filled in inside the
 words afterwards. No shell sees the result, so a prompt may hold quotes, $ and line breaks.

@@ -1,4 +1,4 @@
-"""Load a diffusers pipeline from a folder or a hub id, and place it on its device.
+"""Load a diffusers pipeline from a folder or a hub id, and move it to its device.
 
 Only safetensors are read, and only classes of diffusers and transformers are made: a folder cannot
 make this import other code.

@@ -1,4 +1,4 @@
-"""Load a LoRA into a pipeline of diffusers, from a folder or a file."""
+"""Load a LoRA into a diffusers pipeline, from a folder or a file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Sample with any image-to-video pipeline of diffusers, one video at a time.
+"""Sample with any diffusers image-to-video pipeline, one video at a time.
 
 F frames, H W pixels. What a pipeline returns is (F, H, W, 3) float in [0, 1].
 """

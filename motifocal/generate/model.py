@@ -1,4 +1,4 @@
-"""The protocol of image-to-video models: jobs in, video files out.
+"""The interface of image-to-video models: jobs in, video files out.
 
 An adapter is a class with these members; `open_model` (open.py) picks one. Failures belong to
 single jobs, so that one bad image does not end a run of hundreds.

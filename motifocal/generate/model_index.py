@@ -1,4 +1,4 @@
-"""What the name of a model says before anything heavy is loaded: a folder, a hub id, or neither."""
+"""Read what a model's name refers to, without loading it: a folder, a hub id, or neither."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A program runs to its end or its time limit, with all that it started, and says how it went."""
+"""Run a program to its end or its time limit, with all its child processes, and report how."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Find how much of a prompt the pipeline of a model folder reads."""
+"""Find how much of a prompt a model folder's pipeline reads before it truncates."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Inspect a folder of clips before training: what is in it and what is wrong."""
+"""Inspect a folder of clips before training: its content and its faults."""

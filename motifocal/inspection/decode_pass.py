@@ -1,4 +1,4 @@
-"""Decode a video file once, and keep what the examination needs of it: small and few frames.
+"""Decode a video file once, and keep the few small frames that the checks need.
 
 F frames, H W pixels. Frames are `(F, H, W, 3)` uint8 RGB.
 

@@ -1,4 +1,4 @@
-"""Diagnose the faults of an entry from its finding, each with the words for this clip."""
+"""Diagnose the faults of an entry from its finding, each with the details for this clip."""
 
 from __future__ import annotations
 

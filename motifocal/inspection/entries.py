@@ -1,4 +1,4 @@
-"""List a folder's clips to be examined: those that are written down, and those that lie there."""
+"""List the clips of a folder to be examined: those in its captions, and those on the disk."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Examine one clip: measure everything that is decided by its file alone, and draw a thumbnail.
+"""Examine one clip: measure everything that depends on its file alone, and draw a thumbnail.
 
 F frames, H W pixels. Frames are `(F, H, W, 3)` uint8 RGB.
 """

@@ -1,4 +1,4 @@
-"""What can be wrong with a clip, how bad that is, and the sentence that explains it.
+"""The faults that a clip can have, their levels, and the sentences that explain them.
 
 An error means that the clip cannot be trained on as it is; a warning that it will hurt; a note
 is for information. No code is ever given another meaning: scripts read them.

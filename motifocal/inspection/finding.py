@@ -1,4 +1,4 @@
-"""The record of one clip's examination, as it is kept on disk, and the settings that decide it."""
+"""The record of one clip's examination as stored on disk, and the settings that determine it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Read the findings of earlier runs, of which memory holds only where each is on the disk."""
+"""Read the findings of earlier runs; memory holds only their positions in the files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Keep what a finished run said, and say it again where nothing has changed since.
+"""Store the output of a finished run, and print it again if nothing has changed since.
 
 So a run over a million clips that is started again ends within seconds: it reads no table, no
 findings and no report, but asks for the size and times of each file.

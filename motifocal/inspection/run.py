@@ -1,4 +1,4 @@
-"""Examine a folder's entries, and keep each finding on disk as soon as it is made.
+"""Examine a folder's entries, and store each finding on disk as soon as it is made.
 
 `findings.jsonl` has one line for each clip that was looked at: a key, which changes when the file
 or the settings do, and the finding. A second run looks at nothing twice; a kill loses the clips

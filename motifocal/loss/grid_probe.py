@@ -1,4 +1,4 @@
-"""Read the latent grid off a video autoencoder by changing frames and pixels of what it encodes.
+"""Determine a video autoencoder's latent grid by changing frames and pixels of its input.
 
 Letters: F frames, H W pixels, C channels, F' latent frames, h w latents.
 

@@ -1,4 +1,4 @@
-"""Losses of other papers that put weight on motion, behind the interface of ours.
+"""Losses of other papers that emphasise motion, with the interface of MotiF's.
 
 Letters: B batch, C channels, F' latent frames, h w latents. e = prediction - target, e_i its frame.
 

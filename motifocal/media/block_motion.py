@@ -1,4 +1,4 @@
-"""Collect the motion vectors that a decoder has of predicted frames, and sum them between frames.
+"""Collect the motion vectors of predicted frames from a decoder, and sum them between frames.
 
 F frames, h w pixels of reduced frames, n m blocks of 8 x 8 pixels. Flow is `(F-1, 2, h, w)`.
 

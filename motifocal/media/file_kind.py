@@ -1,4 +1,4 @@
-"""Tell pictures from videos by a file's first bytes, whatever its name is."""
+"""Tell images from videos by a file's first bytes, whatever its name is."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Put the decoded frames of a container in the order shown, each with its time.
+"""Put the decoded frames of a container in display order, each with its time.
 
 One rule for every command; docs/reading.md states it for users.
 """

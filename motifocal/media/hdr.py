@@ -1,4 +1,4 @@
-"""Convert HDR pixels of 16 bits (PQ or HLG) to SDR of 8 bits, reference white as white.
+"""Convert HDR pixels of 16 bits (PQ or HLG) to SDR of 8 bits, with reference white as white.
 
 H W pixels. Light is counted in cd/m². ITU-R BT.2408 puts white, as of a sheet of paper, at 203.
 What is brighter, such as a lamp, is cut off there, and hues beyond BT.709 are cut off at its edge.

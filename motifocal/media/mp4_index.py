@@ -1,4 +1,4 @@
-"""Check that an MP4's header and its index of frames agree on how long a track lasts.
+"""Check that an MP4's header and its index of frames agree on the duration of a track.
 
 FFmpeg believes the index alone. One damaged duration in it makes a clip of many frames play as a
 single one, or at another speed, without an error.

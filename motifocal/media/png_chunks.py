@@ -1,4 +1,4 @@
-"""Strip a PNG of the parts that do not decide its pixels, for readers that stop at their damage."""
+"""Strip a PNG of chunks that do not affect its pixels, whose damage would stop some readers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Read with every PyAV from 14.0 on: what later versions tell directly, asked of earlier ones.
+"""Read with every PyAV from 14.0 on: fill in what earlier versions do not provide.
 
 musubi-tuner pins PyAV 14.0.1. What is there is found on PyAV's own objects, not by its version.
 All of `media` imports PyAV where it first reads or writes a video, so that what needs no videos,

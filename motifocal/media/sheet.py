@@ -1,4 +1,4 @@
-"""Lay out clips and images with lines of text: contact sheets, labelled rows, a grid that plays.
+"""Lay out clips and images with lines of text: contact sheets, labelled rows, animated grids.
 
 Letters: F frames, H W pixels. Frames are (F, H, W, 3) uint8 RGB.
 """

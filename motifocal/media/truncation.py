@@ -1,4 +1,4 @@
-"""Tell from a video file's structure whether its end is missing.
+"""Detect from a video file's structure whether its end is missing.
 
 docs/reading.md lists for users what each container can and cannot tell.
 """

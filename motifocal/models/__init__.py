@@ -1,1 +1,1 @@
-"""The denoiser, its noise schedule, the frozen models around it, and the published weights."""
+"""The denoiser, its noise schedule, the frozen models around it, and released weights."""

@@ -1,4 +1,4 @@
-"""Attention as the denoiser needs it and diffusers' blocks lack it.
+"""Attention layers that the denoiser needs and diffusers' blocks lack.
 
 In space, one text for all frames of a clip, and cross-attention to image tokens beside the text, as
 VideoCrafter1 and DynamiCrafter have it. In time, relative positions and a causal mask. All are

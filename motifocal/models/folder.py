@@ -1,4 +1,4 @@
-"""Load the parts of a model folder; refuse in one line what is damaged, foreign or carries code.
+"""Load the parts of a model folder; refuse damaged, unknown or code-carrying ones in one line.
 
 The folder has the diffusers layout: `model_index.json`, `unet/`, `vae/`, `text_encoder/`,
 `tokenizer/`, `scheduler/`. Only local safetensors and JSON are read, by the classes named here.

@@ -1,4 +1,4 @@
-"""The files of a model folder, read without loading anything: told from names and JSON alone.
+"""The files of a model folder, found by names and JSON alone, without loading anything.
 
 The folder has the diffusers layout: `model_index.json`, `unet/`, `vae/`, `text_encoder/`,
 `tokenizer/`, `scheduler/`. torch, which takes seconds to load, is not needed to refuse one.

@@ -1,4 +1,4 @@
-"""Start noise of a video from its seed: one rule for every command.
+"""Draw the initial noise of a video from its seed: one rule for every command.
 
 The seed alone decides: the videos of all images and prompts with one seed start from the same
 noise (of the same shape), so that between two prompts of an image only the prompt differs.

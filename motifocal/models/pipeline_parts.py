@@ -1,4 +1,4 @@
-"""What a sampling call is given and gives back: images, prompts, guidance, kinds of output.
+"""Inputs and outputs of a sampling call: images, prompts, guidance, kinds of output.
 
 Shape letters: B batch, F frames, C latent channels, H W pixels, h w latents, L tokens, D text
 width, G guidance branches (2, or 1 where the guidance scale is 1).

@@ -1,4 +1,4 @@
-"""Find the part of a prompt that a text encoder does not read, for want of places.
+"""Find the part of a prompt that a text encoder truncates.
 
 Text encoders take a fixed number of tokens, and tokenizers cut what is longer without a word.
 """

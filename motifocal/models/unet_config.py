@@ -1,4 +1,4 @@
-"""The numbers that decide the shape of the denoiser, checked against each other."""
+"""The configuration of the denoiser's architecture, checked for consistency."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The parts of the denoiser that differ from diffusers' blocks, or walk through them.
+"""The parts of the denoiser that differ from diffusers' blocks, or iterate over them.
 
 Shape letters: B batch, F frames, C channels, h w latents.
 """

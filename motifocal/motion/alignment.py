@@ -1,4 +1,4 @@
-"""Make cameras exact: align the frames themselves, where the fit to flow is only near.
+"""Refine camera motion by aligning the frames themselves, as the fit to flow is only approximate.
 
 F frames, H W pixels, N points of a grid. A camera is `(F-1, 3, 3)` as in `camera.py`.
 

@@ -1,4 +1,4 @@
-"""Find the camera behind plain backgrounds too: fit it where there is texture, then compare frames.
+"""Find camera motion behind plain backgrounds: fit it where there is texture, compare frames.
 
 F frames, H W pixels. Frames are `(F, H, W, 3)` uint8 RGB, flow is `(F-1, 2, H, W)` float32 in
 pixels, a camera is `(F-1, 3, 3)` as in `camera.py`.

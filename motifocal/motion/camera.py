@@ -1,4 +1,4 @@
-"""Fit the camera's motion to optical flow, robustly per pair of frames, and take it out.
+"""Fit the camera's motion to optical flow, robustly per pair of frames, and remove it.
 
 F frames, H W pixels, P = F - 1 pairs, N points of a grid. Flow is `(F-1, 2, H, W)` float32 in
 pixels; a camera is `(F-1, 3, 3)` float64: (x, y, 1) of frame l to (x, y, 1) of frame l + 1, in

@@ -1,4 +1,4 @@
-"""Lay motion heatmaps over their frames, to see at a glance what moves.
+"""Overlay motion heatmaps on their frames, to see at a glance what moves.
 
 F frames, H W pixels. Frames are `(F, H, W, 3)` uint8 RGB, a heatmap `(F, H, W)` float in [0, 1].
 """

@@ -1,4 +1,4 @@
-"""Measure how much a clip moves as one number, which a network can be told (a motion prior).
+"""Measure a clip's motion as one number, which a network can get as an input (a motion prior).
 
 F frames, H W pixels. Flow is `(F-1, 2, H, W)` float32 in pixels.
 """

@@ -1,4 +1,4 @@
-"""Settings of motion heatmaps: one frozen record, checked, and read back from JSON."""
+"""Settings of motion heatmaps: one frozen, checked dataclass, also read from JSON."""
 
 from __future__ import annotations
 

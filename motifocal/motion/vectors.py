@@ -1,4 +1,4 @@
-"""Turn the motion vectors that a video's decoder has anyway into a heatmap: `source="vectors"`.
+"""Make a heatmap from the motion vectors of a video's codec: `source="vectors"`.
 
 F frames, H W pixels, h w pixels of reduced frames. A heatmap is `(F, H, W)` float32 in [0, 1].
 

@@ -1,4 +1,4 @@
-"""What kind of scenes are drawn: how still the rest of the image is, how hard the task."""
+"""The kind of scenes that are drawn: their background and their difficulty."""
 
 from __future__ import annotations
 

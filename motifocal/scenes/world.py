@@ -1,4 +1,4 @@
-"""Objects, their states and their motions: what a prompt does to a stage over the clip.
+"""Objects, their states and their motions: how a prompt changes a stage over the clip.
 
 Letters: u is time in the clip, 0 at the first frame and 1 at the last. Lengths are in image
 widths, angles in radians (clockwise, since y points down).

@@ -1,4 +1,4 @@
-"""Define and check what the store of a study takes and gives: tasks out, answers in."""
+"""Define and check the inputs and outputs of a study's store: tasks out, answers in."""
 
 from __future__ import annotations
 

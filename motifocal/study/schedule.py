@@ -1,4 +1,4 @@
-"""Decide beforehand which model is on the left how often, and when gold items come.
+"""Decide in advance how often a model is on the left, and when gold items come.
 
 All of it follows from a seed or from an annotator's random id, so nothing has to be stored.
 """

@@ -1,4 +1,4 @@
-"""Save and load the state of a training; a kill at any moment spoils nothing.
+"""Save and load the state of a training; a kill at any moment damages nothing.
 
 All randomness of a run is a function of (seed, step), so a checkpoint holds no random state: the
 weights, the average, the optimiser and the step number are the whole of it.

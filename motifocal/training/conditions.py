@@ -1,4 +1,4 @@
-"""Which inputs a network is trained with: settings by a word, and whether what they need is there.
+"""The inputs with which a network is trained: settings by name, and checks of what they need.
 
 Told from file names and JSON alone, before torch is needed.
 """

@@ -1,4 +1,4 @@
-"""First weights from a network that lacks an input: it computes what it did until it is trained."""
+"""Initial weights for an added input: the network computes the same until it is trained."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Model folders and runs, told from file names and JSON alone.
+"""Recognise model folders and runs by file names and JSON alone.
 
 What is wrong with a folder is so known before torch, which takes seconds to load, is needed.
 """

@@ -1,4 +1,4 @@
-"""Keep digests of the inputs of a run beside it, so that it goes on with nothing else."""
+"""Store digests of a run's inputs beside it, so that it only resumes with the same ones."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Build optimisers (AdamW, or Muon for weight matrices beside AdamW) and set their learning rate.
+"""Build optimisers (AdamW, or Muon for weight matrices and AdamW for the rest); set their rate.
 
 Muon (torch.optim.Muon) orthogonalises the update of a matrix. Convolutions are matrices too once
 their input channels and taps are one axis. For the small models bundled here it needs several

@@ -1,4 +1,4 @@
-"""A preset's name and a few overrides become the complete settings of a training."""
+"""Make the complete settings of a training from a preset's name and overrides."""
 
 from __future__ import annotations
 

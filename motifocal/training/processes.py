@@ -1,4 +1,4 @@
-"""Join the processes of one training in an Accelerator: a single one, or several from torchrun.
+"""Join the processes of a training in an Accelerator: a single one, or several by torchrun.
 
 Training is data parallel: each process holds the whole network and takes its share of every global
 batch, and gradients are averaged over the processes.

@@ -1,4 +1,4 @@
-"""Load what a training needs from a model folder, and what others need from a run.
+"""Load what a training needs from a model folder, and what other commands need from a run.
 
 The folder has the diffusers layout: `vae/`, `text_encoder/`, `tokenizer/` and perhaps `unet/`.
 Nothing is fetched: everything has to lie there.

@@ -1,4 +1,4 @@
-"""The loop of every training here: optimiser steps of accumulated micro-batches, and checkpoints.
+"""The loop shared by all trainings: optimiser steps of accumulated micro-batches, checkpoints.
 
 What a micro-batch computes is the caller's; nothing here knows of a network or of data. Micro-batch
 `part` of process p has place `part * processes + p` in the global batch, and whatever is random in

@@ -1,4 +1,4 @@
-"""Send the curves of a training to experiment trackers: TensorBoard and others, by accelerate.
+"""Send the curves of a training to experiment trackers by accelerate: TensorBoard and others.
 
 Keys and passwords stay where the trackers themselves keep them; nothing here reads or stores one.
 """

@@ -1,1 +1,1 @@
-"""Judges: does a video do what its prompt says, by a model that answers yes-or-no questions."""
+"""Judges: does a video do what its prompt says? A model answers yes-or-no questions."""

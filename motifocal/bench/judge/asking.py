@@ -1,4 +1,4 @@
-"""Ask a judge many queries in batches; answers are kept, so that the next run asks the others."""
+"""Ask a judge many queries in batches; answers are stored, so a later run asks only the rest."""
 
 from __future__ import annotations
 

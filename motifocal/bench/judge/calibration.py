@@ -1,4 +1,4 @@
-"""Measure how far probabilities of a judge can be believed, where the truth is known.
+"""Measure how reliable a judge's probabilities are, on clips where the truth is known.
 
 Letters: Q questions, K clusters (images), R resamples, M bins.
 

@@ -1,4 +1,4 @@
-"""Say in words and tables how far a judge can be believed, and draw its reliability curve."""
+"""Write how reliable a judge is, in words and tables, and draw its reliability curve."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The protocol of judges: frames, prompt and question in, the probability of "yes" out.
+"""The interface of judges: frames, prompt and question in, the probability of "yes" out.
 
 Letters: F frames of a clip, N frames that a judge is shown, H W pixels.
 

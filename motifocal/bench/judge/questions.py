@@ -1,4 +1,4 @@
-"""Make yes-or-no questions of a pair from its prompt, by rules, and the prompt's opposite.
+"""Make yes-or-no questions for a pair from its prompt by rules, and the prompt's opposite.
 
     the blue balloon dips down
         there   Does the video show the blue balloon?                            yes

@@ -1,4 +1,4 @@
-"""Ask a judge about synthetic scenes, of which it is known what happens in them.
+"""Ask a judge about synthetic scenes, where it is known what happens.
 
 Letters: F frames, H W pixels.
 

@@ -1,4 +1,4 @@
-"""Summarise what a judge answered: rates, differences to the control rows, and a verdict in words.
+"""Summarise a judge's answers: rates, differences to the control rows, and a verdict in words.
 
 Intervals are 95 % bootstraps over images, as in `score.tables`; videos of one pair are averaged.
 """

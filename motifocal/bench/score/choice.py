@@ -1,4 +1,4 @@
-"""Choose the videos to score, and the marks that say which part of a benchmark they are."""
+"""Choose the videos to score, and the labels that say which part of a benchmark they are."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Compute the scores of a video and of its shuffled frames, and keep them for later runs.
+"""Compute the scores of a video and of its shuffled frames, and store them for later runs.
 
 Letters: F frames, H W pixels. Every line of the kept file names what it was computed from by
 hashes, so that a changed video, image, measure or learned model is computed anew.

@@ -1,4 +1,4 @@
-"""Score how similar to the input image the first frame is, and the others.
+"""Score how similar the first frame and the later frames are to the input image.
 
 F frames, H W pixels. Frames are (F, H, W, 3) uint8 RGB, the image (H, W, 3), maps (H, W) float32.
 """

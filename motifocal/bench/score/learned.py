@@ -1,4 +1,4 @@
-"""Score clips by learned weights: CLIP's alignments, DINO's consistencies.
+"""Score clips with learned weights: CLIP's alignments, DINO's consistencies.
 
 Letters: F frames, U different images, D features, H W pixels. The models are transformers' own
 classes from a local folder or the hub: safetensors only, no code of the model's, float32. Each

@@ -1,4 +1,4 @@
-"""Measure how much moves in a clip: in all, by itself, and by the camera.
+"""Measure the motion in a clip: total, of objects, and of the camera.
 
 F frames, H W pixels, h w pixels of the reduced clip. Frames are (F, H, W, 3) uint8 RGB, flow is
 (F-1, 2, H, W) float32 in pixels.

@@ -1,4 +1,4 @@
-"""Draw a summary of scores: a panel a measure, a dot with its interval a row."""
+"""Draw a summary of scores: a panel per measure, and per row a dot with its interval."""
 
 from __future__ import annotations
 

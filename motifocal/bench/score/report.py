@@ -1,4 +1,4 @@
-"""Write scores as JSON, CSV, Markdown, LaTeX, and in VBench's form of one model's results.
+"""Write scores as JSON, CSV, Markdown, LaTeX, and in VBench's format for one model's results.
 
 A file is a function of the scores alone: no times, no places of the machine but the videos' own.
 """

@@ -1,4 +1,4 @@
-"""Score folders of results: a row of every model, and the control rows beside them.
+"""Score folders of results: a row for every model, and the control rows.
 
 What is missing is never averaged away: by default it refuses the score, and else the marks say on
 which videos the rows stand.

@@ -1,4 +1,4 @@
-"""`motifocal bench`: run, ingest, check, score, judge and show videos of image-to-video models."""
+"""`motifocal bench`: run, ingest, check, score, judge and display models' videos."""
 
 from __future__ import annotations
 

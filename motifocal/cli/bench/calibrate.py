@@ -1,4 +1,4 @@
-"""`motifocal bench calibrate`: how far a judge can be believed, on scenes whose truth is known."""
+"""`motifocal bench calibrate`: how reliable a judge is, on scenes whose truth is known."""
 
 from __future__ import annotations
 

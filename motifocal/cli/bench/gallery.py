@@ -1,4 +1,4 @@
-"""`motifocal bench gallery`: write a page that shows the models side by side."""
+"""`motifocal bench gallery`: write a page that shows models' videos side by side."""
 
 from __future__ import annotations
 

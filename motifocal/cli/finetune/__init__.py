@@ -1,1 +1,1 @@
-"""`motifocal prepare` and `train` for models of diffusers: what the commands do with those."""
+"""`motifocal prepare` and `train` for diffusers models."""

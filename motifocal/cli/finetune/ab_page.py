@@ -1,4 +1,4 @@
-"""`train --motif-weight 0,1`: a page that sets the runs side by side, with intervals."""
+"""`train --motif-weight 0,1`: a page that compares the runs side by side, with intervals."""
 
 from __future__ import annotations
 

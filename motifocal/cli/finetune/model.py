@@ -1,4 +1,4 @@
-"""Open the model that is fine-tuned, and check that a cache was made by it."""
+"""Open the model that is fine-tuned, and check that a cache was made with it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`motifocal prepare --model` of diffusers: clips and captions encoded once, for `train`."""
+"""`motifocal prepare --model` with a diffusers model: encode clips and captions for `train`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The settings of a fine-tuning from the command line and from a file, and the file of a run."""
+"""The settings of fine-tuning from the command line and a file, and the file of a run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`motifocal train --model` of diffusers: a LoRA, or every weight, trained on a cache of clips."""
+"""`motifocal train --model` with a diffusers model: train a LoRA or all weights on a cache."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Validate a fine-tuning as it goes on: held-out losses and sampled videos, and what is missing."""
+"""Validate during fine-tuning: held-out losses and sampled videos, and what is missing."""
 
 from __future__ import annotations
 

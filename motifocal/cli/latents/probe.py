@@ -1,4 +1,4 @@
-"""`motifocal latents probe`: read the latent grid off a model's autoencoder."""
+"""`motifocal latents probe`: determine the latent grid of a model's autoencoder."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Options that say how heatmaps are made, and what a network is told of the motion: --prior."""
+"""Options for how heatmaps are made, and for motion as an input of the network: --prior."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What commands declare their arguments and options with: paths, sizes, several options at once."""
+"""Building blocks for arguments and options: paths, sizes, several options at once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Options of `prepare` and `train` for models of diffusers, beside those for Motifocal's own.
+"""Options of `prepare` and `train` for diffusers models, beside those for Motifocal's own.
 
 Both kinds of model share the commands. What the options of one kind mean nothing for is refused in
 one line, where it was given.

@@ -1,4 +1,4 @@
-"""Options that say which frames of a clip are trained on, at which rate and size, by whose rule."""
+"""Options for the frames of a clip that are trained on: rate, size, and the trainer's rule."""
 
 from __future__ import annotations
 

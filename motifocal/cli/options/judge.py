@@ -1,4 +1,4 @@
-"""Options that say which judge answers questions, and the judge that they come to."""
+"""Options that select a judge, and the judge that they select."""
 
 from __future__ import annotations
 

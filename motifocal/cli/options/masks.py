@@ -1,4 +1,4 @@
-"""Find the mask of each clip in a folder given on the command line, and its heatmap."""
+"""Find the mask of each clip in a folder given on the command line, and make its heatmap."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The options of how a model samples, and the `Sampling` that they give."""
+"""Options for how a model samples, and the `Sampling` that they give."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Options for many clips: who does the work, in which parts, and a table of what came of it."""
+"""Options for many clips: workers, clusters, parts, and a table of results."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Options that say what kind of scenes are drawn, and the variant they come to."""
+"""Options for the kind of scenes that are drawn, and the variant that they select."""
 
 from __future__ import annotations
 

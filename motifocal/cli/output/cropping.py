@@ -1,4 +1,4 @@
-"""The lines on stderr that say how much of an image or of clips a size crops away.
+"""The lines on stderr that say how much of an image or of clips is cropped.
 
 Shapes and sizes are (height, width) in pixels.
 """

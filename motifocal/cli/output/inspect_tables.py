@@ -1,4 +1,4 @@
-"""Print a report of `motifocal inspect` as tables: sums, and the worst clips.
+"""Print a report of `motifocal inspect` as tables: totals, and the worst clips.
 
 Names and captions are other people's: they are printed as text, without control characters.
 """

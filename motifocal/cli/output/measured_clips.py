@@ -1,4 +1,4 @@
-"""Measure clips side by side, and show what came of them: a few as a picture, the others by reason.
+"""Measure clips in parallel, and show the results: a picture of a few, and failures by reason.
 
 F frames, H W pixels.
 """

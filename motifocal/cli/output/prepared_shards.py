@@ -1,4 +1,4 @@
-"""Show the shards that were prepared: where they lie, and how much of their clips moves."""
+"""Show the prepared shards: their paths, and how much of their clips moves."""
 
 from __future__ import annotations
 

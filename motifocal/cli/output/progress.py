@@ -1,4 +1,4 @@
-"""Show on stderr what a long command does: a line as each phase begins, and its progress.
+"""Show the progress of a long command on stderr: a line as each phase begins, and its progress.
 
 A terminal shows a bar. Anywhere else, such as in a log file, a plain line is written at the start
 of a phase, at its end, and every ten seconds between them. `--quiet` leaves all of it out.

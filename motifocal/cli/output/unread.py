@@ -1,4 +1,4 @@
-"""The line on stderr that says which prompts a model does not read to their end."""
+"""The line on stderr that says which prompts a model truncates."""
 
 from __future__ import annotations
 

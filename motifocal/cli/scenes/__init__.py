@@ -1,4 +1,4 @@
-"""`motifocal scenes`: look at the synthetic scenes, export them, score models on them."""
+"""`motifocal scenes`: preview and export the synthetic scenes, and score models on them."""
 
 from __future__ import annotations
 

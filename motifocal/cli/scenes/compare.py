@@ -1,4 +1,4 @@
-"""`motifocal scenes compare`: compare arms of an experiment pair by pair, seed by seed."""
+"""`motifocal scenes compare`: compare the arms of an experiment by pair and seed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`motifocal scenes probe`: measure in one forward pass a pair how often a network follows."""
+"""`motifocal scenes probe`: measure in one forward pass per pair how often a network follows."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`motifocal study reopen`: ask others for the votes of annotators who fail the gold items."""
+"""`motifocal study reopen`: let others replace the votes of annotators who fail gold items."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`motifocal study validate`: list what cannot be true in a file of votes."""
+"""`motifocal study validate`: list inconsistencies in a file of votes."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Prepare shards at scale: on workers, which of them are written, and as WebDataset tars."""
+"""Prepare shards at scale: on workers, with a record of those written, and as WebDataset tars."""

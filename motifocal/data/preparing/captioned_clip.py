@@ -1,4 +1,4 @@
-"""A clip with its caption, as a source gives it, and the map and the score of its motion.
+"""A clip with its caption, as a source yields it, and its heatmap and motion score.
 
 F frames, H W pixels.
 """

@@ -1,4 +1,4 @@
-"""Write shards as WebDataset tars too: a group of files for each clip, under one key.
+"""Write shards also as WebDataset tars: a group of files per clip, under one key.
 
     000017.json          caption, fps, motion_score, and the sha256 of what the clip was made from
     000017.latents.npy   (C, F', h, w) float16

@@ -1,4 +1,4 @@
-"""Keep which shards are written, so that a later run need not read them to know.
+"""Record which shards are written, so that a later run does not have to read them.
 
 `written.jsonl` gets a line for each shard: its number, the state of its file, and a hash of what
 its clips were made from. A shard whose file has that state is what was written; any other is read

@@ -1,4 +1,4 @@
-"""Workers on a Ray cluster: each is an actor that holds the function, and takes small leases.
+"""Workers on a Ray cluster: each is an actor that holds the function and takes small leases.
 
 A lease that was lost is done again, each of its items alone. Items that a node took down with it
 are not to blame; one whose own process ended is, and is given up when that happened twice.

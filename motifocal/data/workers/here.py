@@ -1,4 +1,4 @@
-"""The one worker that is the caller itself: what it raises ends the run."""
+"""The worker that is the caller itself: an exception in it ends the run."""
 
 from __future__ import annotations
 

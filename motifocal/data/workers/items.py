@@ -1,4 +1,4 @@
-"""The one interface of all workers: a function is applied to items, each result comes as done.
+"""The interface of all workers: apply a function to items, and yield results as they finish.
 
 The function and the items have to be picklable where workers are processes. A model that the
 function loads at its first call stays in the worker: every worker has one copy of the function.

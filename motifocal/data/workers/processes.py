@@ -1,4 +1,4 @@
-"""Run jobs in processes of their own, so that none can take the others down.
+"""Run jobs in separate processes, so that a crash of one does not affect the others.
 
 A decoder may crash the process or never come back. Threads and process pools die or wait with it;
 here its process alone is ended, the job is given up with a reason, and another process starts.

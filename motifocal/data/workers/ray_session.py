@@ -1,4 +1,4 @@
-"""The connection of this process to Ray: one at a time, kept until the command ends."""
+"""This process's connection to Ray: one at a time, kept until the command ends."""
 
 from __future__ import annotations
 

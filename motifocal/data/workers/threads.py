@@ -1,4 +1,4 @@
-"""Workers that are threads: decoder, flow and encoders let go of the interpreter lock."""
+"""Workers that are threads: decoder, flow and encoders release the interpreter lock."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""How the diffusers pipelines that animate an image are called: one file a kin of classes."""
+"""How diffusers' image-to-video pipelines are called: one file per group of related classes."""

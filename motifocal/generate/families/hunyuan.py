@@ -1,4 +1,4 @@
-"""HunyuanVideo and 1.5, and what was made of HunyuanVideo: SkyReels V1, FramePack."""
+"""HunyuanVideo and 1.5, and models derived from HunyuanVideo: SkyReels V1, FramePack."""
 
 from __future__ import annotations
 

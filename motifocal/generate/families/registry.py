@@ -1,4 +1,4 @@
-"""The pipelines of diffusers that animate an image, by class, and what a model folder is opened as.
+"""diffusers' image-to-video pipelines by class, and the class that opens a model folder.
 
 Sizes, lengths, rates, steps and guidance are those of the authors' own cards and scripts, or the
 defaults of the class where docs/models.md says so; the rules are what the pipelines compute with.

@@ -1,4 +1,4 @@
-"""Wan 2.1 and 2.2, Wan VACE, and what was made of Wan's network: SkyReels V2, Helios."""
+"""Wan 2.1 and 2.2, Wan VACE, and models derived from Wan's network: SkyReels V2, Helios."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Find clips whose files a trainer would keep under one name.
+"""Find clips whose files a trainer would store under one name.
 
 musubi-tuner names a clip's caches by its file name without folder and ending, so that one clip
 overwrites the other's. The LTX-2 trainer names latents by the path without ending. finetrainers

@@ -1,4 +1,4 @@
-"""Find cuts: the frames of a clip at which another scene begins.
+"""Find cuts: the frames of a clip at which a new scene begins.
 
 F frames, H W pixels. Frames are `(F, H, W, 3)` uint8 RGB.
 

@@ -1,4 +1,4 @@
-"""Measure how much of the detail that a frame's pixels could hold is there.
+"""Measure how much of the detail that a frame's resolution allows is present.
 
 H W pixels. Frames are `(H, W, 3)` uint8 RGB.
 

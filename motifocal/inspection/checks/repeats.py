@@ -1,4 +1,4 @@
-"""Measure how many steps of a trainer's samples show the same image again.
+"""Measure how many steps of a trainer's samples repeat a frame.
 
 F frames, H W pixels. Frames are `(F, H, W, 3)` uint8 RGB. Step k leads from frame k to k + 1.
 

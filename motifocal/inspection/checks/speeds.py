@@ -1,4 +1,4 @@
-"""Measure speeds from pairs of small frames: of what moves by itself, and of the camera.
+"""Measure speeds from pairs of small frames: of objects and of the camera.
 
 H W pixels. Speeds are percent of the picture's shorter side a second, so that they mean the same
 at every size and rate.

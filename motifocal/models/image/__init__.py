@@ -1,1 +1,1 @@
-"""An image becomes tokens: the frozen image encoder, and the projection that is trained."""
+"""The image as tokens: the frozen image encoder, and the projection that is trained."""

@@ -1,4 +1,4 @@
-"""What a network is told of an image and its motion, besides prompt, time and frame rate.
+"""The image and motion inputs of a network, besides prompt, timestep and frame rate.
 
 Shape letters: B batch, C latent channels, h w latents, N image tokens, E their width, p side of a
 patch, K features of a position.

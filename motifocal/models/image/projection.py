@@ -1,4 +1,4 @@
-"""Project the tokens of a frozen image encoder to the width that cross-attention takes.
+"""Project the tokens of a frozen image encoder to the width of cross-attention.
 
 Shape letters: B batch, F frames, N tokens of the image encoder, E their width, Q queries a clip or
 a frame, D width of the text features, W width of the resampler.

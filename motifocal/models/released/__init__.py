@@ -1,1 +1,1 @@
-"""Released checkpoints become model folders: what they share, and those that take image tokens."""
+"""Convert released checkpoints to model folders: shared code, and models with image tokens."""

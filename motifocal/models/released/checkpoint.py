@@ -1,4 +1,4 @@
-"""A released checkpoint becomes a folder in the diffusers layout.
+"""Convert a released checkpoint to a folder in the diffusers layout.
 
 Every one of its tensors is either used or on a list with the reason; every parameter of ours has
 a source. A name or a shape that does not fit stops the import before anything is written.

@@ -1,4 +1,4 @@
-"""The released image-to-video models of VideoCrafter's kind, as folders in the diffusers layout.
+"""Convert released image-to-video models of VideoCrafter's architecture to diffusers folders.
 
 Both see the image by cross-attention to 16 tokens that a resampler makes of OpenCLIP's ViT-H image
 tower: VideoCrafter1-I2V for the clip, DynamiCrafter for each frame, and the latter by its latent on

@@ -1,1 +1,1 @@
-"""How a synthetic scene is drawn: movers, backgrounds, temporal residue."""
+"""How a synthetic scene is drawn: moving objects, backgrounds, temporal residue."""

@@ -1,4 +1,4 @@
-"""Paint what the camera sees of a background in each frame, at rest or in the wind.
+"""Paint the visible background in each frame, static or moved by wind.
 
 Letters: S supersampled pixels along each side of the image, h w cells of a coarse grid.
 """

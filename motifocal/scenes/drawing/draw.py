@@ -1,4 +1,4 @@
-"""Draw filled shapes as antialiased pixels, with a map of which object owns each.
+"""Draw filled shapes as antialiased pixels, with a map of the object at each pixel.
 
 Letters: N corners of a polygon, S supersampling, H W pixels of the finished image.
 World units: the image is 1 wide, x to the right, y down. Colours are RGB, 0 to 255.

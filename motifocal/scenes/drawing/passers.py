@@ -1,4 +1,4 @@
-"""Draw movers that no prompt names: leaves, a passer-by, a shadow.
+"""Draw moving objects that no prompt names: leaves, a passer-by, a shadow.
 
 They are drawn as objects are, so their pixels and their motion are known exactly. Their place is a
 function of the frame's number. Lengths are in image widths.

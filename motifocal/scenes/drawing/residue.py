@@ -1,4 +1,4 @@
-"""Temporal residue of a living background: what changes though no prompt says so.
+"""Temporal residue of a living background: changes that no prompt describes.
 
 Real clips are never exactly still. The residue has six components: sensor grain, exposure and
 white-balance flicker, background that sways or ripples, hand-held shake, compression, and movers

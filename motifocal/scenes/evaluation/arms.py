@@ -1,4 +1,4 @@
-"""Read learning curves of several runs and line them up: arms of an experiment, seed by seed.
+"""Read learning curves of several runs and align them: arms of an experiment, by seed.
 
 Letters: S seeds, T steps, P images. An arm is a setting (a value of lambda, say), trained once for
 each seed; arms of one seed share first weights, order of data, noise and dropout.

@@ -1,4 +1,4 @@
-"""Sum up probe scores per scenario and kind of prompt, with 95 % intervals over images."""
+"""Summarise probe scores per scenario and kind of prompt, with 95 % intervals over images."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Describe a study as a layout, and encode its videos and images as annotators are sent them.
+"""Describe a study as a layout, and encode its videos and images for the annotators.
 
 F frames, H W pixels. All videos are encoded with the same settings and without metadata, and those
 that can stand beside each other have the same number of bytes.

@@ -1,4 +1,4 @@
-"""Choose gold items, whose answer is known: a whole video beside a damaged one.
+"""Choose gold items, whose answer is known: an original video beside a manipulated one.
 
 F frames, H W pixels. Frames are (F, H, W, 3) uint8 RGB. Four kinds, see `votes.GOLD`; a "repeat"
 needs no video of its own and is not made here.

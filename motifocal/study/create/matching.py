@@ -1,4 +1,4 @@
-"""Match the videos of several models by pair and seed, and check that they are alike.
+"""Match the videos of several models by pair and seed, and check that they are comparable.
 
 F frames, H W pixels. A group's videos have to be alike in everything that does not concern the
 study: what differs is named, and may be reconciled where the researcher says how.

@@ -1,4 +1,4 @@
-"""Write a layout and its media to a database that appears whole or not at all."""
+"""Write a layout and its media to a database, atomically."""
 
 from __future__ import annotations
 

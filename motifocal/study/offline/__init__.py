@@ -1,1 +1,1 @@
-"""Studies without a server: a folder of pages, and the votes that come back."""
+"""Studies without a server: a folder of pages, and the votes that are returned."""

@@ -1,4 +1,4 @@
-"""Write a study as a static folder, and read the files of answers that come back.
+"""Write a study as a static folder, and read the files of answers that are returned.
 
 The folder works from a disk and from any static host. What is right in the comprehension check, and
 which lists there are, can be read in it by who looks for it, so it is for people who are trusted.

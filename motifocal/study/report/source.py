@@ -1,4 +1,4 @@
-"""Read votes from a study's database or a file of open votes, with the votes it should have."""
+"""Read votes from a study's database or a file of votes, and the votes it should have."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Arrange a report as tables to read in Markdown, in LaTeX, and in a terminal."""
+"""Format a report as tables in Markdown, in LaTeX, and for a terminal."""
 
 from __future__ import annotations
 

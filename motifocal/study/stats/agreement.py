@@ -1,4 +1,4 @@
-"""Measure how far annotators agree, whether they lean to one side, and who fails gold items.
+"""Measure agreement between annotators and left bias, and who fails gold items.
 
 U units (pairs), V values, K clusters.
 """

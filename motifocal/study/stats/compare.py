@@ -1,4 +1,4 @@
-"""Compute what the paper prints of each comparison: who is preferred, how often, and why.
+"""Compute the paper's results for each comparison: who is preferred, how often, and why.
 
 P pairs, K clusters. Every share comes with a 95 % interval over images (see `intervals`).
 """

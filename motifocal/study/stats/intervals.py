@@ -1,4 +1,4 @@
-"""Compute intervals that hold for other images too, from sums per image.
+"""Compute intervals that are also valid for other images, from sums per image.
 
 K clusters (images), D sums, B resamples. A study with other images and other annotators would
 give another value; the interval says how far off. So images are what is drawn again, each with

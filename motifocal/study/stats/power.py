@@ -1,4 +1,4 @@
-"""Compute the hours and cost of a study, and what it would be able to show.
+"""Compute the hours and cost of a study, and the differences that it can detect.
 
 Votes on one pair, and on one image, agree more than votes on different images do. So N votes
 tell as much as N / design effect independent ones (Kish 1965).

@@ -1,4 +1,4 @@
-"""Describe a simulated study: its design, and what is true of it."""
+"""Describe a simulated study: its design and its true preferences."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Count the votes of one comparison per pair: all that the statistics need.
+"""Count the votes of one comparison per pair: everything that the statistics need.
 
 P pairs (an image, a prompt and a sampling seed: what five annotators judge), K clusters
 (images, unless asked otherwise), R reasons. Gold votes are never counted.

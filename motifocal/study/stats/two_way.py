@@ -1,4 +1,4 @@
-"""Compute a share whose interval holds for other images and other annotators too.
+"""Compute a share whose interval is valid for other images and other annotators.
 
 V votes, G groups. Images alone (see `intervals`) leave out that annotators have tastes. This is the
 two-way clustered variance of Cameron, Gelbach and Miller (2011): over images, plus over annotators,

@@ -1,4 +1,4 @@
-"""Store an answer as a vote, on disk and once, or refuse it with the reason."""
+"""Store an answer as a vote, durably and only once, or refuse it with the reason."""
 
 from __future__ import annotations
 

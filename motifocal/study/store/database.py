@@ -1,4 +1,4 @@
-"""Open a database by path or URL, with transactions that are whole, ordered and on disk.
+"""Open a database by path or URL, with atomic, ordered and durable transactions.
 
 SQLite has one writer: writes take turns, first among the threads of this process (see
 `group_commit`), then among processes. They are on disk when they return, unless they are `quick`:

@@ -1,4 +1,4 @@
-"""Lease annotators a slot to judge and the next one ahead, for a limited time.
+"""Lease annotators a slot to judge and the next one in advance, for a limited time.
 
 The order in which a study is worked through is drawn when it is made (`rank`). An annotator gets
 one of the first items of that order that still want a vote, are new to this annotator and show

@@ -1,4 +1,4 @@
-"""Count what the researcher wants to know of a running study: how far, how fast, how reliable."""
+"""Count the progress of a running study for the researcher: how far, how fast, how reliable."""
 
 from __future__ import annotations
 

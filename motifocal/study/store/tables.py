@@ -1,4 +1,4 @@
-"""Define the tables of a study, and what the database itself refuses.
+"""Define the tables of a study, and the constraints that the database enforces.
 
     study       one row: protocol, its hash, what it was made from, the salt; never changed
     blob, media, pair, comparison, item     what is shown; written once

@@ -1,4 +1,4 @@
-"""Show the researcher a page of the study's progress that keeps itself up to date.
+"""Show the researcher a page of the study's progress that updates itself.
 
 It opens with a token, once in the address or in every request's header. It shows the names of the
 models, so it is not for annotators.

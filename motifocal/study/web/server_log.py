@@ -1,4 +1,4 @@
-"""Limit log lines that a stranger or a full disk can cause to one a minute of each kind."""
+"""Limit log lines that a stranger or a full disk can cause to one per minute of each kind."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Keep who an annotator is in a signed cookie."""
+"""Store an annotator's identity in a signed cookie."""
 
 from __future__ import annotations
 

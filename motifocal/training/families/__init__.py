@@ -1,1 +1,1 @@
-"""Image-to-video models of diffusers that can be fine-tuned: one file a family."""
+"""diffusers image-to-video models that can be fine-tuned: one file per family."""

@@ -1,4 +1,4 @@
-"""What fine-tuning has to know of a family of image-to-video models, and nothing of any loop.
+"""The interface of a family of image-to-video models for fine-tuning, without any loop.
 
 Letters: B batch, C channels, F frames, H W pixels, F' latent frames, h w latents.
 

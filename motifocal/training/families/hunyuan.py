@@ -1,4 +1,4 @@
-"""HunyuanVideo-I2V: the picture in place of the first latent, or as further channels.
+"""HunyuanVideo-I2V: the image in place of the first latent, or as additional channels.
 
 Letters: B batch, C channels, F frames, H W pixels, F' latent frames, h w latents.
 """

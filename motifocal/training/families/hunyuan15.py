@@ -1,4 +1,4 @@
-"""HunyuanVideo 1.5, image to video: the picture as further channels and as SigLIP's features.
+"""HunyuanVideo 1.5 I2V: the image as additional channels and as SigLIP's features.
 
 Letters: B batch, C channels, F frames, H W pixels, F' latent frames, h w latents.
 """

@@ -1,4 +1,4 @@
-"""Kandinsky 5, image to video: channels last, the picture in place of the first latent.
+"""Kandinsky 5 I2V: channels last, the image in place of the first latent.
 
 Letters: B batch, C channels, F frames, H W pixels, F' latent frames, h w latents, L text tokens.
 """

@@ -1,4 +1,4 @@
-"""LTX-2 and LTX-2.3, image to video: the picture's stream of the network; no sound.
+"""LTX-2 and LTX-2.3 I2V: the video stream of the network; no sound.
 
 Letters: B batch, C channels, F frames, H W pixels, F' latent frames, h w latents, N tokens.
 """

@@ -1,4 +1,4 @@
-"""How much noise a training step adds, drawn as each model's published trainer draws it.
+"""Draw the noise level of a training step as each model's published trainer does.
 
 Every function draws `count` noise levels sigma in [0, 1], (count,) float32, from a generator on the
 CPU: a training step draws one for a sample, a test many.

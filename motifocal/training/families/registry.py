@@ -1,4 +1,4 @@
-"""Find the family of a model folder of diffusers, from its JSON files alone."""
+"""Find the family of a diffusers model folder, from its JSON files alone."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Fine-tune an image-to-video model of diffusers: cache its clips, train a LoRA, look at it."""
+"""Fine-tune a diffusers image-to-video model: cache its clips, train a LoRA, validate it."""

@@ -1,4 +1,4 @@
-"""What is trained of a transformer: a LoRA or all of it; and the files that hold a LoRA.
+"""Select what is trained of a transformer, a LoRA or all of it; read and write LoRA files.
 
 `pytorch_lora_weights.safetensors` has diffusers' names and is read by a pipeline's
 `load_lora_weights`; `comfyui.safetensors` has the names of the original release behind

@@ -1,4 +1,4 @@
-"""A cache of encoded clips and captions on disk: what a fine-tuning reads.
+"""A cache of encoded clips and captions on disk, from which fine-tuning reads.
 
     cache.json       what the clips were encoded with; a folder holds one kind only
     clips.jsonl      one line a clip, in order: its name, caption, rate, frames, and the keys below

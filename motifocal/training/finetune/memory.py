@@ -1,4 +1,4 @@
-"""Choose how to keep a model in an accelerator's memory, by arithmetic from its files.
+"""Choose how to place a model in an accelerator's memory, estimated from its files.
 
     weights + what is trained + activations + a reserve
 

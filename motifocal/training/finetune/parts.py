@@ -1,4 +1,4 @@
-"""Load a model folder's parts in groups, so that the text encoder never stands beside the others.
+"""Load a model folder in groups, so that the text encoder is never in memory with the rest.
 
     text encoder -> texts cached; autoencoder -> clips cached; one transformer -> trained
 """

@@ -1,4 +1,4 @@
-"""Encode captioned clips for fine-tuning, once for all; a run that is killed goes on.
+"""Encode captioned clips for fine-tuning, once; a killed run resumes.
 
 Letters: F frames, H W pixels, F' latent frames, h w latents.
 

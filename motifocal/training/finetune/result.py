@@ -1,4 +1,4 @@
-"""Write what a fine-tuning comes to: the LoRA's files, or a whole transformer, with a model card.
+"""Write the result of fine-tuning: the LoRA's files, or a whole transformer, and a model card.
 
     lora/pytorch_lora_weights.safetensors    for diffusers; comfyui.safetensors beside it
     lora/transformer_2/...                   the second expert's, of models with two

@@ -1,4 +1,4 @@
-"""Sample videos as a fine-tuning goes on: the same pictures, captions and seeds each time.
+"""Sample videos during fine-tuning: the same images, captions and seeds each time.
 
     samples/step-00000250/0.mp4, 1.mp4, ...    and samples/index.html, a row for each time
 """

@@ -1,4 +1,4 @@
-"""Everything that decides what a fine-tuning computes."""
+"""All settings that determine what fine-tuning computes."""
 
 from __future__ import annotations
 

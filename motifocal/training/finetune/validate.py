@@ -1,4 +1,4 @@
-"""Measure a fine-tuning on clips that it is not trained on, always at the same times and noise.
+"""Measure the loss on held-out clips, always at the same timesteps and with the same noise.
 
 Letters: B batch, C channels, F' latent frames, h w latents.
 

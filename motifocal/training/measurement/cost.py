@@ -1,4 +1,4 @@
-"""Work out what a training takes, without its weights: memory by part, FLOPs, hours.
+"""Compute the cost of a training without its weights: memory by part, FLOPs, hours.
 
 Letters: C channels, F frames, h w latents. The network is built on torch's meta device, where
 tensors have shapes and no contents: nothing is computed, and 1.4 billion parameters take seconds.

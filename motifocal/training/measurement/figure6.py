@@ -1,4 +1,4 @@
-"""Measure the loss of a network on held-out clips where things move, over that everywhere.
+"""Measure a network's loss on held-out clips where things move, relative to the mean loss.
 
 That is Figure 6 of the paper (arXiv 2412.16153): a network that copies the picture has a low loss
 on average and a high one in the moving region, and the motion focal loss brings the two closer.

@@ -1,4 +1,4 @@
-"""Take the points of a run's learning curve: the averaged weights, probed every few steps."""
+"""Compute the points of a run's learning curve: probe the averaged weights every few steps."""
 
 from __future__ import annotations
 
