@@ -121,7 +121,12 @@ def read_image(path: str | Path) -> Image:
     path = Path(path)
     check_file(path)
     with _opened(path) as image:
-        return _to_rgb(ImageOps.exif_transpose(image))
+        return upright_rgb(image)
+
+
+def upright_rgb(image: PillowImage.Image) -> Image:
+    """Return a Pillow image as `read_image` returns its file. ValueError for float pixels."""
+    return _to_rgb(ImageOps.exif_transpose(image))
 
 
 def write_image(path: str | Path, image: Image) -> None:
@@ -182,7 +187,7 @@ def picture_shots(path: Path, rate: Fraction) -> Iterator[Shot]:
         start = Fraction(0)
         for index in range(count):
             image.seek(index)
-            pixels = _to_rgb(ImageOps.exif_transpose(image))
+            pixels = upright_rgb(image)
             milliseconds = Fraction(image.info.get("duration") or 0).limit_denominator(1000)
             if count == 1:
                 end = 1 / rate

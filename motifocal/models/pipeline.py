@@ -272,8 +272,11 @@ class TI2VPipeline(DiffusionPipeline):
         without = torch.arange(len(texts), device=device) < len(texts) - batch
         inputs = image_inputs(config, latent, tokens, *priors, dropped=without, blank=blank)
         text = encode_distinct(self.tokenizer, self.text_encoder, texts, device)
+        # The score is embedded 1000 times as large: bfloat16 would move it by up to 2.
+        told = {name: value if name == "motion_score" else value.to(self.unet.dtype)
+                for name, value in inputs.items()}
         return Conditions(text.to(self.unet.dtype), pixels.new_full((len(texts),), float(fps)),
-                          {name: value.to(self.unet.dtype) for name, value in inputs.items()})
+                          told)
 
     def _predict(
         self, x: Tensor, t: Tensor, conditions: Conditions, scale: float, rescale: float

@@ -20,7 +20,7 @@ from PIL import Image
 from torch import Tensor
 from torch.nn.functional import avg_pool2d
 
-from motifocal.media.picture import Pixels, on_white, read_image, resize_crop
+from motifocal.media.picture import Pixels, read_image, resize_crop, upright_rgb
 from motifocal.media.video import to_frames, to_tensor
 from motifocal.models.autoencoder import encode
 from motifocal.models.unet_config import UNetConfig
@@ -79,7 +79,8 @@ def picture_tensor(image: Picture, height: int, width: int) -> Tensor:
     """An image of any kind and size becomes `(3, height, width)` float32 in [-1, 1].
 
     Scaled without distortion until it covers the size, then cropped at the centre; transparency
-    is composited on white. A tensor should have the size already.
+    is composited on white. A PIL image is turned and converted as its file would be. A tensor
+    should have the size already.
     """
     if isinstance(image, Tensor):
         if tuple(image.shape) != (3, height, width):
@@ -90,7 +91,7 @@ def picture_tensor(image: Picture, height: int, width: int) -> Tensor:
     if isinstance(image, str | Path):
         image = read_image(image)
     elif isinstance(image, Image.Image):
-        image = on_white(np.asarray(image.convert("RGBA")))
+        image = upright_rgb(image)
     return to_tensor(resize_crop(image, height, width)[None])[:, 0]
 
 

@@ -129,9 +129,9 @@ class NoiseSchedule:
 class ScaledDDIMScheduler(DDIMScheduler):
     """diffusers' DDIM with the x0 factor, saved and loaded in `scheduler/` like any other.
 
-    Two differences, both in `step`: the x0 factor, and the previous timestep is read from the
-    list of timesteps. diffusers subtracts T // steps, which is off by one where steps does not
-    divide T and the spacing is trailing. Neither clips.
+    Three differences: the x0 factor, the previous timestep is read from the list of timesteps
+    (diffusers subtracts T // steps, which is off by one where steps does not divide T and the
+    spacing is trailing), and all timesteps are from 0 to T - 1. Neither clips.
 
     `dynamic_rescale` samples as DynamiCrafter does: its last step keeps the x0 factor of its own
     timestep, where VideoCrafter2 goes to that of t = 0, which is 1; and the predicted x0 that a
@@ -181,10 +181,22 @@ class ScaledDDIMScheduler(DDIMScheduler):
         """See `NoiseSchedule.velocity`."""
         return self.noise_schedule.velocity(sample, noise, timesteps)
 
+    def set_timesteps(
+        self, num_inference_steps: int, device: str | torch.device | None = None
+    ) -> None:
+        """Choose so many timesteps, from 0 to T - 1, falling; ValueError for more than T.
+
+        diffusers' trailing spacing ends with one more, -1, for some numbers (61, 103, ...), since
+        `numpy.arange` rounds; and T leading timesteps begin with T.
+        """
+        super().set_timesteps(num_inference_steps)
+        chosen = self.timesteps[:num_inference_steps]
+        beyond = int(chosen[0]) - (len(self.alphas_cumprod) - 1)
+        self.timesteps = (chosen - max(0, beyond)).to(device)
+
     def previous_timestep(self, timestep: int) -> int:
         """The next, smaller timestep of the list that `set_timesteps` made; 0 after the last."""
-        remaining = [int(t) for t in self.timesteps if int(t) < timestep]
-        return max(remaining, default=0)
+        return max((t for t in self.timesteps.tolist() if t < timestep), default=0)
 
     def step(  # type: ignore[override]
         self,

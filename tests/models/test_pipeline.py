@@ -229,6 +229,17 @@ def test_a_picture_may_come_in_any_form(tmp_path: Path) -> None:
     assert torch.equal(picture_tensor(made[0], 16, 16), made[0])
 
 
+def test_an_opened_picture_is_turned_and_scaled_to_8_bits_as_its_file_is(tmp_path: Path) -> None:
+    tag = Image.Exif()
+    tag[0x0112] = 6  # to be turned by a quarter
+    Image.fromarray(noise(4, 16, 16)).save(tmp_path / "phone.png", exif=tag)
+    grey = np.linspace(0, 65535, 256).reshape(16, 16).astype(np.uint16)
+    Image.fromarray(grey).save(tmp_path / "deep.png")
+    for path in (tmp_path / "phone.png", tmp_path / "deep.png"):
+        with Image.open(path) as opened:
+            assert torch.equal(picture_tensor(opened, 16, 16), picture_tensor(path, 16, 16))
+
+
 def test_a_picture_is_cropped_not_squeezed() -> None:
     wide = np.zeros((32, 96, 3), np.uint8)
     wide[:, 32:64] = 255  # the square in the middle

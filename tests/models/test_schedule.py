@@ -40,7 +40,7 @@ def test_the_target_gives_back_the_clean_latent(variant: str) -> None:
     torch.testing.assert_close(schedule.x0_from(target, x_t, t), x0, atol=1e-4, rtol=0)
 
 
-@pytest.mark.parametrize("steps", [7, 10, 30])
+@pytest.mark.parametrize("steps", [7, 10, 30, 61])
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_sampling_with_a_perfect_denoiser_ends_at_the_clean_latent(
     variant: str, steps: int
@@ -80,6 +80,16 @@ def test_every_step_ends_where_the_next_one_starts() -> None:
     scheduler.set_timesteps(30)  # 1000 / 30 leaves a rest
     timesteps = scheduler.timesteps.tolist()
     assert [scheduler.previous_timestep(t) for t in timesteps] == [*timesteps[1:], 0]
+
+
+@pytest.mark.parametrize("variant", ["v", "v, zero terminal snr"])
+def test_any_number_of_steps_has_as_many_timesteps_all_in_training(variant: str) -> None:
+    scheduler = ddim_scheduler(*VARIANTS[variant])
+    for steps in range(1, 1001):
+        scheduler.set_timesteps(steps)
+        timesteps = scheduler.timesteps.tolist()
+        assert timesteps == sorted(set(timesteps), reverse=True)
+        assert (len(timesteps), min(timesteps) >= 0, max(timesteps) <= 999) == (steps, True, True)
 
 
 def dynamicrafter_steps(

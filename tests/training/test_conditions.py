@@ -174,6 +174,15 @@ def test_guidance_drops_tokens_of_latents_and_keeps_the_priors() -> None:
     assert named["motion_mask"][:, 0, 0].tolist() == [[0] * 4 + [1] * 4] * 2
 
 
+def test_in_half_precision_the_score_that_is_embedded_is_the_one_given() -> None:
+    pipeline = tiny_pipeline(replace(UNET, motion_score=True)).to(torch.bfloat16)
+    times: list[Tensor] = []
+    pipeline.unet.time_proj.register_forward_pre_hook(lambda module, args: times.append(args[0]))
+    pipeline(torch.zeros(3, 32, 32), "it rises", num_inference_steps=1, motion=0.83,
+             output_type="latent")
+    assert times[-1].tolist() == pytest.approx([830, 830])  # in bfloat16 it would be 828
+
+
 @pytest.mark.parametrize(("given", "words"), [
     ({"motion": 0.5}, "motion should not be given: the model was trained without it"),
     ({"motion_mask": torch.ones(3, 32, 32)}, "motion_mask should not be given"),
