@@ -244,9 +244,9 @@ def _train(ctx: click.Context, settings: TrainingSettings, shards: Shards, outpu
     from contextlib import ExitStack
 
     from motifocal.cli.output.training_samples import Reporter, TrainingBar
-    from motifocal.data.shards import Shards
     from motifocal.training.log import TrainingLog
     from motifocal.training.loop import save, train
+    from motifocal.training.measurement.held_out import open_held_out
     from motifocal.training.processes import any_process, ending_together
     from motifocal.training.signals import stop_on_signals
     from motifocal.training.trackers import tracking
@@ -256,7 +256,7 @@ def _train(ctx: click.Context, settings: TrainingSettings, shards: Shards, outpu
     if main:
         write_run_file(ctx, output / RUN_FILE, settings.model_dump(mode="json"))
     curves = chosen_trackers(options["log_with"]) if main else ()
-    held_out = Shards(options["held_out"]) if options["held_out"] else None
+    held_out = open_held_out(run, vae, options["held_out"])
     with ExitStack() as stack:
         bar = stack.enter_context(progress("training: steps", settings.steps, run.step))
         shown = TrainingBar(bar, settings.global_batch)
@@ -297,4 +297,4 @@ def _prober(run: Run, vae: AutoencoderKL, options: dict[str, Any]) -> Prober | N
     variant = SceneVariant(**drawn).of_pairs()
     pairs = eval_pairs(options["probe_pairs"], run.shards.clip_size[-1], variant)
     return Prober.prepare(pairs, vae, options["probe_every"], None, run.settings.unet,
-                          run.image_encoder)
+                          run.image_encoder, run.schedule)

@@ -40,14 +40,14 @@ TEXT = TextEncoderSettings(width=8, layers=1, heads=1, tokens=8, vocabulary=270,
 SENTENCES = ["the duck swims to the left", "the blue balloon dips down", "the candle goes out"]
 
 
-def tiny_vae(stride: int = 8) -> AutoencoderKL:
-    """An untrained autoencoder with 4 latent channels."""
-    torch.manual_seed(0)
+def tiny_vae(stride: int = 8, channels: int = 4, seed: int = 0) -> AutoencoderKL:
+    """An untrained autoencoder."""
+    torch.manual_seed(seed)
     levels = {4: 3, 8: 4}[stride]
     return AutoencoderKL(
         in_channels=3, out_channels=3, down_block_types=("DownEncoderBlock2D",) * levels,
         up_block_types=("UpDecoderBlock2D",) * levels, block_out_channels=(4,) * levels,
-        layers_per_block=1, latent_channels=4, norm_num_groups=2, scaling_factor=1.0,
+        layers_per_block=1, latent_channels=channels, norm_num_groups=2, scaling_factor=1.0,
     ).eval()  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""`motifocal train`: a dry run, settings that are wrong, and a loss that is not finite."""
+"""`motifocal train`: a dry run, settings and inputs that are wrong, a loss that is not finite."""
 
 from __future__ import annotations
 
@@ -14,8 +14,13 @@ import torch
 from train_command import arguments, invoke
 
 from motifocal import cli
+from motifocal.data.prepare import PrepareSettings, prepare
 from motifocal.data.shards import Shards
+from motifocal.data.sources import SceneClips
+from motifocal.loss.latent_grid import LatentGeometry
+from motifocal.motion.heatmap import HeatmapSettings
 from motifocal.training.checkpoint import latest_step
+from motifocal.training.run_folder import fingerprint
 
 
 def test_a_dry_run_prints_and_writes_the_settings_and_nothing_else(
@@ -48,6 +53,35 @@ def test_a_wrong_setting_is_named_before_anything_is_written(
     assert isinstance(result.exception, ValueError)
     assert message in str(result.exception)
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("vae", "static", "message"),
+    [({"channels": 6}, False, "latents should have 4 channels, got 6"),
+     ({"seed": 9}, False, "the shards should come from the autoencoder in vae/, got another's"),
+     ({}, True, "something should move in the first 2 clips, but nothing does")],
+)  # fmt: skip
+def test_held_out_clips_that_cannot_be_measured_are_refused_before_training(
+    vae: dict[str, int], static: bool, message: str, shards_folder: Path, base: Path,
+    tmp_path: Path,
+) -> None:
+    held_out, autoencoder = tmp_path / "held-out", tiny.tiny_vae(**vae)
+    settings = PrepareSettings(HeatmapSettings(floor=0.05), LatentGeometry(8, 1), 4, 16)
+    list(prepare(SceneClips(2, "eval", 16, 3, 1, static=static), held_out, autoencoder, settings,
+                 described={"autoencoder": fingerprint(autoencoder)}, workers=0))
+    result = invoke(*arguments(shards_folder, tmp_path / "run", base), "--held-out", str(held_out))
+    assert str(result.exception) == f"--held-out {held_out}: {message}"
+    assert not (tmp_path / "run" / "log.jsonl").exists()
+
+
+def test_a_network_that_predicts_noise_is_not_probed_from_the_first_step_on(
+    shards_folder: Path, base: Path, tmp_path: Path
+) -> None:
+    given = arguments(shards_folder, tmp_path, base, prediction_type="epsilon",
+                      zero_terminal_snr=False)
+    result = invoke(*given, "--probe-every", "3")
+    assert "should be v_prediction to be probed, got epsilon" in str(result.exception)
+    assert (tmp_path / "log.jsonl").read_text() == ""
 
 
 def test_an_assignment_without_an_equals_sign_names_the_option(

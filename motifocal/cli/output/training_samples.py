@@ -21,9 +21,9 @@ from motifocal.training.checkpoint import kept_weights
 from motifocal.training.log import CURVES, HELD_OUT, TrainingLog, read_log
 from motifocal.training.loop import Run, averaged_unet
 from motifocal.training.measurement.figure6 import evaluate_loss_ratio, middles
+from motifocal.training.measurement.held_out import HELD_OUT_CLIPS, HELD_OUT_TIMES
 from motifocal.training.measurement.probe_curve import Prober, keep_weights
 
-HELD_OUT_CLIPS, HELD_OUT_TIMES = 64, 5
 SMOOTH = 0.95  # of the loss and the speed that are shown
 
 

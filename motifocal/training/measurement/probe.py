@@ -138,9 +138,7 @@ def probe(
     Raises:
         ValueError: the schedule predicts noise, which says nothing of the video at t = 999.
     """
-    if schedule.prediction_type != "v_prediction":
-        raise ValueError("prediction_type should be v_prediction to be probed, got "
-                         f"{schedule.prediction_type}: predicted noise does not tell x0 at t = 999")
+    check_probed(schedule)
     unet.eval()
     scores: list[ProbeScore] = []
     for begin in range(0, len(probe_set.pairs), batch):
@@ -152,6 +150,13 @@ def probe(
         if progress is not None:
             progress(len(pairs))
     return scores
+
+
+def check_probed(schedule: NoiseSchedule) -> None:
+    """Raise ValueError for a schedule that predicts noise."""
+    if schedule.prediction_type != "v_prediction":
+        raise ValueError("prediction_type should be v_prediction to be probed, got "
+                         f"{schedule.prediction_type}: predicted noise does not tell x0 at t = 999")
 
 
 def _predict_clean(

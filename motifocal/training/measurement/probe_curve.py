@@ -11,7 +11,7 @@ from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
 from transformers import CLIPVisionModelWithProjection
 
 from motifocal.files.atomic import replacing_folder
-from motifocal.models.schedule import ddim_scheduler
+from motifocal.models.schedule import NoiseSchedule, ddim_scheduler
 from motifocal.models.unet_config import UNetConfig
 from motifocal.scenes.evaluation.evaluate import EvalPair
 from motifocal.scenes.evaluation.probe_table import (
@@ -22,7 +22,13 @@ from motifocal.scenes.evaluation.probe_table import (
 )
 from motifocal.training.checkpoint import kept_weights
 from motifocal.training.loop import Run, averaged_unet
-from motifocal.training.measurement.probe import ProbeScore, ProbeSet, encode_probe_set, probe
+from motifocal.training.measurement.probe import (
+    ProbeScore,
+    ProbeSet,
+    check_probed,
+    encode_probe_set,
+    probe,
+)
 
 
 @dataclass(frozen=True)
@@ -35,8 +41,14 @@ class Prober:
     @classmethod
     def prepare(cls, pairs: Sequence[EvalPair], vae: AutoencoderKL, every: int,
                 progress: Callable[[], None] | None = None, config: UNetConfig | None = None,
-                image_encoder: CLIPVisionModelWithProjection | None = None) -> Prober:
-        """Encode what the pairs are judged against, once for the whole run."""
+                image_encoder: CLIPVisionModelWithProjection | None = None,
+                schedule: NoiseSchedule | None = None) -> Prober:
+        """Encode what the pairs are judged against, once for the whole run.
+
+        ValueError, before anything is encoded, for a `schedule` that cannot be probed.
+        """
+        if schedule is not None:
+            check_probed(schedule)
         return cls(encode_probe_set(pairs, vae, progress, config, image_encoder), every)
 
     def due(self, run: Run) -> bool:
