@@ -24,6 +24,7 @@ from motifocal.files.json_text import read_json_object
 from motifocal.media.picture import Pixels
 from motifocal.media.video import to_tensor
 from motifocal.models.autoencoder import decode, encode
+from motifocal.models.placement import computing_device
 from motifocal.scenes.render import first_image
 from motifocal.scenes.stage import SCENARIOS, make_stage
 
@@ -72,7 +73,7 @@ def reconstruction_psnr(autoencoder: AutoencoderKL, image: Pixels) -> float:
 
     H and W divide by the autoencoder's downsampling factor.
     """
-    video = to_tensor(image[None])[None].to(autoencoder.device)
+    video = to_tensor(image[None])[None].to(computing_device(autoencoder))
     decoded = decode(autoencoder, encode(autoencoder, video, 1), 1).clamp(-1, 1)
     error = float(((decoded.float() - video) / 2).square().mean())
     return -10 * math.log10(error) if error > 0 else math.inf

@@ -77,6 +77,8 @@ class MotifocalModel(FrameModel):
             try:
                 videos = iter(self._sample_batch(images, able_jobs, after_step))
             except JOB_FAILURES as error:
+                # Parts that were on the accelerator when it failed would stay there.
+                self.pipeline.maybe_free_model_hooks()
                 torch.cuda.empty_cache()
                 videos = repeat(one_line(error))
         for picture in pictures:

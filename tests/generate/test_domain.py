@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from accelerate import cpu_offload, cpu_offload_with_hook
 from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
 from tiny_model import tiny_autoencoder
 
@@ -23,6 +24,7 @@ from motifocal.generate.domain import (
 )
 from motifocal.media.video import to_tensor
 from motifocal.models.autoencoder import decode, encode
+from motifocal.models.placement import computing_device
 from motifocal.scenes.render import first_image
 from motifocal.scenes.stage import SCENARIOS, make_stage
 
@@ -78,6 +80,18 @@ def test_a_picture_that_comes_back_badly_is_told_in_words_for_everybody(
         "this image is not of the synthetic scenes that the model was trained on; the result may "
         "be nonsense"
     )
+
+
+def test_an_autoencoder_that_is_offloaded_is_measured_where_it_computes(
+    picture: np.ndarray,
+) -> None:
+    psnr, offloaded = reconstruction_psnr(tiny_autoencoder(), picture), tiny_autoencoder()
+    cpu_offload(offloaded, torch.device("cpu"))
+    assert offloaded.device.type == "meta"  # its weights are nowhere until they are used
+    assert reconstruction_psnr(offloaded, picture) == psnr
+    waiting = tiny_autoencoder()
+    cpu_offload_with_hook(waiting, torch.device("meta"))
+    assert (waiting.device.type, computing_device(waiting).type) == ("cpu", "meta")
 
 
 def test_what_is_written_is_read_again(tmp_path: Path) -> None:

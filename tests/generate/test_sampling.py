@@ -7,10 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
+import torch
 from tiny_model import SENTENCES
 
 from motifocal.cli.animate import open_sampler
 from motifocal.generate.model import Job, Sampling
+from motifocal.generate.motifocal_model import MotifocalModel
 from motifocal.generate.open import open_model
 
 
@@ -60,3 +63,19 @@ def test_a_job_that_fails_spoils_no_other_of_its_batch(
     assert frames.shape == (4, 32, 32, 3)
     assert len(steps) == 1
     assert next(opened.sample([missing])) == reason  # and no batch is sampled
+
+
+def test_after_a_batch_that_fails_no_part_stays_on_the_accelerator(
+    model: Path, duck: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened = open_model(str(model), Sampling(steps=1))
+    assert isinstance(opened, MotifocalModel)
+    freed: list[bool] = []
+
+    def fail(*_: Any, **__: Any) -> None:
+        raise torch.OutOfMemoryError("no memory left")
+
+    monkeypatch.setattr(opened.pipeline.unet, "forward", fail)
+    monkeypatch.setattr(opened.pipeline, "maybe_free_model_hooks", lambda: freed.append(True))
+    assert next(opened.sample([Job(duck, "it rises", 0, Path())])) == "no memory left"
+    assert freed == [True]

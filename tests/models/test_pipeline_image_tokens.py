@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from accelerate import cpu_offload
 from tiny_model import SENTENCES, UNET, tiny_pipeline
 from tiny_released import released_tensors, small, tokenizer_folder
 from torch import Tensor
@@ -82,6 +83,14 @@ def test_a_video_of_a_batch_has_the_tokens_of_its_own_image() -> None:
     torch.testing.assert_close(both[:1], drawn(image(0)), atol=1e-4, rtol=1e-4)
     assert (drawn(image(1), image(1))[1] - both[1]).abs().max() < 1e-4
     assert (drawn(image(1))[0] - both[0]).abs().max() > 1e-2
+
+
+def test_an_image_encoder_that_is_offloaded_encodes_where_it_computes() -> None:
+    encoder = build().image_encoder
+    tokens = encode_images(encoder, image()[None])
+    cpu_offload(encoder, torch.device("cpu"))
+    assert encoder.device.type == "meta"  # its weights are nowhere until they are used
+    assert torch.equal(encode_images(encoder, image()[None]), tokens)
 
 
 def test_a_saved_pipeline_keeps_its_image_encoder_and_its_rescaling(tmp_path: Path) -> None:

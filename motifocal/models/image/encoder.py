@@ -12,6 +12,8 @@ from torch import Tensor
 from torch.nn import functional
 from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
 
+from motifocal.models.placement import computing_device
+
 #: Mean and standard deviation of red, green and blue that CLIP was trained with.
 MEAN = (0.48145466, 0.4578275, 0.40821073)
 DEVIATION = (0.26862954, 0.26130258, 0.27577711)
@@ -43,7 +45,7 @@ def encode_images(encoder: CLIPVisionModelWithProjection, images: Tensor) -> Ten
     if images.ndim != 4 or images.shape[1] != 3:
         raise ValueError(f"images should be (B, 3, H, W), got {tuple(images.shape)}")
     side: Any = encoder.config.image_size
-    pixels = normalised(images.float(), side).to(encoder.device, encoder.dtype)
+    pixels = normalised(images.float(), side).to(computing_device(encoder), encoder.dtype)
     return encoder(pixel_values=pixels).last_hidden_state
 
 
