@@ -49,7 +49,7 @@ def tracking(
     TensorBoard's events lie in `folder`/tensorboard; the other trackers get the name of the folder
     and, once, the settings. For the main process.
     """
-    identity, known = _identity(folder, trackers)
+    identity = _identity(folder, trackers)
     accelerator.log_with = [_tracker(name, folder, step, identity) for name in trackers]
     accelerator.init_trackers(PROJECT)
     try:
@@ -58,8 +58,10 @@ def tracking(
                 identity["mlflow"] = tracker.tracker.info.run_id
                 _write_identity(folder, identity)
             # TensorBoard would write a folder of them with every start.
-            if tracker.name != "tensorboard" and not known:
+            if tracker.name != "tensorboard" and tracker.name not in identity["told"]:
                 tracker.store_init_configuration(_flat(settings))
+                identity["told"].append(tracker.name)
+                _write_identity(folder, identity)
         yield
     finally:
         for tracker in accelerator.trackers:
@@ -68,7 +70,7 @@ def tracking(
 
 
 def _tracker(
-    name: str, folder: Path, step: int, identity: dict[str, str]
+    name: str, folder: Path, step: int, identity: dict[str, Any]
 ) -> GeneralTracker:
     """The tracker that a run goes on with; made here, as what it goes on with is known only now."""
     from accelerate import tracking
@@ -92,18 +94,18 @@ def _tracker(
     return tracker
 
 
-def _identity(folder: Path, trackers: Sequence[str]) -> tuple[dict[str, str], bool]:
-    """What trackers know a run by, and whether it was kept by an earlier start already."""
+def _identity(folder: Path, trackers: Sequence[str]) -> dict[str, Any]:
+    """What trackers know a run by, and which were told its settings ("told")."""
     path = folder / "trackers.json"
-    if path.exists():
-        return read_json_object(path), True
-    identity = {"id": uuid.uuid4().hex[:12]}
+    if path.exists():  # that of an earlier version does not say who was told
+        return {"told": list(TRACKERS), **read_json_object(path)}
+    identity = {"id": uuid.uuid4().hex[:12], "told": []}
     if set(trackers) - {"tensorboard"}:
         _write_identity(folder, identity)
-    return identity, False
+    return identity
 
 
-def _write_identity(folder: Path, identity: dict[str, str]) -> None:
+def _write_identity(folder: Path, identity: dict[str, Any]) -> None:
     write_text(folder / "trackers.json", json.dumps(identity, indent=1) + "\n")
 
 

@@ -161,3 +161,31 @@ def test_another_tracker_gets_the_settings_once_and_goes_on_with_the_same_run(
     (config,) = trackio.config.updates
     assert config["motif_weight"] == 1.0
     assert config["unet.block_out_channels"] == "[320, 640, 1280, 1280]"
+
+
+def test_settings_reach_a_tracker_whose_first_start_failed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trackio = Trackio()
+    monkeypatch.setitem(sys.modules, "trackio", trackio)
+    tiny.fresh_accelerator()
+    accelerator = open_accelerator("no", cpu=True)
+
+    def start() -> None:
+        with tracking(accelerator, ["trackio"], tmp_path, 0, PAPER):
+            pass
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Trackio, "init", unreachable)
+        with pytest.raises(ConnectionError):
+            start()
+    start()
+    start()
+    assert len(trackio.config.updates) == 1
+    (tmp_path / "trackers.json").write_text('{"id": "an earlier version\'s"}')
+    start()
+    assert len(trackio.config.updates) == 1
+
+
+def unreachable(*_: Any, **__: Any) -> None:
+    raise ConnectionError
