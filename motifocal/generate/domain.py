@@ -23,8 +23,7 @@ from motifocal.files.atomic import write_text
 from motifocal.files.json_text import read_json_object
 from motifocal.media.picture import Pixels
 from motifocal.media.video import to_tensor
-from motifocal.models.autoencoder import decode, encode
-from motifocal.models.placement import computing_device
+from motifocal.models.autoencoder import computing_device, decode, encode
 from motifocal.scenes.render import first_image
 from motifocal.scenes.stage import SCENARIOS, make_stage
 

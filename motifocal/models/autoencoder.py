@@ -1,4 +1,4 @@
-"""Encode videos as latents, frame by frame, and decode them.
+"""Encode videos as latents, frame by frame, and decode them; where a part computes.
 
 Shape letters: B batch, F frames, C latent channels, H W pixels, h w latents.
 """
@@ -11,13 +11,26 @@ import torch
 from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
 from diffusers.utils.torch_utils import randn_tensor
 from einops import rearrange
-from torch import Tensor
+from torch import Tensor, nn
 
 
 def downsampling_factor(autoencoder: AutoencoderKL) -> int:
     """Return how many pixels one latent covers, in each direction."""
     config: Any = autoencoder.config
     return int(2 ** (len(config.block_out_channels) - 1))
+
+
+def computing_device(part: nn.Module) -> torch.device:
+    """Return the device that a part of a pipeline computes on.
+
+    Weights that are offloaded by accelerate's hooks lie on the CPU, or on no device ("meta"), until
+    they are used; the hooks say where that is.
+    """
+    for module in part.modules():
+        device = getattr(getattr(module, "_hf_hook", None), "execution_device", None)
+        if device is not None:
+            return torch.device(device)
+    return next(part.parameters()).device
 
 
 @torch.no_grad()

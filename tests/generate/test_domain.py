@@ -23,8 +23,7 @@ from motifocal.generate.domain import (
     write_domain,
 )
 from motifocal.media.video import to_tensor
-from motifocal.models.autoencoder import decode, encode
-from motifocal.models.placement import computing_device
+from motifocal.models.autoencoder import computing_device, decode, encode
 from motifocal.scenes.render import first_image
 from motifocal.scenes.stage import SCENARIOS, make_stage
 

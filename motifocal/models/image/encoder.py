@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn import functional
 from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
 
-from motifocal.models.placement import computing_device
+from motifocal.models.autoencoder import computing_device
 
 #: Mean and standard deviation of red, green and blue that CLIP was trained with.
 MEAN = (0.48145466, 0.4578275, 0.40821073)
