@@ -68,9 +68,9 @@ eval_() {
 }
 
 publish() { # the same weights once more, with the scores of the still pairs on the model card
-    bundled -o "$OUT/published" --license apache-2.0 --scores "$OUT/eval-still"
-    cp "$OUT/eval-still/report.md" "$OUT/published/scores.md"
-    cp "$OUT/eval-living/report.md" "$OUT/published/scores-living.md"
+    bundled -o "$OUT/published/bundled" --license apache-2.0 --scores "$OUT/eval-still"
+    cp "$OUT/eval-still/report.md" "$OUT/published/bundled/scores.md"
+    cp "$OUT/eval-living/report.md" "$OUT/published/bundled/scores-living.md"
 }
 
 STAGES="first prepare train decoder bundle eval publish"
