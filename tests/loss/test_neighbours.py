@@ -103,8 +103,8 @@ def test_the_difference_of_frames_is_that_of_videox_fun() -> None:
 
 @pytest.mark.parametrize(("variant", "corrected"), [("dynamics", False), ("dynamics-rms", True)])
 def test_dynamics_enhancement_is_that_of_vista(variant: str, corrected: bool) -> None:
-    expected = torch.stack([vista(PREDICTION[b].transpose(0, 1), TARGET[b].transpose(0, 1), corrected)
-                            for b in range(B)])
+    pairs = ((PREDICTION[b].transpose(0, 1), TARGET[b].transpose(0, 1)) for b in range(B))
+    expected = torch.stack([vista(*pair, corrected) for pair in pairs])
     assert torch.allclose(total(variant), expected, rtol=1e-12)
 
 
