@@ -196,7 +196,7 @@ class ScaledDDIMScheduler(DDIMScheduler):
 
     def previous_timestep(self, timestep: int) -> int:
         """The next, smaller timestep of the list that `set_timesteps` made; 0 after the last."""
-        return max((t for t in self.timesteps.tolist() if t < timestep), default=0)
+        return int(max((t for t in self.timesteps.tolist() if t < timestep), default=0))
 
     def step(  # type: ignore[override]
         self,

@@ -99,7 +99,7 @@ def _identity(folder: Path, trackers: Sequence[str]) -> dict[str, Any]:
     path = folder / "trackers.json"
     if path.exists():  # that of an earlier version does not say who was told
         return {"told": list(TRACKERS), **read_json_object(path)}
-    identity = {"id": uuid.uuid4().hex[:12], "told": []}
+    identity: dict[str, Any] = {"id": uuid.uuid4().hex[:12], "told": []}
     if set(trackers) - {"tensorboard"}:
         _write_identity(folder, identity)
     return identity
