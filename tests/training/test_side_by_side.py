@@ -41,7 +41,7 @@ def test_what_is_not_there_is_trained_and_measured(
     monkeypatch.setattr(ablations_gpu, "Trainer", Trainer)
     monkeypatch.setattr(ablations_gpu.signal, "signal", lambda *given: None)
     runner = ablations.Runner(tmp_path / "work", tmp_path / "results", ablations_plan.QUICK, "cpu")
-    jobs = ablations_plan.plan(ablations_plan.QUICK, ["adamw"])
+    jobs = ablations_plan.plan(ablations_plan.QUICK, ["lively"])
     complete, unmeasured, *new = jobs
     for job in (complete, unmeasured):
         trained(runner, job)
