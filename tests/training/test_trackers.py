@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import tiny
+from accelerate import Accelerator
 from click.testing import CliRunner, Result
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
@@ -143,13 +144,18 @@ class Trackio(ModuleType):
         self.finished += 1
 
 
-def test_another_tracker_gets_the_settings_once_and_goes_on_with_the_same_run(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def with_trackio(monkeypatch: pytest.MonkeyPatch) -> tuple[Trackio, Accelerator]:
+    """Stand a recorder in trackio's place, beside an accelerator that has no tracker yet."""
     trackio = Trackio()
     monkeypatch.setitem(sys.modules, "trackio", trackio)
     tiny.fresh_accelerator()
-    accelerator = open_accelerator("no", cpu=True)
+    return trackio, open_accelerator("no", cpu=True)
+
+
+def test_another_tracker_gets_the_settings_once_and_goes_on_with_the_same_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trackio, accelerator = with_trackio(monkeypatch)
     for step in (0, 5):
         with tracking(accelerator, ["trackio"], tmp_path, step, PAPER):
             accelerator.log({"loss": 0.5}, step=step + 1)
@@ -166,10 +172,7 @@ def test_another_tracker_gets_the_settings_once_and_goes_on_with_the_same_run(
 def test_settings_reach_a_tracker_whose_first_start_failed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    trackio = Trackio()
-    monkeypatch.setitem(sys.modules, "trackio", trackio)
-    tiny.fresh_accelerator()
-    accelerator = open_accelerator("no", cpu=True)
+    trackio, accelerator = with_trackio(monkeypatch)
 
     def start() -> None:
         with tracking(accelerator, ["trackio"], tmp_path, 0, PAPER):
