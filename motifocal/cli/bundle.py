@@ -124,7 +124,10 @@ def _start(run: Path) -> str:
     from motifocal.files.toml_text import parse_toml
 
     path = run / RUN_FILE
-    options = parse_toml(path.read_text(encoding="utf-8")) if path.exists() else {}
+    try:
+        options = parse_toml(path.read_text(encoding="utf-8")) if path.exists() else {}
+    except ValueError as error:
+        raise ValueError(f"{path} should be TOML, got: {error}") from error
     model = options.get("model")
     if options.get("fresh", True) or not isinstance(model, str):
         return ""

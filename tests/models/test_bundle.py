@@ -73,6 +73,9 @@ def test_the_card_says_whether_a_run_began_with_the_weights_of_a_model(
         given = ["bundle", str(tmp_path / "run"), str(base), "-o", str(made), *SIZE]
         assert CliRunner().invoke(cli, given).exit_code == 0
         assert ("weights of an earlier model" in (made / "README.md").read_text()) is says
+    (tmp_path / "run/run.toml").write_text("fresh = perhaps\n")
+    refused = CliRunner().invoke(cli, [*given[:-5], str(tmp_path / "other"), *SIZE])
+    assert "run.toml should be TOML" in str(refused.exception)
 
 
 @pytest.mark.parametrize("flag", ["--domain-check", "--drawn-world"])

@@ -254,8 +254,14 @@ def test_half_of_an_autoencoders_clips_are_of_the_variant_and_half_are_standard(
     assert differs.tolist() == [True, False, True, False]
 
 
-def test_an_autoencoder_of_a_size_that_it_cannot_take_is_refused(tmp_path: Path) -> None:
-    refused = CliRunner().invoke(cli, ["base", "-o", str(tmp_path / "base"), "--size", "20"])
+@pytest.mark.parametrize(("option", "value", "message"), [
+    ("--size", "20", "should divide by 8, got 20"),
+    ("--device", "cuda:99", "should be one of this machine's"),
+])  # fmt: skip
+def test_an_autoencoder_that_cannot_be_trained_is_refused_and_nothing_is_written(
+    tmp_path: Path, option: str, value: str, message: str
+) -> None:
+    refused = CliRunner().invoke(cli, ["base", "-o", str(tmp_path / "base"), option, value])
     assert refused.exit_code == 2
-    assert "should divide by 8, got 20" in refused.output
+    assert message in refused.output
     assert not (tmp_path / "base").exists()
