@@ -60,14 +60,15 @@ motifocal animate image.png "the blue balloon dips down" --model {name} -o video
 class FollowsText:
     """How many of a set of videos follow their text: shares in [0, 1], a 95 % interval of `mean`.
 
-    `chance` is what a candidate taken at random would reach.
+    `chance` is what a candidate taken at random would reach. There is no interval, `low` and `high`
+    are None, where all pairs are of one image.
     """
 
     subset: str
     pairs: int
     mean: float
-    low: float
-    high: float
+    low: float | None
+    high: float | None
     chance: float
 
 
@@ -94,12 +95,13 @@ def model_card(
 
 def _result(row: FollowsText) -> EvalResult:
     """A score as the hub's metadata has it, in percent."""
+    interval = _interval(row)
     return EvalResult(
         task_type="image-to-video", dataset_type="synthetic-scenes",
         dataset_name="Motifocal synthetic scenes", dataset_config=row.subset,
         metric_type="follows-text", metric_name="videos that follow their text, in percent",
         metric_value=_percent(row.mean),
-        metric_args={"interval_95": [_percent(row.low), _percent(row.high)], "pairs": row.pairs},
+        metric_args={**({"interval_95": interval} if interval else {}), "pairs": row.pairs},
     )  # fmt: skip
 
 
@@ -115,10 +117,15 @@ def _table(scores: Sequence[FollowsText]) -> str:
         "| --- | ---: | ---: | ---: | ---: |",
     ]
     for row in scores:
-        interval = f"{_percent(row.low):g} – {_percent(row.high):g} %"
+        interval = "{:g} – {:g} %".format(*bounds) if (bounds := _interval(row)) else ""
         lines.append(f"| {row.subset} | {row.pairs} | {_percent(row.mean):g} % | {interval} | "
                      f"{_percent(row.chance):g} % |")
     return "\n".join(lines)
+
+
+def _interval(row: FollowsText) -> list[float]:
+    """The bounds in percent; empty where there is no interval."""
+    return [_percent(bound) for bound in (row.low, row.high) if bound is not None]
 
 
 def _percent(share: float) -> float:
