@@ -14,8 +14,9 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache, partial
 from itertools import pairwise
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 import torch
 from einops import rearrange
@@ -58,6 +59,13 @@ class ProbedGrid(Generic[G]):
     notes: tuple[str, ...]
 
 
+class _Covering(NamedTuple):
+    """For each frame of a clip the first latent that changes with it, and how many there are."""
+
+    first: list[int | None]
+    latents: int
+
+
 class _Encoder:
     """An autoencoder's encoding in float64, without group norms: clip -> mean of the latents."""
 
@@ -96,7 +104,7 @@ def _mean(encoded: Any) -> Tensor:
 def probe_grid(autoencoder: nn.Module, make: Make[G]) -> ProbedGrid[G]:
     """Find the geometry of a diffusers autoencoder, which is left as it is.
 
-    Encodes about 200 clips of at most 41 frames and a few latents: seconds for a small
+    Encodes about 100 clips of at most 41 frames and a few latents: seconds for a small
     autoencoder, minutes on a CPU for a published one.
 
     Raises:
@@ -109,17 +117,18 @@ def probe_grid(autoencoder: nn.Module, make: Make[G]) -> ProbedGrid[G]:
     if not encode.reads_clips:
         return ProbedGrid(make(stride, 1), True,
                           ("encodes images one by one: a latent for each frame",))  # fmt: skip
+    first_changed = cache(partial(_first_changed, encode, size=size))
     notes = []
     for frames in GUESSED_ON:
-        covering = _first_changed(encode, frames, size)
+        covering = first_changed(frames)
         if covering is None:
             notes.append(f"takes no clip of {frames} frames")
             continue
-        if len(set(covering) - {None}) < 2:
+        if len(set(covering.first) - {None}) < 2:
             notes.append(f"{frames} frames: every frame changes the first latent")
             continue
-        for guess in _guesses(make, stride, covering):
-            fault = _contradiction(encode, guess, size)
+        for guess in _guesses(make, stride, covering.first):
+            fault = _contradiction(first_changed, guess)
             if fault is None:
                 return ProbedGrid(guess, True, (*notes, f"holds on clips of "
                                   f"{_in_words(_checked_lengths(guess))} frames"))  # fmt: skip
@@ -168,8 +177,8 @@ def _shortest_clip(encode: _Encoder) -> tuple[Tensor, Tensor]:
                      f"{SIDE}x{2 * SIDE} pixels, got: {reason}")  # fmt: skip
 
 
-def _first_changed(encode: _Encoder, frames: int, size: tuple[int, int]) -> list[int | None] | None:
-    """For each frame the first latent that another image there changes; None without clip."""
+def _first_changed(encode: _Encoder, frames: int, size: tuple[int, int]) -> _Covering | None:
+    """Encode a clip and what it becomes with another image in each frame; None where refused."""
     base, other = _noise(frames, *size), _noise(frames, *size, seed=1)
     try:
         latents = encode(base)
@@ -182,7 +191,8 @@ def _first_changed(encode: _Encoder, frames: int, size: tuple[int, int]) -> list
         changes.append((encode(clip) - latents).abs().amax((0, 2, 3)))
     change = torch.stack(changes)  # (F, F')
     seen = change > NOTHING * change.max()
-    return [int(row.int().argmax()) if row.any() else None for row in seen]
+    return _Covering([int(row.int().argmax()) if row.any() else None for row in seen],
+                     change.shape[1])  # fmt: skip
 
 
 def _guesses(
@@ -208,22 +218,24 @@ def _checked_lengths(geometry: Grid) -> list[int]:
     return short + [n for n in whole[-1:] if n not in short]
 
 
-def _contradiction(encode: _Encoder, geometry: Grid, size: tuple[int, int]) -> str | None:
+def _contradiction(
+    first_changed: Callable[[int], _Covering | None], geometry: Grid
+) -> str | None:
     """Say in which clip a latent covers other frames than a geometry says; None where none does."""
     for frames in _checked_lengths(geometry):
         spans = geometry.covered_frames(frames)
         expected = [index for index, (start, stop) in enumerate(spans) for _ in range(start, stop)]
-        covering = _first_changed(encode, frames, size)
+        covering = first_changed(frames)
         if covering is None:
             return f"a clip of {frames} is refused"
-        if covering != expected:
-            frame = next(i for i, pair in enumerate(zip(covering, expected, strict=True))
+        if covering.first != expected:
+            frame = next(i for i, pair in enumerate(zip(covering.first, expected, strict=True))
                          if pair[0] != pair[1])  # fmt: skip
             return (f"of {frames}, frame {frame} should change latent {expected[frame]} first, "
-                    f"got {covering[frame]}")  # fmt: skip
-        latents = encode(_noise(frames, *size)).shape[1]
-        if latents != len(spans):
-            return f"a clip of {frames} should give {len(spans)} latents, got {latents}"
+                    f"got {covering.first[frame]}")  # fmt: skip
+        if covering.latents != len(spans):
+            return (f"a clip of {frames} should give {len(spans)} latents, "
+                    f"got {covering.latents}")  # fmt: skip
     return None
 
 
