@@ -33,7 +33,6 @@ from ablations_plan import (
     MAPS,
     PLAIN,
     QUICK,
-    WORLDS,
     Experiment,
     Job,
     Scale,
@@ -90,7 +89,7 @@ class Runner:
     def sample(self, job: Job) -> None:
         """Sample videos with the final weights and judge them, where the arm wants that."""
         if job.arm.sampled:
-            keep(self.sampled(job), self._sample(self.folder(job), scenes_words(job.experiment)))
+            keep(self.sampled(job), self._sample(self.folder(job), job.experiment.scenes_options))
 
     def keep_curve(self, job: Job, about: Mapping[str, object] | None = None) -> None:
         """Keep the learning curve of a run that is trained, and notes that say `about` it."""
@@ -126,6 +125,12 @@ class Runner:
             call("train", *self.copier_words(job, run))
             call("bundle", run, MODEL, "-o", self.copier(job), "--precision", "float32")
 
+    def is_prepared(self, job: Job) -> bool:
+        """Whether everything is there that `prepare` makes."""
+        made = [folder / "look.png" for folder in self.inputs(job)]
+        made += [self.copier(job)] if job.experiment.copier else []
+        return all(path.exists() for path in made)
+
     def prepare_shards(self, folder: Path, words: Sequence[object]) -> None:
         """Run `prepare` with these words, if its folder is not finished."""
         if not (folder / "look.png").exists():
@@ -139,11 +144,11 @@ class Runner:
         """
         e, scale = job.experiment, self.scale
         made = {self.shards(job): (*MAPS[job.arm.maps], "--clips", scale.clips),
-                self.held_out(job): (*MAPS[_told(job)], *HELD_OUT, "--clips", scale.held_out)}
+                self.held_out(job): (*MAPS[job.held_out_maps], *HELD_OUT,
+                                     "--clips", scale.held_out)}
         if e.copier:
             made[self.static(job)] = (*MAPS["flow"], "--static", "--clips", scale.clips)
-        return {folder: ("--size", e.size, *WORLDS[e.world], *words)
-                for folder, words in made.items()}
+        return {folder: (*e.scenes_options, *words) for folder, words in made.items()}
 
     def shards(self, job: Job) -> Path:
         """The clips that a run is trained on."""
@@ -151,7 +156,7 @@ class Runner:
 
     def held_out(self, job: Job) -> Path:
         """Clips of Figure 6."""
-        return self._clips(job.experiment, _told(job), *HELD_OUT)
+        return self._clips(job.experiment, job.held_out_maps, *HELD_OUT)
 
     def static(self, job: Job) -> Path:
         """The clips that a copier is trained on: nothing moves in them."""
@@ -192,16 +197,6 @@ class Runner:
                  "--probe-every", every, "--probe-pairs", self.scale.pairs,
                  "--keep-every", max(1, steps // 4))
         return [str(word) for word in words]
-
-
-def scenes_words(experiment: Experiment) -> tuple[str, ...]:
-    """What tells `scenes eval` of the kind of scenes."""
-    return ("--size", str(experiment.size), *WORLDS[experiment.world])
-
-
-def _told(job: Job) -> str:
-    """Which maps the held-out clips of a run have."""
-    return "score" if job.arm.maps == "score" else "flow"
 
 
 def call(*arguments: object) -> None:
@@ -255,7 +250,7 @@ def main() -> None:
     with ThreadPoolExecutor(given.jobs) as pool:
         # Data is prepared by one process after the other: runs share it.
         running = [pool.submit(begin, work, "do", job.name) for job in jobs
-                   if begin(work, "prepare", job.name)]
+                   if runner.is_prepared(job) or begin(work, "prepare", job.name)]
     sys.exit(len(running) < len(jobs) or not all(future.result() for future in running))
 
 

@@ -103,6 +103,11 @@ class Experiment:
         return scale.probe_every * max(1, self.times // 2)
 
     @property
+    def scenes_options(self) -> tuple[str, ...]:
+        """What tells `prepare scenes` and `scenes eval` of the kind of scenes."""
+        return ("--size", str(self.size), *WORLDS[self.world])
+
+    @property
     def scenes(self) -> str:
         """The scenes, and what else is not as in the first experiment, in words."""
         return (self.world + (f", {self.size} px" if self.size != 64 else "")
@@ -147,7 +152,7 @@ class Scale:
 
 FULL = Scale(2048, 96, 320, 800, 100, 200, 40, 20, "[32,64]", 16,
              tuple(e.key for e in EXPERIMENTS if not e.accelerator))
-QUICK = Scale(64, 32, 16, 4, 2, 2, 1, 2, "[8,16]", 8, ("still", "copier"))
+QUICK = Scale(64, 16, 16, 4, 2, 2, 1, 2, "[8,16]", 8, ("still", "copier"))
 QUICK_ARMS = {"lambda0": 2, "lambda1": 2, "objects": 1, "cross-attention": 1, "both": 1,
               **{arm.key: 1 for arm in LOSSES[2:]}}
 
@@ -163,6 +168,11 @@ class Job:
     @property
     def name(self) -> str:
         return run_name(self.experiment, self.arm, self.seed)
+
+    @property
+    def held_out_maps(self) -> str:
+        """Which maps the clips of Figure 6 have: what moves is always told by flow."""
+        return "score" if self.arm.maps == "score" else "flow"
 
 
 def run_name(experiment: Experiment, arm: Arm, seed: int) -> str:

@@ -278,11 +278,12 @@ def _write_weights(
         stem = "model"
     else:
         model.save_config(folder)
+    ours = model.state_dict()
     # The names under which every version of transformers finds its weights.
     names = {n if n.startswith("visual_projection") else prefix + n.removeprefix(prefix): n
-             for n in model.state_dict()}
+             for n in ours}
     dtype = next(iter(released[s.name].dtype for s in plan.sources[component].values()))
-    like = {n: model.state_dict()[o].to(dtype) for n, o in names.items()}  # without memory
+    like = {n: ours[o].to(dtype) for n, o in names.items()}  # without memory
     split = split_torch_state_dict_into_shards(
         like, filename_pattern=f"{stem}{{suffix}}.safetensors", max_shard_size=shard_size
     )
