@@ -4,8 +4,9 @@
     python scripts/ablations_page.py --results R --page P       another page of the same form
 
 What stands between `<!-- ablations: KEY -->` and `<!-- /ablations -->` is written anew: for each
-experiment the arms that have results, each on the seeds that the baseline has as well, and for
-`summary` all of them in one table and picture. The text around it is written by hand.
+experiment the arms that have results, each on the seeds that the baseline has as well, for
+`summary` all of them in one table and picture, for `kinds` λ = 1 by kind of prompt. The text around
+it is written by hand.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from statistics import median
 
 import numpy as np
 from ablations import ROOT
+from ablations_kinds import APPEARANCE, by_kind
 from ablations_plan import EXPERIMENTS, Arm, Experiment, run_name
 from ablations_results import compared, compared_samples, groups, lined_up
 from ablations_summary import summary
@@ -29,7 +31,6 @@ from motifocal.scenes.evaluation.comparison import compare, draw_curves, to_mark
 from motifocal.scenes.evaluation.paired import Cells, two_way_interval
 
 BLOCK = re.compile(r"(<!-- ablations: ([\w-]+) -->\n).*?(<!-- /ablations -->)", re.DOTALL)
-APPEARANCE = ("bulbs", "traffic_light")  # scenarios in which colours change and nothing moves
 
 
 def block(results: Path, experiment: Experiment, pictures: Path | None) -> str:
@@ -114,6 +115,7 @@ def filled(text: str, results: Path, pictures: Path | None) -> str:
         pictures.mkdir(parents=True, exist_ok=True)
     made = {e.key: partial(block, results, e, pictures) for e in EXPERIMENTS}
     made["summary"] = partial(summary, results, pictures)
+    made["kinds"] = partial(by_kind, results)
     return BLOCK.sub(lambda m: f"{m[1]}\n{made[m[2]]()}\n{m[3]}", text)
 
 

@@ -38,11 +38,12 @@ def groups(
 
 
 def lined_up(results: Path, experiment: Experiment, seeds: tuple[int, ...],
-             arms: tuple[Arm, ...], scenarios: tuple[str, ...] = ()) -> Aligned:
-    """Curves of arms on these seeds, pair by pair; of some scenarios alone where they are named."""
+             arms: tuple[Arm, ...], scenarios: tuple[str, ...] = (),
+             kinds: tuple[str, ...] = ()) -> Aligned:
+    """Curves of arms on these seeds, pair by pair; of some scenarios or kinds, where named."""
     read = [read_arm(arm.label, [finished(results, experiment, arm)[seed] for seed in seeds])
             for arm in arms]
-    return align(read, scenarios)
+    return align(read, scenarios, kinds)
 
 
 @cache

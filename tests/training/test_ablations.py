@@ -13,11 +13,13 @@ import pytest
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "scripts"))
 
+import ablations_kinds  # noqa: E402
 import ablations_page  # noqa: E402
 import ablations_plan  # noqa: E402
 
 from motifocal.cli import train as train_command  # noqa: E402
 from motifocal.loss.neighbours import NEIGHBOURS  # noqa: E402
+from motifocal.scenes.evaluation import evaluate  # noqa: E402
 
 
 def test_the_plan_holds_every_arm_with_its_seeds_and_the_deciding_ones_first() -> None:
@@ -34,7 +36,8 @@ def test_the_plan_holds_every_arm_with_its_seeds_and_the_deciding_ones_first() -
 def test_the_page_has_a_place_for_every_experiment() -> None:
     page = (ROOT / "docs" / "proof.md").read_text(encoding="utf-8")
     places = [m[2] for m in ablations_page.BLOCK.finditer(page)]
-    assert sorted(places) == sorted(["summary", *(e.key for e in ablations_plan.EXPERIMENTS)])
+    experiments = [e.key for e in ablations_plan.EXPERIMENTS]
+    assert sorted(places) == sorted(["summary", "kinds", *experiments])
 
 
 def test_the_page_says_what_the_results_say() -> None:
@@ -88,6 +91,27 @@ def test_the_summary_has_each_arm_once_with_the_differences_of_its_section() -> 
         differences = [cell for cell in line[4:] if cell]
         assert len(differences) >= 4
         assert all(f"| {difference} |" in sections for difference in differences), line
+
+
+def test_kinds_of_prompts_are_parts_of_the_pairs_and_their_differences_of_the_whole() -> None:
+    results = ROOT / "runs" / "ablations"
+    table = ablations_kinds.by_kind(results)
+    lines = [[cell.strip() for cell in line.split("|")[1:-1]]
+             for line in table.splitlines() if line.startswith("|")][2:]
+    assert {line[0] for line in lines} >= {"still", "lively", "hard"}
+    for scenes in {line[0] for line in lines}:
+        rows = {line[1]: line[2:] for line in lines if line[0] == scenes}
+        assert set(rows) == set(ablations_kinds.PAIRS)
+        parts = [rows[kind] for kind in evaluate.KINDS]
+        count = [int(part[0]) for part in parts]
+        assert sum(count) == int(rows["all"][0]) == 320
+        for column, whole in enumerate(rows["all"][1:], start=1):
+            share, difference = (
+                [float(re.sub("[*%]", "", cell.split()[place])) for cell in
+                 (whole, *(part[column] for part in parts))] for place in (0, 1))
+            for (total, *of_parts) in (share, difference):
+                mean = sum(n * value for n, value in zip(count, of_parts, strict=True)) / 320
+                assert total == pytest.approx(mean, abs=0.11), (scenes, column)
 
 
 def test_runs_that_two_experiments_share_are_made_once_and_in_either() -> None:
