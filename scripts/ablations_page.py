@@ -36,7 +36,8 @@ BLOCK = re.compile(r"(<!-- ablations: ([\w-]+) -->\n).*?(<!-- /ablations -->)", 
 def block(results: Path, experiment: Experiment, pictures: Path | None) -> str:
     """The generated part of the page for one experiment."""
     parts = []
-    for number, (seeds, arms) in enumerate(groups(results, experiment)):
+    for number, group in enumerate(groups(results, experiment)):
+        seeds, arms = group.seeds, group.arms
         comparison = compared(results, experiment, seeds, arms)
         parts.append(to_markdown(comparison))
         name = f"curves-{experiment.key}{f'-{number}' if number else ''}.png"
@@ -45,13 +46,12 @@ def block(results: Path, experiment: Experiment, pictures: Path | None) -> str:
         parts.append(f"![Learning curves, {experiment.key}: {', '.join(a.label for a in arms)}]"
                      f"(images/{name})\n")
         parts += figure6(results, experiment, seeds, arms)
-        if sampled := compared_samples(results, experiment, seeds, arms):
+        if sampled := compared_samples(results, experiment, group):
             parts.append("By sampling at the end (20 steps, guidance 2.5):\n\n"
                          + to_markdown(sampled))
-        if second := [arm for arm in arms if arm.key == experiment.also_against]:
-            others = (arm for arm in arms[1:] if arm not in second)
-            again = compared(results, experiment, seeds, (*second, *others))
-            parts.append(f"The same curves, against {second[0].label}:\n\n" + to_markdown(again))
+        if also := group.against(experiment.also_against):
+            again = compared(results, experiment, seeds, also)
+            parts.append(f"The same curves, against {also[0].label}:\n\n" + to_markdown(again))
         if experiment.key == "still":
             apart = compare(lined_up(results, experiment, seeds, arms, APPEARANCE))
             parts.append("Of these, the scenarios in which only colours change (bulbs, traffic "

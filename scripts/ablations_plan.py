@@ -117,9 +117,9 @@ class Experiment:
 
 
 EXPERIMENTS = (
-    Experiment("still", "still", ALL_ARMS),
+    Experiment("still", "still", ALL_ARMS, also_against="lambda1"),
     Experiment("lively", "lively"),
-    Experiment("hard", "hard", (*TWO, *HEAVIER)),
+    Experiment("hard", "hard", (*TWO, *HEAVIER), also_against="lambda1"),
     Experiment("calm", "calm", THREE_SEEDS),
     Experiment("copier", "still", THREE_SEEDS, copier=True),
     Experiment("adamw", "still", THREE_SEEDS, settings=ADAMW),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
@@ -18,12 +19,26 @@ def finished(results: Path, experiment: Experiment, arm: Arm) -> dict[int, Path]
     return {seed: path for seed, path in paths.items() if path.exists()}
 
 
-def groups(
-    results: Path, experiment: Experiment
-) -> list[tuple[tuple[int, ...], tuple[Arm, ...]]]:
+@dataclass(frozen=True)
+class Group:
+    """Arms with the same seeds: `own` are compared, the others stand beside them."""
+
+    seeds: tuple[int, ...]
+    arms: tuple[Arm, ...]  # the baseline first
+    own: tuple[Arm, ...]
+
+    def against(self, key: str) -> tuple[Arm, ...]:
+        """The arm of this key and the own arms to compare with it; none where either is missing."""
+        second = tuple(arm for arm in self.arms[1:] if arm.key == key)
+        others = tuple(arm for arm in self.arms[1:] if arm not in second and arm in self.own)
+        return (*second, *others) if second and others else ()
+
+
+def groups(results: Path, experiment: Experiment) -> list[Group]:
     """Arms that can be compared with the baseline, together where they have the same seeds.
 
-    Runs of another experiment stand beside each group whose seeds they have.
+    Runs of another experiment, and the second arm that others are compared with, stand beside each
+    group whose seeds they have.
     """
     baseline, *others = experiment.arms
     done = {arm: finished(results, experiment, arm) for arm in experiment.arms}
@@ -32,8 +47,13 @@ def groups(
         seeds = tuple(seed for seed in done[arm] if seed in done[baseline])
         if seeds and not arm.runs_of:
             together.setdefault(seeds, []).append(arm)
-    return [(seeds, (baseline, *(arm for arm in others if arm in own
-                                 or (arm.runs_of and done[arm].keys() >= set(seeds)))))
+
+    def beside(arm: Arm, seeds: tuple[int, ...]) -> bool:
+        wanted = arm.runs_of or arm.key == experiment.also_against
+        return bool(wanted) and done[arm].keys() >= set(seeds)
+
+    return [Group(seeds, (baseline, *(arm for arm in others if arm in own or beside(arm, seeds))),
+                  tuple(own))
             for seeds, own in together.items()]
 
 
@@ -54,11 +74,11 @@ def compared(results: Path, experiment: Experiment, seeds: tuple[int, ...],
 
 
 @cache
-def compared_samples(results: Path, experiment: Experiment, seeds: tuple[int, ...],
-                     arms: tuple[Arm, ...]) -> Comparison | None:
-    """Videos sampled at the end, of the arms that have them for every seed; None for none."""
+def compared_samples(results: Path, experiment: Experiment, group: Group) -> Comparison | None:
+    """Videos sampled at the end, of the own arms that have them for every seed; None for none."""
+    arms = (group.arms[0], *group.own)
     places = {arm: [results / f"{run_name(experiment, arm, seed)}.sampled.csv.gz"
-                    for seed in seeds] for arm in arms if arm.sampled}
+                    for seed in group.seeds] for arm in arms if arm.sampled}
     there = {arm: paths for arm, paths in places.items() if all(p.exists() for p in paths)}
     if arms[0] not in there or len(there) < 2:
         return None

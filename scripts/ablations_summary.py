@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from ablations_plan import EXPERIMENTS
+from ablations_plan import EXPERIMENTS, Arm, Experiment
 from ablations_results import compared, compared_samples, groups
 
-from motifocal.scenes.evaluation.comparison import in_words, shown_steps
+from motifocal.scenes.evaluation.comparison import Comparison, in_words, shown_steps
 from motifocal.scenes.evaluation.paired import Interval
 from motifocal.scenes.evaluation.report import markdown_table
 
@@ -28,31 +28,43 @@ class Row:
     differences: dict[str, Interval]
 
 
-def rows_of(results: Path) -> list[Row]:
-    """A row for each arm with results; runs that are another experiment's stand there alone."""
-    rows = []
+def rows_of(results: Path) -> tuple[list[Row], list[Row]]:
+    """A row for each arm with results; runs that are another experiment's stand there alone.
+
+    The rows against the first arm, and those against the second that others are compared with.
+    """
+    first: list[Row] = []
+    second: list[Row] = []
     for experiment in EXPERIMENTS:
-        for seeds, arms in groups(results, experiment):
-            curves = compared(results, experiment, seeds, arms)
-            sampled = compared_samples(results, experiment, seeds, arms)
-            steps = shown_steps([int(step) for step in curves.aligned.steps])
-            for arm in (arm for arm in arms[1:] if not arm.runs_of):
-                points = {f"step {step}": curves.at(arm.label, step, "follows") for step in steps}
-                if sampled is not None and arm.label in sampled.aligned.arms:
-                    points[SAMPLED] = sampled.at(
-                        arm.label, int(sampled.aligned.steps[-1]), "follows")
-                rows.append(Row(experiment.scenes, arm.label, arms[0].label, len(seeds),
-                                {at: p.difference for at, p in points.items() if p.difference}))
-    return rows
+        for group in groups(results, experiment):
+            sampled = compared_samples(results, experiment, group)
+            for rows, arms in ((first, (group.arms[0], *group.own)),
+                               (second, group.against(experiment.also_against))):
+                if arms:
+                    curves = compared(results, experiment, group.seeds, arms)
+                    rows += [_row(experiment, len(group.seeds), arm, curves,
+                                  sampled if rows is first else None) for arm in arms[1:]]
+    return first, second
+
+
+def _row(experiment: Experiment, seeds: int, arm: Arm, curves: Comparison,
+         sampled: Comparison | None) -> Row:
+    steps = shown_steps([int(step) for step in curves.aligned.steps])
+    points = {f"step {step}": curves.at(arm.label, step, "follows") for step in steps}
+    if sampled is not None and arm.label in sampled.aligned.arms:
+        points[SAMPLED] = sampled.at(arm.label, int(sampled.aligned.steps[-1]), "follows")
+    return Row(experiment.scenes, arm.label, curves.baseline, seeds,
+               {at: p.difference for at, p in points.items() if p.difference})
 
 
 def summary(results: Path, pictures: Path | None) -> str:
     """The table as Markdown, with the picture, which is drawn where a folder for it is given."""
-    rows = rows_of(results)
-    if not rows:
+    first, second = rows_of(results)
+    if not first:
         return "No results yet.\n"
     if pictures is not None:
-        draw(pictures / PICTURE, rows)
+        draw(pictures / PICTURE, first)
+    rows = first + second
     places = list(dict.fromkeys(at for row in rows for at in row.differences))
     table = markdown_table(
         ("scenes", "arm", "against", "seeds", *places),

@@ -16,6 +16,7 @@ sys.path.insert(0, str(ROOT / "scripts"))
 import ablations_kinds  # noqa: E402
 import ablations_page  # noqa: E402
 import ablations_plan  # noqa: E402
+import ablations_results  # noqa: E402
 
 from motifocal.cli import train as train_command  # noqa: E402
 from motifocal.loss.neighbours import NEIGHBOURS  # noqa: E402
@@ -77,6 +78,31 @@ def test_losses_of_other_papers_are_compared_with_both_arms_on_the_seeds_that_th
     assert "+0.0 [+0.0, +0.0]" in alone
     assert "2 seeds" in alone
     assert "2 runs;" in alone
+
+
+def test_arms_with_fewer_seeds_are_compared_with_the_second_arm_too_on_their_seeds(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "hard").mkdir()
+    for path in (ROOT / "runs" / "ablations" / "hard").glob("lambda[01]-seed*"):
+        shutil.copy(path, tmp_path / "hard")
+    for seed in range(2):  # two seeds of λ = 1 as if they were of another loss
+        shutil.copy(tmp_path / "hard" / f"lambda1-seed{seed}.csv.gz",
+                    tmp_path / "hard" / f"normalised-seed{seed}.csv.gz")
+    hard = next(e for e in ablations_plan.EXPERIMENTS if e.key == "hard")
+    first, second = ablations_results.groups(tmp_path, hard)
+    assert (first.seeds, second.seeds) == ((0, 1, 2, 3, 4), (0, 1))
+    assert [[arm.key for arm in group.arms] for group in (first, second)] == [
+        ["lambda0", "lambda1"], ["lambda0", "lambda1", "normalised"]]
+    assert first.against("lambda1") == ()
+    assert [arm.key for arm in second.against("lambda1")] == ["lambda1", "normalised"]
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]]
+            for line in ablations_page.summary(tmp_path, None).splitlines() if "| hard |" in line]
+    assert [row[1:4] for row in rows] == [
+        ["λ = 1 (the paper's)", "λ = 0", "5"], ["normalised", "λ = 0", "2"],
+        ["normalised", "λ = 1 (the paper's)", "2"]]
+    assert set(rows[2][4:8]) == {"+0.0 [+0.0, +0.0]"}
+    assert [bool(row[8]) for row in rows] == [True, False, False]
 
 
 def test_the_summary_has_each_arm_once_with_the_differences_of_its_section() -> None:
