@@ -62,6 +62,10 @@ class Runner:
     def result(self, job: Job) -> Path:
         return self.results / f"{job.name}.csv.gz"
 
+    def is_done(self, job: Job) -> bool:
+        """Whether every result of a run is there; its curve is kept last."""
+        return self.result(job).exists() and (not job.arm.sampled or self.sampled(job).exists())
+
     def notes(self, job: Job) -> Path:
         return self.results / f"{job.name}.json"
 
@@ -241,7 +245,7 @@ def main() -> None:
     if given.part is not None:
         part, name = given.part
         return do_part(runner, part, next(job for job in everything if job.name == name))
-    jobs = [job for job in everything if not runner.result(job).exists()]
+    jobs = [job for job in everything if not runner.is_done(job)]
     print(f"{len(jobs)} runs to do, {len(everything) - len(jobs)} done", flush=True)
     if on_gpu or (given.device == "auto" and given.quick):
         from ablations_gpu import train_side_by_side

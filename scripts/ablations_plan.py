@@ -39,13 +39,12 @@ class Arm:
 PLAIN = Arm("lambda0", "λ = 0", ("motif_weight=0",), seeds=5, sampled=True)
 MOTIF = Arm("lambda1", "λ = 1 (the paper's)", seeds=5, sampled=True)
 # They put more weight on what moves.
-HEAVIER = (
-    Arm("normalised", "normalised", ("motif_variant=normalised",)),
-    Arm("lambda5", "λ = 5", ("motif_weight=5",)),
-)
+NORMALISED = Arm("normalised", "normalised", ("motif_variant=normalised",))
+LAMBDA5 = Arm("lambda5", "λ = 5", ("motif_weight=5",))
 ALL_ARMS = (
     PLAIN, MOTIF,
-    *HEAVIER,
+    NORMALISED,
+    LAMBDA5,
     Arm("inverse", "inverse", ("motif_variant=inverse",)),
     Arm("objects", "masks of all objects", maps="objects"),
     Arm("lambda2", "λ = 2", ("motif_weight=2",)),
@@ -64,6 +63,8 @@ LOSSES = (
 )
 ADAMW = ("optimizer=adamw",)
 TWO = (PLAIN, MOTIF)
+# With seeds 0 to 2 the normalised variant was ahead here: 3 and 4 are to confirm it.
+HARD_ARMS = (*TWO, replace(NORMALISED, seeds=5, sampled=True), LAMBDA5)
 THREE_SEEDS = tuple(replace(arm, seeds=3, sampled=False) for arm in TWO)
 # How the network sees the image: the paper's arms, all with its loss.
 CONDITIONS = (
@@ -119,7 +120,7 @@ class Experiment:
 EXPERIMENTS = (
     Experiment("still", "still", ALL_ARMS, also_against="lambda1"),
     Experiment("lively", "lively"),
-    Experiment("hard", "hard", (*TWO, *HEAVIER), also_against="lambda1"),
+    Experiment("hard", "hard", HARD_ARMS, also_against="lambda1"),
     Experiment("calm", "calm", THREE_SEEDS),
     Experiment("copier", "still", THREE_SEEDS, copier=True),
     Experiment("adamw", "still", THREE_SEEDS, settings=ADAMW),

@@ -13,6 +13,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "scripts"))
 
+import ablations  # noqa: E402
 import ablations_kinds  # noqa: E402
 import ablations_page  # noqa: E402
 import ablations_plan  # noqa: E402
@@ -32,6 +33,19 @@ def test_the_plan_holds_every_arm_with_its_seeds_and_the_deciding_ones_first() -
              for arm in ablations_plan.ALL_ARMS}
     assert seeds["lambda0"] == seeds["lambda1"] == 5
     assert min(seeds.values()) >= 3
+
+
+def test_a_run_is_done_when_its_curve_is_there_and_the_scores_of_its_videos_if_it_is_sampled(
+    tmp_path: Path,
+) -> None:
+    runner = ablations.Runner(tmp_path, tmp_path / "results", ablations_plan.FULL, "cpu")
+    jobs = {job.name: job for job in ablations_plan.plan(ablations_plan.FULL, ["hard"])}
+    for name, sampled in (("hard/normalised-seed4", True), ("hard/lambda5-seed2", False)):
+        assert not runner.is_done(jobs[name])
+        ablations.keep(runner.result(jobs[name]), b"")
+        assert runner.is_done(jobs[name]) is not sampled
+        ablations.keep(runner.sampled(jobs[name]), b"")
+        assert runner.is_done(jobs[name])
 
 
 def test_the_page_has_a_place_for_every_experiment() -> None:
