@@ -107,9 +107,10 @@ def to_markdown(comparison: Comparison) -> str:
     """Tables of the share that follows, of the margin, and of the steps to reach a level."""
     aligned = comparison.aligned
     seeds = len(next(iter(aligned.sums.values()))["follows"])
-    about = (f"{seeds} seeds, {int(aligned.counts.sum())} pairs of {len(aligned.images)} images; "
-             f"chance {aligned.chance:.1%}. Values and, in brackets, 95 % intervals over seeds and "
-             f"images; differences are from {comparison.baseline}, pair by pair.")
+    about = (f"{seeds} seed{'s' * (seeds > 1)}, {int(aligned.counts.sum())} pairs of "
+             f"{len(aligned.images)} images; chance {aligned.chance:.1%}. Values and, in brackets, "
+             "95 % intervals over seeds and images; differences are from "
+             f"{comparison.baseline}, pair by pair.")
     if seeds == 1:
         about += " With one seed the intervals are over images alone."
     lines = [about, "", "**Follows the prompt** (%)", "", *_table(comparison, "follows", 100, 1)]
