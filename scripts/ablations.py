@@ -6,9 +6,9 @@
     python scripts/ablations.py --quick             a small copy of everything, in minutes
 
 A run's result is its learning curve on 320 pairs, runs/ablations/EXPERIMENT/ARM-seedN.csv.gz, small
-enough to be part of the project; a run that has one is not trained again. Everything else (shards,
-checkpoints, logs) lies in the work folder. Arms of one seed share first weights, order of the data,
-noise and dropout.
+enough to be part of the project, and the scores of its videos where its arm is sampled; a run that
+has them is not trained again. Everything else (shards, checkpoints, logs) lies in the work folder.
+Arms of one seed share first weights, order of the data, noise and dropout.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What λ = 1 changes by kind of prompt, on each kind of scenes where it was trained."""
+"""What λ = 1 changes by kind of prompt, on the scenes for which five seeds are planned."""
 
 from __future__ import annotations
 
