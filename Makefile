@@ -17,7 +17,7 @@ test: $(VENV)/.dev
 	sh scripts/install_diffsynth.sh $(BIN)/python || echo "Without it its rules are not compared." >&2
 	sh scripts/install_serving.sh $(BIN)/python || echo "Without it transformers serve is not asked." >&2
 	sh scripts/install_finetrainers.sh $(BIN)/python || echo "Without it its faults are not shown." >&2
-	OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} $(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
+	OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} $(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder --max-worker-restart 0
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .

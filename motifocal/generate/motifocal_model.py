@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from itertools import repeat
 from pathlib import Path
 from typing import Any
 
@@ -66,23 +65,41 @@ class MotifocalModel(FrameModel):
         self, jobs: Sequence[Job], after_step: Callable[[], None] | None = None,
         *, one_image: bool = False,
     ) -> Iterator[Pixels | str]:  # fmt: skip
-        """Sample all jobs in one batch; see `FrameModel`."""
+        """Sample all jobs in one batch, or each alone where that fails; see `FrameModel`."""
         pictures = [self._fitted(job.image) for job in jobs]
         able = {index: picture for index, picture in enumerate(pictures)
                 if not isinstance(picture, str)}
         videos: Iterator[Pixels | str] = iter(())
         if able:
             able_jobs = [jobs[index] for index in able]
-            images = list(able.values())[: 1 if one_image else None]
-            try:
-                videos = iter(self._sample_batch(images, able_jobs, after_step))
-            except JOB_FAILURES as error:
-                # Parts that were on the accelerator when it failed would stay there.
-                self.pipeline.maybe_free_model_hooks()
-                torch.cuda.empty_cache()
-                videos = repeat(one_line(error))
+            videos = self._sampled(list(able.values()), able_jobs, after_step, one_image)
         for picture in pictures:
             yield picture if isinstance(picture, str) else next(videos)
+
+    def _sampled(
+        self, images: list[Pixels], jobs: Sequence[Job], after_step: Callable[[], None] | None,
+        one_image: bool,
+    ) -> Iterator[Pixels | str]:  # fmt: skip
+        """Yield the video of every job, or why there is none.
+
+        A batch that fails is sampled one by one: a video of NaN spoils no other, and a batch may
+        need more memory than there is. Steps of the second attempt are not told.
+        """
+        try:
+            videos = self._sample_batch(images[: 1 if one_image else None], jobs, after_step)
+        except JOB_FAILURES as error:
+            reason = one_line(error)
+        else:
+            yield from videos
+            return
+        # The error is gone here, and what it held; parts that were on the accelerator would stay.
+        self.pipeline.maybe_free_model_hooks()
+        torch.cuda.empty_cache()
+        if len(jobs) == 1:
+            yield reason
+            return
+        for image, job in zip(images, jobs, strict=True):
+            yield from self._sampled([image], [job], None, one_image)
 
     def domain_notes(self, image: Pixels, prompts: Sequence[str]) -> list[str]:
         """Compare a request with what the model folder says that it was trained on."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +20,7 @@ from motifocal.generate.model import Job, Sampling
 from motifocal.generate.motifocal_model import MotifocalModel
 from motifocal.generate.open import fingerprint, is_motifocal, open_model
 from motifocal.media.codec import FINE_CRF
-from motifocal.media.video import (
-    read_image,
-    read_video,
-    resize_crop,
-    write_image,
-    write_video,
-)
+from motifocal.media.video import read_image, read_video, resize_crop, write_image, write_video
 from motifocal.models.pipeline import TI2VPipeline
 
 
@@ -152,16 +147,25 @@ def test_one_bad_picture_spoils_its_own_video_only(folder: Path, picture: Path) 
     assert jobs[3].output.read_bytes() == alone[3].output.read_bytes()
 
 
-def test_what_goes_wrong_in_a_batch_is_the_reason_of_every_job(
+def test_a_batch_that_fails_is_sampled_one_by_one(
     folder: Path, picture: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    model = opened(folder)
+    model, sizes, call = opened(folder), list[int](), TI2VPipeline.__call__
 
-    def fail(*_: Any, **__: Any) -> None:
-        raise torch.OutOfMemoryError("out of memory.\n Tried 9 GiB")
+    def fail(self: TI2VPipeline, images: Any, prompts: list[str], **options: Any) -> Any:
+        sizes.append(len(prompts))
+        if len(prompts) > 1 or prompts == ["it waits"]:
+            raise torch.OutOfMemoryError("out of memory.\n Tried 9 GiB")
+        return call(self, images, prompts, **options)
 
+    jobs = jobs_of(picture)
+    jobs[2] = replace(jobs[2], prompt="it waits")
+    alone = replace(jobs[3], output=picture.with_name("alone.mp4"))
+    assert model.animate([alone]) == [None]
     monkeypatch.setattr(TI2VPipeline, "__call__", fail)
-    assert model.animate(jobs_of(picture)) == ["out of memory. Tried 9 GiB"] * 4
+    assert model.animate(jobs) == [None, None, "out of memory. Tried 9 GiB", None]
+    assert sizes == [4, 1, 1, 1, 1]
+    assert jobs[3].output.read_bytes() == alone.output.read_bytes()
     monkeypatch.setattr(TI2VPipeline, "__call__", lambda *_, **__: None)
     with pytest.raises(AttributeError):  # a defect, not a failure
         model.animate(jobs_of(picture))

@@ -105,14 +105,16 @@ def serving(handler: Handler, route: str = ROUTE) -> Iterator[str]:
 
     app = Starlette(routes=[Route(route, completions, methods=["POST"])])
     server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=0, log_config=None,
-                                           lifespan="off"))
-    thread = threading.Thread(target=server.run)
+                                           lifespan="off", timeout_graceful_shutdown=60))
+    thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
     try:
         while not server.started:
+            assert thread.is_alive(), "the server ended before it had begun"
             time.sleep(0.01)
         port = server.servers[0].sockets[0].getsockname()[1]
         yield f"http://127.0.0.1:{port}/v1"
     finally:
         server.should_exit = True
-        thread.join()
+        thread.join(120)
+    assert not thread.is_alive(), "the server did not end"
