@@ -58,13 +58,16 @@ def replacing_folder(folder: Path) -> Iterator[Path]:
 
     Files in it then have the modes that the umask gives, whatever wrote them: those of safetensors
     are their owner's alone. What was at `folder` before goes; of a link, the link alone.
+
+    Raises an OSError that says what to do where the disk is full.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
     temporary = _temporary(folder)
     before = _temporary(folder)
     temporary.mkdir()
     try:
-        yield temporary
+        with disk.writing(folder):
+            yield temporary
         mode = temporary.stat().st_mode & 0o666
         for path in temporary.rglob("*"):
             if path.is_file():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,6 +11,7 @@ from pathlib import Path
 
 #: No space left, and no share of it left for this user.
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
+_SAID = re.compile(r"\(os error (\d+)\)")
 
 
 def room_at(path: Path) -> str:
@@ -29,15 +31,30 @@ def full(path: Path) -> str:
 
 @contextmanager
 def writing(path: Path) -> Iterator[None]:
-    """Translate an OSError of a full disk: it names `path`, the room, and what to do."""
+    """Translate the error of a full disk to an OSError that names `path`, the room, and what to do.
+    """
     try:
         yield
-    except OSError as error:
-        if error.errno not in NO_ROOM:
+    except Exception as error:
+        number = _number(error)
+        if number not in NO_ROOM:
             raise
         named = OSError(full(path))
-        named.errno = error.errno
+        named.errno = number
         raise named from error
+
+
+def _number(error: BaseException) -> int | None:
+    """Return the system's number of an error that is, or hides, an OSError.
+
+    safetensors says it in words alone; torch.save to an open file raises another error on top.
+    """
+    if isinstance(error, OSError):
+        return error.errno
+    if isinstance(error, RuntimeError) and isinstance(error.__context__, OSError):
+        return error.__context__.errno
+    said = _SAID.search(str(error)) if type(error).__name__ == "SafetensorError" else None
+    return int(said[1]) if said else None
 
 
 def _size(count: int) -> str:

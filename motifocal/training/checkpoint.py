@@ -39,8 +39,9 @@ def save_checkpoint(folder: Path, step: int, state: dict[str, Any]) -> Path:
     """Write `state` (tensors and plain containers) as the checkpoint of `step`, atomically."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"step-{step:08d}.pt"
-    with replacing(path, durable=True) as temporary:
-        torch.save({"step": step, **state}, temporary)
+    # To an open file: torch's own files say nothing of a full disk.
+    with replacing(path, durable=True) as temporary, temporary.open("wb") as file:
+        torch.save({"step": step, **state}, file)
     # Of later steps only damaged ones are there: the run would have gone on from them.
     before = [other for other in list_checkpoints(folder) if _step_of(other) <= step]
     for other in set(list_checkpoints(folder)) - set(before[-KEEP:]):

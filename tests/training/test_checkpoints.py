@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import random
 from pathlib import Path
 from typing import Any
@@ -42,7 +41,7 @@ def test_a_kill_while_a_checkpoint_is_written_leaves_the_one_before(
 
     def killed(state: Any, file: Any) -> None:
         whole(state, file)
-        os.truncate(file, 100)
+        file.truncate(100)
         raise KeyboardInterrupt
 
     monkeypatch.setattr(torch, "save", killed)
