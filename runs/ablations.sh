@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Every arm of docs/proof.md: trains what has no result yet, then writes the page's tables and curves.
 # Run it again to go on. `--jobs 2` trains two arms at a time, `--only still` one experiment,
-# `--device auto` on a GPU, where all runs are trained side by side, `--quick` a small copy of everything
+# `--device auto` on a GPU, where all runs are trained side by side, `--quick` a small copy of two experiments
 # in minutes (page in out/).
 set -euo pipefail
 cd "$(dirname "$0")/.."

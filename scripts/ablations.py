@@ -3,7 +3,7 @@
     python scripts/ablations.py --jobs 2            every run that has no result yet
     python scripts/ablations.py --only still --jobs 1
     python scripts/ablations.py --device auto       on a GPU: all runs side by side, longer ones too
-    python scripts/ablations.py --quick             a small copy of everything, in minutes
+    python scripts/ablations.py --quick             a small copy of two experiments, in minutes
 
 A run's result is its learning curve on 320 pairs, runs/ablations/EXPERIMENT/ARM-seedN.csv.gz, small
 enough to be part of the project, and the scores of its videos where its arm is sampled; a run that
@@ -234,7 +234,7 @@ def main() -> None:
                         "in the work folder]")
     parser.add_argument("--device", choices=["cpu", "auto"], default="cpu",
                         help="auto: all runs side by side where there is a GPU")
-    parser.add_argument("--quick", action="store_true", help="a small copy of everything")
+    parser.add_argument("--quick", action="store_true", help="a small copy of two experiments")
     parser.add_argument("--part", nargs=2, help=argparse.SUPPRESS)  # of a process that this starts
     given = parser.parse_args()
     work = given.work / "quick" if given.quick else given.work

@@ -5,8 +5,8 @@
 
 What stands between `<!-- ablations: KEY -->` and `<!-- /ablations -->` is written anew: for each
 experiment the arms that have results, each on the seeds that the baseline has as well, for
-`summary` all of them in one table and picture, for `kinds` λ = 1 by kind of prompt. The text around
-it is written by hand.
+`summary` all of them in one table and picture, for `kinds` λ = 1 by kind of prompt, for `agreement`
+how the probe ranks finished networks beside sampling. The text around it is written by hand.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from statistics import median
 
 import numpy as np
 from ablations import ROOT
+from ablations_agreement import agreement
 from ablations_kinds import APPEARANCE, by_kind
 from ablations_plan import EXPERIMENTS, Arm, Experiment, run_name
 from ablations_results import compared, compared_samples, groups, lined_up
@@ -30,6 +31,7 @@ from motifocal.files.atomic import replacing
 from motifocal.scenes.evaluation.comparison import compare, draw_curves, to_markdown
 from motifocal.scenes.evaluation.paired import Cells, two_way_interval
 
+MOST_NAMED = 4  # arms in a title
 BLOCK = re.compile(r"(<!-- ablations: ([\w-]+) -->\n).*?(<!-- /ablations -->)", re.DOTALL)
 
 
@@ -39,7 +41,10 @@ def block(results: Path, experiment: Experiment, pictures: Path | None) -> str:
     for number, group in enumerate(groups(results, experiment)):
         seeds, arms = group.seeds, group.arms
         comparison = compared(results, experiment, seeds, arms)
-        parts.append(to_markdown(comparison))
+        parts.append(f"### {experiment.scenes[0].upper()}{experiment.scenes[1:]}, "
+                     f"{len(seeds)} seed{'s' * (len(seeds) > 1)}: "
+                     f"{in_title([arm.label for arm in group.own])}\n\n"
+                     "By the probe:\n\n" + to_markdown(comparison))
         name = f"curves-{experiment.key}{f'-{number}' if number else ''}.png"
         if pictures is not None:
             draw_curves(pictures / name, comparison)
@@ -51,40 +56,51 @@ def block(results: Path, experiment: Experiment, pictures: Path | None) -> str:
                          + to_markdown(sampled))
         if also := group.against(experiment.also_against):
             again = compared(results, experiment, seeds, also)
-            parts.append(f"The same curves, against {also[0].label}:\n\n" + to_markdown(again))
+            parts.append(f"By the probe, against {also[0].label}:\n\n" + to_markdown(again))
         if experiment.key == "still":
             apart = compare(lined_up(results, experiment, seeds, arms, APPEARANCE))
-            parts.append("Of these, the scenarios in which only colours change (bulbs, traffic "
-                         "light):\n\n" + to_markdown(apart))
+            parts.append("By the probe, only the scenarios in which nothing moves and colours "
+                         "change (bulbs, traffic light):\n\n" + to_markdown(apart))
     if not parts:
         return "No results yet.\n"
     return "\n".join([*parts, cost(results, experiment)])
 
 
+def in_title(labels: list[str]) -> str:
+    """The arms of a section; of many, how many they are."""
+    return ", ".join(labels) if len(labels) <= MOST_NAMED else f"{len(labels)} arms"
+
+
 def figure6(results: Path, experiment: Experiment, seeds: tuple[int, ...],
             arms: tuple[Arm, ...]) -> list[str]:
     """The paper's Figure 6 in one number: loss where it moves over mean loss, over timesteps."""
-    rows = ["| arm | loss where it moves / mean loss | over that of the baseline |",
-            "| --- | ---: | ---: |"]
-    ratios: dict[str, np.ndarray] = {}
+    measures = ("ratio", "hot", "mean")  # columns of figure6.csv
+    rows = ["| arm | loss where it moves / mean loss | over that of the baseline | loss where it "
+            "moves, over that of the baseline | mean loss, over that of the baseline |",
+            "| --- | ---: | ---: | ---: | ---: |"]
+    logs: dict[str, list[np.ndarray]] = {}
     for arm in arms:
         paths = [results / f"{run_name(experiment, arm, seed)}.figure6.csv" for seed in seeds]
         if not all(path.exists() for path in paths):
             continue
-        ratios[arm.label] = np.log([mean_ratio(path) for path in paths])
-        first = next(iter(ratios.values()))
-        quotient = "" if len(ratios) == 1 else over_seeds(ratios[arm.label] - first)
-        rows.append(f"| {arm.label} | {over_seeds(ratios[arm.label])} | {quotient} |")
-    if len(ratios) < 2:
+        logs[arm.label] = [np.array([mean_log(path, column) for path in paths])
+                           for column in measures]
+        first = next(iter(logs.values()))
+        quotients = [over_seeds(own - base)
+                     for own, base in zip(logs[arm.label], first, strict=True)]
+        cells = (arm.label, over_seeds(logs[arm.label][0]),
+                 *([""] * 3 if len(logs) == 1 else quotients))
+        rows.append(f"| {' | '.join(cells)} |")
+    if len(logs) < 2:
         return []
     return ["Figure 6 (geometric means over timesteps and seeds; 95 % intervals over seeds):\n\n"
             + "\n".join(rows) + "\n"]
 
 
-def mean_ratio(path: Path) -> float:
-    """The geometric mean over timesteps of a figure6.csv."""
+def mean_log(path: Path, column: str) -> float:
+    """The mean over timesteps of the logarithm of a column of figure6.csv."""
     with path.open(encoding="utf-8", newline="") as file:
-        return float(np.exp(np.mean([np.log(float(row["ratio"])) for row in csv.DictReader(file)])))
+        return float(np.mean([np.log(float(row[column])) for row in csv.DictReader(file)]))
 
 
 def over_seeds(logs: np.ndarray) -> str:
@@ -116,6 +132,7 @@ def filled(text: str, results: Path, pictures: Path | None) -> str:
     made = {e.key: partial(block, results, e, pictures) for e in EXPERIMENTS}
     made["summary"] = partial(summary, results, pictures)
     made["kinds"] = partial(by_kind, results)
+    made["agreement"] = partial(agreement, results)
     return BLOCK.sub(lambda m: f"{m[1]}\n{made[m[2]]()}\n{m[3]}", text)
 
 

@@ -75,18 +75,19 @@ CONDITIONS = (
 
 
 def with_prior(prior: str, maps: str) -> tuple[Arm, ...]:
-    """λ = 0 and 1 where the network has a motion prior as an input."""
-    return tuple(Arm(arm.key, f"{arm.label} with motion {prior}", arm.settings, ("--prior", prior),
+    """λ = 0 and 1 where the network has a motion prior as an input, and λ = 1 where it has none."""
+    told = tuple(Arm(arm.key, f"{arm.label} with motion {prior}", arm.settings, ("--prior", prior),
                      maps=maps) for arm in TWO)
+    return *told, replace(MOTIF, seeds=3, sampled=False, runs_of="lively")
 
 
 @dataclass(frozen=True)
 class Experiment:
     """A kind of scenes and a start, with the arms that are trained there.
 
-    The others are compared with the first arm, and with `also_against` (the key of another) too.
+    The others are compared with the first arm, and with `also_against` (the label of another) too.
     `times` as many steps are taken as usual. One with `accelerator` is left to GPUs: it is trained
-    with `--device cuda`, or where it is named.
+    with `--device auto`, or where it is named.
     """
 
     key: str
@@ -118,19 +119,19 @@ class Experiment:
 
 
 EXPERIMENTS = (
-    Experiment("still", "still", ALL_ARMS, also_against="lambda1"),
+    Experiment("still", "still", ALL_ARMS, also_against=MOTIF.label),
     Experiment("lively", "lively"),
-    Experiment("hard", "hard", HARD_ARMS, also_against="lambda1"),
+    Experiment("hard", "hard", HARD_ARMS, also_against=MOTIF.label),
     Experiment("calm", "calm", THREE_SEEDS),
     Experiment("copier", "still", THREE_SEEDS, copier=True),
     Experiment("adamw", "still", THREE_SEEDS, settings=ADAMW),
     Experiment("hard-128", "hard", THREE_SEEDS, size=128, accelerator=True),
     Experiment("still-long", "still", times=10, accelerator=True),
     Experiment("hard-long", "hard", times=10, accelerator=True),
-    Experiment("losses", "lively", LOSSES, also_against="lambda1"),
+    Experiment("losses", "lively", LOSSES, also_against=MOTIF.label),
     Experiment("conditioning", "lively", CONDITIONS),
-    Experiment("score", "lively", with_prior("score", "score")),
-    Experiment("mask", "lively", with_prior("mask", "flow")),
+    Experiment("score", "lively", with_prior("score", "score"), also_against=MOTIF.label),
+    Experiment("mask", "lively", with_prior("mask", "flow"), also_against=MOTIF.label),
 )
 
 

@@ -27,9 +27,9 @@ class Group:
     arms: tuple[Arm, ...]  # the baseline first
     own: tuple[Arm, ...]
 
-    def against(self, key: str) -> tuple[Arm, ...]:
-        """The arm of this key and the own arms to compare with it; none where either is missing."""
-        second = tuple(arm for arm in self.arms[1:] if arm.key == key)
+    def against(self, label: str) -> tuple[Arm, ...]:
+        """The arm of this label and the own arms to compare with it; none where one is missing."""
+        second = tuple(arm for arm in self.arms[1:] if arm.label == label)
         others = tuple(arm for arm in self.arms[1:] if arm not in second and arm in self.own)
         return (*second, *others) if second and others else ()
 
@@ -49,7 +49,7 @@ def groups(results: Path, experiment: Experiment) -> list[Group]:
             together.setdefault(seeds, []).append(arm)
 
     def beside(arm: Arm, seeds: tuple[int, ...]) -> bool:
-        wanted = arm.runs_of or arm.key == experiment.also_against
+        wanted = arm.runs_of or arm.label == experiment.also_against
         return bool(wanted) and done[arm].keys() >= set(seeds)
 
     return [Group(seeds, (baseline, *(arm for arm in others if arm in own or beside(arm, seeds))),

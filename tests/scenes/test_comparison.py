@@ -36,11 +36,12 @@ def simulated(
 
 
 @pytest.mark.parametrize("deviations", [(0, 0, 1), (0, 0.5, 1), (0.3, 0, 1), (0.2, 0.5, 1)])
+@pytest.mark.parametrize("seeds", [3, 5])
 def test_the_interval_covers_the_truth_about_as_often_as_it_says(
-    deviations: tuple[float, float, float],
+    seeds: int, deviations: tuple[float, float, float]
 ) -> None:
     rng = np.random.default_rng(5)
-    intervals = [two_way_interval(simulated(rng, 5, 60, deviations)) for _ in range(600)]
+    intervals = [two_way_interval(simulated(rng, seeds, 87, deviations)) for _ in range(600)]
     covered = np.mean([not interval.excludes(0) for interval in intervals])
     assert 0.92 < covered < 0.995
 
@@ -167,6 +168,8 @@ def test_the_tables_hold_the_numbers_of_the_comparison() -> None:
     assert float(last["value"]) == pytest.approx(point.value.value, rel=1e-5)
     text = to_markdown(comparison)
     assert f"{100 * point.value.value:.1f} [" in text
+    still = comparison.at("motif", 500, "static").value.value
+    assert f"{100 * still:.1f} [" in text.partition("**Stands still** (%)")[2]
     assert "not reached" in text
     assert "chance 25.0%" in text
     assert "over images alone" not in text
@@ -181,6 +184,7 @@ def test_a_share_has_no_interval_beyond_0_and_100_percent() -> None:
     assert "| arm | finished |" in text
     low, high = map(float, row.split("[")[1].split("]")[0].split(", "))
     assert 0 <= low < 75 < high <= 100
+    assert "| a | 0.0 |" in text  # none stands still: there is nothing to tell bounds by
 
 
 def test_the_shown_steps_are_spread_and_end_with_the_last() -> None:

@@ -14,6 +14,7 @@ ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "scripts"))
 
 import ablations  # noqa: E402
+import ablations_agreement  # noqa: E402
 import ablations_kinds  # noqa: E402
 import ablations_page  # noqa: E402
 import ablations_plan  # noqa: E402
@@ -22,6 +23,7 @@ import ablations_results  # noqa: E402
 from motifocal.cli import train as train_command  # noqa: E402
 from motifocal.loss.neighbours import NEIGHBOURS  # noqa: E402
 from motifocal.scenes.evaluation import evaluate  # noqa: E402
+from motifocal.scenes.evaluation.probe_table import compressed, read_probe_table  # noqa: E402
 
 
 def test_the_plan_holds_every_arm_with_its_seeds_and_the_deciding_ones_first() -> None:
@@ -52,7 +54,7 @@ def test_the_page_has_a_place_for_every_experiment() -> None:
     page = (ROOT / "docs" / "proof.md").read_text(encoding="utf-8")
     places = [m[2] for m in ablations_page.BLOCK.finditer(page)]
     experiments = [e.key for e in ablations_plan.EXPERIMENTS]
-    assert sorted(places) == sorted(["summary", "kinds", *experiments])
+    assert sorted(places) == sorted(["summary", "kinds", "agreement", *experiments])
 
 
 def test_the_page_says_what_the_results_say() -> None:
@@ -87,9 +89,9 @@ def test_losses_of_other_papers_are_compared_with_both_arms_on_the_seeds_that_th
     copies, originals = ([line.split("|")[2:] for line in both.splitlines()
                           if line.startswith(f"| {label} |")]
                          for label in ("difference of frames (VideoX-Fun)", "λ = 1 (the paper's)"))
-    assert len(copies) == 4
+    assert len(copies) == 5
     assert copies == originals
-    assert "+0.0 [+0.0, +0.0]" in alone
+    assert "| +0.0 |" in alone
     assert "2 seeds" in alone
     assert "2 runs;" in alone
 
@@ -108,14 +110,15 @@ def test_arms_with_fewer_seeds_are_compared_with_the_second_arm_too_on_their_see
     assert (first.seeds, second.seeds) == ((0, 1, 2, 3, 4), (0, 1))
     assert [[arm.key for arm in group.arms] for group in (first, second)] == [
         ["lambda0", "lambda1"], ["lambda0", "lambda1", "normalised"]]
-    assert first.against("lambda1") == ()
-    assert [arm.key for arm in second.against("lambda1")] == ["lambda1", "normalised"]
+    against = ablations_plan.MOTIF.label
+    assert first.against(against) == ()
+    assert [arm.key for arm in second.against(against)] == ["lambda1", "normalised"]
     rows = [[cell.strip() for cell in line.split("|")[1:-1]]
             for line in ablations_page.summary(tmp_path, None).splitlines() if "| hard |" in line]
     assert [row[1:4] for row in rows] == [
         ["λ = 1 (the paper's)", "λ = 0", "5"], ["normalised", "λ = 0", "2"],
         ["normalised", "λ = 1 (the paper's)", "2"]]
-    assert set(rows[2][4:8]) == {"+0.0 [+0.0, +0.0]"}
+    assert set(rows[2][4:8]) == {"+0.0"}
     assert [bool(row[8]) for row in rows] == [True, False, False]
 
 
@@ -154,6 +157,24 @@ def test_kinds_of_prompts_are_parts_of_the_pairs_and_their_differences_of_the_wh
                 assert total == pytest.approx(mean, abs=0.11), (scenes, column)
 
 
+def test_networks_whose_videos_rank_as_the_probe_does_agree(tmp_path: Path) -> None:
+    lively = next(e for e in ablations_plan.EXPERIMENTS if e.key == "lively")
+    (tmp_path / "lively").mkdir()
+    for seed in range(5):
+        name = f"lively/lambda0-seed{seed}"
+        rows = read_probe_table(ROOT / "runs" / "ablations" / f"{name}.csv.gz")
+        (tmp_path / f"{name}.csv.gz").write_bytes(compressed(rows))
+        last = [row for row in rows if row.step == 800]
+        (tmp_path / f"{name}.sampled.csv.gz").write_bytes(compressed(last))
+    agreed = ablations_agreement.agreement(tmp_path)
+    assert len(agreed.splitlines()) == 3  # a row of lively scenes alone
+    assert f"| {lively.scenes} | 5 |" in agreed
+    assert agreed.strip().endswith("| 1.00 |")
+    (tmp_path / "lively/lambda0-seed0.csv.gz").unlink()
+    (tmp_path / "lively/lambda0-seed1.sampled.csv.gz").unlink()
+    assert ablations_agreement.agreement(tmp_path) == "No results yet.\n"  # three networks
+
+
 def test_runs_that_two_experiments_share_are_made_once_and_in_either() -> None:
     lively, conditioning, together = (
         [job.name for job in ablations_plan.plan(ablations_plan.FULL, only)]
@@ -164,7 +185,9 @@ def test_runs_that_two_experiments_share_are_made_once_and_in_either() -> None:
 
 
 @pytest.mark.parametrize("arm", [arm for experiment in ablations_plan.EXPERIMENTS[-3:]
-                                 for arm in experiment.arms], ids=lambda arm: arm.label)
+                                 for arm in experiment.arms
+                                 if arm.label != ablations_plan.MOTIF.label],
+                         ids=lambda arm: arm.label)
 def test_the_arms_of_inputs_are_settings_of_the_bundled_network(
     arm: ablations_plan.Arm,
 ) -> None:

@@ -30,18 +30,21 @@ def compare(arms: tuple[str, ...], output: Path, scenarios: tuple[str, ...],
     order in every arm. Written are differences with 95 % intervals over seeds and images, the steps
     needed until 25, 50 and 75 % follow, and the curves as a picture.
     """
+    from motifocal.cli.output.progress import progress
     from motifocal.files.atomic import write_text
     from motifocal.scenes.evaluation.arms import align, read_arm
     from motifocal.scenes.evaluation.comparison import compare as compare_arms
     from motifocal.scenes.evaluation.comparison import draw_curves, to_csv, to_markdown
 
     read = []
-    for arm in arms:
-        name, equals, places = arm.rpartition("=")
-        if not (name and equals and places):
-            raise click.BadParameter(f"should be NAME=PLACE,PLACE..., got {arm!r}",
-                                     param_hint="ARMS")
-        read.append(read_arm(name, [Path(place) for place in places.split(",")]))
+    with progress("reading arms", len(arms)) as bar:
+        for arm in arms:
+            name, equals, places = arm.rpartition("=")
+            if not (name and equals and places):
+                raise click.BadParameter(f"should be NAME=PLACE,PLACE..., got {arm!r}",
+                                         param_hint="ARMS")
+            read.append(read_arm(name, [Path(place) for place in places.split(",")]))
+            bar.advance()
     comparison = compare_arms(align(read, scenarios, kinds))
     output.mkdir(parents=True, exist_ok=True)
     text = to_markdown(comparison)

@@ -104,7 +104,7 @@ def to_csv(comparison: Comparison) -> str:
 
 
 def to_markdown(comparison: Comparison) -> str:
-    """Tables of the share that follows, of the margin, and of the steps to reach a level."""
+    """Tables of the shares that follow and stand still, the margin, and the steps to a level."""
     aligned = comparison.aligned
     seeds = len(next(iter(aligned.sums.values()))["follows"])
     about = (f"{seeds} seed{'s' * (seeds > 1)}, {int(aligned.counts.sum())} pairs of "
@@ -113,9 +113,10 @@ def to_markdown(comparison: Comparison) -> str:
              f"{comparison.baseline}, pair by pair.")
     if seeds == 1:
         about += " With one seed the intervals are over images alone."
-    lines = [about, "", "**Follows the prompt** (%)", "", *_table(comparison, "follows", 100, 1)]
+    lines = [about, "", "**Follows the prompt** (%)", "", *_table(comparison, "follows", 100, 1),
+             "", "**Stands still** (%)", "", *_table(comparison, "static", 100, 1)]
     if not np.isnan(comparison.points[2].value.value):
-        lines += ["", "**Margin**", "", *_table(comparison, "margin", 1, 2)]
+        lines += ["", "**Margin**", "", *_table(comparison, "margin", 1, 3)]
     if comparison.reached:
         lines += ["", "**Steps until so many follow**, and over those of the baseline", "",
                   *_reached_table(comparison)]
@@ -132,7 +133,7 @@ def _table(comparison: Comparison, measure: str, scale: float, digits: int) -> l
         cells = [arm]
         for step in steps:
             point = comparison.at(arm, step, measure)
-            value = _within_0_and_1(point.value) if measure == "follows" else point.value
+            value = point.value if measure == "margin" else _within_0_and_1(point.value)
             cells += [in_words(value, scale, digits, signed=False),
                       in_words(point.difference, scale, digits, signed=True)]
         rows.append(cells)
@@ -166,12 +167,15 @@ def shown_steps(steps: Sequence[int]) -> list[int]:
 
 
 def in_words(interval: Interval | None, scale: float, digits: int, *, signed: bool) -> str:
-    """Return `value [low, high]` times `scale`, bold where a difference excludes 0; "" for None."""
+    """Return `value [low, high]` times `scale`, bold where a difference excludes 0; "" for None.
+
+    Without bounds where there is nothing to tell them by: all cells are the same.
+    """
     if interval is None or np.isnan(interval.value):
         return ""
     sign = "+" if signed else ""
     value = f"{scale * interval.value:{sign}.{digits}f}"
-    if np.isnan(interval.low):
+    if np.isnan(interval.low) or interval.low == interval.high:
         return value
     low, high = (f"{scale * x:{sign}.{digits}f}" for x in (interval.low, interval.high))
     text = f"{value} [{low}, {high}]"
