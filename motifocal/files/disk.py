@@ -47,7 +47,8 @@ def writing(path: Path) -> Iterator[None]:
 def _number(error: BaseException) -> int | None:
     """Return the system's number of an error that is, or hides, an OSError.
 
-    safetensors says it in words alone; torch.save to an open file raises another error on top.
+    safetensors says it in words alone, in a class told by its name, since the light core has no
+    safetensors; torch.save to an open file raises another error on top.
     """
     if isinstance(error, OSError):
         return error.errno
