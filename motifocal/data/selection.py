@@ -73,6 +73,12 @@ class Selection:
         if self.resize not in RESIZES:
             raise ValueError(f"resize should be one of {sorted(RESIZES)}, got {self.resize!r}")
 
+    @property
+    def repeated(self) -> float:
+        """Share of the steps from one frame to the next, 0 to 1, that take the same frame again."""
+        steps = [after == before for before, after in pairwise(self.indices)]
+        return sum(steps) / max(1, len(steps))
+
     def differences(self, other: Selection) -> list[str]:
         """Say what differs from another selection; empty where nothing does."""
         words = []

@@ -50,6 +50,23 @@ def test_the_cache_holds_the_frames_that_inspect_shows_and_weights_of_them(
     assert weights.max() > 0
 
 
+def test_a_rate_above_that_of_the_clips_is_warned_of(
+    made: tuple[Path, Path, Path], tmp_path: Path
+) -> None:
+    folder, model, _ = made
+    clips = shutil.copytree(folder / "clips", tmp_path / "clips")
+    frames = np.zeros((60, 64, 64, 3), np.uint8)
+    write_video(clips / "fast.mp4", frames, 40)
+    (clips / "fast.txt").write_text("a clip with enough frames")
+    arguments = prepare_arguments("wan22-5b", clips, tmp_path / "cache", model)
+    arguments[arguments.index("--fps") + 1] = "32"
+    result = invoke(*arguments)
+    assert result.exit_code == 0, result.output
+    slow = f"at 32 frames/s, {CLIPS} of {CLIPS + 1} clips have frames used twice in a row"
+    assert slow in result.output
+    assert "or give --fps 16, the lowest rate among them" in result.output
+
+
 def test_preparing_goes_on_and_lists_what_is_damaged(
     made: tuple[Path, Path, Path], tmp_path: Path
 ) -> None:
@@ -61,6 +78,7 @@ def test_preparing_goes_on_and_lists_what_is_damaged(
     result = invoke(*arguments)
     assert result.exit_code == 0, result.output
     assert "left out, 1 clips" in result.output
+    assert "twice in a row" not in result.output
     assert "9.mp4" in (cache / "rejected.jsonl").read_text()
     # As if killed while it wrote: a clip and a caption are not there, another is cut off.
     files = sorted((cache / "clips").iterdir())

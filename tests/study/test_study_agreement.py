@@ -50,6 +50,21 @@ def test_alpha_is_1_in_full_agreement_and_unknown_where_nothing_differs() -> Non
     assert np.isnan([same.value, same.low, same.high]).all()
 
 
+@pytest.mark.parametrize("dissenting", [2, 3])
+def test_alpha_has_no_interval_where_many_resamples_hold_one_value_only(dissenting: int) -> None:
+    votes = [("aaabb" if k < dissenting else "aaaaa") for k in range(88)]
+    found = agreement(table([(chr(0x4E00 + k), outcome) for k, outcome in enumerate(votes)]))
+    assert np.isfinite(found.value)
+    assert np.isnan([found.low, found.high]).all()
+    assert found.method == NONE
+
+
+def test_a_few_resamples_without_alpha_leave_it_its_interval() -> None:
+    votes = [("aaabb" if k < 6 else "aaaaa") for k in range(88)]
+    found = agreement(table([(chr(0x4E00 + k), outcome) for k, outcome in enumerate(votes)]))
+    assert -1 < found.low < found.value < found.high <= 1
+
+
 def test_choosing_the_left_is_a_bias_and_a_better_model_on_the_left_is_none() -> None:
     always_left = [vote(side, f"{k}{n}", str(k), f"w{n}", left=side)
                    for k in range(8) for n, side in enumerate(("model_a", "model_b") * 3)]

@@ -13,7 +13,13 @@ import statsmodels.api as sm
 from scipy import special, stats
 from simulated_votes import LEAGUE, VOTES, vote
 
-from motifocal.study.stats.bradley_terry import bradley_terry, components, edges_of
+from motifocal.study.stats.bradley_terry import (
+    Edges,
+    bradley_terry,
+    components,
+    edges_of,
+    scores_of,
+)
 from motifocal.study.stats.compare import vote_share
 from motifocal.study.stats.tally import comparisons, tally
 from motifocal.study.votes import Vote
@@ -49,7 +55,34 @@ def test_clustered_intervals_are_those_of_statsmodels() -> None:
     error = fitted.bse * np.sqrt(clusters / (clusters - 1))
     np.testing.assert_allclose(found.score[1:], fitted.params, atol=1e-5)
     width = stats.t.ppf(0.975, clusters - 1) * error
-    np.testing.assert_allclose((found.high - found.score)[1:], width, rtol=1e-4)
+    # Images have nearly, not exactly, as many votes each, so a little less than all of them count.
+    np.testing.assert_allclose((found.high - found.score)[1:], width, rtol=1e-3)
+
+
+def met_on(images: int, outcomes: Sequence[tuple[int, int]]) -> Edges:
+    """Ours met one model on 40 images and another on the first `images` of these."""
+    counts = np.zeros((40, 2, 3))
+    counts[:, 0, :2] = [(3, 2), (2, 3)] * 20
+    counts[:images, 1, :2] = outcomes
+    return Edges(("ours", "often", "seldom"), np.array([[0, 1], [0, 2]]), counts)
+
+
+def test_a_model_that_met_others_on_few_images_has_their_few_degrees_of_freedom() -> None:
+    few = [(3, 2), (1, 4), (4, 1), (2, 3), (5, 0), (2, 3)]
+    found = scores_of(met_on(6, few), ridge=0)
+    alone = scores_of(Edges(("ours", "seldom"), np.array([[0, 1]]),
+                            np.array([[[*row, 0]] for row in few], dtype=float)), ridge=0)
+    assert (found.high - found.score)[2] == pytest.approx((alone.high - alone.score)[1], rel=1e-3)
+    whole = scores_of(met_on(40, (few * 7)[:40]), ridge=0)
+    assert (whole.high - whole.low)[2] < 0.5 * (found.high - found.low)[2]
+
+
+def test_fewer_than_four_images_and_images_all_alike_give_no_interval() -> None:
+    for images, outcomes in ((3, [(3, 2), (1, 4), (4, 1)]), (8, [(5, 5)] * 8)):
+        found = scores_of(met_on(images, outcomes), ridge=0)
+        assert np.isfinite(found.score).all()
+        assert np.isnan([found.low[2], found.high[2]]).all(), images
+        assert found.low[1] < found.score[1] < found.high[1]
 
 
 def test_davidsons_model_is_the_log_linear_model_of_the_counts() -> None:

@@ -59,6 +59,7 @@ def prepare_cache(options: dict[str, Any]) -> None:
     samples, rejected = _select(captioned.videos, settings, family, options["workers"])
     rejected = [*captioned.rejected, *rejected]
     note_turned([sample.video for sample in samples], (height, width))
+    note_repeated(samples, settings.fps)
     samples, damaged = _encode(samples, settings, folder, family, output, device,
                                options["workers"])  # fmt: skip
     entries = [sample.entry(settings, family.text_sees_image) for sample in samples]
@@ -108,6 +109,23 @@ def _select(
         else:
             samples += finding
     return samples, rejected
+
+
+def note_repeated(samples: list[Sample], fps: float) -> None:
+    """Say in how many clips `fps` frames per second repeat frames, as a lower rate has fewer."""
+    from motifocal.data.clip_files import timeline_of
+    from motifocal.inspection.diagnose import MOST_BY_RATE
+
+    clips = {sample.video.path for sample in samples}
+    slow = {sample.video.path for sample in samples
+            if sample.selection.repeated > MOST_BY_RATE}  # fmt: skip
+    if not slow:
+        return
+    lowest = min(timeline_of(path).fps for path in slow)
+    change = f", or give --fps {lowest:g}, the lowest rate among them" if lowest < fps else ""
+    click.echo(f"warning: at {fps:g} frames/s, {len(slow)} of {len(clips)} clips have frames used "
+               "twice in a row, which teaches the model to stand still: leave these clips out"
+               f"{change}", err=True)
 
 
 def _encode(

@@ -39,6 +39,12 @@ TIES: tuple[Ties, ...] = ("dropped", "halved", "davidson")
 #: Weight of the sum of squared scores: a normal prior of standard deviation 10 around the mean.
 RIDGE = 0.01
 TOLERANCE = 1e-8
+NEARLY = 100  # times the tolerance: where rounding ends the search just before the maximum
+#: Fewer clusters that tell of a model (see `_effective_clusters`) give no interval: two or three
+#: that are alike by chance would make it far too short.
+FEWEST_CLUSTERS = 3.5
+#: Clusters whose variance is less than this part of that of independent votes are all alike.
+ALIKE = 1e-6
 LEVEL = 0.95
 
 
@@ -47,8 +53,8 @@ class Scores:
     """Scores (M,) with bounds, in the order of `models`; the anchor has 0 and no width.
 
     `unbounded` are models of which no largest or smallest score fits the votes (see `_unbounded`):
-    their score is what the ridge makes of it, their bounds are nan. `log_nu` is Davidson's
-    readiness to call a tie, None in other models.
+    their score is what the ridge makes of it, their bounds are nan. So are those of models of which
+    too few images tell. `log_nu` is Davidson's readiness to call a tie, None in other models.
     """
 
     models: tuple[str, ...]
@@ -85,7 +91,8 @@ def bradley_terry(
 
     `anchor` is the model at 0 (the first model of the first vote by default). Ties are dropped,
     counted half for both, or fitted by Davidson's model. Bounds come from the sandwich estimator
-    with one term an image and Student's t with one degree of freedom less than images.
+    with one term an image and Student's t with one degree of freedom less than the images that tell
+    of the two models (see `_effective_clusters`); nan where these are fewer than four.
 
     Raises ValueError where the comparisons fall into several parts, between which no chain of votes
     makes scores comparable.
@@ -178,10 +185,10 @@ def maximum_likelihood(counts: Values, features: Values, ridge: float) -> Values
     def curvature(parameters: Values) -> Values:
         return _information(counts, features, parameters) + pull
 
-    result = optimize.minimize(
-        loss, np.zeros(size), jac=slope, hess=curvature, method="trust-exact",
-        options={"gtol": TOLERANCE * max(1.0, counts.sum())})
-    if not result.success:
+    tolerance = TOLERANCE * max(1.0, counts.sum())
+    result = optimize.minimize(loss, np.zeros(size), jac=slope, hess=curvature,
+                               method="trust-exact", options={"gtol": tolerance})
+    if not result.success and not np.linalg.norm(result.jac) <= NEARLY * tolerance:
         raise RuntimeError(f"the scores did not converge: {result.message}")
     return np.asarray(result.x)
 
@@ -217,12 +224,18 @@ def _scores(
 ) -> Scores:  # fmt: skip
     models, clusters = len(edges.models), len(counts)
     place = edges.models.index(anchor)
-    covariance = _sandwich(counts, features, fitted, ridge)[:models, :models]
-    variance = np.diag(covariance) + covariance[place, place] - 2 * covariance[place]
-    score = fitted[:models] - fitted[place]
-    width = np.sqrt(np.maximum(variance, 0.0))
-    width *= stats.t.ppf((1 + level) / 2, clusters - 1) if clusters > 1 else np.nan
+    pull = _pull(len(fitted), features.shape[1] == 3, ridge)
+    inverse = np.linalg.inv(_information(counts.sum(axis=0), features, fitted) + pull)
+    contrasts = inverse[:, :models] - inverse[:, [place]]  # (Q, M), of each model to the anchor
+    # The sandwich: only different clusters are independent.
+    variance = ((_gradients(counts, features, fitted) @ contrasts) ** 2).sum(axis=0)
+    images, if_independent = _effective_clusters(counts, features, fitted, contrasts)
+    enough = (images >= FEWEST_CLUSTERS) & (variance > ALIKE * if_independent)
+    free = np.where(enough, images - 1, 1.0)
+    width = np.sqrt(variance * (free + 1) / free) * stats.t.ppf((1 + level) / 2, free)
+    width[~enough] = np.nan
     width[place] = 0.0
+    score = fitted[:models] - fitted[place]
     unbounded = _unbounded(edges, counts, place)
     width[unbounded] = np.nan
     return Scores(
@@ -233,12 +246,23 @@ def _scores(
     )  # fmt: skip
 
 
-def _sandwich(counts: Values, features: Values, fitted: Values, ridge: float) -> Values:
-    """Return the covariance (Q, Q) of the parameters if only different clusters are independent."""
-    clusters, pull = len(counts), _pull(len(fitted), features.shape[1] == 3, ridge)
-    inverse = np.linalg.inv(_information(counts.sum(axis=0), features, fitted) + pull)
-    gradients = _gradients(counts, features, fitted)
-    return inverse @ (gradients.T @ gradients) @ inverse * clusters / max(clusters - 1, 1)
+def _effective_clusters(
+    counts: Values, features: Values, fitted: Values, contrasts: Values
+) -> tuple[Values, Values]:
+    """Return the number of clusters that tell of each contrast (Q, M): (M,), 0 where none does;
+    and the contrast's variance (M,) if all votes were independent.
+
+    With v_k for a cluster's part in that variance, the number is (sum of v)^2 / sum of v^2: K where
+    all of K clusters tell equally much (Satterthwaite 1946).
+    """
+    chances = special.softmax(features @ fitted, axis=1)
+    mean = np.einsum("eo,eoq->eq", chances, features)
+    reach = (features - mean[:, None]) @ contrasts  # (E, O, M)
+    per_vote = np.einsum("eo,eom->em", chances, reach**2)
+    parts = counts.sum(axis=2) @ per_vote  # (K, M)
+    total, square = parts.sum(axis=0), (parts**2).sum(axis=0)
+    number = np.divide(total**2, square, out=np.zeros(square.shape), where=square > 0)
+    return number, total
 
 
 def _unbounded(edges: Edges, counts: Values, anchor: int) -> npt.NDArray[np.bool_]:

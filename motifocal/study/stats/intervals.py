@@ -105,8 +105,8 @@ def interval(
 ) -> tuple[float, float, str]:
     """Return bounds for a statistic of sums over clusters, sums (D, K), and the method.
 
-    nan where there is one cluster, where leaving any one out changes nothing, and where some
-    resamples have no value.
+    nan where there is one cluster, where leaving any one out changes nothing, and where so many
+    resamples have no value or no error that the bounds would rest on them.
     """
     clusters = sums.shape[1]
     value = float(statistic(sums.sum(axis=1)))
@@ -120,11 +120,25 @@ def interval(
         return float(low), float(high), STUDENT
     drawn = weights(clusters, resampling.resamples, resampling.seed)
     distances = _studentised(sums, statistic, drawn, value)
-    # No interpolation: a resample without any spread may lie infinitely far away.
-    below, above = np.quantile(distances, resampling.tails, method="inverted_cdf")
-    if np.isnan(below) or np.isnan(above):  # some resamples have no value
+    below, above = quantiles(distances, resampling)
+    if np.isnan(below):
         return np.nan, np.nan, NONE
     return float(value - error * above), float(value - error * below), BOOTSTRAP
+
+
+def quantiles(drawn: Values, resampling: Resampling) -> tuple[float, float]:
+    """Return the lower and upper quantile of what resamples gave, (B,), at the chances of `tails`.
+
+    A resample without a value, nan, may lie anywhere, so on both sides it counts as the farthest.
+    nan, both, where one of the quantiles would rest on such resamples.
+    """
+    unknown, (lower, upper) = np.isnan(drawn), resampling.tails
+    # No interpolation: a resample without any spread may lie infinitely far away.
+    low = np.quantile(np.where(unknown, -np.inf, drawn), lower, method="inverted_cdf")
+    high = np.quantile(np.where(unknown, np.inf, drawn), upper, method="inverted_cdf")
+    if unknown.any() and not np.isfinite([low, high]).all():
+        return np.nan, np.nan
+    return float(low), float(high)
 
 
 def jackknife_error(sums: Values, statistic: Statistic) -> Values:
@@ -168,6 +182,7 @@ def _studentised_chunk(
     away = statistic(totals) - value
     far = np.copysign(np.inf, away)
     far[away == 0] = 0.0
+    far[np.isnan(away) | np.isnan(errors)] = np.nan
     return np.divide(away, errors, out=far, where=errors > 0)
 
 

@@ -194,7 +194,8 @@ def kendall(x: Values, y: Values, cluster: Counts, resampling: Resampling = DEFA
     """Return Kendall's tau-b of x and y, both (P,), with an interval over clusters (P,), from 0.
 
     The interval is the percentile bootstrap; with fewer than 20 clusters it is Student's t with the
-    standard error by leaving out one after the other. nan where x or y has one value only.
+    standard error by leaving out one after the other. nan where x or y has one value only, its
+    bounds also where that holds for too many resamples.
     """
     clusters = int(cluster.max()) + 1 if len(cluster) else 0
     sums = _concordance(x, y, cluster, clusters)
@@ -208,7 +209,9 @@ def kendall(x: Values, y: Values, cluster: Counts, resampling: Resampling = DEFA
         return Estimate(value, float(max(low, -1)), float(min(high, 1)), clusters,
                         intervals.STUDENT)
     drawn = _tau(sums, intervals.weights(clusters, resampling.resamples, resampling.seed))
-    low, high = np.quantile(drawn, resampling.tails)
+    low, high = intervals.quantiles(drawn, resampling)
+    if np.isnan(low):
+        return Estimate(value, np.nan, np.nan, clusters, intervals.NONE)
     return Estimate(value, float(low), float(high), clusters, intervals.BOOTSTRAP)
 
 
