@@ -64,7 +64,8 @@ class Runner:
 
     def is_done(self, job: Job) -> bool:
         """Whether every result of a run is there; its curve is kept last."""
-        return self.result(job).exists() and (not job.arm.sampled or self.sampled(job).exists())
+        sampled = not job.arm.sampled or self.sampled(job).exists()
+        return sampled and self.result(job).exists() and self.figure6(job).exists()
 
     def notes(self, job: Job) -> Path:
         return self.results / f"{job.name}.json"

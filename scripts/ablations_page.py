@@ -78,10 +78,12 @@ def figure6(results: Path, experiment: Experiment, seeds: tuple[int, ...],
     rows = ["| arm | loss where it moves / mean loss | over that of the baseline | loss where it "
             "moves, over that of the baseline | mean loss, over that of the baseline |",
             "| --- | ---: | ---: | ---: | ---: |"]
-    logs: dict[str, list[np.ndarray]] = {}
+    logs: dict[str, list[np.ndarray]] = {}  # of the arms; the first of all is the baseline
     for arm in arms:
         paths = [results / f"{run_name(experiment, arm, seed)}.figure6.csv" for seed in seeds]
         if not all(path.exists() for path in paths):
+            if not logs:
+                return []
             continue
         logs[arm.label] = [np.array([mean_log(path, column) for path in paths])
                            for column in measures]

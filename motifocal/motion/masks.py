@@ -36,7 +36,8 @@ Objects: TypeAlias = Collection[int] | Literal["all"] | None
 
 # Indexed pictures of the usual data sets (PASCAL VOC, DAVIS) mark with this what is undecided.
 VOID = 255
-# Grey masks whose brightest pixel is below this look like ids that were taken for grey.
+# Grey masks with nothing between this, on the scale of 8 bits, and white look like ids that were
+# taken for grey: white may be what is undecided.
 _LEAST_GREY = 32
 # Grey levels between channels up to which a picture counts as grey: codecs change them a little.
 _MOST_COLOUR = 32
@@ -62,8 +63,9 @@ def mask_heatmap(
         indices: which frames of the clip are taken; None takes all. The mask may be of all frames
             of the clip, or of exactly these.
         objects: ids that weigh 1, or "all" but 0. Ids are read from indexed PNGs, where 255 is
-            undecided and no object, from grey PNGs of 8 or 16 bits, and from an .npz of integers.
-            With None indexed and 1-bit pictures mean all objects, other pictures a grey weight.
+            undecided and no object, from grey PNGs of 8 or 16 bits, and from an .npz of integers,
+            in both of which 255 is an id like others. With None indexed and 1-bit pictures mean all
+            objects, other pictures a grey weight.
         fps: a video is resampled to this, as the clip was.
 
     Raises:
@@ -212,9 +214,17 @@ def _of_array(path: Path, array: NDArray[Any], objects: Objects) -> NDArray[np.u
         return _by_frame(array, lambda frame: np.rint(frame * 255))
     if array.dtype not in (np.uint8, np.uint16):
         raise VideoError(f"{path}: grey should be uint8 or uint16, got {array.dtype}")
-    if 0 < (brightest := int(array.max())) < _LEAST_GREY:
-        raise VideoError(f"{path}: values up to {brightest} look like ids, name objects or 'all'")
+    _refuse_ids(path, array)
     return array if array.dtype == np.uint8 else _by_frame(array, lambda f: np.rint(f / 257))
+
+
+def _refuse_ids(path: Path, grey: NDArray[Any]) -> None:
+    """Raise VideoError where grey values (F, h, w), uint8 or uint16, look like ids of objects."""
+    values = np.unique(grey)
+    least = _LEAST_GREY * (257 if grey.dtype == np.uint16 else 1)
+    dark = values[(values > 0) & (values < least)]
+    if len(dark) and np.isin(values[values >= least], (VOID, np.iinfo(grey.dtype).max)).all():
+        raise VideoError(f"{path}: values up to {dark.max()} look like ids, name objects or 'all'")
 
 
 def _by_frame(

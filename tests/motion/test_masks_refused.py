@@ -63,6 +63,32 @@ def test_ids_are_not_taken_for_very_dark_grey(tmp_path: Path, form: str) -> None
         mask_heatmap(path, CLIP)
 
 
+@pytest.mark.parametrize(
+    ("numbers", "dtype"),
+    [((40, 100), np.uint16), ((13, 255), np.uint8), ((13, 255), np.uint16),
+     ((13, 65535), np.uint16)],
+)
+def test_ids_of_16_bits_or_beside_undecided_pixels_are_not_taken_for_grey(
+    tmp_path: Path, numbers: tuple[int, int], dtype: type
+) -> None:
+    """Divided by 257 the first would be an empty mask; in the others what is undecided weighs 1."""
+    marked = np.zeros(ids().shape, dtype)
+    marked[ids() == 1], marked[ids() == 3] = numbers
+    path = npz(tmp_path / "m.npz", mask=marked)
+    with pytest.raises(VideoError, match="look like ids, name objects or 'all'"):
+        mask_heatmap(path, CLIP)
+    assert np.array_equal(mask_heatmap(path, CLIP, objects=numbers[:1]), ids() == 1)
+
+
+def test_soft_edges_of_a_grey_mask_are_not_taken_for_ids(tmp_path: Path) -> None:
+    for dtype, scale in ((np.uint8, 1), (np.uint16, 257)):
+        soft = (ids() > 0).astype(dtype) * dtype(255 * scale)
+        soft[:, 0, :3] = (5 * scale, 120 * scale, 250 * scale)
+        made = mask_heatmap(npz(tmp_path / f"{scale}.npz", mask=soft), CLIP)
+        assert made.max() == 1
+        np.testing.assert_allclose(made[0, 0, :3] * 255, (5, 120, 250), atol=0.51)
+
+
 def test_grey_and_indexed_pictures_are_not_mixed_as_white_would_turn_undecided(
     tmp_path: Path,
 ) -> None:

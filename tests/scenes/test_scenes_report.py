@@ -9,8 +9,9 @@ import math
 
 import numpy as np
 import pytest
+from scipy import stats
 
-from motifocal.metrics import over_images
+from motifocal.metrics import over_images, share_over_images
 from motifocal.scenes.evaluation.evaluate import KINDS, Score, Scored
 from motifocal.scenes.evaluation.report import (
     HELD_OUT,
@@ -51,6 +52,18 @@ def test_the_same_seed_gives_the_same_interval_and_one_picture_gives_none() -> N
     assert math.isnan(alone.low)
 
 
+@pytest.mark.parametrize("images", [1, 5, 23])
+def test_where_all_or_none_follow_the_interval_is_the_exact_binomial_one(images: int) -> None:
+    names = [f"p{i // 2}" for i in range(2 * images)]
+    none = share_over_images(np.zeros(2 * images), names)
+    whole = share_over_images(np.ones(2 * images), names)
+    assert (none.mean, none.low, whole.mean, whole.high) == (0, 0, 1, 1)
+    assert none.high == pytest.approx(stats.beta.ppf(0.975, 1, images))
+    assert whole.low == pytest.approx(stats.beta.ppf(0.025, images, 1))
+    mixed = np.arange(2 * images) % 3 == 0
+    assert share_over_images(mixed * 1.0, names) == over_images(mixed * 1.0, names) or images == 1
+
+
 def test_every_pair_is_in_the_total_and_once_in_every_section(scored: Scored) -> None:
     groups = {group.name: group for group in summarise(scored).groups}
     assert groups["all"].pairs == 110
@@ -81,5 +94,5 @@ def test_json_csv_and_markdown_hold_the_same_numbers(scored: Scored) -> None:
     assert content["groups"][0]["measures"]["made"]["follows"]["mean"] == 1
     assert np.mean([float(row["follows"]) for row in rows]) == 1
     line = next(line for line in to_markdown(report).splitlines() if line.startswith("| all |"))
-    assert line.split(" | ")[1:8] == ["30", "110", "100.0%", "100-100%", "21.3%", "0.0%",
+    assert line.split(" | ")[1:8] == ["30", "110", "100.0%", "88-100%", "21.3%", "0.0%",
                                       "100.0%"]

@@ -37,7 +37,7 @@ def test_the_plan_holds_every_arm_with_its_seeds_and_the_deciding_ones_first() -
     assert min(seeds.values()) >= 3
 
 
-def test_a_run_is_done_when_its_curve_is_there_and_the_scores_of_its_videos_if_it_is_sampled(
+def test_a_run_is_done_when_its_curve_figure_6_and_the_scores_of_sampled_videos_are_there(
     tmp_path: Path,
 ) -> None:
     runner = ablations.Runner(tmp_path, tmp_path / "results", ablations_plan.FULL, "cpu")
@@ -45,6 +45,8 @@ def test_a_run_is_done_when_its_curve_is_there_and_the_scores_of_its_videos_if_i
     for name, sampled in (("hard/normalised-seed4", True), ("hard/lambda5-seed2", False)):
         assert not runner.is_done(jobs[name])
         ablations.keep(runner.result(jobs[name]), b"")
+        assert not runner.is_done(jobs[name])
+        ablations.keep(runner.figure6(jobs[name]), b"")
         assert runner.is_done(jobs[name]) is not sampled
         ablations.keep(runner.sampled(jobs[name]), b"")
         assert runner.is_done(jobs[name])
@@ -60,6 +62,19 @@ def test_the_page_has_a_place_for_every_experiment() -> None:
 def test_the_page_says_what_the_results_say() -> None:
     page = (ROOT / "docs" / "proof.md").read_text(encoding="utf-8")
     assert ablations_page.filled(page, ROOT / "runs" / "ablations", pictures=None) == page
+
+
+def test_figure_6_has_no_table_where_the_baselines_is_not_measured(tmp_path: Path) -> None:
+    experiment = next(e for e in ablations_plan.EXPERIMENTS if e.key == "hard")
+    seeds, arms = (0, 1, 2), experiment.arms
+    shutil.copytree(ROOT / "runs" / "ablations" / "hard", tmp_path / "hard")
+    (table,) = ablations_page.figure6(tmp_path, experiment, seeds, arms)
+    assert [f"| {arm.label} |" in table for arm in arms] == [True] * len(arms)
+    (tmp_path / "hard" / "lambda5-seed1.figure6.csv").unlink()
+    (table,) = ablations_page.figure6(tmp_path, experiment, seeds, arms)
+    assert [f"| {arm.label} |" in table for arm in arms] == [arm.key != "lambda5" for arm in arms]
+    (tmp_path / "hard" / "lambda0-seed1.figure6.csv").unlink()
+    assert ablations_page.figure6(tmp_path, experiment, seeds, arms) == []
 
 
 def test_every_loss_of_another_paper_is_an_arm_with_three_seeds() -> None:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from motifocal.metrics import MeanInterval, over_images
+from motifocal.metrics import over_images, share_over_images
 from motifocal.scenes.evaluation.evaluate import KINDS
 from motifocal.scenes.evaluation.probe_table import ProbeRow
 from motifocal.scenes.evaluation.report import HELD_OUT, SEEN, markdown_table
@@ -28,7 +28,8 @@ NOTES = (
     "prompt, among the true clips of all prompts of its image and the static clip. *Stands still*: "
     "the static clip is nearest. *Margin*: squared distance to the nearest other candidate minus "
     "that to the right one, over that between the right one and the static clip (1 at most, -1 for "
-    "the static clip). *95 %*: bootstrap over images."
+    "the static clip). *95 %*: bootstrap over images; where "
+    "all pairs or none follow, Clopper and Pearson's interval with images as the sample."
 )
 
 
@@ -38,16 +39,12 @@ def _groups(row: ProbeRow) -> tuple[str, ...]:
 
 def _cells(name: str, rows: Sequence[ProbeRow]) -> list[str]:
     images = [row.image_id for row in rows]
-
-    def measured(values: list[float]) -> MeanInterval:
-        return over_images(np.array(values), images)
-
-    follows = measured([float(row.follows) for row in rows])
-    static = measured([float(row.static) for row in rows])
-    margin = measured([row.margin for row in rows])
+    follows = share_over_images(np.array([float(row.follows) for row in rows]), images)
+    static = np.mean([row.static for row in rows])
+    margin = over_images(np.array([row.margin for row in rows]), images)
     chance = float(np.mean([1 / row.candidates for row in rows]))
     shares = "" if np.isnan(follows.low) else f"{100 * follows.low:.0f}-{follows.high:.0%}"
     bounds = "" if np.isnan(margin.low) else f"{margin.low:.2f} to {margin.high:.2f}"
     return [name, str(len(set(images))), str(len(rows)), f"{follows.mean:.1%}", shares,
-            f"{chance:.1%}", f"{static.mean:.1%}", f"{margin.mean:.2f}", bounds]
+            f"{chance:.1%}", f"{static:.1%}", f"{margin.mean:.2f}", bounds]
 

@@ -13,10 +13,11 @@ import numpy as np
 
 from motifocal.files.csv_text import csv_text
 from motifocal.files.json_text import format_json, with_earlier_names
-from motifocal.metrics import MeanInterval, over_images
+from motifocal.metrics import MeanInterval, over_images, share_over_images
 from motifocal.scenes.evaluation.evaluate import KINDS, EvalPair, Score, Scored
 
 MEASURES = tuple(Score.__dataclass_fields__)
+SHARES = ("follows", "stands_still")
 #: Fields of a report's JSON -> their earlier names, beside them for one more release.
 EARLIER = {"images": "pictures", "still image": "still picture"}
 SEEN, HELD_OUT = "seen combinations", "held-out combinations"
@@ -72,8 +73,9 @@ def _group(scored: Scored, name: str, inside: list[int], ends_section: bool, see
     images = [scored.pairs[index].image_id for index in inside]
     measures = {
         row: {
-            measure: over_images(
-                np.array([getattr(scores[i], measure) for i in inside]), images, seed=seed
+            measure: (share_over_images if measure in SHARES else over_images)(
+                np.array([getattr(scores[i], measure) for i in inside], np.float64), images,
+                seed=seed,
             )
             for measure in MEASURES
         }
@@ -129,8 +131,9 @@ def to_markdown(report: Report) -> str:
 NOTES = (
     "A video follows its text when, among the true clips of all prompts for its image and the "
     "still image, the nearest one inside the moving region is the one asked for. *95 %*: "
-    "bootstrap over images. *Chance*, *still image*, *truth*: how often one of the candidates "
-    "at random, the image repeated, and the true clip follow. *Stands still*: the still image "
+    "bootstrap over images; where all pairs or none follow, Clopper and Pearson's interval with "
+    "images as the sample. *Chance*, *still image*, *truth*: how often one of the candidates at "
+    "random, the image repeated, and the true clip follow. *Stands still*: the still image "
     "is nearest. *Motion*: change inside the moving region, over that of the true clip. "
     "*PSNR*, *SSIM*: frame 0 against the image. *Background*: PSNR of all frames against the "
     "image outside the moving region, where the true clips too have shadows and glows. In 8-bit "

@@ -109,8 +109,8 @@ def gold_failures(votes: Sequence[Vote]) -> dict[str, Gold]:
     """Map workers to how their gold items went, in the order of their first vote.
 
     The whole video (`model_a`) should win; a repeat should have the same outcome as the worker's
-    own vote on the same pair, and is not counted without one. A tie is a failure, but where a repeat
-    of a tie is a tie again.
+    own vote on the same pair, and is not counted without one. A tie is a failure, unless a
+    repeat of a tie is a tie again.
     """
     before = {(vote.worker, vote.unit): winner_of(vote) for vote in votes if vote.gold is None}
     seen: dict[str, int] = defaultdict(int)
