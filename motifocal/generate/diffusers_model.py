@@ -17,12 +17,15 @@ from PIL import Image
 from motifocal.generate.diffusers_call import extra_arguments, played_rate, seeded
 from motifocal.generate.diffusers_load import load
 from motifocal.generate.diffusers_lora import load_lora
+from motifocal.generate.families.family import Family
 from motifocal.generate.families.registry import family_of
 from motifocal.generate.frame_model import JOB_FAILURES, FrameModel
 from motifocal.generate.model import Format, Job, Sampling
 from motifocal.generate.text_limit import limit_of_class
 from motifocal.media.picture import Pixels, one_line, read_image, resize_crop
+from motifocal.models.folder_files import flow_shift
 from motifocal.models.noise import noise_generator
+from motifocal.models.schedule import set_flow_shift
 
 
 class DiffusersModel(FrameModel):
@@ -53,6 +56,7 @@ class DiffusersModel(FrameModel):
             "fps": fps, "negative_prompt": sampling.negative_prompt or "",
             "extra": dict(sampling.extra), "call": dict(family.call), "dtype": sampling.dtype,
             "reads_prompt": family.reads, **({} if family.sees else {"sees_image": False}),
+            **_changed_schedule(pipeline, family),
         }  # fmt: skip
         self._pipeline, self._family = pipeline, family
         self._call = call | self._fixed(sampling)
@@ -127,6 +131,15 @@ class DiffusersModel(FrameModel):
         if scale <= 1:
             raise ValueError(f"{name} should be above 1 for a negative_prompt to count, got "
                              f"{scale:g}")
+
+
+def _changed_schedule(pipeline: Any, family: Family) -> dict[str, float]:
+    """Give the scheduler the family's shift; return the setting where the folder has another."""
+    shift = family.flow_shift
+    if shift is None or shift == flow_shift(pipeline.scheduler.config):
+        return {}
+    set_flow_shift(pipeline, shift)
+    return {"flow_shift": shift}
 
 
 def as_frames(video: NDArray[Any], form: Format) -> Pixels:

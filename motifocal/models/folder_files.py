@@ -40,6 +40,10 @@ FUNCTION_KEY = "_implementation"
 #: by which JSON can spell them otherwise.
 SUSPECT = re.compile(rf'(?:{CLASS_KEY}|{FUNCTION_KEY})"|\\u00[567]'.encode())
 
+#: The shift of SkyReels-V2's schedule for image to video, as in the examples of diffusers'
+#: pipelines. Its folders say 1, since the script that converted the weights gives none.
+SKYREELS_V2_SHIFT = 5.0
+
 
 def read_index(folder: Path) -> dict[str, Any]:
     """A folder's model_index.json; ValueError where there is none or it is no JSON object."""
@@ -130,3 +134,14 @@ def read_config(folder: Path, name: str) -> dict[str, Any]:
         raise ValueError(f"{path} should say {key} {expected!r}, got {config.get(key)!r}: it is "
                          "of another kind of model")
     return config
+
+
+def flow_shift(scheduler: Mapping[str, Any]) -> float:
+    """How far a scheduler's configuration moves the times of flow matching towards noise."""
+    return float(scheduler.get("flow_shift", scheduler.get("shift", 1.0)))
+
+
+def skyreels_v2_shift(scheduler: Mapping[str, Any]) -> float:
+    """The same of SkyReels-V2 for image to video, whose folders leave it at 1."""
+    shift = flow_shift(scheduler)
+    return SKYREELS_V2_SHIFT if shift == 1.0 else shift

@@ -23,6 +23,8 @@ from diffusers.schedulers.scheduling_utils import (
 from diffusers.utils.torch_utils import randn_tensor
 from torch import Tensor
 
+from motifocal.models.folder_files import flow_shift
+
 PredictionType = Literal["epsilon", "v_prediction"]
 
 
@@ -259,3 +261,11 @@ def noise_schedule(
 ) -> NoiseSchedule:
     """The same schedule for training."""
     return ddim_scheduler(prediction_type, zero_terminal_snr, use_scale).noise_schedule
+
+
+def set_flow_shift(pipeline: Any, shift: float) -> None:
+    """Give the scheduler of a pipeline of flow matching another shift."""
+    config = pipeline.scheduler.config
+    if flow_shift(config) != shift:
+        name = "flow_shift" if "flow_shift" in config else "shift"
+        pipeline.scheduler = type(pipeline.scheduler).from_config(config, **{name: shift})

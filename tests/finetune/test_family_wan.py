@@ -13,12 +13,14 @@ import numpy as np
 import pytest
 import torch
 from tiny_diffusers import TINY, save_tiny, tiny_pipeline
+from tiny_wan import with_shift
 from torch import Tensor, nn
 from torch.nn.functional import mse_loss
 
 from motifocal.loss.motion_loss import motion_loss
 from motifocal.training.families.base import Draw, Family, first_picture
 from motifocal.training.families.registry import FAMILIES, family_of
+from motifocal.training.finetune.parts import base_digest, load_pipeline
 
 KINDS = {"wan22-5b": "wan-ti2v", "wan21": "wan-2.1", "wan22-a14b": "wan-a14b",
          "skyreels": "skyreels-v2"}  # fmt: skip
@@ -198,6 +200,23 @@ def kolmogorov_smirnov(a: np.ndarray[Any, Any], b: np.ndarray[Any, Any]) -> floa
 def test_a_wrong_shift_is_found_by_the_comparison_of_densities() -> None:
     a, b = published_sigmas(3.0, 0, 1, 100_000), published_sigmas(3.1, 0, 1, 100_000)
     assert kolmogorov_smirnov(a, b) > 1.95 * np.sqrt(2 / 100_000)
+
+
+def test_skyreels_is_trained_and_sampled_with_its_shift_where_the_folder_leaves_it_out(
+    tmp_path: Path,
+) -> None:
+    """diffusers' example of the pipeline: flow_shift = 5.0 for image to video."""
+    folder, latents = save_tiny("skyreels", tmp_path / "model"), torch.zeros(1, 16, 3, 4, 4)
+    left_out, said = (family_of(with_shift(folder, shift)) for shift in (1.0, 5.0))
+    assert torch.equal(draws(left_out, latents, [1]).time, draws(said, latents, [1]).time)
+    # A run that was begun with another shift is not gone on with.
+    digests = {base_digest(tmp_path / "model-1", family, "transformer")
+               for family in (left_out, said)}  # fmt: skip
+    assert len(digests) == 1
+    assert base_digest(tmp_path / "model-1", family_of(folder), "transformer") not in digests
+    for place, shift in (("model-1", 5.0), ("model", 3.0)):
+        pipe = load_pipeline(tmp_path / place, family_of(tmp_path / place), (), "float32")
+        assert pipe.scheduler.config.flow_shift == shift
 
 
 def test_a_model_of_a_first_and_a_last_frame_has_no_family(tmp_path: Path) -> None:

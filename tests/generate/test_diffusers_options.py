@@ -14,7 +14,8 @@ import torch
 from opened_pipelines import OpenKind, format_of, noise
 from tiny_diffusers import save_tiny
 from tiny_encoders import SENTENCES
-from tiny_wan import wan22_5b
+from tiny_more_diffusers import save_more
+from tiny_wan import wan22_5b, with_shift
 
 from motifocal.generate.diffusers_model import DiffusersModel
 from motifocal.generate.model import Job, Sampling
@@ -112,6 +113,23 @@ def test_tiling_is_switched_on_by_request_only_and_slicing_changes_nothing(fresh
     sliced = plain.sample_video(noise(0), SENTENCES[0], 0)
     plain._pipeline.vae.disable_slicing()
     assert np.array_equal(sliced, plain.sample_video(noise(0), SENTENCES[0], 0))
+
+
+@pytest.mark.parametrize("kind", ["skyreels", "skyreels-v2-df"])
+def test_skyreels_is_sampled_with_its_shift_where_the_folder_leaves_it_out(
+    kind: str, tmp_path: Path
+) -> None:
+    """diffusers' examples of both pipelines: flow_shift = 5.0 for image to video."""
+    save = save_tiny if kind == "skyreels" else save_more
+    folder, videos = save(kind, tmp_path / "model"), {}
+    for shift in (1.0, 3.0, 5.0):
+        model = open_model(str(with_shift(folder, shift)), Sampling(steps=2, size=(16, 32),
+                                                                    frames=5))  # fmt: skip
+        assert isinstance(model, DiffusersModel)
+        assert model.settings.get("flow_shift") == (5.0 if shift == 1.0 else None)
+        videos[shift] = model.sample_video(noise(0), SENTENCES[0], 0)
+    assert np.array_equal(videos[1.0], videos[5.0])
+    assert not np.array_equal(videos[3.0], videos[5.0])
 
 
 @pytest.mark.parametrize(

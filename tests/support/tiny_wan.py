@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import shutil
+from pathlib import Path
 from typing import Any
 
 import diffusers
@@ -27,6 +30,14 @@ def unipc(shift: float) -> Any:
     return diffusers.UniPCMultistepScheduler(
         prediction_type="flow_prediction", use_flow_sigmas=True, flow_shift=shift
     )
+
+
+def with_shift(folder: Path, shift: float) -> Path:
+    """A copy beside a saved pipeline whose scheduler says another shift."""
+    other = shutil.copytree(folder, folder.with_name(f"{folder.name}-{shift:g}"))
+    path = other / "scheduler/scheduler_config.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "flow_shift": shift}))
+    return other
 
 
 def wan_parts() -> dict[str, Any]:

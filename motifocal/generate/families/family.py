@@ -46,7 +46,8 @@ class Family:
 
     `guidance_name` is the argument of guidance, None where it is a part of the pipeline, and
     `fps_name` that of the rate, None where the network is not told. `call` holds other arguments
-    that the authors sample with. `image_arguments` gives those for an image of the video's size,
+    that the authors sample with, and `flow_shift` replaces the shift of the scheduler, None where
+    the folder's is right. `image_arguments` gives those for an image of the video's size,
     `step_arguments` those for a number of steps; `video_of` takes the video out of the output.
 
     `reads` is whether the prompt counts, `sees` whether the image does; a negative prompt counts
@@ -71,6 +72,7 @@ class Family:
     sees: bool = True
     negative_name: str | None = None
     noise_on_device: bool = False
+    flow_shift: float | None = None
     call: Mapping[str, Any] = field(default_factory=dict)
     image_arguments: Callable[[Image, int], dict[str, Any]] = image_alone
     step_arguments: Callable[[int], dict[str, Any]] = number_of_steps

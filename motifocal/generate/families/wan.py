@@ -6,6 +6,7 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from motifocal.generate.families.family import Family, multiples
+from motifocal.models.folder_files import skyreels_v2_shift
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -51,7 +52,8 @@ def skyreels_v2(pipeline: Any) -> Family:
     """SkyReels V2 I2V."""
     return Family((544, 960), 97, 24.0, 50, 5.0,
                   multiples(_divisor(pipeline, pipeline.transformer)),
-                  frame_step=pipeline.vae_scale_factor_temporal)
+                  frame_step=pipeline.vae_scale_factor_temporal,
+                  flow_shift=skyreels_v2_shift(pipeline.scheduler.config))
 
 
 def skyreels_v2_forcing(pipeline: Any) -> Family:
@@ -60,6 +62,7 @@ def skyreels_v2_forcing(pipeline: Any) -> Family:
     return Family((544, 960), 97, 24.0, 50, 5.0,
                   multiples(_divisor(pipeline, pipeline.transformer)),
                   frame_step=pipeline.vae_scale_factor_temporal, fps_name="fps",
+                  flow_shift=skyreels_v2_shift(pipeline.scheduler.config),
                   call={"overlap_history": 17, "addnoise_condition": 20})
 
 

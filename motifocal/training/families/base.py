@@ -137,6 +137,11 @@ class Family(ABC):
         tensors that diffusers' pipeline would hand it, in its own dtype.
         """
 
+    @property
+    def sampling_shift(self) -> float | None:
+        """The flow shift that videos are sampled with; None for that of the folder's scheduler."""
+        return None
+
     def plain_loss_weight(self, draw: Draw) -> Tensor | None:
         """Return the published trainer's weight of each sample's loss, (B,); None for 1."""
         return None

@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
+from motifocal.models.folder_files import flow_shift, skyreels_v2_shift
 from motifocal.training.families.base import Batch, Config, Draw, dtype_of, first_picture
 from motifocal.training.families.flow import FlowMatching, shifted, unshifted
 
@@ -46,8 +47,11 @@ class _Wan(FlowMatching):
     @property
     def shift(self) -> float:
         """How far the schedule moves uniform times towards noise."""
-        scheduler = self.configs.get("scheduler", {})
-        return float(scheduler.get("flow_shift", scheduler.get("shift", 1.0)))
+        return flow_shift(self.configs.get("scheduler", {}))
+
+    @property
+    def sampling_shift(self) -> float:
+        return self.shift
 
     def encode_text(self, pipe: Any, prompts: Sequence[str]) -> list[dict[str, Tensor]]:
         """Return "text" (L, D) of each prompt."""
@@ -180,6 +184,14 @@ class SkyReelsV2(_WithImageEncoder):
 
     name = "skyreels-v2"
     pipeline, fps = "SkyReelsV2ImageToVideoPipeline", 24.0
+
+    def __init__(self, index: Config, configs: Mapping[str, Config]) -> None:
+        scheduler = configs.get("scheduler", {})
+        shift = skyreels_v2_shift(scheduler)
+        if shift != flow_shift(scheduler):
+            # In the configuration, so that a run begun with the folder's shift is known as another.
+            configs = {**configs, "scheduler": {**scheduler, "flow_shift": shift}}
+        super().__init__(index, configs)
 
     @classmethod
     def matches(cls, index: Config, configs: Mapping[str, Config]) -> bool:

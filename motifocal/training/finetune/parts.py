@@ -21,6 +21,7 @@ from motifocal.files.json_text import parse_json
 from motifocal.files.tensor_file import open_safetensors
 from motifocal.models.folder import bars_on_a_terminal, loading_errors
 from motifocal.models.folder_files import check_libraries, part_folder, refuse_code
+from motifocal.models.schedule import set_flow_shift
 from motifocal.training.families.base import Family
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
@@ -66,6 +67,8 @@ def load_pipeline(folder: Path, family: Family, names: Sequence[str], precision:
             trust_remote_code=False, **absent,
         )  # fmt: skip
     pipe.register_modules(**dict.fromkeys(absent))
+    if family.sampling_shift is not None:
+        set_flow_shift(pipe, family.sampling_shift)
     pipe.set_progress_bar_config(disable=True)
     return pipe
 
