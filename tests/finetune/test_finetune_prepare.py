@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from tiny_diffusers import TINY
+from tiny_diffusers import TINY, save_tiny
 from tiny_finetune import CLIPS, invoke, prepare_arguments, prepared, tiny_clips
 
 from motifocal.data import clip_files
@@ -23,7 +23,9 @@ from motifocal.loss.motion_loss import motion_weights
 from motifocal.media.arrays import Frames
 from motifocal.media.video import write_video
 from motifocal.motion.heatmap import Heatmap, HeatmapSettings, clip_heatmap
+from motifocal.training.families.registry import family_of
 from motifocal.training.finetune.cache import CacheSettings, ClipCache, key_of
+from motifocal.training.finetune.parts import loaded_parts
 from motifocal.training.finetune.prepare import Sample, lock_cache
 
 
@@ -154,6 +156,38 @@ def test_a_cache_from_before_other_evidence_is_gone_on_with_under_its_names(
     assert clip.entry(regions).clip != key_of(before)
     with pytest.raises(ValueError, match=r"evidence 'pixels' \(not 'regions'\)"):
         lock_cache(tmp_path, regions)
+
+
+@pytest.mark.parametrize("kind", ["hunyuan", "hunyuan15", "kandinsky5"])
+def test_large_clips_are_encoded_in_tiles(kind: str, tmp_path: Path) -> None:
+    family = family_of(save_tiny(kind, tmp_path))
+    video = torch.rand(1, 3, 5, 272, 288, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    seen: list[torch.Size] = []
+    with loaded_parts(tmp_path, family, family.clip_parts, torch.device("cpu"), "float32") as pipe:
+        pipe.vae.encoder.register_forward_pre_hook(lambda _, given: seen.append(given[0].shape))
+        latents = family.encode_clip(pipe, video, 24.0, torch.Generator())["latents"]
+    stride = family.geometry.spatial_stride
+    assert latents.shape[-2:] == (272 // stride, 288 // stride)
+    assert max(side for shape in seen for side in shape[-2:]) == 256
+
+
+def test_a_cache_from_before_tiles_is_gone_on_with_by_the_families_without_them_alone(
+    made: tuple[Path, Path, Path], tmp_path: Path
+) -> None:
+    _, _, folder = made
+    stored = ClipCache(folder).settings
+    assert "tiled" not in stored
+    settings = CacheSettings(**{**stored, "heatmap": HeatmapSettings(**stored["heatmap"])})
+    clip = Sample(CaptionedVideo(folder / "0.mp4", "it falls", "0.mp4"),
+                  Selection((0, 1, 2), 16.0, 32, 32), "0" * 64)  # fmt: skip
+    (tmp_path / "cache.json").write_text(json.dumps(stored))
+    lock_cache(tmp_path, settings)
+    tiled = replace(settings, tiled=True)
+    assert clip.entry(tiled).clip != clip.entry(settings).clip
+    with pytest.raises(ValueError, match=r"tiled False \(not True\)"):
+        lock_cache(tmp_path, tiled)
+    lock_cache(tmp_path / "new", tiled)
+    lock_cache(tmp_path / "new", tiled)
 
 
 def test_settings_of_a_cache_that_say_too_little_are_named(tmp_path: Path) -> None:

@@ -54,6 +54,7 @@ def prepare_cache(options: dict[str, Any]) -> None:
         str(options["model"]), family.name,
         digest_of(folder, (*family.text_parts, *family.clip_parts)), precision,
         options["frames"], height, width, options["fps"] or family.fps, options["windows"], heatmap,
+        tiled=family.tiled,
     )  # fmt: skip
     lock_cache(output, settings)
     samples, rejected = _select(captioned.videos, settings, family, options["workers"])

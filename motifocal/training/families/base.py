@@ -75,6 +75,8 @@ class Family(ABC):
     prompt_arguments: ClassVar[Mapping[str, str]] = {}
     #: Parts that compute in float32 whatever the rest does.
     float32_parts: ClassVar[tuple[str, ...]] = ("vae",)
+    #: Whether the autoencoder encodes large clips in tiles, since whole ones take much memory.
+    tiled: ClassVar[bool] = False
     #: Parts that can be trained, one after the other, each with a LoRA of its own.
     trained: ClassVar[tuple[str, ...]] = ("transformer",)
     #: Whether the transformer is told the clips' rate, one for all of a batch.

@@ -39,6 +39,7 @@ class HunyuanVideo(ShiftedLogitNormal):
     shift = SHIFT
     text_parts = ("tokenizer", "text_encoder", "tokenizer_2", "text_encoder_2", "image_processor")
     text_sees_image = True
+    tiled = True
     lora_targets = ATTENTION
     condition = "token_replace"
     interleave = 4  # one of so many tokens of the picture is kept

@@ -33,6 +33,7 @@ class HunyuanVideo15(ShiftedLogitNormal):
     shift = SHIFT
     text_parts = ("tokenizer", "text_encoder", "tokenizer_2", "text_encoder_2")
     clip_parts = ("vae", "image_encoder", "feature_extractor")
+    tiled = True
     lora_targets = ATTENTION
     some_unused = True  # what the last block makes of the text is thrown away
 

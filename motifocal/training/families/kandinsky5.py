@@ -39,6 +39,7 @@ class Kandinsky5(ShiftedLogitNormal):
     fps = 24.0
     shift = SHIFT
     text_parts = ("tokenizer", "text_encoder", "tokenizer_2", "text_encoder_2")
+    tiled = True
     original_names = ()  # ComfyUI's model has the same ones (comfy/ldm/kandinsky5/model.py)
     lora_targets = (
         *(f"{kind}_attention.{name}" for kind in ("self", "cross")

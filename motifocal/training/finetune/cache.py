@@ -14,7 +14,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import MISSING, asdict, dataclass, fields
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -37,7 +37,7 @@ class CacheSettings:
 
     model: how it was named; weights: sha256 of the parts that encode; precision: what they compute
     in, a key of `parts.DTYPES`. fps of None: every frame as stored. windows: stretches of each
-    clip, spread evenly.
+    clip, spread evenly. tiled: whether large clips were encoded in tiles, as `Family.tiled` says.
     """
 
     model: str
@@ -50,6 +50,7 @@ class CacheSettings:
     fps: float | None
     windows: int
     heatmap: HeatmapSettings
+    tiled: bool = False
 
     @cached_property
     def facts(self) -> dict[str, Any]:
@@ -58,6 +59,8 @@ class CacheSettings:
         A file of weights is known by its sha256 there, wherever it lies.
         """
         facts = asdict(self)
+        if not self.tiled:  # as caches were kept when none was
+            del facts["tiled"]
         if self.heatmap.raft_weights is not None:
             facts["heatmap"]["raft_weights"] = sha256_of(Path(self.heatmap.raft_weights))
         return facts
@@ -118,7 +121,8 @@ class ClipCache:
             raise ValueError(f"{folder} should be a cache that `motifocal prepare --model` made "
                              f"for a model of diffusers, got no {SETTINGS} in it")  # fmt: skip
         self.settings: dict[str, Any] = read_json_object(folder / SETTINGS)
-        missing = [f.name for f in fields(CacheSettings) if f.name not in self.settings]
+        missing = [f.name for f in fields(CacheSettings)
+                   if f.name not in self.settings and f.default is MISSING]
         if missing:
             raise ValueError(f"{folder / SETTINGS} should say {', '.join(missing)}, which it does "
                              "not: prepare the clips anew")  # fmt: skip

@@ -35,10 +35,12 @@ def loaded_parts(
 ) -> Iterator[Any]:
     """Inside, the family's pipeline with these parts alone, on `device`, without gradients.
 
-    They are frozen and in eval mode. Raises ValueError for damaged weights and for parts that
-    bring code of their own.
+    They are frozen and in eval mode, and the autoencoder works in tiles where the family's does.
+    Raises ValueError for damaged weights and for parts that bring code of their own.
     """
     pipe = load_pipeline(folder, family, names, precision)
+    if family.tiled and pipe.vae is not None:
+        pipe.vae.enable_tiling()
     pipe.to(device)
     try:
         with torch.no_grad():

@@ -66,8 +66,8 @@ class Sample:
         Where the text encoder sees the picture, what it makes of a caption is the clip's own.
         """
         chosen = self.selection
-        names = ("family", "weights", "precision", "height", "width", "heatmap")
-        decides = {name: settings.facts[name] for name in names}
+        names = ("family", "weights", "precision", "height", "width", "heatmap", "tiled")
+        decides = {name: settings.facts[name] for name in names if name in settings.facts}
         if settings.heatmap.evidence == "pixels":  # as files were named when there was no other
             decides["heatmap"] = {name: value for name, value in decides["heatmap"].items()
                                   if name != "evidence"}  # fmt: skip
@@ -120,6 +120,8 @@ def lock_cache(folder: Path, settings: CacheSettings) -> None:
         heatmap = stored.get("heatmap")
         if isinstance(heatmap, dict):  # begun when there was no other evidence
             stored = {**stored, "heatmap": {"evidence": "pixels", **heatmap}}
+        if settings.tiled:  # begun when no family was encoded in tiles
+            stored = {"tiled": False, **stored}
         return {**stored, "model": facts["model"]}
 
     lock_settings(folder / SETTINGS, facts, upgrade=upgrade)
