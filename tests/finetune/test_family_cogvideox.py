@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -134,10 +135,27 @@ def test_without_a_picture_its_channels_are_zero(case: Case) -> None:
     assert not call["hidden_states"][:, :, channels:].any()
 
 
-def test_a_size_that_learned_positions_do_not_have_is_refused() -> None:
+@pytest.mark.parametrize("frames", [5, 9, 13])
+def test_a_length_at_which_the_network_leaves_its_learned_positions_is_refused(
+    frames: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     case = Case(CogVideoX, tiny_pipeline("cogvideox"), (32, 48), 9)
-    with pytest.raises(ValueError, match="clips should be 32x48 for cogvideox-i2v, got 32x32"):
-        case.family.encode_clip(case.pipe, torch.zeros(1, 3, 9, 32, 32), 8.0, torch.Generator())
+    embed, computed = case.pipe.transformer.patch_embed, []
+    compute = embed._get_positional_embeddings
+    monkeypatch.setattr(embed, "_get_positional_embeddings",
+                        lambda *size, **device: computed.append(size) or compute(*size, **device))
+    latents = torch.zeros(1, case.family.geometry.latent_frames(frames), 8, 4, 6)
+    embed(torch.zeros(1, 226, 16), latents)
+    assert bool(computed) == (frames != 9)
+    words = f"clips should be 9 frames of 32x48.* got {frames} frames of 32x48"
+    with pytest.raises(ValueError, match=words) if computed else nullcontext():
+        case.family.check_clip(frames, 32, 48)
+
+
+def test_a_size_that_learned_positions_do_not_have_is_refused() -> None:
+    family = Case(CogVideoX, tiny_pipeline("cogvideox"), (32, 48), 9).family
+    with pytest.raises(ValueError, match=r"clips should be 9 frames of 32x48.* 9 frames of 32x32"):
+        family.check_clip(9, 32, 32)
 
 
 def test_a_lora_of_cogvideox_loads_into_the_pipeline(case: Case, tmp_path: Path) -> None:

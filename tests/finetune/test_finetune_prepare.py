@@ -14,6 +14,7 @@ import torch
 from tiny_diffusers import TINY, save_tiny
 from tiny_finetune import CLIPS, invoke, prepare_arguments, prepared, tiny_clips
 
+from motifocal.cli.finetune.model import check_caches
 from motifocal.data import clip_files
 from motifocal.data.captions import CaptionedVideo
 from motifocal.data.clip_files import timeline_of
@@ -24,9 +25,9 @@ from motifocal.media.arrays import Frames
 from motifocal.media.video import write_video
 from motifocal.motion.heatmap import Heatmap, HeatmapSettings, clip_heatmap
 from motifocal.training.families.registry import family_of
-from motifocal.training.finetune.cache import CacheSettings, ClipCache, key_of
-from motifocal.training.finetune.parts import loaded_parts
-from motifocal.training.finetune.prepare import Sample, lock_cache
+from motifocal.training.finetune.cache import CachedClip, CacheSettings, ClipCache, key_of
+from motifocal.training.finetune.parts import digest_of, loaded_parts
+from motifocal.training.finetune.prepare import Sample, lock_cache, write_index
 
 
 @pytest.fixture(scope="module")
@@ -239,3 +240,22 @@ def test_what_the_model_cannot_take_is_refused_before_anything_is_read(
         assert result.exit_code == 2
         assert words in " ".join(result.output.split())
     assert not (tmp_path / "cache").exists()
+
+
+def test_a_length_without_learned_positions_is_refused_before_captions_are_encoded(
+    made: tuple[Path, Path, Path], tmp_path: Path
+) -> None:
+    model, cache = save_tiny("cogvideox", tmp_path / "model"), tmp_path / "cache"
+    arguments = prepare_arguments("cogvideox", made[0] / "clips", cache, model)
+    refused = invoke(*arguments, "--frames", "13")
+    assert refused.exit_code == 2
+    assert "clips should be 9 frames of 32x48" in " ".join(refused.output.split())
+    assert not cache.exists()
+    # So is a cache from when lengths were not checked.
+    family = family_of(model)
+    weights = digest_of(model, (*family.text_parts, *family.clip_parts))
+    lock_cache(cache, CacheSettings("m", family.name, weights, "float32", 13, 32, 48, 8.0, 1,
+                                    HeatmapSettings()))  # fmt: skip
+    write_index(cache, [CachedClip("0.mp4", "it falls", 8.0, "0-12", "", "key", "text")], [])
+    with pytest.raises(ValueError, match=r"cache: clips should be 9 frames of .* got 13 frames"):
+        check_caches([ClipCache(cache)], family, model)

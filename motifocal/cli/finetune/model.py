@@ -33,6 +33,8 @@ def _pipeline_of(index: Mapping[str, Any], name: str) -> str:
 
 def check_caches(caches: Sequence[ClipCache], family: Family, folder: Path) -> None:
     """Raise ValueError where a cache was made by another model's parts, whose files are read once.
+
+    Also where its clips have a length or size that the model cannot be trained at.
     """
     from motifocal.training.finetune.parts import digest_of
 
@@ -40,6 +42,10 @@ def check_caches(caches: Sequence[ClipCache], family: Family, folder: Path) -> N
         made = cache.settings["family"]
         if made != family.name:
             raise ValueError(f"{cache.folder} should be made for {family.name}, got {made}")
+        try:
+            family.check_clip(*(cache.settings[name] for name in ("frames", "height", "width")))
+        except ValueError as error:
+            raise ValueError(f"{cache.folder}: {error}") from error
     digest = digest_of(folder, (*family.text_parts, *family.clip_parts))
     for cache in caches:
         if cache.settings["weights"] != digest:

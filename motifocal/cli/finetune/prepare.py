@@ -89,9 +89,10 @@ def check_size(family: Family, frames: int, height: int, width: int) -> None:
     """Refuse a size or a length that the model cannot take; BadParameter names those it can."""
     check_multiples((height, width), family.size_multiple, family.name)
     try:
-        family.geometry.latent_frames(frames)
+        family.check_clip(frames, height, width)
     except ValueError as error:
-        raise click.BadParameter(f"{family.name}: {error}", param_hint="--frames") from error
+        raise click.BadParameter(f"{family.name}: {error}",
+                                 param_hint=["--frames", "--size"]) from error  # fmt: skip
 
 
 def _select(

@@ -102,6 +102,10 @@ class Family(ABC):
         """The latent grid, whose `layout` is that of the draws and of the prediction."""
         return FAMILIES[self.grid]
 
+    def check_clip(self, frames: int, height: int, width: int) -> None:
+        """Raise ValueError for a length or a size that the model cannot be trained at."""
+        self.geometry.latent_frames(frames)
+
     @abstractmethod
     def encode_text(self, pipe: Any, prompts: Sequence[str]) -> list[dict[str, Tensor]]:
         """Return what is cached of each prompt, without a batch dimension.

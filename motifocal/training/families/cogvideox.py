@@ -65,6 +65,18 @@ class CogVideoX(Family):
         kind = getattr(diffusers, self.index["scheduler"][1])
         return kind.from_config(dict(self.configs["scheduler"]), trust_remote_code=False)
 
+    def check_clip(self, frames: int, height: int, width: int) -> None:
+        super().check_clip(frames, height, width)
+        config, stride = self.configs["transformer"], self.geometry.spatial_stride
+        if not config.get("use_learned_positional_embeddings"):
+            return
+        # At another length the transformer computes positions in place of those it learned.
+        length = config["sample_frames"]
+        size = stride * config["sample_height"], stride * config["sample_width"]
+        if (frames, height, width) != (length, *size):
+            raise ValueError(f"clips should be {length} frames of {size[0]}x{size[1]}, for which "
+                             f"positions were learned, got {frames} frames of {height}x{width}")
+
     def encode_text(self, pipe: Any, prompts: Sequence[str]) -> list[dict[str, Tensor]]:
         encoded = [pipe.encode_prompt(prompt, do_classifier_free_guidance=False)
                    for prompt in prompts]
@@ -79,7 +91,6 @@ class CogVideoX(Family):
             return sample[0].float()
 
         config = pipe.vae.config
-        self._check_size(video)
         latents = encode(video) * config.scaling_factor
         copies = self.geometry.padding(video.shape[2])
         first, pictures = video[:, :, :1], [encode(video[:, :, :1])]
@@ -146,15 +157,6 @@ class CogVideoX(Family):
         return CogVideoXImageToVideoPipeline._prepare_rotary_positional_embeddings(
             pipe, stride * height, stride * width, count, noisy.device
         )
-
-    def _check_size(self, video: Tensor) -> None:
-        """ValueError for a size that learned positions do not have."""
-        config, stride = self.configs["transformer"], self.geometry.spatial_stride
-        if config.get("use_learned_positional_embeddings"):
-            size = stride * config["sample_height"], stride * config["sample_width"]
-            if tuple(video.shape[-2:]) != size:
-                raise ValueError(f"clips should be {size[0]}x{size[1]} for {self.name}, got "
-                                 f"{video.shape[-2]}x{video.shape[-1]}")  # fmt: skip
 
 
 class CogVideoX15(CogVideoX):
