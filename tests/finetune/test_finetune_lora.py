@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from family_checks import configs_of
 from safetensors import safe_open
 from safetensors.torch import load_file
 from tiny_diffusers import TINY, tiny_pipeline
@@ -18,7 +19,16 @@ from tiny_finetune import CLIPS, invoke, prepared, same, train_arguments, weight
 
 from motifocal.generate.diffusers_lora import load_lora
 from motifocal.media.video import write_image
-from motifocal.training.families.registry import family_of
+from motifocal.training.families.base import Family
+from motifocal.training.families.registry import FAMILIES, family_of
+from motifocal.training.finetune.adapter import (
+    add_lora,
+    lora_config,
+    lora_keys,
+    trained_weights,
+    write_lora,
+)
+from motifocal.training.finetune.result import loading_lines
 
 # diffusers' schedulers hand tensors to numpy 2 in the manner of numpy 1.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
@@ -43,9 +53,8 @@ def test_the_lora_loads_in_the_real_pipeline_and_changes_its_output(
     before = {part: output_of(getattr(pipe, part)) for part in parts if kind in WAN}
     load_lora(pipe, run / "lora")
     for part in parts:
-        loaded = {re.sub(r"\.default_\d\.", ".default.", name): weight
-                  for name, weight in getattr(pipe, part).named_parameters() if "lora" in name}
-        assert same(loaded, weights_of(run if len(parts) == 1 else run / part))
+        assert same(loaded_into(getattr(pipe, part)),
+                    weights_of(run if len(parts) == 1 else run / part))  # fmt: skip
         if part in before:
             changed = output_of(getattr(pipe, part))
             assert torch.isfinite(changed).all()
@@ -90,6 +99,36 @@ def test_the_file_of_original_names_is_the_same_lora(trained: Path) -> None:
     card = (trained / "lora/README.md").read_text()
     assert f"base_model: {facts['base_model']}" in card
     assert facts["data_sha256"] in card
+
+
+@pytest.mark.parametrize("kind", ["hunyuan15", "wan21"])
+def test_the_line_of_the_card_loads_the_lora(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pipe: Any = tiny_pipeline(kind)
+    index, configs = configs_of(pipe)
+    family = next(f for f in FAMILIES if f.matches(index, configs))(index, configs)
+    weights = drawn_lora(pipe.transformer, family)
+    write_lora(tmp_path / "lora", lora_keys(weights), lora_config(2, 2, family.lora_targets),
+               family.original_names, {})  # fmt: skip
+    monkeypatch.chdir(tmp_path)
+    exec("\n".join(loading_lines(family, "lora/")), {"pipe": pipe})
+    assert same(loaded_into(pipe.transformer), weights)
+
+
+def drawn_lora(transformer: Any, family: Family) -> dict[str, torch.Tensor]:
+    """Random weights of a LoRA on a transformer, which is left as it was."""
+    add_lora(transformer, 2, 2, family.lora_targets)
+    weights = {name: torch.randn_like(weight)
+               for name, weight in trained_weights(transformer).items()}  # fmt: skip
+    transformer.delete_adapters("default")
+    return weights
+
+
+def loaded_into(transformer: Any) -> dict[str, torch.Tensor]:
+    """The weights of the LoRA that was loaded, under the names that training gives them."""
+    return {re.sub(r"\.default_\d\.", ".default.", name): weight
+            for name, weight in transformer.named_parameters() if "lora" in name}  # fmt: skip
 
 
 def animated(kind: str, model: Path, folder: Path, *loras: Path) -> bytes:

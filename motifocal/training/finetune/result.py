@@ -52,7 +52,7 @@ A LoRA for {model}, image to video, fine-tuned with the motion focal loss of Mot
 from diffusers import {pipeline}
 
 pipe = {pipeline}.from_pretrained("{model}")
-pipe.{load}("{folder}"){second}
+{load}
 ```
 
 ```sh
@@ -145,13 +145,20 @@ def _card(run: FinetuneRun, facts: dict[str, Any]) -> str:
                 "tags: [lora, image-to-video, motion-focal-loss, motifocal]"]  # fmt: skip
     rows = [f"| {key} | {json.dumps(value) if isinstance(value, dict) else value} |"
             for key, value in facts.items() if key != "part"]  # fmt: skip
-    own = hasattr(getattr(diffusers, run.family.pipeline), "load_lora_weights")
-    load, second = "load_lora_weights" if own else "transformer.load_lora_adapter", ""
-    if len(run.family.trained) > 1:
-        second = f'\npipe.load_lora_weights("{folder}{run.family.trained[1]}", ' \
-                 "load_into_transformer_2=True)"  # fmt: skip
     comfy = f"\n`{ORIGINAL}` has the original names, for ComfyUI.\n" \
         if run.family.original_names is not None else ""  # fmt: skip
     return _CARD.format(metadata="\n".join(metadata), title=f"LoRA for {model}", model=model,
-                        version=__version__, rows="\n".join(rows), second=second, folder=folder,
-                        load=load, pipeline=run.family.pipeline, comfy=comfy)  # fmt: skip
+                        version=__version__, rows="\n".join(rows), folder=folder,
+                        load="\n".join(loading_lines(run.family, folder)),
+                        pipeline=run.family.pipeline, comfy=comfy)  # fmt: skip
+
+
+def loading_lines(family: Family, folder: str) -> list[str]:
+    """Return the lines of Python that load the LoRA in `folder` ("lora/") into `pipe`."""
+    if not hasattr(getattr(diffusers, family.pipeline), "load_lora_weights"):
+        return [f'pipe.transformer.load_lora_adapter("{folder}", weight_name="{LORA}")']
+    lines = [f'pipe.load_lora_weights("{folder}")']
+    if len(family.trained) > 1:
+        second = family.trained[1]
+        lines.append(f'pipe.load_lora_weights("{folder}{second}", load_into_{second}=True)')
+    return lines
