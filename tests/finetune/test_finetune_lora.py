@@ -28,7 +28,7 @@ from motifocal.training.finetune.adapter import (
     trained_weights,
     write_lora,
 )
-from motifocal.training.finetune.result import loading_lines
+from motifocal.training.finetune.result import loading_lines, lora_folder
 
 # diffusers' schedulers hand tensors to numpy 2 in the manner of numpy 1.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
@@ -101,19 +101,24 @@ def test_the_file_of_original_names_is_the_same_lora(trained: Path) -> None:
     assert facts["data_sha256"] in card
 
 
-@pytest.mark.parametrize("kind", ["hunyuan15", "wan21"])
-def test_the_line_of_the_card_loads_the_lora(
-    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("kind", "parts"), [
+    ("hunyuan15", ["transformer"]), ("wan21", ["transformer"]), ("wan22-a14b", ["transformer"]),
+    ("wan22-a14b", ["transformer_2"]), ("wan22-a14b", ["transformer", "transformer_2"]),
+])  # fmt: skip
+def test_the_lines_of_the_card_load_what_was_trained(
+    kind: str, parts: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pipe: Any = tiny_pipeline(kind)
     index, configs = configs_of(pipe)
     family = next(f for f in FAMILIES if f.matches(index, configs))(index, configs)
-    weights = drawn_lora(pipe.transformer, family)
-    write_lora(tmp_path / "lora", lora_keys(weights), lora_config(2, 2, family.lora_targets),
-               family.original_names, {})  # fmt: skip
+    weights = {part: drawn_lora(getattr(pipe, part), family) for part in parts}
+    for part in parts:
+        write_lora(lora_folder(tmp_path / "lora", family, part), lora_keys(weights[part]),
+                   lora_config(2, 2, family.lora_targets), family.original_names, {})  # fmt: skip
     monkeypatch.chdir(tmp_path)
-    exec("\n".join(loading_lines(family, "lora/")), {"pipe": pipe})
-    assert same(loaded_into(pipe.transformer), weights)
+    exec("\n".join(loading_lines(family, tmp_path / "lora")), {"pipe": pipe})
+    for part in family.trained:
+        assert same(loaded_into(getattr(pipe, part)), weights.get(part, {}))
 
 
 def drawn_lora(transformer: Any, family: Family) -> dict[str, torch.Tensor]:

@@ -56,7 +56,7 @@ pipe = {pipeline}.from_pretrained("{model}")
 ```
 
 ```sh
-motifocal animate image.png "what happens" --model {model} --lora {folder}
+motifocal animate image.png "what happens" --model {model} --lora lora/
 ```
 {comfy}"""
 
@@ -78,7 +78,7 @@ def write_result(run: FinetuneRun, folder: Path) -> Path:
     config = lora_config(s.lora_rank or 0, s.alpha, s.lora_targets or run.family.lora_targets)
     write_lora(lora_folder(place, run.family, run.part), lora_keys(weights), config,
                run.family.original_names, facts)
-    write_text(place / "README.md", _card(run, facts))
+    write_text(place / "README.md", _card(run, place, facts))
     return place
 
 
@@ -138,9 +138,9 @@ def _write_whole(
     write_text(folder / f"{run.part}.json", json.dumps(facts, indent=1) + "\n")
 
 
-def _card(run: FinetuneRun, facts: dict[str, Any]) -> str:
+def _card(run: FinetuneRun, lora: Path, facts: dict[str, Any]) -> str:
     """Return the text of README.md, with metadata for the Hugging Face hub."""
-    model, folder = facts["base_model"], "lora/"
+    model = facts["base_model"]
     metadata = ["library_name: diffusers", "pipeline_tag: image-to-video", f"base_model: {model}",
                 "tags: [lora, image-to-video, motion-focal-loss, motifocal]"]  # fmt: skip
     rows = [f"| {key} | {json.dumps(value) if isinstance(value, dict) else value} |"
@@ -148,17 +148,21 @@ def _card(run: FinetuneRun, facts: dict[str, Any]) -> str:
     comfy = f"\n`{ORIGINAL}` has the original names, for ComfyUI.\n" \
         if run.family.original_names is not None else ""  # fmt: skip
     return _CARD.format(metadata="\n".join(metadata), title=f"LoRA for {model}", model=model,
-                        version=__version__, rows="\n".join(rows), folder=folder,
-                        load="\n".join(loading_lines(run.family, folder)),
+                        version=__version__, rows="\n".join(rows),
+                        load="\n".join(loading_lines(run.family, lora)),
                         pipeline=run.family.pipeline, comfy=comfy)  # fmt: skip
 
 
-def loading_lines(family: Family, folder: str) -> list[str]:
-    """Return the lines of Python that load the LoRA in `folder` ("lora/") into `pipe`."""
+def loading_lines(family: Family, lora: Path) -> list[str]:
+    """Return the lines of Python that load what `lora` holds into `pipe`; it is "lora/" there."""
     if not hasattr(getattr(diffusers, family.pipeline), "load_lora_weights"):
-        return [f'pipe.transformer.load_lora_adapter("{folder}", weight_name="{LORA}")']
-    lines = [f'pipe.load_lora_weights("{folder}")']
-    if len(family.trained) > 1:
-        second = family.trained[1]
-        lines.append(f'pipe.load_lora_weights("{folder}{second}", load_into_{second}=True)')
+        return [f'pipe.transformer.load_lora_adapter("lora/", weight_name="{LORA}")']
+    lines = []
+    for part in family.trained:
+        if not (lora_folder(lora, family, part) / LORA).is_file():
+            continue
+        if part == family.trained[0]:
+            lines.append('pipe.load_lora_weights("lora/")')
+        else:
+            lines.append(f'pipe.load_lora_weights("lora/{part}", load_into_{part}=True)')
     return lines
