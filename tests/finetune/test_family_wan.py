@@ -219,6 +219,20 @@ def test_skyreels_is_trained_and_sampled_with_its_shift_where_the_folder_leaves_
         assert pipe.scheduler.config.flow_shift == shift
 
 
+def test_another_shift_is_that_of_a_folder_that_says_so(
+    kind: str, family: Family, tmp_path: Path
+) -> None:
+    said, given = (family_of(with_shift(save_tiny(kind, tmp_path / "model"), 5.0)),
+                   family.with_flow_shift(5.0))  # fmt: skip
+    latents = torch.zeros(1, 48 if kind == "wan22-5b" else 16, 3, 4, 4)
+    for part in family.trained:
+        times = [one.draw(latents, [torch.Generator().manual_seed(1)], part).time
+                 for one in (family, given, said)]  # fmt: skip
+        assert times[0] < times[1] == times[2]
+    pipe = load_pipeline(tmp_path / "model", given, (), "float32")
+    assert pipe.scheduler.config.flow_shift == 5.0
+
+
 def test_a_model_of_a_first_and_a_last_frame_has_no_family(tmp_path: Path) -> None:
     folder = save_tiny("wan21", tmp_path / "model")
     assert family_of(folder).name == "wan-2.1"

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from safetensors import safe_open
 from safetensors.torch import load_file
 from tiny_finetune import CLIPS, invoke, losses_of, same, train_arguments, weights_of
 
@@ -70,6 +71,23 @@ def test_every_weight_can_be_trained_and_settings_be_kept_without_training(
     after = load_file(tmp_path / "full/transformer/diffusion_pytorch_model.safetensors")
     assert before.keys() == after.keys()
     assert all((before[name] != after[name]).any() for name in before)
+
+
+def test_the_shift_of_the_settings_decides_the_noise_and_is_written_into_the_lora(
+    made: tuple[Path, Path, Path], trained: Path, tmp_path: Path
+) -> None:
+    _, model, cache = made
+    for shift in (3.0, 8.0):
+        result = invoke(*train_arguments(cache, tmp_path / f"{shift:g}", model, flow_shift=shift))
+        assert result.exit_code == 0, result.output
+    for run, shift in ((trained, 3.0), (tmp_path / "3", 3.0), (tmp_path / "8", 8.0)):
+        assert (losses_of(run) == losses_of(trained)) == (shift == 3.0)
+        with safe_open(run / "lora/pytorch_lora_weights.safetensors", "pt") as file:
+            assert json.loads(file.metadata()["motifocal"])["flow_shift"] == shift
+    changed = invoke(*train_arguments(cache, tmp_path / "8", model, flow_shift=5.0))
+    assert "flow_shift 8.0 (not 5.0)" in str(changed.exception)
+    with pytest.raises(ValueError, match="flow_shift should be left out for ltx-2"):
+        LTX2({}, {}).with_flow_shift(5.0)
 
 
 def test_clips_of_several_rates_are_no_micro_batch_of_a_model_that_is_told_the_rate(

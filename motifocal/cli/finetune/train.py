@@ -41,6 +41,8 @@ def train_on_cache(options: dict[str, Any]) -> None:
     folder, family = opened(options["model"])
     settings.accumulation(processes=1)
     parts_of(settings, family)
+    if settings.flow_shift is not None:
+        family = family.with_flow_shift(settings.flow_shift)
     check_rates(settings, family, cache)
     if options["device"] not in ("auto", "cpu"):
         chosen_device(options["device"])

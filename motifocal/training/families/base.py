@@ -148,6 +148,14 @@ class Family(ABC):
         """The flow shift that videos are sampled with; None for that of the folder's scheduler."""
         return None
 
+    def with_flow_shift(self, shift: float) -> Family:
+        """Return the family with another shift of its noise levels, in training and sampling.
+
+        Raises ValueError where they are not those of the scheduler's schedule.
+        """
+        raise ValueError(f"flow_shift should be left out for {self.name}, which has noise levels "
+                         f"of its own, got {shift:g}")  # fmt: skip
+
     def plain_loss_weight(self, draw: Draw) -> Tensor | None:
         """Return the published trainer's weight of each sample's loss, (B,); None for 1."""
         return None

@@ -7,13 +7,21 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
+from copy import copy
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
 from motifocal.models.folder_files import flow_shift, skyreels_v2_shift
-from motifocal.training.families.base import Batch, Config, Draw, dtype_of, first_picture
+from motifocal.training.families.base import (
+    Batch,
+    Config,
+    Draw,
+    Family,
+    dtype_of,
+    first_picture,
+)
 from motifocal.training.families.flow import FlowMatching, shifted, unshifted
 
 MOST_TOKENS = 512  # of the prompt, as the pipelines' calls take by default
@@ -24,8 +32,10 @@ class _Wan(FlowMatching):
     """What the models share: text encoder, autoencoder, density of sigma, transformer.
 
     Sigma is uniform and then shifted as in the model's schedule: DiffSynth-Studio draws uniformly
-    from a schedule with the shift, musubi-tuner has `--timestep_sampling shift`.
+    from a schedule with a shift (5 for all), musubi-tuner has `--timestep_sampling shift`.
     """
+
+    _given_shift: float | None = None
 
     pipeline = "WanImageToVideoPipeline"
     size_multiple = 16
@@ -47,7 +57,14 @@ class _Wan(FlowMatching):
     @property
     def shift(self) -> float:
         """How far the schedule moves uniform times towards noise."""
+        if self._given_shift is not None:
+            return self._given_shift
         return flow_shift(self.configs.get("scheduler", {}))
+
+    def with_flow_shift(self, shift: float) -> Family:
+        family = copy(self)
+        family._given_shift = shift
+        return family
 
     @property
     def sampling_shift(self) -> float:

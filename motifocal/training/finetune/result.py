@@ -113,12 +113,13 @@ def averaged_weights(run: FinetuneRun) -> dict[str, Tensor]:
 
 def facts_of(run: FinetuneRun) -> dict[str, Any]:
     """Return what decided the weights, for metadata and the card."""
-    s, c = run.settings, run.cache.settings
+    s, c, shift = run.settings, run.cache.settings, run.family.sampling_shift
     return {
         "base_model": s.model, "family": run.family.name, "part": run.part, "steps": run.step,
         "motif_weight": s.motif_weight, "motif_variant": s.motif_variant,
         "lora_rank": s.lora_rank, "lora_alpha": s.alpha, "learning_rate": s.learning_rate,
         "global_batch": s.global_batch, "seed": s.seed,
+        **({} if shift is None else {"flow_shift": shift}),
         "clips": len(run.cache), "frames": c["frames"], "height": c["height"],
         "width": c["width"], "fps": c["fps"], "heatmap": c["heatmap"],
         "data_sha256": run.cache.digest, "motifocal": __version__,

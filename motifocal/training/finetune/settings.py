@@ -17,7 +17,8 @@ class FinetuneSettings(BaseModel):
     where empty, are the family's. ema_decay of 0 keeps no average. precision is that of the frozen
     weights; what is trained is float32. storage is how frozen weights lie in memory: "fp8" casts
     each layer for its own computation, "nf4" is bitsandbytes' four bits. sample_guidance of None is
-    the guidance scale that the pipeline samples with.
+    the guidance scale that the pipeline samples with; flow_shift of None is the schedule of the
+    model's folder.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -27,6 +28,7 @@ class FinetuneSettings(BaseModel):
     lora_alpha: float | None = Field(default=None, gt=0)
     lora_targets: tuple[str, ...] = ()
     parts: tuple[str, ...] = ()
+    flow_shift: float | None = Field(default=None, gt=0)
     motif_weight: float = Field(default=1.0, ge=0)
     motif_variant: Literal["motif", "inverse", "none", "normalised", "difference", "dynamics",
                            "dynamics-rms"] = "motif"
