@@ -73,6 +73,29 @@ def test_every_weight_can_be_trained_and_settings_be_kept_without_training(
     assert all((before[name] != after[name]).any() for name in before)
 
 
+def test_every_weight_is_trained_at_a_tenth_of_the_rate_of_a_lora_where_none_is_given(
+    made: tuple[Path, Path, Path], tmp_path: Path
+) -> None:
+    _, model, cache = made
+    full: dict[str, Any] = {"model": "tiny", "lora_rank": None}
+    lora = finetune_settings({"model": "tiny"})
+    assert finetune_settings(full).learning_rate == pytest.approx(lora.learning_rate / 10)
+    assert finetune_settings({**full, "learning_rate": 1e-4}).learning_rate == 1e-4
+    # A run of an earlier version, by the same command without a rate, goes on at the rate it had.
+    arguments = train_arguments(cache, tmp_path, model, "--full", steps=1)
+    for option in ("--lora", "learning_rate=0.01"):
+        at = arguments.index(option)
+        del arguments[at - (option != "--lora") : at + 1 + (option == "--lora")]
+    assert invoke(*arguments, "--set", "learning_rate=1e-4").exit_code == 0
+    result = invoke(*arguments, "--set", "steps=2")
+    assert result.exit_code == 0, result.output
+    assert json.loads((tmp_path / "finetune.json").read_text())["learning_rate"] == 1e-4
+    fresh = invoke(*arguments, "-o", tmp_path / "fresh", "--dry-run")
+    assert fresh.exit_code == 0, fresh.output
+    kept = json.loads((tmp_path / "fresh/finetune.json").read_text())
+    assert (kept["lora_rank"], kept["learning_rate"]) == (None, 1e-5)
+
+
 def test_the_shift_of_the_settings_decides_the_noise_and_is_written_into_the_lora(
     made: tuple[Path, Path, Path], trained: Path, tmp_path: Path
 ) -> None:

@@ -34,7 +34,21 @@ def settings_of(options: dict[str, Any]) -> FinetuneSettings:
     for assignment in options["assignments"]:
         key, value = parse_assignment(assignment, "--set")
         values[key] = value
+    if values.get("lora_rank", 0) is None and "learning_rate" not in values:
+        values |= _rate_of_earlier_versions(options["output"])
     return finetune_settings(values)
+
+
+def _rate_of_earlier_versions(output: Path) -> dict[str, float]:
+    """Return the rate of a run of every weight in `output` that was begun with a LoRA's default."""
+    from motifocal.training.finetune.settings import LORA_RATE, SETTINGS, read_finetune_settings
+
+    for path in output.rglob(SETTINGS):
+        if (path.parent / "checkpoints").is_dir():
+            earlier = read_finetune_settings(path)
+            if earlier.lora_rank is None and earlier.learning_rate == LORA_RATE:
+                return {"learning_rate": LORA_RATE}
+    return {}
 
 
 def write_own_run_file(folder: Path, settings: FinetuneSettings) -> None:

@@ -122,12 +122,8 @@ def _keep_settings(
     from motifocal.files.atomic import remove_temporaries
     from motifocal.training.checkpoint import latest_step
     from motifocal.training.finetune.parts import base_digest
-    from motifocal.training.finetune.run import (
-        SETTINGS,
-        lock_finetune,
-        part_run_folder,
-        parts_of,
-    )
+    from motifocal.training.finetune.run import lock_finetune, part_run_folder, parts_of
+    from motifocal.training.finetune.settings import SETTINGS
 
     for part in parts_of(settings, family):
         place = part_run_folder(output, family, part)

@@ -156,7 +156,8 @@ lora_options = together(
                  help="Fine-tune a diffusers model with a LoRA of this rank.  "
                  "[default: 16]"),
     click.option("--full", is_flag=True,
-                 help="Fine-tune every weight of the transformer instead of a LoRA."),
+                 help="Fine-tune every weight of the transformer instead of a LoRA, at a learning "
+                 "rate of 1e-5 unless it is set."),
     click.option("--memory", type=MemorySize(), metavar="SIZE",
                  help="Memory of the accelerator, e.g. 24G (with --fsdp, of each): takes the "
                  "first way to store the frozen weights that is estimated to fit, and prints it "

@@ -33,6 +33,7 @@ from motifocal.training.finetune.adapter import add_lora, trained_weights
 from motifocal.training.finetune.cache import ClipCache
 from motifocal.training.finetune.settings import (
     FREE_TO_CHANGE,
+    SETTINGS,
     FinetuneSettings,
     read_finetune_settings,
 )
@@ -49,7 +50,7 @@ from motifocal.training.optimizer import build_optimizer, check_parameters
 from motifocal.training.processes import check_same_step, first_process_decides
 from motifocal.training.stepping import accumulate, not_finite, take_steps
 
-SETTINGS, INPUTS = "finetune.json", "inputs.json"
+INPUTS = "inputs.json"
 
 
 @dataclass
