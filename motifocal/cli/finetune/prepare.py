@@ -49,18 +49,18 @@ def prepare_cache(options: dict[str, Any]) -> None:
     lock_output(output)
     for place in (output, *(output / name for name in FOLDERS)):
         remove_temporaries(place)
-    captioned = read_captions(options["clips_at"])
+    captioned, fps = read_captions(options["clips_at"]), options["fps"] or family.fps
     settings = CacheSettings(
         str(options["model"]), family.name,
         digest_of(folder, (*family.text_parts, *family.clip_parts)), precision,
-        options["frames"], height, width, options["fps"] or family.fps, options["windows"], heatmap,
+        options["frames"], height, width, fps, options["windows"], heatmap,
         tiled=family.tiled,
     )  # fmt: skip
     lock_cache(output, settings)
     samples, rejected = _select(captioned.videos, settings, family, options["workers"])
     rejected = [*captioned.rejected, *rejected]
     note_turned([sample.video for sample in samples], (height, width))
-    note_repeated(samples, settings.fps)
+    note_repeated(samples, fps)
     samples, damaged = _encode(samples, settings, folder, family, output, device,
                                options["workers"])  # fmt: skip
     entries = [sample.entry(settings, family.text_sees_image) for sample in samples]
