@@ -11,7 +11,9 @@ import errno
 import json
 import os
 import socket
+import stat
 import sys
+import time
 import warnings
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -24,6 +26,7 @@ from motifocal.files.remote import RemotePath
 LOCK = ".motifocal.lock"
 PARTS = ".motifocal-*.lock"
 _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
+_TRIES, _PAUSE = 100, 0.01  # s: a holder takes far less to remove its empty folder
 _open_locks: set[int] = set()
 
 
@@ -67,14 +70,17 @@ def _files(folder: Path, part: str | None) -> list[tuple[Path, bool]]:
 
 
 def _acquire(path: Path, shared: bool) -> int:
-    """Open and lock a file; return its descriptor. Raise FolderInUse where it is locked already."""
-    while True:
+    """Open and lock a file; return its descriptor. Raise FolderInUse where it is locked already,
+    and an OSError where it or its folder cannot be made."""
+    for left in reversed(range(_TRIES)):
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
-        except (FileNotFoundError, FileExistsError):  # its holder is removing the empty folder
-            if _is_blocked(path):
-                raise
+            descriptor = _open(path)
+        except (FileNotFoundError, FileExistsError) as error:
+            # Mostly its holder is removing the empty folder; in /proc, say, no folder is ever made.
+            if not left or _is_blocked(path):
+                raise type(error)(f"{path.parent} cannot be made: {error.strerror}") from error
+            time.sleep(_PAUSE)
             continue
         with ExitStack() as undone:
             undone.callback(os.close, descriptor)
@@ -87,14 +93,31 @@ def _acquire(path: Path, shared: bool) -> int:
                 _open_locks.add(descriptor)
                 undone.pop_all()
                 return descriptor
+    raise FolderInUse(_whose(path))
+
+
+def _open(path: Path) -> int:
+    """Open the lock file, made if need be. Raise OSError where it is a link: what a link leads to
+    would be emptied."""
+    try:
+        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666)
+    except OSError as error:
+        if not path.is_symlink():
+            raise
+        raise OSError(f"{path} should be a file, got a link: remove it") from error
 
 
 def _is_blocked(path: Path) -> bool:
-    """Return whether waiting makes no file: a file, or a link to nothing, is where a folder goes.
-    """
-    return path.is_symlink() or any(
-        folder.is_file() or (folder.is_symlink() and not folder.exists())
-        for folder in path.parents)
+    """Return whether waiting makes no file: something else is where a folder goes."""
+    return any(map(_is_no_folder, path.parents))
+
+
+def _is_no_folder(path: Path) -> bool:
+    """Return whether there is something other than a folder; a link to nothing is, too."""
+    try:
+        return not stat.S_ISDIR(path.stat().st_mode)
+    except OSError:
+        return path.is_symlink()
 
 
 def _flock(descriptor: int, shared: bool) -> None:

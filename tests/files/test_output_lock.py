@@ -257,7 +257,7 @@ def test_a_command_names_itself_and_lets_go_when_it_ends(tmp_path: Path) -> None
     assert json.loads((tmp_path / "out" / "made").read_text())["command"] == "motifocal work"
 
 
-@pytest.mark.parametrize("linked", ["", "out", "out/.motifocal.lock"])
+@pytest.mark.parametrize("linked", ["", "out"])
 def test_a_link_that_leads_nowhere_is_refused_rather_than_waited_for(
     tmp_path: Path, linked: str
 ) -> None:
@@ -268,3 +268,31 @@ def test_a_link_that_leads_nowhere_is_refused_rather_than_waited_for(
     with pytest.raises(OSError, match=r"exists|No such file"), (
         output_lock(tmp_path / "link" / "out", "motifocal train")):  # fmt: skip
         pass
+
+
+def test_where_no_folder_can_be_made_the_command_ends(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("motifocal.files.output_lock._PAUSE", 0)
+    os.mkfifo(tmp_path / "pipe")  # as /dev/null: neither a file nor a folder
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    for folder in (tmp_path / "pipe", tmp_path / "pipe" / "out", Path("out")):
+        with pytest.raises(OSError, match=folder.name):
+            output_lock(folder, "motifocal train").__enter__()
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_a_link_in_the_locks_place_is_refused_and_what_it_leads_to_stays(
+    tmp_path: Path, there: bool
+) -> None:
+    folder, thesis = tmp_path / "out", tmp_path / "thesis.tex"
+    folder.mkdir()
+    if there:
+        thesis.write_text("years of work")
+    (folder / LOCK).symlink_to(thesis)
+    with pytest.raises(OSError, match=f"{LOCK} should be a file, got a link: remove it"):
+        output_lock(folder, "motifocal train").__enter__()
+    assert thesis.exists() == there
+    assert not there or thesis.read_text() == "years of work"
