@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -18,8 +18,8 @@ import numpy as np
 
 from motifocal.data.resizing import RESIZES, resized
 from motifocal.media.arrays import Frames
-from motifocal.media.frame_times import is_same_rate
-from motifocal.media.video import read_frames
+from motifocal.media.frame_times import is_same_rate, jump_after
+from motifocal.media.video import VideoError, read_frames
 
 _NOTHING = 1e-6  # s: times that differ by less are the same
 
@@ -157,7 +157,10 @@ class FrameRule:
 def selected(
     timeline: Timeline, rule: FrameRule, height: int, width: int, resize: str = "cover"
 ) -> list[Selection]:
-    """Return the samples that the rule makes of a clip; none where it is too short."""
+    """Return the samples that the rule makes of a clip; none where it is too short.
+
+    Raises VideoError where a frame would be repeated for more than an hour: the clock jumps.
+    """
     indices, fps = resampled(timeline, rule)
     return [
         Selection(tuple(indices[i] for i in window), fps, height, width, resize)
@@ -177,6 +180,7 @@ def resampled(timeline: Timeline, rule: FrameRule) -> tuple[list[int], float]:
 
 def _shown(timeline: Timeline, fps: float, _: float | None) -> tuple[list[int], float]:
     """Take the frame seen at 0, 1 / fps, 2 / fps, ... seconds from the first until the end."""
+    _check_jumps(timeline, timeline.end)
     if timeline.rate and is_same_rate(fps, timeline.rate):
         fps = timeline.rate
     starts = np.asarray(timeline.starts) - timeline.starts[0]
@@ -206,10 +210,18 @@ def _declared(timeline: Timeline, fps: float, source_fps: float | None) -> tuple
 def _rounded(timeline: Timeline, fps: float, _: float | None) -> tuple[list[int], float]:
     """Take for k the frame whose number, at the clip's mean rate, is nearest to time k / fps."""
     seconds = timeline.file_seconds or timeline.end - timeline.starts[0]
+    _check_jumps(timeline, timeline.starts[0] + seconds)
     count = math.floor(_printed_seconds(seconds) * fps)
     # The rate is printed with two decimals, too, but ties go to the even digit there.
     rate, last = round(timeline.fps, 2), len(timeline.starts) - 1
     return [min(round(k / fps * rate), last) for k in range(count)], fps
+
+
+def _check_jumps(timeline: Timeline, end: float) -> None:
+    """Raise VideoError where the clock jumps after a frame, the last of which is shown to `end`."""
+    for number, (start, after) in enumerate(pairwise((*timeline.starts, end))):
+        if reason := jump_after(number, after - start):
+            raise VideoError(reason)
 
 
 def _printed_seconds(seconds: float) -> float:
@@ -235,8 +247,7 @@ def _head(count: int, rule: FrameRule) -> list[Sequence[int]]:
 
 
 def _chunk(count: int, rule: FrameRule) -> list[Sequence[int]]:
-    starts = range(0, count - rule.frames + 1, rule.frames)
-    return [range(start, start + rule.frames) for start in starts]
+    return _slide(count, replace(rule, step=rule.frames))
 
 
 def _slide(count: int, rule: FrameRule) -> list[Sequence[int]]:
@@ -257,9 +268,7 @@ def _full(count: int, rule: FrameRule) -> list[Sequence[int]]:
 
 
 def _cut(count: int, rule: FrameRule) -> list[Sequence[int]]:
-    if count >= rule.frames:
-        return [range(rule.frames)]
-    return _full(count, rule)
+    return _head(count, rule) or _full(count, rule)
 
 
 def _stride(count: int, rule: FrameRule) -> list[Sequence[int]]:

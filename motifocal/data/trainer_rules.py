@@ -262,7 +262,7 @@ def trained_on(
 ) -> list[Selection]:
     """Return the samples that a trainer makes of a clip; none where it is too short.
 
-    Raises ValueError for an unknown trainer.
+    Raises ValueError for an unknown trainer, VideoError as `selection.selected` does.
     """
     if trainer not in TRAINERS:
         raise ValueError(f"trainer should be one of {', '.join(TRAINERS)}, got {trainer!r}")

@@ -1,4 +1,4 @@
-"""Put the decoded frames of a container in display order, each with its time.
+"""Put the decoded frames of a container in display order, each with its time; resample them.
 
 One rule for every command; docs/reading.md states it for users.
 """
@@ -8,10 +8,11 @@ from __future__ import annotations
 import heapq
 from collections.abc import Callable, Iterator
 from fractions import Fraction
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias, cast
 
-from motifocal.media.picture import VideoError
+from motifocal.media.picture import Shot, Source, VideoError
 from motifocal.media.pyav_versions import duration_of
 
 if TYPE_CHECKING:
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
 #: These store when a frame is decoded, not when it is shown; the presentation times that FFmpeg
 #: makes up for them run backwards where frames are stored in another order than shown (B-frames).
 DECODE_TIMES = frozenset({"avi", "asf"})
+#: Seconds for which resampling repeats a frame. No recording stands still for longer, but a clock
+#: that jumps, to the time of day or past the end of its counter, asks for billions of repeats.
+MAX_REPEATED = 3600
 _NO_TIMES = 0x80  # AVFMT_NOTIMESTAMPS in FFmpeg's libavformat/avformat.h: raw streams
 
 _WITH_ALPHA = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
@@ -35,6 +39,37 @@ Decoder: TypeAlias = "Callable[[Packet], list[VideoFrame]]"
 def is_same_rate(fps: float, declared: float) -> bool:
     """Tell whether two rates differ by 0.15 % or less: 24 and 23.976 frames/s mean the same."""
     return abs(fps / declared - 1) <= 0.0015
+
+
+def jump_after(number: int, seconds: float | Fraction) -> str:
+    """Say that the clock jumps after a frame which is shown for so long; "" where it does not."""
+    if seconds <= MAX_REPEATED:
+        return ""
+    return (f"its times jump: frame {number} would be repeated for {float(seconds):,.0f} s, at "
+            f"most {MAX_REPEATED:,} s are allowed")
+
+
+def resampled_shots(path: Path, source: Source, target: Fraction) -> Source:
+    """Take the frames seen at times 0, 1 / target, 2 / target, ... until the source ends.
+
+    Its shots raise VideoError where a frame is shown for longer than MAX_REPEATED.
+    """
+    declared = source.rate or target
+    rate = declared if is_same_rate(float(target), float(declared)) else target
+
+    def shots() -> Iterator[Shot]:
+        count = 0
+        for number, shot in enumerate(source.shots):
+            if reason := jump_after(number, shot.end - shot.start):
+                raise VideoError(f"{path}: {reason}")
+            pixels = cache(shot.pixels)  # converted once, however often the frame is repeated
+            # Containers round times to their grain (Matroska: 1 ms, GIF: 10 ms), so a frame that
+            # is due at k / rate may be stored as starting that much later.
+            while Fraction(count) / rate + source.grain < shot.end:
+                yield shot._replace(start=count / rate, end=(count + 1) / rate, pixels=pixels)
+                count += 1
+
+    return Source(shots(), rate, source.grain)
 
 
 class TimedFrame(NamedTuple):

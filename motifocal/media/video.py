@@ -26,7 +26,7 @@ from motifocal.media.block_motion import BlockMotion
 from motifocal.media.codec import opened_container, write_gif, write_mp4
 from motifocal.media.file_kind import is_picture, picture_grain
 from motifocal.media.frame_pixels import naming
-from motifocal.media.frame_times import is_same_rate
+from motifocal.media.frame_times import resampled_shots
 from motifocal.media.picture import (
     Shot,
     Source,
@@ -91,8 +91,9 @@ def read_video(
     With `fps` the frames are the source's resampled by their timestamps: output frame k shows the
     latest source frame that starts at or before k / fps (our reading; constant and variable rates
     alike). An fps within 0.15 % of the source's rate means that rate, so that 24 of a 23.976 video
-    repeats no frame. Without `fps` every source frame counts once. Images have no times: `fps`
-    is then their rate, 8 if absent.
+    repeats no frame. A frame is repeated for an hour at most: where the clock jumps, the video is
+    refused. Without `fps` every source frame counts once. Images have no times: `fps` is then
+    their rate, 8 if absent.
 
     With `num_frames` exactly that many are returned and decoding stops there; damage further on
     goes unseen. The display matrix is applied, transparency is composited on white, pixels that
@@ -218,7 +219,7 @@ def _opened(path: Path, fps: float | None, motion: BlockMotion | None = None) ->
     """Open the frames of any source, resampled to `fps` if given."""
     rate = None if fps is None else _fraction(fps, 100_000)
     with stored(path, rate or DEFAULT_FPS, motion) as source:
-        yield source if rate is None else _resampled(source, rate)
+        yield source if rate is None else resampled_shots(path, source, rate)
 
 
 @contextmanager
@@ -231,23 +232,6 @@ def stored(path: Path, still_rate: Fraction, motion: BlockMotion | None = None) 
     else:
         with opened_container(path, motion) as source:
             yield source
-
-
-def _resampled(source: Source, target: Fraction) -> Source:
-    """Take the frames seen at times 0, 1 / target, 2 / target, ... until the source ends."""
-    declared = source.rate or target
-    rate = declared if is_same_rate(float(target), float(declared)) else target
-
-    def shots() -> Iterator[Shot]:
-        count = 0
-        for shot in source.shots:
-            # Containers round times to their grain (Matroska: 1 ms, GIF: 10 ms), so a frame that
-            # is due at k / rate may be stored as starting that much later.
-            while Fraction(count) / rate + source.grain < shot.end:
-                yield shot._replace(start=count / rate, end=(count + 1) / rate)
-                count += 1
-
-    return Source(shots(), rate, source.grain)
 
 
 def _collected(

@@ -12,6 +12,7 @@ import pytest
 import torch
 from command_line import CommandLine
 from export_options import latents, masks, rows_in
+from made_videos import with_clock_jump
 from square_clips import square_clip, write_square_clip
 
 from motifocal.bridges.export_table import read_table
@@ -35,6 +36,16 @@ def test_bad_clips_are_listed_and_the_others_done(
     assert "short.mp4: too short, it has 7 frames at 16 frames/s" in ended.err
     assert ended.err.splitlines()[-1] == "Error: 2 of 4 clips could not be exported"
     assert len(rows_in(tmp_path / "w" / "weights.jsonl")) == 2
+
+
+def test_a_clip_whose_clock_jumps_is_listed_and_the_others_done(
+    export: CommandLine, folder: Path, tmp_path: Path
+) -> None:
+    with_clock_jump(folder / "jump.mkv", square_clip(24))
+    ended = export(folder, "-o", tmp_path / "w", *latents(), "--fps", "16")
+    assert ended.code == 1
+    assert "left out, 1 of 3 clips:" in ended.err
+    assert "jump.mkv: its times jump: frame 11 would be repeated for 1,690," in ended.err
 
 
 def test_a_table_with_a_missing_video_lists_it(

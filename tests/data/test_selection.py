@@ -13,7 +13,15 @@ from steady import steady
 from timelines import even
 
 from motifocal.data.resizing import RESIZES, Placement, resized
-from motifocal.data.selection import RESAMPLING, RULES, FrameRule, Selection, frames_of, selected
+from motifocal.data.selection import (
+    RESAMPLING,
+    RULES,
+    FrameRule,
+    Selection,
+    Timeline,
+    frames_of,
+    selected,
+)
 from motifocal.data.sources import dynamic_stride
 from motifocal.data.trainer_rules import (
     TRAINERS,
@@ -23,7 +31,7 @@ from motifocal.data.trainer_rules import (
     trained_on,
 )
 from motifocal.media.picture import resize_crop
-from motifocal.media.video import read_video, write_video
+from motifocal.media.video import VideoError, read_video, write_video
 
 counts = st.integers(1, 400)
 
@@ -90,6 +98,22 @@ def test_resampling_never_leaves_the_clip_and_never_goes_back(
         assert sample.indices[-1] < count
         assert list(sample.indices) == sorted(sample.indices)
         assert sample.fps > 0
+
+
+@pytest.mark.parametrize("resampling", ["shown", "rounded"])
+@pytest.mark.parametrize("days", [1, 20_000])
+def test_a_clip_whose_clock_jumps_is_refused_rather_than_filled_up(
+    resampling: str, days: int
+) -> None:
+    rule = FrameRule("cut", 9, 16.0, resampling=resampling)
+    clip, later = even(20, 16.0), 86_400.0 * days
+    moved = (*clip.starts[:10], *(start + later for start in clip.starts[10:]))
+    for jumping in (replace(clip, starts=moved, end=clip.end + later),
+                    replace(clip, end=later, file_seconds=later)):
+        with pytest.raises(VideoError, match=r"its times jump: frame (9|19) would be repeated"):
+            selected(jumping, rule, 16, 16)
+    pause = Timeline((0.0, 3600.0), 3600.1)
+    assert len(RESAMPLING[resampling](pause, 1.0, None)[0]) in (3600, 3601)
 
 
 def test_every_trainer_gives_samples_of_a_clip_that_is_long_enough() -> None:

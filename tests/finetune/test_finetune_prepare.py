@@ -11,12 +11,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from made_videos import with_clock_jump
 from tiny_diffusers import TINY, save_tiny
 from tiny_finetune import CLIPS, invoke, prepare_arguments, prepared, tiny_clips
 
 from motifocal.cli.finetune.model import check_caches
 from motifocal.data import clip_files
-from motifocal.data.captions import CaptionedVideo
+from motifocal.data.captions import CaptionedVideo, Rejected
 from motifocal.data.clip_files import timeline_of
 from motifocal.data.selection import Selection, format_indices, frames_of
 from motifocal.data.trainer_rules import Request, trained_on
@@ -27,7 +28,7 @@ from motifocal.motion.heatmap import Heatmap, HeatmapSettings, clip_heatmap
 from motifocal.training.families.registry import family_of
 from motifocal.training.finetune.cache import CachedClip, CacheSettings, ClipCache, key_of
 from motifocal.training.finetune.parts import digest_of, loaded_parts
-from motifocal.training.finetune.prepare import Sample, lock_cache, write_index
+from motifocal.training.finetune.prepare import Sample, lock_cache, samples_of, write_index
 
 
 @pytest.fixture(scope="module")
@@ -98,6 +99,22 @@ def test_preparing_goes_on_and_lists_what_is_damaged(
     refused = invoke(*arguments, "--threshold", "0.2")
     assert refused.exit_code != 0
     assert "threshold 0.05 (not 0.2)" in str(refused.exception)
+
+
+def test_a_clip_whose_clock_jumps_is_rejected_and_the_next_one_taken(
+    made: tuple[Path, Path, Path], tmp_path: Path
+) -> None:
+    folder, _, cache = made
+    stored = ClipCache(cache).settings
+    settings = CacheSettings(**{**stored, "heatmap": HeatmapSettings(**stored["heatmap"])})
+    jump = with_clock_jump(tmp_path / "jump.mkv", np.zeros((24, 64, 64, 3), np.uint8))
+    videos = [CaptionedVideo(path, "it falls", path.name)
+              for path in (jump, folder / "clips" / "0.mp4")]  # fmt: skip
+    rejected, taken = samples_of(videos, settings, 4, 1)
+    assert isinstance(rejected, Rejected)
+    assert rejected.reason.startswith("its times jump: frame 11 would be repeated for 1,690,")
+    assert isinstance(taken, list)
+    assert len(taken) == 1
 
 
 def test_a_size_across_the_clips_is_told_once(

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from doctor_clips import keep, moving, save
+from made_videos import with_clock_jump
 
 from motifocal.data.trainer_rules import Request
 from motifocal.inspection import decode_pass as watching
@@ -40,6 +41,18 @@ def test_memory_holds_the_first_frames_and_the_rest_is_read_again(
     monkeypatch.setattr(watching, "MAX_KEPT_BYTES", 1)
     assert len(decode_clip(path, keep).kept_frames) == 1
     assert examine(Job(path, tmp_path / "t.webp"), settings) == whole
+
+
+def test_a_clip_whose_clock_jumps_is_reported_where_frames_would_be_repeated(
+    tmp_path: Path,
+) -> None:
+    path = with_clock_jump(tmp_path / "clip.mkv", moving(1, 20))
+    request = Request(((5, 80, 112),), "chunk", fps=8.0)
+    settings = InspectSettings("plain", request, HeatmapSettings())
+    problem = examine(Job(path, tmp_path / "t.webp"), settings).problem
+    assert problem is not None
+    assert problem[0] == "unreadable"
+    assert problem[1].startswith("its times jump: frame 9 would be repeated for 1,690,")
 
 
 def test_a_long_clip_is_watched_in_its_beginning_and_counted_to_its_end(

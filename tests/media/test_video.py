@@ -12,7 +12,16 @@ import numpy as np
 import pytest
 import torch
 from av.video.stream import VideoStream
-from made_videos import encode, encode_sound, lossless, numbered, numbers, psnr, scene
+from made_videos import (
+    encode,
+    encode_sound,
+    lossless,
+    numbered,
+    numbers,
+    psnr,
+    scene,
+    with_clock_jump,
+)
 
 from motifocal.media import codec
 from motifocal.media.video import (
@@ -95,6 +104,28 @@ def test_resampling_shows_the_latest_frame_that_has_started(tmp_path: Path, seed
     expected = np.searchsorted(elapsed, times + 1e-9, side="right") - 1
     assert numbers(read_video(path, fps=7).frames) == expected.tolist()
     assert elapsed[-1] <= times[-1] + 1 / 7 <= elapsed[-1] + 2 / 7
+
+
+def test_a_clock_that_jumps_is_refused_where_frames_would_be_repeated(tmp_path: Path) -> None:
+    path = with_clock_jump(tmp_path / "a.mkv", numbered(8))
+    for count in (read_video, count_frames):
+        with pytest.raises(VideoError, match=r"a\.mkv: its times jump: frame 3 would be repeated"):
+            count(path, fps=8)
+    assert numbers(read_video(path).frames) == list(range(8))
+    pause = lossless(tmp_path / "b.mkv", numbered(2), [0, 3_600_000])
+    assert count_frames(pause, fps=1) == 3601
+
+
+def test_a_repeated_frame_is_converted_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = lossless(tmp_path / "a.mkv", numbered(3), [0, 1000, 2000])
+    converted = []
+    real = codec.frame_pixels
+    monkeypatch.setattr(codec, "frame_pixels",
+                        lambda *given: converted.append(given) or real(*given))
+    assert numbers(read_video(path, fps=10).frames) == [0] * 10 + [1] * 10 + [2]
+    assert len(converted) == 3
 
 
 @pytest.mark.parametrize("rate", [Fraction(30), Fraction(24), Fraction(60), Fraction(30000, 1001)])

@@ -69,6 +69,13 @@ def lossless(path: Path, frames: np.ndarray, milliseconds: Sequence[int]) -> Pat
     return encode(path, frames, name="ffv1", pixels="bgr0", ticks=milliseconds, tick=tick, rate=25)
 
 
+def with_clock_jump(path: Path, frames: np.ndarray) -> Path:
+    """Frames at 8 a second, the second half of which has the time of day: years later."""
+    day = 1_690_000_000_000
+    times = [125 * k + (day if k >= len(frames) // 2 else 0) for k in range(len(frames))]
+    return lossless(path, frames, times)
+
+
 def encode_sound(path: Path, cover: bool = False) -> Path:
     with av.open(path, "w") as container:
         stream = container.add_stream("aac", rate=44100)
