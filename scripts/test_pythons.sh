@@ -20,7 +20,7 @@ for name in "$@"; do
     continue
   fi
   folder=".pythons/$("$name" -c 'import sys; print("%d.%d" % sys.version_info[:2])')"
-  [ -x "$folder/bin/python" ] || "$name" -m venv "$folder"
+  [ -x "$folder/bin/python" ] || "$name" -m venv "$folder" || { rm -rf "$folder"; exit 1; }
   "$folder/bin/python" -m pip install --quiet --disable-pip-version-check -c constraints.txt \
     -e '.[report]' evalica hypothesis pytest pytest-xdist statsmodels
   echo "$name: $("$folder/bin/python" --version)"

@@ -1,4 +1,4 @@
-"""Packages that only tests compare with are installed apart, whole or not at all."""
+"""Environments, and packages that only tests compare with, are made whole or not at all."""
 
 from __future__ import annotations
 
@@ -62,3 +62,25 @@ def test_an_installer_that_is_stopped_leaves_nothing_behind(package: str, checko
     assert installer.communicate()[0] == ""
     assert installer.returncode == 130
     assert list((checkout / f".{package}").iterdir()) == []
+
+
+@pytest.mark.parametrize("command", [["make", "demo", "PYTHON=./python"],
+                                     ["sh", "scripts/test_pythons.sh", "./python"]])  # fmt: skip
+def test_an_environment_that_fails_leaves_nothing_behind(
+    command: list[str], tmp_path: Path
+) -> None:
+    """As on a Debian without python3-venv, which makes bin/python and then finds no pip."""
+    (tmp_path / "scripts").mkdir()
+    for name in ("Makefile", "scripts/test_pythons.sh"):
+        shutil.copy(SCRIPTS.parent / name, tmp_path / name)
+    (tmp_path / "python").write_text(f"""#!/bin/sh
+[ "$1" = -m ] || exec '{sys.executable}' "$@"
+mkdir -p "$3/bin" && cp '{sys.executable}' "$3/bin/python" && echo "no pip" >&2
+exit 1
+""")
+    (tmp_path / "python").chmod(0o755)
+    for _ in range(2):
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+        assert done.returncode != 0
+        assert "no pip" in done.stderr
+        assert not list(tmp_path.glob("**/bin"))
