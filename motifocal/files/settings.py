@@ -34,6 +34,14 @@ def lock_settings(
         raise ValueError(f"{path} says {differences}; use the same settings or another folder")
 
 
+def check_own_folder(folder: Path, marker: str, kind: str) -> None:
+    """Raise ValueError for a folder with files in it that has no `marker`, the file by which a
+    folder of this kind is known: nobody else's files are replaced."""
+    if not (folder / marker).exists() and folder.exists() and any(folder.iterdir()):
+        raise ValueError(f"{folder} should be empty or {kind} that motifocal wrote, got a folder "
+                         f"without {marker}")
+
+
 def _differences(stored: Mapping[str, object], now: Mapping[str, object]) -> Iterator[str]:
     """Yield what differs in words: hashes are only named, nested settings compared one by one."""
     for key in {**stored, **now}:

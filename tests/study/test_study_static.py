@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import threading
@@ -110,6 +111,27 @@ def test_a_folder_of_another_study_stays_as_it_is(
     with other, pytest.raises(ValueError, match=re.escape("study.json")):
         list(write_folder(other, made[1], seed=0))
     assert (made[1] / "data.js").read_bytes() == before
+
+
+def test_a_site_that_is_no_studys_stays_as_it_is(store: OfflineImport, tmp_path: Path) -> None:
+    site = tmp_path / "site"
+    site.mkdir()
+    (site / "index.html").write_text("my own page")
+    with pytest.raises(ValueError, match=r"site should be empty or the page of a study that"):
+        list(write_folder(store, site, seed=0))
+    assert {path.name: path.read_text() for path in site.iterdir()} == {"index.html": "my own page"}
+
+
+def test_files_that_are_added_to_the_page_keep_their_times(
+    store: OfflineImport, tmp_path: Path
+) -> None:
+    list(write_folder(store, tmp_path / "page", seed=0))
+    (tmp_path / "page" / "CNAME").write_text("study.example.org")
+    os.utime(tmp_path / "page" / "CNAME", (1, 1))
+    list(write_folder(store, tmp_path / "page", seed=0))
+    assert (tmp_path / "page" / "CNAME").stat().st_mtime == 1
+    held = {path.stat().st_mtime_ns for path in (tmp_path / "page").rglob("*")}
+    assert len(held) == 2
 
 
 def handed(store: OfflineImport, path: Path, participant: int, change: Callable[[Any], None] = id,

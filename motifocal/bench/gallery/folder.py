@@ -14,6 +14,7 @@ from pathlib import Path, PurePosixPath
 
 from motifocal.files.atomic import replacing, write_text
 from motifocal.files.json_text import format_json, parse_json
+from motifocal.files.settings import check_own_folder
 
 MANIFEST = "gallery.json"
 KIND = "motifocal gallery"
@@ -25,10 +26,8 @@ def own_files(folder: Path) -> set[str]:
     Raises ValueError for a folder with files in it that is no gallery.
     """
     path = folder / MANIFEST
+    check_own_folder(folder, MANIFEST, "a gallery")
     if not path.exists():
-        if folder.exists() and any(folder.iterdir()):
-            raise ValueError(f"{folder} should be empty or a gallery that motifocal wrote, got a "
-                             f"folder without {MANIFEST}")
         return set()
     try:
         manifest = parse_json(path.read_text(encoding="utf-8"))

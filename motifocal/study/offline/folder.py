@@ -20,13 +20,15 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 
 from motifocal.files.atomic import write_bytes, write_text
 from motifocal.files.json_text import parse_strict_json
-from motifocal.files.settings import lock_settings
+from motifocal.files.settings import check_own_folder, lock_settings
 from motifocal.study.messages import Answer, AnswerBody, check_answer
 from motifocal.study.offline.assignment import lists_of
 from motifocal.study.offline.import_votes import ImportResult, OfflineImport, ShownItem
 from motifocal.study.web.rendering import ASSET_FOLDER, ASSETS, templates
 
 SCRIPTS = ("data.js", "in_step.js", "pair.js", "media.js", "alone.js", "compare.js")
+COPIED, SETTINGS = (*SCRIPTS[1:], "style.css", "icon.svg"), "study.json"
+WRITTEN = (*COPIED, "data.js", ".nojekyll", "index.html", SETTINGS)
 ENDINGS = {"video/mp4": ".mp4", "image/png": ".png"}
 LARGEST_FILE = 4_000_000  # bytes
 LARGEST_NUMBER = 9_999_999
@@ -39,22 +41,23 @@ def write_folder(store: OfflineImport, folder: Path, *, seed: int) -> Iterator[i
     the order of a folder's entries tell which model, or which side of a gold item, a video is. No
     completion code is written: it could be read in the folder.
 
-    Raises ValueError where the folder holds the page of another study or seed, and where no lists
-    can be made (see `lists_of`).
+    Raises ValueError where the folder holds the page of another study or seed, or other files and
+    no page, and where no lists can be made (see `lists_of`).
     """
     written_at = time.time()
     lists = lists_of(store.items(), store.protocol, seed)
     items = {shown.item for shown_items in lists for shown in shown_items}
     names = sorted({name for item in items for name in (item.image, *item.videos)})
     random.SystemRandom().shuffle(names)
-    lock_settings(folder / "study.json", {"protocol": store.protocol.digest(), "seed": seed,
+    check_own_folder(folder, SETTINGS, "the page of a study")
+    lock_settings(folder / SETTINGS, {"protocol": store.protocol.digest(), "seed": seed,
                                   "participants": len(lists)})
     (folder / "media").mkdir(exist_ok=True)
     files: dict[str, str] = {}
     for number, name in enumerate(names, start=1):
         files[name] = _write_media(store, name, folder / "media")
         yield number
-    for name in (*SCRIPTS[1:], "style.css", "icon.svg"):
+    for name in COPIED:
         path = ASSETS[name][1] if name in ASSETS else ASSET_FOLDER / name
         write_text(folder / name, path.read_text(encoding="utf-8"))
     write_text(folder / "data.js", data_js(store, lists, files, seed))
@@ -62,8 +65,8 @@ def write_folder(store: OfflineImport, folder: Path, *, seed: int) -> Iterator[i
     write_text(folder / ".nojekyll", "")  # GitHub Pages would leave out names that begin with "_"
     write_text(folder / "index.html",
                page.render(protocol=store.protocol, scripts=SCRIPTS, served=False))
-    for path in (*(folder / "media").iterdir(), *folder.iterdir(), folder):
-        os.utime(path, (written_at, written_at))
+    for name in (*WRITTEN, *(f"media/{file}" for file in files.values()), "media", "."):
+        os.utime(folder / name, (written_at, written_at))
 
 
 def _write_media(store: OfflineImport, name: str, folder: Path) -> str:
