@@ -7,9 +7,12 @@ import os
 import re
 import secrets
 import shutil
+import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TextIO
 
 from motifocal.files import disk
 from motifocal.files.remote import RemotePath, uploading
@@ -29,7 +32,9 @@ def replacing(path: Path, *, durable: bool = False) -> Iterator[Path]:
     Raises FileNotFoundError or IsADirectoryError where `path` cannot be a file, and an OSError that
     says what to do where the disk is full.
 
-    An object in a bucket appears as a whole too; the name is then that of a temporary file.
+    An object in a bucket appears as a whole too; the name is then that of a temporary file. So it
+    is where `path` is a device, a pipe or the standard output (/dev/stdout): these stay, and get
+    the content when the block ends well.
     """
     if isinstance(path, RemotePath):
         with uploading(path) as temporary:
@@ -39,6 +44,10 @@ def replacing(path: Path, *, durable: bool = False) -> Iterator[Path]:
         raise FileNotFoundError(f"{path}: the folder {path.parent} does not exist")
     if path.is_dir():
         raise IsADirectoryError(f"{path}: is a folder")
+    if _is_stream(path):
+        with _streaming(path) as temporary:
+            yield temporary
+        return
     temporary = _temporary(path)
     try:
         with disk.writing(path):
@@ -146,6 +155,40 @@ def sha256_of(*paths: Path) -> str:
             while chunk := file.read(CHUNK):
                 digest.update(chunk)
     return digest.hexdigest()
+
+
+def _is_stream(path: Path) -> bool:
+    """Tell whether a path is a device, a pipe, a socket, or a standard stream of this process."""
+    return path.exists() and not (path.is_file() and _standard_stream(path) is None)
+
+
+def _standard_stream(path: Path) -> TextIO | None:
+    """Return the standard output or error where a path leads to it, as /dev/stdout does.
+
+    Where it is redirected to a file, that is a link to the file.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            if os.path.samestat(path.stat(), os.fstat(stream.fileno())):
+                return stream
+        except (OSError, ValueError, AttributeError):  # closed, or no file, as in a notebook
+            continue
+    return None
+
+
+@contextmanager
+def _streaming(path: Path) -> Iterator[Path]:
+    """Yield the name of a temporary file, whose content goes to a stream if the block ends well."""
+    with tempfile.TemporaryDirectory() as folder:
+        temporary = Path(folder) / "content"
+        with disk.writing(temporary):
+            yield temporary
+        target: Path | int = path
+        if (standard := _standard_stream(path)) is not None:
+            standard.flush()
+            target = os.dup(standard.fileno())  # opened anew, a file would be written over
+        with temporary.open("rb") as content, open(target, "wb") as stream:
+            shutil.copyfileobj(content, stream)
 
 
 def _temporary(path: Path) -> Path:

@@ -7,7 +7,10 @@ import errno
 import hashlib
 import io
 import os
+import subprocess
+import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -53,6 +56,28 @@ def test_an_error_leaves_the_file_before_and_nothing_else(tmp_path: Path) -> Non
         interrupted()
     assert path.read_text() == "before"
     assert [p.name for p in tmp_path.iterdir()] == ["a.txt"]
+
+
+def test_a_pipe_gets_what_is_written_and_stays(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"  # as a device would
+    os.mkfifo(pipe)
+    with ThreadPoolExecutor() as threads:
+        read = threads.submit(subprocess.check_output, ["cat", pipe], timeout=60)
+        write_text(pipe, "for another program")
+        assert read.result() == b"for another program"
+    assert pipe.is_fifo()
+    assert list(tmp_path.iterdir()) == [pipe]
+
+
+def test_standard_output_gets_what_is_written_in_turn_and_keeps_its_name(tmp_path: Path) -> None:
+    link = tmp_path / "stdout"  # as /dev/stdout is one
+    link.symlink_to("/dev/fd/1")
+    code = ("from pathlib import Path; from motifocal.files.atomic import write_text; "
+            f"print('a'); write_text(Path('{link}'), 'b'); print('c')")
+    with (tmp_path / "out").open("w") as out:
+        subprocess.run([sys.executable, "-c", code], stdout=out, check=True)
+    assert (tmp_path / "out").read_text() == "a\nbc\n"
+    assert os.readlink(link) == "/dev/fd/1"
 
 
 def test_writers_of_one_file_at_a_time_do_not_meet(tmp_path: Path) -> None:
