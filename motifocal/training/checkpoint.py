@@ -6,6 +6,7 @@ weights, the average, the optimiser and the step number are the whole of it.
 
 from __future__ import annotations
 
+import errno
 import pickle
 import re
 import struct
@@ -29,6 +30,9 @@ _DAMAGE = (
     zipfile.BadZipFile, zlib.error, struct.error, pickle.UnpicklingError, EOFError, LookupError,
     NotImplementedError, OSError, OverflowError, RuntimeError, TypeError, ValueError,
 )  # fmt: skip
+# Of those that the system raises, this one says that an offset in the file makes no sense; others
+# are of permissions, links, the disk: the bytes may be whole.
+_OF_CONTENT = (None, errno.EINVAL)
 
 
 class DamagedCheckpoint(ValueError):  # noqa: N818
@@ -71,7 +75,8 @@ def load_checkpoint(
 ) -> dict[str, Any] | None:
     """Return the newest intact checkpoint's state with its `step`, or None where there is none yet.
 
-    `notify` is told of each newer one that is damaged. Raises DamagedCheckpoint where all are.
+    `notify` is told of each newer one that is damaged. Raises DamagedCheckpoint where all are, and
+    OSError where the system does not let one be read: what it holds is not known.
     """
     damaged: list[str] = []
     for path in reversed(list_checkpoints(folder)):
@@ -89,7 +94,10 @@ def load_checkpoint(
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
-    """Read one checkpoint and verify its checksums; DamagedCheckpoint where they fail."""
+    """Read one checkpoint and verify its checksums.
+
+    Raises DamagedCheckpoint where they fail, OSError where the system does not let it be read.
+    """
     try:
         with zipfile.ZipFile(path) as archive:
             if (part := archive.testzip()) is not None:
@@ -97,6 +105,8 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
         check_pickles(path)
         state = torch.load(path, map_location="cpu", weights_only=True)
     except _DAMAGE as error:
+        if isinstance(error, OSError) and error.errno not in _OF_CONTENT:
+            raise OSError(f"{path} cannot be read: {error.strerror}") from error
         reason = str(error).partition("\n")[0] or type(error).__name__
         raise DamagedCheckpoint(f"{path} is damaged ({reason})") from error
     if not isinstance(state, dict) or state.get("step") != _step_of(path):

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import random
+import re
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -86,6 +90,29 @@ def test_where_every_checkpoint_is_damaged_each_is_named(tmp_path: Path) -> None
     for step in (1, 2):
         save_checkpoint(tmp_path, step, {}).write_bytes(b"")
     with pytest.raises(DamagedCheckpoint, match=r"2\.pt is damaged .*1\.pt is damaged .*delete"):
+        load_checkpoint(tmp_path)
+
+
+@pytest.mark.parametrize("number", [errno.EACCES, errno.EIO, errno.ESTALE, errno.EMFILE])
+def test_a_checkpoint_that_the_system_does_not_let_be_read_is_not_called_damaged(
+    number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save_checkpoint(tmp_path, 1, {})
+    newest = save_checkpoint(tmp_path, 2, {})
+    words = re.escape(f"{newest} cannot be read: {os.strerror(number)}")
+
+    def refused(*_: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(zipfile.ZipFile, "testzip", refused)
+    with pytest.raises(OSError, match=words):
+        load_checkpoint(tmp_path)
+
+
+def test_a_checkpoint_that_is_a_link_to_itself_is_not_called_damaged(tmp_path: Path) -> None:
+    newest = tmp_path / "step-00000002.pt"
+    newest.symlink_to(newest)
+    with pytest.raises(OSError, match=r"2\.pt cannot be read: Too many"):
         load_checkpoint(tmp_path)
 
 
