@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ from motifocal.bench.pairs import SCENES, Benchmark, Pair, check_id
 from motifocal.files.atomic import write_text
 from motifocal.files.csv_text import csv_text
 from motifocal.files.json_lines import read_lines
-from motifocal.files.json_text import parse_json
+from motifocal.files.json_text import parse_json, read_json_object
 from motifocal.files.settings import lock_settings
 from motifocal.generate.model import Format
 
@@ -71,23 +71,58 @@ class Results:
 
 
 def open_results(folder: Path) -> Results:
-    """Read what a folder of results says of itself. Raise ValueError where it is none."""
+    """Read what a folder of results says of itself. Raise ValueError where it is none, or where a
+    field of its run.json is of another type: seeds, say, become names of files."""
     path = folder / RUN
     if not path.exists():
         raise ValueError(f"{folder} should hold {RUN}, as motifocal bench run and ingest write it")
-    try:
-        run = parse_json(path.read_text(encoding="utf-8"))
-        run = _upgraded(run)
-        title, total, subset = run["benchmark"], run["pairs_total"], run["subset"]
-        model, settings, seeds = run["model"], run["settings"], tuple(run["seeds"])
-        digest = run["pairs_sha256"]
-        form = Format(**run["format"]) if run["format"] else None
-    except (KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"{path} should be as motifocal bench writes it: {error!r}") from error
-    benchmark = Benchmark(title, _read_pairs(folder), total, subset)
-    if benchmark.digest() != digest:
+    run = _upgraded(read_json_object(path))
+    for name, (expected, fits) in _FIELDS.items():
+        if name not in run or not fits(run[name]):
+            got = f"{run[name]!r:.60}" if name in run else "none"
+            raise ValueError(f"{path}: {name} should be {expected}, got {got}")
+    benchmark = Benchmark(run["benchmark"], _read_pairs(folder), run["pairs_total"], run["subset"])
+    if benchmark.digest() != run["pairs_sha256"]:
         raise ValueError(f"{folder / PAIRS} should hold the pairs that {RUN} was written for")
-    return Results(folder, model, settings, benchmark, seeds, form)
+    form = None if run["format"] is None else Format(**run["format"])
+    return Results(folder, run["model"], run["settings"], benchmark, tuple(run["seeds"]), form)
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str)
+
+
+def _is_count(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+
+
+def _are_counts(value: object) -> bool:
+    return isinstance(value, list) and all(map(_is_count, value))
+
+
+def _is_object(value: object) -> bool:
+    return isinstance(value, dict)
+
+
+def _is_format(value: object) -> bool:
+    if not isinstance(value, dict):
+        return value is None
+    numbers = value.keys() == {"frames", "height", "width", "fps"} and all(
+        _is_count(value[name]) for name in ("frames", "height", "width"))
+    return numbers and (_is_count(value["fps"]) or isinstance(value["fps"], float))
+
+
+#: Fields of run.json: what each should be, in words, and whether a value is that.
+_FIELDS: dict[str, tuple[str, Callable[[object], bool]]] = {
+    "model": ("text", _is_text),
+    "benchmark": ("text", _is_text),
+    "pairs_total": ("a whole number from 0", _is_count),
+    "subset": ("text", _is_text),
+    "pairs_sha256": ("text", _is_text),
+    "seeds": ("a list of whole numbers from 0", _are_counts),
+    "format": ("frames, height, width and fps, or null", _is_format),
+    "settings": ("an object", _is_object),
+}
 
 
 def claim_results(results: Results) -> None:
@@ -120,7 +155,7 @@ def _upgraded(run: dict[str, Any]) -> dict[str, Any]:
     """Return the settings with the names that the benchmark, its part and they have now."""
     title, subset, settings = run.get("benchmark"), run.get("subset"), run.get("settings")
     now = dict(run)
-    if title in EARLIER_TITLES:
+    if isinstance(title, str) and title in EARLIER_TITLES:
         now["benchmark"] = EARLIER_TITLES[title]
     if isinstance(subset, str):
         now["subset"] = subset.replace("those with a picture", "those with an image")

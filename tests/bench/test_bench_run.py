@@ -258,7 +258,7 @@ def test_a_folder_that_holds_no_results_says_so(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"should hold run\.json"):
         open_results(tmp_path)
     (tmp_path / "run.json").write_text(json.dumps({"model": "x"}))
-    with pytest.raises(ValueError, match=r"run\.json should be"):
+    with pytest.raises(ValueError, match=r"run\.json: benchmark should be text, got none"):
         open_results(tmp_path)
 
 

@@ -1,0 +1,54 @@
+"""What a folder of results says of itself is checked where it is read."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from motifocal.bench.pairs import Benchmark, Pair
+from motifocal.bench.results import Results, claim_results, open_results
+from motifocal.generate.model import Format
+
+PAIR = Pair("kite", "kite_1", "a kite rises")
+FORMAT = {"frames": 16, "height": 64, "width": 64, "fps": 8.0}
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Path:
+    """The run.json of a folder of results."""
+    results = Results(tmp_path / "results", "Mine", {"steps": 4}, Benchmark("kites", (PAIR,), 1),
+                      (0, 3), Format(**FORMAT))  # fmt: skip
+    claim_results(results)
+    assert open_results(results.folder) == results
+    return results.folder / "run.json"
+
+
+@pytest.mark.parametrize(("field", "value"), [
+    ("seeds", ["/../../x"]), ("seeds", [True]), ("seeds", [-1]), ("seeds", [0.0]), ("seeds", "01"),
+    ("seeds", {"0": 1}), ("seeds", None), ("model", 7), ("model", None), ("benchmark", ["kites"]),
+    ("pairs_total", "1"), ("pairs_total", False), ("subset", None), ("pairs_sha256", 0),
+    ("settings", []), ("settings", None), ("format", [16, 64, 64, 8]), ("format", ""),
+    ("format", {**FORMAT, "fps": "8"}), ("format", {**FORMAT, "frames": True}),
+    ("format", {"frames": 16}), ("format", {**FORMAT, "crf": 1}),
+])  # fmt: skip
+def test_a_field_of_another_type_is_named_with_its_file(
+    run: Path, field: str, value: object
+) -> None:
+    held = json.loads(run.read_text())
+    run.write_text(json.dumps({**held, field: value}))
+    with pytest.raises(ValueError, match=f"^{re.escape(str(run))}: {field} should be ") as raised:
+        open_results(run.parent)
+    assert "\n" not in str(raised.value)
+    del held[field]
+    run.write_text(json.dumps(held))
+    with pytest.raises(ValueError, match=f"{field} should be .*, got none"):
+        open_results(run.parent)
+
+
+def test_a_run_that_is_no_object_is_refused(run: Path) -> None:
+    run.write_text("[]")
+    with pytest.raises(ValueError, match=r"run\.json should hold an object, got list"):
+        open_results(run.parent)
