@@ -13,6 +13,7 @@ from tiny_bench import write_benchmark
 from motifocal.bench.pairs import read_benchmark
 from motifocal.bench.results import Results, open_results
 from motifocal.cli.study.create import create
+from motifocal.study.create import study, writing
 from motifocal.study.create.study import create_study
 from motifocal.study.protocol import Protocol, read_protocol
 from motifocal.study.store.store import Store
@@ -36,6 +37,17 @@ def test_the_command_makes_a_study(ours: Results, theirs: Results, tmp_path: Pat
         assert (store.protocol.votes, store.protocol.cap) == (3, 12)
         assert store.protocol.completion_urls.prolific == "https://example.org/?cc={code}"
         assert store.protocol.digest() in done.stderr
+
+
+def test_the_password_of_a_database_is_not_printed(
+    ours: Results, theirs: Results, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module, name in ((writing, "check_free"), (study, "write_layout")):
+        monkeypatch.setattr(module, name, lambda place, *_, **__: place)  # there is no server
+    done = invoke("--a", ours.folder, "--b", theirs.folder, "-o", "postgresql://me:secret@host/db")
+    assert done.exit_code == 0, done.output
+    assert done.stdout == "postgresql+psycopg://me:***@host/db\n"
+    assert "secret" not in done.output
 
 
 def test_a_dry_run_prints_the_rules_and_makes_nothing(

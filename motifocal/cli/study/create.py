@@ -142,7 +142,7 @@ def create(ours: Path, theirs: tuple[Path, ...], output: str, bench: Path | None
     from motifocal.study.create.matching import Reconcile, check_pairs, match_results
     from motifocal.study.create.study import lay_out, write_layout
     from motifocal.study.create.writing import check_free
-    from motifocal.study.store.database import parse_url
+    from motifocal.study.store.database import parse_url, url_for_display
 
     if frames is not None and seconds is not None:
         raise click.UsageError("--frames and --seconds say the same thing: give one")
@@ -165,7 +165,7 @@ def create(ours: Path, theirs: tuple[Path, ...], output: str, bench: Path | None
         return
     with phases() as show_progress:
         write_layout(place, layout, seed=seed, progress=show_progress)
-    click.echo(output)
+    click.echo(url_for_display(place) if "://" in output else output)  # a URL may hold a password
 
 
 def _protocol(rules: Mapping[str, Any]) -> Protocol:
