@@ -162,6 +162,8 @@ def test_a_thread_that_stops_while_it_waits_holds_nobody_up(
 def test_durable_writes_are_flushed_and_quick_ones_are_left_to_the_next(tmp_path: Path) -> None:
     (tmp_path / "x.db").touch()
     with Database(parse_url(tmp_path / "x.db")) as database:
+        database.write_ahead()
+
         def level(connection: Connection) -> Any:
             return connection.execute(text("PRAGMA synchronous")).scalar()
 

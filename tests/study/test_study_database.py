@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -32,6 +33,27 @@ def test_only_a_study_is_opened(tmp_path: Path) -> None:
     (tmp_path / "empty.db").touch()
     with pytest.raises(ValueError, match="should hold a study, got none"):
         Store(tmp_path / "empty.db")
+
+
+def test_a_database_that_is_no_study_stays_as_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "thesis.db"
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("CREATE TABLE note (text)")
+        connection.commit()
+    before = path.read_bytes()
+    with pytest.raises(ValueError, match="should hold a study, got none"):
+        Store(path)
+    assert path.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_study_that_was_copied_without_its_log_writes_ahead_again(tmp_path: Path) -> None:
+    blank_study(tmp_path / "s.db").close()
+    with closing(sqlite3.connect(tmp_path / "s.db")) as connection:
+        connection.execute("VACUUM INTO ?", (str(tmp_path / "copy.db"),))
+    Store(tmp_path / "copy.db").close()
+    with closing(sqlite3.connect(tmp_path / "copy.db")) as connection:
+        assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
 
 
 def test_a_protocol_that_was_changed_later_is_noticed(tmp_path: Path) -> None:

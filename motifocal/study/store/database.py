@@ -12,7 +12,7 @@ import os
 import sqlite3
 import weakref
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -140,6 +140,16 @@ class Database:
         with self.read() as connection:
             return inspect(connection).has_table(table)
 
+    def write_ahead(self) -> None:
+        """Have SQLite write ahead to a log (WAL), so that nobody who reads waits for who writes.
+
+        The file keeps that, so it is not done to one that may be somebody else's. PostgreSQL always
+        does so.
+        """
+        if self.is_sqlite:
+            with storage_errors(self.url), closing(self._engine.raw_connection()) as connection:
+                connection.cursor().execute("PRAGMA journal_mode = WAL")
+
     def close(self) -> None:
         """Close all connections; SQLite then folds its log into the one file."""
         self._engine.dispose()
@@ -191,8 +201,7 @@ def _sqlite(url: URL) -> Engine:
     @event.listens_for(engine, "connect")
     def configure(connection: Any, _: Any) -> None:
         connection.isolation_level = None  # else the driver begins transactions of its own
-        for pragma in ("foreign_keys = ON", "journal_mode = WAL"):
-            connection.execute(f"PRAGMA {pragma}")
+        connection.execute("PRAGMA foreign_keys = ON")
 
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:

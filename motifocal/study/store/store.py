@@ -61,6 +61,7 @@ class Store:
         if self._digest != row.protocol_sha256:
             raise ValueError(f"{where}: the protocol should have the hash it was given at the "
                              f"start, {row.protocol_sha256}, got {self._digest}")
+        self._database.write_ahead()
         self.material: dict[str, Any] = parse_json(row.material)
         self._salt: str = row.salt
 
