@@ -93,6 +93,22 @@ def test_a_site_knows_its_hosts_and_origins() -> None:
             Site.at(wrong)
 
 
+def test_a_host_in_any_script_is_known_by_the_name_that_browsers_send(store: Store) -> None:
+    # As WHATWG's URL parser writes them.
+    for given, sent in {"https://müller.example": "xn--mller-kva.example",
+                        "https://MÜLLER.example/": "xn--mller-kva.example",
+                        "https://研究.example:8443": "xn--w8yu4c.example:8443"}.items():
+        site = Site.at(given)
+        assert sent in site.hosts
+        assert f"https://{sent}" in site.origins
+    app = build_app(store, secret=SECRET, dashboard_token="t", base_url="https://müller.example/")
+    with TestClient(app, base_url="https://xn--mller-kva.example") as client:
+        assert client.get("/").status_code == 200
+    for unclear in ("https://straße.example", f"https://{'ü' * 70}.example"):
+        with pytest.raises(ValueError, match="base URL should have its host as browsers send it"):
+            Site.at(unclear)
+
+
 def test_the_secret_is_made_once_and_is_its_owners_alone(tmp_path: Path) -> None:
     file = tmp_path / "study.secret"
     assert make_secret(file)

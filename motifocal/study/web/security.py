@@ -30,6 +30,8 @@ BODY_SECONDS = 10
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 DEFAULT_PORTS = {"http": 80, "https": 443}
+#: Characters that browsers keep (IDNA 2008) and Python's codec replaces (IDNA 2003): ß by ss.
+_OTHERWISE = frozenset("ßς\u200c\u200d")
 NOTHING = Session()
 MOST_KEYS = 20_000
 
@@ -44,13 +46,17 @@ class Site:
 
     @classmethod
     def at(cls, base_url: str) -> Site:
-        """Return the site at an address. Raise ValueError for what is no http or https address."""
+        """Return the site at an address.
+
+        Raises ValueError for what is no http or https address, and for a host whose name in ASCII,
+        which is what browsers send, is not known for sure.
+        """
         parts = urlsplit(base_url)
         if parts.scheme not in DEFAULT_PORTS or not parts.hostname or parts.query or (
                 parts.fragment or parts.username is not None):  # fmt: skip
             raise ValueError("the base URL should look like https://study.example.org/, "
                              f"got {base_url!r}")
-        name = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
+        name = f"[{parts.hostname}]" if ":" in parts.hostname else _ascii_name(parts.hostname)
         names = LOOPBACK if name in LOOPBACK else (name,)
         ports = [f":{parts.port}"] if parts.port else []
         if parts.port in (None, DEFAULT_PORTS[parts.scheme]):
@@ -58,6 +64,19 @@ class Site:
         hosts = frozenset(name + port for name in names for port in ports)
         return cls(hosts, frozenset(f"{parts.scheme}://{host}" for host in hosts),
                    parts.scheme == "https")
+
+
+def _ascii_name(host: str) -> str:
+    """Return a host's name as browsers send it: xn--mller-kva.example for müller.example."""
+    if host.isascii():
+        return host
+    try:
+        if not _OTHERWISE.isdisjoint(host):
+            raise UnicodeError
+        return host.encode("idna").decode("ascii")
+    except UnicodeError as error:
+        raise ValueError("the base URL should have its host as browsers send it, xn--..., got "
+                         f"{host!r}") from error
 
 
 def security_headers(session: Session) -> dict[str, str]:
