@@ -219,7 +219,7 @@ def _csv(report: JudgeReport) -> str:
                       answer.outcome.probability if isinstance(answer.outcome, Answer)
                       else math.nan, "" if answered else str(answer.outcome)])
     return csv_text(("image_id", "prompt", "kind", "clip", "truth", "probability", "failure"),
-                    lines)
+                    lines, free=("prompt", "failure"))
 
 
 def draw_reliability(path: Path, report: JudgeReport) -> None:

@@ -21,6 +21,8 @@ from motifocal.files.json_text import format_json
 from motifocal.metrics import MeanInterval
 
 KIND = "motifocal judge"  # what scores.json says it is
+#: Columns of answers.csv whose text others wrote, the judge among them.
+FREE = ("scenario", "prompt", "asked_of", "question", "text", "failure")
 HEAD = ("", "pairs", "P(yes) (%)", "says yes (%)", "model less control (%)", "told apart",
         "expected answers (%)", "failed")
 TOLD = {True: "yes", False: "NO", None: "–"}
@@ -140,4 +142,4 @@ def to_csv(judged: Judged) -> str:
             "" if answer else str(item.outcome)])
     return csv_text(("row", "kind", "scenario", "image_id", "prompt", "seed", "asked_of",
                      "question_kind", "question", "expected", "text", "text_sha256",
-                     "probability", "mass", "failure"), lines)
+                     "probability", "mass", "failure"), lines, free=FREE)

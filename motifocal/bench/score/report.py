@@ -23,6 +23,9 @@ from motifocal.files.csv_text import csv_text
 from motifocal.files.json_text import format_json, with_earlier_names
 from motifocal.metrics import RESAMPLES
 
+#: Columns whose text others wrote; names of models, images and files stay what they are.
+FREE = ("scenario", "prompt", "marks")
+
 
 def write_files(summary: Summary, output: Path) -> list[Path]:
     """Write all files but the plot into `output`, and return their paths."""
@@ -94,7 +97,7 @@ def to_csv(scores: Scores) -> str:
          video.seed, video.path.name, video.frames,
          *(video.numbers[name] for name in scores.measures), "; ".join(scores.marks)]
         for row in scores.rows for video in row.videos
-    ))
+    ), free=FREE)
 
 
 def to_table_csv(summary: Summary) -> str:
@@ -109,4 +112,4 @@ def to_table_csv(summary: Summary) -> str:
             lines.append([row.name, row.kind, name, cell.pairs, cell.images,
                           *astuple(cell.value), *astuple(other.value), other.pairs,
                           "; ".join(summary.scores.marks), cell.images])
-    return csv_text(header, lines)
+    return csv_text(header, lines, free=FREE)

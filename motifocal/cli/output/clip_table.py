@@ -211,10 +211,12 @@ def read_table(path: Path) -> dict[str, ClipRow]:
 
 
 def parse_row(row: Mapping[str, str]) -> ClipRow:
+    from motifocal.files.csv_text import unguarded
+
     numbers = {name: int(row[name]) for name in ("bytes", "modified", "frames", "height", "width")}
     moving = float(row["moving_fraction"]) if row["moving_fraction"] else None
     return ClipRow(row["heatmap"], row["clip"], **numbers, moving_fraction=moving,
-               reason=row["reason"])  # fmt: skip
+               reason=unguarded(row["reason"]))  # fmt: skip
 
 
 def write_table(path: Path, rows: Iterable[ClipRow]) -> None:
@@ -224,7 +226,8 @@ def write_table(path: Path, rows: Iterable[ClipRow]) -> None:
 
     names = [*COLUMNS, *EARLIER.values()]
     cells = map(asdict, rows)
-    write_text(path, csv_text([*COLUMNS, *EARLIER], ([row[n] for n in names] for row in cells)))
+    write_text(path, csv_text([*COLUMNS, *EARLIER], ([row[n] for n in names] for row in cells),
+                              free=("reason",)))
 
 
 def write_described(path: Path, rows: Iterable[ClipRow], about: Mapping[str, Any]) -> None:

@@ -25,8 +25,6 @@ from motifocal.study.votes import REASONS
 
 #: Field now -> its earlier name, which is written beside it for one more release.
 EARLIER = {"images": "pictures"}
-#: A spreadsheet takes a cell that begins with one of these for a formula.
-FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 
 def write_files(report: Report, output: Path, *, figures: bool = True) -> list[Path]:
@@ -186,10 +184,5 @@ def to_judges_csv(report: Report) -> str:
 
 
 def _csv(rows: Sequence[Mapping[str, object]], report: Report) -> str:
-    marks = _cell("; ".join(report.marks))
-    return csv_text([*rows[0], "marks"], ([*map(_cell, row.values()), marks] for row in rows))
-
-
-def _cell(value: object) -> object:
-    """Keep a spreadsheet from running text."""
-    return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA_STARTS) else value
+    head, marks = [*rows[0], "marks"], "; ".join(report.marks)
+    return csv_text(head, ([*row.values(), marks] for row in rows), free=head)
