@@ -206,6 +206,12 @@ def test_settings_that_cannot_be_are_refused() -> None:
     assert musubi_rules(Request(((9, 16, 16),)))[0].fps is None
 
 
+@pytest.mark.parametrize(("indices", "share"), [
+    ((5,), 0.0), ((0, 1, 2), 0.0), ((0, 2, 4), 0.0), ((3, 3, 3), 1.0), ((0, 0, 1, 2, 2), 0.5)])
+def test_the_share_of_steps_that_repeat_a_frame(indices: tuple[int, ...], share: float) -> None:
+    assert Selection(indices, 8.0, 64, 64).repeated == share
+
+
 @pytest.mark.parametrize("trainer", TRAINERS)
 def test_what_a_trainer_does_not_read_changes_nothing(trainer: str) -> None:
     """And what it reads changes something, so that nothing asked for is left aside in silence."""
