@@ -108,7 +108,9 @@ def photograph(page_file: Path, ready: Callable[[Page], None], **options: Any) -
         page.goto(page_file.as_uri())
         ready(page)
         # Not wait_for_function: it needs eval, which the page's policy forbids.
-        while not page.evaluate("[...document.images].every((one) => one.naturalWidth)"):
+        # Images below what is seen are loaded when one scrolls to them.
+        while not page.evaluate("[...document.images].every((one) => one.naturalWidth"
+                                " || one.getBoundingClientRect().top > innerHeight)"):
             page.wait_for_timeout(50)
         page.wait_for_timeout(200)
         shot = page.screenshot()
