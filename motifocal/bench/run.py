@@ -28,7 +28,7 @@ from motifocal.media.video import VideoError, read_image, read_video, resize_cro
 PACKAGES = ("motifocal", "torch", "diffusers", "transformers", "av", "numpy")
 FitFunction = Callable[[Pixels, int, int], Pixels]
 
-FAILURES_IN_A_ROW = 5  # that end a run: it is not the images then
+FAILURES_IN_A_ROW = 5  # of different images, that end a run: it is not the images then
 
 
 @dataclass(frozen=True)
@@ -63,8 +63,9 @@ def run(
     killed, or done in shards, gives the very files of one that was not. Failed ones are tried
     again by the next run.
 
-    Raises ValueError for a folder begun with another model, settings, pairs or seeds, and after
-    `failures_in_a_row` videos have failed one after the other.
+    Raises ValueError for a folder begun with another model, settings, pairs or seeds, and where
+    nothing was made and `failures_in_a_row` batches of different images have failed one after the
+    other, with no video between them that was there.
     """
     return run_on(Here(), lambda: model, ModelInfo.of(model), results, shard=shard, batch=batch,
                   failures_in_a_row=failures_in_a_row)
@@ -89,20 +90,49 @@ def run_on(
     shutil.rmtree(staging, ignore_errors=True)
     there: deque[Outcome] = deque()
     chunks = _missing(results.expected(), shard, batch, staging, there)
-    failed = 0
+    failing = _Failing(failures_in_a_row)
     with closing(workers.run(_MakeVideos(load, info.settings, results), chunks)) as all_done:
         for done in all_done:
             while there:
+                failing.reset()
                 yield there.popleft()
             outcomes = _kept(results, info, results.folder / manifest_name(shard), done)
-            for outcome in outcomes:
-                failed = failed + 1 if outcome.failure else 0
-                yield outcome
-            if failed >= failures_in_a_row:
-                raise ValueError(f"{failed} videos failed one after the other, the last one: "
-                                 f"{outcomes[-1].failure}")
+            yield from outcomes
+            failing.count(outcomes)
     yield from there
     shutil.rmtree(staging, ignore_errors=True)
+
+
+@dataclass
+class _Failing:
+    """Batches that fail one after the other, as long as nothing is made at all.
+
+    Those of one image count once: what fails may be the image.
+    """
+
+    most: int
+    made: bool = False
+    batches: int = 0
+    images: set[str] = field(default_factory=set)
+
+    def reset(self) -> None:
+        """Begin to count anew, after a video that is there."""
+        self.batches = 0
+        self.images.clear()
+
+    def count(self, outcomes: Sequence[Outcome]) -> None:
+        """Count a batch; ValueError where `most` have failed and nothing was made."""
+        self.made = self.made or any(outcome.new for outcome in outcomes)
+        if not all(outcome.failure for outcome in outcomes):
+            self.reset()
+            return
+        images = {outcome.video.pair.image_id for outcome in outcomes}
+        self.batches += not images <= self.images
+        self.images |= images
+        if self.batches >= self.most and not self.made:
+            raise ValueError(f"{self.batches} batches of different images failed one after the "
+                             f"other and no video was made, the last reason: "
+                             f"{outcomes[-1].failure}")
 
 
 @dataclass(frozen=True)

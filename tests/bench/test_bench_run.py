@@ -193,14 +193,6 @@ def test_what_is_no_proper_video_never_enters_the_folder(
     assert not failed.video.path.exists()
 
 
-def test_a_run_in_which_everything_fails_stops_early(bench: Path, tmp_path: Path) -> None:
-    model = DrawingModel(trouble=lambda job: "out of memory")
-    outcomes = run(model, results_of(bench, tmp_path / "out", model), failures_in_a_row=4)
-    assert [next(outcomes).failure for _ in range(4)] == ["out of memory"] * 4
-    with pytest.raises(ValueError, match=r"4 videos failed one after the other.*out of memory"):
-        next(outcomes)
-
-
 def test_a_folder_of_another_model_pairs_or_seeds_is_refused(bench: Path, tmp_path: Path) -> None:
     whole(bench, tmp_path / "out")
     model = DrawingModel()
