@@ -25,6 +25,7 @@ from motifocal.bench.score.controls import (
 )
 from motifocal.bench.score.measures import measure
 from motifocal.bench.score.run import score
+from motifocal.bench.score.tables import summarise
 from motifocal.data.workers.threads import Threads
 from motifocal.media.video import read_image, read_video, write_video
 from motifocal.motion.flow import estimate_flow
@@ -83,6 +84,17 @@ def test_the_shuffled_row_keeps_the_first_frame_and_changes_what_sees_the_order(
         assert found["fidelity"] == pytest.approx(own[video]["fidelity"], rel=1e-12)
         assert found["change"] != pytest.approx(own[video]["change"])
         assert found["flow"] > own[video]["flow"]
+
+
+def test_shuffled_frames_differ_in_nothing_that_does_not_see_the_order(
+    results: list[Results], tmp_path: Path
+) -> None:
+    summary = summarise(score(results, tmp_path / "out", tools=Tools()))
+    found = summary.differences[SHUFFLED]
+    for name in ("first_frame_psnr", "first_frame_ssim", "drift_psnr", "drift_ssim"):
+        assert found[name].value.mean == pytest.approx(0, abs=1e-9), name
+        assert found[name].pairs == 3
+    assert found["motion_amount"].value.mean > 0
 
 
 def test_another_prompt_changes_the_text_alignment_alone(

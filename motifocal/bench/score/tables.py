@@ -61,7 +61,8 @@ class Summary:
     """Scores with their means and differences.
 
     `cells` maps a row's name to a measure to its mean, `differences` to the mean difference to the
-    first model on the pairs that both have; the first model's own is left out.
+    first model on the pairs that both have, and for control rows made of its videos, on the very
+    videos that they are made for; the first model's own is left out.
     """
 
     scores: Scores
@@ -72,17 +73,30 @@ class Summary:
 def summarise(scores: Scores) -> Summary:
     """Return means and paired differences to the first row, with intervals over images."""
     cells, differences = {}, {}
-    base = {name: _by_pair(scores.rows[0], name) for name in scores.measures}
+    first = scores.rows[0]
     for row in scores.rows:
         values = {name: _by_pair(row, name) for name in scores.measures}
         cells[row.name] = {name: _mean_cell(of_row) for name, of_row in values.items()}
-        if row is not scores.rows[0]:
-            differences[row.name] = {
-                name: _mean_cell({pair: value - base[name][pair] for pair, value in of_row.items()
-                                  if pair in base[name]})
-                for name, of_row in values.items()
-            }
+        if row is not first:
+            # A control row may hold one seed of a pair: the mean of all is of other videos.
+            of_same = row.kind == CONTROL and scores.control == first.name
+            less = _less_by_video if of_same else _less_by_pair
+            differences[row.name] = {name: _mean_cell(less(row, first, name))
+                                     for name in scores.measures}
     return Summary(scores, cells, differences)
+
+
+def _less_by_video(row: Row, first: Row, measure: str) -> PairValues:
+    """Return a row less the first one by the same pair and seed, averaged over each pair."""
+    base = {(video.pair, video.seed): video.numbers[measure] for video in first.videos}
+    return mean_by_pair((video.pair, video.numbers[measure] - base[video.pair, video.seed])
+                        for video in row.videos if (video.pair, video.seed) in base)
+
+
+def _less_by_pair(row: Row, first: Row, measure: str) -> PairValues:
+    base = _by_pair(first, measure)
+    return {pair: value - base[pair] for pair, value in _by_pair(row, measure).items()
+            if pair in base}
 
 
 def _by_pair(row: Row, measure: str) -> PairValues:
