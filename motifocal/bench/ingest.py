@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 
 from motifocal.bench.pairs import Benchmark, Pair
-from motifocal.bench.results import ExpectedVideo, Results, claim_results
+from motifocal.bench.results import ExpectedVideo, Results, claim_results, manifest_lines
 from motifocal.bench.run import FitFunction, Shard, manifest_name, manifest_row, register_video
 from motifocal.bench.video_names import match
 from motifocal.files.atomic import replacing, sha256_of
@@ -86,14 +86,30 @@ def ingest(
     An .mp4 is taken byte for byte, anything else is encoded again. Yields every expected video of
     which there is a file, with None, or with the reason why it was not taken: the file does not
     decode, differs in size from the other videos of its image, or cannot be copied. What is
-    missing stays missing (`Results.missing`). Raises OSError where the disk is full.
+    missing stays missing (`Results.missing`). Raises ValueError, before anything is copied, where
+    the folder has the video of another file, and OSError where the disk is full.
     """
     claim_results(results)
+    _check_same_sources(results, matched)
     for video in results.expected():
         source = matched.videos.get((video.pair.stem, video.seed))
         if source is None:
             continue
         yield video, None if video.path.exists() else _ingest_video(results, video, source, fit)
+
+
+def _check_same_sources(results: Results, matched: MatchedVideos) -> None:
+    """Raise ValueError where videos that are there were copied from other files than these."""
+    before = {str(line.get("file")): line.get("source_sha256")
+              for line in manifest_lines(results.folder)}
+    others = [source for video in results.expected()
+              if (source := matched.videos.get((video.pair.stem, video.seed))) is not None
+              and video.path.exists()
+              and before.get(video.path.name) not in (None, sha256_of(source))]
+    if others:
+        more = f" and {len(others) - 1} more" if len(others) > 1 else ""
+        raise ValueError(f"{results.folder} should hold the videos of these files, got other ones "
+                         f"in place of {others[0]}{more}; choose another folder")
 
 
 def _ingest_video(

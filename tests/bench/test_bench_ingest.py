@@ -50,6 +50,21 @@ def test_taking_in_again_adds_what_was_missing(bench: Path, finished: Path, tmp_
     assert len(list(manifest_lines(results.folder))) == 5
 
 
+def test_other_files_never_pass_for_those_that_were_taken_in(
+    bench: Path, finished: Path, tmp_path: Path
+) -> None:
+    take(bench, finished, tmp_path / "out")
+    before = {path: path.read_bytes() for path in (tmp_path / "out").rglob("*") if path.is_file()}
+    later = finished / "kite_its_still_3.mp4"
+    write_video(later, read_video(later).frames[::-1], FPS)
+    with pytest.raises(ValueError, match=r"kite_its_still_3\.mp4; choose another folder"):
+        take(bench, finished, tmp_path / "out")
+    after = {path: path.read_bytes() for path in (tmp_path / "out").rglob("*") if path.is_file()}
+    assert after == before
+    later.unlink()  # what is no longer there is compared with nothing
+    assert take(bench, finished, tmp_path / "out").missing() == []
+
+
 def test_only_pairs_with_a_video_are_taken_when_asked_for(
     bench: Path, finished: Path, tmp_path: Path
 ) -> None:
