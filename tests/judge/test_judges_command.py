@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from tiny_judges import query, results_in
 
 from motifocal.bench.judge.judge import PROGRAM, TIMED_OUT, Answer, Failure
 from motifocal.bench.judge.program import ProgramJudge
+from motifocal.bench.results import claim_results
 from motifocal.cli import cli
 
 
@@ -89,6 +91,12 @@ def test_the_command_judges_two_models_and_compares_nothing_it_cannot(tmp_path: 
     refused = CliRunner().invoke(cli, [*arguments, "--pairwise"])
     assert refused.exit_code == 2
     assert "--pairwise needs two models and no --command" in refused.output
+    other = replace(theirs, folder=tmp_path / "other seed", seeds=(1,))
+    claim_results(other)
+    early = CliRunner().invoke(cli, ["bench", "judge", str(ours.folder), str(other.folder), "-o",
+                                     str(tmp_path / "none"), "--judge", "no/model", "--pairwise"])
+    assert "should have videos of one pair and seed to compare" in str(early.exception)
+    assert not (tmp_path / "none").exists()
     for missing in (["bench", "judge", str(ours.folder)],
                     ["bench", "judge", str(ours.folder), "--judge", "http://127.0.0.1:9/v1"]):
         assert CliRunner().invoke(cli, missing).exit_code == 2

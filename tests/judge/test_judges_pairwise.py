@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +14,7 @@ from tiny_judges import RuleJudge, results_in
 
 from motifocal.bench.judge.judge import TIMED_OUT, Failure, Query, sample_frames
 from motifocal.bench.judge.pairwise import Pairwise, compare_videos
+from motifocal.bench.results import Results, claim_results
 from motifocal.media.video import read_video, write_video
 
 
@@ -70,3 +73,32 @@ def test_a_comparison_that_failed_in_one_order_has_no_preference(tmp_path: Path)
     assert len(result.failures) == 1
     assert math.isnan(result.compared[0].preference)
     assert result.preference.mean == pytest.approx(0.5)
+
+
+def test_videos_are_compared_on_the_seeds_that_both_models_have(tmp_path: Path) -> None:
+    ours, theirs = with_seeds(tmp_path, "ours", (0, 1)), with_seeds(tmp_path, "theirs", (1, 2))
+    judge = RuleJudge(lambda query: 0.5)
+    (result,) = compare_videos([ours, theirs], tmp_path / "out", judge, count=2)
+    assert [(both.ours.seed, both.theirs.seed) for both in result.compared] == [
+        (1, 1)] * len(ours.benchmark.pairs)
+    assert all(both.ours.pair.stem == both.theirs.pair.stem for both in result.compared)
+
+
+def test_models_without_a_common_seed_are_refused_before_the_judge_is_asked(
+    tmp_path: Path,
+) -> None:
+    both = [with_seeds(tmp_path, "ours", (0,)), with_seeds(tmp_path, "theirs", (1,))]
+    judge = RuleJudge(lambda query: 0.5)
+    with pytest.raises(ValueError, match="ours and theirs should have videos of one pair and seed"):
+        compare_videos(both, tmp_path / "out", judge)
+    assert judge.asked == []
+
+
+def with_seeds(folder: Path, model: str, seeds: tuple[int, ...]) -> Results:
+    """Results whose videos of every seed are the drawing model's of seed 0."""
+    one = results_in(folder, model)
+    several = replace(one, folder=folder / f"{model} of {seeds}", seeds=seeds)
+    claim_results(several)
+    for video in several.expected():
+        shutil.copyfile(one.folder / "videos" / video.pair.file(0), video.path)
+    return several

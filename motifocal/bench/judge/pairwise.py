@@ -29,7 +29,6 @@ from motifocal.bench.judge.judge import (
 )
 from motifocal.bench.judge.run import CACHE
 from motifocal.bench.results import ExpectedVideo, Results
-from motifocal.bench.score.choice import choose
 from motifocal.media.video import VideoError, read_video, resize_crop
 from motifocal.metrics import NO_INTERVAL, MeanInterval, over_images
 
@@ -78,43 +77,60 @@ def compare_videos(
     results: Sequence[Results], output: Path, judge: Judge, *, count: int = FRAMES,
     progress: Progress = lambda doing, done, total: None,
 ) -> list[Pairwise]:  # fmt: skip
-    """Compare the first model's videos with those of each other, on the pairs that both have.
+    """Compare the first model's videos with those of each other, on what `matches` finds.
 
-    Videos of another size are brought to the size of the first model's. Raises ValueError as
-    `judge_videos` does.
+    Videos of another size are brought to the size of the first model's. Raises ValueError where
+    two models have no match, and where the judge cannot be reached at all.
     """
+    check_comparable(results)
     output.mkdir(parents=True, exist_ok=True)
     ours, cache = results[0], AnswerCache(output / CACHE)
     return [_comparison(ours, theirs, judge, cache, count, progress) for theirs in results[1:]]
+
+
+def check_comparable(results: Sequence[Results]) -> None:
+    """Raise ValueError where the first model has nothing to be compared with in one of the others.
+    """
+    for theirs in results[1:]:
+        if not matches(results[0], theirs):
+            raise ValueError(f"{results[0].model} and {theirs.model} should have videos of one "
+                             "pair and seed to compare, got none")
+
+
+def matches(ours: Results, theirs: Results) -> list[tuple[ExpectedVideo, ExpectedVideo]]:
+    """Return the videos that both models have, by pair and seed, in the order of ours."""
+    others = {(video.pair.stem, video.seed): video
+              for video in theirs.expected() if video.path.exists()}
+    return [(video, others[video.pair.stem, video.seed]) for video in ours.expected()
+            if video.path.exists() and (video.pair.stem, video.seed) in others]
 
 
 def _comparison(
     ours: Results, theirs: Results, judge: Judge, cache: AnswerCache, count: int,
     progress: Progress,
 ) -> Pairwise:  # fmt: skip
-    videos = choose([ours, theirs], {}, common=True).videos
-    matches = list(zip(videos[ours.model], videos[theirs.model], strict=True))
+    both = matches(ours, theirs)
     doing = f"comparing with {theirs.model}"
     outcomes: dict[tuple[int, bool], Outcome] = {}
-    progress(doing, 0, 2 * len(matches))
+    progress(doing, 0, 2 * len(both))
     unreadable: dict[tuple[int, bool], Outcome] = {}
-    for place, outcome in ask_all(judge, _queries(matches, count, unreadable), cache):
+    for place, outcome in ask_all(judge, _queries(both, count, unreadable), cache):
         outcomes[place] = outcome
-        progress(doing, len(outcomes), 2 * len(matches))
+        progress(doing, len(outcomes), 2 * len(both))
     outcomes |= unreadable
     compared = tuple(Compared(a, b, outcomes[place, True], outcomes[place, False])
-                     for place, (a, b) in enumerate(matches))
+                     for place, (a, b) in enumerate(both))
     failures = tuple(outcome for outcome in outcomes.values() if isinstance(outcome, Failure))
     return Pairwise(ours.model, theirs.model, compared, _mean(compared, "preference"),
                     _mean(compared, "lean"), _mean(compared, "agrees"), failures)
 
 
 def _queries(
-    matches: Sequence[tuple[ExpectedVideo, ExpectedVideo]], count: int,
+    both: Sequence[tuple[ExpectedVideo, ExpectedVideo]], count: int,
     unreadable: dict[tuple[int, bool], Outcome],
 ) -> Iterator[tuple[tuple[int, bool], Query]]:
     """Yield both orders of every match; put those that do not decode into `unreadable`."""
-    for place, (ours, theirs) in enumerate(matches):
+    for place, (ours, theirs) in enumerate(both):
         try:
             clips = [read_video(video.path).frames for video in (ours, theirs)]
         except VideoError as error:

@@ -62,7 +62,7 @@ def judge(results: tuple[Path, ...], judge: str | None, output: Path, questions:
     judge is; docs/judges.md explains both.
     """
     from motifocal.bench.judge.judge import TEMPLATE, check_template
-    from motifocal.bench.judge.pairwise import compare_videos
+    from motifocal.bench.judge.pairwise import check_comparable, compare_videos
     from motifocal.bench.judge.question_table import read_questions
     from motifocal.bench.judge.report import write_files
     from motifocal.bench.judge.run import judge_videos
@@ -75,14 +75,18 @@ def judge(results: tuple[Path, ...], judge: str | None, output: Path, questions:
     opened = opened_results(results, control)
     pairs = list({pair.stem: pair for result in opened for pair in result.benchmark.pairs}.values())
     asked = None if questions is None else read_questions(questions, pairs)
+    if pairwise:
+        check_comparable(opened)
     chosen = judge_of(judge, options)
     lock_output(output)
     with phases() as show_progress:
         judged = judge_videos(opened, output, chosen, questions=asked, control=control,
                               common=common, allow_missing=allow_missing, count=count,
                               template=template or TEMPLATE, seed=seed, progress=show_progress)
-        compared = (compare_videos(opened, output, chosen, count=count, progress=show_progress)
-                    if pairwise else [])
+        compared: list[Pairwise] = []
+        if pairwise:
+            write_files(judged, output)  # kept, should the comparison end with an error
+            compared = compare_videos(opened, output, chosen, count=count, progress=show_progress)
     written = write_files(judged, output, compared)
     _print(judged, compared)
     for path in written:
