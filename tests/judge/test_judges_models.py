@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import math
+import shutil
 import subprocess
 import sys
 import time
@@ -87,6 +88,20 @@ def test_frames_and_their_order_change_the_answer(folders: dict[str, Path]) -> N
                Query(query.frames, query.prompt, "Is it night?")]
     own, *others = probabilities(judge.ask([query, *changed]))
     assert all(abs(own - other) > 1e-5 for other in others)
+
+
+def test_more_tokens_than_positions_are_refused(
+    tmp_path: Path, folders: dict[str, Path]
+) -> None:
+    for name, folder in folders.items():
+        shutil.copytree(folder, tmp_path / name)
+        path = tmp_path / name / "config.json"
+        config = json.loads(path.read_text())
+        config["text_config"]["max_position_embeddings"] = 64
+        path.write_text(json.dumps(config))
+        judge = VisionLanguageJudge(str(tmp_path / name))
+        with pytest.raises(ValueError, match=r"at most 64 tokens .* 3 frames; give fewer --frames"):
+            judge.ask(videos(1))
 
 
 def test_smolvlm_judges_where_the_package_that_its_processor_wants_is_there(

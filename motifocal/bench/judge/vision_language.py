@@ -33,7 +33,7 @@ class VisionLanguageJudge:
     """Any image-text-to-text model of transformers: Qwen2.5-VL, Qwen3-VL, InternVL, SmolVLM2, ...
 
     Raises ValueError for what is no such model, weights that are no safetensors or not all there,
-    and a model without a chat template.
+    and a model without a chat template; `ask` does for more tokens than the model has positions.
     """
 
     def __init__(
@@ -51,7 +51,8 @@ class VisionLanguageJudge:
         self.identity: Mapping[str, Any] = {
             "judge": "transformers", "model": self.name, "files": _fingerprint(folder),
             "precision": precision, "transformers": transformers.__version__}
-        # A frame as one image: a dozen parts of each would leave no room for the frames.
+        # A frame as one image: a dozen parts of each would leave no room for the frames. What
+        # LLaVA-NeXT calls image_grid_pinpoints cannot be switched off: its network counts on them.
         self._whole = {name: False for name in ("do_image_splitting", "crop_to_patches")
                        if hasattr(self._processor.image_processor, name)}
         tokenizer = self._processor.tokenizer
@@ -82,9 +83,17 @@ class VisionLanguageJudge:
             self._processor, list(messages), tokenize=True, add_generation_prompt=True,
             return_dict=True, return_tensors="pt",
             processor_kwargs={"padding": True, "images_kwargs": self._whole})
+        self._check_length(inputs["input_ids"].shape[1], len(messages[0][0]["content"]) - 1)
         inputs = inputs.to(self._model.device, self._model.dtype)
         logits = self._model(**inputs, logits_to_keep=1).logits[:, -1]
         return torch.softmax(logits.cpu().double(), -1)
+
+    def _check_length(self, tokens: int, frames: int) -> None:
+        """Raise ValueError for more tokens than positions: what is answered then is noise."""
+        most = getattr(self._model.config.get_text_config(), "max_position_embeddings", None)
+        if most is not None and tokens > most:
+            raise ValueError(f"a question should have at most {most} tokens for {self.name}, got "
+                             f"{tokens} with {frames} frames; give fewer --frames")
 
 
 def _message(query: Query) -> list[dict[str, Any]]:
