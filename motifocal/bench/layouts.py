@@ -50,14 +50,19 @@ def layout_of(folder: Path) -> Layout | None:
 
 
 def read_omit(folder: Path, suffixes: tuple[str, ...]) -> tuple[Rows, dict[str, Path]]:
-    """Return the rows of OmitI2V and its images by id. Raises ValueError, naming the sample."""
+    """Return the rows of OmitI2V and its images by id. Raises ValueError, naming the sample.
+
+    An image has the id of the first sample that shows it: intervals are over images, and samples
+    may share one.
+    """
     rows: Rows = []
     images: dict[str, Path] = {}
+    ids: dict[Path, str] = {}
     for sample in _samples(folder):
-        image_id, prompt = sample["id"], sample["prompt"]
-        rows.append({"image_id": image_id, "prompt": prompt, "theirs": image_id,
-                     "scenario": str(sample.get("main-category") or "")})
         image = _inside(folder, str(sample.get("image-path") or ""))
+        image_id = sample["id"] if image is None else ids.setdefault(image, sample["id"])
+        rows.append({"image_id": image_id, "prompt": sample["prompt"], "theirs": sample["id"],
+                     "scenario": str(sample.get("main-category") or "")})
         if image is not None and image.suffix.lower() in suffixes and image.is_file():
             images[image_id] = image
     return rows, images

@@ -205,6 +205,21 @@ def test_omit_i2v_is_read_with_its_questions_images_and_video_names(tmp_path: Pa
         read_benchmark(folder)
 
 
+def test_samples_of_omit_i2v_that_share_an_image_have_one_image_and_their_own_video_names(
+    tmp_path: Path,
+) -> None:
+    folder = omit_folder(tmp_path / "omit")
+    samples = json.loads((folder / "meta.json").read_text())
+    samples[2]["image-path"] = f"./{samples[0]['image-path']}"
+    (folder / "meta.json").write_text(json.dumps(samples))
+    pairs = read_benchmark(folder, own_pairs=True).pairs
+    assert [pair.image_id for pair in pairs] == ["sample_0", "sample_1", "sample_0"]
+    assert pairs[2].image == pairs[0].image != pairs[1].image
+    assert [pair.theirs for pair in pairs] == ["sample_0", "sample_1", "sample_2"]
+    asked = questions_of_benchmark(folder, pairs)[pairs[2].stem]
+    assert asked[0].text == "Is there a cat 2?"
+
+
 def test_i2v_compbench_is_read_with_its_images_and_video_names(tmp_path: Path) -> None:
     folder = comp_folder(tmp_path / "comp")
     layout = layout_of(folder)
