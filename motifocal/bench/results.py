@@ -143,7 +143,8 @@ def claim_results(results: Results) -> None:
     }
     _check_same_pairs(results)
     # Through JSON, so that tuples and lists compare equal.
-    lock_settings(results.folder / RUN, parse_json(json.dumps(run)), upgrade=_upgraded)
+    lock_settings(results.folder / RUN, parse_json(json.dumps(run)),
+                  upgrade=lambda stored: _with_negative(_upgraded(stored), results.settings))
     write_text(results.folder / PAIRS, csv_text(
         ["scenario", "image_id", "prompt"],
         ([pair.scenario, pair.image_id, pair.prompt] for pair in benchmark.pairs)))
@@ -163,6 +164,17 @@ def _upgraded(run: dict[str, Any]) -> dict[str, Any]:
         now["settings"] = {EARLIER_SETTINGS.get(name, name): value
                            for name, value in settings.items()}
     return now
+
+
+def _with_negative(run: dict[str, Any], settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a stored run with null where an earlier version said "" for a negative prompt that it
+    left to the pipeline, as `settings` do."""
+    stored = run.get("settings")
+    if (not isinstance(stored, dict) or stored.get("negative_prompt") != ""
+            or "empty_negative_prompt" in stored
+            or settings.get("negative_prompt", "") is not None):
+        return run
+    return {**run, "settings": {**stored, "negative_prompt": None}}
 
 
 def _check_same_pairs(results: Results) -> None:

@@ -50,13 +50,17 @@ class DiffusersModel(FrameModel):
         self.format = Format(frames, height, width, played_rate(fps))
         guidance = family.guidance if sampling.guidance is None else sampling.guidance
         steps = sampling.steps or family.steps
+        negative = _negative_prompt(sampling, family)
         self.settings = {
             "model": name, "class": type(pipeline).__name__, "weights": weights,
             "steps": steps, "guidance": guidance, "frames": frames, "size": [height, width],
-            "fps": fps, "negative_prompt": sampling.negative_prompt or "",
+            "fps": fps, "negative_prompt": negative,
             "extra": dict(sampling.extra), "call": dict(family.call), "dtype": sampling.dtype,
             "reads_prompt": family.reads, **({} if family.sees else {"sees_image": False}),
             **_changed_schedule(pipeline, family),
+            # Earlier versions said "" where none was given: by this the two are told apart.
+            **({"empty_negative_prompt": True}
+               if negative == "" and family.negative_name is None else {}),
         }  # fmt: skip
         self._pipeline, self._family = pipeline, family
         self._call = call | self._fixed(sampling)
@@ -115,8 +119,8 @@ class DiffusersModel(FrameModel):
             fixed[family.guidance_name] = settings["guidance"]
         elif sampling.guidance is not None:
             self._pipeline.guider = self._pipeline.guider.new(guidance_scale=sampling.guidance)
-        if family.reads and (sampling.negative_prompt or family.negative_name is not None):
-            fixed["negative_prompt"] = sampling.negative_prompt or ""
+        if settings["negative_prompt"] is not None:
+            fixed["negative_prompt"] = settings["negative_prompt"]
         return fixed
 
     def _check_negative(self, negative: str | None) -> None:
@@ -131,6 +135,15 @@ class DiffusersModel(FrameModel):
         if scale <= 1:
             raise ValueError(f"{name} should be above 1 for a negative_prompt to count, got "
                              f"{scale:g}")
+
+
+def _negative_prompt(sampling: Sampling, family: Family) -> str | None:
+    """Return the negative prompt of the call; None leaves it to the pipeline."""
+    if not family.reads:
+        return None
+    if sampling.negative_prompt is None and family.negative_name is not None:
+        return ""  # without one these pipelines use no guidance of this kind
+    return sampling.negative_prompt
 
 
 def _changed_schedule(pipeline: Any, family: Family) -> dict[str, float]:

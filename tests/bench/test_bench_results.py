@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -52,3 +54,23 @@ def test_a_run_that_is_no_object_is_refused(run: Path) -> None:
     run.write_text("[]")
     with pytest.raises(ValueError, match=r"run\.json should hold an object, got list"):
         open_results(run.parent)
+
+
+def test_a_negative_prompt_that_was_left_to_the_pipeline_goes_on_so_and_no_other_does(
+    tmp_path: Path,
+) -> None:
+    none: dict[str, Any] = {"negative_prompt": None}
+    empty = {"negative_prompt": "", "empty_negative_prompt": True}
+    earlier = {"negative_prompt": ""}
+    families_own = {"negative_prompt": ""}  # of HunyuanVideo, before and now
+    goes_on = [(none, none), (empty, empty), (earlier, none), (families_own, families_own)]
+    refused = [(none, empty), (empty, none), (earlier, empty), ({"negative_prompt": "blur"}, none)]
+    for number, (before, now) in enumerate(goes_on + refused):
+        results = Results(tmp_path / str(number), "Mine", before, Benchmark("kites", (PAIR,), 1),
+                          (0,), None)
+        claim_results(results)
+        if (before, now) in goes_on:
+            claim_results(replace(results, settings=now))
+        else:
+            with pytest.raises(ValueError, match="negative_prompt"):
+                claim_results(replace(results, settings=now))

@@ -74,6 +74,14 @@ def fresh(saved: Callable[[str], Path], guarded: None) -> OpenKind:
     return open_kind
 
 
+def test_an_empty_negative_prompt_replaces_the_pipelines_own(fresh: OpenKind) -> None:
+    """Cosmos brings one of its own, of several sentences."""
+    own, empty = fresh("cosmos-predict2"), fresh("cosmos-predict2", negative_prompt="")
+    first, second = (model.sample_video(noise(0), SENTENCES[0], 0) for model in (own, empty))
+    assert not np.array_equal(first, second)
+    assert (own.settings["negative_prompt"], empty.settings["negative_prompt"]) == (None, "")
+
+
 @pytest.mark.parametrize("kind", MORE_KINDS)
 def test_a_job_decides_its_video_and_all_of_it_reaches_the_network(
     kind: str, fresh: OpenKind, tmp_path: Path

@@ -145,6 +145,16 @@ def test_a_negative_prompt_counts_or_is_refused(kind: str, opened: OpenKind) -> 
         opened(kind, guidance=1.0, negative_prompt="blurred")
 
 
+@pytest.mark.parametrize(("kind", "none"), [("ltx", None), ("svd", None), ("hunyuan", "")])
+def test_the_settings_say_whether_the_negative_prompt_is_the_pipelines_own(
+    kind: str, none: str | None, opened: OpenKind
+) -> None:
+    assert opened(kind).settings["negative_prompt"] == none
+    empty = opened(kind, negative_prompt="").settings
+    assert empty["negative_prompt"] == (None if kind == "svd" else "")
+    assert ("empty_negative_prompt" in empty) == (kind == "ltx")
+
+
 def test_a_model_that_reads_no_prompt_says_so_and_takes_no_negative_prompt(
     fresh: OpenKind, capsys: pytest.CaptureFixture[str]
 ) -> None:
