@@ -9,13 +9,14 @@ import numpy as np
 import pytest
 import torch
 from opened_pipelines import OpenKind, format_of, noise
-from tiny_diffusers import KINDS, TINY, tiny_pipeline
+from tiny_diffusers import KINDS, TINY, save_tiny, tiny_pipeline
 from tiny_encoders import SENTENCES
 from tiny_more_diffusers import MORE_KINDS
 
 from motifocal.generate.families.family import Family
 from motifocal.generate.families.registry import FAMILIES, family_of
-from motifocal.generate.model import Job
+from motifocal.generate.model import Job, Sampling
+from motifocal.generate.open import open_model
 
 # diffusers' schedulers hand tensors to numpy 2 in the manner of numpy 1.
 pytestmark = [
@@ -90,6 +91,18 @@ def test_what_is_left_open_is_what_the_authors_sample_with(
     family.check_frames(family.frames)
     if kind != "cogvideox15":  # the tiny one has a tiny table of positions
         family.check_size(family.size)
+
+
+@pytest.mark.parametrize(("place", "steps", "guidance"), [
+    ("LTX-Video-0.9.8-13B-Distilled", 8, 1.0),
+    ("models--Lightricks--LTX-Video-0.9.7-distilled/snapshots/abc", 8, 1.0),
+    ("not-distilled-at-all/LTX-Video", 50, 3.0),
+])  # fmt: skip
+def test_distilled_ltx_is_told_by_its_name_and_sampled_without_guidance(
+    tmp_path: Path, place: str, steps: int, guidance: float
+) -> None:
+    model = open_model(str(save_tiny("ltx", tmp_path / place)), Sampling())
+    assert (model.settings["steps"], model.settings["guidance"]) == (steps, guidance)
 
 
 def test_every_family_is_tested_here_or_in_test_bench_more_diffusers(

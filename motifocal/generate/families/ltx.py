@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from motifocal.generate.families.family import Family, multiples
@@ -23,11 +24,24 @@ def _timed(pipeline: Any) -> bool:
     return bool(pipeline.vae.config.timestep_conditioning)
 
 
+def _distilled(pipeline: Any) -> bool:
+    """Whether the model's name says so, as Lightricks' do: nothing in its configuration does."""
+    if pipeline.name_or_path is None:
+        return False
+    place = Path(pipeline.name_or_path).resolve()
+    # In the hub's cache: models--owner--name/snapshots/commit.
+    name = place.parent.parent.name if place.parent.name == "snapshots" else place.name
+    return "distilled" in name.lower()
+
+
 def ltx(pipeline: Any) -> Family:
     """LTX-Video, by either of two classes."""
     timed = _timed(pipeline)
+    # diffusers' documentation: guidance 1 for distilled models. Steps as those of `ltx_long`.
+    steps, guidance = (8, 1.0) if _distilled(pipeline) else (50, 3.0)
     # The noise for the decoder is drawn on the device, which takes no generator of the CPU's.
-    return Family((512, 704), 161, 25.0, 50, 3.0, **_rules(pipeline), noise_on_device=timed,
+    return Family((512, 704), 161, 25.0, steps, guidance, **_rules(pipeline),
+                  noise_on_device=timed,
                   call={"decode_timestep": 0.05, "decode_noise_scale": 0.025} if timed else {})
 
 
