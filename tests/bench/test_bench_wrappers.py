@@ -15,10 +15,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from command_programs import jobs_of
+from PIL import Image
 
 from motifocal.generate.command_model import CommandModel
 from motifocal.generate.model import Job
-from motifocal.media.video import read_video, write_image, write_video
+from motifocal.media.video import read_image, read_video, write_video
 
 # The wrappers in docs/models.md, against stand-ins that read and name files as the models' own
 # scripts do. A stand-in's video has as many frames as its sentence asks for.
@@ -141,6 +142,17 @@ def template_on_the_page(name: str, folder: Path, repo: Path) -> str:
                   template)
 
 
+def upside_down(path: Path, grey: int) -> None:
+    """Save an image that, turned as its EXIF says and put on white, is grey on its left."""
+    pixels = np.zeros((16, 16, 4), np.uint8)
+    pixels[:, :8] = 255
+    pixels[:, 8:, 3] = 255 - grey  # black, which lets so much of the white through
+    turned = Image.Exif()
+    turned[0x0112] = 3  # by half a turn
+    Image.fromarray(pixels).save(path, exif=turned)
+    assert (read_image(path)[:, :8] == grey).all()
+
+
 @pytest.mark.parametrize("name", STAND_INS)
 def test_a_wrapper_on_the_page_brings_every_video_to_its_job(
     name: str, tmp_path: Path, stock: Path
@@ -164,7 +176,7 @@ def test_a_wrapper_on_the_page_brings_every_video_to_its_job(
     jobs = [Job(tmp_path / f"{number}.png", job.prompt, number // 2, job.output)
             for number, job in enumerate(jobs)]
     for number, job in enumerate(jobs):
-        write_image(job.image, np.full((16, 16, 3), 50 * number, np.uint8))
+        upside_down(job.image, 50 * number)
     model = CommandModel(template_on_the_page(name, tmp_path, repo), name, logs=tmp_path / "logs")
     assert model.animate(jobs) == [None] * len(jobs)
     for job in jobs:
