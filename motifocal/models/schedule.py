@@ -268,4 +268,5 @@ def set_flow_shift(pipeline: Any, shift: float) -> None:
     config = pipeline.scheduler.config
     if flow_shift(config) != shift:
         name = "flow_shift" if "flow_shift" in config else "shift"
-        pipeline.scheduler = type(pipeline.scheduler).from_config(config, **{name: shift})
+        pipeline.scheduler = type(pipeline.scheduler).from_config(
+            config, trust_remote_code=False, **{name: shift})
