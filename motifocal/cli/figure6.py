@@ -23,7 +23,8 @@ Examples:
 @click.argument("shards", type=FOLDER)
 @output_option("Folder of figure6.csv and figure6.png.")
 @click.option("--text", type=FOLDER,
-              help="Model folder with text_encoder/ and tokenizer/. [default: the first of MODELS]")
+              help="Model folder with text_encoder/ and tokenizer/, for all MODELS. "
+              "[default: each model's own]")
 @click.option("--bins", type=click.IntRange(1, 1000), default=10, show_default=True,
               help="Timesteps to measure at, spread evenly.")
 @click.option("--clips", type=click.IntRange(1), help="How many clips. [default: all]")
@@ -42,9 +43,10 @@ def figure6(models: tuple[Path, ...], shards: Path, output: Path, text: Path | N
     only copies the image is high.
     """
     names = [str(model) for model in models]
-    _check_inputs(models, shards, text or models[0])
+    texts = [text or model for model in models]
+    _check_inputs(models, shards, texts)
     lock_output(output)
-    announce("loading the clips and the text encoder")
+    announce("loading the clips")
     import torch
     from torch import nn
 
@@ -57,15 +59,15 @@ def figure6(models: tuple[Path, ...], shards: Path, output: Path, text: Path | N
     )
     from motifocal.training.run_folder import load_denoiser, load_text
 
-    held_out, features = Shards(shards), load_text(text or models[0])
-    place = torch.device(chosen_device(device))
-    nn.Module.to(features.text_encoder, place)
+    held_out, place = Shards(shards), torch.device(chosen_device(device))
     results = {}
     count = min(clips or len(held_out), len(held_out))
-    for name, model in zip(names, models, strict=True):
+    for name, model, base in zip(names, models, texts, strict=True):
         announce(f"loading {name}")
         unet, schedule = load_denoiser(model)
+        features = load_text(base)
         nn.Module.to(unet, place)
+        nn.Module.to(features.text_encoder, place)
         with progress(f"measuring {name}", count * bins) as bar:
             results[name] = evaluate_loss_ratio(
                 unet, held_out, features, schedule, middles(bins), clips=clips,
@@ -81,7 +83,7 @@ def figure6(models: tuple[Path, ...], shards: Path, output: Path, text: Path | N
     click.echo(output / "figure6.png")
 
 
-def _check_inputs(models: Sequence[Path], shards: Path, text: Path) -> None:
+def _check_inputs(models: Sequence[Path], shards: Path, texts: Sequence[Path]) -> None:
     """Raise BadParameter or ValueError for inputs of which it is plain that they will not do."""
     from motifocal.data.manifest import read_manifest
     from motifocal.training.folders import check_denoiser, check_parts
@@ -91,7 +93,8 @@ def _check_inputs(models: Sequence[Path], shards: Path, text: Path) -> None:
     for model in models:
         check_denoiser(model)
     try:
-        check_parts(text, "text_encoder", "tokenizer")
+        for text in texts:
+            check_parts(text, "text_encoder", "tokenizer")
     except ValueError as error:
         raise click.BadParameter(f"{error}; a run has none: name its base folder",
                                  param_hint="--text") from error

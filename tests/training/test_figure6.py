@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import math
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,8 @@ import pytest
 import tiny
 import torch
 from click.testing import CliRunner
-from tiny_model import UNET
+from safetensors.torch import load_file, save_file
+from tiny_model import UNET, tiny_folder
 from torch import Tensor, nn
 
 from motifocal.cli import cli
@@ -183,6 +185,31 @@ def test_the_command_compares_runs_on_held_out_shards(tmp_path: Path) -> None:
     # Fresh networks predict zero whatever their seed, and so are equal.
     rows = [line.split(",")[1:] for line in Path(table).read_text().splitlines()[1:]]
     assert rows[:2] == rows[2:]
+
+
+def test_without_text_every_model_reads_its_own_text_encoder(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    one = tiny_folder(tmp_path / "one")
+    two = Path(shutil.copytree(one, tmp_path / "two"))
+    weights = two / "text_encoder/model.safetensors"
+    save_file({key: torch.randn_like(x) for key, x in load_file(weights).items()}, weights,
+              metadata={"format": "pt"})
+    tiny.tiny_shards(tmp_path / "shards", clips=4)
+
+    def losses(*given: str) -> list[list[str]]:
+        result = CliRunner().invoke(cli, [
+            "figure6", *given, str(tmp_path / "shards"), "-o", str(tmp_path / "out"),
+            "--bins", "2", "--device", "cpu",
+        ])  # fmt: skip
+        assert result.exit_code == 0, result.output
+        table = (tmp_path / "out/figure6.csv").read_text()
+        return [line.split(",")[1:] for line in table.splitlines()[1:]]
+
+    apart = losses(str(one)) + losses(str(two))
+    assert apart[:2] != apart[2:]
+    assert losses(str(one), str(two)) == apart
+    shared = losses(str(one), str(two), "--text", str(one))
+    assert shared == apart[:2] * 2
 
 
 def test_what_is_no_run_and_no_model_is_refused(tmp_path: Path) -> None:
