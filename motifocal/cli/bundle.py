@@ -78,14 +78,16 @@ def bundle(run: Path, base: Path, output: Path, step: int | None, precision: str
     """
     from motifocal.models.card import model_card
     from motifocal.training.conditions import check_conditions
-    from motifocal.training.folders import check_parts, check_run, settings_path
+    from motifocal.training.folders import check_base, check_parts, check_run, settings_path
     from motifocal.training.presets import read_settings
 
     if output.exists():
         raise click.BadParameter(f"{output} should not exist", param_hint="--output")
     check_run(run)
     check_parts(base, "vae", "text_encoder", "tokenizer")
-    check_conditions(read_settings(settings_path(run)).unet, base, ())
+    network = read_settings(settings_path(run)).unet
+    check_conditions(network, base, ())
+    check_base(run, base, network.latent_channels)
     rows = [] if scores is None else _read_scores(scores)
     announce("loading")
     import torch

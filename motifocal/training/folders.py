@@ -12,8 +12,8 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from motifocal.files.atomic import write_text
-from motifocal.files.json_text import parse_json
+from motifocal.files.atomic import sha256_of, write_text
+from motifocal.files.json_text import parse_json, read_json_object
 from motifocal.files.settings import lock_settings
 from motifocal.models.folder_files import part_folder, read_config
 from motifocal.models.unet_config import UNetConfig
@@ -22,6 +22,11 @@ from motifocal.models.unet_config import UNetConfig
 def settings_path(run: Path) -> Path:
     """Where a run keeps its settings."""
     return run / "training.json"
+
+
+def inputs_path(run: Path) -> Path:
+    """Where a run keeps the digests of what it was begun with."""
+    return run / "inputs.json"
 
 
 def keep_settings(
@@ -51,6 +56,34 @@ def check_parts(folder: Path, *names: str) -> None:
     """Raise ValueError unless a model folder has all these parts."""
     for name in names:
         part_folder(folder, name)
+
+
+def text_digests(folder: Path) -> dict[str, str]:
+    """Return the SHA-256 of what a model folder's text features come from, by part."""
+    encoder, tokenizer = folder / "text_encoder", folder / "tokenizer"
+    return {
+        "text_encoder": sha256_of(*sorted(encoder.glob("*.safetensors"))),
+        "text_encoder_config": sha256_of(encoder / "config.json"),
+        "tokenizer": sha256_of(*sorted(p for p in tokenizer.rglob("*") if p.is_file())),
+    }
+
+
+def check_base(run: Path, base: Path, latent_channels: int) -> None:
+    """Raise ValueError where a run's network cannot be used with the parts of a model folder.
+
+    Its text encoder and tokenizer have to be those of the training, as far as the run notes them.
+    Of the autoencoder only the number of channels counts: its decoder may have been trained since.
+    """
+    path = inputs_path(run)
+    noted = read_json_object(path) if path.exists() else {}
+    for part, digest in text_digests(base).items():
+        if noted.get(part, digest) != digest:
+            raise ValueError(f"{base} should hold the {part} that {run} was trained with, got "
+                             "another")
+    channels = read_config(base, "vae").get("latent_channels")
+    if channels != latent_channels:
+        raise ValueError(f"{base / 'vae'} should have {latent_channels} latent channels, as the "
+                         f"network of {run}, got {channels}")
 
 
 def is_run(folder: Path) -> bool:

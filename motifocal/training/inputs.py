@@ -10,6 +10,7 @@ from motifocal.data.shards import Shards
 from motifocal.files.atomic import sha256_of, write_text
 from motifocal.files.settings import lock_settings
 from motifocal.training.checkpoint import latest_step
+from motifocal.training.folders import inputs_path, text_digests
 
 
 def lock_inputs(run: Path, shards: Shards, model: Path) -> None:
@@ -19,21 +20,13 @@ def lock_inputs(run: Path, shards: Shards, model: Path) -> None:
     where the run has a checkpoint already. A run of an earlier version kept the digests of the
     shards' manifest and of the text encoder's weights alone; only these are compared then.
     """
-    encoder, tokenizer = model / "text_encoder", model / "tokenizer"
     now = {
         "shards": sha256_of(shards.folder / MANIFEST),
         "clips": shards.digest(),
-        "text_encoder": sha256_of(*sorted(encoder.glob("*.safetensors"))),
-        "text_encoder_config": sha256_of(encoder / "config.json"),
-        "tokenizer": sha256_of(*sorted(p for p in tokenizer.rglob("*") if p.is_file())),
+        **text_digests(model),
         "clip": list(shards.clip_size),
     }
     if latest_step(run / "checkpoints"):
         lock_settings(inputs_path(run), now, upgrade=lambda stored: {**now, **stored})
     run.mkdir(parents=True, exist_ok=True)
     write_text(inputs_path(run), json.dumps(now, indent=1) + "\n")
-
-
-def inputs_path(run: Path) -> Path:
-    """Return where a run keeps the digests."""
-    return run / "inputs.json"

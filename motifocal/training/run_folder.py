@@ -29,8 +29,13 @@ from motifocal.models.folder import (
 from motifocal.models.schedule import NoiseSchedule, noise_schedule
 from motifocal.models.unet import TI2VUNet
 from motifocal.training.checkpoint import kept_weights, load_checkpoint
-from motifocal.training.folders import check_denoiser, check_run, is_run, settings_path
-from motifocal.training.inputs import inputs_path
+from motifocal.training.folders import (
+    check_denoiser,
+    check_run,
+    inputs_path,
+    is_run,
+    settings_path,
+)
 from motifocal.training.loop import TextFeatures
 from motifocal.training.presets import TrainingSettings, read_settings
 

@@ -1,0 +1,69 @@
+"""A bundle fits its base: the text encoder of the training, latents of as many channels."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import tiny
+from train_command import invoke
+
+from motifocal.training.inputs import lock_inputs
+from motifocal.training.loop import Run, save
+
+SIZE = ("--size", "16x16", "--frames", "3")
+
+
+@pytest.fixture(scope="module")
+def run(base: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """A run of no steps that notes what it was begun with."""
+    folder = tmp_path_factory.mktemp("run")
+    shards = tiny.tiny_shards(tmp_path_factory.mktemp("shards"), clips=4)
+    lock_inputs(folder, shards, base)
+    run = tiny.tiny_run(folder, base, shards)
+    save(run)
+    return run
+
+
+@pytest.mark.parametrize(
+    ("part", "file"),
+    [("text_encoder", "text_encoder/model.safetensors"), ("tokenizer", "tokenizer/tokenizer.json"),
+     ("text_encoder_config", "text_encoder/config.json")],
+)  # fmt: skip
+def test_a_base_with_another_text_encoder_than_the_trainings_is_refused(
+    part: str, file: str, run: Run, base: Path, tmp_path: Path
+) -> None:
+    other = Path(shutil.copytree(base, tmp_path / "other"))
+    known = (other / file).read_bytes()
+    weights = known[:-1] + bytes([known[-1] ^ 1])
+    (other / file).write_bytes(known + b"\n" if file.endswith(".json") else weights)
+    result = invoke("bundle", run.folder, other, "-o", tmp_path / "model", *SIZE)
+    assert (f"{other} should hold the {part} that {run.folder} was trained with, got another"
+            == str(result.exception))  # fmt: skip
+
+
+def test_a_base_with_another_decoder_is_taken_and_one_with_other_channels_refused(
+    run: Run, base: Path, tmp_path: Path
+) -> None:
+    other = Path(shutil.copytree(base, tmp_path / "other"))
+    tiny.tiny_vae(seed=1).save_pretrained(other / "vae")
+    result = invoke("bundle", run.folder, other, "-o", tmp_path / "model", *SIZE)
+    assert result.exit_code == 0, result.output
+    tiny.tiny_vae(channels=6).save_pretrained(other / "vae")
+    result = invoke("bundle", run.folder, other, "-o", tmp_path / "again", *SIZE)
+    assert "vae should have 4 latent channels" in str(result.exception)
+
+
+def test_a_run_of_an_earlier_version_is_compared_as_far_as_it_notes(
+    run: Run, base: Path, tmp_path: Path
+) -> None:
+    other = Path(shutil.copytree(base, tmp_path / "other"))
+    with (other / "tokenizer/tokenizer.json").open("a") as changed:
+        changed.write("\n")
+    earlier = Path(shutil.copytree(run.folder, tmp_path / "run"))
+    kept = json.loads((earlier / "inputs.json").read_text())
+    (earlier / "inputs.json").write_text(json.dumps({"text_encoder": kept["text_encoder"]}))
+    result = invoke("bundle", earlier, other, "-o", tmp_path / "model", *SIZE)
+    assert result.exit_code == 0, result.output
