@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -15,7 +16,7 @@ from motifocal.cli.options.renamed import old_option
 from motifocal.cli.options.run_file import RUN_FILE
 from motifocal.cli.output.progress import announce, phase, quiet_option
 from motifocal.files.json_text import parse_json, read_json_object
-from motifocal.models.folder_files import read_config, weights_digest
+from motifocal.models.folder_files import weights_digest
 
 if TYPE_CHECKING:
     import torch
@@ -51,16 +52,20 @@ Example:
               help="Height x width that a call makes by default. [default: that of the shards]")
 @click.option("--frames", type=click.IntRange(1),
               help="Frames that a call makes by default. [default: that of the shards]")
-@click.option("--fps", type=click.FloatRange(0, min_open=True), default=8.0, show_default=True,
-              help="Frames per second that a call asks for by default.")
+@click.option("--fps", type=click.FloatRange(0, min_open=True),
+              help="Frames per second that a call asks for by default. [default: that of BASE, "
+              "else 8]")
 @click.option("--domain-check", is_flag=True,
               help="Store the words and image quality of the synthetic scenes, by which `animate` "
               "tells that a prompt or an image is unlike what the model was trained on.")
 @old_option("--drawn-world", "--domain-check", "domain_check", True)
-@click.option("--steps", type=click.IntRange(1, 1000), default=50, show_default=True,
-              help="Denoising steps that a call takes by default.")
-@click.option("--guidance", type=click.FloatRange(0, 100), default=7.5, show_default=True,
-              help="Guidance scale of a call by default.")
+@click.option("--steps", type=click.IntRange(1, 1000),
+              help="Denoising steps that a call takes by default. [default: that of BASE, else 50]")
+@click.option("--guidance", type=click.FloatRange(0, 100),
+              help="Guidance scale of a call by default. [default: that of BASE, else 7.5]")
+@click.option("--guidance-rescale", type=click.FloatRange(0, 1),
+              help="How much of the contrast that guidance adds a call removes by default. "
+              "[default: that of BASE, else 0]")
 @click.option("--license", "license_id", default="unknown", show_default=True,
               help="Licence of the weights, as the Hugging Face hub names it, e.g. apache-2.0.")
 @click.option("--scores", type=FOLDER,
@@ -68,8 +73,8 @@ Example:
               "shown in README.md.")
 @quiet_option
 def bundle(run: Path, base: Path, output: Path, step: int | None, precision: str,
-           size: tuple[int, int] | None, frames: int | None, fps: float, steps: int,
-           guidance: float, domain_check: bool, license_id: str, scores: Path | None) -> None:
+           size: tuple[int, int] | None, frames: int | None, domain_check: bool, license_id: str,
+           scores: Path | None, **call: float | None) -> None:
     """Put the averaged weights of RUN and the other parts of BASE together as one model folder.
 
     The folder has the diffusers layout (safetensors), with training.json, a thinned log.jsonl and
@@ -78,7 +83,13 @@ def bundle(run: Path, base: Path, output: Path, step: int | None, precision: str
     """
     from motifocal.models.card import model_card
     from motifocal.training.conditions import check_conditions
-    from motifocal.training.folders import check_base, check_parts, check_run, settings_path
+    from motifocal.training.folders import (
+        call_of,
+        check_base,
+        check_parts,
+        check_run,
+        settings_path,
+    )
     from motifocal.training.presets import read_settings
 
     if output.exists():
@@ -100,7 +111,10 @@ def bundle(run: Path, base: Path, output: Path, step: int | None, precision: str
         if known is None:
             raise click.UsageError(f"{run} does not say its clips' size: give --size and --frames")
         size, frames = size or known[1:], frames or known[0]
-    pipeline = _pipeline(unet, settings, base, (*size, frames, fps, steps, guidance))
+    sample = {"sample_height": size[0], "sample_width": size[1], "sample_frames": frames,
+              **call_of(base)}
+    sample |= {f"sample_{name}": value for name, value in call.items() if value is not None}
+    pipeline = _pipeline(unet, settings, base, sample)
     _cast(pipeline, getattr(torch, precision))
     if step < settings.steps:
         click.echo(f"note: {run} is not finished: its weights are those of step {step} of "
@@ -146,25 +160,19 @@ def _write_domain(folder: Path) -> None:
 
 
 def _pipeline(
-    unet: TI2VUNet, settings: TrainingSettings, base: Path,
-    defaults: tuple[int, int, int, float, int, float],
+    unet: TI2VUNet, settings: TrainingSettings, base: Path, sample: Mapping[str, Any],
 ) -> TI2VPipeline:
-    """The trained network among the parts of the base; `defaults` of a call: `sample_*`."""
+    """The trained network among the parts of the base; `sample`: the defaults of a call."""
     import torch
 
     from motifocal.models.folder import load_image_encoder
     from motifocal.models.pipeline import TI2VPipeline
-    from motifocal.models.schedule import ddim_scheduler
-    from motifocal.training.run_folder import load_text, load_vae
+    from motifocal.training.run_folder import build_sampler, load_text, load_vae
 
-    known = read_config(base, "scheduler") if (base / "scheduler").is_dir() else {}
-    scheduler = ddim_scheduler(settings.prediction_type, settings.zero_terminal_snr,
-                               settings.use_scale,
-                               settings.use_scale and bool(known.get("dynamic_rescale")))
     text, tokens = load_text(base), unet.unet_config.takes_encoded_tokens
     tower = load_image_encoder(base, torch.float32) if tokens else None
-    return TI2VPipeline(unet, load_vae(base), text.text_encoder, text.tokenizer, scheduler,
-                        *defaults, image_encoder=tower)
+    return TI2VPipeline(unet, load_vae(base), text.text_encoder, text.tokenizer,
+                        build_sampler(settings, base), image_encoder=tower, **sample)
 
 
 def _cast(pipeline: TI2VPipeline, dtype: torch.dtype) -> None:

@@ -263,7 +263,7 @@ def _train(ctx: click.Context, settings: TrainingSettings, shards: Shards, outpu
         stop = stack.enter_context(stop_on_signals(bar.announce))
         stack.enter_context(ending_together(accelerator))
         log = stack.enter_context(TrainingLog(output / "log.jsonl", run.step)) if main else None
-        reporter = (Reporter(run, vae, held_out, options["samples"],
+        reporter = (Reporter(run, model, vae, held_out, options["samples"],
                              _prober(run, vae, options), bar.announce, options["keep_every"])
                     if main else None)  # fmt: skip
         if reporter is not None:

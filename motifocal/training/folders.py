@@ -15,8 +15,11 @@ from pydantic import BaseModel
 from motifocal.files.atomic import sha256_of, write_text
 from motifocal.files.json_text import parse_json, read_json_object
 from motifocal.files.settings import lock_settings
-from motifocal.models.folder_files import part_folder, read_config
+from motifocal.models.folder_files import CLASSES, INDEX, part_folder, read_config, read_index
 from motifocal.models.unet_config import UNetConfig
+
+#: What a model folder may say of a call, beside the size and the length of a clip.
+CALL = ("sample_fps", "sample_steps", "sample_guidance", "sample_guidance_rescale")
 
 
 def settings_path(run: Path) -> Path:
@@ -122,3 +125,17 @@ def text_width_of(folder: Path) -> int:
     if not isinstance(width, int):
         raise ValueError(f"{folder / 'text_encoder'} should say its hidden_size, got {width!r}")
     return width
+
+
+def call_of(folder: Path) -> dict[str, Any]:
+    """Read what a model folder says of `CALL`; nothing where it has no model_index.json."""
+    index = read_index(folder) if (folder / INDEX).exists() else {}
+    return {key: index[key] for key in CALL if key in index}
+
+
+def scheduler_of(folder: Path) -> dict[str, Any]:
+    """Read the configuration of a model folder's scheduler; empty where it has none of ours."""
+    file, key, ours = CLASSES["scheduler"]
+    path = folder / "scheduler" / file
+    config = read_json_object(path) if path.exists() else {}
+    return config if config.get(key) == ours else {}

@@ -26,7 +26,12 @@ from motifocal.models.folder import (
     load_text_encoder,
     load_tokenizer,
 )
-from motifocal.models.schedule import NoiseSchedule, noise_schedule
+from motifocal.models.schedule import (
+    NoiseSchedule,
+    ScaledDDIMScheduler,
+    ddim_scheduler,
+    noise_schedule,
+)
 from motifocal.models.unet import TI2VUNet
 from motifocal.training.checkpoint import kept_weights, load_checkpoint
 from motifocal.training.folders import (
@@ -34,6 +39,7 @@ from motifocal.training.folders import (
     check_run,
     inputs_path,
     is_run,
+    scheduler_of,
     settings_path,
 )
 from motifocal.training.loop import TextFeatures
@@ -104,6 +110,13 @@ def load_denoiser(folder: Path) -> tuple[TI2VUNet, NoiseSchedule]:
         unet, s, _ = load_averaged(folder)
         return unet, noise_schedule(s.prediction_type, s.zero_terminal_snr, s.use_scale)
     return load_network(folder, torch.float32), load_scheduler(folder).noise_schedule
+
+
+def build_sampler(settings: TrainingSettings, base: Path) -> ScaledDDIMScheduler:
+    """Build the sampler of a run's network; its last step is that of the base it started from."""
+    rescaled = settings.use_scale and bool(scheduler_of(base).get("dynamic_rescale"))
+    return ddim_scheduler(settings.prediction_type, settings.zero_terminal_snr,
+                          settings.use_scale, rescaled)
 
 
 def geometry_of(vae: AutoencoderKL) -> LatentGeometry:

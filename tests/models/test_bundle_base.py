@@ -1,4 +1,4 @@
-"""A bundle fits its base: the text encoder of the training, latents of as many channels."""
+"""A bundle fits its base, whose text encoder is the training's, and is called like it."""
 
 from __future__ import annotations
 
@@ -67,3 +67,23 @@ def test_a_run_of_an_earlier_version_is_compared_as_far_as_it_notes(
     (earlier / "inputs.json").write_text(json.dumps({"text_encoder": kept["text_encoder"]}))
     result = invoke("bundle", earlier, other, "-o", tmp_path / "model", *SIZE)
     assert result.exit_code == 0, result.output
+
+
+def test_what_is_not_given_of_a_call_is_as_the_base_is_called(
+    run: Run, base: Path, tmp_path: Path
+) -> None:
+    def called(*options: object) -> list[float]:
+        output = tmp_path / f"model-{len(list(tmp_path.iterdir()))}"
+        result = invoke("bundle", run.folder, other, "-o", output, *SIZE, *options)
+        assert result.exit_code == 0, result.output
+        index = json.loads((output / "model_index.json").read_text())
+        names = ("fps", "steps", "guidance", "guidance_rescale")
+        return [index[f"sample_{name}"] for name in names]
+
+    other = Path(shutil.copytree(base, tmp_path / "other"))
+    assert called() == [8, 50, 7.5, 0]
+    released = {"_class_name": "TI2VPipeline", "sample_fps": 24.0,
+                "sample_guidance_rescale": 0.7, "sample_height": 320}
+    (other / "model_index.json").write_text(json.dumps(released))
+    assert called() == [24, 50, 7.5, 0.7]
+    assert called("--fps", 6, "--guidance", 0, "--guidance-rescale", 0) == [6, 50, 0, 0]

@@ -15,14 +15,15 @@ from motifocal.media.video import to_frames, write_image
 from motifocal.models.autoencoder import decode
 from motifocal.models.noise import noise_generator
 from motifocal.models.pipeline import TI2VPipeline
-from motifocal.models.schedule import ddim_scheduler
 from motifocal.models.unet import TI2VUNet
 from motifocal.training.checkpoint import kept_weights
+from motifocal.training.folders import call_of
 from motifocal.training.log import CURVES, HELD_OUT, TrainingLog, read_log
 from motifocal.training.loop import Run, averaged_unet
 from motifocal.training.measurement.figure6 import evaluate_loss_ratio, middles
 from motifocal.training.measurement.held_out import HELD_OUT_CLIPS, HELD_OUT_TIMES
 from motifocal.training.measurement.probe_curve import Prober, keep_weights
+from motifocal.training.run_folder import build_sampler
 
 SMOOTH = 0.95  # of the loss and the speed that are shown
 
@@ -49,14 +50,16 @@ def _smooth(before: float, now: float) -> float:
 class Reporter:
     """Curves, held-out losses, samples and kept weights of a run; for the main process.
 
-    Samples are of held-out clips, or of clips trained on where there are none held out.
+    Samples are of held-out clips, or of clips trained on where there are none held out, and are
+    made as `base`, the model folder, is called.
     """
 
     def __init__(
-        self, run: Run, vae: AutoencoderKL, held_out: Shards | None, samples: int,
+        self, run: Run, base: Path, vae: AutoencoderKL, held_out: Shards | None, samples: int,
         prober: Prober | None, say: Callable[[str], None], keep_every: int = 0,
     ) -> None:  # fmt: skip
-        self.run, self.vae, self.held_out, self.samples = run, vae, held_out, samples
+        self.run, self.base, self.vae, self.held_out = run, base, vae, held_out
+        self.samples = samples
         self.prober, self.say, self.keep_every = prober, say, keep_every
         self.shards = held_out or run.shards
 
@@ -133,7 +136,7 @@ class Reporter:
     def _sample(self, unet: TI2VUNet) -> None:
         """True clips over what the network makes of their first frame and prompt."""
         vae = self.vae.to(self.run.accelerator.device)
-        pipeline = _pipeline(self.run, unet, vae)
+        pipeline = _pipeline(self.run, self.base, unet, vae)
         chosen = np.linspace(0, len(self.shards) - 1, min(self.samples, len(self.shards)))
         batch = self.shards.batch(chosen.astype(int).tolist())
         truth = decode(vae, batch.latents.to(vae.device), 16).clamp(-1, 1).cpu()
@@ -148,10 +151,9 @@ class Reporter:
         write_image(self._sheet(), labelled(rows))
 
 
-def _pipeline(run: Run, unet: TI2VUNet, vae: AutoencoderKL) -> TI2VPipeline:
-    s = run.settings
-    scheduler = ddim_scheduler(s.prediction_type, s.zero_terminal_snr, s.use_scale)
+def _pipeline(run: Run, base: Path, unet: TI2VUNet, vae: AutoencoderKL) -> TI2VPipeline:
+    scheduler = build_sampler(run.settings, base)
     pipeline = TI2VPipeline(unet, vae, run.text.text_encoder, run.text.tokenizer, scheduler,
-                            image_encoder=run.image_encoder)
+                            image_encoder=run.image_encoder, **call_of(base))
     pipeline.set_progress_bar_config(disable=True)
     return pipeline
