@@ -10,12 +10,17 @@ import torch
 from click.testing import CliRunner
 
 from motifocal.cli import cli
+from motifocal.cli.options.cost import LATENTS
+from motifocal.models.autoencoder import downsampling_factor
+from motifocal.models.folder_files import read_index
+from motifocal.models.pipeline import BUNDLED
 from motifocal.models.unet import TI2VUNet
 from motifocal.training.measurement.cost import inputs_of, kept_by_autograd, training_cost
 from motifocal.training.optimizer import build_optimizer
 from motifocal.training.presets import PAPER
+from motifocal.training.run_folder import load_vae
 
-LATENTS = (3, 4, 4)
+TINY = (3, 4, 4)
 
 
 @pytest.mark.slow
@@ -37,7 +42,7 @@ def test_the_papers_network_takes_the_flops_and_bytes_that_are_known_of_it() -> 
 @pytest.mark.parametrize("checkpointing", [False, True])
 def test_activations_are_those_that_a_real_forward_pass_keeps(checkpointing: bool) -> None:
     settings = tiny.tiny_settings(gradient_checkpointing=checkpointing)
-    unet, inputs = TI2VUNet.build(settings.unet).train(), inputs_of(settings, LATENTS)
+    unet, inputs = TI2VUNet.build(settings.unet).train(), inputs_of(settings, TINY)
     weights = {p.data_ptr() for p in unet.parameters()}
     kept: dict[int, torch.Tensor] = {}
 
@@ -49,7 +54,7 @@ def test_activations_are_those_that_a_real_forward_pass_keeps(checkpointing: boo
     with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
         unet(**inputs)
     real = sum(tensor.untyped_storage().nbytes() for tensor in kept.values())
-    cost = training_cost(settings, LATENTS, devices=1)
+    cost = training_cost(settings, TINY, devices=1)
     assert cost.activations.all == pytest.approx(real, rel=0.02)
     assert cost.activations.checkpointed < cost.activations.all
     used = cost.activations.checkpointed if checkpointing else cost.activations.all
@@ -72,7 +77,7 @@ def test_image_tokens_and_priors_have_their_cost(source: str) -> None:
             "motion_mask": True, "image_token_source": source,
             "image_token_dim": 5 if source == "encoder" else plain.unet.latent_token_dim}
     network = {**tiny.UNET, "attention": [True], **told}
-    costs = [training_cost(settings, LATENTS, devices=1)
+    costs = [training_cost(settings, TINY, devices=1)
              for settings in (plain, tiny.tiny_settings(unet=network))]
     assert costs[0].parameters < costs[1].parameters
     assert costs[0].forward < costs[1].forward
@@ -95,7 +100,7 @@ def test_the_optimisers_bytes_are_those_that_it_keeps(name: str) -> None:
             collect(inner)
 
     collect(optimizer.state_dict())
-    cost = training_cost(settings, LATENTS, devices=1)
+    cost = training_cost(settings, TINY, devices=1)
     assert cost.memory[f"optimizer ({name})"] == sum(x.numel() * 4 for x in kept)
 
 
@@ -104,13 +109,19 @@ def test_the_command_prints_the_cost_without_shards_output_or_model(tmp_path: Pa
     result = CliRunner().invoke(cli, [*arguments, "--tflops", "1", "--utilisation", "0.5"])
     assert result.exit_code == 0, result.output
     for words in ("parameters: ", "weights: ", "gradients: ", "optimizer (muon): ", "together: ",
-                  "with gradient checkpointing", "16 x 16 x 16 latents", "step of 4 samples",
+                  "with gradient checkpointing", "16 x 8 x 8 latents", "step of 4 samples",
                   "5 steps: ", "hours on 1 x 1 TFLOP/s at 50%"):  # fmt: skip
         assert words in result.stdout
     shards = tiny.tiny_shards(tmp_path / "shards", 4)
     result = CliRunner().invoke(cli, [*arguments, str(shards.folder)])
     assert "3 x 2 x 2 latents" in result.stdout, result.output
     assert not (tmp_path / "run").exists()
+
+
+def test_without_shards_the_scenes_preset_has_the_latents_of_the_bundled_model() -> None:
+    index, stride = read_index(BUNDLED), downsampling_factor(load_vae(BUNDLED))
+    height, width = (index[f"sample_{side}"] // stride for side in ("height", "width"))
+    assert LATENTS["scenes"] == (index["sample_frames"], height, width)
 
 
 @pytest.mark.parametrize(

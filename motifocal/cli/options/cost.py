@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from motifocal.training.presets import TrainingSettings
 
 #: Latents (F, h, w) of each preset, where there are no shards: those that it was made for.
-LATENTS = {"paper": (16, 40, 64), "scenes": (16, 16, 16)}
+LATENTS = {"paper": (16, 40, 64), "scenes": (16, 8, 8)}
 
 
 #: --cost, --tflops, --utilisation and --devices, as `print_cost` takes them.
