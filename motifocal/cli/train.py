@@ -36,7 +36,6 @@ if TYPE_CHECKING:
 
     from motifocal.data.shards import Shards
     from motifocal.training.loop import Run
-    from motifocal.training.measurement.probe_curve import Prober
     from motifocal.training.presets import TrainingSettings
 
 
@@ -178,7 +177,7 @@ def _settings(
 ) -> TrainingSettings:
     """The preset for the network that is in the folder, or the preset's own, with the changes.
 
-    Those of a file come first, then those of `--set`, then --image-condition and --prior.
+    Those of a file come first, then --image-condition and --prior, then those of `--set`.
     """
     from dataclasses import asdict
 
@@ -189,25 +188,31 @@ def _settings(
     preset, from_file = options["preset"], options["config"]
     started_from = None if options["fresh"] or model is None else unet_config_of(model)
     network: dict[str, Any] = {} if started_from is None else asdict(started_from)
-    given = from_file.get("unet", {})
-    if not isinstance(given, dict):
-        raise ValueError(f"unet should be a table of settings of the network, got {given!r}")
-    overrides: dict[str, Any] = {**from_file, "unet": {**network, **given}}
+    network |= _table(from_file.get("unet", {}))
+    overrides, assigned = dict(from_file), dict[str, Any]()
     for assignment in assignments:
         key, value = parse_assignment(assignment, "--set")
-        if key.startswith("unet."):
-            overrides["unet"][key.removeprefix("unet.")] = value
+        if key == "unet":
+            network, assigned = {}, _table(value)
+        elif key.startswith("unet."):
+            assigned[key.removeprefix("unet.")] = value
         else:
             overrides.update(current_names({key: value}, warn_of_old_name))
-    network = overrides["unet"]
     if options["image_condition"] is not None:
-        own = asdict(PRESETS[preset].unet) | network
+        own = asdict(PRESETS[preset].unet) | network | assigned
         network |= image_settings(options["image_condition"], model, own)
     network |= {f"motion_{name}": True for name in PRIORS if name in options["prior"]}
-    settings = resolve(preset, overrides)
+    settings = resolve(preset, {**overrides, "unet": network | assigned})
     if started_from is not None:
         check_start(started_from, settings.unet)
     return settings
+
+
+def _table(given: object) -> dict[str, Any]:
+    """The settings of the network that are given. ValueError unless they are a table."""
+    if not isinstance(given, dict):
+        raise ValueError(f"unet should be a table of settings of the network, got {given!r}")
+    return dict(given)
 
 
 def _start(settings: TrainingSettings, shards: Shards, output: Path, model: Path,
@@ -243,7 +248,7 @@ def _train(ctx: click.Context, settings: TrainingSettings, shards: Shards, outpu
     """Train to the end or to a signal; returns the exit code."""
     from contextlib import ExitStack
 
-    from motifocal.cli.output.training_samples import Reporter, TrainingBar
+    from motifocal.cli.output.training_samples import Reporter, TrainingBar, open_prober
     from motifocal.training.log import TrainingLog
     from motifocal.training.loop import save, train
     from motifocal.training.measurement.held_out import open_held_out
@@ -257,6 +262,7 @@ def _train(ctx: click.Context, settings: TrainingSettings, shards: Shards, outpu
         write_run_file(ctx, output / RUN_FILE, settings.model_dump(mode="json"))
     curves = chosen_trackers(options["log_with"]) if main else ()
     held_out = open_held_out(run, vae, options["held_out"])
+    every, pairs = options["probe_every"], options["probe_pairs"]
     with ExitStack() as stack:
         bar = stack.enter_context(progress("training: steps", settings.steps, run.step))
         shown = TrainingBar(bar, settings.global_batch)
@@ -264,7 +270,8 @@ def _train(ctx: click.Context, settings: TrainingSettings, shards: Shards, outpu
         stack.enter_context(ending_together(accelerator))
         log = stack.enter_context(TrainingLog(output / "log.jsonl", run.step)) if main else None
         reporter = (Reporter(run, model, vae, held_out, options["samples"],
-                             _prober(run, vae, options), bar.announce, options["keep_every"])
+                             open_prober(run, vae, pairs, every) if every else None,
+                             bar.announce, options["keep_every"])
                     if main else None)  # fmt: skip
         if reporter is not None:
             stack.enter_context(tracking(accelerator, curves, output, run.step, settings))
@@ -283,18 +290,3 @@ def _train(ctx: click.Context, settings: TrainingSettings, shards: Shards, outpu
     if main:
         click.echo(output)
     return 0
-
-
-def _prober(run: Run, vae: AutoencoderKL, options: dict[str, Any]) -> Prober | None:
-    """Return what takes the points of the learning curve, if one is asked for."""
-    from motifocal.scenes.evaluation.evaluate import eval_pairs
-    from motifocal.scenes.variant import SceneVariant
-    from motifocal.training.measurement.probe_curve import Prober
-
-    if not options["probe_every"]:
-        return None
-    drawn = run.shards.manifest["source"].get("scenes", {}).get("variant", {})
-    variant = SceneVariant(**drawn).of_pairs()
-    pairs = eval_pairs(options["probe_pairs"], run.shards.clip_size[-1], variant)
-    return Prober.prepare(pairs, vae, options["probe_every"], None, run.settings.unet,
-                          run.image_encoder, run.schedule)

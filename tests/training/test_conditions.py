@@ -226,6 +226,22 @@ def test_an_imported_model_is_trained_further_with_its_resampler_and_sampler(
     assert made.isfinite().all()
 
 
+@pytest.mark.parametrize(
+    ("more", "changed"),
+    [(("--set", "unet.image_attention=appended", "--set", "unet.motion_score=false"), {}),
+     ((), {"unet": {**NETWORK, "image_attention": "appended", "motion_score": False}})],
+)  # fmt: skip
+def test_set_overrides_what_the_image_condition_and_the_priors_choose(
+    more: tuple[str, ...], changed: dict[str, Any], base: Path, shards: Path, tmp_path: Path
+) -> None:
+    words = ["--image-condition", "both", "--prior", "score,mask", "--dry-run"]
+    done = invoke(*train_words(shards, tmp_path, base, *more, *words, **changed))
+    assert done.exit_code == 0, done.output
+    unet = json.loads((tmp_path / "training.json").read_text())["unet"]
+    told = ("image_condition", "image_token_dim", "image_attention", "motion_score", "motion_mask")
+    assert [unet[name] for name in told] == ["both", 6, "appended", False, True]
+
+
 # What makes no sense.
 
 

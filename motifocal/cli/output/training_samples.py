@@ -16,6 +16,8 @@ from motifocal.models.autoencoder import decode
 from motifocal.models.noise import noise_generator
 from motifocal.models.pipeline import TI2VPipeline
 from motifocal.models.unet import TI2VUNet
+from motifocal.scenes.evaluation.evaluate import eval_pairs
+from motifocal.scenes.variant import SceneVariant
 from motifocal.training.checkpoint import kept_weights
 from motifocal.training.folders import call_of
 from motifocal.training.log import CURVES, HELD_OUT, TrainingLog, read_log
@@ -45,6 +47,15 @@ class TrainingBar:
 
 def _smooth(before: float, now: float) -> float:
     return SMOOTH * before + (1 - SMOOTH) * now
+
+
+def open_prober(run: Run, vae: AutoencoderKL, pairs: int, every: int) -> Prober:
+    """Draw the pairs of the learning curve, with the background of the clips trained on."""
+    drawn = run.shards.manifest["source"].get("scenes", {}).get("variant", {})
+    variant = SceneVariant(**drawn).of_pairs()
+    chosen = eval_pairs(pairs, run.shards.clip_size[-1], variant)
+    return Prober.prepare(chosen, vae, every, None, run.settings.unet, run.image_encoder,
+                          run.schedule)
 
 
 class Reporter:
