@@ -14,6 +14,7 @@ from tiny_model import UNET
 from torch import Tensor
 
 from motifocal.cli import cli
+from motifocal.cli.scenes.probe import own_size
 from motifocal.data.shards import Shards
 from motifocal.models.schedule import noise_schedule
 from motifocal.scenes.evaluation.evaluate import eval_pairs
@@ -176,7 +177,7 @@ def test_training_writes_a_learning_curve_and_keeps_weights(tmp_path: Path) -> N
     assert kept == ["step-00000002", "step-00000004"]
     result = CliRunner().invoke(cli, [
         "scenes", "probe", str(tmp_path / "run/kept/step-00000004"), "--text", str(base),
-        "-o", str(tmp_path / "probe"), "--pairs", "6", "--size", "16"], catch_exceptions=False)
+        "-o", str(tmp_path / "probe"), "--pairs", "6"], catch_exceptions=False)
     assert result.exit_code == 0, result.output
     again = read_probe_table(tmp_path / "probe" / PROBE_TABLE)
     assert [row.margin for row in again] == pytest.approx([row.margin for row in rows[6:12]],
@@ -212,7 +213,19 @@ def test_a_probe_of_drawn_shards_is_of_the_same_kind_of_scenes(
     train(tmp_path / "run", tmp_path / "shards", base, "--probe-every", "5", "--probe-pairs", "4")
     result = CliRunner().invoke(cli, [str(x) for x in (
         "scenes", "probe", tmp_path / "run", "--text", base, "-o", tmp_path / "alone", "--pairs", 4,
-        "--size", 16, "--background", "living", "--level", level)], catch_exceptions=False)
+        "--background", "living", "--level", level)], catch_exceptions=False)
     assert result.exit_code == 0, result.output
     of_run, alone = (read_probe_table(tmp_path / name / PROBE_TABLE) for name in ("run", "alone"))
     assert [row.margin for row in of_run] == pytest.approx([row.margin for row in alone], abs=2e-4)
+
+
+@pytest.mark.parametrize(
+    ("text", "side"),
+    [('{"sample_height": 32}', 32), ("{}", 64), (None, 64)],
+)  # fmt: skip
+def test_images_of_a_model_are_of_its_own_size(
+    text: str | None, side: int, tmp_path: Path
+) -> None:
+    if text is not None:
+        (tmp_path / "model_index.json").write_text(text)
+    assert own_size(tmp_path) == side

@@ -31,8 +31,8 @@ Examples:
               "[default: SOURCE, where it is a whole model]")
 @click.option("--pairs", type=click.IntRange(min=1), default=320, show_default=True,
               help="How many images with a prompt.")
-@click.option("--size", type=SIZE, default=64, show_default=True,
-              help="Side of the images, pixels.")
+@click.option("--size", type=SIZE, help="Side of the images, pixels. [default: the model's own, "
+              "that of the clips that a run was trained on, else 64]")
 @variant_options
 @click.option("--batch", type=click.IntRange(min=1), default=16, show_default=True,
               help="Pairs in one forward pass.")
@@ -40,8 +40,8 @@ Examples:
               help="Seed of the noise, which is the same for all networks.")
 @device_option()
 @quiet_option
-def probe(source: str, output: Path, text: Path | None, pairs: int, size: int, batch: int,
-          seed: int, device: str, **options: Any) -> None:
+def probe(source: str, output: Path, text: Path | None, pairs: int, size: int | None,
+          batch: int, seed: int, device: str, **options: Any) -> None:
     """Measure by one forward pass a pair whether a network follows its prompts.
 
     SOURCE is `bundled`, a run of `motifocal train` (its averaged weights), weights kept by
@@ -75,13 +75,26 @@ def probe(source: str, output: Path, text: Path | None, pairs: int, size: int, b
     tower = load_image_encoder(base, torch.float32) if wants_tokens else None
     for model in filter(None, (unet, features.text_encoder, vae, tower)):
         nn.Module.to(model, place)
-    chosen = eval_pairs(pairs, size, variant_of(options))
+    chosen = eval_pairs(pairs, size or own_size(folder), variant_of(options))
     with progress("encoding true clips", len({pair.image_id for pair in chosen})) as bar:
         probe_set = encode_probe_set(chosen, vae, bar.advance, unet.unet_config, tower)
     with progress("probing", len(chosen)) as bar:
         scores = measure(unet, schedule, features, probe_set, batch=batch, seed=seed,
                          progress=bar.advance)
     _write(output, folder.name, table_rows(0, probe_set, scores))
+
+
+def own_size(folder: Path) -> int:
+    """The side of the images that a model or a run is for; 64 where its folder does not say."""
+    from motifocal.models.folder_files import INDEX, read_index
+    from motifocal.training.run_folder import load_clip_size
+
+    if (folder / INDEX).exists():
+        return int(read_index(folder).get("sample_height", 64))
+    # Weights of --keep-every lie in kept/ of their run.
+    kept = folder.resolve().parent.name == "kept"
+    clip = load_clip_size(folder.resolve().parents[1] if kept else folder)
+    return 64 if clip is None else clip[1]
 
 
 def _write(output: Path, name: str, rows: Sequence[ProbeRow]) -> None:
