@@ -17,6 +17,7 @@ from motifocal.files.json_text import parse_json, read_json_object
 from motifocal.files.settings import lock_settings
 from motifocal.models.folder_files import CLASSES, INDEX, part_folder, read_config, read_index
 from motifocal.models.unet_config import UNetConfig
+from motifocal.training.presets import decay_start
 
 #: What a model folder may say of a call, beside the size and the length of a clip.
 CALL = ("sample_fps", "sample_steps", "sample_guidance", "sample_guidance_rescale")
@@ -46,7 +47,8 @@ def keep_settings(
 
     def upgrade(stored: object) -> dict[str, Any]:
         before = parse_json(read(path).model_dump_json())
-        cooling = done > min(s["steps"] - s["cooldown"] for s in (before, now))
+        cooling = done > min(decay_start(warmup=s["warmup"], total=s["steps"],
+                                         cooldown=s["cooldown"]) for s in (before, now))
         return {**before, **{key: now[key] for key in (free - {"steps"} if cooling else free)}}
 
     if done:

@@ -14,6 +14,8 @@ from typing import Any, Literal
 import torch
 from torch import nn
 
+from motifocal.training.presets import decay_start
+
 OptimizerName = Literal["adamw", "muon"]
 
 
@@ -120,8 +122,8 @@ def learning_rate(step: int, *, peak: float, warmup: int, total: int, cooldown: 
     """
     if step < warmup:
         return peak * (step + 1) / warmup
-    cooldown = min(cooldown, total - warmup)
-    done = (step - (total - cooldown)) / max(1, cooldown)
+    start = decay_start(warmup=warmup, total=total, cooldown=cooldown)
+    done = (step - start) / max(1, total - start)
     return peak * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * min(1.0, max(0.0, done)))))
 
 

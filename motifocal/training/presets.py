@@ -195,6 +195,11 @@ def _check_schedule(settings: TrainingSettings, preset: TrainingSettings) -> Non
     )
 
 
+def decay_start(*, warmup: int, total: int, cooldown: int) -> int:
+    """Return the step from which on the learning rate depends on the number of steps."""
+    return max(warmup, total - cooldown)
+
+
 def read_settings(path: Path) -> TrainingSettings:
     """The settings that a run keeps. ValueError, naming the file and the faults, for other text."""
     try:

@@ -102,9 +102,23 @@ def test_a_run_does_not_go_on_with_other_settings(
 def test_a_run_that_cools_down_cannot_be_made_longer(
     base: Path, shards: Shards, tmp_path: Path
 ) -> None:
-    fast_forward(tmp_path, base, shards, steps=5, cooldown=4)
+    changed = {"warmup": 1, "cooldown": 4}
+    fast_forward(tmp_path, base, shards, steps=5, **changed)
     with pytest.raises(ValueError, match=r"says steps 5 \(not 8\)"):
-        tiny.tiny_run(tmp_path, base, shards, steps=8, cooldown=4)
+        tiny.tiny_run(tmp_path, base, shards, steps=8, **changed)
+
+
+def test_a_run_that_warms_up_can_be_made_longer_whatever_its_cooldown(
+    base: Path, shards: Shards, tmp_path: Path, unbroken
+) -> None:
+    changed = {**PLAIN, "warmup": 2, "cooldown": 9}
+    for line in train(tiny.tiny_run(tmp_path, base, shards, steps=3, **changed)):
+        if line["step"] == 2:
+            break
+    run = tiny.tiny_run(tmp_path, base, shards, **changed)
+    assert run.step == 2
+    list(train(run))
+    assert tiny.equal(tiny.weights(run), unbroken(changed))
 
 
 def test_how_often_a_run_saves_may_change(base: Path, shards: Shards, tmp_path: Path) -> None:
