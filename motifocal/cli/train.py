@@ -138,7 +138,7 @@ def train(ctx: click.Context, shards: Path, output: Path, model: Path,
     accelerator = open_accelerator(settings.precision, options["device"] == "cpu")
     with first_process_decides(accelerator) as first:
         if first:  # it holds the folder for all
-            _lock(output, prepared, model, settings, options["dry_run"])
+            _lock(output, prepared, model, settings, options)
     if accelerator.is_main_process and options["dry_run"]:
         write_run_file(ctx, output / RUN_FILE, settings.model_dump(mode="json"))
     if not options["dry_run"]:
@@ -148,11 +148,13 @@ def train(ctx: click.Context, shards: Path, output: Path, model: Path,
 
 
 def _lock(
-    output: Path, prepared: Shards, model: Path, settings: TrainingSettings, dry_run: bool
-) -> None:
+    output: Path, prepared: Shards, model: Path, settings: TrainingSettings,
+    options: dict[str, Any],
+) -> None:  # fmt: skip
     """Take the folder of the run, show the settings, and keep what the run is begun with."""
     from itertools import chain
 
+    from motifocal.cli.output.other_schedule import note_schedule
     from motifocal.cli.output.unread import note_unread
     from motifocal.files.atomic import remove_temporaries
     from motifocal.models.folder import load_text_limit
@@ -165,7 +167,9 @@ def _lock(
     remove_temporaries(output / "checkpoints")
     click.echo(settings.model_dump_json(indent=1))
     note_unread(load_text_limit(model), chain.from_iterable(f.captions for f in prepared.files))
-    if dry_run:
+    if (model / "unet").is_dir() and not options["fresh"]:
+        note_schedule(model, settings)
+    if options["dry_run"]:
         lock_run(output, settings, latest_step(output / "checkpoints"))
         click.echo(settings_path(output))
     else:

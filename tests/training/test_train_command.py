@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import sys
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,8 @@ from motifocal.data.prepare import PrepareSettings, prepare
 from motifocal.data.shards import Shards
 from motifocal.data.sources import SceneClips
 from motifocal.loss.latent_grid import LatentGeometry
+from motifocal.models.schedule import ScaledDDIMScheduler, ddim_scheduler
+from motifocal.models.unet import TI2VUNet
 from motifocal.motion.heatmap import HeatmapSettings
 from motifocal.training.checkpoint import latest_step
 from motifocal.training.run_folder import fingerprint
@@ -36,6 +39,31 @@ def test_a_dry_run_prints_and_writes_the_settings_and_nothing_else(
     assert json.loads(printed) == stored
     assert place == str(tmp_path / "run/training.json")
     assert (stored["learning_rate"], stored["unet"]["head_width"]) == (0.25, 4)
+
+
+@pytest.mark.parametrize(
+    ("scheduler", "more", "said"),
+    [(ddim_scheduler("epsilon", use_scale=True), (),
+      "made for prediction_type=epsilon, zero_terminal_snr=false, use_scale=true; it is trained "
+      "further with prediction_type=v_prediction, zero_terminal_snr=true, use_scale=false"),
+     (ddim_scheduler("v_prediction"), (), "made for zero_terminal_snr=false; it is trained "
+      "further with zero_terminal_snr=true"),
+     (ddim_scheduler("v_prediction", True), (), ""),
+     (ddim_scheduler("epsilon"), ("--fresh",), ""), (None, (), "")],
+    ids=["noise", "signal", "same", "fresh", "none"],
+)  # fmt: skip
+def test_training_further_with_another_noise_schedule_is_said_in_a_line(
+    scheduler: ScaledDDIMScheduler | None, more: tuple[str, ...], said: str, shards_folder: Path,
+    base: Path, tmp_path: Path,
+) -> None:
+    model = Path(shutil.copytree(base, tmp_path / "model"))
+    TI2VUNet.build(tiny.tiny_settings().unet).save_pretrained(model / "unet")
+    if scheduler is not None:
+        scheduler.save_pretrained(model / "scheduler")
+    result = invoke(*arguments(shards_folder, tmp_path / "run", model), "--dry-run", *more)
+    assert result.exit_code == 0, result.output
+    notes = [line for line in result.stderr.splitlines() if "it is trained further" in line]
+    assert notes == ([f"note: {model} was {said}"] if said else [])
 
 
 @pytest.mark.parametrize(
