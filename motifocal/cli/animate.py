@@ -108,7 +108,7 @@ def animate(image: Path, prompts: tuple[str, ...], output: Path, model: str | No
     distinct = list(dict.fromkeys(job.prompt for job in jobs))
     with phase("loading the model"):
         opened = open_sampler(model or BUNDLED, sampling, len(jobs), lora)
-        for note in opened.domain_notes(pixels, distinct):
+        for note in (*opened.notes, *opened.domain_notes(pixels, distinct)):
             click.echo(f"note: {note}", err=True)
     note_cropped(pixels.shape[:2], (opened.format.height, opened.format.width))
     note_unread(opened.text_limit, [*distinct, sampling["negative_prompt"] or ""])

@@ -23,7 +23,8 @@ class FrameModel(ABC):
     """A `motifocal.generate.model.Model` whose videos can be had as frames.
 
     `crf` is the quality of the files that `animate` writes (see `write_video`), `samples_batches`
-    whether all jobs of a call are sampled together, step by step.
+    whether all jobs of a call are sampled together, step by step, and `notes` what is to be said of
+    the settings, one line each.
     """
 
     name: str
@@ -32,6 +33,7 @@ class FrameModel(ABC):
     text_limit: TextLimit | None
     crf: int = 18
     samples_batches: bool = False
+    notes: Sequence[str] = ()
 
     @abstractmethod
     def sample(

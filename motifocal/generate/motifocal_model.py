@@ -18,6 +18,7 @@ from motifocal.media.picture import Pixels, one_line, read_image, resize_crop
 from motifocal.models.noise import noise_generator
 from motifocal.models.pipeline import TI2VPipeline
 from motifocal.models.pipeline_parts import check_clip, check_priors
+from motifocal.models.schedule import late_start
 
 
 class MotifocalModel(FrameModel):
@@ -54,6 +55,7 @@ class MotifocalModel(FrameModel):
             "fps": fps, "negative_prompt": sampling.negative_prompt or "",
             "extra": dict(sampling.extra), "dtype": sampling.dtype,
         }  # fmt: skip
+        self.notes = [*filter(None, [late_start(pipeline.scheduler, steps)])]
         self.text_limit = pipeline.text_limit
         self.pipeline, self._folder = pipeline, folder
         self._call = {

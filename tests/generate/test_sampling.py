@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -9,12 +10,14 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from command_line import CommandLine
 from tiny_model import SENTENCES
 
 from motifocal.cli.animate import open_sampler
 from motifocal.generate.model import Job, Sampling
 from motifocal.generate.motifocal_model import MotifocalModel
 from motifocal.generate.open import open_model
+from motifocal.models.schedule import ddim_scheduler
 
 
 def sample(model: Path, jobs: Sequence[Job], batch: int = 1, **options: Any) -> np.ndarray:
@@ -29,6 +32,20 @@ def sample(model: Path, jobs: Sequence[Job], batch: int = 1, **options: Any) -> 
 def test_without_steps_the_models_own_are_taken(model: Path, duck: Path) -> None:
     jobs = [Job(duck, SENTENCES[0], 0, Path())]
     assert np.array_equal(sample(model, jobs), sample(model, jobs, steps=3))
+
+
+def test_steps_that_begin_far_from_noise_are_told_and_taken(
+    model: Path, duck: Path, tmp_path: Path, animate_alone: CommandLine
+) -> None:
+    leading = Path(shutil.copytree(model, tmp_path / "leading"))
+    ddim_scheduler("v_prediction").save_pretrained(leading / "scheduler")
+    told = []
+    for folder in (model, leading):
+        ended = animate_alone(duck, SENTENCES[0], "--model", folder, "--steps", 2, "--output",
+                              tmp_path / f"{folder.name}.mp4")
+        assert ended.code == 0
+        told.append("note: sampling in 2 steps begins at timestep 501 of 1000" in ended.err)
+    assert told == [False, True]
 
 
 def test_the_number_made_at_once_does_not_change_the_videos(model: Path, duck: Path) -> None:

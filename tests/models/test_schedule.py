@@ -15,6 +15,7 @@ from motifocal.models.schedule import (
     PredictionType,
     ScaledDDIMScheduler,
     ddim_scheduler,
+    late_start,
     noise_schedule,
 )
 
@@ -90,6 +91,19 @@ def test_any_number_of_steps_has_as_many_timesteps_all_in_training(variant: str)
         timesteps = scheduler.timesteps.tolist()
         assert timesteps == sorted(set(timesteps), reverse=True)
         assert (len(timesteps), min(timesteps) >= 0, max(timesteps) <= 999) == (steps, True, True)
+
+
+def test_a_sampling_that_begins_far_from_noise_is_told_with_the_nearest_that_do_not() -> None:
+    leading = ddim_scheduler("epsilon")
+    for steps in (10, 25, 50, 333, 426):
+        assert late_start(leading, steps) is None
+    for steps, said in ((334, "667 of 1000"), (501, "501 of 1000"), (1, "1 of 1000")):
+        assert said in (late_start(leading, steps) or "")
+    assert (late_start(leading, 400) or "").endswith("take 333 or 426")
+    assert (late_start(leading, 1) or "").endswith("take 7")
+    assert leading.num_inference_steps is None
+    trailing = ddim_scheduler("v_prediction", zero_terminal_snr=True)
+    assert {late_start(trailing, steps) for steps in (1, 2, 334, 501, 1000)} == {None}
 
 
 def dynamicrafter_steps(

@@ -72,6 +72,7 @@ def run(model: str | None, command: str | None, name: str | None, output: Path, 
     with phase("loading the model"):
         from motifocal.bench.run import Shard, run_on
         from motifocal.data.workers.here import Here
+        from motifocal.generate.frame_model import FrameModel
         from motifocal.generate.model import ModelInfo
 
         choices = None if model is None else sampling_of(
@@ -80,7 +81,10 @@ def run(model: str | None, command: str | None, name: str | None, output: Path, 
         workers = workers_of(ray, None, Here(), gpus=_gpus(ray, choices))
         # Workers of a cluster have their own; here it only says what it is, and takes no GPU.
         load = cache(loader(choices)) if ray is None else loader(choices)
-        opened = ModelInfo.of(load() if ray is None else loader(_on_cpu(choices))())
+        own = load() if ray is None else loader(_on_cpu(choices))()
+        opened = ModelInfo.of(own)
+        for note in own.notes if isinstance(own, FrameModel) else ():
+            click.echo(f"note: {note}", err=True)
     note_unread(opened.text_limit, [*(pair.prompt for pair in benchmark.pairs),
                                     sampling["negative_prompt"] or ""])
     settings = {**opened.settings, "batch": batch}

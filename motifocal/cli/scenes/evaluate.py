@@ -89,6 +89,8 @@ def evaluate(
     if source == BUNDLED or (folder / "model_index.json").exists():
         with phase("loading the model"):
             model = _open(folder, options)
+        for note in model.notes:
+            click.echo(f"note: {note}", err=True)
         chosen = eval_pairs(pairs, model.format.height, variant)
         note_unread(model.text_limit, (pair.prompt for pair in chosen))
         videos = output / "videos"
