@@ -25,8 +25,9 @@ class _Box(NamedTuple):
 
 
 def check_index(path: Path, track: int) -> None:
-    """Raise VideoError where the two lengths of the track with this id differ by more than 5 %.
+    """Raise VideoError where the lengths of the track with this id differ by more than 5 %.
 
+    The header's has to be the sum of the index's durations, or the time that its frames are shown.
     Two frames more or less are no fault: programs differ in how long the last one is shown. A file
     that lacks one of the lengths, or whose frames are indexed piecewise (fragmented), passes.
     """
@@ -43,10 +44,17 @@ def check_index(path: Path, track: int) -> None:
 def _check_track(path: Path, file: BinaryIO, trak: _Box) -> None:
     declared = _declared(file, trak)
     clock, ticks = declared or (0, 0)
-    frames, summed = _summed(file, trak)
+    durations = _runs(file, trak, b"stts", ">II")
+    frames = sum(count for count, _ in durations)
+    summed = sum(count * length for count, length in durations)
     if not clock or not ticks or not frames:
         return
-    if abs(summed - ticks) > max(2 * ticks / frames, ticks / 20):
+    slack = max(2 * ticks / frames, ticks / 20)
+    if abs(summed - ticks) <= slack:
+        return
+    # Durations are in decoding order. Where frames are shown in another one and a long one is near
+    # the end, their sum is not the time from the first shown to the last, which FFmpeg declares.
+    if abs(_shown(durations, _runs(file, trak, b"ctts", ">Ii")) - ticks) > slack:
         raise VideoError(f"{path}: its index is damaged, {frames} frames take {summed / clock:g} s "
                          f"there and {ticks / clock:g} s by the header")  # fmt: skip
 
@@ -62,12 +70,32 @@ def _declared(file: BinaryIO, trak: _Box) -> tuple[int, int] | None:
     return None if ticks == unknown else (clock, ticks)
 
 
-def _summed(file: BinaryIO, trak: _Box) -> tuple[int, int]:
-    """Count the frames of the index, and the ticks that they last together."""
-    table = _content(file, trak, b"mdia", b"minf", b"stbl", b"stts")
+def _runs(file: BinaryIO, trak: _Box, name: bytes, layout: str) -> list[tuple[int, int]]:
+    """Read a table of the index as runs of frames: how many, and the value that they have."""
+    table = _content(file, trak, b"mdia", b"minf", b"stbl", name)
     count = min(int.from_bytes(table[4:8], "big"), max(0, len(table) - 8) // 8)
-    entries = list(struct.iter_unpack(">II", table[8 : 8 + 8 * count]))
-    return sum(frames for frames, _ in entries), sum(frames * ticks for frames, ticks in entries)
+    return list(struct.iter_unpack(layout, table[8 : 8 + 8 * count]))
+
+
+def _shown(durations: list[tuple[int, int]], delays: list[tuple[int, int]]) -> int:
+    """Return the ticks from when the first frame is shown to the end of the one shown last.
+
+    `delays` are from decoding a frame to showing it; 0 where there is none for it.
+    """
+    first = last = end = None
+    decoded, waiting, (left, delay) = 0, iter(delays), (0, 0)
+    for count, length in durations:
+        while count:
+            while not left:
+                left, delay = next(waiting, (count, 0))
+            # Counts may be damaged, so frames of one duration and one delay are not gone through.
+            taken = min(count, left)
+            shown = decoded + delay, decoded + (taken - 1) * length + delay
+            first = shown[0] if first is None else min(first, shown[0])
+            if last is None or shown[1] >= last:
+                last, end = shown[1], shown[1] + length
+            decoded, count, left = decoded + taken * length, count - taken, left - taken
+    return 0 if first is None or end is None else end - first
 
 
 def _track_id(file: BinaryIO, trak: _Box) -> int | None:

@@ -119,6 +119,19 @@ def test_a_last_frame_of_another_length_is_no_damage(tmp_path: Path) -> None:
     np.testing.assert_allclose(read_video(path).timestamps, np.array(ticks) / 8)
 
 
+def test_a_long_frame_near_the_end_of_reordered_ones_is_no_damage(tmp_path: Path) -> None:
+    ticks = [*range(14), 24, 25]
+    path = encode(tmp_path / "a.mp4", numbered(16), rate=8, ticks=ticks,
+                  options={"bf": "3", "b-adapt": "0"})  # fmt: skip
+    # As FFmpeg writes it since 7.0: the header has the time from the first frame to the last's end.
+    data = path.read_bytes()
+    clock, declared = struct.unpack_from(">II", data, data.index(b"mdhd") + 4 + 12)
+    patched(path, b"mdhd", 16, struct.pack(">I", declared), struct.pack(">I", clock * 26 // 8))
+    np.testing.assert_allclose(read_video(path).timestamps, np.array(ticks) / 8)
+    patched(path, b"mdhd", 16, struct.pack(">I", clock * 26 // 8), struct.pack(">I", clock * 5))
+    assert_refused_by_all(path, "its index is damaged, 16 frames take")
+
+
 def test_times_that_run_backwards_are_refused_by_all(tmp_path: Path) -> None:
     path = encode(tmp_path / "a.mp4", scene(12), rate=8, options={"bf": "2", "b-adapt": "0"})
     data = bytearray(path.read_bytes())
