@@ -79,7 +79,7 @@ def export_clip(
     same = bool(before) and all(row.sha256 == digest for row in before)
     files = [config.output / name for row in before for name in files_of(row, config)]
     if same and all(file.exists() for file in files):
-        return list(before), hashed
+        return [replace(row, caption=clip.caption) for row in before], hashed
     # A mask is known by its name, so one of a clip that has changed since must go at once.
     for file in files if config.kind == "masks" and not same else ():
         file.unlink(missing_ok=True)

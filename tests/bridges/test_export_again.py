@@ -74,6 +74,27 @@ def test_a_clip_that_has_changed_is_measured_anew(
     assert mask.max() < 0.51
 
 
+@pytest.mark.parametrize("kind", [latents, masks])
+def test_captions_that_were_added_or_changed_are_taken_without_measuring_anew(
+    kind: Callable[[], list[object]], export: CommandLine, folder: Path, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    output = tmp_path / "out"
+    clips = ("--with-clips",) if kind is masks else ()
+    assert export(folder, "-o", output, *kind(), *clips).code == 0
+    (folder / "a.txt").write_text("another caption")
+    (folder / "deep" / "b.txt").write_text("a new one")
+    measured = counted(monkeypatch)
+    assert export(folder, "-o", output, *kind(), *clips).code == 0
+    captions = ["another caption", "a new one"]
+    table = output / ("masks.jsonl" if kind is masks else "weights.jsonl")
+    assert [row["caption"] for row in rows_in(table)] == captions
+    if kind is masks:
+        beside = rows_in(output / "clips" / "metadata.jsonl")
+        assert [row["text"] for row in beside] == captions
+    assert measured == []
+
+
 def test_nothing_is_lost_when_it_is_stopped(
     export: CommandLine, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
