@@ -82,7 +82,8 @@ def sample_weight(
     """Return the weight (F', h, w) float16 in [0, 1] of selected frames, 0 at conditioned latents.
 
     Raises ValueError where the clip ends too early, or is to be shown in a way that the trainers
-    ignore (turned, pixels that are not square, HDR): their latents are of another image.
+    ignore (turned, pixels that are not square, HDR, transparency): their latents are of another
+    image.
     """
     # musubi-tuner and the LTX-2 trainer read alike.
     if reason := misread(TRAINERS["ltx"], stored_display(clip)):

@@ -60,7 +60,8 @@ class Trainer:
     samples: clip's timeline, its height and width, the request -> what is trained on.
     reads: the settings of a Request that it has, "buckets" where it takes more than one.
     upright: whether it turns a clip as its display matrix says.
-    as_shown: whether it makes pixels square and HDR SDR too, as Motifocal's own reader does.
+    as_shown: whether it makes pixels square and HDR SDR, and puts what is transparent on white, as
+        Motifocal's own reader does.
     """
 
     title: str
@@ -224,7 +225,8 @@ _RULE = frozenset({"extraction", "step", "samples", "fps"})
 _BUCKETS = frozenset({"buckets"})
 
 # musubi-tuner and the LTX-2 trainer decode with PyAV, which leaves the display matrix alone.
-# Neither they, nor decord and imageio in the others, make pixels square or bring HDR to SDR.
+# Neither they, nor decord and imageio in the others, make pixels square, bring HDR to SDR or
+# composite what is transparent.
 TRAINERS: dict[str, Trainer] = {
     "plain": Trainer("a loop of your own", _plain, _RULE, as_shown=True),
     "musubi": Trainer("musubi-tuner", _musubi, _RULE | _BUCKETS | {"source_fps"}, upright=False),
@@ -246,6 +248,9 @@ def misread(trainer: Trainer, display: Display) -> str | None:
     if display.aspect != 1 and not trainer.as_shown:
         return (f"has pixels of {display.aspect_ratio}, which the trainer takes for square; "
                 "write it with square ones (ffmpeg -vf scale=iw*sar:ih,setsar=1)")  # fmt: skip
+    if display.transparent and not trainer.as_shown:
+        return ("has transparency, which the trainer drops, to train on the colours beneath it; "
+                "write it on a plain background, without an alpha channel")  # fmt: skip
     return None
 
 

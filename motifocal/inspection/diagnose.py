@@ -102,6 +102,8 @@ def _of_image(finding: Finding) -> Iterator[tuple[str, str]]:
         yield "hdr", f"brightness is stored as {finding.transfer}"
     if finding.interlaced:
         yield "interlaced", "each frame is two fields, taken one after the other"
+    if finding.transparent:
+        yield "transparent", "frames have an alpha channel; they are measured on white"
     if width % 2 or height % 2:
         yield "odd-size", f"{width}x{height} pixels"
     if finding.bars > MOST_BARS:

@@ -84,6 +84,7 @@ def examine(job: Job, settings: InspectSettings) -> Finding:
         aspect="" if display.aspect == 1 else display.aspect_ratio,
         transfer=display.transfer,
         interlaced=display.interlaced,
+        transparent=display.transparent,
         moving_fraction=round(float(np.mean(shares)), 4) if shares else None,
         most_moving=round(max(shares), 4) if shares else None,
         content=content,

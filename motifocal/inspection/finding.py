@@ -59,6 +59,7 @@ class Finding:
     aspect: width to height of a pixel, as "4:3"; empty where it is square.
     transfer: "PQ" or "HLG" of an HDR clip, else empty.
     interlaced: whether frames are made of two fields.
+    transparent: whether they have an alpha channel.
     enlarged, kept: factor by which the first sample scales the clip, and the share of the frame
         that is left of it then.
     flow_mean, flow_p95, own_mean, own_p95: as ``speeds.Motion`` has them.
@@ -101,6 +102,7 @@ class Finding:
     aspect: str = ""
     transfer: str = ""
     interlaced: bool = False
+    transparent: bool = False
     enlarged: float | None = None
     kept: float | None = None
     moving_fraction: float | None = None

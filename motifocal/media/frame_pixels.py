@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from motifocal.media.arrays import Image
+from motifocal.media.frame_times import announces_alpha
 from motifocal.media.hdr import TRANSFERS, to_sdr
 from motifocal.media.picture import VideoError, check_size, on_white
 from motifocal.media.pyav_versions import colours_of, matrix_of, one_thread
@@ -49,12 +50,14 @@ class Display:
     aspect: width of a pixel over its height, 1 if nearly so.
     transfer: "PQ" or "HLG" where they are HDR, else "".
     interlaced: whether the first frame is made of two fields, taken one after the other.
+    transparent: whether they have an alpha channel, opaque or not.
     """
 
     turned: bool = False
     aspect: Fraction = Fraction(1)
     transfer: str = ""
     interlaced: bool = False
+    transparent: bool = False
 
     @property
     def aspect_ratio(self) -> str:
@@ -81,7 +84,8 @@ def display_of(stream: VideoStream, frame: VideoFrame) -> Display:
         a, _, _, d = _display_matrix(frame)
         turned = _is_on_its_side(frame) or a < 0 or d < 0
     transfer = TRANSFERS.get(colours_of(stream, frame)[0], "")
-    return Display(turned, pixel_aspect(stream), transfer, frame.interlaced_frame)
+    transparent = announces_alpha(stream) or _has_alpha(frame)
+    return Display(turned, pixel_aspect(stream), transfer, frame.interlaced_frame, transparent)
 
 
 def pixel_aspect(stream: VideoStream) -> Fraction:
@@ -124,7 +128,7 @@ def frame_pixels(
     displayed, _, (height, width) = stored_shapes(stream, frame, shape)
     check_size(path, *displayed)
     scaler = _TO_RGB if shape is None else _SWS_AREA
-    transparent = any(component.is_alpha for component in frame.format.components)
+    transparent = _has_alpha(frame)
     transfer, primaries = colours_of(stream, frame)
     high = transfer in TRANSFERS
     plain = "gray" if grey else "rgb24"
@@ -164,6 +168,10 @@ def upright_vectors(fields: NDArray[np.float32], frame: VideoFrame) -> NDArray[n
     across, down = -1 if a < 0 else 1, -1 if d < 0 else 1
     signs = np.array([across, down], np.float32)[:, None, None]
     return np.ascontiguousarray(fields[..., ::down, ::across] * signs)
+
+
+def _has_alpha(frame: VideoFrame) -> bool:
+    return any(component.is_alpha for component in frame.format.components)
 
 
 def _is_on_its_side(frame: VideoFrame) -> bool:

@@ -153,17 +153,22 @@ def _seconds(ticks: int | None, tick: Fraction | None) -> Fraction | None:
     return None if ticks is None or tick is None else ticks * tick
 
 
+def announces_alpha(stream: VideoStream) -> bool:
+    """Tell whether a stream of VP8 or VP9 has transparency, which FFmpeg's own decoder drops."""
+    announced = {value for key, value in stream.metadata.items() if key.lower() == "alpha_mode"}
+    return stream.codec_context.name in _WITH_ALPHA and announced == {"1"}  # Matroska's AlphaMode
+
+
 def decoder_of(path: Path, stream: VideoStream) -> Decoder:
     """Return FFmpeg's own decoder, or libvpx's for VP8 and VP9 with transparency.
 
     Raises VideoError where transparency is announced and FFmpeg was built without libvpx.
     """
-    name = _WITH_ALPHA.get(stream.codec_context.name)
-    announced = {value for key, value in stream.metadata.items() if key.lower() == "alpha_mode"}
-    if name is None or announced != {"1"}:  # Matroska's AlphaMode
+    if not announces_alpha(stream):
         return lambda packet: packet.decode()
     import av
 
+    name = _WITH_ALPHA[stream.codec_context.name]
     if name not in av.codec.codecs_available:
         raise VideoError(f"{path}: has transparency, which needs FFmpeg with libvpx")
     context = cast("VideoCodecContext", av.CodecContext.create(name, "r"))

@@ -76,6 +76,7 @@ def test_a_good_clip_has_no_faults() -> None:
     ({"width": 111}, "odd-size"),
     ({"watched": 10}, "partly-checked"),
     ({"turned": True}, "rotated"),
+    ({"transparent": True}, "transparent"),
     ({"aspect": "4:3"}, "non-square-pixels"),
     ({"transfer": "PQ"}, "hdr"),
     ({"interlaced": True}, "interlaced"),
