@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -89,7 +90,6 @@ def export(clips: Path, output: Path, kind: str, family: str, values: str, motif
     from motifocal.data.captions import read_clips
     from motifocal.data.workers.threads import Threads
     from motifocal.files.atomic import remove_temporaries
-    from motifocal.files.settings import lock_settings
     from motifocal.motion.flow import usable_cores
 
     if (options["size"] is None) == (options["max_pixels"] is None):
@@ -104,7 +104,7 @@ def export(clips: Path, output: Path, kind: str, family: str, values: str, motif
     check_names(folder.videos if kind == "masks" else ())
     part = part_of(shard)
     lock_output(output, part.word)
-    lock_settings(output / SETTINGS, deciding_settings(config, clips), upgrade=_upgraded)
+    lock_folder(config, clips)
     videos = [video for video in folder.videos if part.holds(video.name)]
     who = workers_of(ray, workers, Threads(workers or usable_cores()))
     rows, refused = export_clips(videos, config, who, part)
@@ -127,8 +127,23 @@ def export(clips: Path, output: Path, kind: str, family: str, values: str, motif
                       keep=errors == "keep")
 
 
+def lock_folder(config: ExportConfig, clips: Path) -> None:
+    """Write down what decides the files, or compare with what is written; ValueError if it differs.
+
+    A folder that was begun without some of it is bound by all of it from then on.
+    """
+    from motifocal.files.json_text import read_json_object
+    from motifocal.files.settings import lock_settings, write_settings
+
+    path, now = config.output / SETTINGS, deciding_settings(config, clips)
+    lock_settings(path, now, upgrade=partial(_upgraded, clips=clips))
+    if read_json_object(path) != now:
+        write_settings(path, now)
+
+
 def deciding_settings(config: ExportConfig, clips: Path) -> dict[str, Any]:
-    """Return all that decides the files; masks are named after clips, so these are part of it."""
+    """Return all that decides the files and their table, which names clips by their paths below
+    CLIPS: so these are part of it."""
     request = asdict(config.request)
     request["buckets"] = [list(bucket) for bucket in config.request.buckets]
     if config.request.max_pixels is None:  # as folders of version 0.1 have it
@@ -136,20 +151,22 @@ def deciding_settings(config: ExportConfig, clips: Path) -> dict[str, Any]:
     chosen = {"as": config.kind, "family": config.family, "trainer": config.trainer, **request}
     # One level, so that a refusal names just what differs.
     chosen |= {HEATMAP + name: value for name, value in asdict(config.settings).items()}
+    chosen["clips"] = str(absolute(clips))
     if config.kind == "masks":
         chosen |= {"values": config.values, "motif_weight": config.motif_weight,
-                   "with_clips": config.with_clips, "clips": str(absolute(clips))}  # fmt: skip
+                   "with_clips": config.with_clips}  # fmt: skip
     return chosen
 
 
-def _upgraded(stored: dict[str, Any]) -> dict[str, Any]:
-    """Fill in the heatmap settings that there were not yet when a folder was made."""
+def _upgraded(stored: dict[str, Any], clips: Path) -> dict[str, Any]:
+    """Fill in the settings that there were not yet when a folder was made."""
     from motifocal.motion.heatmap import settings_from
 
     heatmap = {name.removeprefix(HEATMAP): value for name, value in stored.items()
                if name.startswith(HEATMAP)}  # fmt: skip
     whole = asdict(settings_from(heatmap))
-    return {**stored, **{HEATMAP + name: value for name, value in whole.items()}}
+    return {"clips": str(absolute(clips)), **stored,
+            **{HEATMAP + name: value for name, value in whole.items()}}  # fmt: skip
 
 
 def export_clips(
@@ -160,7 +177,6 @@ def export_clips(
     However it ends, the table then holds all clips that are done.
     """
     from contextlib import closing
-    from functools import partial
 
     from motifocal.bridges.export_samples import ExportJob
     from motifocal.bridges.export_table import ExportTable

@@ -26,12 +26,17 @@ def lock_settings(
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     if not path.exists():
-        write_text(path, json.dumps(settings, indent=1) + "\n")
+        write_settings(path, settings)
         return
     stored = upgrade(read_json_object(path))
     if stored != settings:
         differences = ", ".join(_differences(stored, settings))
         raise ValueError(f"{path} says {differences}; use the same settings or another folder")
+
+
+def write_settings(path: Path, settings: Mapping[str, object]) -> None:
+    """Write the settings as JSON, whatever is there."""
+    write_text(path, json.dumps(settings, indent=1) + "\n")
 
 
 def check_own_folder(folder: Path, marker: str, kind: str) -> None:

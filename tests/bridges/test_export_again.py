@@ -149,6 +149,34 @@ def test_a_folder_made_before_a_setting_was_there_is_gone_on_with(
     assert "heatmap evidence 'pixels' (not 'regions')" in refused.err
 
 
+@pytest.mark.parametrize("kind", [latents, masks])
+def test_clips_of_a_second_folder_do_not_take_the_place_of_the_first_s(
+    kind: Callable[[], list[object]], export: CommandLine, folder: Path, tmp_path: Path
+) -> None:
+    out, other = tmp_path / "w", tmp_path / "other"
+    write_square_clip(other / "a.mp4")
+    assert export(folder, "-o", out, *kind()).code == 0
+    table = out / ("masks.jsonl" if kind is masks else "weights.jsonl")
+    before = table.read_text()
+    refused = export(other, "-o", out, *kind())
+    assert refused.code == 1
+    assert f"says clips '{folder}' (not '{other}')" in refused.err
+    assert table.read_text() == before
+
+
+def test_weights_of_a_time_when_clips_were_not_noted_are_gone_on_with(
+    export: CommandLine, folder: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "w"
+    assert export(folder, "-o", out, *latents()).code == 0
+    settings = json.loads((out / "export.json").read_text())
+    del settings["clips"]
+    (out / "export.json").write_text(json.dumps(settings))
+    again = export(folder, "-o", out, *latents())
+    assert again.code == 0, again.err
+    assert json.loads((out / "export.json").read_text())["clips"] == str(folder)  # from now on
+
+
 def test_a_clip_that_breaks_later_leaves_the_table(
     export: CommandLine, folder: Path, tmp_path: Path
 ) -> None:
