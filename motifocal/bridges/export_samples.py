@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from motifocal.bridges.export_table import SampleRow
+from motifocal.bridges.export_table import ExportTable, SampleRow
 from motifocal.bridges.mask_video import heat_of, loss_mask, spread, write_mask
 from motifocal.bridges.weight_cache import (
     WeightKey,
@@ -17,10 +17,11 @@ from motifocal.bridges.weight_cache import (
     weight_key,
     write_weight,
 )
-from motifocal.data.captions import CaptionedVideo
+from motifocal.data.captions import CaptionedFolder, CaptionedVideo
 from motifocal.data.clip_files import HashRow, hash_row, selection_heatmap, timeline_of
 from motifocal.data.selection import Selection, frames_of
 from motifocal.data.trainer_rules import TRAINERS, Request, misread, trained_on
+from motifocal.files.json_lines import LineWriter
 from motifocal.files.remote import fetched
 from motifocal.loss.latent_grid import FAMILIES, LatentGeometry, pool
 from motifocal.media.arrays import Frames
@@ -106,6 +107,23 @@ def _write_samples(
         written, mean = write(clip.path, row, config, threads)
         rows.append(replace(row, file=written, mean_weight=mean))
     return rows
+
+
+def forget_gone(
+    table: ExportTable, journal: LineWriter, folder: CaptionedFolder, config: ExportConfig
+) -> list[str]:
+    """Take clips that are not in the folder any more out of the table; return their names.
+
+    Their masks go too, which a trainer would read. A weight stays: it may be that of another clip
+    of the same bytes, and nothing finds it for other ones.
+    """
+    gone = [clip for clip in table.rows if not folder.may_hold(clip)]
+    for clip in gone:
+        files = [name for row in table.rows[clip] for name in files_of(row, config)]
+        for name in files if config.kind == "masks" else ():
+            (config.output / name).unlink(missing_ok=True)
+        table.forget(journal, clip)
+    return gone
 
 
 def files_of(row: SampleRow, config: ExportConfig) -> list[str]:

@@ -152,10 +152,10 @@ class ExportTable:
         self.rows[clip.name] = rows
         self.hashes.learn(clip.path, hashed)
 
-    def refuse(self, journal: LineWriter, clip: CaptionedVideo) -> None:
-        """Forget a clip that cannot be used any more."""
-        if self.rows.pop(clip.name, None) is not None:
-            journal.add({"clip": clip.name, "rows": []})
+    def forget(self, journal: LineWriter, name: str) -> None:
+        """Forget a clip that cannot be used, or is not there, any more."""
+        if self.rows.pop(name, None) is not None:
+            journal.add({"clip": name, "rows": []})
 
     def _save(self) -> None:
         rows = {clip: of_clip for clip, of_clip in self.rows.items()

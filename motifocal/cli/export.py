@@ -24,6 +24,7 @@ from motifocal.cli.output.locking import lock_output
 from motifocal.cli.output.measured_clips import (
     end_with_left_out,
     measured,
+    name_gone,
     threads_a_clip,
     why_left_out,
     write_filmstrips,
@@ -34,7 +35,7 @@ from motifocal.files.remote import absolute
 if TYPE_CHECKING:
     from motifocal.bridges.export_samples import ExportConfig, ExportJob
     from motifocal.bridges.export_table import SampleRow
-    from motifocal.data.captions import CaptionedVideo
+    from motifocal.data.captions import CaptionedFolder, CaptionedVideo
     from motifocal.data.clip_files import HashRow
     from motifocal.data.workers.items import Part, Workers
 
@@ -105,15 +106,14 @@ def export(clips: Path, output: Path, kind: str, family: str, values: str, motif
     part = part_of(shard)
     lock_output(output, part.word)
     lock_folder(config, clips)
-    videos = [video for video in folder.videos if part.holds(video.name)]
     who = workers_of(ray, workers, Threads(workers or usable_cores()))
-    rows, refused = export_clips(videos, config, who, part)
+    rows, refused = export_clips(folder, config, who, part)
     if part.word:
         click.echo(output / part.file(TABLES[kind]))
     else:
         remove_temporaries(*{(output / row.file).parent for of_clip in rows.values()
                              for row in of_clip})
-        print_results(videos, rows, config)
+        print_results(folder.videos, rows, config)
     rejected = [clip for clip in folder.rejected if part.holds(clip.name)]
     left_out = [*((clip.name, clip.reason) for clip in rejected), *refused]
     if table is not None:
@@ -170,17 +170,19 @@ def _upgraded(stored: dict[str, Any], clips: Path) -> dict[str, Any]:
 
 
 def export_clips(
-    clips: Sequence[CaptionedVideo], config: ExportConfig, workers: Workers, part: Part
+    folder: CaptionedFolder, config: ExportConfig, workers: Workers, part: Part
 ) -> tuple[dict[str, list[SampleRow]], list[tuple[str, str]]]:
-    """Export every clip; return the rows of each, and (name, reason) of those that cannot be.
+    """Export every clip of a part; return the rows of each, and (name, reason) of those that cannot
+    be.
 
     However it ends, the table then holds all clips that are done.
     """
     from contextlib import closing
 
-    from motifocal.bridges.export_samples import ExportJob
+    from motifocal.bridges.export_samples import ExportJob, forget_gone
     from motifocal.bridges.export_table import ExportTable
 
+    clips = [video for video in folder.videos if part.holds(video.name)]
     table = ExportTable(config.output, TABLES[config.kind], part)
     jobs = (ExportJob(clip, tuple(table.rows.get(clip.name, ())), table.hashes.known(clip.path))
             for clip in clips)
@@ -189,12 +191,14 @@ def export_clips(
     reasons: dict[str, str] = {}
     with (table.journal() as journal,
           closing(measured(work, jobs, len(clips), workers)) as all_done):
+        if not part.word:
+            name_gone(forget_gone(table, journal, folder, config))
         for done in all_done:
             clip = done.job.clip
             if done.result is None or isinstance(done.result, str):
                 # Refused now, it has changed since: nothing of it is there any more.
                 reasons[clip.name] = str(done.reason or done.result)
-                table.refuse(journal, clip)
+                table.forget(journal, clip.name)
             else:
                 rows[clip.name], hashed = done.result
                 table.add(journal, clip, rows[clip.name], hashed)

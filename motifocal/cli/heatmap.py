@@ -29,6 +29,7 @@ from motifocal.cli.output.clip_table import (
     part_by_name,
     plan_rows,
     read_table,
+    without_gone,
     write_described,
     write_table,
 )
@@ -140,7 +141,7 @@ def heatmap(clips: tuple[Path, ...], output: Path, overlay: bool, suffix: str,
     mask_files = mask_folder.find_all() if mask_folder else {}
     rows = plan_rows(names, output, config.suffix, before, mask_files, part)
     path = output / part.file(TABLE)
-    others = read_table(path) if part.word else before
+    others = read_table(path) if part.word else without_gone(before, clips, names)
     write_table(path, {**others, **rows}.values())
     todo = [row for row in rows.values() if not is_done(row, config)]
     who = workers_of(ray, workers, Threads(workers or usable_cores()),
@@ -282,10 +283,8 @@ def print_results(rows: Sequence[ClipRow], before: int, config: MapConfig) -> No
     if good:
         click.echo(config.output / TABLE)
         with phase("drawing a picture of a few clips"):
-            picture = write_filmstrips(
-                config.output, good, lambda row: row.moving_fraction or 0.0,
-                lambda row: frames_and_map(row, config),
-            )  # fmt: skip
+            picture = write_filmstrips(config.output, good, lambda row: row.moving_fraction or 0.0,
+                                       lambda row: frames_and_map(row, config))  # fmt: skip
         click.echo(picture)
         camera = config.settings is None or config.settings.camera
         click.echo(summary([row.moving_fraction or 0.0 for row in good], before, camera=camera),

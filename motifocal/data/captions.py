@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 from collections.abc import Container
 from dataclasses import dataclass
-from pathlib import Path
+from functools import cached_property
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from motifocal.data.caption_formats import Listing, Row, listed
@@ -51,6 +52,19 @@ class CaptionedFolder:
     videos: tuple[CaptionedVideo, ...]
     rejected: tuple[Rejected, ...]
     format: str = ""
+
+    @cached_property
+    def _names(self) -> frozenset[str]:
+        return frozenset(video.name for video in self.videos)
+
+    @cached_property
+    def _left_out(self) -> frozenset[str]:
+        return frozenset(clip.name for clip in self.rejected)
+
+    def may_hold(self, name: str) -> bool:
+        """Tell whether a clip of this name is there, or in a folder that was left out."""
+        above = (parent.as_posix() for parent in PurePosixPath(name).parents)
+        return name in self._names or any(parent in self._left_out for parent in above)
 
 
 def read_captions(location: str | Path) -> CaptionedFolder:

@@ -187,6 +187,26 @@ def test_a_clip_that_breaks_later_leaves_the_table(
     assert not (tmp_path / "m" / "masks" / "a.mp4").exists()
 
 
+@pytest.mark.parametrize("kind", [latents, masks])
+def test_a_clip_that_is_gone_leaves_what_a_trainer_reads(
+    kind: Callable[[], list[object]], export: CommandLine, folder: Path, tmp_path: Path
+) -> None:
+    out, clips = tmp_path / "m", ("--with-clips",) if kind is masks else ()
+    assert export(folder, "-o", out, *kind(), *clips).code == 0
+    before = stamps(out, ".mp4")
+    (folder / "a.mp4").unlink()
+    part = export(folder, "-o", out, *kind(), *clips, "--shard", "1/2")
+    assert (part.code, stamps(out, ".mp4")) == (0, before)  # a part does not know of the others
+    ended = export(folder, "-o", out, *kind(), *clips)
+    assert ended.code == 0, ended.err
+    assert "1 no longer in CLIPS, taken out: a.mp4" in ended.err.splitlines()
+    table = out / ("masks.jsonl" if kind is masks else "weights.jsonl")
+    assert [row["clip"] for row in rows_in(table)] == ["deep/b.mp4"]
+    kept = {name: stamp for name, stamp in before.items() if name.endswith("deep/b.mp4")}
+    assert stamps(out, ".mp4") == kept
+    assert "no longer" not in export(folder, "-o", out, *kind(), *clips).err
+
+
 @pytest.mark.parametrize("elsewhere", ["../kept.mp4", "masks/../../kept.mp4", "/kept.mp4"])
 def test_a_table_that_names_files_elsewhere_deletes_nothing(
     elsewhere: str, export: CommandLine, folder: Path, tmp_path: Path

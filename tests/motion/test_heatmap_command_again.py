@@ -76,6 +76,22 @@ def test_a_damaged_map_is_made_anew_when_its_overlay_is_asked_for(
     assert same_map(tmp_path / "maps/a.npz", expected_map(clip))
 
 
+def test_a_clip_that_is_gone_leaves_the_table_but_those_of_other_folders_stay(
+    heatmap: CommandLine, tmp_path: Path
+) -> None:
+    for name in ("one/a", "one/b", "two/c"):
+        write_clip(tmp_path / f"{name}.mp4")
+        heatmap((tmp_path / f"{name}.mp4").parent, "-o", tmp_path / "maps")
+    for name in ("one/a", "two/c"):
+        (tmp_path / f"{name}.mp4").unlink()
+    ended = heatmap(tmp_path / "one", "-o", tmp_path / "maps")
+    assert ended.code == 0
+    gone = tmp_path / "one/a.mp4"
+    assert f"1 no longer in CLIPS, taken out: {gone}" in ended.err.splitlines()
+    clips = set(read_table(tmp_path / "maps/clips.csv"))
+    assert clips == {str(tmp_path / "one/b.mp4"), str(tmp_path / "two/c.mp4")}
+
+
 def test_a_clip_that_has_changed_gets_a_new_map_and_overlay(
     heatmap: CommandLine, tmp_path: Path
 ) -> None:

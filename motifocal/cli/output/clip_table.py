@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import csv
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from itertools import chain, count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from motifocal.files.remote import RemotePath, absolute, states_of
+from motifocal.cli.output.measured_clips import name_gone
+from motifocal.files.remote import RemotePath, absolute, states_of, to_path
 
 if TYPE_CHECKING:
     from motifocal.data.workers.items import Part
@@ -157,6 +158,36 @@ def plan_rows(
                 (output / row.overlay).unlink(missing_ok=True)
         rows[row.clip] = row
     return rows
+
+
+def without_gone(
+    table: Mapping[str, ClipRow], given: Iterable[Path], clips: Container[Path]
+) -> dict[str, ClipRow]:
+    """Leave out clips that were below a folder given now and are not there any more, and name them.
+
+    Those of other folders, of earlier runs, stay; so do those in a folder that cannot be read.
+    """
+    folders = {absolute(path) for path in given}
+
+    def is_gone(path: Path) -> bool:
+        return path not in clips and not folders.isdisjoint(path.parents) and _is_missing(path)
+
+    gone = [clip for clip in table if is_gone(to_path(clip))]
+    name_gone(gone)
+    left = dict(table)
+    for clip in gone:
+        del left[clip]
+    return left
+
+
+def _is_missing(path: Path) -> bool:
+    if isinstance(path, RemotePath):  # a bucket was listed as a whole
+        return True
+    try:
+        path.lstat()
+    except OSError as error:
+        return isinstance(error, (FileNotFoundError, NotADirectoryError))
+    return False
 
 
 def shorten_path(called: str) -> str:

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 R = TypeVar("R")
 
+_NAMED = 20  # clips in a line
+
 FILMSTRIP = "filmstrip.png"
 _STRIPS, _COLUMNS, _HEIGHT = 6, 6, 128
 
@@ -70,6 +72,13 @@ def end_with_left_out(
         click.echo(printable(f"  {name}: {reason}"), err=True)
     if not keep:
         raise click.ClickException(f"{count} could not be {participle}")
+
+
+def name_gone(clips: Sequence[str]) -> None:
+    """Say in a line which clips of earlier runs are not there any more, if any."""
+    if clips:
+        names = ", ".join(clips[:_NAMED]) + (", ..." if len(clips) > _NAMED else "")
+        click.echo(printable(f"{len(clips)} no longer in CLIPS, taken out: {names}"), err=True)
 
 
 def write_filmstrips(
