@@ -86,7 +86,7 @@ def export(clips: Path, output: Path, kind: str, family: str, values: str, motif
     Clips that cannot be used are listed, and the exit code is 1; the others are done. Run the
     command again to add what is missing.
     """
-    from motifocal.bridges.export_samples import ExportConfig
+    from motifocal.bridges.export_samples import ExportConfig, files_of
     from motifocal.bridges.export_table import check_names
     from motifocal.data.captions import read_clips
     from motifocal.data.workers.threads import Threads
@@ -111,8 +111,8 @@ def export(clips: Path, output: Path, kind: str, family: str, values: str, motif
     if part.word:
         click.echo(output / part.file(TABLES[kind]))
     else:
-        remove_temporaries(*{(output / row.file).parent for of_clip in rows.values()
-                             for row in of_clip})
+        remove_temporaries(*{(output / name).parent for of_clip in rows.values()
+                             for row in of_clip for name in files_of(row, config)})
         print_results(folder.videos, rows, config)
     rejected = [clip for clip in folder.rejected if part.holds(clip.name)]
     left_out = [*((clip.name, clip.reason) for clip in rejected), *refused]

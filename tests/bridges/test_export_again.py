@@ -122,6 +122,18 @@ def test_nothing_is_lost_when_it_is_stopped(
     assert len(rows_in(tmp_path / "m" / "masks.jsonl")) == 2
 
 
+def test_half_files_of_a_kill_are_removed_beside_masks_and_clips(
+    export: CommandLine, folder: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "m"
+    assert export(folder, "-o", out, *masks(), "--with-clips").code == 0
+    half = f".{'0' * 16}.tmp"
+    for place in ("masks", "masks/deep", "clips", "clips/deep"):
+        (out / place / half).write_bytes(b"half")
+    assert export(folder, "-o", out, *masks(), "--with-clips").code == 0
+    assert not list(out.rglob("*.tmp"))
+
+
 def test_other_settings_are_refused_by_name(
     export: CommandLine, folder: Path, tmp_path: Path
 ) -> None:
