@@ -21,6 +21,7 @@ from motifocal.data.workers.items import WHOLE, Part, files_of_parts
 from motifocal.files.atomic import write_text
 from motifocal.files.json_lines import LineWriter, read_lines
 from motifocal.files.json_text import parse_json_at
+from motifocal.files.names import printable
 from motifocal.files.parquet import columns_from, write_rows
 from motifocal.files.remote import absolute
 
@@ -193,7 +194,8 @@ def write_described(
                             for name, (kind, unit, definition) in DESCRIBED.items()})
     samples = (asdict(row) | {"indices": list(row.indices)}
                for clip in sorted(rows) for row in rows[clip])
-    refused = ({"clip": clip, "reason": reason} for clip, reason in left_out)
+    refused = ({"clip": printable(clip), "reason": printable(reason)}
+               for clip, reason in left_out)
     write_rows(path, columns, chain(samples, refused), about)
 
 

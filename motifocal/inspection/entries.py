@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from motifocal.data.caption_formats import BESIDE, PLAIN, Row, listed
-from motifocal.data.captions import LONE_SURROGATE, missing_reason, place_of
+from motifocal.data.captions import LONE_SURROGATE, NOT_UTF8, missing_reason, place_of
 from motifocal.files.names import is_utf8
 from motifocal.files.remote import RemotePath
 from motifocal.media.picture import natural_key
@@ -108,6 +108,8 @@ def _entry(row: Row, place: str | None, folder: Path) -> Entry:
         entry.faults.append(("no-caption", words))
     elif entry.caption and not is_utf8(entry.caption):
         entry.faults.append(("no-caption", f"the {LONE_SURROGATE}"))
+    if not is_utf8(place):
+        entry.faults.append(("name-not-utf8", NOT_UTF8))
     reason = missing_reason(folder, place)
     if reason:
         entry.path = None

@@ -192,7 +192,7 @@ def test_each_of_two_hundred_faulty_files_is_named_with_its_fault(bad, inspected
     assert {code for codes in found.values() for code in codes} >= FAULTS.keys() - {
         "decoder-failed", "outside", "too-little-motion", "one-frame", "named-twice",
         "not-listed", "partly-checked", "rotated", "non-square-pixels", "hdr", "interlaced",
-        "transparent", "caption-cut", "same-name",
+        "transparent", "caption-cut", "same-name", "name-not-utf8",
         "repeated-frames", "freeze", "bars",
     }  # fmt: skip
 

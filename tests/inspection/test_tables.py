@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -169,3 +170,31 @@ def test_a_table_appears_whole_or_not_at_all(tmp_path: Path) -> None:
         write_rows(path, columns, [{"a": float("nan")}], {})
     assert path.read_text() == '{"a": 1}\n{"a": null}\n'
     assert list(tmp_path.iterdir()) == [path]
+
+
+def table_rows(path: Path) -> list[dict[str, Any]]:
+    if path.suffix == ".jsonl":
+        return [json.loads(line) for line in path.read_text().splitlines()]
+    parquet = pytest.importorskip("pyarrow.parquet")
+    rows: list[dict[str, Any]] = parquet.read_table(path).to_pylist()
+    return rows
+
+
+@pytest.mark.parametrize("kind", ["parquet", "jsonl"])
+def test_a_name_that_is_not_utf8_is_a_fault_and_a_row_with_a_reason(
+    kind: str, tmp_path: Path
+) -> None:
+    save(tmp_path / "clips/a.mp4", moving(1, frames=6))
+    save(tmp_path / "clips" / os.fsdecode(b"b\xe9.mp4"), moving(2, frames=6))
+    looked = run(inspect, tmp_path / "clips", "-o", tmp_path / "i", "--frames", 5,
+                 "--size", "48x64", "--table", kind)  # fmt: skip
+    assert looked.exit_code == 1
+    rows = {row["name"]: row for row in table_rows(tmp_path / f"i/clips.{kind}")}
+    assert "name-not-utf8" in rows["b\\udce9.mp4"]["faults"]
+    assert "name-not-utf8" not in rows["a.mp4"]["faults"]
+    exported = run(export, tmp_path / "clips", "-o", tmp_path / "w", "--as", "latents", "--family",
+                   "wan", "--frames", 5, "--size", "48x64", "--table", kind)  # fmt: skip
+    assert exported.exit_code == 1
+    reasons = {row["clip"]: row["reason"]
+               for row in table_rows(tmp_path / f"w/weights.samples.{kind}")}  # fmt: skip
+    assert reasons == {"a.mp4": None, "b\\udce9.mp4": "its name is not UTF-8, rename it"}
