@@ -25,7 +25,7 @@ from motifocal.files.tensor_file import read_tensors
 from motifocal.loss.latent_grid import FAMILIES, LatentGeometry
 from motifocal.media.codec import stream_format
 from motifocal.media.picture import natural_key
-from motifocal.media.video import VIDEO_SUFFIXES
+from motifocal.media.video_files import VIDEO_SUFFIXES
 from motifocal.motion.heatmap import HeatmapSettings
 
 #: The folder of weights beside ``latents``, and their name in a training batch. Not "latent":

@@ -26,7 +26,6 @@ from motifocal.cli.output.clip_table import (
     ClipRow,
     list_clips,
     name_clips,
-    part_by_name,
     plan_rows,
     read_table,
     without_gone,
@@ -127,7 +126,7 @@ def heatmap(clips: tuple[Path, ...], output: Path, overlay: bool, suffix: str,
                                  param_hint="--size")  # fmt: skip
     check_table(table)
     settings = None if masks else settings_of(dict(given))
-    found, unnamed = part_by_name(list_clips(clips, output))
+    found, unnamed = list_clips(clips, output)
     names = name_clips(found)
     mask_folder = given_masks(masks, objects, names, given)
     raft_device = chosen_device(device) if settings and settings.source in NETWORKS else None

@@ -14,7 +14,7 @@ import io
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from motifocal.data.table_columns import (
@@ -28,8 +28,7 @@ from motifocal.files.json_text import parse_json
 from motifocal.files.names import stored_name
 from motifocal.files.remote import to_path
 from motifocal.files.toml_text import parse_toml
-from motifocal.media.picture import natural_key
-from motifocal.media.video import VIDEO_SUFFIXES
+from motifocal.media.video_files import find_videos
 
 METADATA = "metadata.jsonl"
 TABLES = (METADATA, "metadata.csv")
@@ -57,12 +56,17 @@ class Row:
 
 @dataclass(frozen=True)
 class Listing:
-    """What is written down about a folder, in which format, by which table (None: by none)."""
+    """What is written down about a folder, in which format, by which table (None: by none).
+
+    `closed` are (name, reason) of folders below that cannot be looked into, where no table names
+    the clips.
+    """
 
     format: str
     folder: Path
     table: Path | None
     rows: tuple[Row, ...]
+    closed: tuple[tuple[str, str], ...] = ()
 
 
 def listed(location: str | Path) -> Listing:
@@ -135,12 +139,11 @@ def _format(table: Path, rows: tuple[Row, ...]) -> str:
 
 def _beside(folder: Path) -> Listing:
     """List every video below the folder, with the text of its .txt file."""
-    videos = [p for p in folder.rglob("*") if p.suffix.lower() in VIDEO_SUFFIXES and p.is_file()
-              and not _hidden(p.relative_to(folder))]  # fmt: skip
+    paths, closed = find_videos(folder)
     rows, texts = [], 0
-    for path in sorted(videos, key=natural_key):
+    for path in paths:
         name = path.relative_to(folder).as_posix()
-        text = folder / stored_name(folder, path.relative_to(folder).with_suffix(".txt").as_posix())
+        text = folder / stored_name(folder, PurePosixPath(name).with_suffix(".txt").as_posix())
         if not text.is_file():
             rows.append(Row(name, name))
             continue
@@ -153,12 +156,7 @@ def _beside(folder: Path) -> Listing:
         if _undecoded(words):
             damage = f"{text} should be UTF-8"
         rows.append(Row(name, name, None if damage else words, damage=damage))
-    return Listing(BESIDE if texts else PLAIN, folder, None, tuple(rows))
-
-
-def _hidden(place: Path) -> bool:
-    """Tell whether a part of a path begins with a dot, as what macOS and tools leave behind."""
-    return any(part.startswith(".") for part in place.parts)
+    return Listing(BESIDE if texts else PLAIN, folder, None, tuple(rows), tuple(closed))
 
 
 def _two_lists(table: Path) -> Listing:

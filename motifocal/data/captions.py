@@ -12,7 +12,7 @@ from typing import Any
 from motifocal.data.caption_formats import Listing, Row, listed
 from motifocal.files.names import is_utf8, stored_name
 from motifocal.files.remote import RemotePath, absolute, is_remote
-from motifocal.media.video import VIDEO_FILES, VIDEO_SUFFIXES
+from motifocal.media.video_files import VIDEO_FILES, VIDEO_SUFFIXES
 
 # musubi-tuner and the LTX trainers take absolute paths; videofolder does not.
 ABSOLUTE_COLUMNS = ("video_path", "media_path")
@@ -91,6 +91,7 @@ def read_captions(location: str | Path) -> CaptionedFolder:
             videos[place] = CaptionedVideo(path, str(row.caption).strip(), place)
         else:
             rejected.append(Rejected(str(row.name), str(reason)))
+    rejected += [Rejected(name, reason) for name, reason in listing.closed]
     expected = f"{location} should hold captioned {VIDEO_FILES}, such as a.mp4 beside a.txt"
     return _folder(listing, videos, rejected, expected)
 
@@ -116,6 +117,8 @@ def read_clips(location: Path, output: Path) -> CaptionedFolder:
             videos[place] = CaptionedVideo(path, str(row.caption or "").strip(), place)
         else:
             rejected.append(Rejected(place or str(row.name or row.place), str(reason)))
+    rejected += [Rejected(name, reason) for name, reason in listing.closed
+                 if own not in absolute(listing.folder / name / "any").parents]  # fmt: skip
     expected = f"{location} should hold {VIDEO_FILES} outside of {output}"
     return _folder(listing, videos, rejected, expected)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Container, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,8 +12,7 @@ from motifocal.data.caption_formats import BESIDE, PLAIN, Row, listed
 from motifocal.data.captions import LONE_SURROGATE, NOT_UTF8, missing_reason, place_of
 from motifocal.files.names import is_utf8
 from motifocal.files.remote import RemotePath
-from motifocal.media.picture import natural_key
-from motifocal.media.video import VIDEO_FILES, VIDEO_SUFFIXES
+from motifocal.media.video_files import VIDEO_FILES, find_videos
 
 if TYPE_CHECKING:
     from motifocal.models.text_limit import TextLimit
@@ -67,16 +66,19 @@ def gather(location: str | Path) -> Folder:
         if place is not None:
             places[place] = entry
     has_table = listing.format not in (BESIDE, PLAIN)
-    names, closed = _unnamed_videos(listing.folder, places)
-    for name in names:
+    # Of a bucket either a table names the clips, or they were listed as its rows.
+    remote = isinstance(listing.folder, RemotePath)
+    paths, closed = ((), ()) if remote else find_videos(listing.folder)
+    for path in paths:
+        name = path.relative_to(listing.folder).as_posix()
+        if name in places:
+            continue
         entry = _entry(Row(name, name), name, listing.folder)
         if has_table and entry.path is not None:
             table = listing.table.name if listing.table else "the table"
             entry.faults.append(("not-listed", f"no row of {table} names it"))
         entries.append(entry)
-    for error in closed:
-        name = Path(error.filename).relative_to(listing.folder).as_posix()
-        words = f"a folder that cannot be looked into ({error.strerror})"
+    for name, words in closed:
         entries.append(Entry(name, None, None, [("unreadable", words)]))
     if not entries:
         raise ValueError(f"{location} should hold {VIDEO_FILES}, got none")
@@ -121,29 +123,6 @@ def _entry(row: Row, place: str | None, folder: Path) -> Entry:
 
 def _words(caption: Any) -> str | None:
     return caption.strip() if isinstance(caption, str) else None
-
-
-def _unnamed_videos(folder: Path, named: Container[str]) -> tuple[list[str], list[OSError]]:
-    """List names of videos below the folder but those of `named`, and folders that cannot be read.
-
-    Linked folders are not entered, and hidden ones left out. A bucket is not listed: either a table
-    names the clips, or they were listed as its rows.
-    """
-    if isinstance(folder, RemotePath):
-        return [], []
-    names: list[str] = []
-    closed: list[OSError] = []
-    for here, folders, files in os.walk(folder, onerror=closed.append):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        linked = [name for name in folders if os.path.islink(os.path.join(here, name))]
-        below = Path(here).relative_to(folder).as_posix()
-        names += [
-            place
-            for name in (*files, *linked)
-            if os.path.splitext(name)[1].lower() in VIDEO_SUFFIXES and not name.startswith(".")
-            and (place := name if below == "." else f"{below}/{name}") not in named
-        ]
-    return sorted(names, key=lambda name: natural_key(folder / name)), closed
 
 
 def _short(text: str, folder: Path) -> str:

@@ -31,14 +31,13 @@ from motifocal.media.picture import (
     Shot,
     Source,
     VideoError,
-    check_file,
     folder_shots,
-    natural_key,
     picture_shots,
     read_image,
     resize_crop,
     write_image,
 )
+from motifocal.media.video_files import list_videos
 
 if TYPE_CHECKING:
     import torch
@@ -58,11 +57,6 @@ __all__ = [
     "write_video",
 ]
 
-VIDEO_SUFFIXES = frozenset(
-    {".mp4", ".m4v", ".mov", ".qt", ".3gp", ".3g2", ".mkv", ".webm", ".avi", ".gif", ".ogv", ".mxf"}
-    | {".mpg", ".mpeg", ".vob", ".m2v", ".ts", ".mts", ".m2ts", ".flv", ".f4v", ".wmv", ".asf"}
-)
-VIDEO_FILES = "videos (.mp4, .mov, .mkv, .webm, .gif, ...)"  # for messages
 # The rate of images without times: that of TI2V-Bench's outputs.
 DEFAULT_FPS = Fraction(8)
 # One clip holds at most this much; a longer one has to be bounded by num_frames or stride.
@@ -142,22 +136,6 @@ def count_frames(path: str | Path, *, fps: float | None = None) -> int:
     """Count the frames that `read_video(path, fps=fps)` returns; decodes all, keeps none."""
     with _opened(Path(path), fps) as source:
         return sum(1 for _ in source.shots)
-
-
-def list_videos(path: str | Path) -> list[Path]:
-    """List a file itself, or all videos under a folder in natural order, without hidden files."""
-    path = to_path(path)
-    if not path.is_dir():
-        check_file(path)
-        return [path]
-    videos = [
-        file
-        for file in path.rglob("*")
-        if file.suffix.lower() in VIDEO_SUFFIXES and file.is_file() and file.name[0] != "."
-    ]
-    if not videos:
-        raise VideoError(f"{path} should hold {VIDEO_FILES}, got none")
-    return sorted(videos, key=natural_key)
 
 
 def to_tensor(frames: Frames) -> torch.Tensor:

@@ -28,7 +28,8 @@ from motifocal.media.picture import (
     open_picture,
     resize_crop,
 )
-from motifocal.media.video import MAX_CLIP_BYTES, VIDEO_SUFFIXES, read_video
+from motifocal.media.video import MAX_CLIP_BYTES, read_video
+from motifocal.media.video_files import VIDEO_SUFFIXES
 from motifocal.motion.heatmap_files import read_npz
 
 #: Which objects weigh 1: some ids, all of them, or None, where masks are grey and no ids.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 import click
 import pytest
 import torch
-from command_line import CommandLine
+from command_line import CommandLine, command_line
 from export_options import latents, masks, rows_in
 from made_videos import with_clock_jump
 from square_clips import square_clip, write_square_clip
@@ -36,6 +37,31 @@ def test_bad_clips_are_listed_and_the_others_done(
     assert "short.mp4: too short, it has 7 frames at 16 frames/s" in ended.err
     assert ended.err.splitlines()[-1] == "Error: 2 of 4 clips could not be exported"
     assert len(rows_in(tmp_path / "w" / "weights.jsonl")) == 2
+
+
+@pytest.mark.parametrize("command", ["export", "heatmap"])
+def test_closed_folders_and_links_that_lead_nowhere_are_listed(
+    command: str, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    closed, scandir = folder / "closed", os.scandir
+    closed.mkdir()
+    (folder / "nowhere.mp4").symlink_to(tmp_path / "gone.mp4")
+
+    def refusing(path: Any = ".") -> Any:  # root may enter any folder
+        if os.fspath(path) == str(closed):
+            raise PermissionError(13, "Permission denied", str(closed))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refusing)
+    run = command_line(monkeypatch, capsys, command)
+    ended = run(folder, "-o", tmp_path / "w", *(latents() if command == "export" else ()))
+    assert ended.code == 1
+    assert "left out, 2 of 4 clips:" in ended.err
+    assert "closed: a folder that cannot be looked into (Permission denied)" in ended.err
+    assert "nowhere.mp4: a link that leads nowhere" in ended.err
+    written = {path.suffix for path in (tmp_path / "w").rglob("*")}
+    assert written & {".safetensors", ".npz"}
 
 
 def test_a_clip_whose_clock_jumps_is_listed_and_the_others_done(

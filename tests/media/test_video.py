@@ -246,8 +246,9 @@ def test_metadata_that_is_no_unicode_is_no_reason_to_fail(tmp_path: Path) -> Non
 
 def test_list_videos_finds_all_videos_in_natural_order(tmp_path: Path) -> None:
     (tmp_path / "sub").mkdir()
+    (tmp_path / ".trash").mkdir()
     names = ["clip10.mp4", "clip2.MP4", "sub/a.gif", "sub/b.webm"]
-    for name in [*names, "a.txt", "a.png", ".hidden.mp4"]:
+    for name in [*names, "a.txt", "a.png", ".hidden.mp4", ".trash/a.mp4"]:
         (tmp_path / name).write_text("x")
     (tmp_path / "folder.mp4").mkdir()
     found = [file.relative_to(tmp_path).as_posix() for file in list_videos(tmp_path)]

@@ -69,15 +69,23 @@ DESCRIBED = {
 }  # fmt: skip
 
 
-def list_clips(given: Iterable[Path], output: Path) -> list[Path]:
-    """List all clips once, as absolute paths; what lies under the output folder is none."""
-    paths = chain.from_iterable(clips_in(path) for path in given)
-    listed = dict.fromkeys(map(absolute, paths))
+def list_clips(
+    given: Iterable[Path], output: Path
+) -> tuple[list[Path], list[tuple[str, str]]]:
+    """List all clips once, as absolute paths, and (clip, reason) of those that are left out.
+
+    What lies under the output folder is no clip. Raises ValueError where none is left.
+    """
+    found = [clips_in(path) for path in given]
+    listed = dict.fromkeys(absolute(clip) for clips, _ in found for clip in clips)
     own = absolute(output)
     clips = [path for path in listed if own not in path.parents]
     if not clips:
         raise ValueError(f"there should be clips outside of {output}, got none")
-    return clips
+    unread = {absolute(path): reason for _, left_out in found for path, reason in left_out}
+    named, unnamed = part_by_name(clips)
+    return named, [*((str(path), reason) for path, reason in unread.items()
+                     if own not in (path, *path.parents)), *unnamed]  # fmt: skip
 
 
 def part_by_name(clips: Iterable[Path]) -> tuple[list[Path], list[tuple[str, str]]]:
@@ -98,17 +106,29 @@ def part_by_name(clips: Iterable[Path]) -> tuple[list[Path], list[tuple[str, str
     return named, others
 
 
-def clips_in(path: Path) -> list[Path]:
-    """List the videos that a path stands for; a folder of nothing but images is one clip."""
-    from motifocal.media.picture import PICTURE_SUFFIXES
-    from motifocal.media.video import VideoError, list_videos
+def clips_in(path: Path) -> tuple[list[Path], list[tuple[Path, str]]]:
+    """List the videos that a path stands for, and (path, reason) of what is left out of a folder.
 
-    try:
-        return list_videos(path)
-    except VideoError:
-        if path.is_dir() and any(p.suffix.lower() in PICTURE_SUFFIXES for p in path.iterdir()):
-            return [path]
-        raise
+    A folder of nothing but images is one clip. Raises VideoError where there is none.
+    """
+    from motifocal.data.captions import missing_reason
+    from motifocal.media.picture import PICTURE_SUFFIXES, VideoError, check_file
+    from motifocal.media.video_files import VIDEO_FILES, find_videos
+
+    if not path.is_dir():
+        check_file(path)
+        return [path], []
+    videos, closed = find_videos(path)
+    reasons = {video: missing_reason(path, video.relative_to(path).as_posix()) for video in videos}
+    clips = [video for video, reason in reasons.items() if not reason]
+    left_out = [*((video, reason) for video, reason in reasons.items() if reason),
+                *((path / name, reason) for name, reason in closed)]  # fmt: skip
+    if not clips and any(p.suffix.lower() in PICTURE_SUFFIXES for p in path.iterdir()):
+        clips = [path]
+    if not clips:
+        first = "; {}: {}".format(*left_out[0]) if left_out else ""
+        raise VideoError(f"{path} should hold {VIDEO_FILES}, got none{first}")
+    return clips, left_out
 
 
 def name_clips(clips: Sequence[Path]) -> dict[Path, str]:
