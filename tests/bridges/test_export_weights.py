@@ -165,9 +165,18 @@ def test_musubis_clips_are_resampled_to_the_rate_of_the_family(
     assert export(clip, "-o", tmp_path / "w", *options).code == 0
     (row,) = rows_in(tmp_path / "w" / "weights.jsonl")
     assert (row["indices"], row["fps"]) == (list(range(0, 2 * FRAMES, 2)), 16)
-    options = [*latents("ltx"), "--trainer", "musubi", "--source-fps", 32]
-    ended = export(clip, "-o", tmp_path / "v", *options)
-    assert "--source-fps: needs --fps for ltx" in " ".join(ended.err.split())
+
+
+@pytest.mark.parametrize("family", ["ltx", "wan-5b", "cogvideox", "minimax-h3", "skyreels-v1"])
+def test_a_family_that_musubi_does_not_train_is_refused_with_it(
+    family: str, export: CommandLine, folder: Path, tmp_path: Path
+) -> None:
+    frames = 22 if family == "minimax-h3" else FRAMES
+    ended = export(folder, "-o", tmp_path / "v", *latents(family, frames), "--trainer", "musubi")
+    assert ended.code == 2
+    named = "should be one of wan, hunyuan, hunyuan-1.5, framepack, kandinsky-5 for musubi-tuner"
+    assert f"--family: {named}, got {family}" in " ".join(ended.err.split())
+    assert not (tmp_path / "v").exists()
 
 
 def test_a_clip_that_is_stored_turned_is_refused_where_the_trainer_does_not_turn_it(

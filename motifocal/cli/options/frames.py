@@ -26,11 +26,13 @@ FAMILIES = ("sd", "svd", "wan", "wan-5b", "cogvideox", "cogvideox-1.5", "ltx", "
             "helios")  # fmt: skip
 
 
-# The option of each setting of a Request, and the rate of musubi-tuner's models by family.
+# The option of each setting of a Request, and musubi-tuner's names of the families that it trains:
+# its rules hold for no other.
 _OPTIONS = {"buckets": "--frames", "extraction": "--rule", "step": "--step",
             "samples": "--samples", "fps": "--fps", "source_fps": "--source-fps",
             "max_pixels": "--max-pixels"}  # fmt: skip
-_MUSUBI_NAMES = {"wan": "wan", "hunyuan": "hv", "hunyuan-1.5": "hv15"}
+_MUSUBI_NAMES = {"wan": "wan", "hunyuan": "hv", "hunyuan-1.5": "hv15", "framepack": "fp",
+                 "kandinsky-5": "k5"}  # fmt: skip
 
 
 def frame_options(*, size: str | None = None, frames: int | None = None) -> Callable[[F], F]:
@@ -111,13 +113,18 @@ def _check_grid(family: str, size: tuple[int, int], frames: Sequence[int]) -> No
 
 
 def _resolved(trainer: str, family: str | None, request: Request) -> Request:
-    """Fill in musubi-tuner's rate; BadParameter for settings that the trainer ignores."""
+    """Fill in musubi-tuner's rate; BadParameter for settings that the trainer ignores, and for a
+    family that it does not train."""
     from motifocal.data.trainer_rules import MUSUBI_FPS, TRAINERS, ignored_settings, musubi_bucket
 
     for name in ignored_settings(trainer, request):
         fault = "can be given once for" if name == "buckets" else "is not read by"
         raise click.BadParameter(f"{fault} {TRAINERS[trainer].title}",
                                  param_hint=_OPTIONS[name])  # fmt: skip
+    if trainer == "musubi" and family is not None and family not in _MUSUBI_NAMES:
+        known = ", ".join(_MUSUBI_NAMES)
+        raise click.BadParameter(f"should be one of {known} for musubi-tuner, got {family}",
+                                 param_hint="--family")  # fmt: skip
     if trainer == "musubi" and request.bucketed:
         try:
             musubi_bucket(1, 1, request.buckets[0][1:])
@@ -128,7 +135,6 @@ def _resolved(trainer: str, family: str | None, request: Request) -> Request:
     if request.source_fps is None:
         raise click.BadParameter("musubi-tuner resamples only with --source-fps",
                                  param_hint="--fps")  # fmt: skip
-    if family is None or family not in _MUSUBI_NAMES:
-        needed = f"--fps for {family}" if family else "--fps or --family"
-        raise click.BadParameter(f"needs {needed}", param_hint="--source-fps")
+    if family is None:
+        raise click.BadParameter("needs --fps or --family", param_hint="--source-fps")
     return replace(request, fps=MUSUBI_FPS[_MUSUBI_NAMES[family]])
