@@ -12,7 +12,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -94,35 +94,42 @@ def listed(location: str | Path) -> Listing:
 def _table(folder: Path) -> Path | None:
     """Find the folder's table of captions; None where there is none."""
     tables = [folder / name for name in TABLES if (folder / name).is_file()]
-    tables = tables or sorted(path for path in folder.glob("*.jsonl") if path.name[0] != ".")
+    tables = tables or _tables_among(folder.glob("*.jsonl"))
     if not tables and any((folder / name).is_file() for name in CAPTION_LISTS):
         tables = [folder / name for name in VIDEO_LISTS if (folder / name).is_file()]
     if not tables:
-        others = [p for p in (*folder.glob("*.csv"), *folder.glob("*.json")) if p.name[0] != "."]
-        tables = sorted(path for path in others if _holds_captions(path))
+        tables = _tables_among([*folder.glob("*.csv"), *folder.glob("*.json")])
     if len(tables) > 1:
         names = ", ".join(path.name for path in tables)
         raise ValueError(f"{folder} should hold one table of captions, got {names}; name one")
     return tables[0] if tables else None
 
 
+def _tables_among(paths: Iterable[Path]) -> list[Path]:
+    return sorted(path for path in paths if path.name[0] != "." and _holds_captions(path))
+
+
 def _holds_captions(table: Path) -> bool:
-    """Tell whether the head of a .csv or .json names a video and a caption."""
+    """Tell whether the head of a .csv, .json or .jsonl names a video and a caption."""
     if not table.is_file():
         return False
     with table.open("rb") as file:
         head = file.read(_LOOK).decode("utf-8-sig", "replace")
     if table.suffix.lower() == ".csv":
-        columns = columns_of(head)
-    else:
-        start = head.find("{")
-        if start < 0 or head[:start].strip() != "[":
-            return False
-        try:
-            columns = set(json.JSONDecoder().raw_decode(head, start)[0])
-        except (ValueError, RecursionError):
-            return False
-    return names_captions(columns)
+        return names_captions(columns_of(head))
+    if table.suffix.lower() == ".jsonl":  # its first lines may be damaged
+        return any(names_captions(_keys_at(line.lstrip(), 0)) for line in head.split("\n"))
+    start = head.find("{")
+    return head[: max(start, 0)].strip() == "[" and names_captions(_keys_at(head, start))
+
+
+def _keys_at(text: str, start: int) -> set[str]:
+    """Return the keys of the JSON object that starts there; none where it is no whole one."""
+    try:
+        value = json.JSONDecoder().raw_decode(text, start)[0]
+    except (ValueError, RecursionError):
+        return set()
+    return set(value) if isinstance(value, dict) else set()
 
 
 def _format(table: Path, rows: tuple[Row, ...]) -> str:
