@@ -20,6 +20,7 @@ from safetensors.torch import load_file, save
 
 from motifocal.bridges.cached_latents import Job, sample_weight, weight_note
 from motifocal.data.clip_files import timeline_of
+from motifocal.data.musubi_config import clips_in, video_datasets
 from motifocal.data.selection import Selection, Timeline, format_indices
 from motifocal.data.trainer_rules import MUSUBI_FPS, Request, musubi_frames, trained_on
 from motifocal.files.atomic import write_bytes
@@ -46,7 +47,6 @@ GRIDS: dict[str, LatentGeometry] = {
 
 _NAME = re.compile(r"(.+)_(\d+)-(\d+)(-\d+)?_(\d+)x(\d+)_[^_]+\.safetensors", re.DOTALL)
 _LATENTS = re.compile(r"latents_(\d+)x(\d+)x(\d+)_[^_]+")
-_SUFFIXES = {".mp4", ".webm", ".avi", ".mkv", ".mov", ".flv", ".wmv", ".m4v", ".mpg", ".mpeg"}
 
 
 @dataclass(frozen=True)
@@ -68,19 +68,16 @@ def read_datasets(config: str | Path, family: str) -> list[VideoDataset]:
     general, datasets = parsed.get("general", {}), parsed.get("datasets")
     if not isinstance(datasets, list) or not isinstance(general, dict):
         raise ValueError(f"{config} should have [[datasets]], got {sorted(parsed)}")
-    video_datasets = []
-    for number, own in enumerate(datasets):
-        values = {**general, **own} if isinstance(own, dict) else {}
-        if not {"video_directory", "video_jsonl_file"} & set(values):
-            continue
+    found = []
+    for number, values in video_datasets(parsed):
         clips, cache = _clips_of(values), values.get("cache_directory")
         cache = cache or values.get("video_directory")
         if cache is None:
             raise ValueError(f"{config}: datasets[{number}] should have a cache_directory")
-        video_datasets.append(VideoDataset(clips, Path(cache), _request_of(values, family)))
-    if not video_datasets:
+        found.append(VideoDataset(clips, Path(cache), _request_of(values, family)))
+    if not found:
         raise ValueError(f"{config} should have a data set of videos, got none")
-    return video_datasets
+    return found
 
 
 def weight_jobs(config: str | Path, family: str, settings: HeatmapSettings) -> list[Job]:
@@ -232,8 +229,7 @@ def _request_of(values: Mapping[str, Any], family: str) -> Request:
 def _clips_of(values: Mapping[str, Any]) -> tuple[Path, ...]:
     """List the clips of a folder (not of folders in it), or of a table in JSON lines."""
     if "video_directory" in values:
-        folder = Path(values["video_directory"])
-        return tuple(sorted(f for f in folder.iterdir() if f.suffix.lower() in _SUFFIXES))
+        return tuple(clips_in(Path(values["video_directory"])))
     table = Path(values["video_jsonl_file"])
     clips = []
     for number, line in enumerate(table.read_text(encoding="utf-8").split("\n"), 1):

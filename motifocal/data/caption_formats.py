@@ -12,22 +12,22 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
+from motifocal.data.musubi_config import clips_in, video_source
 from motifocal.data.table_columns import (
     CAPTION_COLUMNS,
     VIDEO_COLUMNS,
-    columns_of,
     delimiter_of,
-    names_captions,
+    holds_captions,
 )
 from motifocal.files.json_text import parse_json
 from motifocal.files.names import stored_name
 from motifocal.files.remote import to_path
-from motifocal.files.toml_text import parse_toml
 from motifocal.media.video_files import find_videos
 
 METADATA = "metadata.jsonl"
@@ -36,7 +36,6 @@ TABLES = (METADATA, "metadata.csv")
 CAPTION_LISTS = ("prompt.txt", "prompts.txt", "caption.txt", "captions.txt")
 VIDEO_LISTS = ("videos.txt", "video.txt")
 PLAIN, BESIDE, LISTS = "a plain folder of videos", "text files beside", "finetrainers' two lists"
-_LOOK = 65_536  # bytes of a table that tell whether it is one of captions
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +77,7 @@ def listed(location: str | Path) -> Listing:
     if not location.exists():
         raise ValueError(f"{location}: no such file or folder")
     if location.suffix.lower() == ".toml" and location.is_file():
-        return listed(_named_by_toml(location))
+        return _of_musubi(location)
     table = _table(location) if location.is_dir() else location
     if table is None:
         return _beside(location)
@@ -106,30 +105,7 @@ def _table(folder: Path) -> Path | None:
 
 
 def _tables_among(paths: Iterable[Path]) -> list[Path]:
-    return sorted(path for path in paths if path.name[0] != "." and _holds_captions(path))
-
-
-def _holds_captions(table: Path) -> bool:
-    """Tell whether the head of a .csv, .json or .jsonl names a video and a caption."""
-    if not table.is_file():
-        return False
-    with table.open("rb") as file:
-        head = file.read(_LOOK).decode("utf-8-sig", "replace")
-    if table.suffix.lower() == ".csv":
-        return names_captions(columns_of(head))
-    if table.suffix.lower() == ".jsonl":  # its first lines may be damaged
-        return any(names_captions(_keys_at(line.lstrip(), 0)) for line in head.split("\n"))
-    start = head.find("{")
-    return head[: max(start, 0)].strip() == "[" and names_captions(_keys_at(head, start))
-
-
-def _keys_at(text: str, start: int) -> set[str]:
-    """Return the keys of the JSON object that starts there; none where it is no whole one."""
-    try:
-        value = json.JSONDecoder().raw_decode(text, start)[0]
-    except (ValueError, RecursionError):
-        return set()
-    return set(value) if isinstance(value, dict) else set()
+    return sorted(path for path in paths if path.name[0] != "." and holds_captions(path))
 
 
 def _format(table: Path, rows: tuple[Row, ...]) -> str:
@@ -147,10 +123,27 @@ def _format(table: Path, rows: tuple[Row, ...]) -> str:
 def _beside(folder: Path) -> Listing:
     """List every video below the folder, with the text of its .txt file."""
     paths, closed = find_videos(folder)
+    rows, texts = _with_texts(folder, paths, ".txt")
+    return Listing(BESIDE if texts else PLAIN, folder, None, rows, tuple(closed))
+
+
+def _of_musubi(config: Path) -> Listing:
+    """List what a configuration of musubi-tuner names: a table, or clips of a folder."""
+    location, extension = video_source(config)
+    if not location.is_dir():
+        return listed(location)
+    rows, _ = _with_texts(location, clips_in(location), extension)
+    return Listing(f"musubi-tuner ({config.name})", location, config, rows)
+
+
+def _with_texts(
+    folder: Path, paths: Iterable[Path], extension: str
+) -> tuple[tuple[Row, ...], int]:
+    """Make a row of each video and of the text in the file beside it; count those files."""
     rows, texts = [], 0
     for path in paths:
         name = path.relative_to(folder).as_posix()
-        text = folder / stored_name(folder, PurePosixPath(name).with_suffix(".txt").as_posix())
+        text = folder / stored_name(folder, os.path.splitext(name)[0] + extension)
         if not text.is_file():
             rows.append(Row(name, name))
             continue
@@ -163,7 +156,7 @@ def _beside(folder: Path) -> Listing:
         if _undecoded(words):
             damage = f"{text} should be UTF-8"
         rows.append(Row(name, name, None if damage else words, damage=damage))
-    return Listing(BESIDE if texts else PLAIN, folder, None, tuple(rows), tuple(closed))
+    return tuple(rows), texts
 
 
 def _two_lists(table: Path) -> Listing:
@@ -263,26 +256,6 @@ _READERS: dict[str, Callable[[Path], Iterator[Row]]] = {
     ".csv": _csv_rows,
     ".json": _json_rows,
 }
-
-
-def _named_by_toml(config: Path) -> Path:
-    """Return the one folder or table of videos that a configuration of musubi-tuner names."""
-    try:
-        datasets = parse_toml(_text(config)).get("datasets", [])
-    except ValueError as error:
-        raise ValueError(f"{config} should be TOML: {error}") from error
-    keys = ("video_directory", "video_jsonl_file")
-    rows = datasets if isinstance(datasets, list) else []
-    # The same folder may be there several times, with other lengths.
-    locations = sorted({row[key] for row in rows if isinstance(row, dict)
-                        for key in keys if isinstance(row.get(key), str)})  # fmt: skip
-    if len(locations) != 1:
-        expected = f"[[datasets]] should name one {' or '.join(keys)}"
-        raise ValueError(f"{config}: {expected}, got {locations or 'none'}; name one of them")
-    if (given := to_path(locations[0])).suffix.lower() == ".toml":
-        raise ValueError(f"{config}: {given} should be a folder or a table")
-    # musubi-tuner looks from where it is started; beside the file is the second guess.
-    return next((p for p in (given, config.parent / given) if p.exists()), given)
 
 
 def _text(path: Path) -> str:

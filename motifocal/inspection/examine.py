@@ -14,10 +14,9 @@ from typing import Any
 import numpy as np
 
 from motifocal.data.clip_files import selection_heatmap
-from motifocal.data.longest_sample import longest_sample
 from motifocal.data.resizing import resized
-from motifocal.data.selection import Selection, format_indices
-from motifocal.data.trainer_rules import TRAINERS, trained_on
+from motifocal.data.selection import Selection, Timeline, format_indices
+from motifocal.data.trainer_rules import TRAINERS, Request, trained_on
 from motifocal.files.atomic import sha256_of
 from motifocal.inspection.checks.bars import find_bars
 from motifocal.inspection.checks.cuts import find_cuts
@@ -60,8 +59,8 @@ def examine(job: Job, settings: InspectSettings) -> Finding:
     try:
         clip = decode_clip(job.path, lambda pixels: scaled(pixels, size, min) if size else pixels)
         samples = trained_on(asked[0], clip.timeline, clip.height, clip.width, asked[1])
-        longest = None if samples else longest_sample(asked[0], clip.timeline, clip.height,
-                                                      clip.width, asked[1])
+        longest = None if samples else _longest_sample(asked[0], clip.timeline, clip.height,
+                                                       clip.width, asked[1])
         measured = [longest] if longest else samples
         shares, shown = _measure(job.path, clip, measured, settings)
         content, display = sha256_of(job.path), stored_display(job.path)
@@ -93,6 +92,24 @@ def examine(job: Job, settings: InspectSettings) -> Finding:
         thumb_width=thumbnail.shape[1] // 4,
         thumb_height=thumbnail.shape[0] // 2,
     )
+
+
+def _longest_sample(
+    trainer: str, timeline: Timeline, height: int, width: int, request: Request
+) -> Selection | None:
+    """Return the longest sample that a clip makes with fewer frames than were asked for.
+
+    Its frames are 1 + a multiple of ``request.later``, 1 at least, so that an autoencoder takes
+    them. None where not even one frame makes a sample.
+    """
+    least = min(frames for frames, _, _ in request.buckets)
+    for count in range((least - 2) // request.later, -1, -1):
+        frames = 1 + count * request.later
+        shorter = tuple((frames, tall, wide) for _, tall, wide in request.buckets)
+        samples = trained_on(trainer, timeline, height, width, replace(request, buckets=shorter))
+        if samples:
+            return samples[0]
+    return None
 
 
 # Parts of a finding, by the names of its fields.

@@ -13,7 +13,6 @@ from caption_forms import (
     as_csv,
     as_diffsynth,
     as_musubi,
-    as_musubi_directory,
     as_musubi_toml,
     as_text_beside,
     as_videofolder,
@@ -42,9 +41,7 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-@pytest.mark.parametrize("form", [
-    *FORMS, as_musubi_toml, as_musubi_directory,
-])  # fmt: skip
+@pytest.mark.parametrize("form", [*FORMS, as_musubi_toml])
 def test_every_form_gives_the_same_pairs(form, folder: Path) -> None:
     found = read_captions(form(folder))
     assert found.format == FORMS.get(form, found.format)

@@ -57,13 +57,6 @@ def as_musubi_toml(folder: Path) -> Path:
     return folder / "dataset.toml"
 
 
-def as_musubi_directory(folder: Path) -> Path:
-    as_text_beside(folder)
-    text = f"[[datasets]]\nvideo_directory = '{folder}'\ncaption_extension = '.txt'\n"
-    (folder / "dataset.toml").write_text(text)
-    return folder / "dataset.toml"
-
-
 def as_diffsynth(folder: Path) -> Path:
     with (folder / "data.csv").open("w", newline="", encoding="utf-8") as file:
         csv.writer(file).writerows([("video", "prompt"), *WANTED])
