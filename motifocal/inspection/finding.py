@@ -12,7 +12,7 @@ from motifocal.data.trainer_rules import Request
 from motifocal.motion.heatmap import HeatmapSettings
 
 #: Raised when a look finds other things than before, so that older findings are not believed.
-VERSION = 5
+VERSION = 6
 
 
 @dataclass(frozen=True)
