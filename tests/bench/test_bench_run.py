@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tiny_bench import FPS, FRAMES, SIDE, DrawingModel, moving, write_benchmark
+from tiny_bench import FPS, FRAMES, SIDE, DrawingModel, drawn_results, moving, write_benchmark
 
 from motifocal.bench.pairs import SCENES, Benchmark, Pair, read_benchmark
 from motifocal.bench.results import (
@@ -30,11 +30,6 @@ def bench(tmp_path: Path) -> Path:
     return write_benchmark(tmp_path / "bench")
 
 
-def results_of(bench: Path, folder: Path, model: DrawingModel, seeds: int = 2) -> Results:
-    benchmark = read_benchmark(bench, own_pairs=True)
-    return Results(folder, model.name, model.settings, benchmark, tuple(range(seeds)), model.format)
-
-
 def files(folder: Path) -> dict[str, bytes]:
     """Every file but the manifests, which hold times."""
     return {str(path.relative_to(folder)): path.read_bytes()
@@ -44,7 +39,8 @@ def files(folder: Path) -> dict[str, bytes]:
 
 def whole(bench: Path, folder: Path, **options: Any) -> dict[str, bytes]:
     model = DrawingModel()
-    assert all(outcome.new for outcome in run(model, results_of(bench, folder, model), **options))
+    outcomes = run(model, drawn_results(bench, folder, model), **options)
+    assert all(outcome.new for outcome in outcomes)
     return files(folder)
 
 
@@ -96,9 +92,9 @@ def test_a_run_killed_anywhere_and_resumed_gives_the_same_files(
 
         model = DrawingModel(trouble=dying)
         with pytest.raises(KeyboardInterrupt):
-            list(run(model, results_of(bench, folder, model), batch=batch))
+            list(run(model, drawn_results(bench, folder, model), batch=batch))
         model = DrawingModel()
-        list(run(model, results_of(bench, folder, model), batch=batch))
+        list(run(model, drawn_results(bench, folder, model), batch=batch))
         assert files(folder) == expected
 
 
@@ -106,7 +102,7 @@ def test_two_shards_equal_one_run_file_for_file(bench: Path, tmp_path: Path) -> 
     expected = whole(bench, tmp_path / "whole", batch=2)
     for shard in (Shard(2, 3), Shard(1, 3), Shard(3, 3)):
         model = DrawingModel()
-        list(run(model, results_of(bench, tmp_path / "parts", model), shard=shard, batch=2))
+        list(run(model, drawn_results(bench, tmp_path / "parts", model), shard=shard, batch=2))
     assert files(tmp_path / "parts") == expected
     manifests = sorted(path.name for path in (tmp_path / "parts").glob("*.jsonl"))
     assert manifests == [f"manifest-{index}-of-3.jsonl" for index in (1, 2, 3)]
@@ -117,12 +113,12 @@ def test_which_videos_go_together_depends_on_nothing_but_the_batch(
     bench: Path, tmp_path: Path
 ) -> None:
     model = DrawingModel()
-    list(run(model, results_of(bench, tmp_path / "whole", model), batch=3))
+    list(run(model, drawn_results(bench, tmp_path / "whole", model), batch=3))
     resumed = DrawingModel()
     shutil.copytree(tmp_path / "whole", tmp_path / "part")
     gone = sorted((tmp_path / "part/videos").iterdir())[4]
     gone.unlink()
-    outcomes = list(run(resumed, results_of(bench, tmp_path / "part", resumed), batch=3))
+    outcomes = list(run(resumed, drawn_results(bench, tmp_path / "part", resumed), batch=3))
     assert [outcome.video.path.name for outcome in outcomes if outcome.new] == [gone.name]
     assert [call for call in model.calls if gone.name in dict(call)] == resumed.calls
 
@@ -130,7 +126,7 @@ def test_which_videos_go_together_depends_on_nothing_but_the_batch(
 def test_a_second_run_does_nothing(bench: Path, tmp_path: Path) -> None:
     whole(bench, tmp_path / "out")
     model = DrawingModel()
-    outcomes = list(run(model, results_of(bench, tmp_path / "out", model)))
+    outcomes = list(run(model, drawn_results(bench, tmp_path / "out", model)))
     assert model.calls == []
     assert not any(outcome.new or outcome.failure for outcome in outcomes)
 
@@ -140,14 +136,14 @@ def test_a_failure_is_recorded_the_run_goes_on_and_the_next_one_tries_again(
 ) -> None:
     model = DrawingModel(trouble=lambda job: "no luck" if job.seed and "its" in job.output.name
                          else None)  # fmt: skip
-    outcomes = list(run(model, results_of(bench, tmp_path / "out", model)))
+    outcomes = list(run(model, drawn_results(bench, tmp_path / "out", model)))
     failed = [outcome for outcome in outcomes if outcome.failure]
     assert [(o.video.path.name, o.failure) for o in failed] == [("kite_its_still_1.mp4", "no luck")]
     assert sum(outcome.new for outcome in outcomes) == 9
     line = next(line for line in manifest_lines(tmp_path / "out") if line["status"] == "failed")
     assert (line["file"], line["reason"]) == ("kite_its_still_1.mp4", "no luck")
     assert [v.path.name for v in open_results(tmp_path / "out").missing()] == [line["file"]]
-    list(run(DrawingModel(), results_of(bench, tmp_path / "out", model)))
+    list(run(DrawingModel(), drawn_results(bench, tmp_path / "out", model)))
     assert open_results(tmp_path / "out").missing() == []
 
 
@@ -185,7 +181,7 @@ def test_what_is_no_proper_video_never_enters_the_folder(
 ) -> None:
     model = Careless()
     model.spoil = spoil
-    outcomes = list(run(model, results_of(bench, tmp_path / "out", model, seeds=1)))
+    outcomes = list(run(model, drawn_results(bench, tmp_path / "out", model, seeds=1)))
     [failed] = [outcome for outcome in outcomes if outcome.failure]
     assert failed.failure is not None
     assert what in failed.failure
@@ -196,7 +192,7 @@ def test_what_is_no_proper_video_never_enters_the_folder(
 def test_a_folder_of_another_model_pairs_or_seeds_is_refused(bench: Path, tmp_path: Path) -> None:
     whole(bench, tmp_path / "out")
     model = DrawingModel()
-    same = results_of(bench, tmp_path / "out", model)
+    same = drawn_results(bench, tmp_path / "out", model)
     others = {
         "strength": replace(same, settings={"strength": 4}),
         "model": replace(same, model="other"),
@@ -220,7 +216,7 @@ def test_videos_of_one_image_in_two_sizes_are_told(bench: Path, tmp_path: Path) 
             return [None] * len(jobs)
 
     model = Growing(format=None)
-    outcomes = list(run(model, results_of(bench, tmp_path / "out", model, seeds=1)))
+    outcomes = list(run(model, drawn_results(bench, tmp_path / "out", model, seeds=1)))
     reasons = [outcome.failure or "" for outcome in outcomes]
     assert "like the other videos of ball_1, 16x32, got 32x32" in reasons[1]
 

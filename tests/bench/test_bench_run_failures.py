@@ -6,10 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from tiny_bench import DrawingModel, write_benchmark
+from tiny_bench import DrawingModel, drawn_results, write_benchmark
 
-from motifocal.bench.pairs import read_benchmark
-from motifocal.bench.results import Results
 from motifocal.bench.run import run
 
 
@@ -18,14 +16,9 @@ def bench(tmp_path: Path) -> Path:
     return write_benchmark(tmp_path / "bench")
 
 
-def results_of(bench: Path, folder: Path, model: DrawingModel, seeds: int = 2) -> Results:
-    benchmark = read_benchmark(bench, own_pairs=True)
-    return Results(folder, model.name, model.settings, benchmark, tuple(range(seeds)), model.format)
-
-
 def test_a_run_in_which_everything_fails_stops_early(bench: Path, tmp_path: Path) -> None:
     model = DrawingModel(trouble=lambda job: "out of memory")
-    results = results_of(bench, tmp_path / "out", model)
+    results = drawn_results(bench, tmp_path / "out", model)
     outcomes = run(model, results, failures_in_a_row=2)
     images = [video.pair.image_id for video in results.expected()]
     second = next(place for place, image in enumerate(images) if image != images[0])
@@ -40,7 +33,7 @@ def test_one_bad_image_ends_no_run_and_no_later_one(
 ) -> None:
     for bad in ("ball_1", "kite"):
         model = DrawingModel(trouble=lambda job, bad=bad: "bad" if job.image.stem == bad else None)
-        results = results_of(bench, tmp_path / bad, model)
+        results = drawn_results(bench, tmp_path / bad, model)
         expected = [video for video in results.expected() if video.pair.image_id != bad]
         for _ in range(2):
             list(run(model, results, batch=batch, failures_in_a_row=2))
@@ -52,7 +45,7 @@ def test_one_bad_image_ends_no_run_and_no_later_one(
 
 def test_failures_end_no_run_that_has_made_a_video(bench: Path, tmp_path: Path) -> None:
     model = DrawingModel(trouble=lambda job: None if job.image.stem == "ball_1" else "bad")
-    results = results_of(bench, tmp_path / "out", model)
+    results = drawn_results(bench, tmp_path / "out", model)
     pairs = sorted(results.benchmark.pairs, key=lambda pair: pair.image_id)
     assert pairs[0].image_id == "ball_1"
     results = replace(results, benchmark=replace(results.benchmark, pairs=tuple(pairs)))

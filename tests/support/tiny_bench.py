@@ -84,3 +84,9 @@ def take(bench: Path, finished: Path, out: Path, partial: bool = False) -> Resul
     results = Results(out, "theirs", {}, benchmark, found.seeds(), None)
     list(ingest(results, found))
     return results
+
+
+def drawn_results(bench: Path, folder: Path, model: DrawingModel, seeds: int = 2) -> Results:
+    """An empty folder of results of a model on a benchmark folder, with seeds from 0 on."""
+    benchmark = read_benchmark(bench, own_pairs=True)
+    return Results(folder, model.name, model.settings, benchmark, tuple(range(seeds)), model.format)
