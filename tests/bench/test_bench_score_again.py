@@ -111,7 +111,7 @@ def test_the_measures_version_is_of_their_sources() -> None:
 
 
 #: What refuses files, or is for other commands than `bench score`.
-DECIDE_NO_NUMBER = {"arrays", "block_motion", "mp4_index", "raft", "truncation"}
+DECIDE_NO_NUMBER = {"arrays", "block_motion", "mp4_index", "raft", "truncation", "video_files"}
 
 
 def file_of(module: str) -> Path:
