@@ -104,8 +104,8 @@ def _check_same_sources(results: Results, matched: MatchedVideos) -> None:
               for line in manifest_lines(results.folder)}
     others = [source for video in results.expected()
               if (source := matched.videos.get((video.pair.stem, video.seed))) is not None
-              and video.path.exists()
-              and before.get(video.path.name) not in (None, sha256_of(source))]
+              and (noted := before.get(video.path.name)) is not None and video.path.exists()
+              and noted != sha256_of(source)]
     if others:
         more = f" and {len(others) - 1} more" if len(others) > 1 else ""
         raise ValueError(f"{results.folder} should hold the videos of these files, got other ones "
