@@ -154,7 +154,7 @@ class Scale:
 
 FULL = Scale(2048, 96, 320, 800, 100, 200, 40, 20, "[32,64]", 16,
              tuple(e.key for e in EXPERIMENTS if not e.accelerator))
-QUICK = Scale(64, 16, 16, 4, 2, 2, 1, 2, "[8,16]", 8, ("still", "copier"))
+QUICK = Scale(32, 8, 16, 4, 2, 2, 1, 2, "[8,16]", 8, ("still", "copier"))
 QUICK_ARMS = {"lambda0": 2, "lambda1": 2, "objects": 1, "cross-attention": 1, "both": 1,
               **{arm.key: 1 for arm in LOSSES[2:]}}
 
