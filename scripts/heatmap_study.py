@@ -3,7 +3,7 @@
     .venv/bin/python scripts/heatmap_study.py
 
 prints the tables of docs/heatmap.md and draws its pictures. Where the environment variable
-MOTIFOCAL_SHARED names the folder of real clips, those are counted too; they have no truth.
+MOTIFOCAL_SHARED names the folder of generated clips, those are counted too; they have no truth.
 
 F frames, H W pixels. Frames are (F, H, W, 3) uint8, truth is (F-1, H, W) bool.
 """
@@ -252,7 +252,7 @@ def enlarged(frames: Frames, factor: int) -> Flow:
 
 
 def real_table(videos: Sequence[Path]) -> str:
-    """Hot shares of real clips, without a truth to compare with."""
+    """Hot shares of generated clips, without a truth to compare with."""
     shares: dict[str, list[float]] = defaultdict(list)
     for video in videos:
         frames = read_video(video).frames
@@ -291,7 +291,7 @@ def main(seed: int, images: Path) -> None:  # fmt: skip
     print(f"\n### Flow: 64 pixels\n\n{flows_table(cases(64, seed))}", flush=True)
     if "MOTIFOCAL_SHARED" in os.environ:
         videos = list_videos(Path(os.environ["MOTIFOCAL_SHARED"]) / "ti2v-clips" / "videos")
-        print(f"\n### {len(videos)} real clips\n\n{real_table(videos)}", flush=True)
+        print(f"\n### {len(videos)} generated clips\n\n{real_table(videos)}", flush=True)
     heatmap_figures.draw(images, by_size, THRESHOLDS)
     print(f"\n{time.process_time() - began:.0f} s of CPU time")
 

@@ -4,7 +4,7 @@
 
 prints the tables of docs/heatmap.md on seeds that nothing was tuned on: IoU with the true mask,
 under a resting and a moving camera, means, and CPU time of a heatmap; then the same where only
-colours change in place, and how much of real clips moves.
+colours change in place, and how much of generated clips moves.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ def recoloured(seeds: Sequence[int], folder: Path) -> Iterator[Case]:
 
 
 def change_table(clips: Sequence[Case], videos: Sequence[Path]) -> str:
-    """Return IoU, precision and recall where colours change, and how much of real clips moves."""
+    """Return IoU, precision and recall where colours change, and what moves of generated clips."""
     shares: dict[str, list[float]] = defaultdict(list)
     for frames in (read_video(video).frames for video in videos):
         for name, settings in CHANGES.items():
@@ -91,7 +91,7 @@ def change_table(clips: Sequence[Case], videos: Sequence[Path]) -> str:
                        for clip in clips])  # fmt: skip
         rows.append([name, *(f"{scores[key]:.2f}" for key in ("IoU", "precision", "recall")),
                      f"{np.mean(shares[name]):.1%}" if videos else ""])  # fmt: skip
-    return markdown(["", "IoU", "precision", "recall", "real clips: moving"], rows)
+    return markdown(["", "IoU", "precision", "recall", "generated clips: moving"], rows)
 
 
 def whole_numbers(_: click.Context, __: click.Parameter, value: str) -> Sequence[int]:
@@ -120,9 +120,9 @@ def main(seeds: Sequence[int], rounds: int, videos: Path | None) -> None:
     print(table(scores, seconds), flush=True)
     with TemporaryDirectory() as folder:
         clips = list(recoloured(seeds, Path(folder)))
-        real = list_videos(videos) if videos else []
-        print(f"\n### {len(clips)} clips in which only colours change, {len(real)} real clips\n\n"
-              + change_table(clips, real))  # fmt: skip
+        generated = list_videos(videos) if videos else []
+        print(f"\n### {len(clips)} clips in which only colours change, "
+              f"{len(generated)} generated clips\n\n" + change_table(clips, generated))  # fmt: skip
 
 
 if __name__ == "__main__":

@@ -173,7 +173,7 @@ def drawn(variant: SceneVariant, size: int, seeds: int) -> Iterator[Residue | No
     """The residue of living scenes in which nothing moves, where the truth says that all is still.
 
     Places that the wind moves and unnamed movers are left out, as the heatmap leaves them out of
-    real clips.
+    generated clips.
     """
     for seed in range(seeds):
         for name in sorted(SCENARIOS):
@@ -192,13 +192,15 @@ def table(rows: Mapping[str, Sequence[Residue]]) -> str:
     return markdown(["component", "clips", *(f"{q} %" for q in QUANTILES)], body)
 
 
-def picture(path: Path, real: Sequence[Residue], living: Mapping[str, Sequence[Residue]]) -> None:
-    """Histograms of the real clips, with the median of each level of living scenes."""
+def picture(
+    path: Path, generated: Sequence[Residue], living: Mapping[str, Sequence[Residue]]
+) -> None:
+    """Histograms of the generated clips, with the median of each level of living scenes."""
     import matplotlib.pyplot as plt
 
     figure, panels = plt.subplots(1, len(fields(Residue)), figsize=(15, 2.8), layout="constrained")
     for panel, component in zip(panels, fields(Residue), strict=True):
-        values = np.array([getattr(residue, component.name) for residue in real])
+        values = np.array([getattr(residue, component.name) for residue in generated])
         top = float(np.nanpercentile(values, 98))
         panel.hist(np.clip(values, 0, top), bins=30, range=(0, top), color="#9db4c8")
         for (name, residues), colour in zip(living.items(), ("#2f7d4f", "#b23a28"), strict=True):
@@ -261,14 +263,15 @@ def main(
         with ProcessPoolExecutor(workers) as pool:
             every = list(pool.map(measured, paths))
         for place, size in enumerate(SIZES):
-            rows[f"real, {size} pixels"] = [r[place] for r in every if r[place] is not None]
-        click.echo(f"{len(rows[f'real, {SIZES[0]} pixels'])} of {len(paths)} clips have still area")
+            rows[f"generated, {size} pixels"] = [r[place] for r in every if r[place] is not None]
+        with_still_area = len(rows[f"generated, {SIZES[0]} pixels"])
+        click.echo(f"{with_still_area} of {len(paths)} clips have still area")
     cv2.setNumThreads(1)
     living = {level: [r for r in drawn(SceneVariant(level), 64, seeds) if r is not None]
               for level in ("calm", "lively")}  # fmt: skip
     click.echo(table(rows | {f"{level}, 64 pixels": values for level, values in living.items()}))
     if not only_drawn:
-        picture(output, rows["real, 64 pixels"], living)
+        picture(output, rows["generated, 64 pixels"], living)
         click.echo(output)
     click.echo(gate_table(64, seeds))
 

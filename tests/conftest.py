@@ -32,7 +32,7 @@ def pytest_collection_finish() -> None:
 
 @pytest.fixture(scope="session")
 def shared() -> Path:
-    """The folder of real clips and reference vectors that MOTIFOCAL_SHARED names."""
+    """The folder of generated clips and reference vectors that MOTIFOCAL_SHARED names."""
     folder = os.environ.get("MOTIFOCAL_SHARED")
     if not folder:
         pytest.skip("MOTIFOCAL_SHARED is not set")

@@ -22,9 +22,9 @@ class InspectSettings:
     trainer, request: which frames are trained on (``data.trainers``).
     heatmap: how heat is measured on them.
     heat_size: pixels; frames whose shorter side is longer are reduced to it before heat is
-        measured, 0: never. At 256 the moving fraction of 29 real clips of 320x320 is off by 0.02 in
-        the middle and by 0.17 at worst, and measuring takes 0.4 of the time; of clips of 480x832,
-        0.1.
+        measured, 0: never. At 256 the moving fraction of 29 generated clips of 320x320 is off by
+        0.02 in the middle and by 0.17 at worst, and measuring takes 0.4 of the time; of clips
+        of 480x832, 0.1.
     """
 
     trainer: str

@@ -268,8 +268,8 @@ def _centiseconds(index: int, rate: Fraction) -> int:
 def _palette_graph(width: int, height: int, rate: Fraction) -> Graph:
     """Make a filter: frames in; after the last, the same in the 255 colours that suit all best.
 
-    Without dither: over seven real clips and a drawn one that gave 38.5 dB and no flicker, where
-    error diffusion changed 10 to 20 % of the pixels that stand still and gave 37 dB.
+    Without dither: over seven generated clips and a drawn one that gave 38.5 dB and no flicker,
+    where error diffusion changed 10 to 20 % of the pixels that stand still and gave 37 dB.
     """
     from av.filter import Graph
     from av.video.format import VideoFormat

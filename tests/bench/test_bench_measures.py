@@ -213,7 +213,7 @@ def test_every_scenario_of_the_drawn_world_is_measured_at_64_pixels() -> None:
         assert all(np.isfinite(value) for value in values.values())
 
 
-def test_real_clips_are_measured_and_none_stands_still(shared: Path) -> None:
+def test_generated_clips_are_measured_and_none_stands_still(shared: Path) -> None:
     for path in list_videos(shared / "ti2v-clips" / "videos")[::120]:
         clip = read_video(path)
         values = measure(clip.frames, clip.frames[0], estimate_flow(clip.frames), clip.fps)

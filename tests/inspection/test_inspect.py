@@ -115,7 +115,7 @@ def test_what_would_steer_a_terminal_is_escaped() -> None:
 
 
 @pytest.mark.slow
-def test_real_clips_have_no_cuts_and_little_else(shared: Path, tmp_path: Path) -> None:
+def test_generated_clips_have_no_cuts_and_little_else(shared: Path, tmp_path: Path) -> None:
     folder = tmp_path / "clips"
     folder.mkdir()
     for path in sorted((shared / "ti2v-clips" / "videos").glob("*/*.mp4"))[::8]:

@@ -88,7 +88,7 @@ def test_the_questions_of_the_scenes_that_are_checked_in_are_those_of_the_rules(
     assert len(rows) == 3 * len(pairs) > 250
 
 
-@pytest.mark.skipif("MOTIFOCAL_SHARED" not in os.environ, reason="real clips are not here")
+@pytest.mark.skipif("MOTIFOCAL_SHARED" not in os.environ, reason="generated clips are not here")
 def test_every_pair_of_ti2v_bench_has_three_questions() -> None:
     benchmark = read_benchmark(Path(os.environ["MOTIFOCAL_SHARED"]) / "ti2v-clips")
     questions = questions_by_rule(benchmark.pairs)

@@ -286,7 +286,7 @@ def test_tensors_of_the_wrong_kind_are_refused() -> None:
 
 
 @pytest.mark.slow
-def test_every_real_clip_is_read(shared: Path) -> None:
+def test_every_generated_clip_is_read(shared: Path) -> None:
     clips = list_videos(shared / "ti2v-clips" / "videos")
     assert len(clips) == 254
     for path in clips:

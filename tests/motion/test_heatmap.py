@@ -89,7 +89,7 @@ def test_the_outline_stays_where_flow_is_estimated_at_a_reduced_size(
 
 
 @pytest.mark.skipif("MOTIFOCAL_SHARED" not in os.environ, reason="MOTIFOCAL_SHARED is not set")
-def test_units_order_the_hot_share_of_real_clips_as_their_lengths_do() -> None:
+def test_units_order_the_hot_share_of_generated_clips_as_their_lengths_do() -> None:
     clips = list_videos(Path(os.environ["MOTIFOCAL_SHARED"]) / "ti2v-clips" / "videos" / "motif")
     frames = read_video(clips[11]).frames
     share = {

@@ -87,7 +87,9 @@ def test_the_number_of_workers_changes_nothing(heatmap: CommandLine, tmp_path: P
 
 
 @pytest.mark.skipif("MOTIFOCAL_SHARED" not in os.environ, reason="MOTIFOCAL_SHARED is not set")
-def test_real_clips_are_neither_all_hot_nor_all_cold(heatmap: CommandLine, tmp_path: Path) -> None:
+def test_generated_clips_are_neither_all_hot_nor_all_cold(
+    heatmap: CommandLine, tmp_path: Path
+) -> None:
     videos = Path(os.environ["MOTIFOCAL_SHARED"]) / "ti2v-clips" / "videos"
     clips = sorted((videos / "motif").glob("*.mp4"))[::8]
     assert heatmap(*clips, "-o", tmp_path).code == 0

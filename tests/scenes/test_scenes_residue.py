@@ -1,4 +1,4 @@
-"""The residue of living scenes: as strong as in real clips, cold in the heatmap, as documented."""
+"""The residue of living scenes: as strong as in generated clips, cold in the heatmap."""
 
 from __future__ import annotations
 
@@ -30,26 +30,26 @@ def study() -> ModuleType:
 
 
 def published(component: str) -> dict[int, float]:
-    """Quantiles of the real clips at 64 pixels in docs/scenes.md."""
+    """Quantiles of the generated clips at 64 pixels in docs/scenes.md."""
     text = (ROOT / "docs" / "scenes.md").read_text(encoding="utf-8")
     table = text.partition("<!-- residue -->")[2].partition("<!-- /residue -->")[0]
     percents = [int(q) for q in re.findall(r"(\d+) %", table.strip().splitlines()[0])]
     (row,) = (line for line in table.splitlines()
-              if line.startswith(f"| {component} | real, 64 pixels |"))
+              if line.startswith(f"| {component} | generated, 64 pixels |"))
     return dict(zip(percents, map(float, re.findall(r"[\d.]+", row.split("pixels |")[-1])),
                     strict=True))
 
 
 @pytest.mark.slow
-def test_calm_and_lively_stand_inside_the_histogram_of_real_clips() -> None:
+def test_calm_and_lively_stand_inside_the_histogram_of_generated_clips() -> None:
     residues = {level: [r for r in study().drawn(SceneVariant(level), 64, 1) if r]
                 for level in LEVELS}
     for component, words in study().WORDS.items():
-        real = published(words)
+        measured = published(words)
         calm, lively = (np.nanmedian([getattr(r, component) for r in residues[level]])
                         for level in ("calm", "lively"))
-        assert real[5] <= calm <= real[50], component
-        assert real[50] < lively <= real[95], component
+        assert measured[5] <= calm <= measured[50], component
+        assert measured[50] < lively <= measured[95], component
 
 
 def test_the_study_finds_the_residue_that_was_put_in() -> None:

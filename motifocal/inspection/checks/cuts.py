@@ -6,8 +6,8 @@ A cut is where a frame differs from the one before far more than its neighbours 
 the motion does not bring the picture's structure back, and where it stays away: a flash or a lamp
 that lights up changes colours, not structure, and a flash ends. Dissolves and fades are not found.
 
-The limits were measured on 254 real clips without cuts (3810 pairs of frames) and on 290 joints of
-two of them. Unlike `scripts`' synthetic clips, these hold flashing lights and very fast motion.
+The limits were measured on 254 generated clips without cuts (3810 pairs of frames) and on 290
+joints of two of them. Unlike synthetic clips, these hold flashing lights and very fast motion.
 """
 
 from __future__ import annotations

@@ -52,8 +52,8 @@ class Level:
 
 
 REST = Level(0, 0, 0, 0, 0, 0, 0, 0)
-# "calm" stands at the 25th percentile of real clips, "lively" between the 75th and the 90th, in all
-# that can be measured where nothing moves: docs/scenes.md, scripts/residue_study.py.
+# "calm" stands at the 25th percentile of generated clips, "lively" between the 75th and the 90th,
+# in all that can be measured where nothing moves: docs/scenes.md, scripts/residue_study.py.
 LEVELS: Mapping[Background, Level] = MappingProxyType({
     "calm": Level(grain=0.45, grain_length=0.5, flicker=0.0009, white_balance=0.0018, sway=0.001,
                   shake=0.0001, quantiser=3.0, movers=0),
