@@ -45,6 +45,12 @@ def hub_folder(
         return Path(pipeline.download(name, use_safetensors=True, trust_remote_code=False))
 
 
+def fetch_part(name: str, part: str) -> None:
+    """Fetch one folder of a hub's model to the local cache, if the model has it."""
+    with hub_errors(name):
+        snapshot_download(name, allow_patterns=[f"{part}/*.json", f"{part}/*.safetensors"])
+
+
 def load(name: str, folder: Path, sampling: Sampling) -> Any:
     """Load the pipeline in a folder, on its device, without progress bars.
 

@@ -58,12 +58,13 @@ class DiffusersModel(FrameModel):
             "extra": dict(sampling.extra), "call": dict(family.call), "dtype": sampling.dtype,
             "reads_prompt": family.reads, **({} if family.sees else {"sees_image": False}),
             **_changed_schedule(pipeline, family),
+            **_noise_levels(family, steps),
             # Earlier versions said "" where none was given: by this the two are told apart.
             **({"empty_negative_prompt": True}
                if negative == "" and family.negative_name is None else {}),
         }  # fmt: skip
         self._pipeline, self._family = pipeline, family
-        self._call = call | self._fixed(sampling)
+        self._call = self._fixed(sampling) | call
         self._check_negative(sampling.negative_prompt)
         tokenizer = getattr(pipeline, "tokenizer", None) if family.reads else None
         self.text_limit = limit_of_class(type(pipeline), tokenizer, self._call)
@@ -144,6 +145,12 @@ def _negative_prompt(sampling: Sampling, family: Family) -> str | None:
     if sampling.negative_prompt is None and family.negative_name is not None:
         return ""  # without one these pipelines use no guidance of this kind
     return sampling.negative_prompt
+
+
+def _noise_levels(family: Family, steps: int) -> dict[str, list[float]]:
+    """Return the setting of the family's own noise levels, if it has some for so many steps."""
+    levels = family.step_arguments(steps).get("sigmas")
+    return {} if levels is None else {"sigmas": levels}
 
 
 def _changed_schedule(pipeline: Any, family: Family) -> dict[str, float]:

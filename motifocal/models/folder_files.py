@@ -86,6 +86,17 @@ def check_libraries(index: Mapping[str, Any], name: str | Path) -> None:
                              f"{value[0]}.{value[1]}")
 
 
+def named_distilled(folder: Path) -> bool:
+    """Whether a model's name says that it is distilled, as Lightricks' do: no configuration does.
+
+    A folder in the hub's cache has the name of its repository.
+    """
+    place = folder.resolve()
+    # models--owner--name/snapshots/commit
+    name = place.parent.parent.name if place.parent.name == "snapshots" else place.name
+    return "distilled" in name.lower()
+
+
 def weights_digest(folder: Path) -> str:
     """SHA-256 of all safetensors of a folder: tells apart models that were saved over another."""
     return sha256_of(*sorted(folder.rglob("*.safetensors")))

@@ -28,14 +28,14 @@ pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:Depreca
 SOUND = ("audio_hidden_states", "audio_num_frames", "audio_coords", "isolate_modalities")
 
 
-@pytest.fixture(scope="module")
-def case() -> Case:
+@pytest.fixture(scope="module", params=["2.0", "2.3", "2.5"])
+def case(request: pytest.FixtureRequest) -> Case:
     # Clips are frames of compressed videos already, so the picture is not compressed either.
     call = {
         "frame_rate": 12.0, "image_crf": 0, "audio_guidance_scale": 1.0, "stg_scale": 0.0,
         "audio_stg_scale": 0.0, "modality_scale": 1.0, "audio_modality_scale": 1.0,
     }  # fmt: skip
-    return Case(LTX2, tiny_ltx2(), (64, 96), 17, call, fps=12.0)
+    return Case(LTX2, tiny_ltx2(request.param), (64, 96), 17, call, fps=12.0)
 
 
 @pytest.mark.parametrize("step", [0, 1])

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from diffusers.pipelines.ltx2.utils import DISTILLED_SIGMA_VALUES
 from opened_pipelines import OpenKind, noise
 from tiny_cosmos import PassingGuardrail
 from tiny_encoders import SENTENCES
@@ -115,6 +116,7 @@ MADE_FOR = {
     "framepack": (145, 480, 832, 30, 25, 10.0),
     "ltx-long": (161, 512, 704, 25, 8, 1.0),
     "ltx-2.3": (121, 512, 768, 24, 30, 3.0),
+    "ltx-2.5": (121, 512, 768, 24, 8, 1.0),
     "kandinsky6": (125, 480, 864, 24, 50, 5.0),
     "motif-video": (121, 736, 1280, 24, 50, 8.0),
     "sana-video": (81, 480, 832, 16, 50, 6.0),
@@ -197,6 +199,21 @@ def test_ltx_20_and_23_are_called_each_in_its_own_way(fresh: OpenKind) -> None:
                                         "use_cross_timestep": False}
     assert fresh("ltx-2.3").settings["call"] == {"spatio_temporal_guidance_blocks": [28],
                                                  "use_cross_timestep": True}
+
+
+def test_ltx_25_is_sampled_at_the_noise_levels_of_its_distillation(fresh: OpenKind) -> None:
+    def levels(model: DiffusersModel) -> list[float]:
+        model.sample_video(noise(0), SENTENCES[0], 5)
+        return [round(level, 6) for level in model._pipeline.scheduler.sigmas.tolist()]
+
+    model = fresh("ltx-2.5", steps=8)
+    assert model.settings["sigmas"] == DISTILLED_SIGMA_VALUES
+    assert levels(model) == [*DISTILLED_SIGMA_VALUES, 0]
+    fewer = fresh("ltx-2.5", steps=2)  # by the scheduler
+    assert "sigmas" not in fewer.settings
+    assert levels(fewer) == [1, 0.5, 0]
+    extra = {**MORE_QUICK["ltx-2.5"], "sigmas": [1, 0.25]}
+    assert levels(fresh("ltx-2.5", steps=8, extra=extra)) == [1, 0.25, 0]
 
 
 def test_what_decides_the_length_is_no_extra_argument(fresh: OpenKind) -> None:

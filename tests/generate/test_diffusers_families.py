@@ -97,11 +97,14 @@ def test_what_is_left_open_is_what_the_authors_sample_with(
     ("LTX-Video-0.9.8-13B-Distilled", 8, 1.0),
     ("models--Lightricks--LTX-Video-0.9.7-distilled/snapshots/abc", 8, 1.0),
     ("not-distilled-at-all/LTX-Video", 50, 3.0),
+    ("LTX-2.3-Distilled-Diffusers", 8, 1.0),
+    ("LTX-2", 30, 3.0),
 ])  # fmt: skip
 def test_distilled_ltx_is_told_by_its_name_and_sampled_without_guidance(
     tmp_path: Path, place: str, steps: int, guidance: float
 ) -> None:
-    model = open_model(str(save_tiny("ltx", tmp_path / place)), Sampling())
+    kind = "ltx2" if place.startswith("LTX-2") else "ltx"
+    model = open_model(str(save_tiny(kind, tmp_path / place)), Sampling())
     assert (model.settings["steps"], model.settings["guidance"]) == (steps, guidance)
 
 

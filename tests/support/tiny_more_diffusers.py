@@ -120,7 +120,13 @@ def ltx_long() -> Any:
 def ltx23() -> Any:
     from tiny_ltx2 import tiny_ltx2
 
-    return tiny_ltx2(later=True)
+    return tiny_ltx2("2.3")
+
+
+def ltx25() -> Any:
+    from tiny_ltx2 import tiny_ltx2
+
+    return tiny_ltx2("2.5")
 
 
 def kandinsky6() -> Any:
@@ -198,22 +204,24 @@ MORE_KINDS: dict[str, Callable[[], Any]] = {
     "wan-vace": wan_vace, "skyreels-v2-df": skyreels_v2_forcing, "helios": helios,
     "helios-pyramid": helios_pyramid, "helios-distilled": helios_distilled,
     "skyreels-v1": skyreels_v1, "framepack": framepack, "ltx-long": ltx_long, "ltx-2.3": ltx23,
-    "kandinsky6": kandinsky6, "motif-video": motif_video, "sana-video": sana_video,
-    "cosmos-predict1": cosmos1, "cosmos-predict2": cosmos2, "cosmos-predict2.5": cosmos25,
-    "cosmos3": cosmos3,
+    "ltx-2.5": ltx25, "kandinsky6": kandinsky6, "motif-video": motif_video,
+    "sana-video": sana_video, "cosmos-predict1": cosmos1, "cosmos-predict2": cosmos2,
+    "cosmos-predict2.5": cosmos25, "cosmos3": cosmos3,
 }  # fmt: skip
 MORE_TINY: dict[str, tuple[tuple[int, int], int]] = {
     "wan-vace": ((16, 32), 5), "skyreels-v2-df": ((16, 32), 5), "helios": ((16, 32), 33),
     "helios-pyramid": ((32, 32), 33), "helios-distilled": ((32, 32), 33),
     "skyreels-v1": ((16, 32), 5), "framepack": ((16, 32), 37), "ltx-long": ((32, 64), 9),
-    "ltx-2.3": ((64, 64), 9), "kandinsky6": ((16, 32), 5), "motif-video": ((16, 32), 5),
+    "ltx-2.3": ((64, 64), 9), "ltx-2.5": ((64, 64), 9), "kandinsky6": ((16, 32), 5),
+    "motif-video": ((16, 32), 5),
     "sana-video": ((32, 64), 5), "cosmos-predict1": ((16, 32), 9), "cosmos-predict2": ((16, 32), 5),
     "cosmos-predict2.5": ((16, 32), 5), "cosmos3": ((32, 48), 5),
 }  # fmt: skip
 #: Extra arguments that make it quick: a prompt of few tokens, without instructions before it.
 MORE_QUICK: dict[str, dict[str, Any]] = {
     **{kind: {"max_sequence_length": 32}
-       for kind in ("kandinsky6", "framepack", "skyreels-v1", "ltx-2.3", "motif-video")},
+       for kind in ("kandinsky6", "framepack", "skyreels-v1", "ltx-2.3", "ltx-2.5",
+                    "motif-video")},
     "sana-video": {"max_sequence_length": 32, "complex_human_instruction": None},
 }  # fmt: skip
 

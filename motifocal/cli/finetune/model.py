@@ -6,18 +6,34 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import click
+
 if TYPE_CHECKING:
     from motifocal.training.families.base import Family
     from motifocal.training.finetune.cache import ClipCache
 
 
-def opened(model: Path | str) -> tuple[Path, Family]:
-    """Return a model's folder, fetched to the local cache where it is an id, and its family."""
-    from motifocal.generate.diffusers_load import hub_folder
+def opened(model: Path | str, *, trained: bool = False) -> tuple[Path, Family]:
+    """Return a model's folder, fetched to the local cache where it is an id, and its family.
+
+    Where it is `trained`, what a pipeline leaves out is fetched too.
+    """
+    from motifocal.generate.diffusers_load import fetch_part, hub_folder
     from motifocal.training.families.registry import family_of
 
     folder = model if isinstance(model, Path) else hub_folder(model, _pipeline_of)
-    return folder, family_of(folder)
+    family = family_of(folder)
+    if trained and isinstance(model, str) and family.unlisted is not None:
+        fetch_part(model, family.unlisted)
+        family = family_of(folder)
+    return folder, family
+
+
+def note_distilled(model: Path | str, folder: Path, family: Family) -> None:
+    """Warn where the network that is trained seems to be distilled."""
+    if family.is_distilled(folder):
+        click.echo(f"warning: {model} seems to be distilled to a few steps, which training undoes: "
+                   "train the full model (of LTX-2.5 the folder transformer_full/)", err=True)
 
 
 def _pipeline_of(index: Mapping[str, Any], name: str) -> str:

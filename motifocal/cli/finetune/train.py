@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from motifocal.cli.finetune.ab_page import write_ab_page
-from motifocal.cli.finetune.model import check_caches, opened
+from motifocal.cli.finetune.model import check_caches, note_distilled, opened
 from motifocal.cli.finetune.settings import autocast, fitted, settings_of, write_own_run_file
 from motifocal.cli.finetune.validation import catch_up, is_due, takes_part, validate
 from motifocal.cli.options.device import chosen_device
@@ -38,7 +38,7 @@ def train_on_cache(options: dict[str, Any]) -> None:
 
     cache = ClipCache(options["shards"])
     options["held_out"] = ClipCache(options["held_out"]) if options["held_out"] else None
-    folder, family = opened(options["model"])
+    folder, family = opened(options["model"], trained=True)
     settings.accumulation(processes=1)
     parts_of(settings, family)
     if settings.flow_shift is not None:
@@ -74,6 +74,7 @@ def _begin(
             return
         check_caches([data for data in (cache, options["held_out"]) if data], family, folder)
         lock_output(options["output"])
+        note_distilled(options["model"], folder, family)
         click.echo(settings.model_dump_json(indent=1))
         for weight, output in _arms(settings, options).items():
             arm = settings.model_copy(update={"motif_weight": weight})
@@ -154,7 +155,7 @@ def _start(
     from motifocal.training.finetune.run import start
     from motifocal.training.processes import in_words
 
-    announce(f"loading {part}, then training on {in_words(accelerator)}"
+    announce(f"loading {family.weights_folder(part)}, then training on {in_words(accelerator)}"
              f"{', sharded' if fsdp else ''}")
     main = accelerator.is_main_process
     width = "float32" if settings.lora_rank is None else settings.precision

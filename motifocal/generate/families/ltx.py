@@ -6,7 +6,8 @@ import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from motifocal.generate.families.family import Family, multiples
+from motifocal.generate.families.family import Family, multiples, number_of_steps
+from motifocal.models.folder_files import named_distilled
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -25,13 +26,8 @@ def _timed(pipeline: Any) -> bool:
 
 
 def _distilled(pipeline: Any) -> bool:
-    """Whether the model's name says so, as Lightricks' do: nothing in its configuration does."""
-    if pipeline.name_or_path is None:
-        return False
-    place = Path(pipeline.name_or_path).resolve()
-    # In the hub's cache: models--owner--name/snapshots/commit.
-    name = place.parent.parent.name if place.parent.name == "snapshots" else place.name
-    return "distilled" in name.lower()
+    place = pipeline.name_or_path
+    return place is not None and named_distilled(Path(place))
 
 
 def ltx(pipeline: Any) -> Family:
@@ -62,6 +58,19 @@ def ltx2(pipeline: Any) -> Family:
     """LTX-2.0, 2.3 and 2.5: the image-to-video class serves them all."""
     # Guidance in space and time skips a block; 2.0 also modulates by its own time alone.
     later = bool(pipeline.connectors.config.per_modality_projections)
-    return Family((512, 768), 121, 24.0, 30, 3.0, **_rules(pipeline),
+    # 2.5, which alone has a Gemma 4, is published for diffusers with a distilled transformer.
+    distilled = _distilled(pipeline) or pipeline.text_encoder.config.model_type.startswith("gemma4")
+    steps, guidance = (8, 1.0) if distilled else (30, 3.0)
+    return Family((512, 768), 121, 24.0, steps, guidance, **_rules(pipeline),
+                  step_arguments=_distilled_steps if distilled else number_of_steps,
                   call={"spatio_temporal_guidance_blocks": [28 if later else 29],
                         "use_cross_timestep": later})
+
+
+def _distilled_steps(steps: int) -> dict[str, Any]:
+    """Return the noise levels that the distilled networks were trained at, for as many steps."""
+    from diffusers.pipelines.ltx2.utils import DISTILLED_SIGMA_VALUES
+
+    if steps != len(DISTILLED_SIGMA_VALUES):
+        return number_of_steps(steps)
+    return {**number_of_steps(steps), "sigmas": list(DISTILLED_SIGMA_VALUES)}

@@ -18,6 +18,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
@@ -105,6 +106,19 @@ class Family(ABC):
     def check_clip(self, frames: int, height: int, width: int) -> None:
         """Raise ValueError for a length or a size that the model cannot be trained at."""
         self.geometry.latent_frames(frames)
+
+    @property
+    def unlisted(self) -> str | None:
+        """A folder of weights to train that model_index.json may leave out, and so the hub too."""
+        return None
+
+    def weights_folder(self, part: str) -> str:
+        """Return the folder of the weights that the training of a part begins with."""
+        return part
+
+    def is_distilled(self, folder: Path) -> bool:
+        """Tell whether the network in a model folder seems to be distilled to a few steps."""
+        return False
 
     @abstractmethod
     def encode_text(self, pipe: Any, prompts: Sequence[str]) -> list[dict[str, Tensor]]:

@@ -1,4 +1,4 @@
-"""LTX-2 and LTX-2.3 I2V: the video stream of the network; no sound.
+"""LTX-2, 2.3 and 2.5 I2V: the video stream of the network; no sound.
 
 Letters: B batch, C channels, F frames, H W pixels, F' latent frames, h w latents, N tokens.
 """
@@ -6,6 +6,7 @@ Letters: B batch, C channels, F frames, H W pixels, F' latent frames, h w latent
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -14,9 +15,13 @@ from torch import Tensor
 from motifocal.training.families.base import Batch, Config, Draw, dtype_of
 from motifocal.training.families.ltx import LTX, one_rate
 
+#: Lightricks' LTX-2.5 for diffusers has two networks: a distilled one in transformer/, which
+#: pipelines load, and here the full one, which can be trained.
+FULL = "transformer_full"
+
 
 class LTX2(LTX):
-    """LTX-2, image to video.
+    """LTX-2, 2.3 and 2.5, image to video.
 
     Noise, the clean first frame and the loss as in Lightricks' ltx-trainer (`text_to_video`,
     `with_audio: false`). As there, the video is trained without sound: the two streams are kept
@@ -45,6 +50,18 @@ class LTX2(LTX):
         ("prompt_adaln", "prompt_adaln_single"),
         ("audio_prompt_adaln", "audio_prompt_adaln_single"),
     )  # fmt: skip
+
+    @property
+    def unlisted(self) -> str | None:
+        kind = str(self.configs.get("text_encoder", {}).get("model_type"))
+        return FULL if kind.startswith("gemma4") else None  # 2.5
+
+    def weights_folder(self, part: str) -> str:
+        return FULL if FULL in self.configs else part
+
+    def is_distilled(self, folder: Path) -> bool:
+        return FULL not in self.configs and (self.unlisted is not None
+                                             or super().is_distilled(folder))  # fmt: skip
 
     @classmethod
     def matches(cls, index: Config, configs: Mapping[str, Config]) -> bool:

@@ -14,7 +14,7 @@ from motifocal.training.families.hunyuan import HunyuanVideo, HunyuanVideoConcat
 from motifocal.training.families.hunyuan15 import HunyuanVideo15
 from motifocal.training.families.kandinsky5 import Kandinsky5, Kandinsky5Sparse
 from motifocal.training.families.ltx import LTX, LTXCondition
-from motifocal.training.families.ltx2 import LTX2
+from motifocal.training.families.ltx2 import FULL, LTX2
 from motifocal.training.families.wan import SkyReelsV2, Wan21, WanA14B, WanTI2V
 
 #: The first that matches counts.
@@ -52,9 +52,9 @@ def family_of(folder: Path) -> Family:
 
 
 def read_configs(folder: Path, index: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """Read the JSON configuration of every part that has one."""
+    """Read the JSON configuration of every part that has one, listed in the index or not."""
     configs = {}
-    for part in index:
+    for part in (*index, FULL):
         for name in ("config.json", "scheduler_config.json"):
             if (folder / part / name).is_file():
                 configs[part] = read_json_object(folder / part / name)

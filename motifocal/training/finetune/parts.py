@@ -8,6 +8,7 @@ from __future__ import annotations
 import gc
 import hashlib
 import importlib
+import inspect
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -55,16 +56,18 @@ def load_pipeline(folder: Path, family: Family, names: Sequence[str], precision:
     import diffusers
 
     check_libraries(family.index, folder)
-    loaded = {*names, _ALWAYS}
+    kind = getattr(diffusers, family.pipeline)
+    # Some folders list parts of other pipelines too, such as a second decoder.
+    known = {*inspect.signature(kind).parameters} - {*names, _ALWAYS}
     absent = {part: hollow(family, part) for part, value in family.index.items()
-              if isinstance(value, list) and part not in loaded}
+              if isinstance(value, list) and part in known}
     dtypes: dict[str, Any] = {"default": DTYPES[precision]}
     dtypes |= dict.fromkeys(family.float32_parts, torch.float32)
     for part in names:
         if part in family.index and family.index[part][0] is not None:
             refuse_code(part_folder(folder, part))
     with loading_errors(folder), bars_on_a_terminal():
-        pipe = getattr(diffusers, family.pipeline).from_pretrained(
+        pipe = kind.from_pretrained(
             folder, dtype=dtypes, use_safetensors=True, local_files_only=True,
             trust_remote_code=False, **absent,
         )  # fmt: skip
@@ -96,7 +99,7 @@ def load_trained(folder: Path, family: Family, part: str, precision: str, nf4: b
     """Load the transformer that is trained, on the CPU; ValueError where the folder has none."""
     import diffusers
 
-    place = part_folder(folder, part)
+    place = part_folder(folder, family.weights_folder(part))
     refuse_code(place)
     kind = getattr(diffusers, family.index[part][1])
     with loading_errors(place), bars_on_a_terminal():
@@ -158,7 +161,7 @@ def base_digest(folder: Path, family: Family, part: str) -> str:
     facts = {"index": _own(family.index), "configs": {name: _own(config)
              for name, config in family.configs.items()}}  # fmt: skip
     digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode())
-    for path in sorted((folder / part).glob("*.safetensors")):
+    for path in sorted((folder / family.weights_folder(part)).glob("*.safetensors")):
         for sample in _samples(path):
             digest.update(sample)
     return digest.hexdigest()
