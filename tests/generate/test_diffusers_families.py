@@ -124,6 +124,12 @@ def test_hunyuan_15_chooses_the_published_sizes_for_a_wide_picture() -> None:
         family.check_size(size)
 
 
+def test_step_distilled_hunyuan_15_is_sampled_in_few_steps() -> None:
+    pipeline: Any = tiny_pipeline("hunyuan15")
+    pipeline.transformer.register_to_config(use_meanflow=True)
+    assert family_of(pipeline).steps == 12
+
+
 # kind: lengths that are made, a length that is not and its two neighbours.
 LENGTHS: dict[str, tuple[tuple[int, ...], int, tuple[int, int]]] = {
     "wan21": ((1, 9), 8, (5, 9)),
