@@ -99,11 +99,12 @@ def test_what_is_left_open_is_what_the_authors_sample_with(
     ("not-distilled-at-all/LTX-Video", 50, 3.0),
     ("LTX-2.3-Distilled-Diffusers", 8, 1.0),
     ("LTX-2", 30, 3.0),
+    ("Kandinsky-5.0-I2V-Pro-distilled-5s-Diffusers", 16, 1.0),
 ])  # fmt: skip
-def test_distilled_ltx_is_told_by_its_name_and_sampled_without_guidance(
+def test_distilled_models_are_told_by_their_name_and_sampled_without_guidance(
     tmp_path: Path, place: str, steps: int, guidance: float
 ) -> None:
-    kind = "ltx2" if place.startswith("LTX-2") else "ltx"
+    kind = {"LTX-2": "ltx2", "Kandi": "kandinsky5"}.get(place[:5], "ltx")
     model = open_model(str(save_tiny(kind, tmp_path / place)), Sampling())
     assert (model.settings["steps"], model.settings["guidance"]) == (steps, guidance)
 

@@ -32,8 +32,9 @@ def opened(model: Path | str, *, trained: bool = False) -> tuple[Path, Family]:
 def note_distilled(model: Path | str, folder: Path, family: Family) -> None:
     """Warn where the network that is trained seems to be distilled."""
     if family.is_distilled(folder):
-        click.echo(f"warning: {model} seems to be distilled to a few steps, which training undoes: "
-                   "train the full model (of LTX-2.5 the folder transformer_full/)", err=True)
+        click.echo(f"warning: {model} seems to be distilled to few steps or no guidance, which "
+                   "training undoes: train the full model (of LTX-2.5 its transformer_full/)",
+                   err=True)
 
 
 def _pipeline_of(index: Mapping[str, Any], name: str) -> str:

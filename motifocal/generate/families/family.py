@@ -7,7 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
+
+from motifocal.models.folder_files import named_distilled
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -33,6 +36,12 @@ def same_number(frames: int) -> int:
 def first_video(output: Any) -> Any:
     """Return (F, H, W, 3) of what most pipelines return, a batch of videos."""
     return output.frames[0]
+
+
+def distilled_by_name(pipeline: Any) -> bool:
+    """Whether the name of what a pipeline was loaded from says that it is distilled."""
+    place = pipeline.name_or_path
+    return place is not None and named_distilled(Path(place))
 
 
 @dataclass(frozen=True)

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from motifocal.generate.families.family import Family, multiples
+from motifocal.generate.families.family import Family, distilled_by_name, multiples
 
 
 def kandinsky5(pipeline: Any) -> Family:
     """Kandinsky 5 I2V."""
     # Sparse attention is laid out in blocks. The first four latents are evened out by later ones.
     sparse = pipeline.transformer.config.attention_type == "nabla"
-    return Family((512, 768), 121, 24.0, 50, 5.0, multiples(128 if sparse else 16),
+    # As its authors' distilled models for text alone.
+    steps, guidance = (16, 1.0) if distilled_by_name(pipeline) else (50, 5.0)
+    return Family((512, 768), 121, 24.0, steps, guidance, multiples(128 if sparse else 16),
                   frame_step=pipeline.vae_scale_factor_temporal, least_frames=17)
 
 

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import math
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from motifocal.generate.families.family import Family, multiples, number_of_steps
-from motifocal.models.folder_files import named_distilled
+from motifocal.generate.families.family import Family, distilled_by_name, multiples, number_of_steps
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -25,16 +23,11 @@ def _timed(pipeline: Any) -> bool:
     return bool(pipeline.vae.config.timestep_conditioning)
 
 
-def _distilled(pipeline: Any) -> bool:
-    place = pipeline.name_or_path
-    return place is not None and named_distilled(Path(place))
-
-
 def ltx(pipeline: Any) -> Family:
     """LTX-Video, by either of two classes."""
     timed = _timed(pipeline)
     # diffusers' documentation: guidance 1 for distilled models. Steps as those of `ltx_long`.
-    steps, guidance = (8, 1.0) if _distilled(pipeline) else (50, 3.0)
+    steps, guidance = (8, 1.0) if distilled_by_name(pipeline) else (50, 3.0)
     # The noise for the decoder is drawn on the device, which takes no generator of the CPU's.
     return Family((512, 704), 161, 25.0, steps, guidance, **_rules(pipeline),
                   noise_on_device=timed,
@@ -59,7 +52,8 @@ def ltx2(pipeline: Any) -> Family:
     # Guidance in space and time skips a block; 2.0 also modulates by its own time alone.
     later = bool(pipeline.connectors.config.per_modality_projections)
     # 2.5, which alone has a Gemma 4, is published for diffusers with a distilled transformer.
-    distilled = _distilled(pipeline) or pipeline.text_encoder.config.model_type.startswith("gemma4")
+    distilled = (distilled_by_name(pipeline)
+                 or pipeline.text_encoder.config.model_type.startswith("gemma4"))
     steps, guidance = (8, 1.0) if distilled else (30, 3.0)
     return Family((512, 768), 121, 24.0, steps, guidance, **_rules(pipeline),
                   step_arguments=_distilled_steps if distilled else number_of_steps,

@@ -27,6 +27,7 @@ from torch import Tensor
 
 from motifocal.loss.latent_grid import FAMILIES, LatentGeometry, valid_mask
 from motifocal.media.video import to_frames
+from motifocal.models.folder_files import named_distilled
 
 Batch = Mapping[str, Tensor]
 Config = Mapping[str, Any]
@@ -117,8 +118,8 @@ class Family(ABC):
         return part
 
     def is_distilled(self, folder: Path) -> bool:
-        """Tell whether the network in a model folder seems to be distilled to a few steps."""
-        return False
+        """Tell whether the network in a model folder seems to be distilled."""
+        return named_distilled(folder)
 
     @abstractmethod
     def encode_text(self, pipe: Any, prompts: Sequence[str]) -> list[dict[str, Tensor]]:

@@ -6,13 +6,11 @@ Letters: B batch, C channels, F frames, H W pixels, F' latent frames, h w latent
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
-from motifocal.models.folder_files import named_distilled
 from motifocal.training.families.base import Batch, Config, Draw, dtype_of
 from motifocal.training.families.flow import FlowMatching
 from motifocal.training.families.noise_levels import stretched_logit_normal
@@ -39,9 +37,6 @@ class LTX(FlowMatching):
     @classmethod
     def matches(cls, index: Config, configs: Mapping[str, Config]) -> bool:
         return index.get("_class_name") in ("LTXPipeline", "LTXImageToVideoPipeline")
-
-    def is_distilled(self, folder: Path) -> bool:
-        return named_distilled(folder)
 
     def encode_text(self, pipe: Any, prompts: Sequence[str]) -> list[dict[str, Tensor]]:
         texts = []
