@@ -105,8 +105,8 @@ def sizes_of(
 ) -> Sizes:
     """Read the sizes of a transformer and of a clip from the headers of their files."""
     config = family.configs[part]
-    return sizes_of_shapes(settings, family, config, shapes_of(folder / part),
-                           tokens_of(config, cache))  # fmt: skip
+    shapes = shapes_of(folder / family.weights_folder(part))
+    return sizes_of_shapes(settings, family, config, shapes, tokens_of(config, cache))
 
 
 def sizes_of_shapes(
