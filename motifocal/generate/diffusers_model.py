@@ -58,7 +58,7 @@ class DiffusersModel(FrameModel):
             "extra": dict(sampling.extra), "call": dict(family.call), "dtype": sampling.dtype,
             "reads_prompt": family.reads, **({} if family.sees else {"sees_image": False}),
             **_changed_schedule(pipeline, family),
-            **_noise_levels(family, steps),
+            **({} if "sigmas" in sampling.extra else _noise_levels(family, steps)),
             # Earlier versions said "" where none was given: by this the two are told apart.
             **({"empty_negative_prompt": True}
                if negative == "" and family.negative_name is None else {}),

@@ -213,7 +213,9 @@ def test_ltx_25_is_sampled_at_the_noise_levels_of_its_distillation(fresh: OpenKi
     assert "sigmas" not in fewer.settings
     assert levels(fewer) == [1, 0.5, 0]
     extra = {**MORE_QUICK["ltx-2.5"], "sigmas": [1, 0.25]}
-    assert levels(fresh("ltx-2.5", steps=8, extra=extra)) == [1, 0.25, 0]
+    given = fresh("ltx-2.5", steps=8, extra=extra)
+    assert levels(given) == [1, 0.25, 0]
+    assert "sigmas" not in given.settings  # but in the extra arguments there
 
 
 def test_what_decides_the_length_is_no_extra_argument(fresh: OpenKind) -> None:
