@@ -9,8 +9,10 @@ import shutil
 import signal
 import subprocess
 import tempfile
+import time
 from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -23,6 +25,7 @@ from tiny_study import answer, arrive, blank_study, finish, judge
 
 from motifocal.study.messages import Refused
 from motifocal.study.store.database import parse_url
+from motifocal.study.store.leases import give_back_expired
 from motifocal.study.store.store import Store
 from motifocal.study.store.tables import LEASE, VOTE
 
@@ -132,6 +135,26 @@ def test_votes_and_the_protocol_are_only_ever_inserted(statement: str, place: st
     ):
         connection.execute(text(statement))
     engine.dispose()
+
+
+def test_who_comes_while_another_process_ends_expired_leases_gets_their_slots(place: str) -> None:
+    with blank_study(place, pictures=1, sentences=1, votes=1, gold_every=0) as store:
+        assert store.task(arrive(store), 0) is not None
+        late = arrive(store)
+        assert store.task(late, 1) is None, "the only slot is leased"
+        engine = create_engine(parse_url(place))
+        with ThreadPoolExecutor(1) as pool:
+            with engine.begin() as other:
+                give_back_expired(other, 1e9)
+                asked = pool.submit(store.task, late, 1e9)
+                while not (asked.done() or rows(place, _WAITS_FOR_A_LOCK)):
+                    time.sleep(0.01)
+            assert asked.result() is not None
+        engine.dispose()
+
+
+_WAITS_FOR_A_LOCK = text("SELECT pid FROM pg_stat_activity "
+                         "WHERE wait_event_type = 'Lock' AND datname = current_database()")
 
 
 @pytest.mark.slow

@@ -7,7 +7,8 @@ begun, wherever the study stops most of them are whole, and no two annotators se
 
 A slot is leased to one annotator until the lease ends: by a vote, by leaving, or by time. Expired
 leases are ended at the next request. Two processes cannot take one slot: SQLite has one writer,
-and PostgreSQL skips rows that another transaction holds.
+and PostgreSQL skips slots that another transaction claims. It waits for one that ends expired
+leases, whose slots are open only when it is committed: who came meanwhile would be sent home.
 """
 
 from __future__ import annotations
@@ -124,7 +125,7 @@ _CLAIM_SLOT_OF_ITEM = (
 _EXPIRED = (  # in no order: SQLite would walk through all leases for one
     select(LEASE.c.id, LEASE.c.slot_id)
     .where(LEASE.c.ended_at.is_(None), LEASE.c.expires_at <= bindparam("now"))
-    .with_for_update(skip_locked=True)
+    .with_for_update()
 )
 _OWN_LEASES = (
     select(LEASE.c.id, LEASE.c.slot_id)
