@@ -39,9 +39,10 @@ $(VENV)/.base: $(VENV)/bin/python pyproject.toml $(CONSTRAINTS)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c $(CONSTRAINTS) -e '.[all]'
 	touch $@
 
-$(VENV)/.dev: $(VENV)/.base
+# It holds all of the above.
+$(VENV)/.dev: $(VENV)/bin/python pyproject.toml $(CONSTRAINTS)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c $(CONSTRAINTS) -e '.[dev]'
-	touch $@
+	touch $(VENV)/.base $@
 
 clean:
 	rm -rf $(VENV) out/demo
