@@ -27,6 +27,7 @@ from statistics import median
 
 import torch
 from ablations_plan import (
+    END,
     EXPERIMENTS,
     FULL,
     HELD_OUT,
@@ -37,17 +38,20 @@ from ablations_plan import (
     Job,
     Scale,
     plan,
+    samples_name,
 )
+from ablations_results import keep
 
 from motifocal.cli import cli
-from motifocal.files.atomic import replacing
 from motifocal.scenes.evaluation.arms import read_run
 from motifocal.scenes.evaluation.probe_table import PROBE_TABLE, compressed, read_probe_table
+from motifocal.training.checkpoint import kept_weights
 from motifocal.training.log import read_log
 
 ROOT = Path(__file__).parents[1]
 EVERY = tuple(e.key for e in EXPERIMENTS)
 MODEL = ROOT / "motifocal" / "bundled"  # its autoencoder and text encoder serve every run
+
 
 @dataclass(frozen=True)
 class Runner:
@@ -64,17 +68,14 @@ class Runner:
 
     def is_done(self, job: Job) -> bool:
         """Whether every result of a run is there; its curve is kept last."""
-        sampled = not job.arm.sampled or self.sampled(job).exists()
-        return sampled and self.result(job).exists() and self.figure6(job).exists()
-
-    def notes(self, job: Job) -> Path:
-        return self.results / f"{job.name}.json"
+        wanted = [self.sampled(job, when) for when in job.arm.sampled]
+        return all(path.exists() for path in (*wanted, self.figure6(job), self.result(job)))
 
     def figure6(self, job: Job) -> Path:
         return self.results / f"{job.name}.figure6.csv"
 
-    def sampled(self, job: Job) -> Path:
-        return self.results / f"{job.name}.sampled.csv.gz"
+    def sampled(self, job: Job, when: str) -> Path:
+        return self.results / samples_name(job.name, when)
 
     def do(self, job: Job) -> None:
         """Train a run to its end, measure it, keep the results."""
@@ -92,9 +93,13 @@ class Runner:
         keep(self.figure6(job), table.replace(str(folder), job.name).encode())
 
     def sample(self, job: Job) -> None:
-        """Sample videos with the final weights and judge them, where the arm wants that."""
-        if job.arm.sampled:
-            keep(self.sampled(job), self._sample(self.folder(job), job.experiment.scenes_options))
+        """Sample videos and judge them, when the arm wants that and there are weights for it."""
+        for when in job.arm.sampled:
+            step = job.steps(self.scale, when)
+            kept = kept_weights(self.folder(job), step).exists()
+            if kept or when == END:
+                weights = ("--step", step) if kept else ()
+                keep(self.sampled(job, when), self._sample(job, when, weights))
 
     def keep_curve(self, job: Job, about: Mapping[str, object] | None = None) -> None:
         """Keep the learning curve of a run that is trained, and notes that say `about` it."""
@@ -102,7 +107,7 @@ class Runner:
         seconds = [line["seconds"] for line in read_log(folder / "log.jsonl")]
         notes = {"settings": json.loads((folder / "training.json").read_text()),
                  "seconds_per_step": round(median(seconds), 3), **(about or {})}
-        keep(self.notes(job), json.dumps(notes, indent=1).encode() + b"\n")
+        keep(self.results / f"{job.name}.json", json.dumps(notes, indent=1).encode() + b"\n")
         keep(self.result(job), compressed(read_probe_table(folder / PROBE_TABLE)))
 
     def keep_partial(self, job: Job, curve: bytes) -> None:
@@ -112,14 +117,15 @@ class Runner:
     def folder(self, job: Job) -> Path:
         return self.work / "runs" / job.name
 
-    def _sample(self, folder: Path, world: Sequence[str]) -> bytes:
-        """Sample a video for every pair with the final weights; the scores as a table."""
-        if not (folder / "model").exists():
-            call("bundle", folder, MODEL, "-o", folder / "model", "--steps", self.scale.sampling,
-                 "--guidance", 2.5)
-        call("scenes", "eval", folder / "model", "-o", folder / "eval", "--pairs",
-             self.scale.pairs, *world)
-        return compressed(read_run(folder / "eval"))
+    def _sample(self, job: Job, when: str, weights: Sequence[object]) -> bytes:
+        """Sample a video for every pair; the scores as a table."""
+        model, videos = (self.folder(job) / f"{name}-{when}" for name in ("model", "eval"))
+        if not model.exists():
+            call("bundle", self.folder(job), MODEL, "-o", model, "--steps", self.scale.sampling,
+                 "--guidance", 2.5, *weights)
+        call("scenes", "eval", model, "-o", videos, "--pairs", self.scale.pairs,
+             *job.experiment.scenes_options)
+        return compressed(read_run(videos))
 
     def prepare(self, job: Job) -> None:
         """Make what a run reads, if it is not there. Not to be called by two threads at once."""
@@ -185,7 +191,7 @@ class Runner:
         """The words of `train` for a run."""
         e, scale = job.experiment, self.scale
         return self._words(self.shards(job), self.folder(job), job.seed,
-                           (*e.settings, *job.arm.settings), scale.steps * e.times,
+                           (*e.settings, *job.arm.settings), job.steps(scale),
                            e.probe_every(scale), self.copier(job) if e.copier else None,
                            job.arm.options)
 
@@ -214,13 +220,6 @@ def call(*arguments: object) -> None:
     except SystemExit as end:
         if end.code:
             raise
-
-
-def keep(path: Path, data: bytes) -> None:
-    """Write a result whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(path) as temporary:
-        temporary.write_bytes(data)
 
 
 def main() -> None:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-from ablations_plan import EXPERIMENTS, Experiment, run_name
+from ablations_plan import END, EXPERIMENTS, Experiment, run_name, samples_name
 from ablations_results import finished
 from scipy import stats
 
@@ -38,7 +38,7 @@ def _shares(results: Path, experiment: Experiment) -> Iterator[tuple[float, floa
     """The shares that follow by the probe at the last step and by sampling, a pair a network."""
     for arm in (arm for arm in experiment.arms if not arm.runs_of):
         for seed, curve in finished(results, experiment, arm).items():
-            sampled = results / f"{run_name(experiment, arm, seed)}.sampled.csv.gz"
+            sampled = results / samples_name(run_name(experiment, arm, seed), END)
             if sampled.exists():
                 rows = read_run(curve)
                 last = max(row.step for row in rows)

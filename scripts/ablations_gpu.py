@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 
 import torch
 from ablations_inputs import Begin, ask_for_inputs, batches
-from ablations_plan import Job
+from ablations_plan import END, Job
 from replay_trainer import Trainer
 
 from motifocal.training.checkpoint import latest_step
@@ -54,8 +54,8 @@ def train_side_by_side(runner: Runner, everything: list[Job], model: Path, begin
         trainer = Trainer(runner, model, ended, device)
         trainer.train(groups)
         measured += [measuring.submit(begin, "sample", job.name) for job in everything
-                     if is_trained(runner, job) and job.arm.sampled
-                     and not runner.sampled(job).exists()]
+                     if is_trained(runner, job) and END in job.arm.sampled
+                     and not runner.sampled(job, END).exists()]
         went_well = [m.result() for m in measured]  # of all, before the others are looked at
         return all(went_well) and all(runner.result(job).exists() for job in jobs)
     except BaseException:  # a signal's SystemExit too: what there is is kept, and the code is 1

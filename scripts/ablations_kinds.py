@@ -37,11 +37,13 @@ def by_kind(results: Path) -> str:
 
 def _rows(results: Path) -> Iterator[tuple[tuple[str, str, str], dict[int, str]]]:
     """Scenes, kind of prompts and number of pairs, and a cell for each step that is shown."""
-    for experiment in (e for e in EXPERIMENTS if PLAIN in e.arms and MOTIF in e.arms):
-        done = [finished(results, experiment, arm).keys() for arm in (PLAIN, MOTIF)]
-        seeds = tuple(sorted(done[0] & done[1]))
+    for experiment in EXPERIMENTS:
+        two = tuple(arm for arm in experiment.arms
+                    if arm.key in (PLAIN.key, MOTIF.key) and arm.seeds == PLAIN.seeds)
+        done = [finished(results, experiment, arm).keys() for arm in two]
+        seeds = tuple(sorted(done[0] & done[1])) if len(two) == 2 else ()
         for name, chosen in PAIRS.items() if len(seeds) > 1 else ():
-            aligned = lined_up(results, experiment, seeds, (PLAIN, MOTIF), **chosen)
+            aligned = lined_up(results, experiment, seeds, two, **chosen)
             steps = shown_steps([int(step) for step in aligned.steps])
             curves = compare(aligned)
             yield ((experiment.scenes, name, str(int(aligned.counts.sum()))),

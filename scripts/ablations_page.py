@@ -23,7 +23,7 @@ import numpy as np
 from ablations import ROOT
 from ablations_agreement import agreement
 from ablations_kinds import APPEARANCE, by_kind
-from ablations_plan import EXPERIMENTS, Arm, Experiment, run_name
+from ablations_plan import EXPERIMENTS, WHEN, Arm, Experiment, run_name
 from ablations_results import compared, compared_samples, groups, lined_up
 from ablations_summary import summary
 
@@ -51,9 +51,10 @@ def block(results: Path, experiment: Experiment, pictures: Path | None) -> str:
         parts.append(f"![Learning curves, {experiment.key}: {', '.join(a.label for a in arms)}]"
                      f"(images/{name})\n")
         parts += figure6(results, experiment, seeds, arms)
-        if sampled := compared_samples(results, experiment, group):
-            parts.append("By sampling at the end (20 steps, guidance 2.5):\n\n"
-                         + to_markdown(sampled))
+        for when, words in WHEN.items():
+            if sampled := compared_samples(results, experiment, group, when):
+                parts.append(f"By sampling {words} (20 steps, guidance 2.5):\n\n"
+                             + to_markdown(sampled))
         if also := group.against(experiment.also_against):
             again = compared(results, experiment, seeds, also)
             parts.append(f"By the probe, against {also[0].label}:\n\n" + to_markdown(again))

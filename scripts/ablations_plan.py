@@ -33,16 +33,19 @@ class Arm:
     runs_of: str = ""
     maps: str = "flow"
     seeds: int = 3
-    sampled: bool = False  # whether videos are sampled at the end, too
+    sampled: tuple[str, ...] = ()  # END, HALF: when videos are sampled, too
 
 
-PLAIN = Arm("lambda0", "λ = 0", ("motif_weight=0",), seeds=5, sampled=True)
-MOTIF = Arm("lambda1", "λ = 1 (the paper's)", seeds=5, sampled=True)
+# After which part of the training videos are sampled, with the words for it.
+END, HALF = "end", "half"
+WHEN = {HALF: "after half of the training", END: "at the end"}
+PLAIN = Arm("lambda0", "λ = 0", ("motif_weight=0",), seeds=5, sampled=(END,))
+MOTIF = Arm("lambda1", "λ = 1 (the paper's)", seeds=5, sampled=(END,))
 # They put more weight on what moves.
 NORMALISED = Arm("normalised", "normalised", ("motif_variant=normalised",))
 LAMBDA5 = Arm("lambda5", "λ = 5", ("motif_weight=5",))
 ALL_ARMS = (
-    PLAIN, MOTIF,
+    *(replace(arm, sampled=(HALF, END)) for arm in (PLAIN, MOTIF)),
     NORMALISED,
     LAMBDA5,
     Arm("inverse", "inverse", ("motif_variant=inverse",)),
@@ -53,7 +56,7 @@ ALL_ARMS = (
 )
 # Losses of other papers on lively scenes, beside the two arms that are trained there already.
 LOSSES = (
-    *(replace(arm, seeds=3, sampled=False, runs_of="lively") for arm in (PLAIN, MOTIF)),
+    *(replace(arm, seeds=3, sampled=(), runs_of="lively") for arm in (PLAIN, MOTIF)),
     Arm("difference", "difference of frames (VideoX-Fun)", ("motif_variant=difference",)),
     Arm("dynamics", "dynamics enhancement (Vista)", ("motif_variant=dynamics",)),
     Arm("dynamics-rms", "dynamics enhancement, corrected", ("motif_variant=dynamics-rms",)),
@@ -64,8 +67,8 @@ LOSSES = (
 ADAMW = ("optimizer=adamw",)
 TWO = (PLAIN, MOTIF)
 # With seeds 0 to 2 the normalised variant was ahead here: 3 and 4 are to confirm it.
-HARD_ARMS = (*TWO, replace(NORMALISED, seeds=5, sampled=True), LAMBDA5)
-THREE_SEEDS = tuple(replace(arm, seeds=3, sampled=False) for arm in TWO)
+HARD_ARMS = (*TWO, replace(NORMALISED, seeds=5, sampled=(END,)), LAMBDA5)
+THREE_SEEDS = tuple(replace(arm, seeds=3, sampled=()) for arm in TWO)
 # How the network sees the image: the paper's arms, all with its loss.
 CONDITIONS = (
     replace(MOTIF, label="x-cat (the paper's)", seeds=3, runs_of="lively"),
@@ -78,7 +81,7 @@ def with_prior(prior: str, maps: str) -> tuple[Arm, ...]:
     """λ = 0 and 1 where the network has a motion prior as an input, and λ = 1 where it has none."""
     told = tuple(Arm(arm.key, f"{arm.label} with motion {prior}", arm.settings, ("--prior", prior),
                      maps=maps) for arm in TWO)
-    return *told, replace(MOTIF, seeds=3, sampled=False, runs_of="lively")
+    return *told, replace(MOTIF, seeds=3, sampled=(), runs_of="lively")
 
 
 @dataclass(frozen=True)
@@ -171,6 +174,10 @@ class Job:
     def name(self) -> str:
         return run_name(self.experiment, self.arm, self.seed)
 
+    def steps(self, scale: Scale, when: str = END) -> int:
+        """How many steps of training there are until then."""
+        return scale.steps * self.experiment.times // (2 if when == HALF else 1)
+
     @property
     def held_out_maps(self) -> str:
         """Which maps the clips of Figure 6 have: what moves is always told by flow."""
@@ -180,6 +187,11 @@ class Job:
 def run_name(experiment: Experiment, arm: Arm, seed: int) -> str:
     """The folder of results and the name in it."""
     return f"{arm.runs_of or experiment.key}/{arm.key}-seed{seed}"
+
+
+def samples_name(run: str, when: str) -> str:
+    """The file, beside a run's curve, of the scores of videos that were sampled `when`."""
+    return f"{run}.sampled{'' if when == END else f'-{when}'}.csv.gz"
 
 
 def plan(scale: Scale, only: Sequence[str] = ()) -> list[Job]:
@@ -203,5 +215,6 @@ def _scaled_arms(experiment: Experiment, scale: Scale) -> list[Arm]:
     """The arms of an experiment, those of the quick copy with its number of seeds."""
     if scale is not QUICK:
         return list(experiment.arms)
-    return [replace(arm, seeds=1 if experiment.copier else QUICK_ARMS[arm.key])
+    return [replace(arm, seeds=1 if experiment.copier else QUICK_ARMS[arm.key],
+                    sampled=tuple(when for when in arm.sampled if when == END))
             for arm in experiment.arms if arm.key in QUICK_ARMS]

@@ -6,10 +6,18 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from ablations_plan import Arm, Experiment, run_name
+from ablations_plan import Arm, Experiment, run_name, samples_name
 
+from motifocal.files.atomic import replacing
 from motifocal.scenes.evaluation.arms import Aligned, align, read_arm
 from motifocal.scenes.evaluation.comparison import Comparison, compare
+
+
+def keep(path: Path, data: bytes) -> None:
+    """Write a result whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(path) as temporary:
+        temporary.write_bytes(data)
 
 
 def finished(results: Path, experiment: Experiment, arm: Arm) -> dict[int, Path]:
@@ -74,11 +82,12 @@ def compared(results: Path, experiment: Experiment, seeds: tuple[int, ...],
 
 
 @cache
-def compared_samples(results: Path, experiment: Experiment, group: Group) -> Comparison | None:
-    """Videos sampled at the end, of the own arms that have them for every seed; None for none."""
+def compared_samples(results: Path, experiment: Experiment, group: Group,
+                     when: str) -> Comparison | None:
+    """Videos sampled `when`, of the own arms that have them for every seed; None for none."""
     arms = (group.arms[0], *group.own)
-    places = {arm: [results / f"{run_name(experiment, arm, seed)}.sampled.csv.gz"
-                    for seed in group.seeds] for arm in arms if arm.sampled}
+    places = {arm: [results / samples_name(run_name(experiment, arm, seed), when)
+                    for seed in group.seeds] for arm in arms if when in arm.sampled}
     there = {arm: paths for arm, paths in places.items() if all(p.exists() for p in paths)}
     if arms[0] not in there or len(there) < 2:
         return None

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from ablations_plan import EXPERIMENTS, Arm, Experiment
+from ablations_plan import EXPERIMENTS, WHEN, Arm, Experiment
 from ablations_results import compared, compared_samples, groups
 
 from motifocal.scenes.evaluation.comparison import Comparison, in_words, shown_steps
@@ -14,7 +15,6 @@ from motifocal.scenes.evaluation.paired import Interval
 from motifocal.scenes.evaluation.report import markdown_table
 
 PICTURE = "ablations.png"
-SAMPLED = "sampled at the end"
 
 
 @dataclass(frozen=True)
@@ -37,22 +37,23 @@ def rows_of(results: Path) -> tuple[list[Row], list[Row]]:
     second: list[Row] = []
     for experiment in EXPERIMENTS:
         for group in groups(results, experiment):
-            sampled = compared_samples(results, experiment, group)
+            sampled = {words: there for when, words in WHEN.items()
+                       if (there := compared_samples(results, experiment, group, when))}
             for rows, arms in ((first, (group.arms[0], *group.own)),
                                (second, group.against(experiment.also_against))):
                 if arms:
                     curves = compared(results, experiment, group.seeds, arms)
                     rows += [_row(experiment, len(group.seeds), arm, curves,
-                                  sampled if rows is first else None) for arm in arms[1:]]
+                                  sampled if rows is first else {}) for arm in arms[1:]]
     return first, second
 
 
 def _row(experiment: Experiment, seeds: int, arm: Arm, curves: Comparison,
-         sampled: Comparison | None) -> Row:
+         sampled: Mapping[str, Comparison]) -> Row:
     steps = shown_steps([int(step) for step in curves.aligned.steps])
     points = {f"step {step}": curves.at(arm.label, step, "follows") for step in steps}
-    if sampled is not None and arm.label in sampled.aligned.arms:
-        points[SAMPLED] = sampled.at(arm.label, int(sampled.aligned.steps[-1]), "follows")
+    points |= {f"sampled {words}": there.at(arm.label, int(there.aligned.steps[-1]), "follows")
+               for words, there in sampled.items() if arm.label in there.aligned.arms}
     return Row(experiment.scenes, arm.label, curves.baseline, seeds,
                {at: p.difference for at, p in points.items() if p.difference})
 

@@ -24,6 +24,7 @@ from motifocal.cli import train as train_command  # noqa: E402
 from motifocal.loss.neighbours import NEIGHBOURS  # noqa: E402
 from motifocal.scenes.evaluation import evaluate  # noqa: E402
 from motifocal.scenes.evaluation.probe_table import compressed, read_probe_table  # noqa: E402
+from motifocal.training.checkpoint import kept_weights  # noqa: E402
 
 
 def test_the_plan_holds_every_arm_with_its_seeds_and_the_deciding_ones_first() -> None:
@@ -48,8 +49,58 @@ def test_a_run_is_done_when_its_curve_figure_6_and_the_scores_of_sampled_videos_
         assert not runner.is_done(jobs[name])
         ablations.keep(runner.figure6(jobs[name]), b"")
         assert runner.is_done(jobs[name]) is not sampled
-        ablations.keep(runner.sampled(jobs[name]), b"")
+        ablations.keep(runner.sampled(jobs[name], "end"), b"")
         assert runner.is_done(jobs[name])
+
+
+@pytest.mark.parametrize("kept", [(200, 400, 600, 800), ()], ids=["kept", "none kept"])
+def test_videos_are_sampled_with_the_weights_of_the_half_of_the_training_and_of_its_end(
+    kept: tuple[int, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runner = ablations.Runner(tmp_path, tmp_path / "results", ablations_plan.FULL, "cpu")
+    job = next(job for job in ablations_plan.plan(ablations_plan.FULL, ["still"])
+               if job.name == "still/lambda1-seed3")
+    for step in kept:
+        kept_weights(runner.folder(job), step).mkdir(parents=True)
+    called: list[tuple[object, ...]] = []
+    monkeypatch.setattr(ablations, "call", lambda *words: called.append(words))
+    monkeypatch.setattr(ablations, "read_run", lambda folder: [])
+    runner.sample(job)
+    bundled = {words[words.index("-o") + 1]: words[words.index("--step") + 1:] if kept else ()
+               for words in called if words[0] == "bundle"}
+    sampled = [words[2] for words in called if words[:2] == ("scenes", "eval")]
+    models = [runner.folder(job) / f"model-{when}" for when in ("half", "end")]
+    if kept:
+        assert bundled == {models[0]: (400,), models[1]: (800,)}
+        assert sampled == models
+    else:  # a run beside others on a GPU has the weights of its end alone
+        assert list(bundled) == sampled == models[1:]
+    assert runner.sampled(job, "half").exists() is bool(kept)
+    assert runner.sampled(job, "end").exists()
+
+
+def test_videos_of_the_half_of_the_training_are_compared_apart_from_those_of_its_end(
+    tmp_path: Path,
+) -> None:
+    still = next(e for e in ablations_plan.EXPERIMENTS if e.key == "still")
+    (tmp_path / "still").mkdir()
+    for arm in ("lambda0", "lambda1"):
+        for seed in range(5):
+            run = f"still/{arm}-seed{seed}"
+            shutil.copy(ROOT / "runs" / "ablations" / f"{run}.csv.gz", tmp_path / "still")
+            for when, name in (("half", "lambda0"), ("end", arm)):  # at the half both are λ = 0
+                source = ROOT / "runs" / "ablations" / f"still/{name}-seed{seed}.sampled.csv.gz"
+                shutil.copy(source, tmp_path / ablations_plan.samples_name(run, when))
+    part = ablations_page.block(tmp_path, still, None)
+    before, _, after = part.partition("By sampling at the end (")
+    half = before.partition("By sampling after half of the training (")[2]
+    assert "| +0.0 |" in half
+    assert "| +0.0 |" not in after
+    (row,) = (line for line in ablations_page.summary(tmp_path, None).splitlines()
+              if line.startswith("| still |"))
+    head = ablations_page.summary(tmp_path, None).splitlines()[0].split(" | ")
+    assert row.split(" | ")[head.index("sampled after half of the training")] == "+0.0"
+    assert head[-1] == "sampled at the end |"
 
 
 def test_the_page_has_a_place_for_every_experiment() -> None:

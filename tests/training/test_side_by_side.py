@@ -46,7 +46,7 @@ def test_what_is_not_there_is_trained_and_measured(
     for job in (complete, unmeasured):
         trained(runner, job)
     runner.figure6(complete).touch()
-    runner.sampled(complete).touch()
+    runner.sampled(complete, "end").touch()
     asked: list[tuple[str, str]] = []
 
     def begin(part: str, name: str) -> bool:
