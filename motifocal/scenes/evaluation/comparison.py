@@ -125,9 +125,9 @@ def to_markdown(comparison: Comparison) -> str:
 
 def _table(comparison: Comparison, measure: str, scale: float, digits: int) -> list[str]:
     steps = shown_steps([int(step) for step in comparison.aligned.steps])
-    # Finished models and sampled videos have no step.
+    # Models and sampled videos have no step.
     head = ["arm", *(name for step in steps
-                     for name in (f"step {step}" if step else "finished", "difference"))]
+                     for name in (f"step {step}" if step else "value", "difference"))]
     rows = []
     for arm in comparison.aligned.arms:
         cells = [arm]

@@ -7,8 +7,9 @@ begun, wherever the study stops most of them are whole, and no two annotators se
 
 A slot is leased to one annotator until the lease ends: by a vote, by leaving, or by time. Expired
 leases are ended at the next request. Two processes cannot take one slot: SQLite has one writer,
-and PostgreSQL skips slots that another transaction claims. It waits for one that ends expired
-leases, whose slots are open only when it is committed: who came meanwhile would be sent home.
+and PostgreSQL skips slots that another transaction claims. A request waits for a transaction that
+ends expired leases: their slots are open only when it is committed, so that a request that does not
+wait may find none, and its annotator would be finished.
 """
 
 from __future__ import annotations
