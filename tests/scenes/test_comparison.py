@@ -181,7 +181,7 @@ def test_a_share_has_no_interval_beyond_0_and_100_percent() -> None:
              for k in range(4)] for _ in range(2)]
     text = to_markdown(compare(align([Arm("a", tuple(map(tuple, rows)))])))
     row = next(line for line in text.splitlines() if line.startswith("| a |"))
-    assert "| arm | finished |" in text
+    assert "| arm | value |" in text
     low, high = map(float, row.split("[")[1].split("]")[0].split(", "))
     assert 0 <= low < 75 < high <= 100
     assert "| a | 0.0 |" in text  # none stands still: there is nothing to tell bounds by
