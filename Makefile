@@ -6,13 +6,6 @@ CONSTRAINTS := constraints.txt
 # Threads that spin while they wait make a shared machine several times slower.
 export OMP_WAIT_POLICY ?= PASSIVE
 
-# On one core pip would take as long to compile what it installs as for all else. What is not of this
-# Python's syntax, as templates, does not compile with pip either.
-define install
-$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile -c $(CONSTRAINTS) -e '.[$(1)]'
-	$(BIN)/python -m compileall -qq -j 0 $(VENV)/lib || true
-endef
-
 .PHONY: demo test lint docs setup clean
 
 demo: $(VENV)/.base
@@ -43,12 +36,12 @@ $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); exit 1; }
 
 $(VENV)/.base: $(VENV)/bin/python pyproject.toml $(CONSTRAINTS)
-	$(call install,all)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c $(CONSTRAINTS) -e '.[all]'
 	touch $@
 
 # It holds all of the above.
 $(VENV)/.dev: $(VENV)/bin/python pyproject.toml $(CONSTRAINTS)
-	$(call install,dev)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c $(CONSTRAINTS) -e '.[dev]'
 	touch $(VENV)/.base $@
 
 clean:
